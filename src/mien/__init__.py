@@ -1,0 +1,1 @@
+"""mien: apparent facial expressions from photographs, videos and live cameras."""

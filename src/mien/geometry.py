@@ -1,0 +1,152 @@
+"""Boxes and similarity transforms. Pure numpy; a transform is a ``(2, 3)`` float64 matrix."""
+
+import numpy as np
+import numpy.typing as npt
+
+from mien.errors import InputError
+
+Array = npt.NDArray[np.float64]
+
+
+def box_iou(boxes_a: npt.ArrayLike, boxes_b: npt.ArrayLike) -> Array:
+    """Intersection over union of every pair.
+
+    Args:
+        boxes_a: ``(N, 4)`` as x_min, y_min, x_max, y_max.
+        boxes_b: ``(M, 4)``.
+
+    Returns:
+        ``(N, M)`` in [0, 1].
+    """
+    a = np.asarray(boxes_a, dtype=np.float64).reshape(-1, 4)
+    b = np.asarray(boxes_b, dtype=np.float64).reshape(-1, 4)
+    overlap = intersection_area(a, b)
+    area_a = (a[:, 2] - a[:, 0]) * (a[:, 3] - a[:, 1])
+    area_b = (b[:, 2] - b[:, 0]) * (b[:, 3] - b[:, 1])
+    union = area_a[:, None] + area_b[None, :] - overlap
+    return np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
+
+
+def intersection_area(boxes_a: npt.ArrayLike, boxes_b: npt.ArrayLike) -> Array:
+    """Area in square pixels that every pair shares: ``(N, 4)`` and ``(M, 4)`` to ``(N, M)``."""
+    a = np.asarray(boxes_a, dtype=np.float64).reshape(-1, 4)
+    b = np.asarray(boxes_b, dtype=np.float64).reshape(-1, 4)
+    low = np.maximum(a[:, None, :2], b[None, :, :2])
+    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    sides: Array = np.clip(high - low, 0, None)
+    return sides[..., 0] * sides[..., 1]
+
+
+def nms(boxes_xyxy: npt.ArrayLike, scores: npt.ArrayLike, iou_threshold: float) -> list[int]:
+    """Greedy non-maximum suppression.
+
+    Args:
+        boxes_xyxy: ``(N, 4)``.
+        scores: ``(N,)``.
+        iou_threshold: a box is dropped where it overlaps a better one by more than this.
+
+    Returns:
+        Indices of the kept boxes, the best score first.
+    """
+    boxes = np.asarray(boxes_xyxy, dtype=np.float64).reshape(-1, 4)
+    order = np.argsort(-np.asarray(scores, dtype=np.float64), kind="stable")
+    kept: list[int] = []
+    while order.size:
+        best, rest = order[0], order[1:]
+        kept.append(int(best))
+        order = rest[box_iou(boxes[best : best + 1], boxes[rest])[0] <= iou_threshold]
+    return kept
+
+
+def estimate_similarity(source: npt.ArrayLike, target: npt.ArrayLike) -> Array:
+    """The least-squares similarity without reflection that takes source to target.
+
+    Method: Umeyama, "Least-squares estimation of transformation parameters between two point
+    patterns", IEEE TPAMI 13(4), 1991.
+
+    Args:
+        source: ``(P, 2)`` points, P at least 2 and not all the same.
+        target: ``(P, 2)`` points.
+
+    Returns:
+        ``(2, 3)`` transform.
+
+    Raises:
+        InputError: the shapes differ, or the source points coincide.
+    """
+    src = np.asarray(source, dtype=np.float64)
+    dst = np.asarray(target, dtype=np.float64)
+    if src.shape != dst.shape or src.ndim != 2 or src.shape[1] != 2 or len(src) < 2:
+        raise InputError(f"expected two (P, 2) arrays of points, got {src.shape} and {dst.shape}")
+    src_mean, dst_mean = src.mean(axis=0), dst.mean(axis=0)
+    src_c, dst_c = src - src_mean, dst - dst_mean
+    spread = (src_c**2).sum()
+    if spread < 1e-12:
+        raise InputError("expected source points that differ, got one point repeated")
+    # In two dimensions the optimal rotation has a closed form; no SVD is needed.
+    cos = (src_c * dst_c).sum() / spread
+    sin = (src_c[:, 0] * dst_c[:, 1] - src_c[:, 1] * dst_c[:, 0]).sum() / spread
+    linear = np.array([[cos, -sin], [sin, cos]])
+    return np.hstack([linear, (dst_mean - linear @ src_mean)[:, None]])
+
+
+def similarity(
+    scale: float = 1.0,
+    angle_deg: float = 0.0,
+    translation: tuple[float, float] = (0.0, 0.0),
+    center: tuple[float, float] = (0.0, 0.0),
+) -> Array:
+    """Scale and turn about a centre (clockwise as seen, y pointing down), then move."""
+    angle = np.deg2rad(angle_deg)
+    cos, sin = scale * np.cos(angle), scale * np.sin(angle)
+    linear = np.array([[cos, -sin], [sin, cos]])
+    offset = np.asarray(center) + np.asarray(translation) - linear @ np.asarray(center)
+    return np.hstack([linear, offset[:, None]])
+
+
+def compose(outer: npt.ArrayLike, inner: npt.ArrayLike) -> Array:
+    """The transform that applies ``inner`` and then ``outer``."""
+    a, b = np.asarray(outer, dtype=np.float64), np.asarray(inner, dtype=np.float64)
+    return np.hstack([a[:, :2] @ b[:, :2], (a[:, :2] @ b[:, 2] + a[:, 2])[:, None]])
+
+
+def invert(transform: npt.ArrayLike) -> Array:
+    """The inverse transform.
+
+    Raises:
+        InputError: it flattens the plane and has no inverse.
+    """
+    matrix = np.asarray(transform, dtype=np.float64)
+    if abs(np.linalg.det(matrix[:, :2])) < 1e-12:
+        raise InputError("expected a transform that can be inverted, got one that is singular")
+    linear = np.linalg.inv(matrix[:, :2])
+    return np.hstack([linear, (-linear @ matrix[:, 2])[:, None]])
+
+
+def apply_transform(transform: npt.ArrayLike, points: npt.ArrayLike) -> Array:
+    """Take ``(P, 2)`` points through a transform; a third column is scaled along."""
+    matrix = np.asarray(transform, dtype=np.float64)
+    xyz = np.asarray(points, dtype=np.float64)
+    moved = xyz[:, :2] @ matrix[:, :2].T + matrix[:, 2]
+    if xyz.shape[1] == 2:
+        return moved
+    return np.hstack([moved, xyz[:, 2:] * scale_of(matrix)])
+
+
+def scale_of(transform: npt.ArrayLike) -> float:
+    """How much longer lengths become, as the square root of the determinant."""
+    return float(np.sqrt(abs(np.linalg.det(np.asarray(transform, dtype=np.float64)[:, :2]))))
+
+
+def square_to_frame(center: tuple[float, float], side: float, angle_deg: float, size: int) -> Array:
+    """The transform that takes a turned square of the image to an upright ``size`` by ``size``.
+
+    Args:
+        center: of the square, in pixels of the image.
+        side: its length in pixels.
+        angle_deg: how far its content is turned clockwise; the transform turns it back.
+        size: side of the result in pixels.
+    """
+    scale = size / side
+    to_middle = (size / 2 - center[0], size / 2 - center[1])
+    return similarity(scale, -angle_deg, to_middle, center)

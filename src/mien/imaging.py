@@ -1,0 +1,219 @@
+"""Every operation on pixels that comes before a network. Pure functions; RGB in, RGB out.
+
+Training, evaluation, export checks, inference and the browser's golden files all use these and
+nothing else: a crop made in two ways costs more accuracy than the choice of the network.
+Coordinates count from the corner of the image: the middle of the top left pixel is (0.5, 0.5).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from mien import geometry
+from mien.errors import InputError
+from mien.types import AlignedCrop, AlignmentTemplate, FloatArray, Image, InputSpec
+
+# Beyond this shrinking, bilinear sampling would skip pixels and alias.
+_MAX_PLAIN_SHRINK = 1.5
+
+
+def as_rgb(image: npt.ArrayLike) -> Image:
+    """Any array that people call an image, as ``(H, W, 3)`` RGB uint8.
+
+    Args:
+        image: ``(H, W)`` or ``(H, W, 1)`` grey, ``(H, W, 3)`` RGB, or ``(H, W, 4)`` RGBA, whose
+            transparency is laid over white. Of type uint8, of type uint16 in 0..65535, bool, or a
+            float in [0, 1]. Need not be contiguous.
+
+    Returns:
+        Contiguous; the given array itself where it already is such an image.
+
+    Raises:
+        InputError: another shape, type or range.
+    """
+    array = np.asarray(image)
+    if array.ndim == 2:
+        array = array[:, :, None]
+    if array.ndim != 3 or array.shape[2] not in (1, 3, 4):
+        raise InputError(
+            "expected an image of shape (height, width), (height, width, 3) or "
+            f"(height, width, 4), got {array.shape}"
+        )
+    if min(array.shape[:2]) < 1:
+        raise InputError(f"expected an image with at least one pixel, got shape {array.shape}")
+    array = _as_uint8(array)
+    if array.shape[2] == 1:
+        array = np.repeat(array, 3, axis=2)
+    elif array.shape[2] == 4:
+        alpha = array[:, :, 3:].astype(np.uint16)
+        array = ((array[:, :, :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+    return np.ascontiguousarray(array)
+
+
+def _as_uint8(array: npt.NDArray[Any]) -> Image:
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype == np.uint16:
+        return np.asarray(array >> 8, np.uint8)
+    if array.dtype == np.bool_:
+        return array.astype(np.uint8) * np.uint8(255)
+    if np.issubdtype(array.dtype, np.floating):
+        low, high = float(array.min()), float(array.max())
+        if not (low >= 0 and high <= 1):
+            raise InputError(
+                f"expected a float image in [0, 1], got values from {low:g} to {high:g}; "
+                "convert to uint8 for a range of 0 to 255"
+            )
+        return np.asarray(array * 255 + 0.5, np.uint8)
+    raise InputError(f"expected an image of type uint8, uint16, bool or float, got {array.dtype}")
+
+
+def to_grey(image: Image) -> Image:
+    """RGB to grey by ITU-R BT.601 luma; a grey image comes back as it is."""
+    if image.ndim == 2:
+        return image
+    return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)  # type: ignore[return-value]
+
+
+def resize(image: Image, size_wh: tuple[int, int]) -> Image:
+    """Resize, averaging over areas when shrinking and bilinear when enlarging."""
+    height, width = image.shape[:2]
+    shrinking = size_wh[0] < width or size_wh[1] < height
+    method = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
+    return cv2.resize(image, size_wh, interpolation=method)  # type: ignore[return-value]
+
+
+def letterbox(image: Image, size_wh: tuple[int, int]) -> tuple[Image, npt.NDArray[np.float64]]:
+    """Fit an image into a size, keeping its shape, with black borders on both sides.
+
+    Returns:
+        The ``(H, W, 3)`` result, and the ``(2, 3)`` transform from image to result.
+    """
+    height, width = image.shape[:2]
+    scale = min(size_wh[0] / width, size_wh[1] / height)
+    inner_wh = max(1, round(width * scale)), max(1, round(height * scale))
+    left, top = (size_wh[0] - inner_wh[0]) // 2, (size_wh[1] - inner_wh[1]) // 2
+    framed = np.zeros((size_wh[1], size_wh[0], *image.shape[2:]), np.uint8)
+    framed[top : top + inner_wh[1], left : left + inner_wh[0]] = resize(image, inner_wh)
+    transform = np.array(
+        [[inner_wh[0] / width, 0, left], [0, inner_wh[1] / height, top]], np.float64
+    )
+    return framed, transform
+
+
+def warp(
+    image: Image,
+    transform: npt.NDArray[np.float64],
+    size_wh: tuple[int, int],
+    *,
+    replicate_border: bool = True,
+) -> Image:
+    """Warp by a similarity, without aliasing.
+
+    Args:
+        image: ``(H, W)`` or ``(H, W, 3)``.
+        transform: ``(2, 3)`` from image to result.
+        size_wh: of the result.
+        replicate_border: whether the edge pixels are continued outside the image, else black.
+    """
+    transform = np.asarray(transform, np.float64)
+    shrink = 1 / max(geometry.scale_of(transform), 1e-9)
+    if shrink > _MAX_PLAIN_SHRINK:
+        image, transform = _shrink_towards(image, transform, shrink, size_wh)
+    # OpenCV counts from the middle of the first pixel, we from its corner.
+    offset = transform[:, :2] @ (0.5, 0.5) + transform[:, 2] - 0.5
+    matrix = np.hstack([transform[:, :2], offset[:, None]])
+    border = cv2.BORDER_REPLICATE if replicate_border else cv2.BORDER_CONSTANT
+    return cv2.warpAffine(  # type: ignore[return-value]
+        image, matrix, size_wh, flags=cv2.INTER_LINEAR, borderMode=border, borderValue=0
+    )
+
+
+def _shrink_towards(
+    image: Image, transform: npt.NDArray[np.float64], shrink: float, size_wh: tuple[int, int]
+) -> tuple[Image, npt.NDArray[np.float64]]:
+    """Average the part of the image that the warp reads down to about the warp's own scale."""
+    height, width = image.shape[:2]
+    corners = np.array([[0, 0], [size_wh[0], 0], [0, size_wh[1]], list(size_wh)], np.float64)
+    reach = geometry.apply_transform(geometry.invert(transform), corners)
+    x_min, y_min = np.floor(reach.min(axis=0) - 2 * shrink).astype(int)
+    x_max, y_max = np.ceil(reach.max(axis=0) + 2 * shrink).astype(int)
+    x_min, y_min = max(0, min(x_min, width - 1)), max(0, min(y_min, height - 1))
+    x_max, y_max = max(x_min + 1, min(x_max, width)), max(y_min + 1, min(y_max, height))
+    part = image[y_min:y_max, x_min:x_max]
+    part_wh = max(1, round((x_max - x_min) / shrink)), max(1, round((y_max - y_min) / shrink))
+    small = resize(part, part_wh)
+    factor_x, factor_y = (x_max - x_min) / part_wh[0], (y_max - y_min) / part_wh[1]
+    back = np.array([[factor_x, 0, x_min], [0, factor_y, y_min]], np.float64)
+    return small, geometry.compose(transform, back)
+
+
+def alignment_transform(
+    points: npt.ArrayLike, template: AlignmentTemplate, size_wh: tuple[int, int]
+) -> npt.NDArray[np.float64]:
+    """The similarity from an image to an expression model's input.
+
+    Args:
+        points: ``(K, 2)`` or ``(K, 3)`` landmarks in pixels of the image, in the template's scheme.
+        template: where some of them come to lie.
+        size_wh: of the model's input.
+    """
+    stable = np.asarray(points, np.float64)[list(template.indices), :2]
+    return geometry.estimate_similarity(stable, np.asarray(template.points) * size_wh)
+
+
+def align(
+    image: Image, points: npt.ArrayLike, template: AlignmentTemplate, size_wh: tuple[int, int]
+) -> AlignedCrop:
+    """Warp a face so that its stable points come to lie on the template; see above."""
+    transform = alignment_transform(points, template, size_wh)
+    return AlignedCrop(warp(image, transform, size_wh), transform)
+
+
+def to_input(images: Sequence[Image], spec: InputSpec) -> FloatArray:
+    """Stack images of the right size into a network's input.
+
+    Args:
+        images: ``(H, W, 3)`` RGB or ``(H, W)`` grey, of ``spec.size_wh``.
+
+    Returns:
+        ``(N, C, H, W)`` or ``(N, H, W, C)`` float32, by ``spec.layout``.
+
+    Raises:
+        InputError: an image has another size.
+    """
+    width, height = spec.size_wh
+    channels = 1 if spec.colour == "grey" else 3
+    batch = np.empty((len(images), height, width, channels), np.float32)
+    for slot, image in zip(batch, images, strict=True):
+        if image.shape[:2] != (height, width):
+            raise InputError(
+                f"expected images of {width}x{height} pixels for {spec.name!r}, "
+                f"got {image.shape[1]}x{image.shape[0]}"
+            )
+        slot[...] = _channels(image, spec)
+    if any(spec.mean):
+        batch -= np.asarray(spec.mean, np.float32)
+    if any(std != 1 for std in spec.std):
+        batch *= 1 / np.asarray(spec.std, np.float32)
+    return batch if spec.layout == "NHWC" else np.ascontiguousarray(batch.transpose(0, 3, 1, 2))
+
+
+def _channels(image: Image, spec: InputSpec) -> Image:
+    if spec.colour == "grey":
+        return to_grey(image)[:, :, None]
+    rgb = image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2)
+    return rgb if spec.colour == "rgb" else rgb[:, :, ::-1]
+
+
+def sharpness(grey: Image) -> float:
+    """Variance of the Laplacian over the variance of the grey levels.
+
+    Method: the variance of the Laplacian as a focus measure (Pech-Pacheco et al. 2000), divided by
+    the contrast so that a dim picture does not count as blurred.
+    """
+    spread = float(grey.std()) ** 2
+    return float(cv2.Laplacian(grey, cv2.CV_32F).var()) / (spread + 1.0)

@@ -1,0 +1,1 @@
+"""Models: their facts, their files, and running them. The only user of onnxruntime."""

@@ -1,0 +1,126 @@
+"""Running an ONNX model with onnxruntime."""
+
+import os
+import threading
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+from mien.errors import ModelFileError, ProviderError, SpecError
+from mien.runtime.spec import METADATA_KEY, spec_from_json
+from mien.types import ModelSpec
+
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+}
+"""Execution providers by the names that mien's settings use."""
+
+_PACKAGES = {"cuda": "onnxruntime-gpu", "openvino": "onnxruntime-openvino", "coreml": "onnxruntime"}
+
+
+def available_providers() -> list[str]:
+    """The providers that the installed onnxruntime has, by mien's names."""
+    installed = ort.get_available_providers()
+    return [name for name, full_name in PROVIDERS.items() if full_name in installed]
+
+
+class Session:
+    """An ONNX model, loaded when first used.
+
+    It may be shared between threads. It may be made before a fork: each process loads the model
+    anew, because onnxruntime's thread pools do not survive a fork.
+
+    Args:
+        path: of the ONNX file.
+        threads: that one run may use, at least 1.
+        provider: a key of :data:`PROVIDERS`.
+
+    Raises:
+        ProviderError: the provider is not installed.
+    """
+
+    def __init__(self, path: Path, *, threads: int = 1, provider: str = "cpu") -> None:
+        check_provider(provider)
+        self.path = path
+        self._threads = max(1, threads)
+        self._provider = provider
+        self._lock = threading.Lock()
+        self._session: ort.InferenceSession | None = None
+        self._owner_pid = 0
+
+    def run(self, inputs: dict[str, npt.NDArray[np.float32]]) -> list[npt.NDArray[np.float32]]:
+        """Run the model; outputs come in the order of the file.
+
+        Raises:
+            ModelFileError: the file is damaged or no ONNX model.
+        """
+        return self._loaded().run(None, inputs)  # type: ignore[no-any-return]
+
+    def warm_up(self) -> None:
+        """Load the model now instead of at the first run."""
+        self._loaded()
+
+    def input_names(self) -> list[str]:
+        return [entry.name for entry in self._loaded().get_inputs()]
+
+    def output_names(self) -> list[str]:
+        return [entry.name for entry in self._loaded().get_outputs()]
+
+    def read_spec(self) -> ModelSpec:
+        """The spec in the file's own metadata.
+
+        Raises:
+            SpecError: there is none.
+        """
+        text = self._loaded().get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+        if text is None:
+            raise SpecError(
+                f"{self.path} carries no model spec: expected one in its metadata under "
+                f"{METADATA_KEY!r}, or beside it as {self.path.with_suffix('.json').name}"
+            )
+        return spec_from_json(text)
+
+    def _loaded(self) -> ort.InferenceSession:
+        session = self._session
+        if session is not None and self._owner_pid == os.getpid():
+            return session
+        with self._lock:
+            if self._session is None or self._owner_pid != os.getpid():
+                self._session = self._load()
+                self._owner_pid = os.getpid()
+            return self._session
+
+    def _load(self) -> ort.InferenceSession:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        options.inter_op_num_threads = 1
+        options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+        # Threads that spin while they wait would burn a laptop's battery between frames.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        names = [PROVIDERS[self._provider]]
+        if self._provider != "cpu":
+            names.append(PROVIDERS["cpu"])
+        try:
+            return ort.InferenceSession(str(self.path), options, providers=names)
+        except Exception as error:  # onnxruntime's exceptions share no public base
+            raise ModelFileError(
+                f"expected an ONNX model in {self.path}, but it cannot be loaded: {error}"
+            ) from error
+
+
+def check_provider(provider: str) -> None:
+    """Raise ProviderError unless the provider is known and installed."""
+    if provider not in PROVIDERS:
+        raise ProviderError(f"expected a provider out of {', '.join(PROVIDERS)}, got {provider!r}")
+    if provider not in available_providers():
+        raise ProviderError(
+            f"the provider {provider!r} is not in the installed onnxruntime, which has "
+            f"{', '.join(available_providers())}: pip install {_PACKAGES.get(provider)} in its "
+            "place, or choose another provider"
+        )

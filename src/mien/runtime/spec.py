@@ -1,0 +1,76 @@
+"""Reading and writing the facts that travel with a model.
+
+A spec stands in the ONNX file's metadata under :data:`METADATA_KEY`, and as JSON in a sidecar of
+the same name ending in ``.json``, which also carries the file's checksum.
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from mien.errors import SpecError
+from mien.labels import parse_expression
+from mien.types import AlignmentTemplate, InputSpec, ModelSpec
+
+METADATA_KEY = "mien.spec"
+
+
+def spec_to_json(spec: ModelSpec) -> str:
+    """The spec as JSON: keys in a fixed order, so that equal specs give equal bytes."""
+    document = dataclasses.asdict(spec)
+    document["labels"] = [label.value for label in spec.labels]
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def spec_from_json(text: str) -> ModelSpec:
+    """Read a spec.
+
+    Raises:
+        SpecError: not JSON, or a fact is missing, unknown or wrong.
+    """
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise SpecError(f"expected a model spec as JSON, got something else: {error}") from None
+    if not isinstance(document, dict):
+        raise SpecError(f"expected a model spec as a JSON object, got {type(document).__name__}")
+    try:
+        return _from_document(document)
+    except (TypeError, KeyError, ValueError) as error:
+        name = document.get("name", "without a name")
+        raise SpecError(f"the spec of model {name!r} cannot be used: {error}") from None
+
+
+def _from_document(document: dict[str, Any]) -> ModelSpec:
+    facts = dict(document)
+    given = dict(facts["input"])
+    for key in ("size_wh", "mean", "std"):
+        given[key] = tuple(given[key])
+    facts["input"] = InputSpec(**given)
+    if facts.get("alignment"):
+        template = dict(facts["alignment"])
+        template["indices"] = tuple(template["indices"])
+        template["points"] = tuple((float(x), float(y)) for x, y in template["points"])
+        facts["alignment"] = AlignmentTemplate(**template)
+    facts["outputs"] = tuple(facts["outputs"])
+    facts["labels"] = tuple(parse_expression(word) for word in facts.get("labels", ()))
+    facts["training_prior"] = tuple(facts.get("training_prior", ()))
+    return ModelSpec(**facts)
+
+
+def sidecar_path(model_path: Path) -> Path:
+    """Where the sidecar of a model file lies."""
+    return model_path.with_suffix(".json")
+
+
+def read_sidecar(path: Path) -> ModelSpec:
+    """Read the spec in a sidecar file.
+
+    Raises:
+        SpecError: it cannot be read, or is no spec.
+    """
+    try:
+        return spec_from_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"the model spec {path} cannot be read: {error}") from None
