@@ -28,6 +28,10 @@ class Settings:
         "blazeface",
         "Face detector: blazeface, blazeface-short, haar, yunet, or the path of a model file.",
     )
+    landmarks: str = _setting(
+        "facemesh",
+        "Landmarks: facemesh, or detector for the few points that the detector itself gives.",
+    )
     model: str = _setting(
         "default", "Expression model: a name that `mien models` lists, or the path of a file."
     )

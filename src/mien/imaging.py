@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from mien import geometry
 from mien.errors import InputError
-from mien.types import AlignedCrop, AlignmentTemplate, FloatArray, Image, InputSpec
+from mien.types import AlignedCrop, AlignmentTemplate, Box, FloatArray, Image, InputSpec
 
 # Beyond this shrinking, bilinear sampling would skip pixels and alias.
 _MAX_PLAIN_SHRINK = 1.5
@@ -170,6 +170,13 @@ def align(
 ) -> AlignedCrop:
     """Warp a face so that its stable points come to lie on the template; see above."""
     transform = alignment_transform(points, template, size_wh)
+    return AlignedCrop(warp(image, transform, size_wh), transform)
+
+
+def crop_box(image: Image, box: Box, size_wh: tuple[int, int]) -> AlignedCrop:
+    """Cut an upright square around a box: what remains where a face has no landmarks."""
+    side = max(box.width, box.height)
+    transform = geometry.square_to_frame(box.center, side, 0.0, size_wh[0])
     return AlignedCrop(warp(image, transform, size_wh), transform)
 
 

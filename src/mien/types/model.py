@@ -119,3 +119,17 @@ class ModelSpec:
             )
         if self.temperature <= 0:
             raise SpecError(f"expected a positive temperature, got {self.temperature}")
+
+    def alignment_for(self, scheme: str) -> AlignmentTemplate | None:
+        """The template for landmarks of a scheme; None where the model has none for it.
+
+        A model that takes several schemes keeps the others in ``parameters`` as
+        ``alignment_<scheme>``.
+        """
+        if self.alignment is not None and self.alignment.scheme == scheme:
+            return self.alignment
+        other = self.parameters.get(f"alignment_{scheme}")
+        if other is None:
+            return None
+        points = tuple((float(x), float(y)) for x, y in other["points"])
+        return AlignmentTemplate(scheme, tuple(other["indices"]), points)

@@ -1,0 +1,151 @@
+"""Drawing results over images."""
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as PillowImage
+from PIL import ImageDraw, ImageFont
+
+from mien import imaging
+from mien.labels import Expression
+from mien.types import Box, Face, FrameResult, Image
+
+Colour = tuple[int, int, int]
+
+EXPRESSION_COLOURS: dict[Expression, Colour] = {
+    Expression.NEUTRAL: (139, 144, 153),
+    Expression.HAPPINESS: (230, 159, 0),
+    Expression.SADNESS: (0, 114, 178),
+    Expression.SURPRISE: (86, 180, 233),
+    Expression.FEAR: (204, 121, 167),
+    Expression.DISGUST: (0, 158, 115),
+    Expression.ANGER: (213, 94, 0),
+    Expression.CONTEMPT: (240, 228, 66),
+}
+"""One RGB colour for each expression, in pictures, plots and pages alike.
+
+Seven are the palette of Okabe and Ito ("Color universal design", 2008), which people with any kind
+of colour blindness can tell apart; neutral is grey.
+"""
+
+_INK: Colour = (20, 22, 26)
+_PAPER: Colour = (255, 255, 255)
+# Below this many blocks across a face, people and face recognition fail to tell who it is.
+_BLUR_BLOCKS = 6
+
+
+def annotate(image: npt.ArrayLike, result: FrameResult, *, landmarks: bool = False) -> Image:
+    """Draw each face's box, its most probable expression and the shares of all expressions.
+
+    An uncertain expression has a question mark and a thinner box.
+
+    Args:
+        image: the image that was analysed; it is not changed.
+        result: what was found in it.
+        landmarks: whether to draw the landmarks as dots.
+
+    Returns:
+        ``(H, W, 3)`` RGB uint8, a new image.
+    """
+    canvas = imaging.as_rgb(image).copy()
+    # One unit is the thickness of a line; about 2 px on a screenful.
+    unit = max(1, round(max(canvas.shape[:2]) / 640))
+    for face in sorted(result.faces, key=lambda face: face.box.y_max):
+        _draw_face(canvas, face, unit, landmarks=landmarks)
+    return canvas
+
+
+def blur_faces(image: npt.ArrayLike, result: FrameResult) -> Image:
+    """Make every found face unrecognisable: averaged to a few blocks, then smoothed.
+
+    A face that was not found is not blurred: look before you share.
+
+    Returns:
+        ``(H, W, 3)`` RGB uint8, a new image.
+    """
+    canvas = imaging.as_rgb(image).copy()
+    height, width = canvas.shape[:2]
+    for face in result.faces:
+        # Detectors draw the box around the features; hair, ears and chin identify, too.
+        box = _grown(face.box, 0.3)
+        x_min, y_min = max(0, int(box.x_min)), max(0, int(box.y_min))
+        x_max, y_max = min(width, int(box.x_max) + 1), min(height, int(box.y_max) + 1)
+        if x_max <= x_min or y_max <= y_min:
+            continue
+        part = canvas[y_min:y_max, x_min:x_max]
+        blocks = imaging.resize(part, (_BLUR_BLOCKS, _BLUR_BLOCKS))
+        blurred = cv2.resize(blocks, part.shape[1::-1], interpolation=cv2.INTER_CUBIC)
+        mask = np.zeros(part.shape[:2], np.uint8)
+        center = (int(box.center[0]) - x_min, int(box.center[1]) - y_min)
+        cv2.ellipse(mask, (center, (box.width, box.height), 0.0), 255, -1)
+        part[mask > 0] = blurred[mask > 0]
+    return canvas
+
+
+def _grown(box: Box, share: float) -> Box:
+    pad_x, pad_y = share * box.width, share * box.height
+    return Box(box.x_min - pad_x, box.y_min - pad_y, box.x_max + pad_x, box.y_max + pad_y)
+
+
+def _draw_face(canvas: Image, face: Face, unit: int, *, landmarks: bool) -> None:
+    scores = face.expression
+    colour = EXPRESSION_COLOURS[scores.top] if scores else _PAPER
+    sure = scores is not None and not scores.uncertain
+    if landmarks and face.landmarks is not None:
+        for x, y in face.landmarks.points[:, :2]:
+            cv2.circle(canvas, (int(x), int(y)), max(1, unit // 2), _PAPER, -1, cv2.LINE_AA)
+    x_min, y_min, x_max, y_max = (round(float(v)) for v in face.box.to_array())
+    # A dark line under the coloured one keeps the box visible on any background.
+    for line_colour, thickness in ((_INK, unit * 3 + 1), (colour, unit * 2 if sure else unit)):
+        cv2.rectangle(canvas, (x_min, y_min), (x_max, y_max), line_colour, thickness, cv2.LINE_AA)
+    if scores is None:
+        return
+    _draw_shares(canvas, face, unit)
+    percent = f"{100 * scores[scores.top]:.0f}\u202f%"
+    text = f"{scores.top.value} {percent}" if sure else f"{scores.top.value}? {percent}"
+    if face.track_id is not None:
+        text = f"{face.track_id} · {text}"
+    chip = _chip(text, colour, 13 * unit)
+    top = y_min - chip.shape[0] - 2 * unit
+    # Where there is no room above the face the label goes inside, at its top.
+    _paste(canvas, chip, x_min - unit, top if top >= 0 else max(0, y_min) + 2 * unit)
+
+
+def _draw_shares(canvas: Image, face: Face, unit: int) -> None:
+    """A strip under the box, divided by the probabilities."""
+    assert face.expression is not None
+    strip = np.empty((4 * unit, max(8, round(face.box.width)), 3), np.uint8)
+    edges = np.round(np.cumsum([p for _, p in face.expression.ranked()]) * strip.shape[1])
+    start = 0
+    for (label, _), edge in zip(face.expression.ranked(), edges.astype(int), strict=True):
+        strip[:, start:edge] = EXPRESSION_COLOURS[label]
+        start = edge
+    strip[:, start:] = strip[:, max(0, start - 1) : max(1, start)]
+    _paste(canvas, strip, round(face.box.x_min), round(face.box.y_max) + 3 * unit)
+
+
+@lru_cache(maxsize=256)
+def _chip(text: str, colour: Colour, size_px: int) -> Image:
+    """Text on a coloured ground, as an image."""
+    font = ImageFont.load_default(size_px)
+    left, _, right, _ = font.getbbox(text)
+    pad = size_px // 3
+    width, height = int(right - left) + 2 * pad, int(size_px * 1.25) + pad
+    chip = PillowImage.new("RGB", (width, height), colour)
+    # ITU-R BT.601 luma tells whether dark or light text reads better on the colour.
+    luma = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
+    ink = _INK if luma > 110 else _PAPER
+    ImageDraw.Draw(chip).text((pad - left, height / 2), text, fill=ink, font=font, anchor="lm")
+    return np.asarray(chip)
+
+
+def _paste(canvas: Image, patch: Image, x: int, y: int) -> None:
+    """Copy a patch into the canvas, moved sideways into it and cut off where it reaches out."""
+    height, width = canvas.shape[:2]
+    x = max(0, min(x, width - patch.shape[1]))
+    y_end, x_end = min(height, y + patch.shape[0]), min(width, x + patch.shape[1])
+    y_start = max(0, y)
+    if y_end > y_start and x_end > x:
+        canvas[y_start:y_end, x:x_end] = patch[y_start - y : y_end - y, : x_end - x]

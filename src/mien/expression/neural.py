@@ -1,0 +1,57 @@
+"""Expression classification by a neural network in ONNX."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from mien import imaging
+from mien.expression.priors import resolve_prior
+from mien.expression.scores import scores_from_logits
+from mien.runtime.catalog import CatalogEntry
+from mien.runtime.session import Session
+from mien.types import ExpressionScores, Image
+
+# Larger batches bring no speed on a CPU and let memory grow with the crowd in the picture.
+_MAX_BATCH = 32
+
+
+class NeuralClassifier:
+    """A network that gives one logit for each expression; see :class:`ExpressionClassifier`.
+
+    Args:
+        entry: the model. Its spec tells all: labels, input, alignment, temperature, priors.
+        prior: see :func:`mien.expression.priors.resolve_prior`.
+        threads: that one run may use.
+        provider: where it runs.
+    """
+
+    def __init__(
+        self,
+        entry: CatalogEntry,
+        *,
+        prior: str = "default",
+        threads: int = 1,
+        provider: str = "cpu",
+    ) -> None:
+        self.spec = entry.spec
+        self.name = entry.spec.name
+        self.prior, self._log_ratio = resolve_prior(prior, entry.spec)
+        self._session = Session(entry.path, threads=threads, provider=provider)
+
+    def logits(self, crops: Sequence[Image]) -> npt.NDArray[np.float32]:
+        """The network's raw output, ``(N, K)``, before temperature and prior."""
+        parts = [
+            self._session.run({self.spec.input.name: imaging.to_input(batch, self.spec.input)})[0]
+            for batch in (crops[i : i + _MAX_BATCH] for i in range(0, len(crops), _MAX_BATCH))
+        ]
+        if not parts:
+            return np.empty((0, len(self.spec.labels)), np.float32)
+        return np.concatenate(parts)
+
+    def classify(self, crops: Sequence[Image]) -> list[ExpressionScores]:
+        return scores_from_logits(self.logits(crops), self.spec, self._log_ratio)
+
+    def warm_up(self) -> None:
+        """Load the model now instead of at the first face."""
+        self._session.warm_up()
