@@ -76,6 +76,10 @@ class Settings:
             if text is not None:
                 values[entry.name] = _parse(entry, text)
         values.update({name: value for name, value in overrides.items() if value is not None})
+        known = [entry.name for entry in dataclasses.fields(cls)]
+        unknown = sorted(set(values) - set(known))
+        if unknown:
+            raise SettingError(f"expected settings out of {', '.join(known)}, got {unknown[0]!r}")
         return cls(**values)
 
 

@@ -81,10 +81,7 @@ class FacePipeline:
         """
         clock = _Clock()
         rgb = imaging.as_rgb(image)
-        if boxes is None:
-            detections = self.detect(rgb)
-        else:
-            detections = _given_detections(boxes)
+        detections = self.detect(rgb) if boxes is None else _given_detections(boxes)
         clock.lap("detect")
         faces = self.describe(rgb, detections, clock=clock)
         return FrameResult(
