@@ -8,6 +8,7 @@ from mien.types.face import Affect, ExpressionScores, Face, Quality, Signals
 from mien.types.frame import SCHEMA_VERSION, FrameResult, flat_row
 from mien.types.model import AlignmentTemplate, InputSpec, ModelSpec
 from mien.types.regions import AlignedCrop, Box, Detection, FloatArray, Image, Landmarks
+from mien.types.track import ExpressionState, TrackState
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -17,6 +18,7 @@ __all__ = [
     "Box",
     "Detection",
     "ExpressionScores",
+    "ExpressionState",
     "Face",
     "FloatArray",
     "FrameResult",
@@ -26,5 +28,6 @@ __all__ = [
     "ModelSpec",
     "Quality",
     "Signals",
+    "TrackState",
     "flat_row",
 ]

@@ -8,6 +8,7 @@ import numpy as np
 from mien.errors import InputError
 from mien.labels import Expression
 from mien.types.regions import Box, Detection, FloatArray, Landmarks, frozen_array
+from mien.types.track import TrackState
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -18,11 +19,13 @@ class ExpressionScores:
         labels: the expressions, in the order of the model.
         probabilities: ``(K,)`` float32 in [0, 1], summing to 1.
         uncertain: whether the answer should not be relied upon, by the model's documented rule.
+        held: in a stream, the label that is kept until another has clearly taken its place.
     """
 
     labels: tuple[Expression, ...]
     probabilities: FloatArray
     uncertain: bool = False
+    held: Expression | None = None
 
     def __post_init__(self) -> None:
         probabilities = frozen_array(self.probabilities, "probabilities")
@@ -39,7 +42,10 @@ class ExpressionScores:
         """The most probable expression, always."""
         return self.labels[int(self.probabilities.argmax())]
 
-    label = top
+    @property
+    def label(self) -> Expression:
+        """The label to show: the most probable one, or in a stream the one that is held."""
+        return self.held or self.top
 
     def __getitem__(self, expression: Expression | str) -> float:
         return float(self.probabilities[self.labels.index(Expression(expression))])
@@ -51,7 +57,7 @@ class ExpressionScores:
 
     def to_dict(self) -> dict[str, Any]:
         return {
-            "label": self.top.value,
+            "label": self.label.value,
             "uncertain": self.uncertain,
             "probabilities": {
                 label.value: round(float(p), 5)
@@ -157,7 +163,11 @@ class Signals:
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """One face and all that is known of it; what a stage did not measure is None."""
+    """One face and all that is known of it; what a stage did not measure is None.
+
+    In a stream `expression` is smoothed over time, `expression_raw` is that of the frame alone,
+    and `track` tells what following the face has shown.
+    """
 
     detection: Detection
     landmarks: Landmarks | None = None
@@ -166,6 +176,8 @@ class Face:
     affect: Affect | None = None
     signals: Signals | None = None
     track_id: int | None = None
+    expression_raw: ExpressionScores | None = None
+    track: TrackState | None = None
 
     @property
     def box(self) -> Box:
@@ -176,7 +188,7 @@ class Face:
         return self.detection.score
 
     def to_dict(self, *, landmarks: bool = False) -> dict[str, Any]:
-        return {
+        document: dict[str, Any] = {
             "box": self.box.to_dict(),
             "score": round(float(self.score), 4),
             "track_id": self.track_id,
@@ -188,3 +200,9 @@ class Face:
             "affect": None if self.affect is None else self.affect.to_dict(),
             "signals": None if self.signals is None else self.signals.to_dict(),
         }
+        if self.track is not None:
+            document["track"] = self.track.to_dict()
+            document["expression_raw"] = (
+                None if self.expression_raw is None else self.expression_raw.to_dict()
+            )
+        return document

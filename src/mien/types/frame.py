@@ -111,8 +111,10 @@ def flat_row(result: FrameResult, face: Face) -> dict[str, Any]:
         "uncertain": None,
     }
     if face.expression is not None:
-        row["expression"] = face.expression.top.value
+        row["expression"] = face.expression.label.value
         row["uncertain"] = face.expression.uncertain
+        if face.expression_raw is not None:
+            row["expression_raw"] = face.expression_raw.top.value
         for label, probability in document["expression"]["probabilities"].items():
             row[f"p_{label}"] = probability
     if document["quality"] is not None:
@@ -121,4 +123,6 @@ def flat_row(result: FrameResult, face: Face) -> dict[str, Any]:
     for part in ("affect", "signals"):
         if document[part] is not None:
             row.update({k: v for k, v in document[part].items() if k != "method"})
+    if face.track is not None:
+        row.update(document["track"])
     return row
