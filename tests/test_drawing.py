@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+
+from mien.drawing import EXPRESSION_COLOURS, annotate, blur_faces
+from mien.labels import Expression
+from mien.types import Box, Detection, ExpressionScores, Face, FrameResult, Image
+
+LABELS = (Expression.NEUTRAL, Expression.HAPPINESS)
+
+
+def _result(box: Box, size_wh: tuple[int, int], *, uncertain: bool = False) -> FrameResult:
+    scores = ExpressionScores(LABELS, np.array([0.1, 0.9], np.float32), uncertain=uncertain)
+    return FrameResult((Face(Detection(box, 0.9), expression=scores),), size_wh)
+
+
+def _noise(height: int, width: int) -> Image:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def test_every_expression_has_a_colour_of_its_own() -> None:
+    assert set(EXPRESSION_COLOURS) == set(Expression)
+    assert len(set(EXPRESSION_COLOURS.values())) == len(Expression)
+
+
+def test_the_image_itself_is_not_changed() -> None:
+    image = np.zeros((120, 160, 3), np.uint8)
+    drawn = annotate(image, _result(Box(40, 40, 100, 100), (160, 120)))
+    assert not image.any()
+    assert drawn.any()
+
+
+def test_the_box_has_the_colour_of_the_expression() -> None:
+    drawn = annotate(np.zeros((120, 160, 3), np.uint8), _result(Box(40, 40, 100, 100), (160, 120)))
+    assert tuple(drawn[70, 40]) == EXPRESSION_COLOURS[Expression.HAPPINESS]
+
+
+def test_an_uncertain_expression_looks_different() -> None:
+    image = np.zeros((120, 160, 3), np.uint8)
+    box = Box(40, 40, 100, 100)
+    sure = annotate(image, _result(box, (160, 120)))
+    unsure = annotate(image, _result(box, (160, 120), uncertain=True))
+    assert not np.array_equal(sure, unsure)
+
+
+@pytest.mark.parametrize(
+    "box",
+    [Box(-50, -40, 30, 30), Box(150, 110, 400, 300), Box(-9, -9, 170, 130), Box(0, 0, 2, 2)],
+)
+def test_boxes_that_reach_out_of_the_image_are_drawn(box: Box) -> None:
+    image = _noise(120, 160)
+    assert annotate(image, _result(box, (160, 120))).shape == image.shape
+    assert blur_faces(image, _result(box, (160, 120))).shape == image.shape
+
+
+@pytest.mark.parametrize("size_wh", [(1, 1), (3, 500), (3000, 20)])
+def test_odd_sizes_are_drawn(size_wh: tuple[int, int]) -> None:
+    image = _noise(size_wh[1], size_wh[0])
+    assert annotate(image, _result(Box(0, 0, 50, 50), size_wh)).shape == image.shape
+
+
+def test_blurring_leaves_little_detail_in_the_face_and_all_outside() -> None:
+    image = _noise(200, 200)
+    blurred = blur_faces(image, _result(Box(60, 60, 140, 140), (200, 200)))
+    assert blurred[80:120, 80:120].std() < image[80:120, 80:120].std() / 4
+    assert np.array_equal(blurred[:20], image[:20])
