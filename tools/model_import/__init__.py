@@ -1,0 +1,1 @@
+"""How the third-party model files were made: fetch, convert, rewrite, verify, describe."""

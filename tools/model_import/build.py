@@ -1,0 +1,23 @@
+"""From the bytes of a published file to the bytes of the file that ships."""
+
+import onnx
+
+from mien.runtime.spec import METADATA_KEY, spec_to_json
+from model_import.convert import OPSET, from_tflite
+from model_import.recipes import Recipe
+
+# The newest format that the oldest supported onnxruntime reads without complaint.
+_IR_VERSION = 8
+
+
+def build(recipe: Recipe, original: bytes) -> bytes:
+    """Convert, rewrite and describe one model; a file without outputs is left as it is."""
+    if recipe.outputs is None:
+        return original
+    graph = from_tflite(original, recipe.outputs)
+    for rewrite in recipe.rewrites:
+        rewrite(graph)
+    model = graph.to_model("mien tools/import_models.py", OPSET, _IR_VERSION)
+    onnx.helper.set_model_props(model, {METADATA_KEY: spec_to_json(recipe.spec)})
+    content: bytes = model.SerializeToString(deterministic=True)
+    return content

