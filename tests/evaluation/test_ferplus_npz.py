@@ -1,0 +1,115 @@
+"""The FER+ majority rule, by hand and on the real votes."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mien.errors import DataError, InputError
+from mien.evaluation.readers.ferplus_npz import read_npz
+from mien.evaluation.votes import FERPLUS_COLUMNS, majority_label, vote_shares
+from mien.labels import Expression
+
+LABELS = tuple(Expression)
+SHARED = Path(os.environ.get("MIEN_SHARED_DATA", "../shared")) / "data" / "ferplus.npz"
+
+
+def votes(**by_name: int) -> list[int]:
+    return [by_name.get(name, 0) for name in FERPLUS_COLUMNS]
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        (votes(happiness=10), Expression.HAPPINESS),
+        (votes(neutral=5, sadness=5), None),
+        # One person's vote is dropped before counting: 5 of 9 is a majority, 5 of 10 is none.
+        (votes(neutral=5, sadness=4, anger=1), Expression.NEUTRAL),
+        (votes(neutral=4, sadness=3, anger=1, fear=1, disgust=1), Expression.NEUTRAL),
+        (votes(neutral=4, sadness=2, anger=2), None),
+        (votes(unknown=6, fear=4), None),
+        (votes(fear=5, unknown=4), Expression.FEAR),
+        (votes(NF=10), None),
+        (votes(neutral=1, happiness=1, sadness=1), None),
+    ],
+)
+def test_majority_needs_more_than_half_of_the_votes_that_count(
+    row: list[int], expected: Expression | None
+) -> None:
+    index = int(majority_label([row], FERPLUS_COLUMNS, LABELS)[0])
+    assert (LABELS[index] if index >= 0 else None) == expected
+
+
+def test_shares_leave_out_slips_and_what_is_no_expression() -> None:
+    shares = vote_shares(
+        [votes(neutral=6, fear=2, anger=1, unknown=1), votes(NF=10)], FERPLUS_COLUMNS, LABELS
+    )
+    assert shares[0, LABELS.index(Expression.NEUTRAL)] == pytest.approx(0.75)
+    assert shares[0, LABELS.index(Expression.FEAR)] == pytest.approx(0.25)
+    assert shares[0].sum() == pytest.approx(1)
+    assert shares[1].sum() == 0
+
+
+def test_votes_of_another_width_are_refused() -> None:
+    with pytest.raises(InputError, match=r"\(N, 10\)"):
+        majority_label([[1, 2, 3]], FERPLUS_COLUMNS, LABELS)
+
+
+@pytest.mark.skipif(not SHARED.is_file(), reason="ferplus.npz is not here")
+def test_usable_rows_of_ferplus() -> None:
+    """Counts of the file's own description: 24,656 train and 3,149 valid, 339 twins."""
+    data = read_npz(SHARED)
+    usable = data.labelled()
+    assert len(usable.in_split("train")) == 24_656
+    assert len(usable.in_split("valid")) == 3_149
+    assert data.group is not None
+    train, valid = data.split == "train", data.split == "valid"
+    assert (train & np.isin(data.group, data.group[valid])).sum() == 339
+
+
+def make_npz(path: Path, **changes: object) -> Path:
+    arrays: dict[str, object] = {
+        "images": np.arange(3 * 4, dtype=np.uint8).reshape(3, 2, 2),
+        "split": np.array(["train", "valid", "valid"]),
+        "votes": np.array([votes(anger=9), votes(fear=9), votes(NF=9)], np.uint8),
+        "vote_names": np.array(FERPLUS_COLUMNS),
+        "fer_label": np.array([0, 2, -1], np.int8),
+        "row": np.array([7, 8, 9]),
+        "dup_group": np.array([1, 1, 2]),
+        **changes,
+    }
+    np.savez(path, **{k: v for k, v in arrays.items() if v is not None})  # type: ignore[arg-type]
+    return path
+
+
+def test_reads_rows_splits_and_groups(tmp_path: Path) -> None:
+    data = read_npz(make_npz(tmp_path / "faces.npz"))
+    valid = data.labelled().in_split("valid")
+    assert valid.names == ("row 8",)
+    assert valid.load(0).tolist() == [[4, 5], [6, 7]]
+    assert valid.group is not None
+    assert valid.group.tolist() == [1]
+    assert data.counts()[Expression.ANGER] == 1
+
+
+def test_ferplus_and_fer2013_labels(tmp_path: Path) -> None:
+    data = read_npz(make_npz(tmp_path / "faces.npz"), labelling="fer2013")
+    assert [data.labels[i] for i in data.label_index[:2]] == [Expression.ANGER, Expression.FEAR]
+    assert len(data.labelled()) == 2
+
+
+def test_absent_split_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="train, valid"):
+        read_npz(make_npz(tmp_path / "faces.npz")).in_split("test")
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    text = tmp_path / "text.npz"
+    text.write_text("no archive")
+    with pytest.raises(DataError, match=r"\.npz"):
+        read_npz(text)
+    with pytest.raises(DataError, match="votes"):
+        read_npz(make_npz(tmp_path / "faces.npz", votes=None))
+    with pytest.raises(DataError, match="fer_label"):
+        read_npz(make_npz(tmp_path / "faces.npz", fer_label=None), labelling="fer2013")
