@@ -70,7 +70,7 @@ def _parse() -> argparse.Namespace:
         help="folder of photographs with a face each (default: those that ship)",
     )
     parser.add_argument("--output", type=Path, default=ROOT / "src/mien/models")
-    parser.add_argument("--wheels", type=Path, default=ROOT / ".cache/wheels")
+    parser.add_argument("--wheels", type=Path, default=ROOT / "build/wheels")
     parser.add_argument(
         "--check", action="store_true", help="write nothing, compare with the files in --output"
     )

