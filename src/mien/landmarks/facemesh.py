@@ -1,0 +1,66 @@
+"""FaceMesh: 468 points on each face."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from mien import geometry, imaging
+from mien.errors import SpecError
+from mien.landmarks.regions import Region, roi_from_detection, roi_from_landmarks
+from mien.runtime.catalog import CatalogEntry
+from mien.runtime.session import Session
+from mien.types import Detection, Image, Landmarks
+
+
+class FaceMesh:
+    """Kartynnik et al., "Real-time facial surface geometry from monocular video on mobile GPUs",
+    2019.
+
+    Args:
+        entry: a model whose spec gives, in its parameters, the landmark ``scheme``, and
+            ``roi_scale``, the side of the square that it looks at over the longer side of a
+            face's box. Its outputs are the points ``(1, K, 3)`` in input pixels, and the logit of
+            a face's presence.
+        threads: that one run may use.
+        provider: where it runs.
+
+    Raises:
+        SpecError: a parameter is missing.
+        ProviderError: the provider is not installed.
+    """
+
+    def __init__(self, entry: CatalogEntry, *, threads: int = 1, provider: str = "cpu") -> None:
+        parameters = entry.spec.parameters
+        try:
+            self.scheme = str(parameters["scheme"])
+            self._roi_scale = float(parameters["roi_scale"])
+        except (KeyError, TypeError, ValueError):
+            raise SpecError(
+                f"expected scheme and roi_scale in the parameters of {entry.spec.name!r}, "
+                f"got {dict(parameters)}"
+            ) from None
+        self.name = entry.spec.name
+        self._input = entry.spec.input
+        self._session = Session(entry.path, threads=threads, provider=provider)
+
+    def predict(self, image: Image, detections: Sequence[Detection]) -> list[Landmarks]:
+        """See :meth:`mien.landmarks.base.LandmarkPredictor.predict`."""
+        return [self._predict_detection(image, detection) for detection in detections]
+
+    def _predict_detection(self, image: Image, detection: Detection) -> Landmarks:
+        landmarks = self.predict_region(image, roi_from_detection(detection, self._roi_scale))
+        if detection.landmarks is not None:
+            return landmarks
+        # Without eyes the first look was upright; the second is turned by the eyes it found.
+        return self.predict_region(image, roi_from_landmarks(landmarks, self._roi_scale))
+
+    def predict_region(self, image: Image, region: Region) -> Landmarks:
+        """Landmarks of the face in one square of the image, in pixels of the image."""
+        transform = region.transform(self._input.size_wh[0])
+        crop = imaging.warp(image, transform, self._input.size_wh)
+        batch = imaging.to_input([crop], self._input)
+        points, logit = self._session.run({self._input.name: batch})[:2]
+        in_image = geometry.apply_transform(geometry.invert(transform), points.reshape(-1, 3))
+        presence = 1 / (1 + math.exp(-float(np.clip(logit.reshape(-1)[0], -80, 80))))
+        return Landmarks(in_image.astype(np.float32), self.scheme, presence)

@@ -1,0 +1,70 @@
+"""The square of an image that a landmark network looks at."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mien import geometry
+from mien.errors import InputError
+from mien.landmarks import schemes
+from mien.types import Box, Detection, Landmarks
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A turned square of an image.
+
+    Attributes:
+        center: in pixels.
+        side: length in pixels, positive.
+        angle_deg: how far the face in it is turned clockwise.
+    """
+
+    center: tuple[float, float]
+    side: float
+    angle_deg: float = 0.0
+
+    def __post_init__(self) -> None:
+        values = (*self.center, self.side, self.angle_deg)
+        if not np.isfinite(values).all() or self.side <= 0:
+            raise InputError(f"expected a finite region with a positive side, got {values}")
+
+    def transform(self, size: int) -> geometry.Array:
+        """``(2, 3)``, from the image to the upright square of ``size`` pixels."""
+        return geometry.square_to_frame(self.center, self.side, self.angle_deg, size)
+
+
+def roi_from_detection(detection: Detection, scale: float) -> Region:
+    """The first region of a detected face: turned by its eyes where the detector gave them.
+
+    Args:
+        detection: with any landmarks that have eyes, or none.
+        scale: side of the region over the longer side of the box.
+    """
+    box = detection.box
+    angle_deg = 0.0
+    if detection.landmarks is not None:
+        angle_deg = schemes.eye_line_angle_deg(detection.landmarks)
+    return Region(box.center, scale * max(box.width, box.height), angle_deg)
+
+
+def roi_from_landmarks(landmarks: Landmarks, scale: float = 1.5) -> Region:
+    """The next region from the last landmarks, for a second look or for the next frame.
+
+    Args:
+        landmarks: of a whole face.
+        scale: side of the region over the longer side of the landmarks' own turned box.
+    """
+    angle_deg = schemes.eye_line_angle_deg(landmarks)
+    upright = geometry.similarity(angle_deg=-angle_deg)
+    turned = geometry.apply_transform(upright, landmarks.points[:, :2])
+    low, high = turned.min(axis=0), turned.max(axis=0)
+    center = geometry.apply_transform(geometry.invert(upright), [(low + high) / 2])[0]
+    side = max(float((high - low).max()), 1e-3)
+    return Region((float(center[0]), float(center[1])), scale * side, angle_deg)
+
+
+def box_from_landmarks(landmarks: Landmarks) -> Box:
+    """The upright box around all points."""
+    low, high = landmarks.points[:, :2].min(axis=0), landmarks.points[:, :2].max(axis=0)
+    return Box(float(low[0]), float(low[1]), float(high[0]), float(high[1]))
