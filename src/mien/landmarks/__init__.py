@@ -5,10 +5,12 @@ from pathlib import Path
 from mien.errors import SpecError
 from mien.landmarks.base import LandmarkPredictor
 from mien.landmarks.facemesh import FaceMesh
+from mien.landmarks.from_detector import DetectorLandmarks
 from mien.landmarks.regions import Region, box_from_landmarks, roi_from_landmarks
 from mien.runtime import catalog
 
 __all__ = [
+    "DetectorLandmarks",
     "FaceMesh",
     "LandmarkPredictor",
     "Region",
@@ -20,11 +22,12 @@ __all__ = [
 
 def build_landmarks(
     name: str | Path = "facemesh", *, threads: int = 1, provider: str = "cpu"
-) -> FaceMesh:
+) -> LandmarkPredictor:
     """A landmark model by its name, or from a model file.
 
     Args:
-        name: of the model, or the path of its file.
+        name: of the model, or the path of its file; ``"detector"`` for the points that the
+            detector itself gives.
         threads: that one run may use.
         provider: where it runs; a key of :data:`mien.runtime.session.PROVIDERS`.
 
@@ -33,6 +36,8 @@ def build_landmarks(
         SpecError: its spec is missing, or is for another task.
         ProviderError: the provider is not installed.
     """
+    if name == "detector":
+        return DetectorLandmarks()
     entry = catalog.find(name)
     if entry.spec.task != "landmarks":
         raise SpecError(f"expected a landmark model, got {name!r} for {entry.spec.task}")
