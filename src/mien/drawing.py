@@ -50,8 +50,8 @@ def annotate(image: npt.ArrayLike, result: FrameResult, *, landmarks: bool = Fal
         ``(H, W, 3)`` RGB uint8, a new image.
     """
     canvas = imaging.as_rgb(image).copy()
-    # One unit is the thickness of a line; about 2 px on a screenful.
-    unit = max(1, round(max(canvas.shape[:2]) / 640))
+    # One unit is a thin line when the picture fills a screen.
+    unit = max(1, round(max(canvas.shape[:2]) / 1000))
     for face in sorted(result.faces, key=lambda face: face.box.y_max):
         _draw_face(canvas, face, unit, landmarks=landmarks)
     return canvas
@@ -98,17 +98,18 @@ def _draw_face(canvas: Image, face: Face, unit: int, *, landmarks: bool) -> None
             cv2.circle(canvas, (int(x), int(y)), max(1, unit // 2), _PAPER, -1, cv2.LINE_AA)
     x_min, y_min, x_max, y_max = (round(float(v)) for v in face.box.to_array())
     # A dark line under the coloured one keeps the box visible on any background.
-    for line_colour, thickness in ((_INK, unit * 3 + 1), (colour, unit * 2 if sure else unit)):
+    line = 2 * unit if sure else unit
+    for line_colour, thickness in ((_INK, line + 2), (colour, line)):
         cv2.rectangle(canvas, (x_min, y_min), (x_max, y_max), line_colour, thickness, cv2.LINE_AA)
     if scores is None:
         return
     _draw_shares(canvas, face, unit)
-    percent = f"{100 * scores[scores.top]:.0f}\u202f%"
+    percent = f"{100 * scores[scores.top]:.0f} %"
     text = f"{scores.top.value} {percent}" if sure else f"{scores.top.value}? {percent}"
     if face.track_id is not None:
         text = f"{face.track_id} · {text}"
-    chip = _chip(text, colour, 13 * unit)
-    top = y_min - chip.shape[0] - 2 * unit
+    chip = _chip(text, colour, max(12, 18 * unit))
+    top = y_min - chip.shape[0]
     # Where there is no room above the face the label goes inside, at its top.
     _paste(canvas, chip, x_min - unit, top if top >= 0 else max(0, y_min) + 2 * unit)
 
