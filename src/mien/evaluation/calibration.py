@@ -1,0 +1,196 @@
+"""Making probabilities mean what they say: temperature, prior, and when to doubt."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from mien.errors import InputError
+from mien.evaluation.confidence import ece, risk_coverage
+from mien.expression.priors import softmax
+
+Array = npt.NDArray[np.float64]
+
+_GOLDEN = (math.sqrt(5) - 1) / 2
+_LOG_T_RANGE = (math.log(0.05), math.log(20.0))
+
+
+def negative_log_likelihood(logits: npt.ArrayLike, truth: npt.ArrayLike) -> float:
+    """Mean of ``-log p(truth)``, in nats.
+
+    Args:
+        logits: ``(N, K)``.
+        truth: ``(N,)`` index of the label.
+    """
+    z = np.asarray(logits, np.float64)
+    z = z - z.max(axis=1, keepdims=True)
+    log_p = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+    return float(-log_p[np.arange(len(z)), np.asarray(truth, np.int64)].mean())
+
+
+def fit_temperature(logits: npt.ArrayLike, truth: npt.ArrayLike) -> float:
+    """The temperature of maximum likelihood, in [0.05, 20].
+
+    Method: Guo et al., "On calibration of modern neural networks", 2017; found by golden-section
+    search over its logarithm, in which the likelihood has one maximum.
+
+    Args:
+        logits: ``(N, K)`` of rows that the model was not trained on.
+        truth: ``(N,)`` index of the label.
+
+    Raises:
+        InputError: the shapes do not fit, or there are no rows.
+    """
+    z, y = _checked(logits, truth)
+    return math.exp(
+        _golden_section(lambda log_t: negative_log_likelihood(z / math.exp(log_t), y), _LOG_T_RANGE)
+    )
+
+
+def _golden_section(function: Callable[[float], float], bounds: tuple[float, float]) -> float:
+    low, high = bounds
+    left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
+    at_left, at_right = function(left), function(right)
+    while high - low > 1e-5:
+        if at_left < at_right:
+            high, right, at_right = right, left, at_left
+            left = high - _GOLDEN * (high - low)
+            at_left = function(left)
+        else:
+            low, left, at_left = left, right, at_right
+            right = low + _GOLDEN * (high - low)
+            at_right = function(right)
+    return (low + high) / 2
+
+
+def fold_numbers(
+    n: int, folds: int, seed: int, groups: npt.ArrayLike | None = None
+) -> npt.NDArray[np.int64]:
+    """Which fold each row belongs to: ``(N,)`` in 0..folds-1, equal in size, seeded.
+
+    Args:
+        n: number of rows.
+        folds: at least 2.
+        seed: of the shuffle.
+        groups: ``(N,)``; rows of one group, near-duplicates say, share a fold.
+    """
+    ids = np.arange(n) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+    count = int(ids.max(initial=-1)) + 1
+    fold_of_group = np.random.default_rng(seed).permutation(count) % folds
+    return np.asarray(fold_of_group[ids], np.int64)
+
+
+def cross_fitted_probabilities(
+    logits: npt.ArrayLike,
+    truth: npt.ArrayLike,
+    *,
+    folds: int = 5,
+    seed: int = 0,
+    groups: npt.ArrayLike | None = None,
+) -> Array:
+    """Calibrated probabilities in which no row helped to choose its own temperature.
+
+    Args:
+        logits: ``(N, K)``.
+        truth: ``(N,)`` index of the label.
+        folds: the temperature of each fold is fitted on the others.
+        seed: of the folds.
+        groups: ``(N,)`` rows that must share a fold.
+
+    Returns:
+        ``(N, K)``.
+
+    Raises:
+        InputError: the shapes do not fit, or there are fewer rows than folds.
+    """
+    z, y = _checked(logits, truth)
+    if not 2 <= folds <= len(z):
+        raise InputError(f"expected from 2 to {len(z)} folds, got {folds}")
+    fold = fold_numbers(len(z), folds, seed, groups)
+    probabilities = np.empty_like(z)
+    for number in range(folds):
+        held_out = fold == number
+        if held_out.any():
+            temperature = fit_temperature(z[~held_out], y[~held_out])
+            probabilities[held_out] = softmax(z[held_out] / temperature)
+    return probabilities
+
+
+def cross_fitted_ece(
+    logits: npt.ArrayLike,
+    truth: npt.ArrayLike,
+    *,
+    folds: int = 5,
+    seed: int = 0,
+    groups: npt.ArrayLike | None = None,
+) -> float:
+    """Expected calibration error of :func:`cross_fitted_probabilities`, in [0, 1]."""
+    probabilities = cross_fitted_probabilities(logits, truth, folds=folds, seed=seed, groups=groups)
+    correct = probabilities.argmax(axis=1) == np.asarray(truth)
+    return ece(probabilities.max(axis=1), correct)
+
+
+def shift_prior(probabilities: npt.ArrayLike, old: npt.ArrayLike, new: npt.ArrayLike) -> Array:
+    """Move probabilities from one prior to another: p × new / old, summing to 1 again.
+
+    Method: Saerens, Latinne and Decaestecker, "Adjusting the outputs of a classifier to new a
+    priori probabilities", Neural Computation 14(1), 2002.
+
+    Args:
+        probabilities: ``(N, K)``, calibrated under ``old``.
+        old: ``(K,)`` shares above 0.
+        new: ``(K,)`` shares, at least 0.
+
+    Raises:
+        InputError: a share is not positive.
+    """
+    old_shares, new_shares = np.asarray(old, np.float64), np.asarray(new, np.float64)
+    if (old_shares <= 0).any() or (new_shares < 0).any() or new_shares.sum() <= 0:
+        raise InputError(f"expected positive shares in a prior, got {old_shares} and {new_shares}")
+    moved = np.asarray(probabilities, np.float64) * (new_shares / old_shares)
+    return np.asarray(moved / moved.sum(axis=-1, keepdims=True))
+
+
+def uncertain_threshold(
+    probabilities: npt.ArrayLike, truth: npt.ArrayLike, *, coverage: float = 0.8
+) -> dict[str, float]:
+    """The documented rule of doubt: answers below a top probability are marked uncertain.
+
+    Args:
+        probabilities: ``(N, K)``, calibrated.
+        truth: ``(N,)`` index of the label.
+        coverage: share of the answers in (0, 1] that shall not be marked.
+
+    Returns:
+        ``threshold`` (the ``uncertain_below`` of a spec), ``coverage`` that it gives, ``error`` of
+        all answers, ``error_covered`` of those not marked, and ``error_ratio`` of the two, all in
+        [0, 1].
+
+    Raises:
+        InputError: the shapes do not fit, or the coverage is not in (0, 1].
+    """
+    p, y = _checked(probabilities, truth)
+    if not 0 < coverage <= 1:
+        raise InputError(f"expected a coverage in (0, 1], got {coverage}")
+    confidence, correct = p.max(axis=1), p.argmax(axis=1) == y
+    threshold = float(np.quantile(confidence, 1 - coverage))
+    kept = confidence >= threshold
+    error, error_covered = float(1 - correct.mean()), float(1 - correct[kept].mean())
+    return {
+        "threshold": threshold,
+        "coverage": float(kept.mean()),
+        "error": error,
+        "error_covered": error_covered,
+        "error_ratio": error_covered / error if error > 0 else 0.0,
+        "aurc": risk_coverage(confidence, correct)["aurc"],
+    }
+
+
+def _checked(scores: npt.ArrayLike, truth: npt.ArrayLike) -> tuple[Array, npt.NDArray[np.int64]]:
+    z, y = np.asarray(scores, np.float64), np.asarray(truth, np.int64)
+    if z.ndim != 2 or y.shape != (len(z),) or not len(z):
+        raise InputError(f"expected (N, K) scores and (N,) labels, got {z.shape} and {y.shape}")
+    if y.min() < 0 or y.max() >= z.shape[1]:
+        raise InputError(f"expected labels from 0 to {z.shape[1] - 1}, got {y.min()} to {y.max()}")
+    return z, y

@@ -1,0 +1,86 @@
+"""Temperature, cross-fitting, priors and the rule of doubt."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from mien.errors import InputError
+from mien.evaluation import calibration
+from mien.evaluation.confidence import ece
+from mien.expression.priors import softmax
+
+
+def drawn(n: int, temperature: float) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Logits whose softmax is right after division by a temperature."""
+    rng = np.random.default_rng(5)
+    logits = rng.normal(0, 2, (n, 4))
+    p = softmax(logits / temperature)
+    truth = (p.cumsum(axis=1) < rng.random((n, 1))).sum(axis=1)
+    return logits, truth
+
+
+@pytest.mark.parametrize("temperature", [0.6, 1.0, 2.5])
+def test_temperature_is_found_again(temperature: float) -> None:
+    # 0.05 is four standard errors at 20,000 rows.
+    assert calibration.fit_temperature(*drawn(20_000, temperature)) == pytest.approx(
+        temperature, rel=0.05
+    )
+
+
+def test_likelihood_by_hand() -> None:
+    nll = calibration.negative_log_likelihood([[0, 0], [np.log(3), 0]], [0, 0])
+    assert nll == pytest.approx((np.log(2) + np.log(4 / 3)) / 2)
+
+
+def test_cross_fitting_calibrates() -> None:
+    logits, truth = drawn(6000, 3.0)
+    before = ece(softmax(logits).max(axis=1), softmax(logits).argmax(axis=1) == truth)
+    assert before > 0.2
+    assert calibration.cross_fitted_ece(logits, truth) < 0.03
+
+
+def test_cross_fitted_rows_do_not_see_their_own_label() -> None:
+    logits, truth = drawn(200, 1.0)
+    fold = calibration.fold_numbers(200, 5, seed=0)
+    changed = truth.copy()
+    changed[fold == 2] = (truth[fold == 2] + 1) % 4
+    one = calibration.cross_fitted_probabilities(logits, truth)
+    other = calibration.cross_fitted_probabilities(logits, changed)
+    np.testing.assert_array_equal(one[fold == 2], other[fold == 2])
+    assert np.abs(one - other)[fold != 2].max() > 0
+
+
+def test_folds_are_even_and_keep_groups_together() -> None:
+    assert np.bincount(calibration.fold_numbers(103, 5, seed=1)).tolist() == [21, 21, 21, 20, 20]
+    groups = np.repeat(np.arange(30), 3)
+    fold = calibration.fold_numbers(90, 5, seed=1, groups=groups)
+    assert all(len(set(fold[groups == g])) == 1 for g in range(30))
+
+
+def test_prior_shift_by_hand() -> None:
+    # 0.6/0.5 : 0.4/0.5 scaled by 0.2 : 0.8 is 0.12 : 0.32.
+    moved = calibration.shift_prior([[0.6, 0.4]], [0.5, 0.5], [0.2, 0.8])
+    np.testing.assert_allclose(moved, [[0.12 / 0.44, 0.32 / 0.44]])
+    back = calibration.shift_prior(moved, [0.2, 0.8], [0.5, 0.5])
+    np.testing.assert_allclose(back, [[0.6, 0.4]])
+
+
+def test_doubt_rule_keeps_the_asked_share() -> None:
+    logits, truth = drawn(5000, 1.0)
+    rule = calibration.uncertain_threshold(softmax(logits), truth, coverage=0.8)
+    assert rule["coverage"] == pytest.approx(0.8, abs=1e-3)
+    assert rule["error_covered"] < rule["error"]
+    p = softmax(logits)
+    kept = p.max(axis=1) >= rule["threshold"]
+    assert rule["error_covered"] == pytest.approx(1 - (p.argmax(axis=1) == truth)[kept].mean())
+
+
+def test_unfit_input_is_refused() -> None:
+    with pytest.raises(InputError, match="labels from 0 to 1"):
+        calibration.fit_temperature([[0, 1]], [2])
+    with pytest.raises(InputError, match="folds"):
+        calibration.cross_fitted_ece([[0, 1]], [0])
+    with pytest.raises(InputError, match="positive"):
+        calibration.shift_prior([[0.5, 0.5]], [0, 1], [0.5, 0.5])
+    with pytest.raises(InputError, match="coverage"):
+        calibration.uncertain_threshold([[0.5, 0.5]], [0], coverage=0)
