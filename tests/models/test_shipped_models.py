@@ -1,0 +1,165 @@
+"""The model files that ship are whole, say what they are, and compute what their originals do."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+import pytest
+from PIL import Image
+
+from mien import imaging
+from mien.runtime import catalog
+from mien.runtime.session import Session
+
+SHIPPED = {entry.spec.name: entry for entry in catalog.entries() if entry.shipped}
+NETWORKS = sorted(name for name, entry in SHIPPED.items() if entry.path.suffix == ".onnx")
+IMPORTED_SHAPES: dict[str, dict[str, list[int]]] = {
+    "blazeface": {"regressions": [1, 2304, 16], "logits": [1, 2304, 1]},
+    "blazeface-short": {"regressions": [1, 896, 16], "logits": [1, 896, 1]},
+    "facemesh": {"landmarks": [1, 468, 3], "presence_logit": [1, 1]},
+    "iris": {"contours": [1, 71, 3], "iris": [1, 5, 3]},
+}
+
+
+def test_every_imported_model_ships() -> None:
+    assert {*IMPORTED_SHAPES, "haar-frontalface", "haar-eye"} <= SHIPPED.keys()
+
+
+def test_every_model_file_has_a_sidecar() -> None:
+    files = {
+        path for path in catalog.shipped_folder().iterdir() if path.suffix in {".onnx", ".xml"}
+    }
+    assert files == {entry.path for entry in SHIPPED.values() if entry.path in files}
+
+
+@pytest.mark.parametrize("name", sorted(SHIPPED))
+def test_checksum_is_that_of_the_sidecar(name: str) -> None:
+    assert SHIPPED[name].spec.sha256 == catalog.checksum(SHIPPED[name].path)
+
+
+@pytest.mark.parametrize("name", sorted(SHIPPED))
+def test_licence_and_source_are_named(name: str) -> None:
+    assert SHIPPED[name].spec.licence
+    assert SHIPPED[name].spec.source
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_metadata_is_the_sidecar_without_the_checksum(name: str) -> None:
+    entry = SHIPPED[name]
+    assert Session(entry.path).read_spec() == dataclasses.replace(entry.spec, sha256=None)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_interface_is_the_one_in_the_spec(name: str) -> None:
+    spec = SHIPPED[name].spec
+    session = ort.InferenceSession(SHIPPED[name].path, providers=["CPUExecutionProvider"])
+    (given,) = session.get_inputs()
+    assert given.name == spec.input.name
+    size_wh = tuple(reversed(given.shape[2:] if spec.input.layout == "NCHW" else given.shape[1:3]))
+    assert size_wh == spec.input.size_wh
+    assert tuple(output.name for output in session.get_outputs()) == spec.outputs
+
+
+@pytest.mark.parametrize("name", sorted(IMPORTED_SHAPES))
+def test_output_shapes(name: str) -> None:
+    session = ort.InferenceSession(SHIPPED[name].path, providers=["CPUExecutionProvider"])
+    shapes = {output.name: output.shape for output in session.get_outputs()}
+    assert shapes == IMPORTED_SHAPES[name]
+
+
+@pytest.mark.parametrize("name", ["blazeface", "blazeface-short"])
+def test_anchor_grids_give_an_anchor_for_each_logit(name: str) -> None:
+    grids = SHIPPED[name].spec.parameters["anchor_grids"]
+    anchors = sum(columns * rows * per_cell for columns, rows, per_cell in grids)
+    assert anchors == IMPORTED_SHAPES[name]["logits"][1]
+
+
+@pytest.mark.parametrize(("name", "window"), [("haar-frontalface", 24), ("haar-eye", 20)])
+def test_cascades_carry_their_licence_and_window(name: str, window: int) -> None:
+    text = SHIPPED[name].path.read_text(encoding="utf-8")
+    assert "Intel License Agreement" in text
+    assert f"<width>{window}</width>" in text
+    assert SHIPPED[name].spec.input.size_wh == (window, window)
+
+
+# What follows was computed by the published TFLite files in LiteRT 2.3.0, from every n-th pixel of
+# a sample photograph: no resizing, whose rounding differs between versions. The tolerance of 0.05
+# input pixels leaves room for JPEG decoders.
+TOLERANCE = 0.05
+
+
+def _run(name: str, x_min: int, y_min: int, step: int) -> dict[str, npt.NDArray[np.float32]]:
+    entry = SHIPPED[name]
+    width, height = entry.spec.input.size_wh
+    path = catalog.shipped_folder().parent / "samples" / "person-a-neutral.jpg"
+    with Image.open(path) as photograph:
+        pixels = np.asarray(photograph.convert("RGB"))
+    part = pixels[y_min : y_min + step * height : step, x_min : x_min + step * width : step]
+    outputs = Session(entry.path).run(
+        {entry.spec.input.name: imaging.to_input([part], entry.spec.input)}
+    )
+    return dict(zip(entry.spec.outputs, outputs, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "step", "anchor", "logit", "box_and_eyes"),
+    [
+        ("blazeface", 2, 1471, 1.445, [-1.692, -1.041, 137.899, 137.892, -28.533, -28.043]),
+        ("blazeface-short", 3, 784, 2.964, [-5.302, -4.429, 85.940, 85.926, -23.750, -22.793]),
+    ],
+)
+def test_detectors_compute_what_their_originals_do(
+    name: str, step: int, anchor: int, logit: float, box_and_eyes: list[float]
+) -> None:
+    outputs = _run(name, 80, 100, step)
+    assert outputs["logits"].argmax() == anchor
+    assert outputs["logits"][0, anchor, 0] == pytest.approx(logit, abs=TOLERANCE)
+    assert outputs["regressions"][0, anchor, :6] == pytest.approx(
+        np.array(box_and_eyes), abs=TOLERANCE
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "output", "indices", "points"),
+    [
+        (
+            "facemesh",
+            (120, 160, 2),
+            "landmarks",
+            [1, 33, 263, 61, 291],
+            [
+                [100.497, 98.480, -27.628],
+                [64.890, 65.358, 11.567],
+                [143.361, 65.939, 7.561],
+                [82.176, 123.152, 1.389],
+                [121.980, 123.734, -1.166],
+            ],
+        ),
+        (
+            "iris",
+            (200, 240, 2),
+            "iris",
+            [0, 4],
+            [[36.382, 24.493, -3.185], [36.778, 29.257, -3.294]],
+        ),
+        (
+            "iris",
+            (200, 240, 2),
+            "contours",
+            [0, 8],
+            [[25.839, 27.609, 6.042], [49.426, 27.383, 0.860]],
+        ),
+    ],
+)
+def test_landmark_models_compute_what_their_originals_do(
+    name: str, place: tuple[int, int, int], output: str, indices: list[int], points: Any
+) -> None:
+    given = _run(name, *place)[output][0, indices]
+    assert given == pytest.approx(np.array(points), abs=TOLERANCE)
+
+
+def test_mesh_presence_is_a_logit() -> None:
+    assert _run("facemesh", 120, 160, 2)["presence_logit"].item() == pytest.approx(22.851, abs=0.1)
+    assert _run("facemesh", 0, 0, 1)["presence_logit"].item() < 0
