@@ -90,7 +90,8 @@ def analyze(image: Any, *, boxes: Any = None, **settings: Any) -> FrameResult:
 
     pipeline = _shared_pipeline(Settings.from_environment(**settings))
     source = str(image) if isinstance(image, str | PathLike) else None
-    return pipeline.analyze(read_image(image), boxes=boxes, source=source)
+    rgb = read_image(image, max_megapixels=pipeline.settings.max_megapixels)
+    return pipeline.analyze(rgb, boxes=boxes, source=source)
 
 
 @lru_cache(maxsize=4)

@@ -11,6 +11,9 @@ import platformdirs
 
 from mien.errors import SettingError
 
+DEFAULT_MAX_MEGAPIXELS = 100
+"""Half as much again as the cameras of most telephones give; about 700 MB when decoded."""
+
 
 def _setting(default: Any, help_text: str, **facts: Any) -> Any:
     return field(default=default, metadata={"help": help_text, **facts})
@@ -48,6 +51,12 @@ class Settings:
         "default",
         "Shares of the expressions to expect: default (the model's own choice), natural, uniform, "
         "or the path of a JSON file.",
+    )
+    max_megapixels: int = _setting(
+        DEFAULT_MAX_MEGAPIXELS,
+        "Pictures of more megapixels are refused before they are decoded, to bound memory.",
+        low=1,
+        high=4000,
     )
     threads: int = _setting(1, "Threads that one model run may use.", low=1, high=256)
     provider: str = _setting(
