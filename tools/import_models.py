@@ -9,7 +9,7 @@ to ONNX, rewritten so that onnxruntime runs it as fast as LiteRT runs the origin
 (`model_import/rewrites.py` says how), compared with the original on photographs of faces, and
 written with its spec: in the file's metadata, and beside it as a JSON sidecar with the checksum.
 The same versions give the same bytes; `--check` proves it against the files that ship.
-What was tried for speed, and what it gave, stands in `docs/cards/README.md`.
+What was tried for speed, and what it gave, stands in `docs/cards/imported-models.md`.
 """
 
 import argparse
