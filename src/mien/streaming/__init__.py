@@ -1,0 +1,6 @@
+"""From a source of frames to results with memory: tracks, calm labels, events."""
+
+from mien.streaming.face_stream import FaceStream, StreamSettings
+from mien.streaming.locator import SearchSettings
+
+__all__ = ["FaceStream", "SearchSettings", "StreamSettings"]

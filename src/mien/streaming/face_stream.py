@@ -1,0 +1,224 @@
+"""What has memory: one stream of frames, its tracks, their calm labels and their timelines."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy.typing as npt
+
+from mien import imaging
+from mien.errors import InputError
+from mien.pipeline import FacePipeline
+from mien.signals import derive_affect, measure_face
+from mien.streaming.locator import FaceLocator, SearchSettings
+from mien.tracking import (
+    Event,
+    ExpressionSmoother,
+    LabelSettings,
+    LandmarkSmoother,
+    Moment,
+    Observation,
+    SceneCutDetector,
+    Tracker,
+    TrackTimeline,
+    quality_weight,
+)
+from mien.types import Box, ExpressionState, Face, FrameResult, Image
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSettings:
+    """How a stream is followed.
+
+    Attributes:
+        search: when the detector runs.
+        labels: how calm the labels are.
+        max_gap_s: a face that is hidden for longer gets a new track_id.
+        expressions: whether expressions are read at all; without, their model is never loaded.
+    """
+
+    search: SearchSettings = field(default_factory=SearchSettings)
+    labels: LabelSettings = field(default_factory=LabelSettings)
+    max_gap_s: float = 2.0
+    expressions: bool = True
+
+
+class FaceStream:
+    """Analyses the frames of one stream, in order, and remembers.
+
+    Its memory is bounded by the faces in view, not by the stream's length. It is for one thread at
+    a time; the pipeline behind it may be shared by many streams in many threads.
+
+    Args:
+        pipeline: by default one with the settings of the environment.
+        settings: how the stream is followed.
+        source: what the results shall call the stream.
+
+    Attributes:
+        events: what happened in the last frame.
+
+    Example::
+
+        stream = FaceStream()
+        for frame, timestamp_s in frames:
+            result = stream.update(frame, timestamp_s)
+    """
+
+    def __init__(
+        self,
+        pipeline: FacePipeline | None = None,
+        settings: StreamSettings | None = None,
+        *,
+        source: str | None = None,
+    ) -> None:
+        self.pipeline = pipeline or FacePipeline()
+        self.settings = settings or StreamSettings()
+        self.source = source
+        self.events: tuple[Event, ...] = ()
+        search = self.settings.search
+        if not search.max_faces:
+            search = replace(search, max_faces=self.pipeline.settings.max_faces)
+        self._locator = FaceLocator(self.pipeline, search)
+        self._tracker = Tracker(max_gap_s=self.settings.max_gap_s)
+        self._cuts = SceneCutDetector()
+        self._memories: dict[int, _TrackMemory] = {}
+        self._last_s: float | None = None
+        self._frame_index = -1
+
+    def update(
+        self, image: npt.ArrayLike, timestamp_s: float, *, frame_index: int | None = None
+    ) -> FrameResult:
+        """Analyse the next frame.
+
+        Args:
+            image: ``(H, W, 3)`` RGB uint8, or whatever :func:`mien.imaging.as_rgb` understands.
+            timestamp_s: of the frame in the stream's time, larger than that of the frame before.
+            frame_index: by default one more than that of the frame before.
+
+        Returns:
+            Faces by track_id. Their `expression` is smoothed and holds its label,
+            `expression_raw` is of this frame alone, and `track` tells the running state.
+
+        Raises:
+            InputError: not an image, or time does not go forward.
+            MissingExtraError: lapx is not installed.
+        """
+        rgb = imaging.as_rgb(image)
+        if self._last_s is not None and timestamp_s <= self._last_s:
+            raise InputError(
+                f"expected a frame later than the last one at {self._last_s:g} s, "
+                f"got one at {timestamp_s:g} s"
+            )
+        self._last_s = timestamp_s
+        self._frame_index = self._frame_index + 1 if frame_index is None else frame_index
+        started = time.perf_counter()
+        events: list[Event] = []
+        if self._cuts.is_cut(rgb):
+            events.append(Event("scene_cut", timestamp_s))
+            events += self._end([track.track_id for track in self._tracker.end_all()])
+        observations = self._locator.locate(rgb, self._tracker.tracks, timestamp_s)
+        located = time.perf_counter()
+        owners, ended = self._tracker.update(observations, timestamp_s)
+        events += self._end([track.track_id for track in ended])
+        seen = [
+            (track.track_id, observation)
+            for track, observation in zip(owners, observations, strict=True)
+            if track.track_id is not None
+        ]
+        faces = self._describe(rgb, [observation for _, observation in seen])
+        described = time.perf_counter()
+        faces = [
+            self._remember(replace(face, track_id=track_id), timestamp_s, events)
+            for (track_id, _), face in zip(seen, faces, strict=True)
+        ]
+        self.events = tuple(events)
+        return FrameResult(
+            faces=tuple(sorted(faces, key=lambda face: face.track_id or 0)),
+            image_size_wh=(rgb.shape[1], rgb.shape[0]),
+            frame_index=self._frame_index,
+            timestamp_s=timestamp_s,
+            timings_ms={
+                "locate": 1000 * (located - started),
+                "describe": 1000 * (described - located),
+                "smooth": 1000 * (time.perf_counter() - described),
+            },
+            models=self.pipeline.models,
+            source=self.source,
+        )
+
+    def finish(self) -> tuple[Event, ...]:
+        """End every track, at the end of the stream, and tell what that ended.
+
+        The stream may go on afterwards, with new tracks.
+        """
+        self._tracker.end_all()
+        self.events = tuple(self._end(list(self._memories)))
+        return self.events
+
+    def restore(self, timeline: TrackTimeline, box: Box | None) -> None:
+        """Take up a track of an earlier run at its last place; without a box it is over."""
+        self._tracker.reserve_ids(timeline.track_id)
+        if box is not None:
+            self._tracker.restore(timeline.track_id, box, timeline.last_s)
+            self._memories[timeline.track_id] = self._new_memory(timeline)
+
+    def _describe(self, image: Image, observations: Sequence[Observation]) -> list[Face]:
+        detections = [seen.detection for seen in observations]
+        landmarks = [seen.landmarks for seen in observations if seen.landmarks is not None]
+        if self.settings.expressions:
+            return self.pipeline.describe(image, detections, landmarks=landmarks)
+        return [
+            measure_face(image, Face(detection, landmarks=points))
+            for detection, points in zip(detections, landmarks, strict=True)
+        ]
+
+    def _remember(self, face: Face, timestamp_s: float, events: list[Event]) -> Face:
+        """The face with calm values and its track's state."""
+        assert face.track_id is not None
+        memory = self._memories.get(face.track_id)
+        if memory is None:
+            memory = self._new_memory(TrackTimeline(face.track_id, timestamp_s))
+            self._memories[face.track_id] = memory
+            events.append(Event("track_started", timestamp_s, face.track_id))
+        calm, new_events = memory.update(face, timestamp_s)
+        events += new_events
+        return calm
+
+    def _new_memory(self, timeline: TrackTimeline) -> "_TrackMemory":
+        uncertain_below = self.pipeline.classifier.spec.uncertain_below
+        return _TrackMemory(
+            timeline, ExpressionSmoother(self.settings.labels, uncertain_below=uncertain_below)
+        )
+
+    def _end(self, track_ids: Sequence[int | None]) -> list[Event]:
+        events: list[Event] = []
+        for track_id in track_ids:
+            memory = self._memories.pop(track_id, None) if track_id is not None else None
+            if memory is None:
+                continue
+            timeline = memory.timeline
+            events += timeline.finish()
+            events.append(
+                Event("track_ended", timeline.last_s, timeline.track_id, timeline.summary())
+            )
+        return events
+
+
+class _TrackMemory:
+    """All that is remembered of one track."""
+
+    def __init__(self, timeline: TrackTimeline, expressions: ExpressionSmoother) -> None:
+        self.timeline = timeline
+        self._expressions = expressions
+        self._landmarks = LandmarkSmoother()
+
+    def update(self, face: Face, timestamp_s: float) -> tuple[Face, list[Event]]:
+        raw = face.expression
+        state: ExpressionState = "clear"
+        if raw is not None:
+            calm, state = self._expressions.update(raw, quality_weight(face.quality), timestamp_s)
+            face = replace(face, expression=calm, expression_raw=raw, affect=derive_affect(calm))
+        moment = Moment.of(face, state, timestamp_s)
+        track_state, events = self.timeline.update(moment)
+        landmarks = face.landmarks and self._landmarks.update(face.landmarks, timestamp_s)
+        return replace(face, landmarks=landmarks, track=track_state), events

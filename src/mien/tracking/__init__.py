@@ -1,0 +1,29 @@
+"""Following faces through a stream: tracks, calm labels, and what happens over time."""
+
+from mien.tracking.events import Event, EventKind
+from mien.tracking.scene import SceneCutDetector
+from mien.tracking.smoothing import (
+    ExpressionSmoother,
+    LabelSettings,
+    LandmarkSmoother,
+    OneEuroFilter,
+    quality_weight,
+)
+from mien.tracking.timeline import Moment, TrackTimeline
+from mien.tracking.tracker import Observation, Track, Tracker
+
+__all__ = [
+    "Event",
+    "EventKind",
+    "ExpressionSmoother",
+    "LabelSettings",
+    "LandmarkSmoother",
+    "Moment",
+    "Observation",
+    "OneEuroFilter",
+    "SceneCutDetector",
+    "Track",
+    "TrackTimeline",
+    "Tracker",
+    "quality_weight",
+]

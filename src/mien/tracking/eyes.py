@@ -1,0 +1,117 @@
+"""Blinks, long closures and PERCLOS of one track."""
+
+import math
+
+from mien.tracking.events import Event
+from mien.tracking.window import Window
+
+# Blinks last 0.1 to 0.4 s (Schiffman 2001); a closure of half a second and more is none.
+_MIN_BLINK_S = 0.04
+_LONG_CLOSURE_S = 0.5
+# Rates of a shorter time say little.
+_MIN_SEEN_S = 10.0
+# Beyond this turn the far eye is foreshortened and the aspect ratio no longer tells its opening.
+_MAX_YAW_DEG = 35.0
+
+
+class EyeState:
+    """Follows the opening of a person's eyes, in bounded memory.
+
+    Closed is judged against the person's own open eyes, because open eyes differ between people
+    by more than a factor of two: below `closed_share` of the running level of the open eye, and
+    open again above `open_share` of it.
+    """
+
+    def __init__(
+        self,
+        *,
+        usual_opening: float = 0.30,
+        closed_share: float = 0.55,
+        open_share: float = 0.65,
+    ) -> None:
+        self.blinks = 0
+        self.closed_since_s: float | None = None
+        self.seen_s = 0.0
+        self.closed_s = 0.0
+        self.longest_closure_s = 0.0
+        self._level = usual_opening
+        self._closed_share = closed_share
+        self._open_share = open_share
+        self._window = Window(60.0, ("seen", "closed", "blinks"))
+        self._last_s: float | None = None
+        self._long_told = False
+
+    def update(
+        self, opening: float | None, yaw_deg: float | None, timestamp_s: float
+    ) -> list[Event]:
+        """Take in a frame.
+
+        Args:
+            opening: mean eye aspect ratio of both eyes; None where they were not measured.
+            yaw_deg: turn of the head, if known.
+            timestamp_s: of the frame.
+
+        Returns:
+            A blink or a long closure that this frame revealed; without a track_id.
+        """
+        elapsed = 0.0 if self._last_s is None else timestamp_s - self._last_s
+        self._last_s = timestamp_s
+        if opening is None or abs(yaw_deg or 0.0) > _MAX_YAW_DEG or elapsed > 1.0:
+            # What happened unseen is neither a blink nor a closure.
+            self.closed_since_s, self._long_told = None, False
+            return []
+        self.seen_s += elapsed
+        events = self._follow(opening, timestamp_s)
+        closed = self.closed_since_s is not None
+        self._adapt(opening, elapsed, closed=closed)
+        self.closed_s += elapsed if closed else 0.0
+        self._window.add(timestamp_s, seen=elapsed, closed=elapsed if closed else 0.0)
+        return events
+
+    def closure_s(self, timestamp_s: float) -> float:
+        """How long the eyes have been closed."""
+        return 0.0 if self.closed_since_s is None else timestamp_s - self.closed_since_s
+
+    @property
+    def perclos(self) -> float | None:
+        """Share in [0, 1] of the seen part of the last minute in which the eyes were closed.
+
+        After Wierwille et al., "Research on vehicle-based driver status/performance monitoring",
+        DOT HS 808 247, 1994; theirs is the share of time with the pupil covered by 80 %.
+        """
+        seen = self._window.total("seen")
+        return self._window.total("closed") / seen if seen >= _MIN_SEEN_S else None
+
+    @property
+    def blink_rate_per_min(self) -> float | None:
+        """Blinks a minute over the seen part of the last minute."""
+        seen = self._window.total("seen")
+        return 60 * self._window.total("blinks") / seen if seen >= _MIN_SEEN_S else None
+
+    def _follow(self, opening: float, timestamp_s: float) -> list[Event]:
+        if self.closed_since_s is None:
+            if opening < self._closed_share * self._level:
+                self.closed_since_s = timestamp_s
+            return []
+        closure_s = timestamp_s - self.closed_since_s
+        if opening > self._open_share * self._level:
+            self.closed_since_s, self._long_told = None, False
+            self.longest_closure_s = max(self.longest_closure_s, closure_s)
+            if _MIN_BLINK_S <= closure_s < _LONG_CLOSURE_S:
+                self.blinks += 1
+                self._window.add(timestamp_s, blinks=1)
+                return [Event("blink", timestamp_s, details={"duration_s": round(closure_s, 3)})]
+            return []
+        if closure_s >= _LONG_CLOSURE_S and not self._long_told:
+            self._long_told = True
+            return [Event("eyes_closed", timestamp_s, details={"duration_s": round(closure_s, 3)})]
+        return []
+
+    def _adapt(self, opening: float, elapsed: float, *, closed: bool) -> None:
+        """Move the level of the open eye: up within a second, down within a minute.
+
+        While the eyes are closed it hardly moves, so that sleep does not become the new normal.
+        """
+        time_s = 1.0 if opening > self._level else 300.0 if closed else 10.0
+        self._level += (1 - math.exp(-elapsed / time_s)) * (opening - self._level)
+        self._level = max(self._level, 0.1)

@@ -1,0 +1,186 @@
+"""Calm values out of jumping ones: by time, not by frame count, and weighted by quality."""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from mien.labels import Expression
+from mien.types import ExpressionScores, ExpressionState, FloatArray, Landmarks, Quality
+
+Array = npt.NDArray[np.float64]
+
+
+class OneEuroFilter:
+    """A low-pass filter that lets fast movement through and holds slow movement still.
+
+    Method: Casiez, Roussel and Vogel, "1 € filter: a simple speed-based low-pass filter for noisy
+    input in interactive systems", CHI 2012.
+
+    Args:
+        min_cutoff_hz: of a value at rest; lower is calmer and slower.
+        beta: how much the cutoff rises with speed, in Hz per unit of the value per second.
+        speed_cutoff_hz: of the speed's own filter.
+    """
+
+    def __init__(self, min_cutoff_hz: float, beta: float, speed_cutoff_hz: float = 1.0) -> None:
+        self._min_cutoff_hz = min_cutoff_hz
+        self._beta = beta
+        self._speed_cutoff_hz = speed_cutoff_hz
+        self._value: Array | None = None
+        self._speed: Array | None = None
+        self._timestamp_s = 0.0
+
+    def update(self, value: npt.ArrayLike, timestamp_s: float) -> Array:
+        """The filtered value, of the same shape as the given one."""
+        new = np.asarray(value, np.float64)
+        elapsed = timestamp_s - self._timestamp_s
+        if self._value is None or self._speed is None or self._value.shape != new.shape:
+            self._value, self._speed = new, np.zeros_like(new)
+        elif elapsed > 0:
+            speed = (new - self._value) / elapsed
+            self._speed = self._speed + _low_pass(self._speed_cutoff_hz, elapsed) * (
+                speed - self._speed
+            )
+            cutoff = self._min_cutoff_hz + self._beta * np.abs(self._speed)
+            self._value = self._value + _low_pass(cutoff, elapsed) * (new - self._value)
+        self._timestamp_s = timestamp_s
+        return self._value
+
+
+def _low_pass(cutoff_hz: float | Array, elapsed_s: float) -> float | Array:
+    return 1 / (1 + 1 / (2 * math.pi * cutoff_hz * elapsed_s))
+
+
+class LandmarkSmoother:
+    """One Euro filter over a face's points, in units of the face's size.
+
+    So a near and a far face are held equally still. The whole face's own movement is let through
+    by the speed term.
+    """
+
+    _MIN_CUTOFF_HZ = 1.5
+    _BETA = 20.0
+
+    def __init__(self) -> None:
+        self._filter = OneEuroFilter(self._MIN_CUTOFF_HZ, self._BETA)
+        self._size = 1.0
+
+    def update(self, landmarks: Landmarks, timestamp_s: float) -> Landmarks:
+        points = landmarks.points.astype(np.float64)
+        low, high = points[:, :2].min(axis=0), points[:, :2].max(axis=0)
+        size = max(float((high - low).max()), 1e-6)
+        # A slow size keeps the unit itself from jittering.
+        self._size = size if self._size == 1.0 else 0.9 * self._size + 0.1 * size
+        calm = self._filter.update(points / self._size, timestamp_s) * self._size
+        return replace(landmarks, points=calm.astype(np.float32))
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSettings:
+    """How calm labels are.
+
+    The defaults are the calmest that stay within 250 ms of lag on the synthetic clips of
+    benchmarks/streams.py, which reports what they reach.
+
+    Attributes:
+        time_constant_s: of the probabilities' exponential mean.
+        lead: the challenger must be this much more probable than the held label, in [0, 1].
+        hold_s: for this long without a break.
+        strong_lead: a challenger this far ahead need not wait.
+        hidden_s: without a readable frame for this long the expression is not visible.
+        forget_s: after a gap of this length the mean starts anew.
+    """
+
+    time_constant_s: float = 0.15
+    lead: float = 0.10
+    hold_s: float = 0.10
+    strong_lead: float = 0.5
+    hidden_s: float = 0.5
+    forget_s: float = 1.0
+
+
+class ExpressionSmoother:
+    """Smooths the probabilities of one track and holds its label.
+
+    Args:
+        settings: how calm.
+        uncertain_below: a top probability below this is uncertain; the model's own figure.
+    """
+
+    def __init__(
+        self, settings: LabelSettings | None = None, *, uncertain_below: float = 0.0
+    ) -> None:
+        self._settings = settings or LabelSettings()
+        self._uncertain_below = uncertain_below
+        self._mean: FloatArray | None = None
+        self._held: Expression | None = None
+        self._challenger: tuple[Expression, float] | None = None
+        self._last_s = 0.0
+        self._readable_s = -math.inf
+
+    def update(
+        self, raw: ExpressionScores, weight: float, timestamp_s: float
+    ) -> tuple[ExpressionScores, ExpressionState]:
+        """The smoothed scores and how far they can be relied upon.
+
+        Args:
+            raw: of this frame alone.
+            weight: how well the face can be read in it, in [0, 1]; see :func:`quality_weight`.
+            timestamp_s: of the frame.
+        """
+        self._blend(raw, weight, timestamp_s)
+        assert self._mean is not None
+        mean = ExpressionScores(raw.labels, self._mean)
+        held = self._hold(mean, timestamp_s)
+        if weight > 0.25:
+            self._readable_s = timestamp_s
+        state: ExpressionState = "clear"
+        if timestamp_s - self._readable_s >= self._settings.hidden_s or (
+            self._readable_s == -math.inf
+        ):
+            state = "not visible"
+        elif float(self._mean.max()) < self._uncertain_below or self._challenger is not None:
+            state = "uncertain"
+        scores = replace(mean, uncertain=state != "clear", held=held)
+        return scores, state
+
+    def _blend(self, raw: ExpressionScores, weight: float, timestamp_s: float) -> None:
+        elapsed = timestamp_s - self._last_s
+        self._last_s = timestamp_s
+        new = raw.probabilities
+        if self._mean is None or elapsed > self._settings.forget_s:
+            self._mean, self._held, self._challenger = new, None, None
+            return
+        # In a frame that is half as readable, half as much time passes for the mean.
+        share = 1 - math.exp(-max(elapsed, 0.0) * weight / self._settings.time_constant_s)
+        mixed = (1 - share) * self._mean + share * new
+        self._mean = mixed / mixed.sum()
+
+    def _hold(self, mean: ExpressionScores, timestamp_s: float) -> Expression:
+        if self._held is None:
+            self._held = mean.top
+        lead = mean[mean.top] - mean[self._held]
+        if mean.top is self._held or lead < self._settings.lead:
+            self._challenger = None
+        elif self._challenger is None or self._challenger[0] is not mean.top:
+            self._challenger = (mean.top, timestamp_s)
+        if self._challenger is not None and (
+            lead >= self._settings.strong_lead
+            or timestamp_s - self._challenger[1] >= self._settings.hold_s
+        ):
+            self._held, self._challenger = mean.top, None
+        return self._held
+
+
+# What each doubt leaves of a frame's weight; doubts multiply.
+_DOUBT = 0.2
+
+
+def quality_weight(quality: Quality | None) -> float:
+    """How much a frame counts in a track's mean, in (0, 1]: a fifth for each doubt."""
+    if quality is None:
+        return 1.0
+    presence = 1.0 if quality.presence is None else max(0.05, quality.presence)
+    return float(presence * _DOUBT ** len(quality.reasons))

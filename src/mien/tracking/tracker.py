@@ -1,0 +1,197 @@
+"""Giving the faces of a stream a lasting number."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mien.tracking.assignment import assign
+from mien.tracking.motion import Motion
+from mien.tracking.shape import Array, blend_shapes, face_shape, shape_distance
+from mien.types import Box, Detection, Landmarks
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """A face that was seen in a frame, before it is known whose.
+
+    Attributes:
+        detection: its box and score.
+        landmarks: its points, if they were looked for.
+        followed: the tracks whose last landmarks led here; empty for what a detector found.
+    """
+
+    detection: Detection
+    landmarks: Landmarks | None = None
+    followed: frozenset[int] = frozenset()
+
+
+@dataclass(slots=True)
+class Track:
+    """One person's face through a stream.
+
+    Attributes:
+        key: unique in its tracker, from the first sight on.
+        track_id: the number that results carry, from 1; None until the face is sure to be one.
+        motion: place, size and velocity when last seen.
+        score: of the detector, when it last saw the face.
+        first_s, last_s: when the face was first and last seen.
+        hits: in how many frames it was seen.
+        landmarks: when last seen.
+        detector_s: when a detector last saw it.
+    """
+
+    key: int
+    motion: Motion
+    score: float
+    first_s: float
+    last_s: float
+    track_id: int | None = None
+    hits: int = 1
+    landmarks: Landmarks | None = None
+    detector_s: float = 0.0
+    shape: Array | None = field(default=None, repr=False)
+
+
+class Tracker:
+    """Assigns observations to tracks by motion and by the shape of the landmarks.
+
+    A track that is not seen waits for `max_gap_s`, at the place where it is expected, and goes on
+    under its number when a face like its own turns up there. Costs are in units of face sizes.
+
+    Args:
+        max_gap_s: a face that is hidden for longer is a new one afterwards.
+        sure_score: a detection with this score counts at once; weaker ones must be seen thrice.
+    """
+
+    # The face may be found this far from where it was expected, growing while it is hidden.
+    _REACH = 0.8
+    _REACH_PER_S = 0.8
+    _MAX_REACH = 2.0
+    # Rigid shapes of one person in different frames lie 0.01 to 0.04 apart, those of two people
+    # 0.04 to 0.1 (London faces and the crowd clip, benchmarks/streams.py): a hint, no more.
+    _SHAPE_WEIGHT = 4.0
+    # A face that the last landmarks led to is the same one unless much speaks against it.
+    _NOT_FOLLOWED = 0.5
+    _MAX_COST = 3.0
+    _SURE_HITS = 3
+    _TENTATIVE_GAP_S = 0.3
+    _SHAPE_TIME_S = 1.0
+
+    def __init__(self, *, max_gap_s: float = 2.0, sure_score: float = 0.7) -> None:
+        self.tracks: list[Track] = []
+        self._max_gap_s = max_gap_s
+        self._sure_score = sure_score
+        self._next_key = 1
+        self._next_id = 1
+
+    def update(
+        self, observations: Sequence[Observation], timestamp_s: float
+    ) -> tuple[list[Track], list[Track]]:
+        """Take in what was seen in a frame.
+
+        Args:
+            observations: the faces, none of them twice.
+            timestamp_s: of the frame, larger than the one before.
+
+        Returns:
+            The track of each observation, in order, and the tracks that ended.
+        """
+        costs = [
+            [self._cost(seen, track, timestamp_s) for track in self.tracks] for seen in observations
+        ]
+        pairs = dict(assign(costs, self._MAX_COST)) if observations and self.tracks else {}
+        owners = []
+        for row, seen in enumerate(observations):
+            if row in pairs:
+                track = self.tracks[pairs[row]]
+                self._continue(track, seen, timestamp_s)
+            else:
+                track = self._begin(seen, timestamp_s)
+            owners.append(track)
+        ended = [track for track in self.tracks if self._is_over(track, timestamp_s)]
+        over = {track.key for track in ended}
+        known = {track.key for track in self.tracks}
+        self.tracks = [track for track in self.tracks if track.key not in over]
+        self.tracks += [track for track in owners if track.key not in known]
+        return owners, [track for track in ended if track.track_id is not None]
+
+    def end_all(self) -> list[Track]:
+        """End every track, at a scene cut or at the end of the stream."""
+        ended = [track for track in self.tracks if track.track_id is not None]
+        self.tracks = []
+        return ended
+
+    def restore(self, track_id: int, box: Box, timestamp_s: float) -> None:
+        """Take up a track of an earlier run, as it was last seen."""
+        track = self._begin(Observation(Detection(box, score=1.0)), timestamp_s)
+        track.track_id = track_id
+        self.tracks.append(track)
+        self.reserve_ids(track_id)
+
+    def reserve_ids(self, last_id: int) -> None:
+        """Give new tracks larger numbers than this."""
+        self._next_id = max(self._next_id, last_id + 1)
+
+    def _cost(self, seen: Observation, track: Track, timestamp_s: float) -> float:
+        distance = track.motion.distance(seen.detection.box, timestamp_s)
+        reach = self._REACH + self._REACH_PER_S * (timestamp_s - track.last_s)
+        if distance > min(reach, self._MAX_REACH):
+            return math.inf
+        shape = face_shape(seen.landmarks)
+        if shape is not None and track.shape is not None:
+            distance += self._SHAPE_WEIGHT * shape_distance(shape, track.shape)
+        return distance if track.key in seen.followed else distance + self._NOT_FOLLOWED
+
+    def _begin(self, seen: Observation, timestamp_s: float) -> Track:
+        track = Track(
+            key=self._next_key,
+            motion=Motion.start(seen.detection.box, timestamp_s),
+            score=seen.detection.score,
+            first_s=timestamp_s,
+            last_s=timestamp_s,
+            landmarks=seen.landmarks,
+            detector_s=timestamp_s,
+            shape=face_shape(seen.landmarks),
+        )
+        self._next_key += 1
+        self._confirm(track)
+        return track
+
+    def _continue(self, track: Track, seen: Observation, timestamp_s: float) -> None:
+        elapsed = timestamp_s - track.last_s
+        track.motion = track.motion.seen(seen.detection.box, timestamp_s)
+        track.score = seen.detection.score
+        track.last_s = timestamp_s
+        track.hits += 1
+        track.landmarks = seen.landmarks
+        if not seen.followed:
+            track.detector_s = timestamp_s
+        shape = face_shape(seen.landmarks)
+        if shape is not None:
+            weight = 1 - math.exp(-max(elapsed, 1e-3) / self._SHAPE_TIME_S)
+            track.shape = shape if track.shape is None else blend_shapes(track.shape, shape, weight)
+        self._confirm(track)
+
+    def _confirm(self, track: Track) -> None:
+        if track.track_id is None and (
+            track.score >= self._sure_score or track.hits >= self._SURE_HITS
+        ):
+            track.track_id = self._next_id
+            self._next_id += 1
+
+    def _is_over(self, track: Track, timestamp_s: float) -> bool:
+        gap = self._max_gap_s if track.track_id is not None else self._TENTATIVE_GAP_S
+        return timestamp_s - track.last_s > gap
+
+
+def overlaps(boxes_xyxy: np.ndarray, box: Box, min_share: float) -> np.ndarray:
+    """Which boxes share at least this part of the smaller area with a box: ``(N,)`` bool."""
+    array = np.asarray(boxes_xyxy, np.float64).reshape(-1, 4)
+    low = np.maximum(array[:, :2], (box.x_min, box.y_min))
+    high = np.minimum(array[:, 2:], (box.x_max, box.y_max))
+    shared = np.clip(high - low, 0, None).prod(axis=1)
+    areas = (array[:, 2:] - array[:, :2]).prod(axis=1)
+    result: np.ndarray = shared >= min_share * np.minimum(areas, box.width * box.height)
+    return result
