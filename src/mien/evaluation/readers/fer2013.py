@@ -1,0 +1,218 @@
+"""FER2013 as it is distributed, with or without FER+'s votes."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from mien.errors import DataError
+from mien.evaluation.dataset import UNLABELLED, ArrayImages, FileImages, LabelledSet
+from mien.evaluation.readers.ferplus_npz import Labelling
+from mien.evaluation.readers.tables import (
+    column_of,
+    iterate_rows,
+    parse_split,
+    read_picture,
+    read_rows,
+    split_rows,
+)
+from mien.evaluation.votes import FERPLUS_COLUMNS, majority_label
+from mien.labels import FER2013_ORDER, Expression
+from mien.types import Image
+
+VOTES_FILE = "fer2013new.csv"
+_FOLDER_TABLE = "label.csv"
+_SPLIT_FOLDERS = {"FER2013Train": "train", "FER2013Valid": "valid", "FER2013Test": "test"}
+_SIDE = 48
+_BAD_PIXELS = f"the row is damaged, or its pixels are not {_SIDE}×{_SIDE} numbers up to 255"
+
+
+def is_fer2013(header: list[str]) -> bool:
+    """Whether a CSV file's header is that of Kaggle's fer2013.csv."""
+    return column_of(header, ("pixels",)) is not None
+
+
+def read_fer2013(
+    path: Path, votes_path: Path | None = None, labelling: Labelling = "ferplus"
+) -> LabelledSet:
+    """Read Kaggle's ``fer2013.csv`` (``emotion,pixels,Usage``).
+
+    Args:
+        path: of the file.
+        votes_path: FER+'s ``fer2013new.csv``; by default the one beside the file, if there is one.
+            The two join by the order of their rows.
+        labelling: ``"fer2013"`` takes FER2013's own labels even where there are votes.
+
+    Raises:
+        DataError: another file, or votes of other rows.
+    """
+    table = _read_pictures(path)
+    votes = None
+    if labelling == "ferplus":
+        beside = path.with_name(VOTES_FILE)
+        votes_path = votes_path or (beside if beside.is_file() else None)
+        if votes_path is not None:
+            votes = _votes_in_order(votes_path, table.split)
+    labels = FER2013_ORDER if votes is None else tuple(Expression)
+    label_index = (
+        np.array(table.emotion) if votes is None else majority_label(votes, FERPLUS_COLUMNS, labels)
+    )
+    whole = LabelledSet(
+        name=path.stem,
+        labels=labels,
+        label_index=label_index.astype(np.int64),
+        names=tuple(table.names),
+        images=ArrayImages(np.array(table.images), np.arange(len(table.names), dtype=np.int64)),
+        split=np.array(table.split, np.str_),
+        votes=votes,
+        vote_names=() if votes is None else FERPLUS_COLUMNS,
+        left_out={_BAD_PIXELS: tuple(table.damaged)} if table.damaged else {},
+    )
+    # Damaged rows kept their place until the votes were joined.
+    return whole.take([name not in set(table.damaged) for name in table.names])
+
+
+@dataclass
+class _Pictures:
+    images: list[Image] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    split: list[str] = field(default_factory=list)
+    emotion: list[int] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
+
+
+def _read_pictures(path: Path) -> _Pictures:
+    """Every row, one at a time: the file as text takes four times its pictures."""
+    rows = iterate_rows(path)
+    header = next(rows, [])
+    pixels_at, emotion_at, usage_at = (
+        column_of(header, (name,)) for name in ("pixels", "emotion", "usage")
+    )
+    if pixels_at is None:
+        raise DataError(f"expected the column pixels in {path}, got {', '.join(header)}")
+    table = _Pictures()
+    for number, row in enumerate(rows):
+        whole = len(row) == len(header)
+        picture = _parse_pixels(row[pixels_at]) if whole else None
+        name = f"row {number}"
+        if picture is None:
+            table.damaged.append(name)
+        table.images.append(np.zeros((_SIDE, _SIDE), np.uint8) if picture is None else picture)
+        table.names.append(name)
+        usage = row[usage_at] if whole and usage_at is not None else ""
+        table.split.append(parse_split(usage) or "")
+        emotion = row[emotion_at] if whole and emotion_at is not None else ""
+        table.emotion.append(_parse_label(emotion))
+    if len(table.damaged) == len(table.names):
+        raise DataError(f"expected pictures of {_SIDE}×{_SIDE} numbers in {path}, found none")
+    return table
+
+
+def _parse_pixels(text: str) -> Image | None:
+    try:
+        values = np.array(text.split(), np.int64)
+    except ValueError:
+        return None
+    if len(values) != _SIDE * _SIDE or values.min() < 0 or values.max() > 255:
+        return None
+    return values.astype(np.uint8).reshape(_SIDE, _SIDE)
+
+
+def _parse_label(text: str) -> int:
+    return int(text) if text.isdigit() and int(text) < len(FER2013_ORDER) else UNLABELLED
+
+
+def _votes_in_order(path: Path, split: list[str]) -> npt.NDArray[np.uint8]:
+    """The votes of every row, checked to be about the same rows by their splits."""
+    header, rows, cut = split_rows(read_rows(path), path)
+    usage_at = column_of(header, ("usage",))
+    places = [column_of(header, (name.lower(),)) for name in FERPLUS_COLUMNS]
+    if usage_at is None or None in places:
+        raise DataError(
+            f"expected FER+'s columns Usage, {', '.join(FERPLUS_COLUMNS)} in {path}, "
+            f"got {', '.join(header)}"
+        )
+    theirs = [parse_split(row[usage_at]) or "" for _, row in rows]
+    # A row that is damaged in fer2013.csv tells no split.
+    fits = len(theirs) == len(split) and all(
+        ours in ("", their) for ours, their in zip(split, theirs, strict=True)
+    )
+    if cut or not fits:
+        raise DataError(
+            f"expected in {path} the same rows in the same order as in fer2013.csv, since the two "
+            f"have nothing but the order in common; got {len(rows)} rows for {len(split)}, or "
+            "another order of Usage"
+        )
+    return np.array([_parse_votes([row[at] for at in places if at is not None]) for _, row in rows])
+
+
+def _parse_votes(fields: list[str]) -> npt.NDArray[np.uint8]:
+    """Votes of one row; a row that cannot be read counts as nobody's vote."""
+    if not all(field.isdigit() and int(field) < 256 for field in fields):
+        return np.zeros(len(fields), np.uint8)
+    return np.array([int(field) for field in fields], np.uint8)
+
+
+def has_ferplus_folders(folder: Path) -> bool:
+    """Whether FER+'s PNG files lie in a folder, with their votes."""
+    tables = [folder / VOTES_FILE, folder / _FOLDER_TABLE]
+    tables += [folder / name / _FOLDER_TABLE for name in _SPLIT_FOLDERS]
+    return any(table.is_file() for table in tables)
+
+
+def read_ferplus_folders(folder: Path) -> LabelledSet:
+    """Read the PNG files that FER+'s own script writes.
+
+    They lie in ``FER2013Train``, ``FER2013Valid`` and ``FER2013Test``, each with a ``label.csv`` of
+    name, box and votes, or with one ``fer2013new.csv`` above them. Pictures and votes join by the
+    name of the file: the number in it is no row number.
+
+    Raises:
+        DataError: there are no such tables, or no picture that they name.
+    """
+    named = _named_votes(folder)
+    labels = tuple(Expression)
+    there = [entry for entry in named if entry[0].is_file()]
+    absent = tuple(str(path.relative_to(folder)) for path, _, _ in named if not path.is_file())
+    if not there:
+        raise DataError(f"expected the pictures that the tables in {folder} name, found none")
+    votes = np.array([row for _, row, _ in there], np.uint8)
+    return LabelledSet(
+        name=folder.resolve().name,
+        labels=labels,
+        label_index=majority_label(votes, FERPLUS_COLUMNS, labels),
+        names=tuple(str(path.relative_to(folder)) for path, _, _ in there),
+        images=FileImages([path for path, _, _ in there], read_picture),
+        split=np.array([split for _, _, split in there], np.str_),
+        votes=votes,
+        vote_names=FERPLUS_COLUMNS,
+        left_out={"the file is missing": absent} if absent else {},
+    )
+
+
+def _named_votes(folder: Path) -> list[tuple[Path, npt.NDArray[np.uint8], str]]:
+    """Path, votes and split of every picture that a table names."""
+    width = len(FERPLUS_COLUMNS)
+    entries = []
+    for inner in [folder, *(folder / name for name in _SPLIT_FOLDERS)]:
+        if (inner / _FOLDER_TABLE).is_file():
+            split = _SPLIT_FOLDERS.get(inner.resolve().name, "")
+            for row in read_rows(inner / _FOLDER_TABLE):
+                # With the box or without it, the votes are the last fields.
+                if len(row) > width and row[0]:
+                    entries.append((inner / row[0], _parse_votes(row[-width:]), split))
+    if entries or not (folder / VOTES_FILE).is_file():
+        return entries
+    header, rows, _ = split_rows(read_rows(folder / VOTES_FILE), folder / VOTES_FILE)
+    name_at, usage_at = column_of(header, ("image name",)), column_of(header, ("usage",))
+    if name_at is None or usage_at is None:
+        raise DataError(f"expected FER+'s columns in {folder / VOTES_FILE}, got {header}")
+    folder_of = {split: folder / name for name, split in _SPLIT_FOLDERS.items()}
+    for _, row in rows:
+        if row[name_at]:
+            split = parse_split(row[usage_at]) or ""
+            entries.append(
+                (folder_of.get(split, folder) / row[name_at], _parse_votes(row[-width:]), split)
+            )
+    return entries

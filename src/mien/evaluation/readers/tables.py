@@ -1,0 +1,161 @@
+"""Tables of text: reading them, and a CSV file of ``image,expression``."""
+
+import csv
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mien.errors import DataError
+from mien.evaluation.dataset import FileImages, LabelledSet
+from mien.labels import Expression, parse_expression
+from mien.media.images import read_image
+from mien.types import FloatArray, Image
+
+# A picture of 48×48 as text takes 9 kB; this leaves room for larger ones.
+_LONGEST_FIELD = 1 << 22
+
+_IMAGE_COLUMNS = ("image", "path", "file", "filename", "file_name", "image_name", "image name")
+_LABEL_COLUMNS = ("expression", "label", "emotion", "class")
+_SPLIT_COLUMNS = ("split", "usage", "subset")
+_GROUP_COLUMN = "group"
+_BOX_COLUMNS = ("x_min", "y_min", "x_max", "y_max")
+
+_SPLITS = {
+    "train": "train",
+    "training": "train",
+    "valid": "valid",
+    "val": "valid",
+    "validation": "valid",
+    "publictest": "valid",
+    "test": "test",
+    "testing": "test",
+    "privatetest": "test",
+}
+
+
+def parse_split(text: str) -> str | None:
+    """``"train"``, ``"valid"`` or ``"test"`` for the field's spellings of them; None for others."""
+    return _SPLITS.get(text.strip().lower())
+
+
+def read_picture(path: Path) -> Image:
+    """Read a file's picture; see :func:`mien.media.images.read_image`."""
+    return read_image(path)
+
+
+def iterate_rows(path: Path) -> Iterator[list[str]]:
+    """The rows of a CSV file, stripped, empty ones left out, one at a time.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    csv.field_size_limit(_LONGEST_FIELD)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            for row in csv.reader(file):
+                if any(row):
+                    yield [field.strip() for field in row]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"expected a CSV file at {path}, but it cannot be read: {error}") from None
+
+
+def read_rows(path: Path) -> list[list[str]]:
+    """All rows of a CSV file; see :func:`iterate_rows`."""
+    return list(iterate_rows(path))
+
+
+def read_header(path: Path) -> list[str]:
+    """The first row of a CSV file, empty where there is none."""
+    return next(iterate_rows(path), [])
+
+
+def column_of(header: Sequence[str], names: Sequence[str]) -> int | None:
+    """Where the first of some names stands in a header, in any case; None where none does."""
+    lower = [name.lower() for name in header]
+    return next((lower.index(name) for name in names if name in lower), None)
+
+
+def split_rows(
+    rows: list[list[str]], path: Path
+) -> tuple[list[str], list[tuple[int, list[str]]], tuple[str, ...]]:
+    """The header, the rows that are as long as it with their line numbers, and the others' names.
+
+    Raises:
+        DataError: there is no header.
+    """
+    if not rows:
+        raise DataError(f"expected a header and rows in {path}, but it is empty")
+    header = rows[0]
+    whole = [(n, row) for n, row in enumerate(rows[1:], 2) if len(row) == len(header)]
+    cut = tuple(f"line {n}" for n, row in enumerate(rows[1:], 2) if len(row) != len(header))
+    return header, whole, cut
+
+
+def read_table(path: Path) -> LabelledSet:
+    """Read a CSV file with a column of pictures and one of expressions.
+
+    ``image`` holds paths relative to the file, ``expression`` the labels. ``split``, ``group``
+    (near-duplicates) and ``x_min``, ``y_min``, ``x_max``, ``y_max`` (where the labelled face is, in
+    pixels) are understood where they are there; every further column can be sliced by.
+
+    Raises:
+        DataError: it is no such file, or has no usable row.
+    """
+    header, rows, cut = split_rows(read_rows(path), path)
+    image_at, label_at = column_of(header, _IMAGE_COLUMNS), column_of(header, _LABEL_COLUMNS)
+    if image_at is None or label_at is None:
+        raise DataError(
+            f"expected the columns image and expression in {path}, got {', '.join(header)}"
+        )
+    left_out: dict[str, list[str]] = defaultdict(list)
+    kept: list[tuple[list[str], Expression]] = []
+    for _, row in rows:
+        try:
+            kept.append((row, parse_expression(row[label_at])))
+        except DataError:
+            left_out[f"the label {row[label_at]!r} is no expression"].append(row[image_at])
+    if cut:
+        left_out["the row is shorter or longer than the header"].extend(cut)
+    if not kept:
+        raise DataError(f"expected labelled pictures in {path}, found no usable row")
+    labels = tuple(Expression)
+    split_at = column_of(header, _SPLIT_COLUMNS)
+    group_at = column_of(header, (_GROUP_COLUMN,))
+    special = {image_at, label_at, split_at, group_at}
+    columns = {
+        name: np.array([row[at] for row, _ in kept], np.str_)
+        for at, name in enumerate(header)
+        if at not in special and name.lower() not in _BOX_COLUMNS
+    }
+    groups = None
+    if group_at is not None:
+        groups = np.unique([row[group_at] for row, _ in kept], return_inverse=True)[1]
+    return LabelledSet(
+        name=path.parent.name if path.stem == "labels" else path.stem,
+        labels=labels,
+        label_index=np.array([labels.index(label) for _, label in kept], np.int64),
+        names=tuple(row[image_at] for row, _ in kept),
+        images=FileImages([path.parent / row[image_at] for row, _ in kept], read_picture),
+        split=np.array(
+            ["" if split_at is None else parse_split(row[split_at]) or "" for row, _ in kept]
+        ),
+        group=groups,
+        columns=columns,
+        boxes_xyxy=_boxes(header, [row for row, _ in kept]),
+        left_out={reason: tuple(names) for reason, names in left_out.items()},
+    )
+
+
+def _boxes(header: Sequence[str], rows: Sequence[Sequence[str]]) -> FloatArray | None:
+    places = [column_of(header, (name,)) for name in _BOX_COLUMNS]
+    if None in places:
+        return None
+    boxes = np.full((len(rows), 4), np.nan, np.float32)
+    for box, row in zip(boxes, rows, strict=True):
+        try:
+            box[:] = [float(row[at]) for at in places if at is not None]
+        except ValueError:
+            box[:] = np.nan
+    return boxes
