@@ -3,6 +3,7 @@
 import os
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +53,10 @@ class Session:
         self._lock = threading.Lock()
         self._session: ort.InferenceSession | None = None
         self._owner_pid = 0
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What is sent to another process is what it takes to load the model there.
+        return _restore, (self.path, self._threads, self._provider)
 
     def run(self, inputs: dict[str, npt.NDArray[np.float32]]) -> list[npt.NDArray[np.float32]]:
         """Run the model; outputs come in the order of the file.
@@ -112,6 +117,10 @@ class Session:
             raise ModelFileError(
                 f"expected an ONNX model in {self.path}, but it cannot be loaded: {error}"
             ) from error
+
+
+def _restore(path: Path, threads: int, provider: str) -> Session:
+    return Session(path, threads=threads, provider=provider)
 
 
 def check_provider(provider: str) -> None:

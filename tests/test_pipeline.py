@@ -1,0 +1,168 @@
+"""The pipeline on real models and real photographs."""
+
+import asyncio
+import multiprocessing
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mien.config import Settings
+from mien.errors import InputError, MienError
+from mien.labels import Expression
+from mien.media.images import read_image
+from mien.pipeline import FacePipeline
+from mien.samples import sample_paths
+from mien.types import FrameResult, Image
+
+SAMPLES = {path.stem: path for path in sample_paths()}
+PEOPLE = [name for name in SAMPLES if name.startswith("person")]
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> FacePipeline:
+    return FacePipeline(Settings())
+
+
+@pytest.fixture(scope="module")
+def group() -> Image:
+    return read_image(SAMPLES["group"])
+
+
+def _labels(result: FrameResult) -> list[Expression]:
+    return [face.expression.top for face in result if face.expression is not None]
+
+
+@pytest.mark.parametrize("name", PEOPLE)
+def test_one_person_neutral_or_smiling(pipeline: FacePipeline, name: str) -> None:
+    result = pipeline.analyze(read_image(SAMPLES[name]))
+    wanted = Expression.HAPPINESS if name.endswith("smiling") else Expression.NEUTRAL
+    assert _labels(result) == [wanted]
+    assert result.faces[0].quality is not None
+    assert result.faces[0].quality.reasons == ()
+
+
+def test_a_group_is_found_from_left_to_right(pipeline: FacePipeline, group: Image) -> None:
+    # What group.jpg is made of; see src/mien/samples/ATTRIBUTION.md.
+    result = pipeline.analyze(group, source="group.jpg")
+    happy, neutral = Expression.HAPPINESS, Expression.NEUTRAL
+    assert _labels(result) == [happy, neutral, happy, neutral]
+    assert [int(face.box.center[0] // 320) for face in result] == [0, 1, 2, 3]
+    assert result.source == "group.jpg"
+    assert result.image_size_wh == (1280, 400)
+    assert set(result.timings_ms) >= {"detect", "landmarks", "classify"}
+    assert result.models["detector"] == "blazeface"
+
+
+def test_a_picture_without_faces_is_an_empty_result(pipeline: FacePipeline) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (200, 300, 3), np.uint8)
+    assert len(pipeline.analyze(noise)) == 0
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 900, 3), (900, 1, 3), (2, 3)])
+def test_pictures_of_odd_sizes_are_analysed(pipeline: FacePipeline, shape: tuple[int, ...]) -> None:
+    assert len(pipeline.analyze(np.full(shape, 128, np.uint8))) == 0
+
+
+def test_known_boxes_take_the_place_of_the_detector(pipeline: FacePipeline, group: Image) -> None:
+    found = pipeline.analyze(group)
+    boxes = [face.box.to_array() for face in found][::-1]
+    given = pipeline.analyze(group, boxes=boxes)
+    assert _labels(given) == _labels(found)[::-1]
+    assert [face.score for face in given] == [1.0] * 4
+
+
+def test_no_known_boxes_are_no_faces(pipeline: FacePipeline, group: Image) -> None:
+    assert len(pipeline.analyze(group, boxes=[])) == 0
+
+
+@pytest.mark.parametrize("boxes", [[1, 2, 3, 4], [[1, 2, 3]], [[5, 5, 5, 9]], [[0, 0, np.nan, 1]]])
+def test_what_are_no_boxes_is_refused(pipeline: FacePipeline, group: Image, boxes: Any) -> None:
+    with pytest.raises(InputError):
+        pipeline.analyze(group, boxes=boxes)
+
+
+@pytest.mark.parametrize(
+    "image", [np.zeros((4, 4, 2), np.uint8), np.zeros(7, np.uint8), np.full((4, 4, 3), 7.0), "face"]
+)
+def test_what_is_no_image_is_refused(pipeline: FacePipeline, image: Any) -> None:
+    with pytest.raises(InputError, match="expected"):
+        pipeline.analyze(image)
+
+
+def test_float_grey_and_strided_arrays_are_images(pipeline: FacePipeline, group: Image) -> None:
+    expected = _labels(pipeline.analyze(group))
+    wide = np.zeros((group.shape[0], group.shape[1], 6), np.uint8)
+    wide[:, :, ::2] = group
+    assert _labels(pipeline.analyze(group / np.float32(255))) == expected
+    assert _labels(pipeline.analyze(wide[:, :, ::2])) == expected
+    assert len(pipeline.analyze(group.mean(axis=2).astype(np.uint8))) == len(expected)
+
+
+def test_only_the_largest_faces_are_kept_when_asked(group: Image) -> None:
+    result = FacePipeline(Settings(max_faces=1)).analyze(group)
+    # The second person of group.jpg is shown largest.
+    assert [int(face.box.center[0] // 320) for face in result] == [1]
+
+
+def test_own_crops_are_classified(pipeline: FacePipeline, group: Image) -> None:
+    crops = []
+    for detection, landmarks in zip(
+        detections := pipeline.detect(group),
+        pipeline.landmarks.predict(group, detections),
+        strict=True,
+    ):
+        crops.append(pipeline.align(group, detection, landmarks).image)
+    whole = pipeline.analyze(group)
+    for scores, face in zip(pipeline.classify(crops), whole, strict=True):
+        assert face.expression is not None
+        assert scores.probabilities == pytest.approx(face.expression.probabilities, abs=1e-4)
+    assert pipeline.classify([]) == []
+
+
+def test_the_prior_stands_in_the_result(group: Image) -> None:
+    natural = FacePipeline(Settings(prior="natural")).analyze(group)
+    uniform = FacePipeline(Settings(prior="uniform")).analyze(group)
+    assert (natural.models["prior"], uniform.models["prior"]) == ("natural", "uniform")
+    before, after = natural.faces[1].expression, uniform.faces[1].expression
+    assert before is not None
+    assert after is not None
+    # Neutral is the most common in training, so it weighs less under equal shares.
+    assert after["neutral"] < before["neutral"]
+
+
+def test_one_pipeline_serves_many_threads(pipeline: FacePipeline, group: Image) -> None:
+    expected = pipeline.analyze(group).to_dict()["faces"]
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(pipeline.analyze, [group] * 8))
+    assert [result.to_dict()["faces"] for result in results] == [expected] * 8
+
+
+def test_one_pipeline_serves_asyncio(pipeline: FacePipeline, group: Image) -> None:
+    async def analyze_both() -> list[FrameResult]:
+        calls = [asyncio.to_thread(pipeline.analyze, group) for _ in range(2)]
+        return await asyncio.gather(*calls)
+
+    assert [len(result) for result in asyncio.run(analyze_both())] == [4, 4]
+
+
+def _count_faces(pipeline: FacePipeline, path: Path) -> int:
+    return len(pipeline.analyze(read_image(path)))
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_pipeline_made_before_a_fork_works_after_it(pipeline: FacePipeline) -> None:
+    pipeline.warm_up()
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        found = pool.apply_async(_count_faces, (pipeline, SAMPLES["group"])).get(timeout=60)
+    assert found == 4
+
+
+@pytest.mark.parametrize(
+    "values", [{"model": "no-such"}, {"detector": "no-such"}, {"model": "blazeface"}]
+)
+def test_a_model_that_is_not_there_or_for_another_task_is_refused(values: dict[str, Any]) -> None:
+    with pytest.raises(MienError, match=r"no-such|blazeface"):
+        FacePipeline(Settings(**values))
