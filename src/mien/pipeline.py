@@ -49,13 +49,15 @@ class FacePipeline:
         classifier: ExpressionClassifier | None = None,
     ) -> None:
         self.settings = settings = settings or Settings.from_environment()
-        running = {"threads": settings.threads, "provider": settings.provider}
+        threads, provider = settings.threads, settings.provider
         self.detector = detector or build_detector(
-            settings.detector, tiles=settings.tiles, **running
+            settings.detector, tiles=settings.tiles, threads=threads, provider=provider
         )
-        self.landmarks = landmarks or build_landmarks(settings.landmarks, **running)
+        self.landmarks = landmarks or build_landmarks(
+            settings.landmarks, threads=threads, provider=provider
+        )
         self.classifier = classifier or build_classifier(
-            settings.model, prior=settings.prior, **running
+            settings.model, prior=settings.prior, threads=threads, provider=provider
         )
 
     def analyze(
