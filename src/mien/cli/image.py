@@ -1,0 +1,128 @@
+"""``mien image``: photographs."""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, TextIO
+
+import typer
+
+from mien.cli.console import ProgressBar, print_error
+from mien.cli.options import takes_settings
+from mien.cli.output import (
+    AnnotatedOutput,
+    CsvOutput,
+    JsonLinesOutput,
+    JsonOutput,
+    Output,
+    TableOutput,
+)
+from mien.config import Settings
+from mien.errors import ImageReadError, InputError
+from mien.media.images import read_image
+from mien.media.inputs import STDIN, ImageInput, find_images
+from mien.pipeline import FacePipeline
+from mien.types import Image
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command(
+    epilog="Exit status: 0 all analysed, 1 some inputs failed, 2 wrong usage. "
+    "Expressions are apparent: how a face looks, not what a person feels."
+)
+@takes_settings
+def image(  # noqa: PLR0917
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            help="Files, folders (searched with the folders in them), patterns; - is stdin.",
+            show_default=False,
+        ),
+    ],
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    jsonl: Annotated[
+        bool, typer.Option("--jsonl", help="Print one line of JSON for each picture, at once.")
+    ] = False,
+    csv: Annotated[
+        str | None,
+        typer.Option(help="Write one row for each face to this file; - is stdout.", metavar="FILE"),
+    ] = None,
+    annotate: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the pictures with the results drawn in to this folder.", metavar="FOLDER"
+        ),
+    ] = None,
+    blur_faces: Annotated[
+        bool,
+        typer.Option("--blur-faces", help="Make the found faces unrecognisable in --annotate."),
+    ] = False,
+    points: Annotated[
+        bool,
+        typer.Option("--points", help="Give and draw the coordinates of all landmarks."),
+    ] = False,
+    *,
+    settings: Settings,
+) -> None:
+    """Tell the apparent expressions in photographs."""
+    if json + jsonl + (csv == "-") > 1:
+        raise typer.BadParameter("--json, --jsonl and --csv - all print to stdout: choose one")
+    if blur_faces and annotate is None:
+        raise typer.BadParameter("--blur-faces needs a folder for the pictures: --annotate FOLDER")
+    inputs = list(find_images(paths))
+    pipeline = FacePipeline(settings)
+    printing = json or jsonl or csv == "-"
+    bar = ProgressBar(len(inputs), "pictures", wanted=not (printing and sys.stdout.isatty()))
+    outputs: list[Output] = []
+    with bar, contextlib.ExitStack() as stack:
+        if csv is not None:
+            file = sys.stdout if csv == "-" else stack.enter_context(_writable(csv))
+            outputs.append(CsvOutput(file, pipeline.classifier.spec.labels))
+        if annotate is not None:
+            outputs.append(AnnotatedOutput(annotate, blur_faces=blur_faces, landmarks=points))
+        if json:
+            outputs.append(JsonOutput(sys.stdout, landmarks=points))
+        elif jsonl:
+            outputs.append(JsonLinesOutput(sys.stdout, landmarks=points))
+        elif csv != "-":
+            outputs.append(TableOutput(bar))
+        for output in outputs:
+            stack.callback(output.close)
+        failed = [_analyze(entry, pipeline, outputs, bar) for entry in inputs].count(False)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _analyze(
+    entry: ImageInput, pipeline: FacePipeline, outputs: list[Output], bar: ProgressBar
+) -> bool:
+    """Analyse one picture; whether that went well. What cannot be read is told, and passed over."""
+    try:
+        pixels = _read(entry, pipeline.settings.max_megapixels)
+        result = pipeline.analyze(pixels, source=entry.source)
+    except InputError as error:
+        bar.hide()
+        print_error(str(error))
+        for output in outputs:
+            output.fail(entry.source, str(error))
+        return False
+    for output in outputs:
+        output.add(result, pixels, entry.relative)
+    bar.advance()
+    return True
+
+
+def _read(entry: ImageInput, max_megapixels: float) -> Image:
+    if entry.problem is not None:
+        raise ImageReadError(entry.problem)
+    source = sys.stdin.buffer if entry.source == STDIN else entry.source
+    return read_image(source, max_megapixels=max_megapixels)
+
+
+@contextlib.contextmanager
+def _writable(path: str) -> Iterator[TextIO]:
+    # File names need not be valid text; they are written back as the bytes that they were.
+    with open(path, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        yield file
