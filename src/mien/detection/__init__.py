@@ -4,10 +4,22 @@ from pathlib import Path
 
 from mien.detection.base import FaceDetector
 from mien.detection.blazeface import BlazeFace
-from mien.errors import SpecError
+from mien.detection.haar import HaarDetector
+from mien.detection.tiling import TiledDetector
+from mien.detection.yunet import YuNet
+from mien.errors import ModelNotFoundError, SettingError, SpecError
 from mien.runtime import catalog
 
-__all__ = ["BlazeFace", "FaceDetector", "build_detector"]
+__all__ = [
+    "BlazeFace",
+    "FaceDetector",
+    "HaarDetector",
+    "TiledDetector",
+    "YuNet",
+    "build_detector",
+]
+
+_YUNET_PREFIX = "yunet:"
 
 
 def build_detector(
@@ -20,22 +32,48 @@ def build_detector(
     """A face detector by its name, or from a model file.
 
     Args:
-        name_or_path: ``"blazeface"`` (the default), ``"blazeface-short"``, ``"haar"``; or the path
-            of a model file, whose spec names its ``architecture`` among its parameters.
-        threads: that one run may use.
-        provider: where it runs; a key of :data:`mien.runtime.session.PROVIDERS`.
-        tiles: ``"auto"`` searches large images in overlapping tiles, ``"off"`` does not.
+        name_or_path: ``"blazeface"`` (the default), ``"blazeface-short"``, ``"haar"``,
+            ``"yunet:PATH"`` with the path of a YuNet file; or the path of a model file whose spec
+            names its ``architecture``, ``"blazeface"`` or ``"yunet"``, among its parameters.
+        threads: that one run may use. Haar cascades and YuNet use those of OpenCV.
+        provider: where it runs; a key of :data:`mien.runtime.session.PROVIDERS`. Haar cascades and
+            YuNet run on the CPU.
+        tiles: ``"auto"`` searches large images in overlapping tiles, ``"off"`` does not. Haar
+            cascades and YuNet, whose input has no fixed size, need none.
 
     Raises:
         ModelNotFoundError: there is no such detector and no such file.
         SpecError: the file's spec is missing, or names no architecture that mien can decode.
         ProviderError: the provider is not installed.
+        SettingError: tiles is neither of the two.
     """
-    entry = catalog.find(name_or_path)
+    if tiles not in ("auto", "off"):
+        raise SettingError(f"expected tiles to be auto or off, got {tiles!r}")
+    name = str(name_or_path)
+    if name == "haar":
+        return HaarDetector(catalog.find("haar-frontalface"), catalog.find("haar-eye"))
+    if name.startswith(_YUNET_PREFIX):
+        return YuNet(Path(name.removeprefix(_YUNET_PREFIX)))
+    entry = _find(name_or_path)
     architecture = entry.spec.parameters.get("architecture")
-    if entry.spec.task != "detection" or architecture != "blazeface":
+    if entry.spec.task != "detection" or architecture not in ("blazeface", "yunet"):
         raise SpecError(
-            f"expected a detection model whose parameters name the architecture blazeface, got "
-            f"{entry.spec.name!r} for {entry.spec.task} with architecture {architecture!r}"
+            "expected a detection model whose parameters name the architecture blazeface or yunet, "
+            f"got {entry.spec.name!r} for {entry.spec.task} with architecture {architecture!r}"
         )
-    return BlazeFace(entry, threads=threads, provider=provider)
+    if architecture == "yunet":
+        return YuNet(entry.path)
+    detector = BlazeFace(entry, threads=threads, provider=provider)
+    return TiledDetector(detector) if tiles == "auto" else detector
+
+
+def _find(name_or_path: str | Path) -> catalog.CatalogEntry:
+    try:
+        return catalog.find(name_or_path)
+    except ModelNotFoundError:
+        if name_or_path != "yunet":
+            raise
+        raise ModelNotFoundError(
+            "mien ships no YuNet model: give the path of its file, as in "
+            "yunet:face_detection_yunet_2023mar.onnx"
+        ) from None
