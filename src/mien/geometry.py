@@ -1,5 +1,7 @@
 """Boxes and similarity transforms. Pure numpy; a transform is a ``(2, 3)`` float64 matrix."""
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -116,11 +118,13 @@ def invert(transform: npt.ArrayLike) -> Array:
     Raises:
         InputError: it flattens the plane and has no inverse.
     """
-    matrix = np.asarray(transform, dtype=np.float64)
-    if abs(np.linalg.det(matrix[:, :2])) < 1e-12:
+    # Written out, since this runs for every face and numpy's call overhead would dominate.
+    (a, b, x), (c, d, y) = np.asarray(transform, dtype=np.float64).tolist()
+    determinant = a * d - b * c
+    if abs(determinant) < 1e-12:
         raise InputError("expected a transform that can be inverted, got one that is singular")
-    linear = np.linalg.inv(matrix[:, :2])
-    return np.hstack([linear, (-linear @ matrix[:, 2])[:, None]])
+    a, b, c, d = d / determinant, -b / determinant, -c / determinant, a / determinant
+    return np.array([[a, b, -a * x - b * y], [c, d, -c * x - d * y]])
 
 
 def apply_transform(transform: npt.ArrayLike, points: npt.ArrayLike) -> Array:
@@ -135,7 +139,8 @@ def apply_transform(transform: npt.ArrayLike, points: npt.ArrayLike) -> Array:
 
 def scale_of(transform: npt.ArrayLike) -> float:
     """How much longer lengths become, as the square root of the determinant."""
-    return float(np.sqrt(abs(np.linalg.det(np.asarray(transform, dtype=np.float64)[:, :2]))))
+    (a, b, _), (c, d, _) = np.asarray(transform, dtype=np.float64).tolist()
+    return math.sqrt(abs(a * d - b * c))
 
 
 def square_to_frame(center: tuple[float, float], side: float, angle_deg: float, size: int) -> Array:

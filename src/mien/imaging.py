@@ -6,6 +6,7 @@ Coordinates count from the corner of the image: the middle of the top left pixel
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -18,6 +19,8 @@ from mien.types import AlignedCrop, AlignmentTemplate, Box, FloatArray, Image, I
 
 # Beyond this shrinking, bilinear sampling would skip pixels and alias.
 _MAX_PLAIN_SHRINK = 1.5
+# A detector needs the detail of small faces more than it minds aliasing.
+_LETTERBOX_PLAIN_SHRINK = 2.0
 
 
 def as_rgb(image: npt.ArrayLike) -> Image:
@@ -96,12 +99,31 @@ def letterbox(image: Image, size_wh: tuple[int, int]) -> tuple[Image, npt.NDArra
     scale = min(size_wh[0] / width, size_wh[1] / height)
     inner_wh = max(1, round(width * scale)), max(1, round(height * scale))
     left, top = (size_wh[0] - inner_wh[0]) // 2, (size_wh[1] - inner_wh[1]) // 2
+    small, factor = _halved(image, 1 / scale, _LETTERBOX_PLAIN_SHRINK)
     framed = np.zeros((size_wh[1], size_wh[0], *image.shape[2:]), np.uint8)
-    framed[top : top + inner_wh[1], left : left + inner_wh[0]] = resize(image, inner_wh)
-    transform = np.array(
-        [[inner_wh[0] / width, 0, left], [0, inner_wh[1] / height, top]], np.float64
+    framed[top : top + inner_wh[1], left : left + inner_wh[0]] = cv2.resize(
+        small, inner_wh, interpolation=cv2.INTER_LINEAR
     )
+    scale_x, scale_y = inner_wh[0] / small.shape[1], inner_wh[1] / small.shape[0]
+    transform = np.array([[scale_x / factor, 0, left], [0, scale_y / factor, top]], np.float64)
     return framed, transform
+
+
+def _halved(image: Image, shrink: float, plain_shrink: float) -> tuple[Image, int]:
+    """Halve an image until bilinear sampling can do the rest of the shrinking.
+
+    Halving by averages takes OpenCV a fifteenth of the time of other ratios.
+
+    Returns:
+        The smaller image and how many times smaller it is; an odd last row or column is left out.
+    """
+    factor = 1
+    while shrink / factor > plain_shrink and min(image.shape[:2]) >= 2:
+        half_wh = image.shape[1] // 2, image.shape[0] // 2
+        even = image[: 2 * half_wh[1], : 2 * half_wh[0]]
+        image = cv2.resize(even, half_wh, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+        factor *= 2
+    return image, factor
 
 
 def warp(
@@ -143,11 +165,8 @@ def _shrink_towards(
     x_max, y_max = np.ceil(reach.max(axis=0) + 2 * shrink).astype(int)
     x_min, y_min = max(0, min(x_min, width - 1)), max(0, min(y_min, height - 1))
     x_max, y_max = max(x_min + 1, min(x_max, width)), max(y_min + 1, min(y_max, height))
-    part = image[y_min:y_max, x_min:x_max]
-    part_wh = max(1, round((x_max - x_min) / shrink)), max(1, round((y_max - y_min) / shrink))
-    small = resize(part, part_wh)
-    factor_x, factor_y = (x_max - x_min) / part_wh[0], (y_max - y_min) / part_wh[1]
-    back = np.array([[factor_x, 0, x_min], [0, factor_y, y_min]], np.float64)
+    small, factor = _halved(image[y_min:y_max, x_min:x_max], shrink, _MAX_PLAIN_SHRINK)
+    back = np.array([[factor, 0, x_min], [0, factor, y_min]], np.float64)
     return small, geometry.compose(transform, back)
 
 
@@ -194,26 +213,36 @@ def to_input(images: Sequence[Image], spec: InputSpec) -> FloatArray:
     """
     width, height = spec.size_wh
     channels = 1 if spec.colour == "grey" else 3
-    batch = np.empty((len(images), height, width, channels), np.float32)
+    tables = _normalisation_tables(spec)
+    batch = np.empty((len(images), channels, height, width), np.float32)
     for slot, image in zip(batch, images, strict=True):
         if image.shape[:2] != (height, width):
             raise InputError(
                 f"expected images of {width}x{height} pixels for {spec.name!r}, "
                 f"got {image.shape[1]}x{image.shape[0]}"
             )
-        slot[...] = _channels(image, spec)
-    if any(spec.mean):
-        batch -= np.asarray(spec.mean, np.float32)
-    if any(std != 1 for std in spec.std):
-        batch *= 1 / np.asarray(spec.std, np.float32)
-    return batch if spec.layout == "NHWC" else np.ascontiguousarray(batch.transpose(0, 3, 1, 2))
+        for plane, pixels, table in zip(slot, _channels(image, spec), tables, strict=True):
+            cv2.LUT(pixels, table, dst=plane)
+    return batch if spec.layout == "NCHW" else np.ascontiguousarray(batch.transpose(0, 2, 3, 1))
 
 
-def _channels(image: Image, spec: InputSpec) -> Image:
+@lru_cache(maxsize=32)
+def _normalisation_tables(spec: InputSpec) -> list[FloatArray]:
+    """What each of the 256 levels becomes, by channel: ten times quicker than arithmetic."""
+    levels = np.arange(256, dtype=np.float32)
+    return [
+        ((levels - np.float32(mean)) / np.float32(std)).astype(np.float32)
+        for mean, std in zip(spec.mean, spec.std, strict=True)
+    ]
+
+
+def _channels(image: Image, spec: InputSpec) -> Sequence[Image]:
     if spec.colour == "grey":
-        return to_grey(image)[:, :, None]
-    rgb = image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2)
-    return rgb if spec.colour == "rgb" else rgb[:, :, ::-1]
+        return [np.ascontiguousarray(to_grey(image))]
+    if image.ndim == 2:
+        return [np.ascontiguousarray(image)] * 3
+    planes = cv2.split(image)
+    return planes if spec.colour == "rgb" else planes[::-1]  # type: ignore[return-value]
 
 
 def sharpness(grey: Image) -> float:
