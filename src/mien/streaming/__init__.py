@@ -2,5 +2,6 @@
 
 from mien.streaming.face_stream import FaceStream, StreamSettings
 from mien.streaming.locator import SearchSettings
+from mien.streaming.stream import Step, run, stream
 
-__all__ = ["FaceStream", "SearchSettings", "StreamSettings"]
+__all__ = ["FaceStream", "SearchSettings", "Step", "StreamSettings", "run", "stream"]

@@ -1,0 +1,147 @@
+"""Running the steps of a stream at the same time, in order, with bounded queues."""
+
+import contextlib
+import queue
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+# How often a waiting thread looks whether it has been told to stop.
+_POLL_S = 0.05
+_JOIN_S = 5.0
+
+
+class _End:
+    """The last thing in a queue: how the iterator ended."""
+
+    def __init__(self, error: BaseException | None) -> None:
+        self.error = error
+
+
+def in_background(items: Iterable[T], depth: int = 4) -> Generator[T, None, None]:
+    """Run an iterator in a thread of its own, at most `depth` items ahead of the consumer.
+
+    Order is kept. What the iterator raises is raised here, after the items before it. Closing this
+    generator, also by an exception in the consumer, stops the thread and closes the iterator in
+    its own thread.
+
+    Args:
+        items: iterated in the thread, from the first `next` on.
+        depth: of the queue, at least 1.
+    """
+    ready: queue.Queue[T | _End] = queue.Queue(depth)
+    stop = threading.Event()
+
+    def put(item: T | _End) -> bool:
+        while not stop.is_set():
+            with contextlib.suppress(queue.Full):
+                ready.put(item, timeout=_POLL_S)
+                return True
+        return False
+
+    thread = threading.Thread(target=_pump, args=(items, put, stop), daemon=True, name="mien-step")
+    thread.start()
+    try:
+        while True:
+            item = ready.get()
+            if isinstance(item, _End):
+                if item.error is not None:
+                    raise item.error
+                return
+            yield item
+    finally:
+        stop.set()
+        thread.join(_JOIN_S)
+
+
+def newest_in_background(
+    items: Iterable[T], dropped: "Counter | None" = None
+) -> Generator[T, None, None]:
+    """As :func:`in_background`, but only the newest item waits: older ones are dropped.
+
+    Args:
+        items: of a live source, which does not wait either.
+        dropped: counts what was dropped.
+    """
+    slot: Slot[T | _End] = Slot()
+    stop = threading.Event()
+
+    def put(item: T | _End) -> bool:
+        # The end waits for its turn, so that the last item is not lost to it.
+        while isinstance(item, _End) and slot.is_full and not stop.wait(_POLL_S):
+            pass
+        if slot.put(item) and dropped is not None:
+            dropped.value += 1
+        return not stop.is_set()
+
+    thread = threading.Thread(target=_pump, args=(items, put, stop), daemon=True, name="mien-live")
+    thread.start()
+    try:
+        while True:
+            item = slot.take()
+            if isinstance(item, _End):
+                if item.error is not None:
+                    raise item.error
+                return
+            yield item
+    finally:
+        stop.set()
+        thread.join(_JOIN_S)
+
+
+class Counter:
+    """A number that one thread raises and others read."""
+
+    def __init__(self) -> None:
+        self.value = 0
+
+
+class Slot(Generic[T]):
+    """Holds the newest item only."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._item: T | None = None
+        self._full = False
+
+    @property
+    def is_full(self) -> bool:
+        """Whether an item waits."""
+        return self._full
+
+    def put(self, item: T) -> bool:
+        """Put an item, and tell whether another one was lost by that."""
+        with self._condition:
+            lost, self._full, self._item = self._full, True, item
+            self._condition.notify()
+            return lost
+
+    def take(self) -> T:
+        """Wait for an item and take it."""
+        with self._condition:
+            # A bounded wait lets Ctrl-C through on systems where a plain one would not.
+            while not self._full:
+                self._condition.wait(0.5)
+            item, self._item, self._full = self._item, None, False
+            return item  # type: ignore[return-value]
+
+
+def _pump(items: Iterable[T], put: Callable[[T | _End], bool], stop: threading.Event) -> None:
+    """The body of the thread."""
+    error: BaseException | None = None
+    iterator: Iterator[T] | None = None
+    try:
+        iterator = iter(items)
+        for item in iterator:
+            if not put(item) or stop.is_set():
+                break
+    except BaseException as caught:  # noqa: BLE001 - carried to the consumer, which raises it
+        error = caught
+    finally:
+        close = getattr(iterator, "close", None)
+        if close is not None:
+            with contextlib.suppress(Exception):
+                close()
+    put(_End(error))

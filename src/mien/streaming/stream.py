@@ -1,0 +1,127 @@
+"""Source to results to sinks, with decoding, inference and encoding at the same time."""
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from os import PathLike
+
+from mien.media.sinks import Sink
+from mien.media.sources import Frame, Selection, Source, open_source
+from mien.pipeline import FacePipeline
+from mien.streaming.conveyor import Counter, in_background, newest_in_background
+from mien.streaming.face_stream import FaceStream, StreamSettings
+from mien.tracking import Event
+from mien.types import FrameResult
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """One frame with what was found in it."""
+
+    frame: Frame
+    result: FrameResult
+    events: tuple[Event, ...]
+
+
+def stream(
+    source: Source | str | int | PathLike[str],
+    *,
+    pipeline: FacePipeline | None = None,
+    settings: StreamSettings | None = None,
+    selection: Selection | None = None,
+    sinks: Sequence[Sink] = (),
+    on_event: Callable[[Event], None] | None = None,
+) -> Iterator[FrameResult]:
+    """Analyse a video, a camera or any source, frame after frame.
+
+    Decoding, inference and what the caller does with the results happen in threads of their own.
+    A file is analysed whole, and waits where the caller is slow; of a camera the newest frame is
+    analysed, and those that came meanwhile are dropped. Leaving the loop stops everything.
+
+    Args:
+        source: path of a video, number or address of a camera, or a source of your own. A camera
+            is opened by the first `next`.
+        pipeline: by default one with the settings of the environment.
+        settings: how the stream is followed.
+        selection: which frames of a file are wanted.
+        sinks: given each frame in this thread, and closed at the end, whatever ends it.
+        on_event: called in this thread for each event, before its frame's result is given.
+
+    Yields:
+        One result for each analysed frame; see :meth:`FaceStream.update`.
+
+    Raises:
+        VideoReadError: no readable video.
+        CameraError: the camera cannot be opened.
+        MissingExtraError: PyAV or lapx is not installed.
+    """
+    opened = open_source(source, selection)
+    follower = FaceStream(pipeline, settings, source=opened.info.name)
+    for step in run(opened, follower, sinks=sinks, on_event=on_event):
+        yield step.result
+
+
+def run(
+    source: Source,
+    follower: FaceStream,
+    *,
+    sinks: Sequence[Sink] = (),
+    on_event: Callable[[Event], None] | None = None,
+    dropped: Counter | None = None,
+) -> Generator[Step, None, None]:
+    """As :func:`stream`, with a stream object of one's own, giving frames and events, too.
+
+    Args:
+        dropped: counts the frames of a live source that were dropped.
+    """
+    complete = False
+    try:
+        with closing(_steps(source, follower, dropped)) as steps:
+            for step in steps:
+                for sink in sinks:
+                    sink.write(step.frame, step.result, step.events)
+                _tell(step.events, on_event)
+                yield step
+        complete = True
+    finally:
+        events = follower.finish()
+        try:
+            _tell(events, on_event)
+        finally:
+            close_all(sinks, events, complete=complete)
+
+
+def close_all(sinks: Sequence[Sink], events: Sequence[Event], *, complete: bool) -> None:
+    """Close every sink, also where one of them fails; the first failure is raised at the end."""
+    failures: list[Exception] = []
+    for sink in sinks:
+        try:
+            sink.close(events, complete=complete)
+        except Exception as error:  # noqa: BLE001 - the others must be closed before it is raised
+            failures.append(error)
+    if failures:
+        raise failures[0]
+
+
+def _steps(
+    source: Source, follower: FaceStream, dropped: Counter | None
+) -> Generator[Step, None, None]:
+    if source.info.live:
+        # No queue after inference: a queued result of a camera is a late one.
+        return _analysed(newest_in_background(source.frames(), dropped), follower)
+    return in_background(_analysed(in_background(source.frames()), follower))
+
+
+def _analysed(
+    frames: Generator[Frame, None, None], follower: FaceStream
+) -> Generator[Step, None, None]:
+    with closing(frames):
+        for frame in frames:
+            result = follower.update(frame.image, frame.timestamp_s, frame_index=frame.index)
+            yield Step(frame, result, follower.events)
+
+
+def _tell(events: Sequence[Event], on_event: Callable[[Event], None] | None) -> None:
+    if on_event is not None:
+        for event in events:
+            on_event(event)
