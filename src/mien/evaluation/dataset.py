@@ -101,6 +101,7 @@ class LabelledSet:
         votes: ``(N, V)`` uint8, how many people chose each of ``vote_names``, or None.
         vote_names: ``(V,)``.
         columns: further columns by name, each ``(N,)`` text, to slice by.
+        face_crops: whether the pictures are tight crops of one face each, not photographs.
         boxes_xyxy: ``(N, 4)`` float32 where the labelled face is, NaN where that is not known; or
             None.
         left_out: the rows that could not be used, by reason: the names of the pictures or folders.
@@ -116,6 +117,7 @@ class LabelledSet:
     votes: npt.NDArray[np.uint8] | None = None
     vote_names: tuple[str, ...] = ()
     columns: Mapping[str, TextArray] = field(default_factory=dict)
+    face_crops: bool = False
     boxes_xyxy: FloatArray | None = None
     left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 

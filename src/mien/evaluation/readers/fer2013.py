@@ -67,6 +67,7 @@ def read_fer2013(
         split=np.array(table.split, np.str_),
         votes=votes,
         vote_names=() if votes is None else FERPLUS_COLUMNS,
+        face_crops=True,
         left_out={_BAD_PIXELS: tuple(table.damaged)} if table.damaged else {},
     )
     # Damaged rows kept their place until the votes were joined.
@@ -187,6 +188,7 @@ def read_ferplus_folders(folder: Path) -> LabelledSet:
         split=np.array([split for _, _, split in there], np.str_),
         votes=votes,
         vote_names=FERPLUS_COLUMNS,
+        face_crops=True,
         left_out={"the file is missing": absent} if absent else {},
     )
 

@@ -57,4 +57,5 @@ def read_npz(path: Path, labelling: Labelling = "ferplus") -> LabelledSet:
         group=arrays["dup_group"].astype(np.int64) if "dup_group" in arrays else None,
         votes=arrays["votes"].astype(np.uint8),
         vote_names=vote_names,
+        face_crops=True,
     )

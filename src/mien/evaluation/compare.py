@@ -1,0 +1,122 @@
+"""Comparing two models on the same rows."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from mien.errors import DataError
+from mien.evaluation import confusion, resampling
+from mien.evaluation.answers import Answers
+from mien.evaluation.figures import plain
+
+
+def mcnemar(only_a: int, only_b: int) -> float:
+    """Two-sided exact p-value that two models are right equally often.
+
+    Method: McNemar 1947, by the binomial distribution: of the rows that one model has right and
+    the other wrong, either should have half.
+
+    Args:
+        only_a: rows that only the first has right.
+        only_b: rows that only the second has right.
+    """
+    n, least = only_a + only_b, min(only_a, only_b)
+    if n == 0:
+        return 1.0
+    log_half = n * math.log(0.5)
+    tail = math.fsum(
+        math.exp(math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1) + log_half)
+        for k in range(least + 1)
+    )
+    return min(1.0, 2 * tail)
+
+
+def compare(
+    a: Answers, b: Answers, *, samples: int = resampling.SAMPLES, seed: int = 0
+) -> dict[str, Any]:
+    """Paired comparison over the rows that both answered, or could have.
+
+    Args:
+        a: the first model's answers.
+        b: the second's, about pictures of the same names.
+        samples: of the bootstrap.
+        seed: of the bootstrap.
+
+    Returns:
+        Plain numbers: the figures of each, the differences (second minus first) with 95 %
+        intervals, and McNemar's test.
+
+    Raises:
+        DataError: they have no rows in common, or disagree about their labels.
+    """
+    a, b = _same_rows(a, b)
+    k = len(a.labels)
+    # One cell for each truth and pair of answers; both confusion matrices are sums over it.
+    flat = np.ravel_multi_index(
+        (a.truth, np.where(a.answer < 0, k, a.answer), np.where(b.answer < 0, k, b.answer)),
+        (k, k + 1, k + 1),
+    )
+    cells = np.bincount(flat, minlength=k * (k + 1) ** 2).reshape(k, k + 1, k + 1)
+    drawn = resampling.resample_counts(cells, samples=samples, seed=seed)
+    only_a = int((a.correct & ~b.correct).sum())
+    only_b = int((b.correct & ~a.correct).sum())
+    differences = {}
+    for name, figure in (
+        ("accuracy", confusion.accuracy),
+        ("balanced_accuracy", confusion.balanced_accuracy),
+        ("macro_f1", confusion.macro_f1),
+    ):
+        in_a, in_b = float(figure(cells.sum(axis=-1))), float(figure(cells.sum(axis=-2)))
+        resampled = figure(drawn.sum(axis=-2)) - figure(drawn.sum(axis=-1))
+        differences[name] = {
+            "a": in_a,
+            "b": in_b,
+            "difference": in_b - in_a,
+            "interval": resampling.percentile_interval(resampled),
+        }
+    document = {
+        "data": a.data,
+        "a": dict(a.facts),
+        "b": dict(b.facts),
+        "n": len(a),
+        **differences,
+        "both_right": int((a.correct & b.correct).sum()),
+        "only_a_right": only_a,
+        "only_b_right": only_b,
+        "mcnemar_p": mcnemar(only_a, only_b),
+    }
+    return dict(plain(document))
+
+
+def _same_rows(a: Answers, b: Answers) -> tuple[Answers, Answers]:
+    place_in_b = {name: row for row, name in enumerate(b.names)}
+    shared = [(row, place_in_b[name]) for row, name in enumerate(a.names) if name in place_in_b]
+    if not shared:
+        raise DataError(
+            f"expected two evaluations of the same pictures, got {a.data} and {b.data}, which "
+            "have none in common"
+        )
+    a, b = a.take([row for row, _ in shared]), b.take([row for _, row in shared])
+    if set(a.labels) != set(b.labels):
+        raise DataError(
+            "expected two evaluations with the same labels, got "
+            f"{', '.join(a.labels)} and {', '.join(b.labels)}: restrict both with --labels"
+        )
+    b = _reordered(b, a.labels)
+    if (a.truth != b.truth).any():
+        raise DataError("expected two evaluations with the same true labels, but they differ")
+    return a, b
+
+
+def _reordered(answers: Answers, labels: Sequence[Any]) -> Answers:
+    order = [answers.labels.index(label) for label in labels]
+    new_place = np.argsort(order)
+    return dataclasses.replace(
+        answers,
+        labels=tuple(labels),
+        truth=new_place[answers.truth],
+        probabilities=answers.probabilities[:, order],
+    )
