@@ -33,12 +33,12 @@ class ProgressBar:
     """A bar on stderr, shown after two seconds of work and only to a person at a terminal.
 
     Args:
-        total: how many steps there will be.
+        total: how many steps there will be; None where that is not known yet.
         what: the word before the bar.
         wanted: False where its lines would run into other output on the same terminal.
     """
 
-    def __init__(self, total: int, what: str, *, wanted: bool = True) -> None:
+    def __init__(self, total: int | None, what: str, *, wanted: bool = True) -> None:
         self._progress = Progress(
             TextColumn(what),
             BarColumn(),
@@ -48,7 +48,7 @@ class ProgressBar:
             transient=True,
         )
         self._task = self._progress.add_task(what, total=total)
-        self._wanted = wanted and total > 1 and sys.stderr.isatty()
+        self._wanted = wanted and total != 1 and sys.stderr.isatty()
         self._show_at = time.monotonic() + _BAR_DELAY_S
         self._shown = False
 
@@ -68,6 +68,11 @@ class ProgressBar:
         if self._wanted and not self._shown and time.monotonic() >= self._show_at:
             self._progress.start()
             self._shown = True
+
+    def set(self, done: int, total: int | None) -> None:
+        """Say how far the work has come, where steps differ in size."""
+        self._progress.update(self._task, completed=done, total=total)
+        self.advance(0)
 
     def hide(self) -> None:
         """Take the bar away, so that something else can be printed; the next step shows it."""

@@ -1,0 +1,162 @@
+"""``mien models``: what models there are, and whether their files are sound."""
+
+import dataclasses
+import json as json_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from mien.cli.console import ProgressBar, print_error, stdout_console
+from mien.config import models_folder
+from mien.errors import ModelFileError
+from mien.runtime import catalog, known, store
+from mien.runtime.catalog import CatalogEntry
+from mien.runtime.known import KnownModel
+
+app = typer.Typer(add_completion=False)
+
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.callback(invoke_without_command=True)
+def models(context: typer.Context, json: _Json = False) -> None:
+    """List the models, or check, add and remove them."""
+    if context.invoked_subcommand is not None:
+        return
+    entries = catalog.entries()
+    others = known.known_models()
+    if json:
+        document = {
+            "models": [_document(entry) for entry in entries],
+            "known": [model.to_dict() for model in others],
+        }
+        typer.echo(json_module.dumps(document, indent=2))
+        return
+    console = stdout_console()
+    for entry in entries:
+        console.print(_card(entry))
+    for model in others:
+        console.print(_known_card(model))
+    console.print(Text(f"Added models lie in {models_folder()}", style="dim"))
+
+
+@app.command()
+def check() -> None:
+    """Compare every model file with its recorded checksum."""
+    entries = catalog.entries()
+    failed = 0
+    for entry in entries:
+        try:
+            catalog.verify(entry)
+        except ModelFileError as error:
+            failed += 1
+            print_error(str(error))
+        else:
+            typer.echo(f"ok  {entry.spec.name}  {entry.path}")
+    if failed:
+        print_error(f"{failed} of {len(entries)} models failed")
+        raise typer.Exit(1)
+
+
+@app.command()
+def add(
+    name: Annotated[str, typer.Argument(help="How the model shall be called.")],
+    url: Annotated[
+        str | None, typer.Option(help="Where it is; http or https.", show_default=False)
+    ] = None,
+    sha256: Annotated[
+        str | None, typer.Option(help="Its checksum, 64 hexadecimal digits.", show_default=False)
+    ] = None,
+    spec: Annotated[
+        Path | None,
+        typer.Option(help="Its spec as JSON; else that in the ONNX file.", show_default=False),
+    ] = None,
+) -> None:
+    """Download a model into the models folder; what broke off is resumed."""
+    model = known.find(name)
+    if model is not None:
+        url, sha256 = url or model.url, sha256 or model.sha256
+    if not url or not sha256:
+        raise typer.BadParameter(
+            f"expected --url and --sha256, because mien knows no verified file for {name!r}"
+        )
+    spec_text = model.spec_text if model is not None else None
+    if spec is not None:
+        spec_text = _read_spec(spec)
+    with ProgressBar(None, f"{name}, bytes") as bar:
+        entry = store.add(name, url, sha256=sha256, spec_text=spec_text, progress=bar.set)
+    typer.echo(f"added {entry.spec.name}: {entry.path}")
+
+
+@app.command()
+def remove(name: Annotated[str, typer.Argument(help="An added model.")]) -> None:
+    """Delete an added model."""
+    for path in store.remove(name):
+        typer.echo(f"deleted {path}")
+
+
+def _read_spec(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise typer.BadParameter(f"the spec {path} cannot be read: {error}") from None
+
+
+def _document(entry: CatalogEntry) -> dict[str, Any]:
+    facts = dataclasses.asdict(entry.spec)
+    facts["labels"] = [label.value for label in entry.spec.labels]
+    size = entry.path.stat().st_size if entry.path.is_file() else None
+    return {**facts, "path": str(entry.path), "shipped": entry.shipped, "size_bytes": size}
+
+
+def _card(entry: CatalogEntry) -> Group:
+    spec = entry.spec
+    width, height = spec.input.size_wh
+    rows = {
+        "task": spec.task,
+        "file": str(entry.path),
+        "size": _megabytes(entry.path),
+        "sha256": spec.sha256 or "not recorded",
+        "licence": spec.licence,
+        "source": spec.source,
+        "training data": spec.training_data or "not recorded",
+        "input": f"{width}×{height} {spec.input.colour}",
+        "labels": ", ".join(label.value for label in spec.labels),
+        "measured": ", ".join(f"{name} {value:g}" for name, value in spec.metrics.items()),
+    }
+    heading = Text.assemble((spec.name, "bold"), "" if entry.shipped else "  (added)")
+    return Group(heading, _rows(rows), "")
+
+
+def _known_card(model: KnownModel) -> Group:
+    rows = {
+        "task": model.task,
+        "about": model.about,
+        "licence": model.licence,
+        "source": model.source,
+        "url": model.url or "",
+        "sha256": model.sha256 or "not verified: give --sha256 yourself",
+    }
+    heading = Text.assemble((model.name, "bold"), f"  (get it with: mien models add {model.name})")
+    return Group(heading, _rows(rows), "")
+
+
+def _rows(rows: dict[str, str]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", width=15)
+    table.add_column(overflow="fold")
+    for name, value in rows.items():
+        if value:
+            table.add_row(f"  {name}", Text(value))
+    return table
+
+
+def _megabytes(path: Path) -> str:
+    try:
+        return f"{path.stat().st_size / 1e6:.1f} MB"
+    except FileNotFoundError:
+        return "the file is missing"
