@@ -1,0 +1,94 @@
+"""Build the wheel and the sdist, install the wheel into an empty environment, and use it there.
+
+    python tools/check_package.py [--python python3.12]
+
+Checks what a user gets from `pip install mien`: that the wheel is small, that the installed base is
+small and free of torch and TensorFlow, that `import mien` is quick, and that the command line and
+the library analyse the sample photographs without the repository and without a network.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+WHEEL_LIMIT_MB = 100
+BASE_LIMIT_MB = 450
+IMPORT_LIMIT_S = 0.5
+ROOT = Path(__file__).resolve().parent.parent
+
+_SMOKE = """
+import json, sys
+import mien
+from mien.samples import sample_paths
+results = {path.stem: mien.analyze(path) for path in sample_paths()}
+print(json.dumps({name: [face.expression.top for face in r] for name, r in results.items()}))
+assert not {"torch", "tensorflow", "flask"} & set(sys.modules)
+"""
+
+
+def run(*command: object, **options: object) -> str:
+    """Run a command; its output where it succeeds, else the end of this program."""
+    finished = subprocess.run(
+        [str(part) for part in command], capture_output=True, text=True, check=False, **options
+    )
+    if finished.returncode:
+        sys.exit(f"{' '.join(map(str, command))}\n{finished.stdout}\n{finished.stderr}")
+    return finished.stdout
+
+
+def folder_size_mb(folder: Path) -> float:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
+
+
+def check(fits: bool, fact: str) -> None:
+    print(f"{'ok  ' if fits else 'FAIL'}  {fact}")
+    if not fits:
+        sys.exit(1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--python", default=sys.executable, help="interpreter of the environment")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        run(sys.executable, "-m", "build", "--outdir", work / "dist", ROOT)
+        (wheel,) = (work / "dist").glob("*.whl")
+        (sdist,) = (work / "dist").glob("*.tar.gz")
+        megabytes = wheel.stat().st_size / 1e6
+        check(megabytes < WHEEL_LIMIT_MB, f"wheel: {megabytes:.1f} MB of {WHEEL_LIMIT_MB}")
+        with tarfile.open(sdist) as archive:
+            names = archive.getnames()
+        check(any(entry.endswith("src/mien/py.typed") for entry in names), "sdist: complete")
+
+        run(options.python, "-m", "venv", work / "venv")
+        python = work / "venv" / "bin" / "python"
+        empty_mb = folder_size_mb(work / "venv")
+        run(python, "-m", "pip", "install", "--quiet", wheel)
+        megabytes = folder_size_mb(work / "venv") - empty_mb
+        check(megabytes < BASE_LIMIT_MB, f"installed base: {megabytes:.0f} MB of {BASE_LIMIT_MB}")
+        installed = run(python, "-m", "pip", "list").lower()
+        check("torch" not in installed and "tensorflow" not in installed, "no torch, no TensorFlow")
+
+        # Away from the repository, so that nothing of it is found by chance.
+        away = {"cwd": work, "env": {**os.environ, "MIEN_DATA_DIR": str(work / "data")}}
+        timing = "import time; t = time.perf_counter(); import mien; print(time.perf_counter() - t)"
+        seconds = min(float(run(python, "-c", timing, **away)) for _ in range(5))
+        check(seconds < IMPORT_LIMIT_S, f"import mien: {seconds:.3f} s of {IMPORT_LIMIT_S}")
+        found = json.loads(run(python, "-c", _SMOKE, **away))
+        expected = ["happiness", "neutral", "happiness", "neutral"]
+        check(found["group"] == expected, f"library: {found['group']}")
+        samples = next((work / "venv").rglob("mien/samples"))
+        document = json.loads(run(work / "venv/bin/mien", "image", samples, "--json", **away))
+        check(len(document["results"]) == len(found), f"command line: {len(found)} pictures")
+        run(work / "venv/bin/mien", "models", "check", **away)
+        check(True, "models: as recorded")
+
+
+if __name__ == "__main__":
+    main()
