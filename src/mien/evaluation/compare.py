@@ -10,6 +10,7 @@ import numpy as np
 from mien.errors import DataError
 from mien.evaluation import confusion, resampling
 from mien.evaluation.answers import Answers
+from mien.evaluation.documents import percent
 from mien.evaluation.figures import plain
 
 
@@ -120,3 +121,34 @@ def _reordered(answers: Answers, labels: Sequence[Any]) -> Answers:
         truth=new_place[answers.truth],
         probabilities=answers.probabilities[:, order],
     )
+
+
+def to_markdown(document: dict[str, Any]) -> str:
+    """A comparison as a page."""
+    a, b = (_name(document[side]) for side in "ab")
+    lines = [
+        f"# {b} against {a} on {document['data']}",
+        "",
+        f"{document['n']} pictures that both were asked about. Differences are {b} minus {a}, with "
+        "95 % bootstrap intervals over the pictures.",
+        "",
+        f"| figure | {a} | {b} | difference | interval |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for name in ("accuracy", "balanced_accuracy", "macro_f1"):
+        entry = document[name]
+        low, high = entry["interval"]
+        lines.append(
+            f"| {name.replace('_', ' ')} | {percent(entry['a'])} | {percent(entry['b'])} "
+            f"| {100 * entry['difference']:+.1f} | {100 * low:+.1f} to {100 * high:+.1f} |"
+        )
+    lines += [
+        "",
+        f"Only {a} right: {document['only_a_right']}; only {b} right: {document['only_b_right']}; "
+        f"McNemar's exact test: p = {document['mcnemar_p']:.3g}.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _name(facts: dict[str, str]) -> str:
+    return f"{facts.get('model', 'a model')} ({facts.get('prior', 'unknown')} prior)"

@@ -2,7 +2,7 @@
 
 import zipfile
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast, get_args
 
 import numpy as np
 
@@ -13,6 +13,19 @@ from mien.labels import FER2013_ORDER, Expression
 
 Labelling = Literal["ferplus", "fer2013"]
 """Whose labels: the ten people of FER+, or the single one that came with FER2013."""
+
+
+def parse_labelling(text: str) -> Labelling:
+    """Read the name of a labelling.
+
+    Raises:
+        DataError: another word.
+    """
+    for name in get_args(Labelling):
+        if name == text:
+            return cast(Labelling, name)
+    raise DataError(f"expected a labelling out of {', '.join(get_args(Labelling))}, got {text!r}")
+
 
 _NEEDED = ("images", "split", "votes", "vote_names")
 
