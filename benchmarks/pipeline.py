@@ -68,7 +68,7 @@ def bare_runs(pipeline: FacePipeline, image: Image) -> Callable[[], object]:
     sessions = [
         stage._session
         for stage in (pipeline.detector, pipeline.landmarks, pipeline.classifier)
-        for stage in (getattr(stage, "detector", stage),)
+        for stage in (getattr(stage, "_detector", stage),)
     ]
     originals = [session.run for session in sessions]
     for session, original in zip(sessions, originals, strict=True):
