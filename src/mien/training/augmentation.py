@@ -97,7 +97,11 @@ def random_alignment(
 
 
 def _relight(crop: Image, rng: np.random.Generator) -> Image:
-    gamma, contrast, brightness = rng.uniform(-0.45, 0.45), rng.uniform(0.5, 1.4), rng.uniform(-35, 35)
+    gamma, contrast, brightness = (
+        rng.uniform(-0.45, 0.45),
+        rng.uniform(0.5, 1.4),
+        rng.uniform(-35, 35),
+    )
     levels = np.linspace(0, 1, 256) ** np.exp(gamma) * 255
     middle = float(crop.mean())
     table = np.clip((levels - middle) * contrast + middle + brightness, 0, 255).astype(np.uint8)

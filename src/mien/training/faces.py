@@ -12,6 +12,9 @@ from mien import imaging
 from mien.training.augmentation import Augmentation, augment
 from mien.types import FloatArray, Image
 
+MAIN_HEAD, SECOND_HEAD = "expression", "second"
+"""Names of the heads: the recipe's labels, and the data set's second label set."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Faces:

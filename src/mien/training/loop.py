@@ -1,31 +1,40 @@
-"""Epochs, steps, and what is remembered between them."""
+"""Epochs and steps."""
 
 import json
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 from torch.utils.data import DataLoader
 
-from mien.training import balance
+from mien.training import balance, checkpoint
 from mien.training.averaging import AveragedNetwork
-from mien.training.faces import AugmentedFaces, Faces, WeightedDraws
+from mien.training.distributed import (
+    ALONE,
+    Processes,
+    mean_over_processes,
+    share_batch_norm,
+    share_from_first,
+    wrap,
+)
+from mien.training.faces import MAIN_HEAD, AugmentedFaces, Faces, WeightedDraws
+from mien.training.loss import batch_loss
 from mien.training.networks.heads import ExpressionNetwork
+from mien.training.optimiser import build_optimiser, set_rates
 from mien.training.recipe import Recipe
+from mien.training.validation import Validation
 
-MAIN_HEAD, SECOND_HEAD = "expression", "second"
+TIMINGS = "timings.jsonl"
+_LARGEST_GRADIENT = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a run stands; what a progress bar shows."""
+    """Where a run stands; ``loss`` is the mean over the epoch so far."""
 
     epoch: int
     epochs: int
@@ -38,144 +47,82 @@ def train(
     recipe: Recipe,
     network: ExpressionNetwork,
     faces: Faces,
-    evaluate: Callable[[ExpressionNetwork], dict[str, float]],
+    validation: Validation,
     folder: Path,
     report: Callable[[Progress], None],
+    *,
+    processes: Processes = ALONE,
     workers: int = 1,
-) -> AveragedNetwork:
-    """Train until the recipe's end, from the last checkpoint in ``folder`` where there is one."""
-    plan = recipe.optimiser
-    network = network.to(memory_format=torch.channels_last)
+) -> None:
+    """Train until the recipe's end, from the last checkpoint in ``folder`` where there is one.
+
+    Leaves ``metrics.jsonl`` with one row for each epoch, the checkpoint of the last epoch, and
+    the averaged weights of the best.
+    """
+    plan, device = recipe.optimiser, processes.device
+    network = network.to(device, memory_format=torch.channels_last)
+    if processes.world > 1:
+        share_batch_norm(network)
     averaged = AveragedNetwork(network, plan.average_decay)
-    optimiser = build_optimiser(network, recipe)
+    optimiser = build_optimiser(network, plan)
     probabilities = balance.draw_probabilities(faces.targets[MAIN_HEAD], plan.balance)
     offsets = {
-        head: torch.from_numpy(balance.logit_offset(targets, probabilities))
+        head: torch.from_numpy(balance.logit_offset(targets, probabilities)).to(device)
         for head, targets in faces.targets.items()
     }
-    draws = WeightedDraws(probabilities, plan.seed)
+    draws = WeightedDraws(probabilities, plan.seed, processes.rank, processes.world)
     batches = DataLoader(
         AugmentedFaces(faces, recipe.augmentation, plan.seed),
-        plan.batch_size,
+        plan.batch_size // processes.world,
         sampler=draws,
         num_workers=workers,
         drop_last=True,
-        prefetch_factor=6 if workers else None,
-        persistent_workers=False,
     )
-    steps = len(batches)
-    first = restore(folder, network, averaged, optimiser)
-    for epoch in range(first, plan.epochs):
+    done = checkpoint.restore(folder, network, averaged, optimiser, device)
+    metrics = checkpoint.read_metrics(folder, done)
+    trained = wrap(network, processes)
+    for epoch in range(done, plan.epochs):
+        if _no_longer_improving(metrics, plan.patience):
+            break
         started = time.perf_counter()
         draws.epoch = epoch
-        network.train()
         torch.manual_seed(plan.seed * 1_000_003 + epoch)
         rng = np.random.default_rng((plan.seed, epoch, 1))
-        losses = 0.0
+        network.train()
+        total = torch.zeros((), device=device)
         for step, batch in enumerate(batches):
-            set_rates(optimiser, recipe, epoch + step / steps)
-            loss = step_loss(network, batch, offsets, recipe, rng)
+            set_rates(optimiser, plan, epoch + step / len(batches))
+            on_device = {name: tensor.to(device) for name, tensor in batch.items()}
+            loss = batch_loss(trained, on_device, offsets, recipe, rng)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
-            nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+            nn.utils.clip_grad_norm_(network.parameters(), _LARGEST_GRADIENT)
             optimiser.step()
             averaged.update(network)
-            losses += loss.item()
-            report(Progress(epoch, plan.epochs, step + 1, steps, losses / (step + 1)))
-        row = {"epoch": epoch + 1, "train_loss": losses / steps}
-        row |= evaluate(averaged.network)
-        row["seconds"] = time.perf_counter() - started
-        with (folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-        save(folder, epoch + 1, network, averaged, optimiser)
-    return averaged
+            total += loss.detach()
+            report(Progress(epoch, plan.epochs, step + 1, len(batches), float(total) / (step + 1)))
+        train_loss = float(mean_over_processes(total, processes)) / len(batches)
+        figures = validation.measure(averaged.network, device) if processes.is_first else {}
+        figures = share_from_first(figures, processes)
+        metrics.append({"epoch": epoch + 1, "train_loss": train_loss, **figures})
+        if processes.is_first:
+            if best_epoch(metrics) == epoch + 1:
+                checkpoint.save_best(folder, averaged)
+            checkpoint.write_metrics(folder, metrics)
+            checkpoint.save(folder, epoch + 1, network, averaged, optimiser)
+            _log_time(folder, epoch + 1, time.perf_counter() - started)
 
 
-def build_optimiser(network: ExpressionNetwork, recipe: Recipe) -> torch.optim.AdamW:
-    """AdamW; heads have a rate of their own, vectors (norms, biases) no weight decay."""
-    plan = recipe.optimiser
-    groups = []
-    for part, rate in (
-        (network.trunk, plan.learning_rate),
-        (network.heads, plan.head_learning_rate),
-    ):
-        for is_matrix in (True, False):
-            chosen = [p for p in part.parameters() if (p.ndim > 1) == is_matrix]
-            decay = plan.weight_decay if is_matrix else 0.0
-            groups.append({"params": chosen, "weight_decay": decay, "peak": rate})
-    return torch.optim.AdamW(groups, lr=plan.learning_rate)
+def best_epoch(metrics: list[dict[str, float]]) -> int:
+    """The epoch with the highest score, the first of equals."""
+    return int(max(metrics, key=lambda row: row["score"])["epoch"])
 
 
-def set_rates(optimiser: torch.optim.Optimizer, recipe: Recipe, epoch: float) -> None:
-    """Linear warm-up, then half a cosine to zero."""
-    plan = recipe.optimiser
-    if epoch < plan.warmup_epochs:
-        share = epoch / plan.warmup_epochs
-    else:
-        done = (epoch - plan.warmup_epochs) / (plan.epochs - plan.warmup_epochs)
-        share = 0.5 * (1 + math.cos(math.pi * done))
-    for group in optimiser.param_groups:
-        group["lr"] = group["peak"] * share
+def _no_longer_improving(metrics: list[dict[str, float]], patience: int) -> bool:
+    return bool(patience and metrics) and len(metrics) - best_epoch(metrics) >= patience
 
 
-def step_loss(
-    network: nn.Module,
-    batch: dict[str, Tensor],
-    offsets: dict[str, Tensor],
-    recipe: Recipe,
-    rng: np.random.Generator,
-) -> Tensor:
-    """Cross-entropy against shares of votes, over pictures that may be mixed in pairs."""
-    image = batch["image"].float().sub_(recipe.input.mean).div_(recipe.input.std)
-    targets = {head: batch[head] for head in offsets}
-    if recipe.optimiser.mixup:
-        share = float(rng.beta(recipe.optimiser.mixup, recipe.optimiser.mixup))
-        image = torch.lerp(image.flip(0), image, share)
-        targets = {h: torch.lerp(t.flip(0), t, share) for h, t in targets.items()}
-    logits = network(image.contiguous(memory_format=torch.channels_last))
-    weights = {MAIN_HEAD: 1.0, SECOND_HEAD: recipe.network.second_head}
-    total = torch.zeros(())
-    for head, target in targets.items():
-        log_probabilities = functional.log_softmax(logits[head] + offsets[head], dim=1)
-        total = total - weights[head] * (target * log_probabilities).sum(dim=1).mean()
-    return total
-
-
-def save(
-    folder: Path,
-    epoch: int,
-    network: nn.Module,
-    averaged: AveragedNetwork,
-    optimiser: torch.optim.Optimizer,
-) -> None:
-    """Write the checkpoint beside the old one and swap, so that a kill leaves one of them whole."""
-    state = {
-        "epoch": epoch,
-        "network": network.state_dict(),
-        "averaged": averaged.network.state_dict(),
-        "updates": averaged.updates,
-        "optimiser": optimiser.state_dict(),
-    }
-    torch.save(state, folder / "checkpoint.part")
-    (folder / "checkpoint.part").replace(folder / "checkpoint.pt")
-
-
-def restore(
-    folder: Path,
-    network: nn.Module,
-    averaged: AveragedNetwork,
-    optimiser: torch.optim.Optimizer,
-) -> int:
-    """Load the checkpoint and cut the metrics back to it; the epochs that are done."""
-    path = folder / "checkpoint.pt"
-    if not path.exists():
-        return 0
-    state: dict[str, Any] = torch.load(path, weights_only=True)
-    network.load_state_dict(state["network"])
-    averaged.network.load_state_dict(state["averaged"])
-    averaged.updates = state["updates"]
-    optimiser.load_state_dict(state["optimiser"])
-    metrics = folder / "metrics.jsonl"
-    rows = metrics.read_text(encoding="utf-8").splitlines()[: state["epoch"]]
-    metrics.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
-    return int(state["epoch"])
+def _log_time(folder: Path, epoch: int, seconds: float) -> None:
+    # Apart from the metrics, which are the same however long they took.
+    with (folder / TIMINGS).open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"epoch": epoch, "seconds": round(seconds, 1)}) + "\n")

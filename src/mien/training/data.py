@@ -1,0 +1,223 @@
+"""From a labelled data set to faces that can be trained on."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from mien import geometry, imaging
+from mien.errors import DataError, ImageReadError
+from mien.evaluation.ask import choose_face
+from mien.evaluation.crops import MIN_PRESENCE, crop_landmarks
+from mien.evaluation.dataset import UNLABELLED, LabelledSet
+from mien.evaluation.readers import read_data
+from mien.evaluation.votes import vote_shares
+from mien.labels import Expression
+from mien.pipeline import FacePipeline
+from mien.training.faces import MAIN_HEAD, SECOND_HEAD, Faces
+from mien.training.recipe import Recipe
+from mien.types import AlignmentTemplate, FloatArray, Image, Landmarks
+
+Transform = npt.NDArray[np.float64]
+Told = Callable[[int, int], None]
+"""Called with how many pictures are prepared, and how many there are."""
+
+_VALID_SHARE = 0.1
+# Pictures of any size are kept as one aligned size, with a margin and more pixels than the network
+# needs, so that training can still turn and shift them.
+_MARGIN = 0.25
+_ENLARGED = 1.5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingData:
+    """Faces to learn from and faces to choose by.
+
+    Attributes:
+        train, valid: the faces.
+        truth: by head, ``(len(valid),)`` label index, -1 where the row does not count.
+        training_prior: ``(K,)`` shares of the labels in ``train``.
+        second_labels: of the second head; empty where the recipe has none.
+        facts: counts for the model card: what was used, and what was dropped and why.
+    """
+
+    train: Faces
+    valid: Faces
+    truth: dict[str, npt.NDArray[np.int64]]
+    training_prior: FloatArray
+    second_labels: tuple[Expression, ...]
+    facts: dict[str, int]
+
+
+def load_training_data(
+    path: Path, recipe: Recipe, pipeline: FacePipeline, *, crops: bool, seed: int, tell: Told
+) -> TrainingData:
+    """Read, split, align.
+
+    Rows of the train split that are near-duplicates of valid ones are dropped; so are rows without
+    a usable label, and those where most people saw none of the recipe's expressions.
+
+    Args:
+        path: see :func:`mien.evaluation.readers.read_data`.
+        pipeline: finds the faces and their landmarks.
+        crops: whether the pictures are face crops already; else they are photographs.
+        seed: of the split, where the data set has none.
+
+    Raises:
+        DataError: no such data, or too little of it.
+    """
+    data = read_data(path)
+    second = read_data(path, "fer2013") if recipe.network.second_head else None
+    targets = _targets(data, recipe.network.labels)
+    valid = _valid_rows(data, seed)
+    leaking = ~valid & _in_groups_of(data, valid)
+    usable = _usable_rows(data, targets)
+    train_rows = np.flatnonzero(~valid & ~leaking & usable & (data.split != "test"))
+    valid_rows = np.flatnonzero(valid)
+    if not len(train_rows) or not len(valid_rows):
+        raise DataError(f"expected rows to train on and rows to choose by in {path}, found none")
+    by_head = {MAIN_HEAD: targets}
+    truth = {MAIN_HEAD: _main_truth(data, recipe.network.labels)[valid_rows]}
+    if second is not None:
+        by_head[SECOND_HEAD] = _one_hot(second.label_index, len(second.labels))
+        truth[SECOND_HEAD] = second.label_index[valid_rows]
+    rows = np.concatenate([train_rows, valid_rows])
+    images, transforms, found = _prepare(data.take(rows), recipe, pipeline, crops=crops, tell=tell)
+    at_head = {head: table[rows] for head, table in by_head.items()}
+    faces = Faces(images, transforms, _size(recipe), at_head)
+    learning = np.arange(len(rows)) < len(train_rows)
+    return TrainingData(
+        train=faces.take(learning & found),
+        valid=faces.take(~learning),
+        truth=truth,
+        training_prior=targets[train_rows].mean(axis=0),
+        second_labels=() if second is None else second.labels,
+        facts={
+            "train": int((learning & found).sum()),
+            "valid": int((truth[MAIN_HEAD] != UNLABELLED).sum()),
+            "dropped_near_duplicates": int((leaking & usable).sum()),
+            "dropped_without_label": int((~valid & ~usable).sum()),
+            "dropped_without_face": int((learning & ~found).sum()),
+        },
+    )
+
+
+def template_of(recipe: Recipe) -> AlignmentTemplate:
+    """The recipe's alignment as it stands in a model's spec."""
+    return AlignmentTemplate(recipe.input.scheme, recipe.input.indices, recipe.input.points)
+
+
+def _size(recipe: Recipe) -> tuple[int, int]:
+    return recipe.input.size, recipe.input.size
+
+
+def _targets(data: LabelledSet, labels: Sequence[Expression]) -> FloatArray:
+    """``(N, K)`` shares: of the votes where there are votes, else all for the one label."""
+    if data.votes is not None:
+        return vote_shares(data.votes, data.vote_names, labels)
+    return _one_hot(_main_truth(data, labels), len(labels))
+
+
+def _main_truth(data: LabelledSet, labels: Sequence[Expression]) -> npt.NDArray[np.int64]:
+    places = [labels.index(label) if label in labels else UNLABELLED for label in data.labels]
+    # Numbers count from the end as well: the appended one is what UNLABELLED reads.
+    return np.array([*places, UNLABELLED], np.int64)[data.label_index]
+
+
+def _one_hot(label_index: npt.NDArray[np.int64], classes: int) -> FloatArray:
+    table = np.zeros((len(label_index), classes), np.float32)
+    known = np.flatnonzero(label_index != UNLABELLED)
+    table[known, label_index[known]] = 1
+    return table
+
+
+def _usable_rows(data: LabelledSet, targets: FloatArray) -> npt.NDArray[np.bool_]:
+    usable = targets.sum(axis=1) > 0
+    if data.votes is None:
+        return usable
+    votes = np.where(data.votes < 2, 0, data.votes).astype(np.int64)
+    elsewhere = [name in ("unknown", "NF") for name in data.vote_names]
+    return usable & (votes[:, elsewhere].sum(axis=1) < votes[:, np.invert(elsewhere)].sum(axis=1))
+
+
+def _valid_rows(data: LabelledSet, seed: int) -> npt.NDArray[np.bool_]:
+    """The valid split; a tenth of the groups of near-duplicates where there is none."""
+    valid = data.split == "valid"
+    if valid.any():
+        return valid
+    groups = np.arange(len(data)) if data.group is None else data.group
+    names = np.unique(groups)
+    rng = np.random.default_rng(seed)
+    chosen = rng.permutation(names)[: max(1, round(len(names) * _VALID_SHARE))]
+    return np.isin(groups, chosen) & (data.split != "test")
+
+
+def _in_groups_of(data: LabelledSet, rows: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    if data.group is None:
+        return np.zeros(len(data), np.bool_)
+    return np.isin(data.group, data.group[rows])
+
+
+def _prepare(
+    data: LabelledSet, recipe: Recipe, pipeline: FacePipeline, *, crops: bool, tell: Told
+) -> tuple[Image, Transform, npt.NDArray[np.bool_]]:
+    """``(N, H, W)`` grey pictures, ``(N, 2, 3)`` transforms to the network's input, and ``(N,)``
+    whether a face was found in a photograph.
+    """
+    pixels = data.pixels if crops else None
+    if pixels is not None and pixels.ndim == 3:
+        transforms = np.empty((len(data), 2, 3))
+        for row, image in enumerate(pixels):
+            transforms[row] = _crop_transform(image, recipe, pipeline)
+            tell(row + 1, len(data))
+        return pixels, transforms, np.ones(len(data), np.bool_)
+    width = round(recipe.input.size * _ENLARGED * (1 + 2 * _MARGIN))
+    enlarge = geometry.similarity(
+        _ENLARGED, translation=(_MARGIN * recipe.input.size * _ENLARGED,) * 2
+    )
+    images = np.empty((len(data), width, width), np.uint8)
+    found = np.ones(len(data), np.bool_)
+    for row in range(len(data)):
+        image = _load(data, row)
+        if crops:
+            transform = _crop_transform(image, recipe, pipeline)
+        else:
+            transform, found[row] = _photograph_transform(image, data, row, recipe, pipeline)
+        wide = imaging.warp(image, geometry.compose(enlarge, transform), (width, width))
+        images[row] = imaging.to_grey(wide)
+        tell(row + 1, len(data))
+    return images, np.repeat(geometry.invert(enlarge)[None], len(data), axis=0), found
+
+
+def _crop_transform(image: Image, recipe: Recipe, pipeline: FacePipeline) -> Transform:
+    """Of a picture that is a face crop; the whole crop where no landmarks are found in it."""
+    return _transform(crop_landmarks(image, pipeline.landmarks), image, recipe)
+
+
+def _transform(landmarks: Landmarks | None, image: Image, recipe: Recipe) -> Transform:
+    size, (height, width) = recipe.input.size, image.shape[:2]
+    if landmarks is not None and (landmarks.presence or 0) >= MIN_PRESENCE:
+        return imaging.alignment_transform(landmarks.points, template_of(recipe), _size(recipe))
+    return np.array([[size / width, 0, 0], [0, size / height, 0]], np.float64)
+
+
+def _photograph_transform(
+    image: Image, data: LabelledSet, row: int, recipe: Recipe, pipeline: FacePipeline
+) -> tuple[Transform, bool]:
+    """Of the labelled face in a photograph, and whether it was found."""
+    faces = pipeline.analyze(image).faces
+    box = None if data.boxes_xyxy is None else data.boxes_xyxy[row]
+    face = choose_face(faces, box) if faces else None
+    landmarks = None if face is None else face.landmarks
+    return _transform(landmarks, image, recipe), face is not None
+
+
+def _load(data: LabelledSet, row: int) -> Image:
+    try:
+        return data.load(row)
+    except ImageReadError as error:
+        raise DataError(
+            f"{error}; take it out of the data set (`mien data check` lists all such files)"
+        ) from error
