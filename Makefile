@@ -40,7 +40,7 @@ $(VENV)/.run: pyproject.toml | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.test: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/pip install --quiet --editable '.[video,web,eval,parquet,dataframe]' --group dev
+	$(BIN)/pip install --quiet --editable '.[video,web,eval,parquet,dataframe,heif]' --group dev
 	@touch $@ $(VENV)/.run
 
 $(VENV)/.e2e: $(VENV)/.test

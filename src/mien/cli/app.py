@@ -77,6 +77,7 @@ COMMANDS: dict[str, LazyCommand] = {
     "models": LazyCommand("mien.cli.models:app", "List, check, add and remove models."),
     "doctor": LazyCommand("mien.cli.doctor:app", "Look whether everything works here."),
     "settings": LazyCommand("mien.cli.settings:app", "List the settings and their values."),
+    "schema": LazyCommand("mien.cli.schema:app", "Print the JSON Schema of the results."),
 }
 
 

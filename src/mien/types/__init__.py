@@ -8,6 +8,7 @@ from mien.types.face import Affect, ExpressionScores, Face, Quality, Signals
 from mien.types.frame import SCHEMA_VERSION, FrameResult, flat_row
 from mien.types.model import AlignmentTemplate, InputSpec, ModelSpec
 from mien.types.regions import AlignedCrop, Box, Detection, FloatArray, Image, Landmarks
+from mien.types.schema import result_schema
 from mien.types.track import ExpressionState, TrackState
 
 __all__ = [
@@ -30,4 +31,5 @@ __all__ = [
     "Signals",
     "TrackState",
     "flat_row",
+    "result_schema",
 ]
