@@ -1,0 +1,230 @@
+"""What is no readable picture gives an error that names it, and costs little memory."""
+
+import io
+import os
+import struct
+import subprocess
+import sys
+import zlib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pillow_heif
+import pytest
+from PIL import Image
+
+from mien.errors import ImageReadError
+from mien.media.images import read_image
+
+KINDS = ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "HEIF"]
+
+
+@cache
+def picture(kind: str, size_wh: tuple[int, int] = (24, 16)) -> bytes:
+    pillow_heif.register_heif_opener()
+    noise = np.random.default_rng(0).integers(0, 256, (size_wh[1], size_wh[0], 3), np.uint8)
+    file = io.BytesIO()
+    options: dict[str, Any] = {"lossless": True} if kind == "WEBP" else {}
+    Image.fromarray(noise).save(file, kind, **options)
+    return file.getvalue()
+
+
+def patched(data: bytes, at: int, layout: str, *values: int) -> bytes:
+    new = struct.pack(layout, *values)
+    return data[:at] + new + data[at + len(new) :]
+
+
+def bomb(kind: str) -> bytes:
+    """A file of a few hundred bytes that announces far more pixels than it holds."""
+    data = picture(kind)
+    if kind == "PNG":  # the header chunk carries a checksum
+        header = patched(data[12:29], 4, ">II", 20_000, 20_000)
+        return data[:12] + header + struct.pack(">I", zlib.crc32(header)) + data[33:]
+    if kind == "PPM":
+        return data.replace(b"24 16", b"20000 20000")
+    if kind == "TIFF":  # tags 256 and 257, each one long number
+        for tag, value in ((256, 24), (257, 16)):
+            at = data.index(struct.pack("<HHII", tag, 4, 1, value))
+            data = patched(data, at + 8, "<I", 20_000)
+        return data
+    fields: dict[str, tuple[int, str, tuple[int, ...]]] = {
+        # Height and width follow the marker SOF0, its length and the precision.
+        "JPEG": (data.find(b"\xff\xc0") + 5, ">HH", (20_000, 20_000)),
+        # 14 bits each of width and height, less one.
+        "WEBP": (data.find(b"VP8L") + 9, "<I", (16_383 | 16_383 << 14,)),
+        "GIF": (6, "<HH", (20_000, 20_000)),
+        "BMP": (18, "<ii", (20_000, 20_000)),
+        "AVIF": (data.find(b"ispe") + 8, ">II", (20_000, 20_000)),
+        "HEIF": (data.find(b"ispe") + 8, ">II", (20_000, 20_000)),
+    }
+    at, layout, values = fields[kind]
+    return patched(data, at, layout, *values)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_decompression_bomb_is_refused(kind: str) -> None:
+    with pytest.raises(ImageReadError) as caught:
+        read_image(bomb(kind))
+    message = str(caught.value)
+    if kind not in ("AVIF", "HEIF", "WEBP"):  # their libraries have limits of their own
+        assert "20000×20000" in message
+        assert "max_megapixels" in message
+
+
+def test_bombs_are_refused_before_memory_is_taken(tmp_path: Path) -> None:
+    for kind in KINDS:
+        (tmp_path / kind).write_bytes(bomb(kind))
+    # A true one: 20,000 × 20,000 black pixels in 49 KB.
+    rows = zlib.compressobj()
+    body = b"".join(rows.compress(bytes(2501)) for _ in range(20_000)) + rows.flush()
+    head = struct.pack(">IIBBBBB", 20_000, 20_000, 1, 0, 0, 0, 0)
+    chunks = ((b"IHDR", head), (b"IDAT", body), (b"IEND", b""))
+    (tmp_path / "true bomb").write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + b"".join(
+            struct.pack(">I", len(content)) + tag + content
+            + struct.pack(">I", zlib.crc32(tag + content))
+            for tag, content in chunks
+        )
+    )  # fmt: skip
+    script = """
+import os, resource, sys
+from mien.errors import ImageReadError
+from mien.media.images import read_image
+from pillow_heif import HeifImageFile
+read_image(sys.argv[2])
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for name in os.listdir(sys.argv[1]):
+    try:
+        read_image(os.path.join(sys.argv[1], name))
+    except ImageReadError:
+        print("refused", name)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    sample = tmp_path.parent / "sample.avif"
+    sample.write_bytes(picture("AVIF"))
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path), str(sample)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    *refused, grown_kb = done.stdout.splitlines()
+    assert len(refused) == len(KINDS) + 1
+    assert int(grown_kb) < 40_000  # the smallest of them would take 400 MB at one byte a pixel
+
+
+def test_the_limit_is_a_setting() -> None:
+    data = picture("PNG", (1100, 1000))
+    assert read_image(data).shape == (1000, 1100, 3)
+    with pytest.raises(ImageReadError, match="at most 1 megapixels, got 1100×1000"):
+        read_image(data, max_megapixels=1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("share", [0.3, 0.7, 0.95])
+def test_a_truncated_file_is_named(kind: str, share: float, tmp_path: Path) -> None:
+    data = picture(kind, (64, 64))
+    path = tmp_path / "cut.img"
+    path.write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(ImageReadError, match=r"cut\.img"):
+        read_image(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"", "an empty file"),
+        (b"This is a letter, not a photograph.\n", "got text"),
+        ("Grüße aus Köln, ohne Bild.".encode(), "got text"),
+        (b"<!DOCTYPE html><html></html>", "a web page"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "an SVG drawing"),
+        (b"%PDF-1.7\n", "a PDF document"),
+        (b"PK\x03\x04rest", "a ZIP archive"),
+        (b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom", "a video"),
+        (b"\x1aE\xdf\xa3\x01\0\0\0", "a video"),
+        (b"RIFF\0\0\0\0AVI LIST", "a video"),
+        (bytes(1000), "a file of zeros"),
+        (b"\x07\x01\x02\x03\x04\x05\x06\x07\x08", "unknown data that begins with 07 01"),
+    ],
+)
+def test_a_renamed_file_is_told_by_its_content(content: bytes, found: str, tmp_path: Path) -> None:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(content)
+    with pytest.raises(ImageReadError, match=rf"photo\.jpg: expected a picture.*{found}"):
+        read_image(path)
+
+
+def test_paths_that_lead_to_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ImageReadError, match=r"nowhere\.jpg: there is no such file"):
+        read_image(tmp_path / "nowhere.jpg")
+    with pytest.raises(ImageReadError, match="got a folder"):
+        read_image(tmp_path)
+    with pytest.raises(ImageReadError, match="addresses are not fetched"):
+        read_image("https://example.org/photo.jpg")
+    with pytest.raises(ImageReadError, match="cannot be opened"):
+        read_image("photo\0.jpg")
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may read every file")
+def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "secret.jpg"
+    path.write_bytes(picture("JPEG"))
+    path.chmod(0)
+    with pytest.raises(ImageReadError, match=r"secret\.jpg: the file cannot be opened: Permission"):
+        read_image(path)
+
+
+def test_a_file_far_too_large_for_a_picture_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "huge.webp"
+    with path.open("wb") as file:
+        file.write(picture("WEBP"))
+        file.truncate(2 << 30)  # sparse: it takes no room on the disk
+    with pytest.raises(ImageReadError, match=r"huge\.webp: expected a picture of at most 826 MiB"):
+        read_image(path)
+
+
+def test_an_endless_stream_is_cut_off() -> None:
+    class Endless(io.RawIOBase):
+        def readable(self) -> bool:
+            return True
+
+        def read(self, size: int = -1) -> bytes:
+            assert 0 < size < 100_000_000, "an endless stream must not be read whole"
+            return b"\xff\xd8\xff" + bytes(size - 3)
+
+    with pytest.raises(ImageReadError, match="at most 71 MiB, got more"):
+        read_image(Endless(), max_megapixels=1)  # type: ignore[arg-type]
+
+
+def test_text_streams_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "letter.txt"
+    path.write_text("Dear reader")
+    with path.open() as file, pytest.raises(ImageReadError, match=r"letter\.txt.*binary mode"):
+        read_image(file)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("module", "kind", "mend"),
+    [
+        ("pillow_heif", "HEIF", r"pip install 'mien\[heif\]'"),
+        ("PIL.AvifImagePlugin", "AVIF", "pip install 'Pillow>=11.3'"),
+    ],
+)
+def test_a_format_that_is_not_installed_is_named(
+    module: str, kind: str, mend: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "photo"
+    path.write_bytes(picture(kind))
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ImageReadError, match=f"photo: .*{mend}"):
+        read_image(path)
+
+
+def test_a_format_that_pillow_was_built_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = picture("WEBP")
+    monkeypatch.setattr("PIL.WebPImagePlugin.SUPPORTED", False)
+    with pytest.raises(ImageReadError, match="built without WEBP"):
+        read_image(data)
