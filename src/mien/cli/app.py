@@ -73,7 +73,11 @@ class LazyCommand:
 # One line for each command, in the order of the help.
 COMMANDS: dict[str, LazyCommand] = {
     "image": LazyCommand("mien.cli.image:app", "Tell the apparent expressions in photographs."),
+    "video": LazyCommand(
+        "mien.cli.video:app", "Turn videos into tables and reports.", extra="video"
+    ),
     "evaluate": LazyCommand("mien.cli.evaluate:app", "Measure a model on labelled pictures."),
+    "data": LazyCommand("mien.cli.data:app", "Check labelled data."),
     "models": LazyCommand("mien.cli.models:app", "List, check, add and remove models."),
     "doctor": LazyCommand("mien.cli.doctor:app", "Look whether everything works here."),
     "settings": LazyCommand("mien.cli.settings:app", "List the settings and their values."),

@@ -107,6 +107,10 @@ class CsvSink:
         for row in result.to_rows():
             self._file.write(csv_line(row.get(column) for column in self._columns))
 
+    def flush(self) -> None:
+        """Hand what was written to the system."""
+        self._file.flush()
+
     def close(self, events: Sequence[Event], *, complete: bool) -> None:
         self._file.close()
 
@@ -122,6 +126,10 @@ class JsonLinesSink:
         for row in result.to_rows():
             document = {column: row.get(column) for column in self._columns}
             self._file.write(json.dumps(document, ensure_ascii=False) + "\n")
+
+    def flush(self) -> None:
+        """Hand what was written to the system."""
+        self._file.flush()
 
     def close(self, events: Sequence[Event], *, complete: bool) -> None:
         self._file.close()

@@ -17,6 +17,7 @@ from mien.tracking import (
     LabelSettings,
     LandmarkSmoother,
     Moment,
+    NeutralBaseline,
     Observation,
     SceneCutDetector,
     Tracker,
@@ -35,12 +36,15 @@ class StreamSettings:
         labels: how calm the labels are.
         max_gap_s: a face that is hidden for longer gets a new track_id.
         expressions: whether expressions are read at all; without, their model is never loaded.
+        baseline: whether each person's resting face is taken as neutral; see
+            :class:`mien.tracking.NeutralBaseline`.
     """
 
     search: SearchSettings = field(default_factory=SearchSettings)
     labels: LabelSettings = field(default_factory=LabelSettings)
     max_gap_s: float = 2.0
     expressions: bool = True
+    baseline: bool = False
 
 
 class FaceStream:
@@ -187,7 +191,9 @@ class FaceStream:
     def _new_memory(self, timeline: TrackTimeline) -> "_TrackMemory":
         uncertain_below = self.pipeline.classifier.spec.uncertain_below
         return _TrackMemory(
-            timeline, ExpressionSmoother(self.settings.labels, uncertain_below=uncertain_below)
+            timeline,
+            ExpressionSmoother(self.settings.labels, uncertain_below=uncertain_below),
+            NeutralBaseline() if self.settings.baseline else None,
         )
 
     def _end(self, track_ids: Sequence[int | None]) -> list[Event]:
@@ -207,8 +213,14 @@ class FaceStream:
 class _TrackMemory:
     """All that is remembered of one track."""
 
-    def __init__(self, timeline: TrackTimeline, expressions: ExpressionSmoother) -> None:
+    def __init__(
+        self,
+        timeline: TrackTimeline,
+        expressions: ExpressionSmoother,
+        baseline: NeutralBaseline | None,
+    ) -> None:
         self.timeline = timeline
+        self._baseline = baseline
         self._expressions = expressions
         self._landmarks = LandmarkSmoother()
 
@@ -216,7 +228,9 @@ class _TrackMemory:
         raw = face.expression
         state: ExpressionState = "clear"
         if raw is not None:
-            calm, state = self._expressions.update(raw, quality_weight(face.quality), timestamp_s)
+            weight = quality_weight(face.quality)
+            own = self._baseline.apply(raw, weight, timestamp_s) if self._baseline else raw
+            calm, state = self._expressions.update(own, weight, timestamp_s)
             face = replace(face, expression=calm, expression_raw=raw, affect=derive_affect(calm))
         moment = Moment.of(face, state, timestamp_s)
         track_state, events = self.timeline.update(moment)

@@ -1,5 +1,6 @@
 """Following faces through a stream: tracks, calm labels, and what happens over time."""
 
+from mien.tracking.baseline import NeutralBaseline
 from mien.tracking.events import Event, EventKind
 from mien.tracking.scene import SceneCutDetector
 from mien.tracking.smoothing import (
@@ -19,6 +20,7 @@ __all__ = [
     "LabelSettings",
     "LandmarkSmoother",
     "Moment",
+    "NeutralBaseline",
     "Observation",
     "OneEuroFilter",
     "SceneCutDetector",
