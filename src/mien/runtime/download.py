@@ -48,7 +48,10 @@ def download(
     """
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
         raise DownloadError(f"expected an address with http or https, got {url!r}")
-    destination.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        destination.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DownloadError(f"{destination} cannot be written: {error.strerror}") from error
     # Named by content: pieces of two different files are never put together.
     part = destination.with_name(f".{sha256.lower()}.part")
     _fetch(url, part, timeout_s, progress or _ignore)

@@ -1,0 +1,144 @@
+"""Downloads against a real server on this machine: whole, broken, resumed, wrong."""
+
+import hashlib
+import socket
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mien.errors import DownloadError
+from mien.runtime.download import download
+
+CONTENT = np.random.default_rng(0).bytes(600_000)
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+@pytest.fixture
+def target(tmp_path: Path, server: Any) -> Path:
+    server.content = CONTENT
+    return tmp_path / "models" / "model.onnx"
+
+
+def leftovers(target: Path) -> list[str]:
+    return sorted(path.name for path in target.parent.iterdir() if path != target)
+
+
+def test_a_whole_file(server: Any, target: Path) -> None:
+    steps: list[tuple[int, int | None]] = []
+    download(
+        server.url, target, sha256=SHA256, progress=lambda done, total: steps.append((done, total))
+    )
+    assert target.read_bytes() == CONTENT
+    assert leftovers(target) == []
+    assert steps[-1] == (len(CONTENT), len(CONTENT))
+    assert [done for done, _ in steps] == sorted({done for done, _ in steps})
+
+
+def test_capital_letters_in_the_checksum(server: Any, target: Path) -> None:
+    download(server.url, target, sha256=SHA256.upper())
+    assert target.read_bytes() == CONTENT
+
+
+def test_a_dropped_connection_is_taken_up_again(server: Any, target: Path) -> None:
+    server.drop_after = [100_000, 200_000]
+    download(server.url, target, sha256=SHA256)
+    assert target.read_bytes() == CONTENT
+    assert server.requested == [None, "bytes=100000-", "bytes=300000-"]
+
+
+def test_a_later_call_goes_on_where_the_last_one_gave_up(server: Any, target: Path) -> None:
+    server.drop_after = [100_000] * 4
+    with pytest.raises(DownloadError, match="400000 bytes are kept, the same command goes on"):
+        download(server.url, target, sha256=SHA256)
+    assert not target.exists()
+    server.requested.clear()
+    download(server.url, target, sha256=SHA256)
+    assert server.requested == ["bytes=400000-"]
+    assert target.read_bytes() == CONTENT
+    assert leftovers(target) == []
+
+
+def test_a_server_without_ranges_sends_it_all_again(server: Any, target: Path) -> None:
+    server.ranges = False
+    server.drop_after = [100_000]
+    download(server.url, target, sha256=SHA256)
+    assert server.requested == [None, "bytes=100000-"]
+    assert target.read_bytes() == CONTENT
+
+
+def test_a_server_that_tells_no_length(server: Any, target: Path) -> None:
+    server.tell_length = False
+    totals: list[int | None] = []
+    download(server.url, target, sha256=SHA256, progress=lambda done, total: totals.append(total))
+    assert target.read_bytes() == CONTENT
+    assert set(totals) == {None}
+
+
+def test_a_whole_part_is_used_without_fetching_it_again(server: Any, target: Path) -> None:
+    target.parent.mkdir()
+    (target.parent / f".{SHA256}.part").write_bytes(CONTENT)
+    download(server.url, target, sha256=SHA256)
+    assert target.read_bytes() == CONTENT
+    assert leftovers(target) == []
+
+
+def test_a_part_longer_than_the_file_is_thrown_away(server: Any, target: Path) -> None:
+    target.parent.mkdir()
+    (target.parent / f".{SHA256}.part").write_bytes(CONTENT + b"more")
+    download(server.url, target, sha256=SHA256)
+    assert server.requested == [f"bytes={len(CONTENT) + 4}-", None]
+    assert target.read_bytes() == CONTENT
+
+
+def test_another_content_is_not_kept(server: Any, target: Path) -> None:
+    server.content = CONTENT[:-1] + b"?"
+    with pytest.raises(DownloadError, match=f"another content than expected.*{SHA256}"):
+        download(server.url, target, sha256=SHA256)
+    assert list(target.parent.iterdir()) == []
+
+
+def test_a_file_that_is_there_stays_until_the_new_one_is_whole(server: Any, target: Path) -> None:
+    target.parent.mkdir()
+    target.write_bytes(b"the old one")
+    server.status = 503
+    with pytest.raises(DownloadError):
+        download(server.url, target, sha256=SHA256)
+    assert target.read_bytes() == b"the old one"
+
+
+@pytest.mark.parametrize(("status", "words"), [(404, "404 Not Found"), (500, "500 Internal")])
+def test_the_servers_answer_is_told(server: Any, target: Path, status: int, words: str) -> None:
+    server.status = status
+    with pytest.raises(DownloadError, match=words):
+        download(server.url, target, sha256=SHA256)
+    assert len(server.requested) == 1
+
+
+def test_nobody_listens(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(DownloadError, match="refused"):
+        download(f"http://127.0.0.1:{port}/m.onnx", tmp_path / "m.onnx", sha256=SHA256)
+
+
+def test_a_silent_server_times_out(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/m.onnx"
+        with pytest.raises(DownloadError, match="timed out"):
+            download(url, tmp_path / "m.onnx", sha256=SHA256, timeout_s=0.05)
+
+
+@pytest.mark.parametrize("url", ["file:///etc/hostname", "ftp://127.0.0.1/m.onnx", "m.onnx"])
+def test_only_http(url: str, tmp_path: Path) -> None:
+    with pytest.raises(DownloadError, match="http or https"):
+        download(url, tmp_path / "m.onnx", sha256=SHA256)
+
+
+def test_a_folder_that_cannot_be_written(server: Any, tmp_path: Path) -> None:
+    server.content = CONTENT
+    (tmp_path / "file").touch()
+    with pytest.raises(DownloadError, match="cannot be written"):
+        download(server.url, tmp_path / "file" / "m.onnx", sha256=SHA256)

@@ -1,0 +1,157 @@
+"""Adding and removing models of one's own."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mien.config import Settings, models_folder
+from mien.errors import DownloadError, ModelError, ModelFileError, ModelNotFoundError, SpecError
+from mien.labels import Expression
+from mien.pipeline import FacePipeline
+from mien.runtime import catalog, known, store
+from mien.runtime.session import Session
+from mien.runtime.spec import spec_to_json
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+@pytest.fixture
+def content(server: Any, tiny_expression_model: Any) -> bytes:
+    server.content = tiny_expression_model().read_bytes()
+    return bytes(server.content)
+
+
+def test_an_added_model_is_used_by_name(server: Any, content: bytes) -> None:
+    entry = store.add("mine", server.url, sha256=sha256(content))
+    assert entry.path == models_folder() / "mine.onnx"
+    assert entry.spec.name == "mine"
+    assert not entry.shipped
+    found = catalog.find("mine")
+    catalog.verify(found)
+    assert found.spec.sha256 == sha256(content)
+
+    pipeline = FacePipeline(Settings(model="mine"))
+    bright = np.full((8, 8, 3), 250, np.uint8)
+    dark = np.zeros((8, 8, 3), np.uint8)
+    tops = [scores.top for scores in pipeline.classify([bright, dark])]
+    assert tops == [Expression.HAPPINESS, Expression.NEUTRAL]
+
+
+def test_a_spec_from_a_file(server: Any, tiny_expression_model: Any) -> None:
+    with_spec = tiny_expression_model("described")
+    facts = json.loads(spec_to_json(Session(with_spec).read_spec()))
+    for key in ("name", "file", "sha256"):
+        del facts[key]
+    server.content = tiny_expression_model("plain", with_spec=False).read_bytes()
+    entry = store.add(
+        "mine", server.url, sha256=sha256(server.content), spec_text=json.dumps(facts)
+    )
+    assert entry.spec.file == "mine.onnx"
+    assert catalog.find("mine").spec == entry.spec
+
+
+def test_a_model_without_any_spec_is_not_kept(server: Any, tiny_expression_model: Any) -> None:
+    server.content = tiny_expression_model(with_spec=False).read_bytes()
+    with pytest.raises(SpecError, match="carries no model spec"):
+        store.add("mine", server.url, sha256=sha256(server.content))
+    assert list(models_folder().iterdir()) == []
+
+
+def test_a_spec_that_does_not_fit_the_file(
+    server: Any, content: bytes, tiny_expression_model: Any
+) -> None:
+    facts = json.loads(spec_to_json(Session(tiny_expression_model()).read_spec()))
+    facts["outputs"] = ["probabilities"]
+    with pytest.raises(SpecError, match=r"names 'probabilities', but .* image, logits"):
+        store.add("mine", server.url, sha256=sha256(content), spec_text=json.dumps(facts))
+    assert list(models_folder().iterdir()) == []
+
+
+@pytest.mark.parametrize("text", ["no JSON", "[1]", "{}"])
+def test_a_wrong_spec_is_told_before_the_download(server: Any, content: bytes, text: str) -> None:
+    with pytest.raises(SpecError):
+        store.add("mine", server.url, sha256=sha256(content), spec_text=text)
+    assert server.requested == []
+
+
+def test_a_file_that_is_no_model(server: Any) -> None:
+    server.content = b"this is no ONNX model"
+    with pytest.raises(ModelFileError, match="cannot be loaded"):
+        store.add("mine", server.url, sha256=sha256(server.content))
+    assert list(models_folder().iterdir()) == []
+
+
+def test_a_wrong_checksum_adds_nothing(server: Any, content: bytes) -> None:
+    with pytest.raises(DownloadError):
+        store.add("mine", server.url, sha256=sha256(b"other"))
+    assert not any(entry.spec.name == "mine" for entry in catalog.entries())
+
+
+@pytest.mark.parametrize("name", ["../escape", "a/b", "", "Großes", ".hidden", "x" * 65])
+def test_names_that_are_no_names(server: Any, content: bytes, name: str) -> None:
+    with pytest.raises(ModelError, match="expected a model name"):
+        store.add(name, server.url, sha256=sha256(content))
+
+
+def test_shipped_models_are_not_replaced_or_removed(server: Any, content: bytes) -> None:
+    with pytest.raises(ModelError, match="ships with mien"):
+        store.add("blazeface", server.url, sha256=sha256(content))
+    with pytest.raises(ModelError, match="ships with mien"):
+        store.remove("blazeface")
+
+
+@pytest.mark.parametrize("checksum", ["", "abc", "g" * 64])
+def test_checksums_that_are_none(server: Any, checksum: str) -> None:
+    with pytest.raises(ModelError, match="64 hexadecimal digits"):
+        store.add("mine", server.url, sha256=checksum)
+
+
+def test_adding_again_replaces(server: Any, content: bytes, tiny_expression_model: Any) -> None:
+    store.add("mine", server.url, sha256=sha256(content))
+    server.content = tiny_expression_model("another").read_bytes()
+    entry = store.add("mine", server.url, sha256=sha256(server.content))
+    catalog.verify(entry)
+    assert entry.path.read_bytes() == server.content
+
+
+def test_remove(server: Any, content: bytes) -> None:
+    store.add("mine", server.url, sha256=sha256(content))
+    store.add("mine.2", server.url, sha256=sha256(content))
+    assert [path.name for path in store.remove("mine")] == ["mine.json", "mine.onnx"]
+    assert [e.spec.name for e in catalog.entries() if not e.shipped] == ["mine.2"]
+    with pytest.raises(ModelNotFoundError):
+        store.remove("mine")
+
+
+def test_known_models_are_read_from_their_descriptions(tmp_path: Path) -> None:
+    facts = {
+        "name": "somebodys",
+        "task": "expression",
+        "about": "An example.",
+        "licence": "MIT",
+        "source": "the tests",
+        "spec": {"labels": ["neutral", "happiness"]},
+    }
+    (tmp_path / "somebodys.json").write_text(json.dumps(facts))
+    [model] = known.known_models(tmp_path)
+    assert model.url is None
+    assert json.loads(model.spec_text or "")["licence"] == "MIT"
+
+
+def test_a_damaged_description_is_named(tmp_path: Path) -> None:
+    (tmp_path / "broken.json").write_text('{"name": "broken"}')
+    with pytest.raises(SpecError, match=r"broken\.json cannot be read"):
+        known.known_models(tmp_path)
+
+
+def test_every_shipped_description_can_be_read() -> None:
+    models = known.known_models()
+    assert len({model.name for model in models}) == len(models)
+    unverified = [m.name for m in models if m.sha256 is not None and m.url is None]
+    assert unverified == [], "a checksum without an address says nothing"
