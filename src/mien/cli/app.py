@@ -11,6 +11,7 @@ import importlib
 import io
 import os
 import sys
+import warnings
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -78,6 +79,7 @@ COMMANDS: dict[str, LazyCommand] = {
     ),
     "evaluate": LazyCommand("mien.cli.evaluate:app", "Measure a model on labelled pictures."),
     "data": LazyCommand("mien.cli.data:app", "Check labelled data."),
+    "explain": LazyCommand("mien.cli.explain:app", "Show which parts of a face decided."),
     "models": LazyCommand("mien.cli.models:app", "List, check, add and remove models."),
     "doctor": LazyCommand("mien.cli.doctor:app", "Look whether everything works here."),
     "settings": LazyCommand("mien.cli.settings:app", "List the settings and their values."),
@@ -155,6 +157,8 @@ def root(
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    # Pillow warns of oddities in files that it reads all the same.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def _let_go_of_stdout() -> None:

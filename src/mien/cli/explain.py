@@ -1,0 +1,82 @@
+"""``mien explain``: what carried the decisions."""
+
+import json as json_module
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from PIL import Image as PillowImage
+
+from mien.cli.console import ProgressBar, print_error
+from mien.cli.options import takes_settings
+from mien.config import Settings
+from mien.errors import InputError
+from mien.evaluation.explanation import MASKS, draw_explanation
+from mien.evaluation.explanation import explain as explain_image
+from mien.media.images import read_image
+from mien.pipeline import FacePipeline
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command(
+    epilog="Exit status: 0 all explained, 1 some inputs failed, 2 wrong usage. "
+    "It tells what moved the model, not why a person looks as they do."
+)
+@takes_settings
+def explain(
+    photographs: Annotated[list[Path], typer.Argument(help="Files.", show_default=False)],
+    out: Annotated[
+        Path,
+        typer.Option(help="Where the drawn faces go, one file for each picture.", metavar="FOLDER"),
+    ] = Path("explained"),
+    masks: Annotated[
+        int, typer.Option(help="More are steadier and slower.", min=2, max=100_000)
+    ] = MASKS,
+    seed: Annotated[int, typer.Option(help="Of the masks.", min=0)] = 0,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    *,
+    settings: Settings,
+) -> None:
+    """Show which parts of each face carried the decision about its expression."""
+    pipeline = FacePipeline(settings)
+    documents, failures = [], 0
+    with ProgressBar(len(photographs), "pictures", wanted=not json) as bar:
+        for photograph in photographs:
+            try:
+                image = read_image(photograph, max_megapixels=settings.max_megapixels)
+            except InputError as error:
+                failures += 1
+                bar.hide()
+                print_error(str(error))
+                continue
+            result, explanations = explain_image(image, pipeline, masks=masks, seed=seed)
+            drawn = [
+                draw_explanation(image, face, explanation)
+                for face, explanation in zip(result.faces, explanations, strict=True)
+            ]
+            path = out / f"{photograph.stem}.explained.png"
+            if drawn:
+                out.mkdir(parents=True, exist_ok=True)
+                PillowImage.fromarray(np.vstack(drawn)).save(path)
+            faces = [
+                {
+                    "box": face.box.to_dict(),
+                    "expression": explanation.expression.value,
+                    "probability": round(explanation.probability, 4),
+                    "parts": {name: round(s, 4) for name, s in explanation.parts.items()},
+                }
+                for face, explanation in zip(result.faces, explanations, strict=True)
+            ]
+            documents.append(
+                {"source": str(photograph), "drawn": str(path) if drawn else None, "faces": faces}
+            )
+            bar.hide()
+            if not json:
+                typer.echo(f"{photograph}: {path if drawn else 'no face'}")
+            bar.advance()
+    if json:
+        typer.echo(json_module.dumps({"results": documents}, indent=2))
+    if failures:
+        raise typer.Exit(1)

@@ -1,0 +1,292 @@
+"""Which parts of a face carried the decision about its expression.
+
+Method: RISE (Petsiuk et al., "RISE: randomized input sampling for explanation of black-box models",
+2018). Random parts of the aligned crop are blurred away hundreds of times; a place matters as far
+as the probability is higher where it stayed. It needs nothing but the classifier's answers, so that
+it explains any model. Blur takes the place of RISE's black: black patches would be seen as shadows.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from mien import geometry, imaging
+from mien.errors import InputError
+from mien.expression import ExpressionClassifier
+from mien.labels import Expression
+from mien.pipeline import FacePipeline
+from mien.types import Face, FloatArray, FrameResult, Image, Landmarks
+
+MASKS = 500
+"""Masks for each face: more are steadier and slower."""
+
+_GRID = 7
+_KEEP = 0.5
+_BATCH = 50
+# Standard deviation of the blur over the crop's width: wide enough to take expressions away.
+_BLUR = 0.12
+
+# Anchors in "mesh468": each place of the face belongs to the part with the nearest anchor.
+_ANCHORS: dict[str, tuple[int, ...]] = {
+    "brows": (70, 105, 107, 336, 334, 300),
+    "eyes": (33, 159, 145, 133, 362, 386, 374, 263),
+    "nose": (6, 4, 98, 327),
+    "mouth": (61, 291, 0, 17, 13),
+    "cheeks": (50, 280, 205, 425),
+    "chin": (152, 176, 400),
+    "forehead": (10, 109, 338, 151),
+}
+_OUTSIDE = "around the face"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Explanation:
+    """What carried one decision.
+
+    Attributes:
+        expression: that was decided on.
+        probability: its probability, in [0, 1].
+        saliency: ``(H, W)`` float32 over the aligned crop: positive where seeing the place raised
+            the probability, in units of probability.
+        transform: ``(2, 3)`` from pixels of the image to pixels of the crop.
+        parts: share of the positive saliency that lies on each part of the face, summing to 1;
+            empty where the landmarks do not tell the parts.
+    """
+
+    expression: Expression
+    probability: float
+    saliency: FloatArray
+    transform: npt.NDArray[np.float64]
+    parts: dict[str, float]
+
+
+def explain(
+    image: Image, pipeline: FacePipeline, *, masks: int = MASKS, seed: int = 0
+) -> tuple[FrameResult, list[Explanation]]:
+    """Analyse an image, and explain the expression of every face in it.
+
+    Args:
+        image: ``(H, W, 3)`` RGB uint8.
+        pipeline: analyses.
+        masks: for each face.
+        seed: of the masks.
+
+    Returns:
+        The result, and one explanation for each of its faces, in order.
+    """
+    result = pipeline.analyze(image)
+    explanations = []
+    for face in result.faces:
+        assert face.expression is not None
+        landmarks = face.landmarks or Landmarks(np.empty((0, 2), np.float32), "none")
+        crop = pipeline.align(image, face.detection, landmarks)
+        saliency = saliency_of_crop(
+            crop.image, pipeline.classifier, face.expression.top, masks=masks, seed=seed
+        )
+        explanations.append(
+            Explanation(
+                expression=face.expression.top,
+                probability=face.expression[face.expression.top],
+                saliency=saliency,
+                transform=crop.transform,
+                parts=share_of_parts(saliency, landmarks, crop.transform),
+            )
+        )
+    return result, explanations
+
+
+def saliency_of_crop(
+    crop: Image,
+    classifier: ExpressionClassifier,
+    expression: Expression,
+    *,
+    masks: int = MASKS,
+    seed: int = 0,
+) -> FloatArray:
+    """How far each place of an aligned crop raised the probability of an expression.
+
+    Args:
+        crop: aligned, of the model's input size.
+        classifier: is asked ``masks`` times.
+        expression: whose probability is explained.
+        masks: at least 2.
+        seed: of the masks.
+
+    Returns:
+        ``(H, W)`` float32.
+
+    Raises:
+        InputError: fewer than two masks.
+    """
+    if masks < 2:
+        raise InputError(f"expected at least 2 masks, got {masks}")
+    rng = np.random.default_rng(seed)
+    blurred = blur_away(crop)
+    height, width = crop.shape[:2]
+    shown = np.empty((masks, height, width), np.float32)
+    for mask in shown:
+        mask[:] = _random_mask(rng, width, height)
+    probabilities = np.concatenate(
+        [
+            probability_of(
+                [blend(crop, blurred, mask) for mask in shown[start : start + _BATCH]],
+                classifier,
+                expression,
+            )
+            for start in range(0, masks, _BATCH)
+        ]
+    )
+    # The mean over masks is taken off: it says nothing about places, and would only add noise.
+    weights = (probabilities - probabilities.mean()) / (masks * _KEEP * (1 - _KEEP))
+    return np.asarray(np.tensordot(weights, shown, axes=1), np.float32)
+
+
+def blur_away(crop: Image) -> Image:
+    """The crop without its expression: what takes the place of hidden parts."""
+    blurred = cv2.GaussianBlur(crop, (0, 0), _BLUR * crop.shape[1])
+    return np.asarray(blurred, np.uint8)
+
+
+def blend(crop: Image, blurred: Image, shown: FloatArray) -> Image:
+    """The crop where ``shown`` ``(H, W)`` is 1, its blurred copy where it is 0."""
+    weight = shown if crop.ndim == 2 else shown[:, :, None]
+    return np.asarray(np.rint(blurred + weight * (crop.astype(np.float32) - blurred)), np.uint8)
+
+
+def probability_of(
+    crops: Sequence[Image], classifier: ExpressionClassifier, expression: Expression
+) -> FloatArray:
+    """``(N,)`` probability of an expression in each crop."""
+    return np.array([scores[expression] for scores in classifier.classify(crops)], np.float32)
+
+
+def _random_mask(rng: np.random.Generator, width: int, height: int) -> FloatArray:
+    """A coarse random grid, enlarged smoothly and shifted by less than a cell."""
+    cell_w, cell_h = -(-width // _GRID), -(-height // _GRID)
+    coarse = (rng.random((_GRID + 1, _GRID + 1)) < _KEEP).astype(np.float32)
+    size_wh = ((_GRID + 1) * cell_w, (_GRID + 1) * cell_h)
+    smooth = cv2.resize(coarse, size_wh, interpolation=cv2.INTER_LINEAR)
+    left, top = rng.integers(cell_w), rng.integers(cell_h)
+    return np.asarray(smooth[top : top + height, left : left + width], np.float32)
+
+
+def share_of_parts(
+    saliency: FloatArray, landmarks: Landmarks, transform: npt.NDArray[np.float64]
+) -> dict[str, float]:
+    """Share of the positive saliency on each part of the face.
+
+    Args:
+        saliency: ``(H, W)`` over the crop.
+        landmarks: in pixels of the image; parts are known in the scheme ``mesh468``.
+        transform: ``(2, 3)`` from the image to the crop.
+
+    Returns:
+        The largest share first; empty where the parts or the saliency are not there.
+    """
+    positive = np.clip(saliency, 0, None)
+    if landmarks.scheme != "mesh468" or positive.sum() <= 0:
+        return {}
+    points = geometry.apply_transform(transform, landmarks.points[:, :2])
+    width = max(len(name) for name in (*_ANCHORS, _OUTSIDE))
+    names = [name for name, indices in _ANCHORS.items() for _ in indices]
+    anchors = points[[index for indices in _ANCHORS.values() for index in indices]]
+    rows, columns = np.mgrid[: saliency.shape[0], : saliency.shape[1]] + 0.5
+    distance = np.hypot(columns[..., None] - anchors[:, 0], rows[..., None] - anchors[:, 1])
+    part = np.array(names, f"<U{width}")[distance.argmin(axis=-1)]
+    inside = np.zeros(saliency.shape, np.uint8)
+    cv2.fillConvexPoly(inside, cv2.convexHull(np.rint(points).astype(np.int32)), 1)
+    part[inside == 0] = _OUTSIDE
+    shares = {
+        name: float(positive[part == name].sum() / positive.sum()) for name in (*_ANCHORS, _OUTSIDE)
+    }
+    return dict(sorted(shares.items(), key=lambda item: -item[1]))
+
+
+def deletion_curve(
+    crop: Image,
+    classifier: ExpressionClassifier,
+    expression: Expression,
+    order: npt.ArrayLike,
+    *,
+    cells: int = 16,
+    steps: int = 16,
+) -> FloatArray:
+    """Probability of an expression while places are blurred away in an order.
+
+    A faithful explanation makes it fall soon: its mean is the deletion AUC of RISE.
+
+    Args:
+        crop: aligned, of the model's input size.
+        classifier: is asked ``steps + 1`` times.
+        expression: whose probability is watched.
+        order: ``(cells²,)`` the cells of a grid over the crop, row by row, first to go first.
+        cells: along each side.
+        steps: how often the classifier is asked on the way.
+
+    Returns:
+        ``(steps + 1,)``, from the whole crop to nothing of it.
+    """
+    ranks = np.empty(cells * cells, np.int64)
+    ranks[np.asarray(order, np.int64)] = np.arange(cells * cells)
+    height, width = crop.shape[:2]
+    cell_rank = ranks.reshape(cells, cells)[
+        np.ix_(np.arange(height) * cells // height, np.arange(width) * cells // width)
+    ]
+    blurred = blur_away(crop)
+    gone = np.rint(np.linspace(0, cells * cells, steps + 1))
+    hidden = [blend(crop, blurred, (cell_rank >= n).astype(np.float32)) for n in gone]
+    return probability_of(hidden, classifier, expression)
+
+
+def cell_order(saliency: FloatArray, *, cells: int = 16) -> npt.NDArray[np.int64]:
+    """The cells of a grid over a crop, the most salient first: ``(cells²,)``."""
+    means = cv2.resize(saliency, (cells, cells), interpolation=cv2.INTER_AREA)
+    return np.argsort(-np.asarray(means).reshape(-1), kind="stable")
+
+
+def draw_explanation(image: Image, face: Face, explanation: Explanation) -> Image:
+    """The face beside itself, with the places that carried the decision glowing.
+
+    Args:
+        image: that was explained.
+        face: in it.
+        explanation: of the face.
+
+    Returns:
+        ``(288, 512, 3)`` RGB uint8, with a line of text.
+    """
+    side = 256
+    reach = 1.3 * max(face.box.width, face.box.height)
+    to_panel = geometry.square_to_frame(face.box.center, reach, 0.0, side)
+    panel = imaging.warp(image, to_panel, (side, side))
+    highest = max(float(explanation.saliency.max()), 1e-9)
+    strength = np.clip(explanation.saliency / highest, 0, 1) * 255
+    from_crop = geometry.compose(to_panel, geometry.invert(explanation.transform))
+    glow = imaging.warp(
+        np.asarray(strength, np.uint8), from_crop, (side, side), replicate_border=False
+    )
+    heat = cv2.applyColorMap(glow, cv2.COLORMAP_INFERNO)[:, :, ::-1].astype(np.float32)
+    weight = 0.75 * (glow.astype(np.float32) / 255)[:, :, None]
+    # The face is dimmed where nothing glows, so that the eye goes where the model looked.
+    overlaid = np.rint(panel * 0.8 * (1 - weight) + heat * weight)
+    both = np.hstack([panel, np.asarray(np.clip(overlaid, 0, 255), np.uint8)])
+    return _captioned(both, _caption(explanation))
+
+
+def _caption(explanation: Explanation) -> str:
+    named = f"looks like {explanation.expression.value} ({100 * explanation.probability:.0f} %)"
+    parts = [f"{name} {100 * share:.0f} %" for name, share in list(explanation.parts.items())[:3]]
+    return f"{named}: {', '.join(parts)}" if parts else named
+
+
+def _captioned(image: Image, text: str) -> Image:
+    from PIL import Image as PillowImage
+    from PIL import ImageDraw, ImageFont
+
+    line = PillowImage.new("RGB", (image.shape[1], 32), (20, 22, 26))
+    font = ImageFont.load_default(14)
+    ImageDraw.Draw(line).text((8, 16), text, fill=(255, 255, 255), font=font, anchor="lm")
+    return np.vstack([image, np.asarray(line)])
