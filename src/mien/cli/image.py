@@ -71,7 +71,7 @@ def image(  # noqa: PLR0917
         raise typer.BadParameter("--json, --jsonl and --csv - all print to stdout: choose one")
     if blur_faces and annotate is None:
         raise typer.BadParameter("--blur-faces needs a folder for the pictures: --annotate FOLDER")
-    inputs = list(find_images(paths))
+    inputs = list(find_images(paths, leave_out=annotate))
     pipeline = FacePipeline(settings)
     printing = json or jsonl or csv == "-"
     bar = ProgressBar(len(inputs), "pictures", wanted=not (printing and sys.stdout.isatty()))

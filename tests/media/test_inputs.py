@@ -1,0 +1,82 @@
+"""Which pictures files, folders and patterns mean."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from mien.media.inputs import find_images
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in (
+        "b.jpg",
+        "a.PNG",
+        "notes.txt",
+        ".hidden.jpg",
+        ".thumbnails/c.jpg",
+        "deep/er/d.heic",
+        "deep/e.webp",
+        "odd[1].jpg",
+    ):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def sources(*paths: str, leave_out: Path | None = None) -> list[str]:
+    found = list(find_images(paths, leave_out=leave_out))
+    assert [entry.problem for entry in found] == [None] * len(found)
+    return [Path(entry.source).as_posix() for entry in found]
+
+
+def test_a_folder_with_its_folders_by_name(folder: Path) -> None:
+    wanted = ["a.PNG", "b.jpg", "odd[1].jpg", "deep/e.webp", "deep/er/d.heic"]
+    assert sources(".") == wanted
+    relative = [entry.relative.as_posix() for entry in find_images([str(folder)])]
+    assert relative == wanted
+
+
+def test_a_folder_for_output_is_left_out(folder: Path) -> None:
+    assert sources(".", leave_out=Path("deep")) == ["a.PNG", "b.jpg", "odd[1].jpg"]
+    assert sources(".", leave_out=Path("not there yet"))[-1] == "deep/er/d.heic"
+
+
+def test_patterns(folder: Path) -> None:
+    assert sources("*.jpg") == ["b.jpg", "odd[1].jpg"]
+    assert sources("**/*.webp") == ["deep/e.webp"]
+    assert sources("odd[[]1].jpg") == ["odd[1].jpg"]
+
+
+def test_a_file_whose_name_looks_like_a_pattern(folder: Path) -> None:
+    assert sources("odd[1].jpg") == ["odd[1].jpg"]
+
+
+def test_files_are_taken_whatever_they_are_called(folder: Path) -> None:
+    assert sources("notes.txt", "-", "missing.jpg") == ["notes.txt", "-", "missing.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [
+        ("*.tiff", "*.tiff: no file matches the pattern"),
+        ("empty", "empty: the folder holds no picture"),
+    ],
+)
+def test_what_leads_to_no_picture(folder: Path, path: str, problem: str) -> None:
+    (folder / "empty").mkdir()
+    [entry] = find_images([path])
+    assert entry.problem == problem
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may read every folder")
+def test_a_folder_that_may_not_be_read(folder: Path) -> None:
+    (folder / "deep" / "er").chmod(0)
+    try:
+        problems = [entry.problem for entry in find_images(["."]) if entry.problem]
+    finally:
+        (folder / "deep" / "er").chmod(0o700)
+    assert ["cannot be read: Permission denied" in problem for problem in problems] == [True]
