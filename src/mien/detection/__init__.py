@@ -5,7 +5,7 @@ from pathlib import Path
 from mien.detection.base import FaceDetector
 from mien.detection.blazeface import BlazeFace
 from mien.detection.haar import HaarDetector
-from mien.detection.tiling import TiledDetector
+from mien.detection.search import FaceSearch
 from mien.detection.yunet import YuNet
 from mien.errors import ModelNotFoundError, SettingError, SpecError
 from mien.runtime import catalog
@@ -13,8 +13,8 @@ from mien.runtime import catalog
 __all__ = [
     "BlazeFace",
     "FaceDetector",
+    "FaceSearch",
     "HaarDetector",
-    "TiledDetector",
     "YuNet",
     "build_detector",
 ]
@@ -64,7 +64,7 @@ def build_detector(
     if architecture == "yunet":
         return YuNet(entry.path)
     detector = BlazeFace(entry, threads=threads, provider=provider)
-    return TiledDetector(detector) if tiles == "auto" else detector
+    return FaceSearch(detector, tiled=tiles == "auto")
 
 
 def _find(name_or_path: str | Path) -> catalog.CatalogEntry:

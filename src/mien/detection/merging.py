@@ -1,10 +1,15 @@
 """Merging the several boxes that a detector gives for one face."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
 from mien import geometry
-from mien.types import FloatArray
+from mien.types import Detection, FloatArray
+
+_REPEATED_IOU = 0.3
+_REPEATED_CONTAINED = 0.6
 
 
 def merge_weighted(
@@ -42,3 +47,20 @@ def merge_weighted(
     return np.reshape(merged, (-1, values.shape[1])).astype(np.float32), np.asarray(
         best_scores, np.float32
     )
+
+
+def drop_repeated(detections: Sequence[Detection]) -> list[int]:
+    """Which detections to keep, so that each face is there once: their indices, the best first.
+
+    A box goes where a better one overlaps it by an IoU of more than 0.3, or where more than 0.6 of
+    the smaller of the two lies in both.
+    """
+    boxes = np.array([detection.box.to_array() for detection in detections]).reshape(-1, 4)
+    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    contained = geometry.intersection_area(boxes, boxes) / np.minimum(areas[:, None], areas)
+    same = (geometry.box_iou(boxes, boxes) > _REPEATED_IOU) | (contained > _REPEATED_CONTAINED)
+    kept: list[int] = []
+    for i in np.argsort([-detection.score for detection in detections], kind="stable"):
+        if not same[i, kept].any():
+            kept.append(int(i))
+    return kept
