@@ -77,6 +77,7 @@ COMMANDS: dict[str, LazyCommand] = {
     "video": LazyCommand(
         "mien.cli.video:app", "Turn videos into tables and reports.", extra="video"
     ),
+    "serve": LazyCommand("mien.cli.serve:app", "Serve the web page.", extra="web"),
     "evaluate": LazyCommand("mien.cli.evaluate:app", "Measure a model on labelled pictures."),
     "data": LazyCommand("mien.cli.data:app", "Check labelled data."),
     "explain": LazyCommand("mien.cli.explain:app", "Show which parts of a face decided."),

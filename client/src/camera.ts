@@ -1,0 +1,36 @@
+/** The server's own camera: its picture is one stream, what is seen in it another. */
+
+import { find } from "./page";
+import { PeopleView } from "./people";
+import { type FrameResult, serverMs } from "./result";
+import { Timeline } from "./timeline";
+
+const root = find("[data-server-camera]");
+const pick = <T extends HTMLElement = HTMLElement>(name: string): T => find<T>(`[data-${name}]`, root);
+const people = new PeopleView(pick("people"), pick("nobody"));
+const timeline = new Timeline(
+  pick("timeline"), pick("plot"), pick("legend"), pick<HTMLSelectElement>("person"),
+);
+const toast = pick("toast");
+const arrivals: number[] = [];
+
+const events = new EventSource(root.dataset["serverCamera"] ?? "");
+events.addEventListener("result", (event: MessageEvent<string>) => {
+  const result = JSON.parse(event.data) as FrameResult;
+  const now = performance.now();
+  toast.hidden = true;
+  people.show(result.faces, now);
+  timeline.add(result.faces, result.timestamp_s ?? 0, now);
+  arrivals.push(now);
+  while (now - (arrivals[0] ?? now) > 2000) arrivals.shift();
+  pick("fps").textContent = (arrivals.length / 2).toFixed(1);
+  pick("server").textContent = serverMs(result).toFixed(0);
+});
+events.addEventListener("away", (event: MessageEvent<string>) => {
+  toast.textContent = (JSON.parse(event.data) as { message: string }).message;
+  toast.hidden = false;
+});
+events.onerror = () => {
+  toast.textContent = "The server is away. Trying again…";
+  toast.hidden = false;
+};

@@ -1,0 +1,111 @@
+/** Boxes, labels and landmarks over the picture. */
+
+import { expressionColour, percent } from "./page";
+import type { Face, FrameResult } from "./result";
+
+export interface View {
+  mirrored: boolean;
+  landmarks: boolean;
+}
+
+/** Where a picture of one size lies inside a canvas of another, kept in shape. */
+export function fit(
+  pictureW: number,
+  pictureH: number,
+  canvasW: number,
+  canvasH: number,
+): { scale: number; left: number; top: number } {
+  const scale = Math.min(canvasW / pictureW, canvasH / pictureH);
+  return { scale, left: (canvasW - pictureW * scale) / 2, top: (canvasH - pictureH * scale) / 2 };
+}
+
+export function drawResult(canvas: HTMLCanvasElement, result: FrameResult, view: View): void {
+  const context = canvas.getContext("2d");
+  if (!context) return;
+  const ratio = devicePixelRatio || 1;
+  const width = canvas.clientWidth;
+  const height = canvas.clientHeight;
+  canvas.width = width * ratio;
+  canvas.height = height * ratio;
+  context.scale(ratio, ratio);
+  const [pictureW, pictureH] = result.image_size_wh;
+  const { scale, left, top } = fit(pictureW, pictureH, width, height);
+  const placeX = (x: number) => (view.mirrored ? width - (left + x * scale) : left + x * scale);
+  const placeY = (y: number) => top + y * scale;
+  for (const face of result.faces) {
+    const colour = expressionColour(face.expression?.label ?? "neutral");
+    if (view.landmarks) drawPoints(context, face, placeX, placeY);
+    const x = Math.min(placeX(face.box.x_min), placeX(face.box.x_max));
+    const y = placeY(face.box.y_min);
+    drawBox(context, x, y, (face.box.x_max - face.box.x_min) * scale,
+      (face.box.y_max - face.box.y_min) * scale, colour, face.expression?.uncertain ?? true);
+    drawLabel(context, x, y, words(face), colour, width);
+  }
+}
+
+function drawPoints(
+  context: CanvasRenderingContext2D,
+  face: Face,
+  placeX: (x: number) => number,
+  placeY: (y: number) => number,
+): void {
+  context.fillStyle = "rgb(255 255 255 / 75%)";
+  for (const [x = 0, y = 0] of face.landmarks?.points ?? []) {
+    context.fillRect(placeX(x) - 0.6, placeY(y) - 0.6, 1.2, 1.2);
+  }
+}
+
+function drawBox(
+  context: CanvasRenderingContext2D,
+  x: number,
+  y: number,
+  width: number,
+  height: number,
+  colour: string,
+  uncertain: boolean,
+): void {
+  context.beginPath();
+  context.roundRect(x, y, width, height, Math.min(14, width / 6));
+  // A dark line under the coloured one keeps the box visible on any background.
+  context.setLineDash([]);
+  context.strokeStyle = "rgb(0 0 0 / 45%)";
+  context.lineWidth = 5;
+  context.stroke();
+  context.setLineDash(uncertain ? [7, 6] : []);
+  context.strokeStyle = colour;
+  context.lineWidth = 2.5;
+  context.stroke();
+  context.setLineDash([]);
+}
+
+function words(face: Face): string {
+  const { expression } = face;
+  if (!expression) return "face";
+  const share = percent(expression.probabilities[expression.label] ?? 0);
+  return `${expression.label}${expression.uncertain ? "?" : ""} ${share}`;
+}
+
+function drawLabel(
+  context: CanvasRenderingContext2D,
+  x: number,
+  y: number,
+  text: string,
+  colour: string,
+  canvasWidth: number,
+): void {
+  context.font = "600 14px Inter, ui-sans-serif, system-ui, sans-serif";
+  const width = context.measureText(text).width + 34;
+  const top = y > 36 ? y - 34 : y + 8;
+  x = Math.max(4, Math.min(x, canvasWidth - width - 4));
+  context.beginPath();
+  context.roundRect(x, top, width, 26, 13);
+  context.fillStyle = "rgb(14 16 17 / 84%)";
+  context.fill();
+  context.beginPath();
+  context.arc(x + 14, top + 13, 5, 0, 2 * Math.PI);
+  context.fillStyle = colour;
+  context.fill();
+  context.fillStyle = "#fff";
+  context.textBaseline = "middle";
+  context.fillText(text, x + 25, top + 13.5);
+}

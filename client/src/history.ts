@@ -1,0 +1,69 @@
+/** What was seen since the start, in bounded memory. */
+
+import type { FrameResult } from "./result";
+
+const MOST = 40_000;
+
+export class History {
+  private results: FrameResult[] = [];
+
+  get length(): number {
+    return this.results.length;
+  }
+
+  /** Landmarks are left out: a minute of them would outweigh an hour of all else. */
+  add(result: FrameResult): void {
+    const faces = result.faces.map((face) =>
+      face.landmarks?.points
+        ? { ...face, landmarks: { scheme: face.landmarks.scheme, presence: face.landmarks.presence } }
+        : face,
+    );
+    this.results.push({ ...result, faces });
+    if (this.results.length > MOST) this.results = this.results.slice(MOST / 4);
+  }
+
+  all(): readonly FrameResult[] {
+    return this.results;
+  }
+
+  clear(): void {
+    this.results = [];
+  }
+}
+
+/** One person's series, thinned by age so that a chart never holds more than a few thousand points. */
+export class Series {
+  readonly times: number[] = [];
+  readonly values = new Map<string, (number | null)[]>();
+
+  constructor(
+    readonly labels: readonly string[],
+    private readonly most = 3000,
+  ) {
+    for (const label of labels) this.values.set(label, []);
+  }
+
+  add(timeS: number, shares: Record<string, number>): void {
+    const last = this.times.at(-1);
+    if (last !== undefined && timeS <= last) return;
+    if (last !== undefined && timeS - last > 1.5) this.push((last + timeS) / 2, null);
+    this.push(timeS, shares);
+    if (this.times.length > this.most) this.thin();
+  }
+
+  private push(timeS: number, shares: Record<string, number> | null): void {
+    this.times.push(timeS);
+    for (const label of this.labels) this.values.get(label)?.push(shares?.[label] ?? null);
+  }
+
+  private thin(): void {
+    const half = this.times.length >> 1;
+    const keep = (_: unknown, index: number) => index >= half || index % 2 === 0;
+    const times = this.times.filter(keep);
+    this.times.splice(0, this.times.length, ...times);
+    for (const column of this.values.values()) {
+      const kept = column.filter(keep);
+      column.splice(0, column.length, ...kept);
+    }
+  }
+}

@@ -1,0 +1,39 @@
+/** Small things that every page needs. */
+
+export function find<T extends HTMLElement>(selector: string, root: ParentNode = document): T {
+  const element = root.querySelector<T>(selector);
+  if (!element) throw new Error(`expected an element ${selector} in the page`);
+  return element;
+}
+
+/** A colour of the expression table, which the server hands out as custom properties. */
+export function expressionColour(label: string): string {
+  return getComputedStyle(document.documentElement).getPropertyValue(`--x-${label}`).trim() || "#888";
+}
+
+export function themeColour(name: string): string {
+  // A custom property that holds light-dark() only becomes a colour where it is used.
+  const probe = document.createElement("span");
+  probe.style.color = `var(--${name})`;
+  document.body.append(probe);
+  const colour = getComputedStyle(probe).color;
+  probe.remove();
+  return colour;
+}
+
+export function saveFile(name: string, content: BlobPart, type: string): void {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([content], { type }));
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
+export function clock(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds));
+  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
+}
+
+export function percent(share: number): string {
+  return `${Math.round(100 * share)}\u202f%`;
+}

@@ -1,0 +1,8 @@
+/** The photograph page: a photograph that was chosen is analysed at once. */
+
+import { acceptFiles } from "./drop";
+
+acceptFiles((form) => {
+  form.setAttribute("aria-busy", "true");
+  form.requestSubmit();
+});

@@ -1,0 +1,102 @@
+/** Where frames come from: the camera, or the sample clip, through the same path. */
+
+export type SourceProblem =
+  | "insecure"
+  | "unsupported"
+  | "denied"
+  | "missing"
+  | "busy"
+  | "ended"
+  | "clip";
+
+const WORDS: Record<SourceProblem, string> = {
+  insecure:
+    "Browsers give the camera to secure pages only. Open this page by https, or as http://localhost on the server itself.",
+  unsupported: "This browser cannot open a camera. A current Firefox, Chrome, Edge or Safari can.",
+  denied:
+    "The camera was not allowed. Allow it with the camera symbol beside the address, then start again.",
+  missing: "No camera was found. Connect one, or play the sample clip.",
+  busy: "Another program is using the camera. Close it, then start again.",
+  ended: "The camera went away. Connect it again, then start again.",
+  clip: "The sample clip cannot be played by this browser.",
+};
+
+export class SourceError extends Error {
+  constructor(readonly problem: SourceProblem) {
+    super(WORDS[problem]);
+  }
+}
+
+export function problemOf(error: unknown): SourceProblem {
+  const name = error instanceof DOMException ? error.name : "";
+  if (name === "NotAllowedError" || name === "SecurityError") return "denied";
+  if (name === "NotFoundError" || name === "OverconstrainedError") return "missing";
+  return "busy";
+}
+
+export async function openCamera(
+  video: HTMLVideoElement,
+  deviceId: string,
+  width: number,
+): Promise<MediaStream> {
+  if (!isSecureContext) throw new SourceError("insecure");
+  if (!navigator.mediaDevices?.getUserMedia) throw new SourceError("unsupported");
+  let stream: MediaStream;
+  try {
+    stream = await navigator.mediaDevices.getUserMedia({
+      audio: false,
+      video: {
+        width: { ideal: width },
+        height: { ideal: (width * 3) / 4 },
+        ...(deviceId ? { deviceId: { exact: deviceId } } : { facingMode: "user" }),
+      },
+    });
+  } catch (error) {
+    throw new SourceError(problemOf(error));
+  }
+  video.removeAttribute("src");
+  video.loop = false;
+  video.srcObject = stream;
+  await video.play();
+  return stream;
+}
+
+export async function openClip(video: HTMLVideoElement, address: string): Promise<void> {
+  video.srcObject = null;
+  video.src = address;
+  video.loop = true;
+  try {
+    await video.play();
+  } catch {
+    throw new SourceError("clip");
+  }
+}
+
+export function closeSource(video: HTMLVideoElement): void {
+  const stream = video.srcObject;
+  if (stream instanceof MediaStream) for (const track of stream.getTracks()) track.stop();
+  video.pause();
+  video.srcObject = null;
+  video.removeAttribute("src");
+  video.load();
+}
+
+export async function listCameras(): Promise<MediaDeviceInfo[]> {
+  const devices = (await navigator.mediaDevices?.enumerateDevices?.()) ?? [];
+  return devices.filter((device) => device.kind === "videoinput");
+}
+
+/** Makes JPEGs of a video's current picture. */
+export class Grabber {
+  private readonly canvas = document.createElement("canvas");
+  private readonly context = this.canvas.getContext("2d", { alpha: false });
+
+  async grab(video: HTMLVideoElement, width: number, quality: number): Promise<Blob | null> {
+    if (!this.context || !video.videoWidth) return null;
+    const scale = Math.min(1, width / video.videoWidth);
+    this.canvas.width = Math.round(video.videoWidth * scale);
+    this.canvas.height = Math.round(video.videoHeight * scale);
+    this.context.drawImage(video, 0, 0, this.canvas.width, this.canvas.height);
+    return new Promise((resolve) => this.canvas.toBlob(resolve, "image/jpeg", quality));
+  }
+}

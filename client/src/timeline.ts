@@ -1,0 +1,140 @@
+/** The timeline of one person at a time, drawn by uPlot. */
+
+import uPlot from "uplot";
+import "uplot/dist/uPlot.min.css";
+import { Series } from "./history";
+import { clock, expressionColour, percent, themeColour } from "./page";
+import type { Face } from "./result";
+
+const HEIGHT = 220;
+const REDRAW_MS = 120;
+const WINDOW_S = 60;
+const SECONDS = [1, 2, 5, 10, 15, 30, 60];
+
+export class Timeline {
+  private readonly series = new Map<number, Series>();
+  private plot: uPlot | undefined;
+  private shown: number | undefined;
+  private drawnAt = 0;
+
+  constructor(
+    private readonly root: HTMLElement,
+    private readonly place: HTMLElement,
+    private readonly legend: HTMLElement,
+    private readonly choice: HTMLSelectElement,
+  ) {
+    choice.addEventListener("change", () => this.choose(Number(choice.value)));
+    new ResizeObserver(() => this.resize()).observe(place);
+    addEventListener("themechange", () => this.rebuild());
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.rebuild());
+  }
+
+  add(faces: readonly Face[], timeS: number, nowMs: number): void {
+    for (const { track_id: id, expression } of faces) {
+      if (id === null || !expression) continue;
+      let one = this.series.get(id);
+      if (!one) {
+        one = new Series(Object.keys(expression.probabilities));
+        this.series.set(id, one);
+        this.choice.add(new Option(String(id), String(id)));
+        if (this.shown === undefined) this.choose(id);
+      }
+      one.add(timeS, expression.probabilities);
+    }
+    if (nowMs - this.drawnAt > REDRAW_MS) {
+      this.drawnAt = nowMs;
+      this.draw();
+    }
+  }
+
+  clear(): void {
+    this.series.clear();
+    this.choice.replaceChildren();
+    this.shown = undefined;
+    this.plot?.destroy();
+    this.plot = undefined;
+    this.root.hidden = true;
+  }
+
+  private choose(id: number): void {
+    this.shown = id;
+    this.choice.value = String(id);
+    this.root.hidden = false;
+    this.rebuild();
+  }
+
+  private rebuild(): void {
+    const series = this.current();
+    if (!series) return;
+    this.plot?.destroy();
+    const muted = themeColour("muted");
+    const line = themeColour("line");
+    const axis: uPlot.Axis = {
+      stroke: muted,
+      grid: { stroke: line, width: 1 },
+      ticks: { show: false },
+      font: "11px Inter, ui-sans-serif, system-ui, sans-serif",
+    };
+    this.plot = new uPlot(
+      {
+        width: Math.max(200, this.place.clientWidth),
+        height: HEIGHT,
+        legend: { show: false },
+        cursor: { drag: { x: false, y: false }, points: { size: 6 } },
+        scales: { x: { time: false }, y: { range: [-0.02, 1.02] } },
+        axes: [
+          { ...axis, incrs: SECONDS, values: (_, ticks) => ticks.map(clock) },
+          { ...axis, size: 44, values: (_, ticks) => ticks.map(percent), splits: [0, 0.5, 1] },
+        ],
+        series: [
+          {},
+          ...series.labels.map((label) => ({
+            label,
+            stroke: expressionColour(label),
+            width: 2,
+            points: { show: false },
+          })),
+        ],
+      },
+      this.data(series),
+      this.place,
+    );
+    this.legend.replaceChildren(...series.labels.map(legendEntry));
+    this.draw();
+  }
+
+  private draw(): void {
+    const series = this.current();
+    if (!this.plot || !series) return;
+    this.plot.setData(this.data(series), false);
+    const last = series.times.at(-1) ?? 0;
+    this.plot.setScale("x", { min: Math.max(0, last - WINDOW_S), max: Math.max(last, 10) });
+  }
+
+  private data(series: Series): uPlot.AlignedData {
+    return [series.times, ...series.labels.map((label) => series.values.get(label) ?? [])];
+  }
+
+  private current(): Series | undefined {
+    return this.shown === undefined ? undefined : this.series.get(this.shown);
+  }
+
+  private resize(): void {
+    const width = this.place.clientWidth;
+    if (width > 0) this.plot?.setSize({ width, height: HEIGHT });
+  }
+}
+
+function legendEntry(label: string): HTMLLIElement {
+  const item = document.createElement("li");
+  const dot = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  dot.setAttribute("class", "dot");
+  dot.setAttribute("viewBox", "0 0 10 10");
+  dot.setAttribute("aria-hidden", "true");
+  const circle = document.createElementNS("http://www.w3.org/2000/svg", "circle");
+  for (const name of ["cx", "cy", "r"]) circle.setAttribute(name, "5");
+  circle.setAttribute("class", `x-${label}`);
+  dot.append(circle);
+  item.append(dot, label);
+  return item;
+}

@@ -1,0 +1,41 @@
+"""``mien serve``: the web application."""
+
+from typing import Annotated
+
+import typer
+
+from mien.web.config import WebConfig
+from mien.web.server import serve as serve_web
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command(
+    epilog="Also set by the environment: MIEN_ACCESS_TOKEN, MIEN_PUBLIC, MIEN_SECRET_KEY, "
+    "MIEN_DATA_DIR, PORT, DATABASE_URL, REDIS_URL; see docs/web.md."
+)
+def serve(
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port to listen on.", show_default="8000", min=0, max=65_535)
+    ] = None,
+    camera: Annotated[
+        str | None,
+        typer.Option(
+            help="Show a camera of this machine: a number, an rtsp:// address or a video file."
+        ),
+    ] = None,
+    public: Annotated[
+        bool,
+        typer.Option("--public", help="Serve anybody who can reach the port, without a token."),
+    ] = False,
+) -> None:
+    """Serve the web page: live expressions, photographs, videos and sessions."""
+    config = WebConfig.from_environment(
+        host=host, port=port, camera=camera, public=True if public else None
+    )
+    shown = "localhost" if config.host in {"127.0.0.1", "0.0.0.0", "::"} else config.host
+    typer.echo(f"mien is at http://{shown}:{config.port}", err=True)
+    serve_web(config)

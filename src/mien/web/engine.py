@@ -1,0 +1,256 @@
+"""One inference engine per process, shared by every connection.
+
+A fair gate admits as many analyses at once as the machine has use for; those that wait are served
+in the order in which they came, and when too many wait, the next one is told to slow down instead
+of being queued into an ever growing lag. The crops that the admitted analyses cut out at about the
+same time go through the expression model as one batch.
+"""
+
+import copy
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from mien.errors import MienError
+from mien.expression import ExpressionClassifier
+from mien.media.images import read_image
+from mien.pipeline import FacePipeline
+from mien.types import ExpressionScores, FrameResult, Image
+
+_BATCH_WAIT_S = 0.003
+_MAX_BATCH_CROPS = 64
+
+
+class BusyError(Exception):
+    """More is asked than can be done in good time.
+
+    Args:
+        retry_after_ms: when it is worth to ask again.
+    """
+
+    def __init__(self, retry_after_ms: int) -> None:
+        super().__init__(f"too busy; try again in {retry_after_ms} ms")
+        self.retry_after_ms = retry_after_ms
+
+
+class Gate:
+    """Admits a few at a time, first come, first served, and refuses where too many wait.
+
+    Args:
+        slots: how many may be inside at once.
+        max_wait_s: an arrival that would have to wait longer is refused.
+    """
+
+    def __init__(self, slots: int, *, max_wait_s: float = 1.0) -> None:
+        self.slots = slots
+        self._max_wait_s = max_wait_s
+        self._lock = threading.Lock()
+        self._waiting: deque[threading.Event] = deque()
+        self._inside = 0
+        # Running mean of the time that one stays inside; a careful first guess.
+        self._stay_s = 0.05
+
+    @property
+    def inside(self) -> int:
+        """How many are inside now."""
+        return self._inside
+
+    @property
+    def waiting(self) -> int:
+        """How many wait now."""
+        return len(self._waiting)
+
+    def expected_wait_s(self) -> float:
+        """How long an arrival would have to wait."""
+        ahead = self._inside + len(self._waiting) + 1 - self.slots
+        return max(0.0, ahead * self._stay_s / self.slots)
+
+    @contextmanager
+    def admitted(self) -> Iterator[None]:
+        """Be inside.
+
+        Raises:
+            BusyError: too many wait already.
+        """
+        self._enter()
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._leave(time.perf_counter() - started)
+
+    def _enter(self) -> None:
+        with self._lock:
+            if self._inside < self.slots and not self._waiting:
+                self._inside += 1
+                return
+            wait_s = self.expected_wait_s()
+            if wait_s > self._max_wait_s:
+                raise BusyError(round(1000 * wait_s))
+            turn = threading.Event()
+            self._waiting.append(turn)
+        turn.wait()
+
+    def _leave(self, stay_s: float) -> None:
+        with self._lock:
+            self._stay_s += 0.1 * (stay_s - self._stay_s)
+            if self._waiting:
+                # The place is handed over, so that a newcomer cannot slip in between.
+                self._waiting.popleft().set()
+            else:
+                self._inside -= 1
+
+
+@dataclass(slots=True)
+class _Request:
+    crops: Sequence[Image]
+    done: threading.Event = field(default_factory=threading.Event)
+    scores: list[ExpressionScores] | None = None
+    error: BaseException | None = None
+
+
+class BatchingClassifier:
+    """An expression classifier that runs the crops of several callers as one batch.
+
+    The first caller to arrive leads: while others are about to come it waits a few milliseconds
+    for their crops, then runs the model for all. A caller who is alone never waits.
+
+    Args:
+        classifier: does the work.
+        others_expected: tells how many analyses are under way, the caller's own included.
+        on_batch: is told the number of crops of each run.
+    """
+
+    def __init__(
+        self,
+        classifier: ExpressionClassifier,
+        *,
+        others_expected: Callable[[], int],
+        on_batch: Callable[[int], None] = lambda size: None,
+        wait_s: float = _BATCH_WAIT_S,
+    ) -> None:
+        self.name = classifier.name
+        self.spec = classifier.spec
+        self.prior = classifier.prior
+        self._classifier = classifier
+        self._others_expected = others_expected
+        self._on_batch = on_batch
+        self._wait_s = wait_s
+        self._lock = threading.Lock()
+        self._arrived = threading.Condition(self._lock)
+        self._queue: list[_Request] = []
+        self._leading = False
+
+    def classify(self, crops: Sequence[Image]) -> list[ExpressionScores]:
+        """See :meth:`mien.expression.ExpressionClassifier.classify`."""
+        if not crops:
+            return []
+        request = _Request(crops)
+        with self._lock:
+            self._queue.append(request)
+            leads = not self._leading
+            if leads:
+                self._leading = True
+            else:
+                self._arrived.notify_all()
+        if leads:
+            self._lead()
+        request.done.wait()
+        if request.error is not None:
+            raise request.error
+        assert request.scores is not None
+        return request.scores
+
+    def _lead(self) -> None:
+        deadline = time.perf_counter() + self._wait_s
+        with self._lock:
+            while len(self._queue) < self._others_expected():
+                left_s = deadline - time.perf_counter()
+                if left_s <= 0 or not self._arrived.wait(left_s):
+                    break
+            batch, self._queue = _fitting(self._queue)
+            some_left = self._leading = bool(self._queue)
+        self._run(batch)
+        if some_left:
+            self._lead()
+
+    def _run(self, batch: list[_Request]) -> None:
+        crops = [crop for request in batch for crop in request.crops]
+        try:
+            scores = self._classifier.classify(crops)
+            start = 0
+            for request in batch:
+                request.scores = scores[start : start + len(request.crops)]
+                start += len(request.crops)
+            self._on_batch(len(crops))
+        except Exception as error:  # noqa: BLE001 - handed to each of the callers
+            for request in batch:
+                request.error = error
+        finally:
+            for request in batch:
+                request.done.set()
+
+
+def _fitting(queue: list[_Request]) -> tuple[list[_Request], list[_Request]]:
+    count = 0
+    for index, request in enumerate(queue):
+        count += len(request.crops)
+        if index and count > _MAX_BATCH_CROPS:
+            return queue[:index], queue[index:]
+    return queue, []
+
+
+class Engine:
+    """The pipeline behind the gate, its expression model shared by batches.
+
+    Args:
+        pipeline: is not changed; the engine works with a copy that shares its models.
+        slots: analyses at once; by default one more than the cores, so that decoding overlaps
+            with the models.
+        on_batch: is told the number of crops of each run of the expression model.
+    """
+
+    def __init__(
+        self,
+        pipeline: FacePipeline,
+        *,
+        slots: int | None = None,
+        on_batch: Callable[[int], None] = lambda size: None,
+    ) -> None:
+        self.gate = Gate(slots or (os.cpu_count() or 1) + 1)
+        self.pipeline = copy.copy(pipeline)
+        self.pipeline.classifier = BatchingClassifier(
+            pipeline.classifier, others_expected=lambda: self.gate.inside, on_batch=on_batch
+        )
+        self._problem: str | None = "models are not loaded yet"
+
+    def analyze(self, data: bytes, *, source: str | None = None) -> tuple[Image, FrameResult]:
+        """Decode and analyse a photograph.
+
+        Returns:
+            The RGB image and what was found in it.
+
+        Raises:
+            BusyError: too many wait already.
+            ImageReadError: the bytes are no picture.
+        """
+        with self.gate.admitted():
+            image = read_image(data)
+            return image, self.pipeline.analyze(image, source=source)
+
+    def warm_up(self) -> None:
+        """Load the models; what goes wrong is kept for :meth:`problem`."""
+        try:
+            self.pipeline.warm_up()
+        except MienError as error:
+            self._problem = str(error)
+        else:
+            self._problem = None
+
+    def problem(self) -> str | None:
+        """Why there can be no analysis; None where there can."""
+        return self._problem

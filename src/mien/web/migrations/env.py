@@ -1,0 +1,13 @@
+"""Run by Alembic; the connection is handed over by :mod:`mien.web.store.database`."""
+
+from alembic import context
+
+from mien.web.store.tables import metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    render_as_batch=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

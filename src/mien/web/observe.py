@@ -1,0 +1,170 @@
+"""What an operator sees: structured logs with request ids, metrics, health."""
+
+import json
+import logging
+import re
+import secrets
+import sys
+import time
+from collections.abc import Callable
+
+from flask import Blueprint, Flask, Response, current_app, g, jsonify, request
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
+_QUIET = {"/healthz", "/readyz", "/metrics"}
+log = logging.getLogger("mien.web")
+
+blueprint = Blueprint("observe", __name__)
+
+
+class Metrics:
+    """The application's metrics, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "mien_http_requests_total", "Requests answered.", ["method", "route", "status"],
+            registry=self.registry,
+        )  # fmt: skip
+        self.request_seconds = Histogram(
+            "mien_http_request_seconds", "Time to the answer.", ["route"], registry=self.registry
+        )
+        self.frames = Counter(
+            "mien_frames_total", "Frames and photographs, by what became of them.",
+            ["source", "outcome"], registry=self.registry,
+        )  # fmt: skip
+        self.frame_seconds = Histogram(
+            "mien_frame_seconds", "From a frame's arrival to its answer.", ["source"],
+            buckets=(0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.25, 0.5, 1, 2, 5),
+            registry=self.registry,
+        )  # fmt: skip
+        self.faces = Counter("mien_faces_total", "Faces found.", registry=self.registry)
+        self.batch_size = Histogram(
+            "mien_batch_crops", "Crops that one run of the expression model held.",
+            buckets=(1, 2, 4, 8, 16, 32, 64), registry=self.registry,
+        )  # fmt: skip
+        self.live = Gauge("mien_live_connections", "Open live streams.", registry=self.registry)
+        self.jobs = Counter(
+            "mien_jobs_total", "Video jobs, by how they ended.", ["outcome"],
+            registry=self.registry,
+        )  # fmt: skip
+
+
+def init_app(app: Flask) -> None:
+    """Give each request an id, log it and count it."""
+    app.before_request(_begin)
+    app.after_request(_finish)
+    app.register_blueprint(blueprint)
+
+
+def _begin() -> None:
+    given = request.headers.get("X-Request-ID", "")
+    g.request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_urlsafe(9)
+    g.started = time.perf_counter()
+
+
+def _finish(response: Response) -> Response:
+    response.headers["X-Request-ID"] = g.get("request_id", "")
+    seconds = time.perf_counter() - g.get("started", time.perf_counter())
+    route = request.url_rule.rule if request.url_rule else "(none)"
+    metrics: Metrics = current_app.extensions["mien.metrics"]
+    metrics.requests.labels(request.method, route, response.status_code).inc()
+    metrics.request_seconds.labels(route).observe(seconds)
+    level = logging.DEBUG if request.path in _QUIET else logging.INFO
+    log.log(
+        level,
+        "request",
+        extra={
+            "method": request.method,
+            "path": request.path,
+            "status": response.status_code,
+            "duration_ms": round(1000 * seconds, 1),
+        },
+    )
+    return response
+
+
+@blueprint.get("/healthz")
+def healthz() -> Response:
+    """The process is alive."""
+    return jsonify({"status": "ok"})
+
+
+@blueprint.get("/readyz")
+def readyz() -> tuple[Response, int]:
+    """The process can do its work: models loaded, database reached."""
+    checks: dict[str, Callable[[], str | None]] = current_app.extensions["mien.checks"]
+    failures = {name: problem for name, check in checks.items() if (problem := check())}
+    document = {
+        "status": "unavailable" if failures else "ok",
+        "checks": {name: failures.get(name, "ok") for name in checks},
+    }
+    return jsonify(document), 503 if failures else 200
+
+
+@blueprint.get("/metrics")
+def metrics() -> Response:
+    """Prometheus metrics."""
+    collected: Metrics = current_app.extensions["mien.metrics"]
+    return Response(generate_latest(collected.registry), content_type=CONTENT_TYPE_LATEST)
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object per line."""
+
+    _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+    def format(self, record: logging.LogRecord) -> str:
+        document = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+            + f".{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        document.update({k: v for k, v in vars(record).items() if k not in self._OWN})
+        if record.exc_info:
+            document["exception"] = self.formatException(record.exc_info)
+        return json.dumps(document, default=str, ensure_ascii=False)
+
+
+class PlainFormatter(logging.Formatter):
+    """For a person at a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        if record.getMessage() == "request":
+            facts = vars(record)
+            text = "{status} {method:4} {path}  {duration_ms:.0f} ms".format(**facts)
+        else:
+            text = record.getMessage()
+        if record.exc_info:
+            text += "\n" + self.formatException(record.exc_info)
+        return f"{time.strftime('%H:%M:%S', time.localtime(record.created))}  {text}"
+
+
+class _RequestIdFilter(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        if g and "request_id" in g:
+            record.request_id = g.request_id
+        return True
+
+
+def configure_logging(*, json_lines: bool | None = None) -> None:
+    """Log to standard error: for a person at a terminal, as JSON lines otherwise."""
+    if json_lines is None:
+        json_lines = not sys.stderr.isatty()
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonFormatter() if json_lines else PlainFormatter())
+    handler.addFilter(_RequestIdFilter())
+    logger = logging.getLogger("mien")
+    logger.handlers[:] = [handler]
+    logger.setLevel(logging.INFO)
+    logger.propagate = False

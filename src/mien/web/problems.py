@@ -1,0 +1,141 @@
+"""One shape for every error: JSON for programs, a page for people."""
+
+import logging
+from typing import Any
+
+import pydantic
+from flask import Flask, Response, g, jsonify, make_response, render_template, request
+from werkzeug.exceptions import HTTPException
+
+from mien.errors import CameraError, InputError, MienError
+
+log = logging.getLogger("mien.web")
+
+_CODES = {
+    400: "bad_request",
+    401: "token_needed",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "timeout",
+    409: "conflict",
+    411: "length_needed",
+    413: "too_large",
+    415: "unsupported_media_type",
+    422: "invalid",
+    429: "too_many_requests",
+    500: "internal",
+    503: "unavailable",
+}
+
+
+class ProblemError(Exception):
+    """An error for the one who asked.
+
+    Args:
+        status: of HTTP.
+        code: a word that programs can rely on.
+        message: what was expected, what came, and the mend.
+        details: more, where there is more.
+        retry_after_s: when to come back.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        details: list[dict[str, Any]] | None = None,
+        retry_after_s: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.details = details or []
+        self.retry_after_s = retry_after_s
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "error": {
+                "code": self.code,
+                "message": self.message,
+                "status": self.status,
+                "request_id": g.get("request_id", ""),
+                "details": self.details,
+            }
+        }
+
+
+def init_app(app: Flask) -> None:
+    """Answer every error in the one shape."""
+    app.register_error_handler(ProblemError, problem_response)
+    app.register_error_handler(HTTPException, _http_exception)
+    app.register_error_handler(InputError, _input_error)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def validation_problem(error: pydantic.ValidationError) -> Response:
+    """The answer to a request whose parameters do not fit."""
+    details = [
+        {"where": ".".join(str(part) for part in entry["loc"]), "message": entry["msg"]}
+        for entry in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    return problem_response(
+        ProblemError(422, "invalid", "A parameter cannot have that value.", details=details)
+    )
+
+
+def problem_response(problem: ProblemError) -> Response:
+    """The response that tells of a problem."""
+    if wants_html():
+        body = render_template("error.html", problem=problem)
+        response = make_response(body, problem.status)
+    else:
+        response = make_response(jsonify(problem.to_dict()), problem.status)
+    if problem.retry_after_s is not None:
+        response.headers["Retry-After"] = str(problem.retry_after_s)
+    if problem.status == 401:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="mien"'
+    return response
+
+
+def wants_html() -> bool:
+    """Whether a person with a browser asked, and not a program."""
+    if request.path.startswith(("/api/", "/ws/", "/openapi.json", "/metrics", "/healthz")):
+        return False
+    best = request.accept_mimetypes.best_match(["application/json", "text/html"])
+    return best == "text/html"
+
+
+def _http_exception(error: HTTPException) -> Response:
+    if error.response is not None and error.code is None:
+        return make_response(error.response)
+    status = error.code or 500
+    if 300 <= status < 400:
+        return make_response(error.get_response())
+    response = problem_response(
+        ProblemError(status, _CODES.get(status, "error"), error.description or error.name)
+    )
+    allowed = getattr(error, "valid_methods", None)
+    if allowed:
+        response.headers["Allow"] = ", ".join(sorted(allowed))
+    return response
+
+
+def _input_error(error: InputError) -> Response:
+    return problem_response(ProblemError(400, "input_unreadable", str(error)))
+
+
+def _unexpected(error: Exception) -> Response:
+    if isinstance(error, CameraError):
+        return problem_response(
+            ProblemError(503, "camera_unavailable", str(error), retry_after_s=5)
+        )
+    if isinstance(error, MienError):
+        return problem_response(ProblemError(500, "internal", str(error)))
+    log.exception("unexpected error")
+    return problem_response(
+        ProblemError(500, "internal", "Something went wrong here, not with you. It was logged.")
+    )

@@ -1,0 +1,171 @@
+"""The database: SQLite in the data folder, or PostgreSQL where ``DATABASE_URL`` says so."""
+
+import logging
+import secrets
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import alembic.command
+import alembic.config
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, Engine, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from mien.errors import MissingExtraError, SettingError
+from mien.web.config import WebConfig
+
+log = logging.getLogger("mien.web")
+_MIGRATIONS = Path(__file__).parents[1] / "migrations"
+# Any number will do, so long as all processes use the same.
+_MIGRATION_LOCK = 6_365_636
+_CONNECT_TIMEOUT_S = 3
+
+
+class Database:
+    """Connections to the database, its tables brought up to date at the first use.
+
+    Nothing is opened before that, so that an application can be made before a fork, and starts
+    while its database is away.
+
+    Args:
+        url: as SQLAlchemy takes it.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._lock = threading.Lock()
+        self._engine: Engine | None = None
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """A transaction: committed at the end, rolled back where an exception leaves it.
+
+        Raises:
+            SQLAlchemyError: the database cannot be reached.
+        """
+        with self._ready().begin() as connection:
+            yield connection
+
+    def problem(self) -> str | None:
+        """Why the database cannot be used; None where it can."""
+        try:
+            with self.begin() as connection:
+                connection.execute(sa.text("SELECT 1"))
+        except SQLAlchemyError as error:
+            log.warning("database unavailable: %s", error)
+            return "the database cannot be reached"
+        return None
+
+    def upgrade(self) -> None:
+        """Bring the tables up to date; safe where several processes do it at once."""
+        self._ready()
+
+    def _ready(self) -> Engine:
+        engine = self._engine
+        if engine is not None:
+            return engine
+        with self._lock:
+            if self._engine is None:
+                engine = _make_engine(self.url)
+                _upgrade(engine)
+                self._engine = engine
+            return self._engine
+
+
+def database_url(config: WebConfig) -> str:
+    """The database's address in SQLAlchemy's spelling.
+
+    Raises:
+        SettingError: it is none, or of another kind of database.
+    """
+    if not config.database_url:
+        config.data_dir.mkdir(parents=True, exist_ok=True)
+        return f"sqlite:///{config.data_dir / 'mien.sqlite'}"
+    try:
+        url = make_url(config.database_url)
+    except ArgumentError:
+        raise SettingError(
+            "expected DATABASE_URL like postgresql://user:password@host/name or sqlite:///file, "
+            "got something else"
+        ) from None
+    kind = url.drivername.split("+")[0]
+    if kind == "sqlite":
+        return config.database_url
+    if kind not in {"postgres", "postgresql"}:
+        raise SettingError(f"expected DATABASE_URL of PostgreSQL or SQLite, got {kind}")
+    return url.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+
+
+def now() -> datetime:
+    """The time in UTC, without a zone, as both databases keep it."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def new_id() -> str:
+    """22 characters that nobody can guess."""
+    return secrets.token_urlsafe(16)
+
+
+def iso(moment: datetime | None) -> str | None:
+    """A time of the database as text that says its zone."""
+    return None if moment is None else moment.isoformat(timespec="seconds") + "Z"
+
+
+def _make_engine(url: str) -> Engine:
+    if url.startswith("sqlite"):
+        engine = sa.create_engine(url, connect_args={"timeout": 15})
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    try:
+        return sa.create_engine(
+            url,
+            # A connection that died while its server was away is replaced without a word.
+            pool_pre_ping=True,
+            pool_size=5,
+            max_overflow=10,
+            pool_timeout=5,
+            connect_args={"connect_timeout": _CONNECT_TIMEOUT_S},
+        )
+    except ModuleNotFoundError:
+        raise MissingExtraError("psycopg", "web", "keep things in PostgreSQL") from None
+
+
+def _prepare_sqlite(connection: Any, _: Any) -> None:
+    # The driver's own transactions begin too late for a read that a write follows.
+    connection.isolation_level = None
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "secure_delete=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _upgrade(engine: Engine) -> None:
+    configuration = alembic.config.Config()
+    configuration.set_main_option("script_location", str(_MIGRATIONS))
+    with engine.connect() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(sa.text(f"SELECT pg_advisory_lock({_MIGRATION_LOCK})"))
+        configuration.attributes["connection"] = connection
+        alembic.command.upgrade(configuration, "head")
+        connection.commit()
+        if engine.dialect.name == "postgresql":
+            connection.execute(sa.text(f"SELECT pg_advisory_unlock({_MIGRATION_LOCK})"))
+            connection.commit()
+
+
+def main() -> None:
+    """``python -m mien.web.store.database``: bring the tables up to date, before a release."""
+    Database(database_url(WebConfig.from_environment())).upgrade()
+    print("The database is up to date.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,206 @@
+"""Recorded sessions: timelines of results, written down every second while they are recorded."""
+
+import json
+import threading
+import time
+import zlib
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import RowMapping
+from sqlalchemy.exc import SQLAlchemyError
+
+from mien.types import FrameResult
+from mien.web.store.database import Database, iso, new_id, now
+from mien.web.store.tables import session_chunks, sessions
+
+_WRITE_EVERY_S = 1.0
+# A recording without a new chunk for this long has lost its recorder.
+_LOST_AFTER = timedelta(seconds=30)
+# Frames that wait for a database that is away; further ones are lost, and counted as lost.
+_MAX_WAITING = 20_000
+
+
+class Recording:
+    """Writes a stream's results down while they come.
+
+    What was written stays readable whatever happens to this process, and less than two seconds
+    can be lost with it. Where the database goes away, results wait in memory for its return.
+
+    Attributes:
+        session_id: of the session that is recorded.
+    """
+
+    def __init__(self, database: Database, session_id: str) -> None:
+        self.session_id = session_id
+        self._database = database
+        self._lock = threading.Lock()
+        self._waiting: list[dict[str, Any]] = []
+        self._sequence = 0
+        self._frames = 0
+        self._people: set[int] = set()
+        self._first_s: float | None = None
+        self._last_s = 0.0
+        self._wrote_at = time.monotonic()
+
+    def add(self, result: FrameResult) -> None:
+        """Take the next result."""
+        with self._lock:
+            if len(self._waiting) >= _MAX_WAITING:
+                return
+            timestamp_s = result.timestamp_s or 0.0
+            if self._first_s is None:
+                self._first_s = timestamp_s
+            document = result.to_dict()
+            document["timestamp_s"] = round(timestamp_s - self._first_s, 4)
+            self._last_s = document["timestamp_s"]
+            self._people.update(face.track_id for face in result.faces if face.track_id is not None)
+            self._frames += 1
+            self._waiting.append(document)
+            if time.monotonic() - self._wrote_at >= _WRITE_EVERY_S:
+                self._write("recording")
+
+    def finish(self) -> bool:
+        """Write the rest, and call the session complete; tells whether that was possible."""
+        with self._lock:
+            return self._write("complete")
+
+    def _write(self, state: str) -> bool:
+        self._wrote_at = time.monotonic()
+        # Never the same number twice: of a commit that failed nobody knows whether it was made.
+        self._sequence += 1
+        lines = "".join(json.dumps(d, separators=(",", ":")) + "\n" for d in self._waiting)
+        try:
+            with self._database.begin() as connection:
+                if self._waiting:
+                    connection.execute(
+                        sa.insert(session_chunks).values(
+                            session_id=self.session_id,
+                            sequence=self._sequence,
+                            data=zlib.compress(lines.encode(), 6),
+                        )
+                    )
+                connection.execute(
+                    sa.update(sessions)
+                    .where(sessions.c.id == self.session_id)
+                    .values(
+                        state=state,
+                        updated_at=now(),
+                        frames=self._frames,
+                        people=len(self._people),
+                        duration_s=self._last_s,
+                    )
+                )
+        except SQLAlchemyError:
+            return False
+        self._waiting.clear()
+        return True
+
+
+def start_recording(database: Database, owner: str, *, name: str, days: int) -> Recording:
+    """Begin a session.
+
+    Raises:
+        SQLAlchemyError: the database cannot be reached.
+    """
+    moment = now()
+    session_id = new_id()
+    with database.begin() as connection:
+        connection.execute(
+            sa.insert(sessions).values(
+                id=session_id,
+                owner=owner,
+                name=name or f"Live, {moment:%d %B %Y, %H:%M} UTC",
+                state="recording",
+                created_at=moment,
+                updated_at=moment,
+                expires_at=moment + timedelta(days=days),
+                duration_s=0.0,
+                frames=0,
+                people=0,
+            )
+        )
+    return Recording(database, session_id)
+
+
+def list_sessions(database: Database, owner: str) -> list[dict[str, Any]]:
+    """A visitor's sessions, the newest first."""
+    query = (
+        sa.select(sessions).where(sessions.c.owner == owner).order_by(sessions.c.created_at.desc())
+    )
+    with database.begin() as connection:
+        return [_document(row) for row in connection.execute(query).mappings()]
+
+
+def find_session(database: Database, session_id: str, visitor: str) -> dict[str, Any] | None:
+    """A session that is the visitor's, or nobody's."""
+    query = sa.select(sessions).where(
+        sessions.c.id == session_id, sessions.c.owner.in_(("", visitor))
+    )
+    with database.begin() as connection:
+        row = connection.execute(query).mappings().first()
+    return None if row is None else _document(row)
+
+
+def read_frames(database: Database, session_id: str) -> Iterator[dict[str, Any]]:
+    """A session's FrameResults as documents, in order, read chunk by chunk."""
+    sequence = -1
+    while True:
+        query = (
+            sa.select(session_chunks.c.sequence, session_chunks.c.data)
+            .where(session_chunks.c.session_id == session_id, session_chunks.c.sequence > sequence)
+            .order_by(session_chunks.c.sequence)
+            .limit(1)
+        )
+        with database.begin() as connection:
+            row = connection.execute(query).first()
+        if row is None:
+            return
+        sequence = row.sequence
+        for line in zlib.decompress(row.data).decode().splitlines():
+            yield json.loads(line)
+
+
+def rename_session(database: Database, session_id: str, name: str) -> None:
+    """Give a session another name."""
+    with database.begin() as connection:
+        connection.execute(sa.update(sessions).where(sessions.c.id == session_id).values(name=name))
+
+
+def delete_session(database: Database, session_id: str) -> None:
+    """Delete a session with all its frames."""
+    with database.begin() as connection:
+        connection.execute(sa.delete(sessions).where(sessions.c.id == session_id))
+
+
+def delete_all_sessions(database: Database, owner: str) -> int:
+    """Delete every session of a visitor; tells how many."""
+    with database.begin() as connection:
+        return connection.execute(sa.delete(sessions).where(sessions.c.owner == owner)).rowcount
+
+
+def sweep_sessions(database: Database) -> None:
+    """Delete what is past its time; end recordings whose recorder went away."""
+    moment = now()
+    with database.begin() as connection:
+        connection.execute(sa.delete(sessions).where(sessions.c.expires_at < moment))
+        connection.execute(
+            sa.update(sessions)
+            .where(sessions.c.state == "recording", sessions.c.updated_at < moment - _LOST_AFTER)
+            .values(state="interrupted")
+        )
+
+
+def _document(row: RowMapping) -> dict[str, Any]:
+    return {
+        "id": row["id"],
+        "name": row["name"],
+        "state": row["state"],
+        "created_at": iso(row["created_at"]),
+        "duration_s": round(row["duration_s"], 3),
+        "frames": row["frames"],
+        "people": row["people"],
+        "expires_at": iso(row["expires_at"]),
+    }

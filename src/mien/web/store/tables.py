@@ -1,0 +1,95 @@
+"""The tables. Migrations in ``mien/web/migrations`` bring a database to them."""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+ID = String(22)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("owner", ID, nullable=False, index=True),
+    Column("name", String(120), nullable=False),
+    # "recording" while it is, "complete", or "interrupted" where the recorder went away.
+    Column("state", String(12), nullable=False),
+    Column("created_at", DateTime, nullable=False),
+    Column("updated_at", DateTime, nullable=False),
+    Column("expires_at", DateTime, nullable=False, index=True),
+    Column("duration_s", Float, nullable=False),
+    Column("frames", Integer, nullable=False),
+    Column("people", Integer, nullable=False),
+)
+
+session_chunks = Table(
+    "session_chunks",
+    metadata,
+    Column("session_id", ForeignKey("sessions.id", ondelete="CASCADE"), primary_key=True),
+    Column("sequence", Integer, primary_key=True),
+    # FrameResults as JSON Lines, compressed with zlib.
+    Column("data", LargeBinary, nullable=False),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("owner", ID, nullable=False, index=True),
+    Column("name", String(200), nullable=False),
+    Column("options", JSON, nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("frames_done", Integer, nullable=False),
+    Column("progress", Float, nullable=False),
+    Column("message", Text),
+    Column("attempts", Integer, nullable=False),
+    Column("cancel_asked", Boolean, nullable=False),
+    Column("kept", Boolean, nullable=False),
+    # Who works on it, and until when that can be believed without a new sign of life.
+    Column("worker", String(80)),
+    Column("lease_until", DateTime),
+    Column("created_at", DateTime, nullable=False),
+    Column("finished_at", DateTime),
+    Column("expires_at", DateTime, nullable=False, index=True),
+    Index("ix_jobs_state_lease_until", "state", "lease_until"),
+)
+
+files = Table(
+    "files",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("job_id", ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("role", String(8), nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("media_type", String(80), nullable=False),
+    Column("size", BigInteger, nullable=False),
+)
+
+file_chunks = Table(
+    "file_chunks",
+    metadata,
+    Column("file_id", ForeignKey("files.id", ondelete="CASCADE"), primary_key=True),
+    Column("sequence", Integer, primary_key=True),
+    Column("data", LargeBinary, nullable=False),
+)
