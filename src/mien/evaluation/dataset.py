@@ -19,6 +19,9 @@ TextArray = npt.NDArray[np.str_]
 UNLABELLED = -1
 """In ``label_index``: the row has no usable label."""
 
+SUBJECT = "subject"
+"""The column that tells who is in the picture, where a data set has one."""
+
 SPLITS = ("train", "valid", "test")
 
 

@@ -158,7 +158,7 @@ def _slice(name: str, table: dict[str, Any]) -> str:
         for value, facts in table["values"].items()
     ]
     header = [name, "n", "accuracy", "interval", "balanced accuracy", "interval"]
-    note = f"\n\nNot shown, under {FEWEST_IN_SLICE} pictures: {table['too_small']}."
+    note = f"\n\nNot shown, under {FEWEST_IN_SLICE} people: {table['too_small']}."
     return f"## By {name}\n\n" + _table(header, rows) + (note if table["too_small"] else "")
 
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from mien.errors import DataError
 from mien.evaluation import confidence, confusion, resampling
 from mien.evaluation.answers import MISSED, WRONG_FACE, Answers
+from mien.evaluation.dataset import SUBJECT
 
 SCHEMA_VERSION = 1
 
@@ -17,7 +18,8 @@ FEWEST_IN_CLASS = 30
 """Figures over classes with as many pictures stand beside those over all classes."""
 
 FEWEST_IN_SLICE = 20
-"""A slice with fewer pictures tells about persons, not about the model, and is not shown."""
+"""A slice with fewer people tells about persons, not about the model, and is not shown. Where the
+data set does not tell who is in a picture, each picture counts as one."""
 
 _NAMES_SHOWN = 50
 
@@ -158,8 +160,8 @@ def slice_by(
 
     Args:
         answers: to slice.
-        column: whose values make the slices; slices under :data:`FEWEST_IN_SLICE` rows are left
-            out and only counted.
+        column: whose values make the slices; slices under :data:`FEWEST_IN_SLICE` people are
+            left out and only counted.
 
     Raises:
         DataError: there is no such column.
@@ -172,7 +174,7 @@ def slice_by(
     too_small = 0
     for value in sorted({str(v) for v in values}):
         part = answers.take(values == value)
-        if len(part) < FEWEST_IN_SLICE:
+        if len(set(part.columns.get(SUBJECT, part.names))) < FEWEST_IN_SLICE:
             too_small += 1
             continue
         matrix = matrix_of(part)

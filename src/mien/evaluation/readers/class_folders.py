@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from mien.errors import DataError
-from mien.evaluation.dataset import FileImages, LabelledSet, TextArray
+from mien.evaluation.dataset import SUBJECT, FileImages, LabelledSet, TextArray
 from mien.evaluation.readers.tables import parse_split, read_picture, read_rows, split_rows
 from mien.labels import Expression, parse_expression
 from mien.media.formats import SUFFIXES
@@ -19,7 +19,7 @@ def read_class_folders(folder: Path) -> LabelledSet:
 
     Folders may be named in any of the field's spellings; those that name no expression are left
     out by name. ``info.csv`` beside them adds columns to slice by: its first column holds file
-    names or their stems.
+    names or their stems, and pictures that share one become one ``subject``.
 
     Raises:
         DataError: there is no folder that names an expression, or no picture in them.
@@ -92,8 +92,9 @@ def _info_columns(path: Path, pictures: list[Path]) -> dict[str, TextArray]:
     by_key = {Path(row[0]).stem: row for _, row in rows}
     empty = [""] * len(header)
     matched = [by_key.get(picture.stem, empty) for picture in pictures]
-    return {
+    columns = {
         name: np.array([row[at] for row in matched], np.str_)
         for at, name in enumerate(header)
         if at > 0
     }
+    return {**columns, SUBJECT: np.array([picture.stem for picture in pictures], np.str_)}
