@@ -13,6 +13,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from mien import geometry
+from mien.config import Settings
+from mien.detection.tiling import tiles
 from mien.landmarks import LandmarkPredictor, Region, box_from_landmarks, roi_from_landmarks
 from mien.tracking import Observation, Track
 from mien.types import Box, Detection, Image, Landmarks
@@ -28,6 +30,7 @@ class RegionPredictor(Protocol):
 class FaceSearch(Protocol):
     """What a locator needs of a pipeline."""
 
+    settings: Settings
     landmarks: LandmarkPredictor
 
     def detect(self, image: Image) -> list[Detection]: ...
@@ -37,11 +40,14 @@ class FaceSearch(Protocol):
 class SearchSettings:
     """When the detector runs.
 
+    A large frame is searched in many tiles; it is searched whole less often for that, so that the
+    search costs about the same share of time whatever the frame's size.
+
     Attributes:
-        detect_every_s: while every known face is in view.
+        detect_every_s: between searches while every known face is in view.
         search_every_s: while no face is in view, or one is missing.
         min_presence: landmarks with a lower presence have lost their face.
-        unconfirmed_s: a followed face that the detector misses for so long is let go, and one of
+        unconfirmed_s: a followed face that searches miss for so long is let go, and one of
             doubtful presence after a third of that.
         max_faces: follow at most so many; 0 follows all.
     """
@@ -53,6 +59,12 @@ class SearchSettings:
     max_faces: int = 0
 
 
+# Least time between searches for each view (the whole, or a tile) that they look at.
+_CALM_S_PER_VIEW = 0.06
+_MISSING_S_PER_VIEW = 0.02
+# A missing face is looked for in a square so many times its size, where it is expected.
+_LOOK_AROUND = 4.0
+_MAX_LOOKS = 4
 # Boxes that share this much are one face.
 _SAME_FACE_IOU = 0.4
 _SURE_PRESENCE = 0.9
@@ -69,7 +81,8 @@ class FaceLocator:
     def __init__(self, pipeline: FaceSearch, settings: SearchSettings) -> None:
         self._pipeline = pipeline
         self._settings = settings
-        self._last_detection_s = -math.inf
+        self._last_search_s = -math.inf
+        self._last_look_s = -math.inf
         self._last_frame_s = -math.inf
 
     def locate(
@@ -85,15 +98,79 @@ class FaceLocator:
         in_view = [track for track in tracks if track.last_s >= self._last_frame_s]
         self._last_frame_s = timestamp_s
         followed = self._follow(image, in_view, timestamp_s)
-        if not self._is_due(tracks, in_view, followed, timestamp_s):
+        missing = _missing(tracks, followed)
+        lost_now = any(
+            track.landmarks is not None and self._present(track.landmarks)
+            for track in _missing(in_view, followed)
+        )
+        views = self._count_views(image)
+        if self._must_search(followed, missing, views, timestamp_s, lost_now=lost_now):
+            self._last_search_s = timestamp_s
+            detections = self._pipeline.detect(image)
+            followed, new = self._reconcile(followed, detections, tracks, timestamp_s)
+        elif missing and (
+            lost_now or _is_due(timestamp_s, self._last_look_s, self._settings.search_every_s)
+        ):
+            self._last_look_s = timestamp_s
+            new = self._look_for(image, missing, followed, timestamp_s)
+        else:
             return followed
-        self._last_detection_s = timestamp_s
-        detections = self._pipeline.detect(image)
-        kept, new = self._reconcile(followed, detections, tracks, timestamp_s)
-        room = self._settings.max_faces - len(kept) if self._settings.max_faces else len(new)
-        new = new[: max(0, room)]
+        if self._settings.max_faces:
+            new = new[: max(0, self._settings.max_faces - len(followed))]
         landmarks = self._pipeline.landmarks.predict(image, new) if new else []
-        return kept + [Observation(d, p) for d, p in zip(new, landmarks, strict=True)]
+        return followed + [Observation(d, p) for d, p in zip(new, landmarks, strict=True)]
+
+    def _count_views(self, image: Image) -> int:
+        """How many looks a search of the whole frame takes."""
+        if self._pipeline.settings.tiles != "auto":
+            return 1
+        return 1 + len(tiles(image.shape[1], image.shape[0]))
+
+    def _must_search(
+        self,
+        followed: Sequence[Observation],
+        missing: Sequence[Track],
+        views: int,
+        timestamp_s: float,
+        *,
+        lost_now: bool,
+    ) -> bool:
+        settings = self._settings
+        if views == 1 and lost_now:
+            # One look at everything costs no more than one at where the face was.
+            return True
+        if not followed or (missing and views == 1):
+            every_s = max(settings.search_every_s, _MISSING_S_PER_VIEW * (views - 1))
+        else:
+            every_s = max(settings.detect_every_s, _CALM_S_PER_VIEW * (views - 1))
+        return _is_due(timestamp_s, self._last_search_s, every_s)
+
+    def _look_for(
+        self,
+        image: Image,
+        missing: Sequence[Track],
+        followed: Sequence[Observation],
+        timestamp_s: float,
+    ) -> list[Detection]:
+        """Look where missing faces are expected, the longest seen first."""
+        found: list[Detection] = []
+        known = [seen.detection.box.to_array() for seen in followed]
+        for track in sorted(missing, key=lambda track: -track.hits)[:_MAX_LOOKS]:
+            for detection in self._look_around(image, track, timestamp_s):
+                box = detection.box.to_array()
+                if not known or geometry.box_iou([box], known).max() < _SAME_FACE_IOU:
+                    found.append(detection)
+                    known.append(box)
+        return found
+
+    def _look_around(self, image: Image, track: Track, timestamp_s: float) -> list[Detection]:
+        x, y = track.motion.predict(timestamp_s)
+        reach = _LOOK_AROUND * max(track.motion.width, track.motion.height) / 2
+        left, top = max(0, int(x - reach)), max(0, int(y - reach))
+        part = image[top : max(0, int(y + reach)), left : max(0, int(x + reach))]
+        if min(part.shape[:2]) < 2:
+            return []
+        return [_moved(detection, left, top) for detection in self._pipeline.detect(part)]
 
     def _follow(
         self, image: Image, tracks: Sequence[Track], timestamp_s: float
@@ -116,19 +193,6 @@ class FaceLocator:
 
     def _present(self, landmarks: Landmarks) -> bool:
         return (landmarks.presence or 0.0) >= self._settings.min_presence
-
-    def _is_due(
-        self,
-        tracks: Sequence[Track],
-        in_view: Sequence[Track],
-        followed: Sequence[Observation],
-        timestamp_s: float,
-    ) -> bool:
-        lost_now = len(followed) < len(in_view)
-        missing = len(followed) < len(tracks) or not followed
-        every_s = self._settings.search_every_s if missing else self._settings.detect_every_s
-        # Half a millisecond of tolerance, so that a rounded timestamp does not cost a whole frame.
-        return lost_now or timestamp_s - self._last_detection_s >= every_s - 5e-4
 
     def _reconcile(
         self,
@@ -162,6 +226,27 @@ class FaceLocator:
         return any(timestamp_s - track.detector_s < limit_s for track in tracks)
 
 
+def _is_due(timestamp_s: float, last_s: float, every_s: float) -> bool:
+    # Half a millisecond of tolerance, so that a rounded timestamp does not cost a whole frame.
+    return timestamp_s - last_s >= every_s - 5e-4
+
+
+def _missing(tracks: Sequence[Track], followed: Sequence[Observation]) -> list[Track]:
+    keys = frozenset().union(*(seen.followed for seen in followed))
+    return [track for track in tracks if track.key not in keys]
+
+
+def _moved(detection: Detection, x: int, y: int) -> Detection:
+    """A detection in a part of the image, in pixels of the image."""
+    box, landmarks = detection.box, detection.landmarks
+    if landmarks is not None:
+        points = landmarks.points.copy()
+        points[:, :2] += (x, y)
+        landmarks = replace(landmarks, points=points)
+    moved = Box(box.x_min + x, box.y_min + y, box.x_max + x, box.y_max + y)
+    return Detection(moved, detection.score, landmarks)
+
+
 def _next_region(track: Track, timestamp_s: float) -> Region:
     assert track.landmarks is not None
     region = roi_from_landmarks(track.landmarks)
@@ -188,14 +273,21 @@ def _without_twins(found: list[Observation]) -> list[Observation]:
     """One observation where several tracks were led to the same face."""
     kept: list[Observation] = []
     for seen in sorted(found, key=_presence, reverse=True):
-        box = [seen.detection.box.to_array()]
         for number, other in enumerate(kept):
-            if geometry.box_iou(box, [other.detection.box.to_array()])[0, 0] >= _SAME_FACE_IOU:
+            if _overlap(seen, other) >= _SAME_FACE_IOU:
                 kept[number] = replace(other, followed=other.followed | seen.followed)
                 break
         else:
             kept.append(seen)
     return kept
+
+
+def _overlap(a: Observation, b: Observation) -> float:
+    """Overlap of two faces by their landmarks, which are nearer to the truth than moved boxes."""
+    assert a.landmarks is not None
+    assert b.landmarks is not None
+    boxes = [box_from_landmarks(points).to_array() for points in (a.landmarks, b.landmarks)]
+    return float(geometry.box_iou(boxes[:1], boxes[1:])[0, 0])
 
 
 def _presence(seen: Observation) -> float:

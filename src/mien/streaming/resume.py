@@ -15,7 +15,7 @@ from mien.media.video import require_av
 from mien.report import ReportSink
 from mien.streaming.face_stream import FaceStream
 from mien.tracking import Event, Moment, TrackTimeline
-from mien.tracking.timeline import mean_of
+from mien.tracking.timeline import mean_of, shows_lids
 from mien.types import Box, FrameResult
 
 PROGRESS_FILE = "run.json"
@@ -222,13 +222,16 @@ def _moment(row: dict[str, str]) -> Moment:
         return float(row[name]) if row[name] else None
 
     expression = Expression(row["expression"]) if row["expression"] else None
+    fine = shows_lids(number("size_px") or 0.0, row["reasons"])
     return Moment(
         timestamp_s=float(row["timestamp_s"]),
         expression=expression,
         probability=(number(f"p_{expression.value}") or 0.0) if expression else 0.0,
         state=row["state"],  # type: ignore[arg-type]
-        eye_opening=mean_of(number("eye_opening_left"), number("eye_opening_right")),
-        mouth_opening=number("mouth_opening"),
+        eye_opening=mean_of(number("eye_opening_left"), number("eye_opening_right"))
+        if fine
+        else None,
+        mouth_opening=number("mouth_opening") if fine else None,
         facing=number("facing"),
         yaw_deg=number("yaw_deg"),
         valence=number("valence"),

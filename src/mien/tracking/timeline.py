@@ -1,6 +1,7 @@
 """What following one face through a stream shows: bounded state, whatever the stream's length."""
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +17,8 @@ _MOOD_TIME_S = 30.0
 _YAWN_OPENING = 0.6
 _YAWN_S = 1.5
 _MAX_STEP_S = 1.0
+# In a smaller face an eye is fewer than a dozen pixels wide, and the gap of its lids one or two.
+_MIN_SIZE_PX = 64.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +40,26 @@ class Moment:
     def of(cls, face: Face, state: ExpressionState, timestamp_s: float) -> "Moment":
         signals, quality, affect = face.signals, face.quality, face.affect
         scores = face.expression
+        fine = quality is None or shows_lids(quality.size_px, quality.reasons)
         return cls(
             timestamp_s=timestamp_s,
             expression=scores.label if scores else None,
             probability=scores[scores.label] if scores else 0.0,
             state=state,
             eye_opening=mean_of(signals.eye_opening_left, signals.eye_opening_right)
-            if signals
+            if signals and fine
             else None,
-            mouth_opening=signals.mouth_opening if signals else None,
+            mouth_opening=signals.mouth_opening if signals and fine else None,
             facing=signals.facing if signals else None,
             yaw_deg=quality.yaw_deg if quality else None,
             valence=affect.valence if affect else None,
             arousal=affect.arousal if affect else None,
         )
+
+
+def shows_lids(size_px: float, reasons: Collection[str]) -> bool:
+    """Whether lids and lips can be measured on a face of this size and with these doubts."""
+    return size_px >= _MIN_SIZE_PX and not reasons
 
 
 def mean_of(left: float | None, right: float | None) -> float | None:
