@@ -1,5 +1,6 @@
 """The square of an image that a landmark network looks at."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +33,16 @@ class Region:
     def transform(self, size: int) -> geometry.Array:
         """``(2, 3)``, from the image to the upright square of ``size`` pixels."""
         return geometry.square_to_frame(self.center, self.side, self.angle_deg, size)
+
+    def distance(self, other: "Region") -> float:
+        """How far another region is from this one, at least 0.
+
+        The largest of: the way between the centres over the side, the logarithm of the ratio of the
+        sides, and the angle between them over 90 degrees.
+        """
+        shift = math.dist(self.center, other.center) / self.side
+        angle_deg = (self.angle_deg - other.angle_deg + 180) % 360 - 180
+        return max(shift, abs(math.log(other.side / self.side)), abs(angle_deg) / 90)
 
 
 def roi_from_detection(detection: Detection, scale: float) -> Region:

@@ -64,3 +64,105 @@ def eye_line_angle_deg(landmarks: Landmarks) -> float:
     """How far the line through the eyes is turned clockwise, in degrees in (-180, 180]."""
     left, right = eye_centers(landmarks)
     return math.degrees(math.atan2(right[1] - left[1], right[0] - left[0]))
+
+
+IBUG68_FROM_MESH: Contour = (
+    *(127, 234, 132, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 361, 454, 356),
+    *(70, 63, 105, 66, 107, 336, 296, 334, 293, 300),
+    *(168, 197, 5, 4, 75, 97, 2, 326, 305),
+    *(33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380),
+    *(61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181),
+    *(78, 82, 13, 312, 308, 317, 14, 87),
+)
+"""For each of the 68 points of iBUG's 300-W markup (Sagonas et al. 2016) the mesh point that lies
+where it does. The jaw differs in kind: the mesh follows the skin, the markup the outline that is
+seen, so that they part as the head turns."""
+
+IBUG68_PARTS: dict[str, slice] = {
+    "jaw": slice(0, 17),
+    "left_brow": slice(17, 22),
+    "right_brow": slice(22, 27),
+    "nose_bridge": slice(27, 31),
+    "nose_base": slice(31, 36),
+    "left_eye": slice(36, 42),
+    "right_eye": slice(42, 48),
+    "outer_lips": slice(48, 60),
+    "inner_lips": slice(60, 68),
+}
+"""Which of the 68 points belong to which part of the face."""
+
+# Eyes come from the corners' means; then the tip of the nose and the corners of the mouth.
+_FIVE_FROM_MESH = (4, 61, 291)
+
+
+@dataclass(frozen=True, slots=True)
+class MeshLine:
+    """A line over mesh points in order; a closed one ends where it began."""
+
+    indices: Contour
+    closed: bool
+
+
+MESH_LINES: dict[str, MeshLine] = {
+    "face_oval": MeshLine(
+        (
+            *(10, 109, 67, 103, 54, 21, 162, 127, 234, 93, 132, 58, 172, 136, 150, 149, 176, 148),
+            *(152, 377, 400, 378, 379, 365, 397, 288, 361, 323, 454, 356, 389, 251, 284, 332, 297),
+            338,
+        ),
+        closed=True,
+    ),
+    "left_brow": MeshLine((70, 63, 105, 66, 107, 55, 65, 52, 53, 46), closed=True),
+    "right_brow": MeshLine((300, 293, 334, 296, 336, 285, 295, 282, 283, 276), closed=True),
+    "left_eye": MeshLine(
+        (33, 246, 161, 160, 159, 158, 157, 173, 133, 155, 154, 153, 145, 144, 163, 7), closed=True
+    ),
+    "right_eye": MeshLine(
+        (362, 398, 384, 385, 386, 387, 388, 466, 263, 249, 390, 373, 374, 380, 381, 382),
+        closed=True,
+    ),
+    "nose_bridge": MeshLine((168, 6, 197, 195, 5, 4, 1, 19, 94, 2), closed=False),
+    "nose_base": MeshLine((98, 97, 2, 326, 327), closed=False),
+    "outer_lips": MeshLine(
+        (
+            *(61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291),
+            *(375, 321, 405, 314, 17, 84, 181, 91, 146),
+        ),
+        closed=True,
+    ),
+    "inner_lips": MeshLine(
+        (
+            *(78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308),
+            *(324, 318, 402, 317, 14, 87, 178, 88, 95),
+        ),
+        closed=True,
+    ),
+}
+"""The lines of a face over ``"mesh468"``, for drawing; from MediaPipe's face_mesh_connections."""
+
+
+def to_ibug68(landmarks: Landmarks) -> Landmarks:
+    """The 68 points of the iBUG markup, from a mesh.
+
+    Raises:
+        InputError: not a mesh.
+    """
+    _expect_mesh(landmarks)
+    points = landmarks.points[list(IBUG68_FROM_MESH)]
+    return Landmarks(points, "ibug68", landmarks.presence)
+
+
+def to_five(landmarks: Landmarks) -> Landmarks:
+    """Centres of the eyes, tip of the nose and corners of the mouth ``(5, 2)``, from a mesh.
+
+    Raises:
+        InputError: not a mesh.
+    """
+    _expect_mesh(landmarks)
+    others = landmarks.points[list(_FIVE_FROM_MESH), :2]
+    return Landmarks(np.concatenate([eye_centers(landmarks), others]), "five", landmarks.presence)
+
+
+def _expect_mesh(landmarks: Landmarks) -> None:
+    if landmarks.scheme != "mesh468":
+        raise InputError(f"expected landmarks of the scheme mesh468, got {landmarks.scheme!r}")
