@@ -50,7 +50,7 @@ class Finding:
 
 def diagnose() -> Iterator[Finding]:
     """Every check in turn; what one of them cannot stand is its finding."""
-    for topic, check in _CHECKS.items():
+    for topic, check in CHECKS.items():
         try:
             yield from check(topic)
         except (MienError, ImportError, OSError) as error:
@@ -214,7 +214,7 @@ def _version(distribution: str) -> str | None:
         return None
 
 
-_CHECKS: dict[str, Callable[[str], Iterator[Finding]]] = {
+CHECKS: dict[str, Callable[[str], Iterator[Finding]]] = {
     "python": _python,
     "mien": _mien,
     "wheels": _wheels,

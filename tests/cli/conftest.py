@@ -1,0 +1,58 @@
+"""Running the command line, in this process or in one of its own."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from mien.cli.app import app
+
+
+class Ran:
+    """What a command printed, and its exit status."""
+
+    def __init__(self, status: int, stdout: str, stderr: str) -> None:
+        self.status = status
+        self.stdout = stdout
+        self.stderr = stderr
+
+
+Mien = Callable[..., Ran]
+
+
+@pytest.fixture
+def mien() -> Mien:
+    """Runs ``mien ARGUMENTS…`` in this process, stdin being the given bytes."""
+
+    def run(*arguments: str | Path, stdin: bytes = b"") -> Ran:
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments], input=stdin)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return Ran(result.exit_code, result.stdout, result.stderr)
+
+    return run
+
+
+@pytest.fixture
+def start_mien() -> Callable[..., "subprocess.Popen[str]"]:
+    """Starts ``python -m mien ARGUMENTS…`` in a process of its own, with pipes."""
+
+    def start(*arguments: str | Path) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [sys.executable, "-m", "mien", *(str(argument) for argument in arguments)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return start
+
+
+@pytest.fixture
+def quick(tiny_expression_model: Callable[..., Path]) -> list[str]:
+    """Options that load the least: a tiny expression model, the detector's own landmarks."""
+    model = tiny_expression_model()
+    return ["--model", str(model), "--landmarks", "detector", "--tiles", "off"]

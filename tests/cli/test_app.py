@@ -1,0 +1,133 @@
+"""The command line as a whole: its table, its help, its errors."""
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+import mien as package
+from mien.cli import app as app_module
+from mien.cli.app import COMMANDS, LazyCommand
+from mien.errors import (
+    CameraError,
+    DownloadError,
+    ImageReadError,
+    MienError,
+    MissingExtraError,
+    ModelNotFoundError,
+    ProviderError,
+    SettingError,
+)
+
+
+def test_version(mien: Any) -> None:
+    ran = mien("--version")
+    assert ran.status == 0
+    assert ran.stdout == f"mien {package.__version__}\n"
+
+
+def test_python_dash_m() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mien", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"mien {package.__version__}\n"
+
+
+def test_help_names_every_command_and_loads_none() -> None:
+    script = """
+import sys
+from typer.testing import CliRunner
+from mien.cli.app import app
+print(CliRunner().invoke(app, ["--help"]).stdout)
+heavy = {"cv2", "onnxruntime", "PIL.Image", "torch", "flask", "av", "mien.pipeline"}
+sys.exit(", ".join(heavy & set(sys.modules)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.stderr.strip() == ""
+    for name, command in COMMANDS.items():
+        assert f" {name} " in done.stdout
+        assert command.help[:30] in done.stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(mien: Any, name: str) -> None:
+    ran = mien(name, "--help")
+    assert ran.status == 0
+    assert f"Usage: mien {name}" in ran.stdout or f"{name} [OPTIONS]" in ran.stdout
+
+
+def test_no_command_shows_the_help(mien: Any) -> None:
+    assert "image" in mien().stdout
+
+
+def test_an_unknown_command_is_wrong_usage(mien: Any) -> None:
+    ran = mien("imagine")
+    assert ran.status == 2
+    assert "imagine" in ran.stderr
+
+
+def test_a_missing_extra_names_itself(mien: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    probe = LazyCommand("a_package_that_nobody_has.cli:app", "A probe.", extra="probing")
+    monkeypatch.setitem(COMMANDS, "probe", probe)
+    ran = mien("probe")
+    assert ran.status == 2
+    assert "pip install 'mien[probing]'" in ran.stderr
+    assert "a_package_that_nobody_has is needed to use `mien probe`" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (ImageReadError("a.jpg: no picture [in it]"), 1),
+        (DownloadError("the server is gone"), 1),
+        (CameraError("camera 0 went away"), 1),
+        (SettingError("expected one thing, got another"), 2),
+        (ModelNotFoundError("expected a model"), 2),
+        (ProviderError("no such provider"), 2),
+        (MissingExtraError("torch", "train", "train"), 2),
+        (PermissionError(13, "Permission denied", "out.csv"), 1),
+        (BrokenPipeError(), 141),
+        (KeyboardInterrupt(), 130),
+    ],
+)
+def test_errors_become_one_line_and_a_status(
+    mien: Any, monkeypatch: pytest.MonkeyPatch, error: BaseException, status: int
+) -> None:
+    def fail(name: str) -> None:
+        raise error
+
+    monkeypatch.setattr(app_module.LazyCommand, "load", lambda self, name: fail(name))
+    monkeypatch.setattr(app_module, "_let_go_of_stdout", lambda: None)
+    ran = mien("image", "a.jpg")
+    assert ran.status == status
+    if isinstance(error, MienError | PermissionError):
+        assert ran.stderr == f"Error: {error}\n"
+
+
+def test_a_mistake_of_ours_is_not_hidden(mien: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: LazyCommand, name: str) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(app_module.LazyCommand, "load", fail)
+    with pytest.raises(RuntimeError, match="a bug"):
+        mien("image", "a.jpg")
+
+
+def completed(words: str, number: int) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "mien"],
+        env={"_MIEN_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(number)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+    return done.stdout.split()
+
+
+def test_shell_completion_knows_commands_and_choices() -> None:
+    assert completed("mien im", 1) == ["image"]
+    assert completed("mien image --tiles ", 3) == ["auto", "off"]

@@ -1,0 +1,314 @@
+"""``mien image`` on the sample photographs."""
+
+import csv
+import io
+import json
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+from PIL import Image
+
+from mien.media.images import read_image
+from mien.types import result_schema
+
+DOCUMENT = jsonschema.Draft202012Validator({**result_schema(), "$ref": "#/$defs/document"})
+LINE = jsonschema.Draft202012Validator(result_schema())
+
+
+def faces_by_source(document: dict[str, Any]) -> dict[str, list[str]]:
+    return {
+        Path(result["source"]).stem: [face["expression"]["label"] for face in result["faces"]]
+        for result in document["results"]
+    }
+
+
+def test_json_of_real_photographs(mien: Any, samples: dict[str, Path]) -> None:
+    ran = mien("image", *samples.values(), "--json")
+    assert ran.status == 0
+    assert ran.stderr == ""
+    document = json.loads(ran.stdout)
+    DOCUMENT.validate(document)
+    assert document["errors"] == []
+    labels = faces_by_source(document)
+    assert labels.pop("group") == ["happiness", "neutral", "happiness", "neutral"]
+    assert len(labels) == 8
+    assert labels == {
+        name: ["happiness" if name.endswith("smiling") else "neutral"] for name in labels
+    }
+
+
+def test_bad_inputs_are_named_and_the_rest_goes_on(
+    mien: Any, samples: dict[str, Path], tmp_path: Path, quick: list[str]
+) -> None:
+    shutil.copy(samples["group"], tmp_path / "good.jpg")
+    (tmp_path / "letter.jpg").write_text("Dear reader")
+    (tmp_path / "cut.jpg").write_bytes(samples["group"].read_bytes()[:5000])
+    (tmp_path / "empty").mkdir()
+    paths = [tmp_path, tmp_path / "missing.jpg", tmp_path / "empty", str(tmp_path / "*.tiff")]
+    ran = mien("image", *paths, "--json", *quick)
+    assert ran.status == 1
+    document = json.loads(ran.stdout)
+    DOCUMENT.validate(document)
+    assert list(faces_by_source(document)) == ["good"]
+    names = [Path(error["source"]).name for error in document["errors"]]
+    assert names == ["cut.jpg", "letter.jpg", "missing.jpg", "empty", "*.tiff"]
+    assert ran.stderr.count("Error: ") == 5
+    for error in document["errors"]:
+        assert f"Error: {error['error']}" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "Missing argument"),
+        (["a.jpg", "--nonsense"], "No such option"),
+        (["a.jpg", "--json", "--jsonl"], "choose one"),
+        (["a.jpg", "--json", "--csv", "-"], "choose one"),
+        (["a.jpg", "--blur-faces"], "--annotate FOLDER"),
+        (["a.jpg", "--min-score", "7"], "min_score from 0.0 to 1.0"),
+        (["a.jpg", "--threads", "0"], "threads from 1"),
+        (["a.jpg", "--preset", "best"], "fast, accurate"),
+        (["a.jpg", "--tiles", "maybe"], "auto, off"),
+        (["a.jpg", "--model", "nosuch"], "'nosuch'"),
+        (["a.jpg", "--model", "nosuch.onnx"], "nosuch.onnx"),
+        (["a.jpg", "--detector", "nosuch"], "'nosuch'"),
+        (["a.jpg", "--provider", "abacus"], "cpu, cuda, openvino, coreml"),
+        (["a.jpg", "--provider", "coreml"], "not in the installed onnxruntime"),
+    ],
+)
+def test_wrong_usage(mien: Any, arguments: list[str], words: str) -> None:
+    ran = mien("image", *arguments)
+    assert ran.status == 2
+    assert ran.stdout == ""
+    assert words in " ".join(ran.stderr.replace("│", " ").split())
+
+
+def test_a_model_by_path(mien: Any, samples: dict[str, Path], quick: list[str]) -> None:
+    [result] = json.loads(mien("image", samples["group"], "--json", *quick).stdout)["results"]
+    assert result["models"]["expression"] == "tiny"
+    assert set(result["faces"][0]["expression"]["probabilities"]) == {
+        *("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt")
+    }
+
+
+def test_json_lines(mien: Any, samples: dict[str, Path], tmp_path: Path, quick: list[str]) -> None:
+    blank = tmp_path / "blank.png"
+    Image.new("RGB", (64, 64), "grey").save(blank)
+    ran = mien("image", samples["group"], tmp_path / "missing", blank, "--jsonl", *quick)
+    assert ran.status == 1
+    lines = [json.loads(line) for line in ran.stdout.splitlines()]
+    for line in lines:
+        LINE.validate(line)
+    assert [len(line["faces"]) for line in lines] == [4, 0]
+
+
+def test_csv(mien: Any, samples: dict[str, Path], tmp_path: Path, quick: list[str]) -> None:
+    document = json.loads(mien("image", samples["group"], "--json", *quick).stdout)
+    on_stdout = mien("image", samples["group"], "--csv", "-", *quick).stdout
+    file = tmp_path / "faces.csv"
+    ran = mien("image", samples["group"], "--csv", file, *quick)
+    assert "Picture" in ran.stdout
+    assert file.read_text() == on_stdout
+    rows = list(csv.DictReader(io.StringIO(on_stdout)))
+    assert len(rows) == 4
+    for row, face in zip(rows, document["results"][0]["faces"], strict=True):
+        assert row["source"] == str(samples["group"])
+        assert float(row["x_min"]) == face["box"]["x_min"]
+        assert row["expression"] == face["expression"]["label"]
+        assert float(row["p_happiness"]) == face["expression"]["probabilities"]["happiness"]
+        assert float(row["size_px"]) == face["quality"]["size_px"]
+
+
+def test_a_csv_file_that_cannot_be_written(
+    mien: Any, samples: dict[str, Path], tmp_path: Path, quick: list[str]
+) -> None:
+    ran = mien("image", samples["group"], "--csv", tmp_path / "no" / "where.csv", *quick)
+    assert ran.status == 1
+    assert "where.csv" in ran.stderr
+
+
+def test_the_table(mien: Any, samples: dict[str, Path], tmp_path: Path, quick: list[str]) -> None:
+    Image.new("RGB", (64, 64), "grey").save(tmp_path / "blank.png")
+    ran = mien("image", samples["group"], tmp_path, "missing.jpg", *quick)
+    assert ran.status == 1
+    assert "no face" in ran.stdout
+    assert "not analysed" in ran.stdout
+    numbers = [line.split()[0] for line in ran.stdout.splitlines()[2:5]]
+    assert numbers == ["2", "3", "4"]
+
+
+def test_landmarks_are_given_when_asked_for(
+    mien: Any, samples: dict[str, Path], quick: list[str]
+) -> None:
+    for options, given in (([], False), (["--points"], True)):
+        ran = mien("image", samples["group"], "--json", *quick, *options)
+        [result] = json.loads(ran.stdout)["results"]
+        assert ["points" in face["landmarks"] for face in result["faces"]] == [given] * 4
+        LINE.validate(result)
+
+
+def test_annotated_pictures_never_overwrite_each_other(
+    mien: Any, samples: dict[str, Path], tmp_path: Path, quick: list[str]
+) -> None:
+    originals = [tmp_path / name for name in ("one/x.jpg", "two/x.jpg", "two/x.PNG", "two/X.webp")]
+    picture = Image.open(samples["person-a-smiling"]).resize((160, 160))
+    for number, path in enumerate(originals):
+        path.parent.mkdir(exist_ok=True)
+        picture.rotate(90 * number).save(path)
+    before = {path: path.read_bytes() for path in originals}
+    out = tmp_path / "out"
+    ran = mien("image", *originals, tmp_path / "two", "--annotate", out, *quick)
+    assert ran.status == 0
+    written = sorted(path.name for path in out.rglob("*") if path.is_file())
+    assert written == [*("X-3.jpg", "X-4.jpg", "x-2.jpg", "x-2.png", "x-5.jpg", "x.jpg", "x.png")]
+    assert {path: path.read_bytes() for path in originals} == before
+    with Image.open(out / "x.jpg") as drawn:
+        assert drawn.size == (160, 160)
+        assert not drawn.getexif()
+
+
+def test_folders_are_kept_in_the_annotated_pictures(
+    mien: Any, samples: dict[str, Path], tmp_path: Path, quick: list[str]
+) -> None:
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    shutil.copy(samples["group"], tmp_path / "in" / "deep" / "a.jpg")
+    out = tmp_path / "in" / "out"
+    for _ in range(2):  # the second time the folder of output is there, and is not searched
+        assert mien("image", tmp_path / "in", "--annotate", out, *quick).status == 0
+        assert [p for p in out.rglob("*") if p.is_file()] == [out / "deep" / "a.jpg"]
+
+
+def test_an_original_is_never_overwritten(
+    mien: Any, samples: dict[str, Path], tmp_path: Path, quick: list[str]
+) -> None:
+    original = tmp_path / "a.jpg"
+    shutil.copy(samples["group"], original)
+    ran = mien("image", original, "--annotate", tmp_path, *quick)
+    assert ran.status == 2
+    assert "take the place of the original" in ran.stderr
+    assert original.read_bytes() == samples["group"].read_bytes()
+
+
+def test_blurred_faces_cannot_be_told_apart(
+    mien: Any, samples: dict[str, Path], tmp_path: Path, quick: list[str]
+) -> None:
+    name = samples["person-a-smiling"]
+    drawn = {}
+    for options in ([], ["--blur-faces"]):
+        out = tmp_path / f"out{len(options)}"
+        ran = mien("image", name, "--annotate", out, "--json", *options, *quick)
+        drawn[len(options)] = read_image(out / name.name)
+    box = json.loads(ran.stdout)["results"][0]["faces"][0]["box"]
+    top, bottom = int(box["y_min"]) + 20, int(box["y_max"]) - 20
+    left, right = int(box["x_min"]) + 20, int(box["x_max"]) - 20
+    # What is left of fine detail inside the box: the mean step between neighbouring pixels.
+    plain, blurred = (
+        np.abs(np.diff(drawn[key][top:bottom, left:right].astype(int), axis=1)).mean()
+        for key in (0, 1)
+    )
+    assert blurred < plain / 2
+
+
+def test_stdin(mien: Any, samples: dict[str, Path], quick: list[str]) -> None:
+    ran = mien("image", "-", "--json", *quick, stdin=samples["group"].read_bytes())
+    [result] = json.loads(ran.stdout)["results"]
+    assert result["source"] == "-"
+    assert len(result["faces"]) == 4
+    empty = mien("image", "-", "--json", *quick)
+    assert empty.status == 1
+    assert "an empty file" in empty.stderr
+
+
+def test_an_option_wins_over_the_preset_and_the_preset_over_the_environment(
+    mien: Any, samples: dict[str, Path], quick: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIEN_DETECTOR", "haar")
+
+    def detector(*options: str) -> str:
+        ran = mien("image", samples["person-a-smiling"], "--json", *quick[:2], *options)
+        return str(json.loads(ran.stdout)["results"][0]["models"]["detector"])
+
+    assert detector() == "haar"
+    assert detector("--preset", "fast") == "blazeface-short"
+    assert detector("--preset", "fast", "--detector", "blazeface") == "blazeface"
+
+
+def test_only_the_largest_faces(mien: Any, samples: dict[str, Path], quick: list[str]) -> None:
+    ran = mien("image", samples["group"], "--json", "--max-faces", "2", *quick)
+    assert len(json.loads(ran.stdout)["results"][0]["faces"]) == 2
+
+
+def test_a_limit_on_pixels(mien: Any, tmp_path: Path, quick: list[str]) -> None:
+    Image.new("L", (1100, 1000)).save(tmp_path / "large.png")
+    ran = mien("image", tmp_path, "--max-megapixels", "1", *quick)
+    assert ran.status == 1
+    assert "raise the setting max_megapixels" in ran.stderr
+
+
+def linked(picture: Path, folder: Path, count: int) -> Path:
+    """A folder with one picture under many names."""
+    folder.mkdir()
+    first = folder / f"0{picture.suffix}"
+    shutil.copy(picture, first)
+    for number in range(1, count):
+        os.link(first, folder / f"{number}{picture.suffix}")
+    return folder
+
+
+def test_a_reader_that_goes_away(
+    start_mien: Any, samples: dict[str, Path], tmp_path: Path, quick: list[str]
+) -> None:
+    folder = linked(samples["person-a-smiling"], tmp_path / "many", 300)
+    with start_mien("image", folder, "--jsonl", *quick) as running:
+        assert json.loads(running.stdout.readline())["faces"]
+        running.stdout.close()
+        assert running.stderr.read() == ""
+    assert running.returncode == 141
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are POSIX")
+def test_ctrl_c_leaves_a_whole_document(
+    start_mien: Any, samples: dict[str, Path], tmp_path: Path, quick: list[str]
+) -> None:
+    folder = linked(samples["person-a-smiling"], tmp_path / "many", 300)
+    csv_file = tmp_path / "faces.csv"
+    with start_mien("image", folder, "--json", "--csv", csv_file, *quick) as running:
+        while not csv_file.exists() or csv_file.read_text().count("\n") < 3:
+            assert running.poll() is None
+            time.sleep(0.01)
+        running.send_signal(signal.SIGINT)
+        printed, errors = running.communicate(timeout=20)
+    assert running.returncode == 130
+    assert errors == "Error: interrupted\n"
+    document = json.loads(printed)
+    DOCUMENT.validate(document)
+    assert 1 <= len(document["results"]) < 300
+    assert csv_file.read_text().count("\n") == len(document["results"]) + 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the peak of a process's memory is told by POSIX")
+def test_memory_does_not_grow_with_the_number_of_pictures(
+    start_mien: Any, tmp_path: Path, quick: list[str]
+) -> None:
+    picture = tmp_path / "grey.png"
+    Image.new("RGB", (600, 600), "grey").save(picture)
+    peaks_kb = []
+    for count in (3, 43):
+        folder = linked(picture, tmp_path / str(count), count)
+        running = start_mien("image", folder, "--jsonl", *quick)
+        lines = running.stdout.read().splitlines()
+        _, status, usage = os.wait4(running.pid, 0)
+        running.returncode = os.waitstatus_to_exitcode(status)
+        running.stdout.close()
+        running.stderr.close()
+        assert len(lines) == count
+        peaks_kb.append(usage.ru_maxrss)
+    # One picture takes 1 MB when decoded; what is kept of each is its path.
+    assert peaks_kb[1] - peaks_kb[0] < 12_000

@@ -1,0 +1,184 @@
+"""``mien models``, ``doctor``, ``settings`` and ``schema``."""
+
+import functools
+import hashlib
+import http.server
+import importlib
+import json
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mien.cli import diagnosis
+from mien.config import models_folder
+from mien.runtime import catalog
+from mien.types import result_schema
+
+
+@pytest.fixture
+def address(tiny_expression_model: Callable[..., Path]) -> Iterator[tuple[str, str]]:
+    """The address and checksum of a model on a server of this machine."""
+    path = tiny_expression_model()
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args: object) -> None:
+            pass
+
+    handler = functools.partial(Quiet, directory=str(path.parent))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}/{path.name}"
+        yield url, hashlib.sha256(path.read_bytes()).hexdigest()
+        server.shutdown()
+        thread.join()
+
+
+def test_every_shipped_model_tells_its_facts(mien: Any) -> None:
+    shown = mien("models").stdout
+    models = json.loads(mien("models", "--json").stdout)["models"]
+    assert {model["name"] for model in models} >= {"blazeface", "facemesh", "bootstrap"}
+    assert len(models) == len(catalog.entries())
+    for model in models:
+        assert model["shipped"]
+        assert model["size_bytes"] == Path(model["path"]).stat().st_size
+        for fact in ("name", "sha256", "licence"):
+            assert model[fact].split()[0] in shown
+        assert model["source"]
+        assert model["training_data"]
+        assert model["input"]["size_wh"]
+    [bootstrap] = [model for model in models if model["name"] == "bootstrap"]
+    assert bootstrap["labels"][0] in shown
+    assert f"ferplus_valid_accuracy {bootstrap['metrics']['ferplus_valid_accuracy']:g}" in shown
+
+
+def test_check(mien: Any) -> None:
+    ran = mien("models", "check")
+    assert ran.status == 0
+    assert ran.stdout.count("ok  ") == len(catalog.entries())
+
+
+def test_add_use_check_remove(mien: Any, address: tuple[str, str], samples: Any) -> None:
+    url, sha256 = address
+    added = mien("models", "add", "mine", "--url", url, "--sha256", sha256)
+    assert added.status == 0, added.stderr
+    assert "mine" in mien("models").stdout
+    ran = mien("image", samples["person-a-smiling"], "--model", "mine", "--json")
+    assert json.loads(ran.stdout)["results"][0]["models"]["expression"] == "mine"
+
+    (models_folder() / "mine.onnx").write_bytes(b"damaged")
+    checked = mien("models", "check")
+    assert checked.status == 1
+    assert "mine.onnx is damaged" in checked.stderr
+
+    assert mien("models", "remove", "mine").status == 0
+    assert list(models_folder().iterdir()) == []
+    assert mien("models", "remove", "mine").status == 2
+
+
+def test_add_with_a_spec_file(mien: Any, address: tuple[str, str], tmp_path: Path) -> None:
+    url, sha256 = address
+    spec = tmp_path / "spec.json"
+    arguments = ("models", "add", "mine", "--url", url, "--sha256", sha256, "--spec", spec)
+    missing = mien(*arguments)
+    assert missing.status == 2
+    assert "spec.json" in missing.stderr.replace("\n", "")
+    spec.write_text('{"task": "expression"}')
+    assert mien(*arguments).status == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["mine"], 2, "--url and --sha256"),
+        (["mine", "--url", "http://127.0.0.1:9/m.onnx", "--sha256", "abc"], 2, "64 hexadecimal"),
+        (["blazeface", "--url", "http://127.0.0.1:9/", "--sha256", "0" * 64], 2, "ships with"),
+        (["mine", "--url", "ftp://127.0.0.1/m.onnx", "--sha256", "0" * 64], 1, "http or https"),
+    ],
+)
+def test_add_refuses(mien: Any, arguments: list[str], status: int, words: str) -> None:
+    ran = mien("models", "add", *arguments)
+    assert ran.status == status
+    assert words in " ".join(ran.stderr.replace("│", " ").split())
+
+
+def test_doctor_finds_this_machine_well(mien: Any) -> None:
+    ran = mien("doctor", "--json")
+    document = json.loads(ran.stdout)
+    broken = [finding for finding in document["findings"] if finding["state"] == "broken"]
+    assert broken == []
+    assert document["healthy"]
+    assert ran.status == 0
+    found = {finding["topic"]: finding["message"] for finding in document["findings"]}
+    assert list(found) == list(diagnosis.CHECKS)
+    assert "4 faces" in found["speed"]
+
+
+def test_doctor_finds_wheels_that_overwrite_each_other(
+    mien: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = {
+        "opencv-python": "4.10.0",
+        "opencv-contrib-python-headless": "4.12.0",
+        "onnxruntime": "1.20.0",
+        "onnxruntime-gpu": "1.20.0",
+    }
+    monkeypatch.setattr(diagnosis, "_version", installed.get)
+    ran = mien("doctor")
+    assert ran.status == 1
+    text = " ".join(ran.stdout.split())
+    assert "pip uninstall opencv-python opencv-contrib-python-headless" in text
+    assert "pip uninstall onnxruntime onnxruntime-gpu" in text
+    assert "pip install 'mien[web]'" in text
+
+
+def test_doctor_goes_on_after_a_check_that_fails(
+    mien: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("MIEN_DATA_DIR", str(tmp_path / "file" / "below"))
+    monkeypatch.setenv("MIEN_DETECTOR", "nosuch")
+    document = json.loads(mien("doctor", "--json").stdout)
+    broken = {f["topic"]: f["message"] for f in document["findings"] if f["state"] == "broken"}
+    assert list(broken) == ["folders", "speed"]
+    assert "MIEN_DATA_DIR" in broken["folders"]
+    assert "'nosuch'" in broken["speed"]
+
+
+def test_doctor_opens_no_camera_unless_asked(mien: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[int] = []
+
+    def take_one(index: int) -> tuple[int, int]:
+        opened.append(index)
+        return 64, 48
+
+    devices = importlib.import_module("mien.media.devices")
+    monkeypatch.setattr(devices, "list_cameras", lambda: [devices.CameraDevice(0, "probe", True)])
+    monkeypatch.setattr(devices, "can_list_cameras", lambda: True)
+    monkeypatch.setattr(devices, "try_camera", take_one)
+    monkeypatch.setattr(diagnosis, "CHECKS", {"cameras": diagnosis.CHECKS["cameras"]})
+    assert "0: probe" in mien("doctor").stdout
+    assert opened == []
+    assert "64×48" in mien("doctor", "--try-cameras").stdout
+    assert opened == [0]
+
+
+def test_settings_tells_where_a_value_comes_from(
+    mien: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIEN_MIN_SCORE", "0.75")
+    rows = {row["name"]: row for row in json.loads(mien("settings", "--json").stdout)}
+    assert rows["min_score"]["value"] == 0.75
+    assert rows["min_score"]["default"] == 0.5
+    assert "MIEN_MIN_SCORE" in mien("settings").stdout
+    monkeypatch.setenv("MIEN_MIN_SCORE", "much")
+    wrong = mien("settings")
+    assert wrong.status == 2
+    assert "expected MIEN_MIN_SCORE to be a float" in wrong.stderr
+
+
+def test_schema_is_printed(mien: Any) -> None:
+    assert json.loads(mien("schema").stdout) == result_schema()
