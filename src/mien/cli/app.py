@@ -77,6 +77,7 @@ COMMANDS: dict[str, LazyCommand] = {
     "video": LazyCommand(
         "mien.cli.video:app", "Turn videos into tables and reports.", extra="video"
     ),
+    "live": LazyCommand("mien.cli.live:app", "Watch a camera as it happens.", extra="video"),
     "serve": LazyCommand("mien.cli.serve:app", "Serve the web page.", extra="web"),
     "evaluate": LazyCommand("mien.cli.evaluate:app", "Measure a model on labelled pictures."),
     "data": LazyCommand("mien.cli.data:app", "Check labelled data."),
@@ -85,6 +86,10 @@ COMMANDS: dict[str, LazyCommand] = {
     "doctor": LazyCommand("mien.cli.doctor:app", "Look whether everything works here."),
     "settings": LazyCommand("mien.cli.settings:app", "List the settings and their values."),
     "schema": LazyCommand("mien.cli.schema:app", "Print the JSON Schema of the results."),
+    "train": LazyCommand(
+        "mien.cli.train:app", "Train an expression model of your own.", extra="train"
+    ),
+    "export": LazyCommand("mien.cli.export:app", "Export a trained model to ONNX.", extra="train"),
 }
 
 

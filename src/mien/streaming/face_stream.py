@@ -189,7 +189,10 @@ class FaceStream:
         return calm
 
     def _new_memory(self, timeline: TrackTimeline) -> "_TrackMemory":
-        uncertain_below = self.pipeline.classifier.spec.uncertain_below
+        # A pipeline that reads no expressions has no spec to ask.
+        uncertain_below = (
+            self.pipeline.classifier.spec.uncertain_below if self.settings.expressions else 0.0
+        )
         return _TrackMemory(
             timeline,
             ExpressionSmoother(self.settings.labels, uncertain_below=uncertain_below),

@@ -1,0 +1,40 @@
+"""Order a small catalogue of films and music by how the person in front of the camera looks.
+
+    python examples/mood_ranking.py clip.mp4
+    python examples/mood_ranking.py 0            (camera 0)
+
+The valence and arousal of the titles are this example's own guesses. It tells how a face looks,
+not what a person wants to see: offer it as one order among others.
+"""
+
+import sys
+
+import mien
+from mien.presets import MoodItem, MoodPreset
+
+CATALOGUE = [
+    MoodItem("A slow documentary about moss", valence=0.2, arousal=-0.6),
+    MoodItem("Heist comedy", valence=0.7, arousal=0.6),
+    MoodItem("Courtroom drama", valence=-0.2, arousal=0.2),
+    MoodItem("Brass band, live", valence=0.8, arousal=0.5),
+    MoodItem("Solo cello, late evening", valence=-0.3, arousal=-0.4),
+    MoodItem("Ghost story", valence=-0.5, arousal=0.6),
+]
+
+
+def main(source: str) -> None:
+    mood = MoodPreset()
+    for result in mien.stream(int(source) if source.isdecimal() else source):
+        mood.update(result, ())
+    if mood.valence is None or mood.arousal is None:
+        print("No face was seen long enough.")
+        return
+    print(f"looked like valence {mood.valence:+.2f}, arousal {mood.arousal:+.2f}")
+    for place, item in enumerate(mood.rank(CATALOGUE), start=1):
+        print(f"{place}. {item.title}")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: mood_ranking.py VIDEO | CAMERA-NUMBER")
+    main(sys.argv[1])

@@ -1,0 +1,243 @@
+"""``mien live``: cameras, now."""
+
+import json as json_module
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from mien.cli.console import print_error
+from mien.cli.options import takes_settings
+from mien.config import Settings
+from mien.errors import SettingError
+from mien.media.camera import CameraSource
+from mien.media.sinks import Sink
+from mien.media.sources import PacedSource, Source
+from mien.media.video import VideoSource
+from mien.media.video_writer import AnnotatedVideoSink
+from mien.pipeline import FacePipeline
+from mien.presets import PRESETS, Preset, build_preset, open_stream
+from mien.streaming import FaceStream, Step, StreamSettings, run
+from mien.streaming.conveyor import Counter
+from mien.streaming.dispatch import EventDispatcher, command, webhook
+from mien.tracking import Event
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command(
+    epilog="Nothing is kept unless --record asks for it. Expressions are apparent: how a face "
+    "looks, not what a person feels. Ctrl-C stops. Exit status: 0, 1 no camera, 2 wrong usage."
+)
+@takes_settings
+def live(  # noqa: PLR0917
+    camera: Annotated[
+        str,
+        typer.Option(
+            help="Number of a camera, an address such as rtsp://…, or a video file, which is "
+            "played at its own speed."
+        ),
+    ] = "0",
+    json: Annotated[
+        bool, typer.Option("--json", help="Print each result as one line of JSON on stdout.")
+    ] = False,
+    record: Annotated[
+        Path | None,
+        typer.Option(help="Write annotated.mp4 to this folder.", metavar="FOLDER"),
+    ] = None,
+    blur_faces: Annotated[
+        bool, typer.Option("--blur-faces", help="Blur the found faces in --record.")
+    ] = False,
+    webhook_url: Annotated[
+        str | None,
+        typer.Option("--webhook", help="Post each event as JSON to this address.", metavar="URL"),
+    ] = None,
+    on_event: Annotated[
+        str | None,
+        typer.Option(
+            help="Run this command for each event, with the event as JSON on its stdin.",
+            metavar="COMMAND",
+        ),
+    ] = None,
+    application: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Rules for one use: {', '.join(PRESETS)}; see docs/applications.md.",
+            metavar="NAME",
+        ),
+    ] = None,
+    baseline: Annotated[
+        bool, typer.Option("--baseline", help="Take each person's resting face as neutral.")
+    ] = False,
+    duration: Annotated[
+        float, typer.Option(help="Stop after so many seconds; 0 goes on.", min=0)
+    ] = 0,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Start the camera without asking.")
+    ] = False,
+    *,
+    settings: Settings,
+) -> None:
+    """Watch a camera, and tell apparent expressions as they come."""
+    preset = build_preset(application) if application else None
+    receivers = [make(value) for make, value in _receivers(webhook_url, on_event)]
+    screen = _Screen(preset, json=json)
+    source = _source(camera, screen.tell_state)
+    follower = _follower(preset, settings, baseline=baseline)
+    if isinstance(source, CameraSource) and not yes:
+        _ask(source.info.name)
+    if preset is not None:
+        screen.say(f"{preset.name}: {preset.limits}")
+    sinks: list[Sink] = []
+    if record is not None:
+        record.mkdir(parents=True, exist_ok=True)
+        sinks.append(AnnotatedVideoSink(record, blur=blur_faces))
+    dispatcher = EventDispatcher(
+        receivers, on_failure=lambda reason: screen.say(f"an event was not delivered: {reason}")
+    )
+    dropped = Counter()
+    with ExitStack() as stack:
+        stack.callback(dispatcher.close)
+        stack.enter_context(screen)
+        steps = stack.enter_context(
+            closing(run(source, follower, sinks=sinks, on_event=dispatcher, dropped=dropped))
+        )
+        try:
+            for step in steps:
+                events = list(step.events)
+                if preset is not None:
+                    told = preset.update(step.result, step.events)
+                    for event in told:
+                        dispatcher(event)
+                    events += told
+                screen.show(step, events, dropped.value)
+                if duration and step.frame.timestamp_s >= duration:
+                    break
+        except KeyboardInterrupt:
+            screen.say("stopped")
+    if preset is not None:
+        screen.say(json_module.dumps(preset.summary()))
+
+
+def _receivers(
+    webhook_url: str | None, on_event: str | None
+) -> list[tuple[Callable[[str], Callable[..., None]], str]]:
+    pairs = ((webhook, webhook_url), (command, on_event))
+    return [(make, value) for make, value in pairs if value is not None]
+
+
+def _source(camera: str, on_state: Callable[[str], None]) -> Source:
+    if camera.isdecimal():
+        return CameraSource(int(camera), on_state=on_state)
+    if "://" in camera:
+        return CameraSource(camera, on_state=on_state)
+    return PacedSource(VideoSource(Path(camera)))
+
+
+def _follower(preset: Preset | None, settings: Settings, *, baseline: bool) -> FaceStream:
+    if preset is not None and not preset.reads_expressions:
+        if baseline:
+            raise SettingError(f"--baseline has no meaning for {preset.name}: it reads eyes only")
+        return open_stream(preset, settings)
+    return FaceStream(FacePipeline(settings), StreamSettings(baseline=baseline))
+
+
+def _ask(name: str) -> None:
+    """Ask before a camera's light goes on."""
+    if not sys.stdin.isatty():
+        raise SettingError(f"{name} is not started unasked: add --yes where nobody can answer")
+    typer.confirm(
+        f"Start {name}? Everyone in view should know of it and agree", abort=True, err=True
+    )
+
+
+class _Screen:
+    """What a person at the terminal sees: a table of faces and the last events."""
+
+    def __init__(self, preset: Preset | None, *, json: bool) -> None:
+        self._json = json
+        self._preset = preset
+        self._console = Console(stderr=json)
+        self._live: Live | None = None
+        self._events: deque[Event] = deque(maxlen=6)
+        self._times: deque[float] = deque(maxlen=60)
+        self._state = ""
+
+    def __enter__(self) -> "_Screen":
+        if not self._json and self._console.is_terminal:
+            self._live = Live(console=self._console, refresh_per_second=8, transient=True)
+            self._live.start()
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def say(self, words: str) -> None:
+        """Print a line that stays, on stderr."""
+        if self._live is not None:
+            self._live.console.print(Text(words))
+        else:
+            Console(stderr=True, highlight=False).print(Text(words), soft_wrap=True)
+
+    def tell_state(self, state: str) -> None:
+        """Tell that the camera went away, or is back."""
+        if state != self._state and (self._state or state != "open"):
+            words = {"lost": "the camera went away; waiting for it", "open": "the camera is back"}
+            if state in words:
+                print_error(words[state])
+        self._state = state
+
+    def show(self, step: Step, events: list[Event], dropped: int) -> None:
+        """Show one result."""
+        self._times.append(time.monotonic())
+        self._events.extend(events)
+        if self._json:
+            sys.stdout.write(json_module.dumps(step.result.to_dict(), ensure_ascii=False) + "\n")
+            sys.stdout.flush()
+        elif self._live is not None:
+            self._live.update(Group(self._table(step), self._footer(dropped)))
+        else:
+            for event in events:
+                typer.echo(json_module.dumps(event.to_dict(), ensure_ascii=False))
+
+    def _table(self, step: Step) -> Table:
+        table = Table(expand=True)
+        for name in ("track", "expression", "share", "raw", "facing", "eyes", "PERCLOS"):
+            table.add_column(name)
+        for face in step.result.faces:
+            scores, raw, track = face.expression, face.expression_raw, face.track
+            signals = face.signals
+            sure = track is not None and track.state == "clear"
+            label = scores.label.value if scores else "–"
+            table.add_row(
+                str(face.track_id),
+                Text(label if sure or track is None else f"{label} ({track.state})"),
+                f"{scores[scores.label]:.0%}" if scores else "–",
+                raw.top.value if raw else "–",
+                f"{signals.facing:.2f}" if signals and signals.facing is not None else "–",
+                "closed" if track and track.eyes_closed_s > 0 else "open",
+                f"{track.perclos:.0%}" if track and track.perclos is not None else "–",
+            )
+        return table
+
+    def _footer(self, dropped: int) -> Text:
+        span_s = self._times[-1] - self._times[0] if len(self._times) > 1 else 0.0
+        rate = (len(self._times) - 1) / span_s if span_s > 0 else 0.0
+        lines = [f"{rate:.1f} frames a second, {dropped} dropped; Ctrl-C stops"]
+        lines += [
+            f"{event.timestamp_s:8.2f} s  person {event.track_id}: {event.kind} "
+            + " ".join(str(value) for value in event.details.values())
+            for event in self._events
+            if event.kind != "track_ended"
+        ]
+        return Text("\n".join(lines))
