@@ -1,13 +1,16 @@
 """Shared by all tests: an untouched environment, sample photographs, tiny real models."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image as PillowImage
 
 from mien.labels import Expression
 from mien.runtime.spec import METADATA_KEY, spec_to_json
@@ -15,6 +18,7 @@ from mien.samples import sample_paths
 from mien.types import InputSpec, ModelSpec
 
 TinyModel = Callable[..., Path]
+ClipWriter = Callable[..., Path]
 
 
 @pytest.fixture(autouse=True)
@@ -94,3 +98,75 @@ def tiny_expression_model(tmp_path: Path) -> TinyModel:
         return path
 
     return make
+
+
+@pytest.fixture(scope="session")
+def write_clip() -> ClipWriter:
+    """Writes RGB frames with their times in seconds as a video; returns its path."""
+    av = pytest.importorskip("av", reason="videos need PyAV")
+
+    def write(
+        path: Path,
+        frames: Iterable[tuple[npt.NDArray[np.uint8], float]],
+        *,
+        sound_s: float = 0.0,
+        rotation_deg: int = 0,
+    ) -> Path:
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
+            stream.pix_fmt = "yuv420p"
+            stream.codec_context.time_base = Fraction(1, 12_800)
+            if rotation_deg:
+                stream.set_display_rotation(rotation_deg)
+            sound = container.add_stream("aac", rate=16_000, layout="mono") if sound_s else None
+            for image, timestamp_s in frames:
+                stream.height, stream.width = image.shape[:2]
+                frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+                frame.pts, frame.time_base = round(timestamp_s * 12_800), Fraction(1, 12_800)
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+            if sound is not None:
+                for start in range(0, int(sound_s * 16_000), 1024):
+                    tone = np.sin(np.arange(start, start + 1024) * 0.17).astype(np.float32)
+                    chunk = av.AudioFrame.from_ndarray(tone[None], format="fltp", layout="mono")
+                    chunk.sample_rate, chunk.pts = 16_000, start
+                    container.mux(sound.encode(chunk))
+                container.mux(sound.encode(None))
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def smile_frames(samples: dict[str, Path]) -> list[tuple[npt.NDArray[np.uint8], float]]:
+    """Three seconds of person A, 480 by 270: neutral, a quarter of a second of change, smiling.
+
+    The change is a cross-fade from 1.5 s on; the picture sways by a few pixels, and has noise.
+    """
+    looks = [
+        np.asarray(PillowImage.open(samples[f"person-a-{look}"]).convert("RGB").resize((360, 360)))
+        for look in ("neutral", "smiling")
+    ]
+    rng = np.random.default_rng(4)
+    frames = []
+    for number in range(75):
+        timestamp_s = number / 25
+        share = min(1.0, max(0.0, (timestamp_s - 1.5) / 0.25))
+        look = (1 - share) * looks[0] + share * looks[1]
+        x, y = round(60 + 6 * np.sin(2 * timestamp_s)), round(45 + 4 * np.cos(3 * timestamp_s))
+        canvas = np.full((270, 480, 3), 120.0)
+        canvas[:, x : x + 360] = look[y : y + 270]
+        canvas += rng.normal(0, 4, canvas.shape)
+        frames.append((canvas.clip(0, 255).astype(np.uint8), timestamp_s))
+    return frames
+
+
+@pytest.fixture(scope="session")
+def smile_clip(
+    tmp_path_factory: pytest.TempPathFactory,
+    write_clip: ClipWriter,
+    smile_frames: list[tuple[npt.NDArray[np.uint8], float]],
+) -> Path:
+    """`smile_frames` as an MP4 with sound."""
+    path = tmp_path_factory.mktemp("clips") / "smile.mp4"
+    return write_clip(path, smile_frames, sound_s=3.0)

@@ -1,0 +1,54 @@
+"""A resting face is learned from calm seconds, and only what it shows too much is discounted."""
+
+import numpy as np
+import pytest
+
+from mien.labels import Expression
+from mien.tracking import NeutralBaseline
+from mien.types import ExpressionScores
+
+LABELS = (Expression.NEUTRAL, Expression.HAPPINESS, Expression.SADNESS, Expression.ANGER)
+
+
+def scores(*probabilities: float) -> ExpressionScores:
+    return ExpressionScores(LABELS, np.array(probabilities))
+
+
+def learned(rest: ExpressionScores) -> NeutralBaseline:
+    baseline = NeutralBaseline()
+    for n in range(120):
+        baseline.apply(rest, 1.0, n / 30)
+    return baseline
+
+
+def test_a_face_that_looks_sad_at_rest_reads_as_neutral_afterwards() -> None:
+    rest = scores(0.35, 0.05, 0.55, 0.05)
+    baseline = learned(rest)
+    assert baseline.is_known
+    assert rest.top is Expression.SADNESS
+    assert baseline.apply(rest, 1.0, 5.0).top is Expression.NEUTRAL
+
+
+def test_a_face_that_reads_as_neutral_is_left_as_it_is() -> None:
+    rest = scores(0.94, 0.02, 0.02, 0.02)
+    after = learned(rest).apply(scores(0.2, 0.1, 0.6, 0.1), 1.0, 5.0)
+    assert after.probabilities == pytest.approx([0.2, 0.1, 0.6, 0.1], abs=1e-6)
+
+
+def test_smiles_are_no_rest_and_are_never_discounted() -> None:
+    assert not learned(scores(0.1, 0.8, 0.05, 0.05)).is_known
+    after = learned(scores(0.4, 0.2, 0.35, 0.05)).apply(scores(0.1, 0.8, 0.05, 0.05), 1.0, 5.0)
+    assert after.top is Expression.HAPPINESS
+    assert after[Expression.HAPPINESS] >= 0.8
+
+
+def test_a_strong_expression_still_shows() -> None:
+    baseline = learned(scores(0.35, 0.05, 0.55, 0.05))
+    assert baseline.apply(scores(0.02, 0.01, 0.96, 0.01), 1.0, 5.0).top is Expression.SADNESS
+
+
+def test_frames_that_cannot_be_read_teach_nothing() -> None:
+    baseline = NeutralBaseline()
+    for n in range(300):
+        baseline.apply(scores(0.35, 0.05, 0.55, 0.05), 0.2, n / 30)
+    assert not baseline.is_known

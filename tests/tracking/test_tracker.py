@@ -1,0 +1,108 @@
+"""Faces keep their numbers through gaps and crossings, by boxes alone and with landmarks."""
+
+import numpy as np
+import pytest
+
+from mien.tracking import Observation, Tracker
+from mien.tracking.assignment import assign
+from mien.tracking.shape import blend_shapes, face_shape, shape_distance
+from mien.types import Box, Detection, Landmarks
+
+
+def seen(x: float, y: float = 100, *, size: float = 60, score: float = 0.9) -> Observation:
+    return Observation(Detection(Box(x, y, x + size, y + size), score))
+
+
+def run(frames: list[list[Observation]], *, fps: float = 25, **options: float) -> list[list[int]]:
+    """The track_id of each observation in each frame; 0 where it has none yet."""
+    tracker = Tracker(**options)
+    return [
+        [track.track_id or 0 for track in tracker.update(frame, number / fps)[0]]
+        for number, frame in enumerate(frames)
+    ]
+
+
+def test_assignment_takes_the_least_total_and_leaves_out_what_is_too_dear() -> None:
+    # Row by row the greedy choice would be (0, 0) and then (1, 1) at 10.1; together 1 + 2 is less.
+    assert assign([[1.0, 1.1], [1.2, 9.0]], max_cost=5) == [(0, 1), (1, 0)]
+    assert assign([[1.0, np.inf], [np.inf, 7.0]], max_cost=5) == [(0, 0)]
+    assert assign(np.zeros((0, 3)), max_cost=5) == []
+    assert assign([[1.0], [0.5], [2.0]], max_cost=5) == [(1, 0)]
+
+
+def test_two_faces_that_stand_keep_their_numbers_whatever_their_order() -> None:
+    frames = [[seen(100), seen(400)], [seen(401), seen(101)], [seen(102), seen(402)]]
+    assert run(frames) == [[1, 2], [2, 1], [1, 2]]
+
+
+def test_faces_that_cross_at_speed_keep_their_numbers() -> None:
+    # 400 px/s towards each other at 25 fps; they pass 10 px apart in height.
+    frames = [
+        [seen(100 + 16 * n, 100), seen(740 - 16 * n, 110)] for n in range(40) if abs(n - 20) > 2
+    ]
+    times = [n for n in range(40) if abs(n - 20) > 2]
+    tracker = Tracker()
+    numbers = [
+        [track.track_id for track in tracker.update(frame, n / 25)[0]]
+        for n, frame in zip(times, frames, strict=True)
+    ]
+    assert numbers == [[1, 2]] * len(frames)
+
+
+def test_a_face_that_is_hidden_for_a_second_comes_back_under_its_number() -> None:
+    frames = [[seen(100 + n)] for n in range(25)] + [[]] * 25 + [[seen(150 + n)] for n in range(5)]
+    assert run(frames)[-1] == [1]
+
+
+def test_a_face_that_is_hidden_for_longer_than_the_gap_is_a_new_one() -> None:
+    frames = [[seen(100)]] * 10 + [[]] * 60 + [[seen(100)]] * 3
+    assert run(frames)[-1] == [2]
+    assert run(frames, max_gap_s=3.0)[-1] == [1]
+
+
+def test_ended_tracks_are_told_once() -> None:
+    tracker = Tracker(max_gap_s=0.5)
+    tracker.update([seen(100)], 0.0)
+    ended = [tracker.update([], n / 10)[1] for n in range(1, 10)]
+    assert [[track.track_id for track in tracks] for tracks in ended].count([1]) == 1
+    assert tracker.tracks == []
+
+
+def test_a_face_with_a_low_score_has_no_number_before_it_was_seen_thrice() -> None:
+    assert run([[seen(100, score=0.55)]] * 4) == [[0], [0], [1], [1]]
+
+
+def test_a_thing_without_a_face_under_its_landmarks_never_gets_a_number() -> None:
+    points = np.random.default_rng(0).normal(100, 20, (468, 3)).astype(np.float32)
+    nothing = Observation(
+        Detection(Box(70, 70, 130, 130), 0.6), Landmarks(points, "mesh468", presence=0.01)
+    )
+    assert run([[nothing]] * 20) == [[0]] * 20
+
+
+def test_a_restored_track_goes_on_and_new_ones_get_later_numbers() -> None:
+    tracker = Tracker()
+    tracker.restore(7, Box(100, 100, 160, 160), 10.0)
+    owners, _ = tracker.update([seen(104), seen(500)], 10.04)
+    assert [track.track_id for track in owners] == [7, 8]
+
+
+def rigid(rng: np.random.Generator) -> Landmarks:
+    return Landmarks(rng.normal(0, 50, (468, 3)).astype(np.float32), "mesh468", 1.0)
+
+
+def test_shapes_do_not_depend_on_pose_size_and_place() -> None:
+    landmarks = rigid(np.random.default_rng(1))
+    angle = np.deg2rad(40)
+    turn = np.array(
+        [[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]]
+    )
+    moved = Landmarks((landmarks.points @ turn.T * 3 + 500).astype(np.float32), "mesh468", 1.0)
+    a, b = face_shape(landmarks), face_shape(moved)
+    assert a is not None
+    assert b is not None
+    assert shape_distance(a, b) == pytest.approx(0, abs=1e-3)
+    assert shape_distance(blend_shapes(a, b, 0.5), a) == pytest.approx(0, abs=1e-3)
+    other = face_shape(rigid(np.random.default_rng(2)))
+    assert other is not None
+    assert shape_distance(a, other) > 0.3
