@@ -97,11 +97,12 @@ def scenes_of(data: LabelledSet, seed: int) -> LabelledSet:
 
 
 def _background(rng: np.random.Generator) -> Image:
-    """A smooth gradient of random tones with a little texture."""
+    """A smooth gradient of random tones with a little texture, grey as the faces are."""
     width, height = _SCENE_WH
-    tones = rng.integers(30, 226, (3, 4, 3), dtype=np.uint8)
+    tones = rng.integers(30, 226, (3, 4), dtype=np.uint8)
     smooth = imaging.resize(tones, (width, height)).astype(np.float32)
-    return np.clip(smooth + rng.normal(0, 4, smooth.shape), 0, 255).astype(np.uint8)
+    grey = np.clip(smooth + rng.normal(0, 4, smooth.shape), 0, 255).astype(np.uint8)
+    return imaging.as_rgb(grey)
 
 
 def main() -> None:

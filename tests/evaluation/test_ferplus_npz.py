@@ -1,6 +1,5 @@
 """The FER+ majority rule, by hand and on the real votes."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,6 @@ from mien.evaluation.votes import FERPLUS_COLUMNS, majority_label, vote_shares
 from mien.labels import Expression
 
 LABELS = tuple(Expression)
-SHARED = Path(os.environ.get("MIEN_SHARED_DATA", "../shared")) / "data" / "ferplus.npz"
 
 
 def votes(**by_name: int) -> list[int]:
@@ -56,10 +54,9 @@ def test_votes_of_another_width_are_refused() -> None:
         majority_label([[1, 2, 3]], FERPLUS_COLUMNS, LABELS)
 
 
-@pytest.mark.skipif(not SHARED.is_file(), reason="ferplus.npz is not here")
-def test_usable_rows_of_ferplus() -> None:
+def test_usable_rows_of_ferplus(shared_data: Path) -> None:
     """Counts of the file's own description: 24,656 train and 3,149 valid, 339 twins."""
-    data = read_npz(SHARED)
+    data = read_npz(shared_data / "data" / "ferplus.npz")
     usable = data.labelled()
     assert len(usable.in_split("train")) == 24_656
     assert len(usable.in_split("valid")) == 3_149

@@ -1,0 +1,128 @@
+"""Corruptions, and accuracy under them."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mien.config import Settings
+from mien.errors import InputError
+from mien.evaluation.ask import ask_about_crops, ask_about_photographs
+from mien.evaluation.corruptions import SEVERITIES, corrupt
+from mien.evaluation.dataset import ArrayImages, LabelledSet
+from mien.evaluation.documents import robustness_markdown
+from mien.evaluation.readers import read_data
+from mien.evaluation.robustness import measure_robustness
+from mien.imaging import resize, to_grey
+from mien.labels import Expression
+from mien.media.images import read_image
+from mien.pipeline import FacePipeline
+from mien.types import Box, Image
+
+
+@pytest.fixture(scope="module")
+def face(samples: dict[str, Path]) -> Image:
+    return resize(read_image(samples["person-a-smiling"])[100:500, 120:520], (96, 96))
+
+
+def change(image: Image, kind: str, severity: int, seed: int = 0) -> float:
+    corrupted = corrupt(image, kind, severity, seed=seed).astype(np.float64)
+    return float(np.abs(corrupted - image).mean())
+
+
+@pytest.mark.parametrize("kind", ["blur", "noise", "jpeg", "low_light", "low_resolution"])
+def test_every_severity_is_worse_than_the_one_before(face: Image, kind: str) -> None:
+    changes = [change(face, kind, severity) for severity in range(1, 6)]
+    assert changes[0] > 0
+    assert (np.diff(changes) > 0).all()
+
+
+@pytest.mark.parametrize("kind", SEVERITIES)
+def test_corruptions_are_repeatable_and_keep_the_shape(face: Image, kind: str) -> None:
+    for image in (face, to_grey(face), face[:, :61]):
+        one, two = (corrupt(image, kind, 3, seed=7) for _ in range(2))
+        assert one.shape == image.shape
+        assert one.dtype == np.uint8
+        np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize("kind", ["blur", "low_resolution", "jpeg", "noise", "low_light"])
+def test_severity_does_not_depend_on_the_size_of_the_face(face: Image, kind: str) -> None:
+    large = resize(face, (288, 288))
+    for severity in (1, 3, 5):
+        ratio = change(large, kind, severity) / change(face, kind, severity)
+        assert 0.6 < ratio < 1.6
+
+
+def test_a_block_hides_its_share_of_the_face_and_nothing_else() -> None:
+    image = np.full((200, 300), 255, np.uint8)
+    face = Box(100, 50, 180, 130)
+    for severity, share in enumerate(SEVERITIES["occlusion"], 1):
+        hidden = corrupt(image, "occlusion", severity, seed=3, face=face) != 255
+        outside = hidden.copy()
+        outside[50:130, 100:180] = False
+        assert not outside.any()
+        assert hidden.sum() / 80**2 == pytest.approx(share, abs=0.03)
+
+
+def test_rotation_is_about_the_face() -> None:
+    image = np.zeros((101, 201), np.uint8)
+    image[48:53, 58:63] = 255
+    turned = corrupt(image, "rotation", 5, seed=0, face=Box(50.5, 40.5, 70.5, 60.5))
+    rows, columns = np.nonzero(turned > 128)
+    assert rows.mean() == pytest.approx(50, abs=0.6)
+    assert columns.mean() == pytest.approx(60, abs=0.6)
+
+
+@pytest.mark.parametrize(("kind", "severity"), [("fog", 1), ("blur", 0), ("blur", 6)])
+def test_unknown_corruptions_are_refused(face: Image, kind: str, severity: int) -> None:
+    with pytest.raises(InputError, match="severity from 1 to 5"):
+        corrupt(face, kind, severity, seed=0)
+
+
+def crops(samples: dict[str, Path]) -> LabelledSet:
+    names = ("person-a-neutral", "person-a-smiling", "person-c-neutral", "person-c-smiling")
+    pictures = [resize(to_grey(read_image(samples[n])[130:480, 145:495]), (64, 64)) for n in names]
+    happy, neutral = (tuple(Expression).index(Expression(x)) for x in ("happiness", "neutral"))
+    return LabelledSet(
+        name="crops",
+        labels=tuple(Expression),
+        label_index=np.array([neutral, happy, neutral, happy]),
+        names=names,
+        images=ArrayImages(np.stack(pictures), np.arange(4)),
+        split=np.array([""] * 4),
+        face_crops=True,
+    )
+
+
+def test_robustness_of_a_real_model(samples: dict[str, Path]) -> None:
+    done: list[tuple[int, int]] = []
+    table = measure_robustness(
+        crops(samples),
+        FacePipeline(Settings(model="bootstrap")),
+        ask_about_crops,
+        progress=lambda part, of: done.append((part, of)),
+    )
+    assert table["clean"] == 1
+    assert table["corruptions"].keys() == SEVERITIES.keys()
+    every = [facts["accuracy"] for facts in table["corruptions"].values()]
+    assert table["mean_1_to_5"] == pytest.approx(np.mean(every), abs=1e-6)
+    assert table["drop_1_to_3"] == pytest.approx(1 - np.mean([row[:3] for row in every]), abs=1e-6)
+    assert table["corruptions"]["rotation"]["accuracy"][0] == 1
+    assert np.mean(every) < 1
+    assert done[-1] == (36 * 4, 36 * 4)
+    assert "| rotation | 100.0 % |" in robustness_markdown(table)
+
+
+def test_photographs_are_corrupted_where_the_face_is(
+    samples: dict[str, Path], tmp_path: Path
+) -> None:
+    shutil.copy(samples["person-c-smiling"], tmp_path / "a.jpg")
+    (tmp_path / "t.csv").write_text("image,expression\na.jpg,happy\n")
+    pipeline = FacePipeline(Settings(model="bootstrap", tiles="off"))
+    table = measure_robustness(read_data(tmp_path / "t.csv"), pipeline, ask_about_photographs)
+    assert table["n"] == 1
+    # Were the blocks spread over the whole photograph, most would not touch the face.
+    assert table["corruptions"]["occlusion"]["accuracy"][4] == 0
+    assert table["corruptions"]["rotation"]["accuracy"][0] == 1
