@@ -170,7 +170,7 @@ def main() -> None:
     print(f"largest difference {difference:.2e}, mean relative difference {inner:.2e}")
     if inner > TOLERANCE:
         raise SystemExit(f"expected the same function within {TOLERANCE}, got {inner:.2e}")
-    np.savez(arguments.output, **{k: v.numpy() for k, v in trunk.state_dict().items()})
+    np.savez(arguments.output, **{f"trunk.{k}": v.numpy() for k, v in trunk.state_dict().items()})
     print(f"{arguments.output}: {hashlib.sha256(arguments.output.read_bytes()).hexdigest()}")
 
 

@@ -113,7 +113,9 @@ def _shade(crop: Image, rng: np.random.Generator) -> Image:
     angle, depth = rng.uniform(0, 2 * np.pi), rng.uniform(0.2, 0.7)
     ramp_x = np.linspace(-0.5, 0.5, width, dtype=np.float32) * np.float32(np.cos(angle))
     ramp_y = np.linspace(-0.5, 0.5, height, dtype=np.float32) * np.float32(np.sin(angle))
-    shaded = crop * (1 + np.float32(2 * depth) * (ramp_x[None, :] + ramp_y[:, None]))
+    shaded: npt.NDArray[np.float32] = crop * (
+        1 + np.float32(2 * depth) * (ramp_x[None, :] + ramp_y[:, None])
+    )
     return np.clip(shaded, 0, 255).astype(np.uint8)
 
 
@@ -144,7 +146,8 @@ def _coarsen(crop: Image, rng: np.random.Generator) -> Image:
 
 def _add_noise(crop: Image, rng: np.random.Generator) -> Image:
     grain = rng.standard_normal(crop.shape, np.float32) * np.float32(rng.uniform(2, 18))
-    return np.clip(crop + grain, 0, 255).astype(np.uint8)
+    noisy: Image = np.clip(crop + grain, 0, 255).astype(np.uint8)
+    return noisy
 
 
 def _compress(crop: Image, rng: np.random.Generator) -> Image:

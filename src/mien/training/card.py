@@ -27,7 +27,9 @@ def write_card(
         per_class: by label, ``recall_natural``, ``recall_uniform`` and ``n``.
         files: name, size in MB and accuracy of every exported file.
     """
-    figures = [f"| {name.replace('_', ' ')} | {value:.4g} |" for name, value in spec.metrics.items()]
+    figures = [
+        f"| {name.replace('_', ' ')} | {value:.4g} |" for name, value in spec.metrics.items()
+    ]
     classes = [
         f"| {label} | {row['n']:.0f} | {row['recall_natural']:.3f} | {row['recall_uniform']:.3f} |"
         for label, row in per_class.items()

@@ -52,7 +52,7 @@ class TrainingData:
 
 
 def load_training_data(
-    path: Path, recipe: Recipe, pipeline: FacePipeline, *, crops: bool, seed: int, tell: Told
+    path: Path, recipe: Recipe, pipeline: FacePipeline, *, crops: bool | None, seed: int, tell: Told
 ) -> TrainingData:
     """Read, split, align.
 
@@ -62,13 +62,15 @@ def load_training_data(
     Args:
         path: see :func:`mien.evaluation.readers.read_data`.
         pipeline: finds the faces and their landmarks.
-        crops: whether the pictures are face crops already; else they are photographs.
+        crops: whether the pictures are face crops already, else photographs; None takes the data
+            set's word for it.
         seed: of the split, where the data set has none.
 
     Raises:
         DataError: no such data, or too little of it.
     """
     data = read_data(path)
+    crops = data.face_crops if crops is None else crops
     second = read_data(path, "fer2013") if recipe.network.second_head else None
     targets = _targets(data, recipe.network.labels)
     valid = _valid_rows(data, seed)
@@ -136,28 +138,29 @@ def _one_hot(label_index: npt.NDArray[np.int64], classes: int) -> FloatArray:
 def _usable_rows(data: LabelledSet, targets: FloatArray) -> npt.NDArray[np.bool_]:
     usable = targets.sum(axis=1) > 0
     if data.votes is None:
-        return usable
+        return np.asarray(usable)
     votes = np.where(data.votes < 2, 0, data.votes).astype(np.int64)
-    elsewhere = [name in ("unknown", "NF") for name in data.vote_names]
-    return usable & (votes[:, elsewhere].sum(axis=1) < votes[:, np.invert(elsewhere)].sum(axis=1))
+    elsewhere = np.isin(data.vote_names, ("unknown", "NF"))
+    lost, kept = votes[:, elsewhere].sum(axis=1), votes[:, ~elsewhere].sum(axis=1)
+    return np.asarray(usable & (lost < kept))
 
 
 def _valid_rows(data: LabelledSet, seed: int) -> npt.NDArray[np.bool_]:
     """The valid split; a tenth of the groups of near-duplicates where there is none."""
     valid = data.split == "valid"
     if valid.any():
-        return valid
+        return np.asarray(valid)
     groups = np.arange(len(data)) if data.group is None else data.group
     names = np.unique(groups)
     rng = np.random.default_rng(seed)
     chosen = rng.permutation(names)[: max(1, round(len(names) * _VALID_SHARE))]
-    return np.isin(groups, chosen) & (data.split != "test")
+    return np.asarray(np.isin(groups, chosen) & (data.split != "test"))
 
 
 def _in_groups_of(data: LabelledSet, rows: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     if data.group is None:
         return np.zeros(len(data), np.bool_)
-    return np.isin(data.group, data.group[rows])
+    return np.asarray(np.isin(data.group, data.group[rows]))
 
 
 def _prepare(

@@ -84,18 +84,17 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         if not self.training:
             return super().forward(x)
         count = x.numel() / x.shape[1] * dist.get_world_size()
-        sums = differentiable.all_reduce(torch.stack([x.sum((0, 2, 3)), (x * x).sum((0, 2, 3))]))
-        mean = sums[0] / count
-        variance = sums[1] / count - mean * mean
+        axes, shaped = (0, 2, 3), (1, -1, 1, 1)
+        mean = differentiable.all_reduce(x.sum(axes)) / count
+        centred = x - mean.reshape(shaped)
+        variance = differentiable.all_reduce((centred * centred).sum(axes)) / count
         with torch.no_grad():
             share = self.momentum or 0.1
             self.running_mean.lerp_(mean, share)
             self.running_var.lerp_(variance * (count / (count - 1)), share)
             self.num_batches_tracked += 1
         scale = self.weight * torch.rsqrt(variance + self.eps)
-        shift = self.bias - mean * scale
-        shaped = (1, -1, 1, 1)
-        return torch.addcmul(shift.reshape(shaped), x, scale.reshape(shaped))
+        return torch.addcmul(self.bias.reshape(shaped), centred, scale.reshape(shaped))
 
 
 def mean_over_processes(value: Tensor, processes: Processes) -> Tensor:

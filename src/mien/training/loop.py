@@ -48,9 +48,9 @@ def train(
     network: ExpressionNetwork,
     faces: Faces,
     validation: Validation,
+    *,
     folder: Path,
     report: Callable[[Progress], None],
-    *,
     processes: Processes = ALONE,
     workers: int = 1,
 ) -> None:
@@ -63,6 +63,7 @@ def train(
     network = network.to(device, memory_format=torch.channels_last)
     if processes.world > 1:
         share_batch_norm(network)
+    frozen = network.trunk.layers[: recipe.network.frozen_layers].requires_grad_(False)
     averaged = AveragedNetwork(network, plan.average_decay)
     optimiser = build_optimiser(network, plan)
     probabilities = balance.draw_probabilities(faces.targets[MAIN_HEAD], plan.balance)
@@ -89,6 +90,7 @@ def train(
         torch.manual_seed(plan.seed * 1_000_003 + epoch)
         rng = np.random.default_rng((plan.seed, epoch, 1))
         network.train()
+        frozen.eval()
         total = torch.zeros((), device=device)
         for step, batch in enumerate(batches):
             set_rates(optimiser, plan, epoch + step / len(batches))

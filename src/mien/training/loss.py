@@ -23,7 +23,9 @@ def batch_loss(
         offsets: by head, what :func:`mien.training.balance.logit_offset` gives.
         rng: draws how far pairs are mixed.
     """
-    image = batch["image"].float().sub_(recipe.input.mean).div_(recipe.input.std)
+    image = (
+        batch["image"].to(torch.get_default_dtype()).sub_(recipe.input.mean).div_(recipe.input.std)
+    )
     targets = {head: batch[head] for head in offsets}
     if recipe.optimiser.mixup:
         # mixup (Zhang et al. 2018). The partner is half a batch away, so that several processes,

@@ -17,8 +17,10 @@ class NetworkRecipe:
 
     Attributes:
         architecture: a name in :data:`mien.training.networks.TRUNKS`.
-        start: file with the trunk's starting weights, beside the recipe unless absolute; none for
-            random initialisation.
+        start: file with the starting weights, beside the recipe unless absolute; none for random
+            initialisation.
+        frozen_layers: so many first layers of the trunk stay as they started, batch norm
+            statistics included: it saves their share of the time.
         dropout: before the heads.
         labels: of the main head, in the order of its logits.
         second_head: loss weight of a head for the data set's second label set; 0 for none.
@@ -29,6 +31,7 @@ class NetworkRecipe:
     start: str | None = None
     dropout: float = 0.2
     second_head: float = 0.0
+    frozen_layers: int = 0
 
 
 @dataclass(frozen=True, slots=True)

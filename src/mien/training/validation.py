@@ -50,7 +50,7 @@ class Validation:
     def logits(self, network: ExpressionNetwork, device: torch.device) -> dict[str, FloatArray]:
         """By head, ``(N, labels)``."""
         parts = [
-            network(batch.to(device, torch.float32).sub_(self.mean).div_(self.std))
+            network(batch.to(device, torch.get_default_dtype()).sub_(self.mean).div_(self.std))
             for batch in self.crops.split(_BATCH)
         ]
         return {head: torch.cat([part[head] for part in parts]).cpu().numpy() for head in parts[0]}

@@ -11,7 +11,10 @@ from mien.training.networks.compact import CompactTrunk
 from mien.training.networks.heads import ExpressionNetwork
 from mien.training.networks.mobilenet import MobileNetTrunk
 
-TRUNKS = {"mobilenet": MobileNetTrunk, "compact": CompactTrunk}
+TRUNKS: dict[str, type[MobileNetTrunk] | type[CompactTrunk]] = {
+    "mobilenet": MobileNetTrunk,
+    "compact": CompactTrunk,
+}
 
 
 def build_network(
@@ -28,15 +31,21 @@ def build_network(
     return ExpressionNetwork(trunk, trunk.features, heads, dropout)
 
 
-def load_trunk(network: ExpressionNetwork, path: Path) -> None:
-    """Start from the trunk weights in an NPZ of state dict names, as tools/import_trunk.py makes.
+def load_start(network: ExpressionNetwork, path: Path) -> None:
+    """Start from the weights in an NPZ of state dict names, as tools/import_trunk.py makes.
+
+    Heads that are not in the file keep their random weights.
 
     Raises:
-        DataError: the file does not hold this architecture.
+        DataError: the file does not hold this network.
     """
+    expected = f"expected weights for this network in {path}, such as tools/import_trunk.py makes"
     try:
         with np.load(path) as weights:
             state = {name: torch.from_numpy(weights[name]) for name in weights.files}
-        network.trunk.load_state_dict(state)
+        missing, unknown = network.load_state_dict(state, strict=False)
     except (OSError, ValueError, RuntimeError) as error:
-        raise DataError(f"expected trunk weights for this network in {path}: {error}") from error
+        raise DataError(f"{expected}: {error}") from error
+    lacking = [name for name in missing if not name.startswith("heads.")]
+    if lacking or unknown:
+        raise DataError(f"{expected}: lacking {lacking[:3]}, unknown {unknown[:3]}")

@@ -1,0 +1,64 @@
+"""How training reports on a terminal; shared by ``mien train`` and ``mien export``."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from mien.cli.console import stdout_console
+from mien.runtime.catalog import CatalogEntry
+
+if TYPE_CHECKING:
+    from mien.training.loop import Progress as Step
+    from mien.training.run import Told
+
+
+@contextlib.contextmanager
+def told_on_terminal() -> Iterator["Told"]:
+    """Bars on stderr: one for the pictures that are prepared, one for the epoch that runs."""
+    from mien.training.run import Told
+
+    bars = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+    pictures = bars.add_task("aligning faces", visible=False)
+    steps = bars.add_task("", visible=False)
+
+    def prepared(done: int, total: int) -> None:
+        bars.update(pictures, completed=done, total=total, visible=True)
+
+    def trained(step: "Step") -> None:
+        text = f"epoch {step.epoch + 1}/{step.epochs}, loss {step.loss:.3f}"
+        total = step.steps * step.epochs
+        bars.update(
+            steps,
+            description=text,
+            completed=step.epoch * step.steps + step.step,
+            total=total,
+            visible=True,
+        )
+
+    def stage(text: str) -> None:
+        bars.console.print(text)
+
+    with bars:
+        yield Told(prepared, trained, stage)
+
+
+def print_files(entries: Sequence[CatalogEntry]) -> None:
+    """A table of the files written, with their main figures."""
+    if not entries:
+        return
+    table = Table("file", "MB", "figure", "value", box=None)
+    for entry in entries:
+        size = f"{entry.path.stat().st_size / 1e6:.2f}"
+        for name, value in entry.spec.metrics.items():
+            table.add_row(str(entry.path), size, name, f"{value:.4f}")
+    stdout_console().print(table)

@@ -1,0 +1,241 @@
+"""After training: calibrate, export, check, measure, and write the model card."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from mien import imaging
+from mien.errors import SettingError
+from mien.evaluation import calibration, confusion
+from mien.evaluation.dataset import UNLABELLED
+from mien.expression.neural import NeuralClassifier
+from mien.runtime.catalog import CatalogEntry
+from mien.training import export
+from mien.training.card import write_card
+from mien.training.data import TrainingData, template_of
+from mien.training.faces import MAIN_HEAD, SECOND_HEAD, Faces
+from mien.training.networks.heads import ExpressionNetwork
+from mien.training.recipe import Recipe
+from mien.types import Image, InputSpec, ModelSpec
+
+FORMATS = ("fp32", "fp16", "int8")
+
+_CHECKED = 32
+_CALIBRATION_FACES = 512
+_CALIBRATION_BATCH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a model card says of a model and the training cannot know.
+
+    Attributes:
+        name: of the model.
+        licence: SPDX expression, or a sentence.
+        source: what it was made from.
+        training_data: in words.
+    """
+
+    name: str
+    licence: str = "MIT"
+    source: str = "trained by `mien train`"
+    training_data: str = ""
+
+
+def finish(
+    recipe: Recipe,
+    network: ExpressionNetwork,
+    data: TrainingData,
+    folder: Path,
+    *,
+    origin: Origin,
+    formats: Sequence[str] = ("fp32", "fp16"),
+    tell: Callable[[str], None],
+) -> list[CatalogEntry]:
+    """Write every file of a trained model, each with its spec and its measured figures.
+
+    The first of ``formats`` is written as ``NAME.onnx``, the others as ``NAME-FORMAT.onnx``; a
+    second head becomes ``NAME-second.onnx``. The card is ``NAME.md``.
+
+    Raises:
+        SettingError: no such format.
+        ModelError: an exported file does not do what the network does.
+    """
+    for wanted in formats:
+        if wanted not in FORMATS:
+            raise SettingError(f"expected a format of {', '.join(FORMATS)}, got {wanted!r}")
+    counted = np.flatnonzero(data.truth[MAIN_HEAD] != UNLABELLED)
+    crops, truth = _crops(data.valid, counted), data.truth[MAIN_HEAD][counted]
+    spec = _bare_spec(recipe, data, origin)
+    float_model = export.to_onnx(network, MAIN_HEAD, spec)
+    entries, accuracies = [], []
+    for position, wanted in enumerate(formats):
+        tell(f"exporting {wanted}")
+        name = origin.name if position == 0 else f"{origin.name}-{wanted}"
+        own = dataclasses.replace(spec, name=name, file=f"{name}.onnx")
+        model = _as_format(float_model, wanted, own, data.train)
+        entry = export.write_model(model, own, folder)
+        if wanted in export.MAX_LOGIT_DIFFERENCE:
+            tolerance = export.MAX_LOGIT_DIFFERENCE[wanted]
+            export.check_export(entry, network, MAIN_HEAD, crops[:_CHECKED], tolerance)
+        logits = NeuralClassifier(entry, prior="natural").logits(crops)
+        complete = _measured(own, logits, truth)
+        entries.append(export.write_model(model, complete, folder))
+        accuracies.append(complete.metrics["ferplus_valid_accuracy"])
+        if position == 0:
+            per_class = recalls(complete, logits, truth)
+    if SECOND_HEAD in data.truth:
+        entries.append(_second(recipe, network, data, folder, origin))
+    sizes = [entry.path.stat().st_size / 1e6 for entry in entries]
+    files = list(zip((e.spec.file for e in entries), sizes, accuracies, strict=False))
+    card = write_card(entries[0].spec, recipe, data.facts, per_class, files)
+    (folder / f"{origin.name}.md").write_text(card, encoding="utf-8")
+    return entries
+
+
+def _bare_spec(recipe: Recipe, data: TrainingData, origin: Origin) -> ModelSpec:
+    return ModelSpec(
+        name=origin.name,
+        task="expression",
+        file=f"{origin.name}.onnx",
+        input=InputSpec(
+            name="image",
+            size_wh=(recipe.input.size, recipe.input.size),
+            colour="grey",
+            mean=(recipe.input.mean,),
+            std=(recipe.input.std,),
+        ),
+        outputs=("logits",),
+        licence=origin.licence,
+        source=origin.source,
+        labels=recipe.network.labels,
+        alignment=template_of(recipe),
+        training_prior=tuple(round(float(share), 5) for share in data.training_prior),
+        training_data=origin.training_data or _in_words(data.facts),
+    )
+
+
+def _in_words(facts: dict[str, int]) -> str:
+    return f"{facts['train']:,} faces to learn from, {facts['valid']:,} to choose by"
+
+
+def _crops(faces: Faces, rows: npt.NDArray[np.int64]) -> list[Image]:
+    return [faces.aligned(int(row)) for row in rows]
+
+
+def _as_format(
+    model: onnx.ModelProto, wanted: str, spec: ModelSpec, train: Faces
+) -> onnx.ModelProto:
+    if wanted == "fp16":
+        return export.halve_weights(model)
+    if wanted == "int8":
+        from mien.runtime.quantization import quantize
+
+        rng = np.random.default_rng(0)
+        rows = rng.permutation(len(train))[:_CALIBRATION_FACES]
+        parts = np.array_split(rows, max(1, len(rows) // _CALIBRATION_BATCH))
+        batches = (imaging.to_input(_crops(train, part), spec.input) for part in parts)
+        return quantize(model, spec.input.name, batches)
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    return copy
+
+
+def _measured(
+    spec: ModelSpec, logits: npt.NDArray[np.float32], truth: npt.NDArray[np.int64]
+) -> ModelSpec:
+    """The spec with temperature, threshold of doubt, and figures."""
+    temperature = calibration.fit_temperature(logits, truth)
+    crossed = calibration.cross_fitted_probabilities(logits, truth)
+    doubt = calibration.uncertain_threshold(crossed, truth)
+    natural, uniform = _matrices(spec.training_prior, temperature, logits, truth)
+    metrics = {
+        "ferplus_valid_accuracy": float(confusion.accuracy(natural)),
+        "ferplus_valid_macro_f1": float(confusion.macro_f1(natural)),
+        "ferplus_valid_balanced_accuracy_natural": float(confusion.balanced_accuracy(natural)),
+        "ferplus_valid_balanced_accuracy_uniform": float(confusion.balanced_accuracy(uniform)),
+        "ferplus_valid_ece_cross_fitted": calibration.cross_fitted_ece(logits, truth),
+        "ferplus_valid_error_at_80_coverage": doubt["error_covered"],
+    }
+    return dataclasses.replace(
+        spec,
+        temperature=round(temperature, 4),
+        uncertain_below=round(doubt["threshold"], 4),
+        metrics={name: round(value, 4) for name, value in metrics.items()},
+    )
+
+
+def recalls(
+    spec: ModelSpec, logits: npt.NDArray[np.float32], truth: npt.NDArray[np.int64]
+) -> dict[str, dict[str, float]]:
+    """By label, how many faces there are and the share recognised under two priors."""
+    natural, uniform = _matrices(spec.training_prior, spec.temperature, logits, truth)
+    by_prior = confusion.recall(natural), confusion.recall(uniform)
+    return {
+        label.value: {
+            "n": float((truth == index).sum()),
+            "recall_natural": float(by_prior[0][index]),
+            "recall_uniform": float(by_prior[1][index]),
+        }
+        for index, label in enumerate(spec.labels)
+    }
+
+
+def _matrices(
+    prior: Sequence[float],
+    temperature: float,
+    logits: npt.NDArray[np.float32],
+    truth: npt.NDArray[np.int64],
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Confusion matrices under the natural and under the uniform prior."""
+    calibrated = logits / temperature
+    shifted = calibrated - np.log(np.maximum(prior, 1e-6))
+    classes = logits.shape[1]
+    return (
+        confusion.confusion_matrix(truth, calibrated.argmax(axis=1), classes),
+        confusion.confusion_matrix(truth, shifted.argmax(axis=1), classes),
+    )
+
+
+def _second(
+    recipe: Recipe, network: ExpressionNetwork, data: TrainingData, folder: Path, origin: Origin
+) -> CatalogEntry:
+    """The second head as a model of its own, in float16, for comparison with published figures."""
+    known = np.flatnonzero(data.truth[SECOND_HEAD] != UNLABELLED)
+    crops, truth = _crops(data.valid, known), data.truth[SECOND_HEAD][known]
+    name = f"{origin.name}-second"
+    shares = data.train.targets[SECOND_HEAD].mean(axis=0)
+    spec = dataclasses.replace(
+        _bare_spec(recipe, data, origin),
+        name=name,
+        file=f"{name}.onnx",
+        labels=data.second_labels,
+        training_prior=tuple(round(float(share), 5) for share in shares / shares.sum()),
+    )
+    model = export.halve_weights(export.to_onnx(network, SECOND_HEAD, spec))
+    entry = export.write_model(model, spec, folder)
+    logits = NeuralClassifier(entry, prior="natural").logits(crops)
+    temperature = calibration.fit_temperature(logits, truth)
+    natural, uniform = _matrices(spec.training_prior, temperature, logits, truth)
+    metrics = {
+        "fer2013_valid_accuracy": round(float(confusion.accuracy(natural)), 4),
+        "fer2013_valid_balanced_accuracy_uniform": round(
+            float(confusion.balanced_accuracy(uniform)), 4
+        ),
+    }
+    complete = dataclasses.replace(spec, temperature=round(temperature, 4), metrics=metrics)
+    return export.write_model(model, complete, folder)
+
+
+def write_config(folder: Path, recipe: Recipe, more: dict[str, Any]) -> None:
+    """``config.json``: everything that it takes to run the same again."""
+    document = {**more, "recipe": dataclasses.asdict(recipe)}
+    text = json.dumps(document, indent=2, default=str) + "\n"
+    (folder / "config.json").write_text(text, encoding="utf-8")

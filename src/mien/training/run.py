@@ -1,0 +1,183 @@
+"""A training run from recipe to model card."""
+
+import dataclasses
+import importlib.metadata
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import torch
+
+from mien.config import Settings
+from mien.errors import DataError, SettingError
+from mien.pipeline import FacePipeline
+from mien.runtime.catalog import CatalogEntry
+from mien.training import checkpoint
+from mien.training.curves import draw_curves
+from mien.training.data import TrainingData, load_training_data
+from mien.training.distributed import joined_processes
+from mien.training.faces import MAIN_HEAD, SECOND_HEAD
+from mien.training.finish import Origin, finish, write_config
+from mien.training.loop import Progress, train
+from mien.training.networks import build_network, load_start
+from mien.training.networks.heads import ExpressionNetwork
+from mien.training.recipe import Recipe, load_recipe
+from mien.training.validation import Validation
+
+CONFIG = "config.json"
+CURVES = "curves.png"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do, as the command line gives it.
+
+    Attributes:
+        recipe_path: of the TOML file.
+        data_path: see :func:`mien.evaluation.readers.read_data`.
+        folder: of the run; one with a checkpoint in it goes on from there.
+        crops: whether the pictures are face crops; None takes the data set's word for it.
+        epochs: in the place of the recipe's; 0 keeps it.
+        workers: processes that prepare batches.
+        formats: of the exported files; none skips everything after training.
+    """
+
+    recipe_path: Path
+    data_path: Path
+    folder: Path
+    crops: bool | None = None
+    epochs: int = 0
+    workers: int = 1
+    formats: tuple[str, ...] = ("fp32", "fp16")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Where a run reports to: pictures prepared, steps trained, stages after that."""
+
+    prepared: Callable[[int, int], None]
+    trained: Callable[[Progress], None]
+    stage: Callable[[str], None]
+
+
+def run_training(plan: Plan, told: Told) -> list[CatalogEntry]:
+    """Train, then export, check, calibrate, measure, and write the card.
+
+    Returns:
+        The files written; none in processes other than the first.
+
+    Raises:
+        MienError: the recipe, the data or the folder cannot be used.
+    """
+    recipe = load_recipe(plan.recipe_path)
+    if plan.epochs:
+        optimiser = dataclasses.replace(recipe.optimiser, epochs=plan.epochs)
+        recipe = dataclasses.replace(recipe, optimiser=optimiser)
+    # OpenCV's threads would fight with torch's for the same cores.
+    cv2.setNumThreads(0)
+    with joined_processes() as processes:
+        data = _load(plan.data_path, recipe, plan.crops, told.prepared)
+        plan.folder.mkdir(parents=True, exist_ok=True)
+        if processes.is_first:
+            write_config(plan.folder, recipe, _circumstances(plan))
+        torch.manual_seed(recipe.optimiser.seed)
+        network = _network(recipe, data)
+        if recipe.network.start is not None:
+            load_start(network, plan.recipe_path.parent / recipe.network.start)
+        validation = Validation.of(
+            data.valid, data.truth, recipe.input.mean, recipe.input.std, data.training_prior
+        )
+        train(
+            recipe,
+            network,
+            data.train,
+            validation,
+            folder=plan.folder,
+            report=told.trained,
+            processes=processes,
+            workers=plan.workers,
+        )
+        if not processes.is_first:
+            return []
+    draw_curves(checkpoint.read_metrics(plan.folder), plan.folder / CURVES)
+    if not plan.formats:
+        return []
+    network = _network(recipe, data)
+    checkpoint.load_best(plan.folder, network)
+    return finish(
+        recipe,
+        network,
+        data,
+        plan.folder,
+        origin=Origin(recipe.name),
+        formats=plan.formats,
+        tell=told.stage,
+    )
+
+
+def export_run(
+    folder: Path, output: Path, formats: Sequence[str], name: str | None, told: Told
+) -> list[CatalogEntry]:
+    """Export the best epoch of a run anew.
+
+    Args:
+        folder: of the run; its config tells the recipe and where the data lie.
+        output: where the files are written.
+        name: of the model; by default the recipe's.
+
+    Raises:
+        DataError: no training run lies in the folder.
+    """
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        recipe_path, data_path = Path(config["recipe_path"]), Path(config["data_path"])
+        crops = config["crops"]
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"expected a training run in {folder}: {error}") from error
+    recipe = load_recipe(recipe_path)
+    data = _load(data_path, recipe, crops, told.prepared)
+    output.mkdir(parents=True, exist_ok=True)
+    network = _network(recipe, data)
+    checkpoint.load_best(folder, network)
+    origin = Origin(name or recipe.name)
+    return finish(recipe, network, data, output, origin=origin, formats=formats, tell=told.stage)
+
+
+def find_recipes(folder: Path) -> list[tuple[Path, Recipe]]:
+    """The recipes in a folder, by name.
+
+    Raises:
+        SettingError: there are none.
+    """
+    paths = sorted(folder.glob("*.toml"))
+    if not paths:
+        raise SettingError(f"expected recipes (*.toml) in {folder}, found none")
+    return [(path, load_recipe(path)) for path in paths]
+
+
+def _load(
+    path: Path, recipe: Recipe, crops: bool | None, tell: Callable[[int, int], None]
+) -> TrainingData:
+    pipeline = FacePipeline(Settings.from_environment())
+    return load_training_data(
+        path, recipe, pipeline, crops=crops, seed=recipe.optimiser.seed, tell=tell
+    )
+
+
+def _network(recipe: Recipe, data: TrainingData) -> ExpressionNetwork:
+    heads = {MAIN_HEAD: len(recipe.network.labels)}
+    if data.second_labels:
+        heads[SECOND_HEAD] = len(data.second_labels)
+    return build_network(recipe.network.architecture, 1, heads, recipe.network.dropout)
+
+
+def _circumstances(plan: Plan) -> dict[str, str | bool | None]:
+    packages = ("mien", "torch", "numpy", "opencv-contrib-python-headless")
+    return {
+        "recipe_path": str(plan.recipe_path.resolve()),
+        "data_path": str(plan.data_path.resolve()),
+        "crops": plan.crops,
+        **{f"version_of_{name}": importlib.metadata.version(name) for name in packages},
+    }

@@ -1,0 +1,50 @@
+from pathlib import Path
+
+import pytest
+
+from mien.errors import SettingError
+from mien.labels import Expression
+from mien.training.recipe import load_recipe
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+
+
+def test_reads_every_section(recipe_path: Path) -> None:
+    recipe = load_recipe(recipe_path)
+    assert recipe.network.labels == (
+        Expression.NEUTRAL,
+        Expression.HAPPINESS,
+        Expression.SURPRISE,
+    )
+    assert recipe.input.points == ((0.25, 0.4), (0.75, 0.4))
+    assert recipe.optimiser.batch_size == 8
+    assert recipe.augmentation.flip == 0.5
+
+
+@pytest.mark.parametrize("name", ["transfer", "scratch"])
+def test_shipped_recipes_are_whole(name: str) -> None:
+    recipe = load_recipe(RECIPES / f"{name}.toml")
+    assert recipe.name == name
+    assert set(recipe.network.labels) == set(Expression)
+    assert len(recipe.input.indices) == len(recipe.input.points)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("epochs = 3", "epoch = 3", "'epoch' is unknown at .optimiser."),
+        ("epochs = 3", "epochs = 3.5", "expected epochs to be a int"),
+        ("epochs = 3", "", "missing at .optimiser.*epochs"),
+        ("labels = ", "# ", "list of labels"),
+        ("[input]", "[input", "expected TOML"),
+    ],
+)
+def test_names_what_is_wrong(recipe_path: Path, old: str, new: str, message: str) -> None:
+    recipe_path.write_text(recipe_path.read_text().replace(old, new), encoding="utf-8")
+    with pytest.raises(SettingError, match=message):
+        load_recipe(recipe_path)
+
+
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="expected a recipe at"):
+        load_recipe(tmp_path / "none.toml")

@@ -1,0 +1,149 @@
+"""Whole training runs on a few pictures. They take seconds, and need torch."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+
+from mien.errors import DataError
+from mien.expression.neural import NeuralClassifier
+from mien.runtime import catalog
+from mien.training import checkpoint
+from mien.training.run import Plan, Told, export_run, run_training
+
+pytestmark = [
+    pytest.mark.e2e,
+    # torch's exporter uses what its own next version deprecates.
+    pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning"),
+]
+
+SILENT = Told(lambda done, total: None, lambda progress: None, lambda text: None)
+
+
+def plan(recipe_path: Path, data_path: Path, folder: Path) -> Plan:
+    return Plan(recipe_path, data_path, folder, crops=True, workers=0)
+
+
+def metrics_of(folder: Path) -> str:
+    return (folder / checkpoint.METRICS).read_text(encoding="utf-8")
+
+
+def test_a_run_leaves_a_model_that_classifies(
+    recipe_path: Path, data_path: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    entries = run_training(plan(recipe_path, data_path, folder), SILENT)
+
+    assert [entry.spec.name for entry in entries] == ["tiny", "tiny-fp16"]
+    rows = [json.loads(line) for line in metrics_of(folder).splitlines()]
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    assert rows[-1]["train_loss"] < rows[0]["train_loss"]
+    config = json.loads((folder / "config.json").read_text())
+    assert config["recipe"]["optimiser"]["seed"] == 7
+    assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")
+    card = (folder / "tiny.md").read_text(encoding="utf-8")
+    assert "no evidence of what a person feels" in card.replace("\n", " ")
+    entry = catalog.find(folder / "tiny.onnx")
+    catalog.verify(entry)
+    assert sum(entry.spec.training_prior) == pytest.approx(1, abs=1e-3)
+    assert entry.spec.metrics["ferplus_valid_accuracy"] == pytest.approx(
+        rows[-1]["accuracy"], abs=0.2
+    )
+    scores = NeuralClassifier(entry).classify([np.zeros((32, 32), np.uint8)])[0]
+    assert scores.probabilities.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_a_killed_run_goes_on_as_if_it_had_not_been(
+    recipe_path: Path, data_path: Path, tmp_path: Path
+) -> None:
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    run_training(plan(recipe_path, data_path, whole), SILENT)
+
+    command = [sys.executable, "-m", "mien", "train", str(recipe_path), "--data", str(data_path)]
+    command += ["--crops", "--workers", "0", "--out", str(killed)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (killed / checkpoint.CHECKPOINT).exists() and time.monotonic() < deadline:
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert (killed / checkpoint.CHECKPOINT).exists()
+
+    run_training(plan(recipe_path, data_path, killed), SILENT)
+    assert metrics_of(killed) == metrics_of(whole)
+
+
+IN_DOUBLE_PRECISION = """
+import sys
+from pathlib import Path
+import torch
+from mien.training.run import Plan, Told, run_training
+
+torch.set_default_dtype(torch.float64)
+recipe, data, folder = (Path(argument) for argument in sys.argv[1:])
+silent = Told(lambda done, total: None, lambda progress: None, lambda text: None)
+run_training(Plan(recipe, data, folder, crops=True, workers=0, formats=()), silent)
+"""
+
+
+def test_two_processes_equal_one(recipe_path: Path, data_path: Path, tmp_path: Path) -> None:
+    # In single precision Adam turns the last bit of a gradient near zero into a whole step, so
+    # that even the number of threads changes the weights; double precision shows the algorithm.
+    script = tmp_path / "train.py"
+    script.write_text(IN_DOUBLE_PRECISION, encoding="utf-8")
+    one, two = tmp_path / "one", tmp_path / "two"
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    alone = [sys.executable]
+    together = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    together += ["--nproc-per-node", "2"]
+    for command, folder in ((alone, one), (together, two)):
+        command += [str(script), str(recipe_path), str(data_path), str(folder)]
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=False, timeout=300
+        )
+        assert done.returncode == 0, done.stderr
+
+    weights = [torch.load(f / checkpoint.CHECKPOINT, weights_only=True) for f in (one, two)]
+    differences = [
+        float((value.double() - weights[1]["network"][name].double()).abs().max())
+        for name, value in weights[0]["network"].items()
+    ]
+    assert max(differences) <= 1e-5
+    rows = [[json.loads(line) for line in metrics_of(f).splitlines()] for f in (one, two)]
+    assert len(rows[0]) == 3
+    for first, second in zip(*rows, strict=True):
+        assert first == pytest.approx(second, abs=1e-5)
+
+
+def test_every_format_can_be_exported_anew(
+    recipe_path: Path, data_path: Path, tmp_path: Path
+) -> None:
+    folder, output = tmp_path / "run", tmp_path / "out"
+    run_training(plan(recipe_path, data_path, folder), SILENT)
+    entries = export_run(folder, output, ("fp32", "fp16", "int8"), "mine", SILENT)
+    sizes = [entry.path.stat().st_size for entry in entries]
+    assert [entry.spec.name for entry in entries] == ["mine", "mine-fp16", "mine-int8"]
+    assert sizes[1] < 0.6 * sizes[0]
+    assert sizes[2] < 0.6 * sizes[0]
+    assert all("ferplus_valid_accuracy" in entry.spec.metrics for entry in entries)
+
+
+def test_a_folder_of_another_recipe_is_refused(
+    recipe_path: Path, data_path: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    run_training(plan(recipe_path, data_path, folder), SILENT)
+    recipe_path.write_text(recipe_path.read_text().replace('"compact"', '"mobilenet"'))
+    with pytest.raises(DataError, match="another"):
+        run_training(plan(recipe_path, data_path, folder), SILENT)
