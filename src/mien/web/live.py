@@ -42,6 +42,8 @@ from mien.web.store.sessions import start_recording
 _TRY_AGAIN_LATER = 1013
 _POLICY_VIOLATION = 1008
 _IDLE_S = 60.0
+# An end that the WebSocket library fails to tell a waiting reader of is noticed after this.
+_LOOK_EVERY_S = 2.0
 _MAX_FRAME_MB = 4
 # A client that keeps one picture in flight never sends this many before it has an answer.
 _FLOOD = 60
@@ -103,10 +105,8 @@ class _Conversation:
 
     def hold(self) -> None:
         while True:
-            message = self.ws.receive(timeout=_IDLE_S)
+            message = self._next()
             if message is None:
-                if not self.ws.connected:
-                    return
                 self.ws.close(message="Nothing was sent for a minute.")
                 return
             newest = self._take(message)
@@ -124,6 +124,17 @@ class _Conversation:
                 self._send({"type": "dropped", "frames": dropped})
             if newest is not None:
                 self._answer(newest)
+
+    def _next(self) -> bytes | str | None:
+        """The next message; None where none came for a while."""
+        deadline = time.monotonic() + _IDLE_S
+        while time.monotonic() < deadline:
+            message: bytes | str | None = self.ws.receive(timeout=_LOOK_EVERY_S)
+            if message is not None:
+                return message
+            if not self.ws.connected:
+                raise ConnectionClosed
+        return None
 
     def _take(self, message: bytes | str) -> bytes | None:
         """The picture in a message; any other message is carried out at once."""

@@ -18,6 +18,8 @@ from prometheus_client import (
     generate_latest,
 )
 
+from mien.web.problems import ProblemError
+
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _QUIET = {"/healthz", "/readyz", "/metrics"}
 log = logging.getLogger("mien.web")
@@ -99,15 +101,19 @@ def healthz() -> Response:
 
 
 @blueprint.get("/readyz")
-def readyz() -> tuple[Response, int]:
+def readyz() -> Response:
     """The process can do its work: models loaded, database reached."""
     checks: dict[str, Callable[[], str | None]] = current_app.extensions["mien.checks"]
     failures = {name: problem for name, check in checks.items() if (problem := check())}
-    document = {
-        "status": "unavailable" if failures else "ok",
-        "checks": {name: failures.get(name, "ok") for name in checks},
-    }
-    return jsonify(document), 503 if failures else 200
+    if failures:
+        raise ProblemError(
+            503,
+            "not_ready",
+            "This server cannot do its work yet, or for a while.",
+            details=[{"check": name, "message": message} for name, message in failures.items()],
+            retry_after_s=2,
+        )
+    return jsonify({"status": "ok", "checks": dict.fromkeys(checks, "ok")})
 
 
 @blueprint.get("/metrics")

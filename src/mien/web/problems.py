@@ -5,6 +5,7 @@ from typing import Any
 
 import pydantic
 from flask import Flask, Response, g, jsonify, make_response, render_template, request
+from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
 from mien.errors import CameraError, InputError, MienError
@@ -27,6 +28,7 @@ _CODES = {
     500: "internal",
     503: "unavailable",
 }
+_FOR_PROGRAMS = ("/api/", "/ws/", "/openapi.json", "/metrics", "/healthz", "/readyz")
 
 
 class ProblemError(Exception):
@@ -103,7 +105,9 @@ def problem_response(problem: ProblemError) -> Response:
 
 def wants_html() -> bool:
     """Whether a person with a browser asked, and not a program."""
-    if request.path.startswith(("/api/", "/ws/", "/openapi.json", "/metrics", "/healthz")):
+    if request.path.startswith(
+        ("/api/", "/ws/", "/openapi.json", "/metrics", "/healthz", "/readyz")
+    ):
         return False
     best = request.accept_mimetypes.best_match(["application/json", "text/html"])
     return best == "text/html"
@@ -129,6 +133,17 @@ def _input_error(error: InputError) -> Response:
 
 
 def _unexpected(error: Exception) -> Response:
+    if isinstance(error, SQLAlchemyError):
+        log.warning("database unavailable: %s", error)
+        return problem_response(
+            ProblemError(
+                503,
+                "storage_unavailable",
+                "What is kept cannot be reached now: the database is away. Live analysis and "
+                "photographs go on.",
+                retry_after_s=5,
+            )
+        )
     if isinstance(error, CameraError):
         return problem_response(
             ProblemError(503, "camera_unavailable", str(error), retry_after_s=5)

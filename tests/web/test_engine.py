@@ -1,0 +1,155 @@
+"""The gate and the batches: fair, bounded, shared."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mien.expression import ExpressionClassifier, build_classifier
+from mien.types import ExpressionScores, Image
+from mien.web import engine as engine_module
+from mien.web.engine import BatchingClassifier, BusyError, Gate
+
+WaitUntil = Callable[..., Any]
+
+
+def _in_threads(*functions: object) -> list[threading.Thread]:
+    threads = [threading.Thread(target=function) for function in functions]  # type: ignore[arg-type]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+def test_the_gate_serves_in_the_order_of_arrival(wait_until: WaitUntil) -> None:
+    gate = Gate(1, max_wait_s=60)
+    order: list[int] = []
+    release = threading.Event()
+
+    def hold() -> None:
+        with gate.admitted():
+            release.wait(5)
+
+    def pass_through(number: int) -> None:
+        with gate.admitted():
+            order.append(number)
+
+    threads = _in_threads(hold)
+    wait_until(lambda: gate.inside == 1)
+    for number in range(6):
+        threads += _in_threads(lambda number=number: pass_through(number))
+        wait_until(lambda number=number: gate.waiting == number + 1)
+    release.set()
+    for thread in threads:
+        thread.join(5)
+    assert order == list(range(6))
+    assert (gate.inside, gate.waiting) == (0, 0)
+
+
+def test_the_gate_refuses_whom_it_cannot_serve_in_time(wait_until: WaitUntil) -> None:
+    gate = Gate(1, max_wait_s=0.09)
+    release = threading.Event()
+
+    def hold() -> None:
+        with gate.admitted():
+            release.wait(5)
+
+    # A stay is expected to take 0.05 s, so the third would wait for 0.1 s.
+    threads = _in_threads(hold, hold)
+    wait_until(lambda: gate.waiting == 1)
+    with pytest.raises(BusyError) as refusal, gate.admitted():
+        pass
+    assert refusal.value.retry_after_ms == 100
+    release.set()
+    for thread in threads:
+        thread.join(5)
+    with gate.admitted():
+        assert gate.inside == 1
+
+
+class _Counting:
+    """A real classifier that writes down how many crops each run had."""
+
+    def __init__(self, classifier: ExpressionClassifier) -> None:
+        self.name, self.spec, self.prior = classifier.name, classifier.spec, classifier.prior
+        self.classifier = classifier
+        self.batches: list[int] = []
+
+    def classify(self, crops: Sequence[Image]) -> list[ExpressionScores]:
+        self.batches.append(len(crops))
+        return self.classifier.classify(crops)
+
+
+@pytest.fixture(scope="module")
+def counting() -> _Counting:
+    return _Counting(build_classifier())
+
+
+def _crops(counting: _Counting, count: int, seed: int) -> list[Image]:
+    width, height = counting.spec.input.size_wh
+    return list(np.random.default_rng(seed).integers(0, 256, (count, height, width, 3), np.uint8))
+
+
+def test_crops_of_two_clients_share_a_batch_and_each_gets_its_own(counting: _Counting) -> None:
+    counting.batches.clear()
+    batching = BatchingClassifier(counting, others_expected=lambda: 2, wait_s=5)
+    mine, others = _crops(counting, 2, 1), _crops(counting, 3, 2)
+    answers: dict[str, list[ExpressionScores]] = {}
+    threads = _in_threads(
+        lambda: answers.update(mine=batching.classify(mine)),
+        lambda: answers.update(others=batching.classify(others)),
+    )
+    for thread in threads:
+        thread.join(10)
+    assert counting.batches == [5]
+    for name, crops in (("mine", mine), ("others", others)):
+        alone = counting.classifier.classify(crops)
+        assert len(answers[name]) == len(alone)
+        for got, wanted in zip(answers[name], alone, strict=True):
+            np.testing.assert_allclose(got.probabilities, wanted.probabilities, atol=1e-5)
+
+
+def test_who_is_alone_does_not_wait(counting: _Counting) -> None:
+    batching = BatchingClassifier(counting, others_expected=lambda: 1, wait_s=60)
+    assert len(batching.classify(_crops(counting, 1, 3))) == 1
+    assert batching.classify([]) == []
+
+
+def test_who_waits_for_others_in_vain_goes_on(counting: _Counting) -> None:
+    batching = BatchingClassifier(counting, others_expected=lambda: 9, wait_s=0.05)
+    started = time.monotonic()
+    batching.classify(_crops(counting, 1, 4))
+    assert 0.05 <= time.monotonic() - started < 5
+
+
+def test_an_error_reaches_everybody_in_the_batch_and_nobody_after(counting: _Counting) -> None:
+    batching = BatchingClassifier(counting, others_expected=lambda: 2, wait_s=5)
+    wrong = [np.zeros((4, 4, 4, 4), np.uint8)]
+    errors: list[Exception] = []
+
+    def ask() -> None:
+        try:
+            batching.classify(wrong)
+        except Exception as error:  # noqa: BLE001 - whatever the model makes of nonsense
+            errors.append(error)
+
+    for thread in _in_threads(ask, ask):
+        thread.join(10)
+    assert len(errors) == 2
+    batching = BatchingClassifier(counting, others_expected=lambda: 1)
+    assert len(batching.classify(_crops(counting, 1, 5))) == 1
+
+
+def test_a_full_batch_is_divided(counting: _Counting, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_module, "_MAX_BATCH_CROPS", 3)
+    counting.batches.clear()
+    batching = BatchingClassifier(counting, others_expected=lambda: 2, wait_s=5)
+    crops = _crops(counting, 2, 6)
+    sizes: list[int] = []
+    threads = _in_threads(*[lambda: sizes.append(len(batching.classify(crops)))] * 2)
+    for thread in threads:
+        thread.join(20)
+    assert counting.batches == [2, 2]
+    assert sizes == [2, 2]

@@ -1,0 +1,239 @@
+"""Video jobs: leases, breaks, cancelling, and a real video through a real worker."""
+
+import csv
+import io
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from flask.testing import FlaskClient
+
+from mien.errors import VideoReadError
+from mien.web.config import WebConfig
+from mien.web.jobs import JobRunner, Progress
+from mien.web.store import files, jobs, tables
+from mien.web.store.database import Database, now
+
+WaitUntil = Callable[..., Any]
+CsrfOf = Callable[[FlaskClient, str], str]
+CLIP = Path(__file__).parents[2] / "src/mien/web/static/sample.mp4"
+OPTIONS = {"every": 24, "annotate": False, "blur_faces": False}
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    return Database(f"sqlite:///{tmp_path / 'jobs.sqlite'}")
+
+
+def submit(database: Database, data: bytes = b"a video", owner: str = "") -> str:
+    return jobs.create_job(
+        database, io.BytesIO(data), owner=owner, name="../../etc/walk.mp4", options=OPTIONS, hours=1
+    )
+
+
+def state_of(database: Database, job_id: str) -> dict[str, Any]:
+    row = jobs.find_job(database, job_id, "")
+    assert row is not None
+    return row
+
+
+def age(database: Database, **values: Any) -> None:
+    with database.begin() as connection:
+        connection.execute(sa.update(tables.jobs).values(**values))
+
+
+def runner(database: Database, tmp_path: Path, work: Any) -> JobRunner:
+    return JobRunner(database, WebConfig(data_dir=tmp_path), work)
+
+
+def test_one_worker_gets_a_job(database: Database) -> None:
+    job_id = submit(database)
+    assert jobs.claim_job(database, job_id, "one") is not None
+    assert jobs.claim_job(database, job_id, "two") is None
+    assert jobs.renew_lease(database, job_id, "one", frames_done=3, progress=0.1)
+    assert not jobs.renew_lease(database, job_id, "two", frames_done=9, progress=0.9)
+    assert not jobs.finish_job(database, job_id, "two", state="done", hours=1)
+    assert state_of(database, job_id)["frames_done"] == 3
+
+
+def test_a_job_that_lost_its_worker_is_taken_up_again_and_given_up_at_last(
+    database: Database,
+) -> None:
+    job_id = submit(database)
+    for attempt in range(1, jobs.MAX_ATTEMPTS + 1):
+        assert jobs.claim_job(database, job_id, f"worker {attempt}") is not None
+        assert jobs.sweep_jobs(database) == []
+        age(database, lease_until=now() - timedelta(seconds=1))
+        waiting = jobs.sweep_jobs(database)
+        assert waiting == ([job_id] if attempt < jobs.MAX_ATTEMPTS else [])
+    assert state_of(database, job_id)["state"] == "failed"
+    assert files.find_files(database, job_id, role="upload") == []
+    # A worker that comes back from the dead changes nothing.
+    assert not jobs.finish_job(database, job_id, "worker 3", state="done", hours=1)
+
+
+def test_results_end_with_their_time_unless_kept(database: Database) -> None:
+    gone, kept = submit(database), submit(database)
+    for job_id in (gone, kept):
+        jobs.claim_job(database, job_id, "worker")
+        jobs.finish_job(database, job_id, "worker", state="done", hours=1)
+    age(database, expires_at=now() - timedelta(seconds=1))
+    jobs.keep_job(database, kept, days=3)
+    jobs.sweep_jobs(database)
+    assert jobs.find_job(database, gone, "") is None
+    assert state_of(database, kept)["kept"]
+
+
+def test_what_the_work_leaves_is_stored_and_the_upload_is_deleted(
+    database: Database, tmp_path: Path
+) -> None:
+    content = bytes(range(256)) * 10_000
+    seen: dict[str, Any] = {}
+
+    def work(video: Path, folder: Path, options: dict[str, Any], report: Progress) -> None:
+        seen.update(data=video.read_bytes(), name=video.name, options=options, folder=folder)
+        report(5, 0.5)
+        (folder / "faces.csv").write_bytes(content)
+
+    job_id = submit(database, content)
+    runner(database, tmp_path, work).run(job_id)
+    assert state_of(database, job_id)["state"] == "done"
+    assert (seen["data"], seen["name"], seen["options"]) == (content, "walk.mp4", OPTIONS)
+    assert not seen["folder"].exists()
+    (result,) = files.find_files(database, job_id, role="result")
+    assert (result["name"], result["size"]) == ("faces.csv", len(content))
+    assert b"".join(files.read_file(database, result["id"])) == content
+    assert files.find_files(database, job_id, role="upload") == []
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (VideoReadError("no video in /tmp/mien-job-x1/walk.mp4"), "no video in walk.mp4"),
+        (ZeroDivisionError("secret"), "Something went wrong here. It was logged."),
+    ],
+)
+def test_what_goes_wrong_is_told_without_what_is_nobodys_business(
+    database: Database, tmp_path: Path, error: Exception, told: str
+) -> None:
+    def work(*_: Any) -> None:
+        raise error
+
+    job_id = submit(database)
+    runner(database, tmp_path, work).run(job_id)
+    row = state_of(database, job_id)
+    assert (row["state"], row["message"]) == ("failed", told)
+
+
+def test_a_cancelled_job_stops(database: Database, tmp_path: Path, wait_until: WaitUntil) -> None:
+    started = threading.Event()
+
+    def work(video: Path, folder: Path, options: dict[str, Any], report: Progress) -> None:
+        started.set()
+        wait_until(lambda: report(1, 0.1), seconds=20)
+
+    job_id, waiting = submit(database), submit(database)
+    thread = threading.Thread(target=runner(database, tmp_path, work).run, args=(job_id,))
+    thread.start()
+    assert started.wait(5)
+    jobs.cancel_job(database, job_id)
+    jobs.cancel_job(database, waiting)
+    thread.join(10)
+    assert state_of(database, job_id)["state"] == "cancelled"
+    assert state_of(database, waiting)["state"] == "cancelled"
+    assert files.find_files(database, waiting, role="upload") == []
+
+
+@pytest.fixture
+def walk(tmp_path: Path) -> Path:
+    """The sample clip's first smile, small and short."""
+    path = tmp_path / "walk.mp4"
+    with av.open(str(CLIP)) as source, av.open(str(path), "w") as target:
+        stream = target.add_stream("mpeg4", rate=8)
+        stream.width, stream.height = 480, 270
+        for index, frame in enumerate(source.decode(video=0)):
+            if index >= 96:
+                break
+            if index % 6 == 0:
+                small = frame.reformat(480, 270, "yuv420p")
+                small.pts = None
+                target.mux(stream.encode(small))
+        target.mux(stream.encode())
+    return path
+
+
+def test_a_video_from_upload_to_report(
+    app: Flask, walk: Path, wait_until: WaitUntil, csrf_of: CsrfOf
+) -> None:
+    runner: JobRunner = app.extensions["mien.jobs"]
+    runner.start_worker()
+    client = app.test_client()
+    token = csrf_of(client, "/video")
+    with walk.open("rb") as video:
+        answer = client.post(
+            "/video",
+            data={"csrf_token": token, "video": (video, "walk.mp4"), "every": "1"},
+        )
+    assert answer.status_code == 303
+    job_id = answer.location.rsplit("/", 1)[1]
+
+    def ended() -> Any:
+        document: Any = client.get(f"/api/v1/jobs/{job_id}").json
+        return document if document["state"] not in {"queued", "running"} else None
+
+    document = wait_until(ended, seconds=60)
+    assert document["state"] == "done", document
+    urls = {entry["name"]: entry["url"] for entry in document["files"]}
+    assert set(urls) >= {"faces.csv", "faces.jsonl", "tracks.csv", "report.html"}
+    rows = list(csv.DictReader(io.StringIO(client.get(urls["faces.csv"]).text)))
+    assert {row["expression"] for row in rows} >= {"happiness", "neutral"}
+    report = client.get(urls["report.html"])
+    policy = report.headers["Content-Security-Policy"]
+    assert "sandbox" in policy
+    assert "script-src 'sha256-" in policy
+    page = client.get(f"/jobs/{job_id}").text
+    assert "walk.mp4" in page
+    assert "sandbox=" in page
+
+    stranger = app.test_client()
+    stranger.get("/video")
+    assert stranger.get(f"/api/v1/jobs/{job_id}").status_code == 404
+    assert stranger.get(urls["faces.csv"]).status_code == 404
+    client.post(f"/jobs/{job_id}", data={"csrf_token": token, "action": "delete"})
+    assert client.get(urls["faces.csv"]).status_code == 404
+
+
+def test_uploads_that_cannot_be_taken_are_refused(app: Flask) -> None:
+    client = app.test_client()
+    url = "/api/v1/videos"
+    assert client.post(url).status_code == 422
+    empty = client.post(url, data={"video": (io.BytesIO(b""), "x.mp4")})
+    assert empty.status_code == 400
+    wrong = client.post(url, data={"video": (io.BytesIO(b"x"), "x.mp4"), "every": "0"})
+    assert wrong.status_code == 422
+    for _ in range(3):
+        assert client.post(url, data={"video": (io.BytesIO(b"x"), "x.mp4")}).status_code == 202
+    enough = client.post(url, data={"video": (io.BytesIO(b"x"), "x.mp4")})
+    assert enough.status_code == 409
+    huge = client.post(
+        url,
+        data=b"x",
+        content_type="multipart/form-data; boundary=x",
+        environ_overrides={"CONTENT_LENGTH": str(80 * 1024 * 1024)},
+    )
+    assert huge.status_code == 413
+
+
+def test_too_long_a_video_fails_with_a_reason(app: Flask, tmp_path: Path) -> None:
+    from mien.web.video_work import VideoWork
+
+    pipeline = app.extensions["mien.engine"].pipeline
+    work = VideoWork(pipeline, WebConfig(max_video_s=5, data_dir=tmp_path))
+    with pytest.raises(VideoReadError, match="at most 5 seconds, got one of 16"):
+        work(CLIP, tmp_path, OPTIONS, lambda done, share: None)

@@ -1,0 +1,219 @@
+"""The WebSocket, and its replacement over plain HTTP."""
+
+import json
+import socket
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from simple_websocket import Client, ConnectionClosed  # type: ignore[import-untyped]
+
+from mien.web.schemas import FrameResultDocument
+
+WaitUntil = Callable[..., Any]
+MakeApp = Callable[..., Flask]
+
+
+Serve = Callable[[Flask], Any]
+
+
+@contextmanager
+def connected(served: Any, **headers: str) -> Iterator[Client]:
+    client = Client.connect(f"ws://{served.address}/ws/live", headers=headers or None)
+    try:
+        yield client
+    finally:
+        with suppress(ConnectionClosed):
+            client.close()
+
+
+def ask(client: Client, message: bytes | dict[str, Any]) -> dict[str, Any]:
+    client.send(message if isinstance(message, bytes) else json.dumps(message))
+    answer = client.receive(timeout=10)
+    assert answer is not None
+    document: dict[str, Any] = json.loads(answer)
+    return document
+
+
+@pytest.fixture
+def smile(samples: dict[str, Path]) -> bytes:
+    return samples["person-a-smiling"].read_bytes()
+
+
+def test_each_picture_is_answered_by_its_result(app: Flask, serve: Serve, smile: bytes) -> None:
+    with connected(serve(app)) as client:
+        first, second = ask(client, smile), ask(client, smile)
+        FrameResultDocument.model_validate(first)
+        assert [first["frame_index"], second["frame_index"]] == [0, 1]
+        assert first["timestamp_s"] < second["timestamp_s"]
+        assert first["faces"][0]["track_id"] == second["faces"][0]["track_id"] is not None
+        assert second["faces"][0]["expression"]["label"] == "happiness"
+        assert "points" not in first["faces"][0]["landmarks"]
+        client.send(json.dumps({"type": "options", "landmarks": True}))
+        assert len(ask(client, smile)["faces"][0]["landmarks"]["points"]) == 468
+
+
+def test_what_is_no_picture_is_told_and_the_stream_goes_on(
+    app: Flask, serve: Serve, smile: bytes
+) -> None:
+    with connected(serve(app)) as client:
+        for message, code in (
+            (b"", "image_unreadable"),
+            (b"\xff\xd8\xff nonsense", "image_unreadable"),
+            (smile[:2000], "image_unreadable"),
+            ({"type": "dance"}, "message_unknown"),
+            ({"kind": "record"}, "message_unreadable"),
+        ):
+            assert ask(client, message)["error"]["code"] == code
+        assert len(ask(client, smile)["faces"]) == 1
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(messages=st.lists(st.one_of(st.binary(max_size=300), st.text(max_size=80)), max_size=8))
+def test_nothing_that_is_sent_breaks_the_conversation(
+    shared: Any, messages: list[bytes | str]
+) -> None:
+    with connected(shared) as client:
+        for message in messages:
+            client.send(message)
+        client.send(json.dumps({"type": "stop_recording"}))
+        while True:
+            answer = client.receive(timeout=10)
+            assert answer is not None
+            document = json.loads(answer)
+            assert document["type"] in {"error", "dropped", "recording", "busy"}
+            if document["type"] == "recording":
+                break
+
+
+@pytest.fixture
+def shared(app: Flask, serve: Serve) -> Any:
+    return serve(app)
+
+
+def test_too_large_a_message_ends_the_connection(
+    app: Flask, serve: Serve, wait_until: WaitUntil
+) -> None:
+    served = serve(app)
+    with connected(served) as client:
+        client.send(b"x" * 5_000_000)
+        with pytest.raises(ConnectionClosed) as closed:
+            client.receive(timeout=5)
+        assert closed.value.reason == 1009
+    wait_until(lambda: app.extensions["mien.lobby"].count == 0)
+
+
+def test_pictures_that_came_too_fast_are_dropped_and_counted(
+    app: Flask, serve: Serve, smile: bytes
+) -> None:
+    with connected(serve(app)) as client:
+        ask(client, smile)
+        for _ in range(12):
+            client.send(smile)
+        answered = dropped = 0
+        while answered + dropped < 12:
+            document = json.loads(client.receive(timeout=10) or "")
+            if document.get("type") == "dropped":
+                dropped += document["frames"]
+            else:
+                assert document["faces"]
+                answered += 1
+        assert dropped > 0
+        assert client.receive(timeout=0.2) is None
+    metrics = app.test_client().get("/metrics").text
+    assert f'mien_frames_total{{outcome="dropped",source="live"}} {float(dropped)}' in metrics
+
+
+def test_over_the_limit_a_client_is_told_to_come_back(
+    make_app: MakeApp, serve: Serve, smile: bytes, wait_until: WaitUntil
+) -> None:
+    app = make_app(max_live=2)
+    served = serve(app)
+    with connected(served) as one, connected(served) as two:
+        ask(one, smile)
+        ask(two, smile)
+        with connected(served) as three, pytest.raises(ConnectionClosed) as closed:
+            three.receive(timeout=5)
+        assert closed.value.reason == 1013
+        with urllib.request.urlopen(f"http://{served.address}/healthz", timeout=5) as answer:
+            assert answer.status == 200
+        assert app.test_client().post("/api/v1/live").status_code == 503
+    wait_until(lambda: app.extensions["mien.lobby"].count == 0)
+    with connected(served) as four:
+        assert ask(four, smile)["faces"]
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [("https://evil.example", 403), ("null", 403), ("http://{}", 101), ("https://{}", 101)],
+)
+def test_only_our_own_pages_can_connect(app: Flask, serve: Serve, origin: str, status: int) -> None:
+    address = serve(app).address
+    lines = (
+        "GET /ws/live HTTP/1.1", f"Host: {address}", f"Origin: {origin.format(address)}",
+        "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        "Sec-WebSocket-Extensions: permessage-deflate",
+    )  # fmt: skip
+    host, port = address.split(":")
+    with socket.create_connection((host, int(port)), timeout=5) as connection:
+        connection.sendall("\r\n".join([*lines, "", ""]).encode())
+        answer = connection.recv(4096).decode("latin-1")
+    assert answer.startswith(f"HTTP/1.1 {status} ")
+    # Pictures are compressed already.
+    assert "permessage-deflate" not in answer
+
+
+def test_a_client_that_reads_nothing_delays_nobody(app: Flask, serve: Serve, smile: bytes) -> None:
+    served = serve(app)
+    with connected(served) as slow, connected(served) as quick:
+        ask(quick, smile)
+        # Only what the other one sends now is in the way; its answers are never read.
+        flood = threading.Thread(target=lambda: [slow.send(smile) for _ in range(8)])
+        flood.start()
+        started = time.monotonic()
+        assert ask(quick, smile)["faces"]
+        assert time.monotonic() - started < 3
+        flood.join()
+
+
+def test_the_same_over_plain_http(app: Flask, smile: bytes) -> None:
+    client = app.test_client()
+    opened = client.post("/api/v1/live")
+    assert opened.status_code == 201
+    assert opened.json is not None
+    url = f"/api/v1/live/{opened.json['id']}"
+    results = [client.post(f"{url}/frames", data=smile).json for _ in range(2)]
+    assert results[0] is not None
+    assert results[1] is not None
+    assert results[0]["faces"][0]["track_id"] == results[1]["faces"][0]["track_id"] is not None
+    assert client.post(f"{url}/frames", data=b"nonsense").status_code == 400
+    assert client.post(f"{url}/recording").json == {
+        "type": "recording", "state": "started",
+        "session_id": app.extensions["mien.lobby"].find(opened.json["id"], "").recording.session_id,
+    }  # fmt: skip
+    client.post(f"{url}/frames", data=smile)
+    stopped = client.delete(f"{url}/recording").json
+    assert stopped is not None
+    assert stopped["complete"] is True
+    assert client.delete(url).status_code == 200
+    assert client.post(f"{url}/frames", data=smile).status_code == 404
+
+
+def test_streams_that_nobody_uses_are_closed(app: Flask) -> None:
+    client = app.test_client()
+    lobby = app.extensions["mien.lobby"]
+    opened = client.post("/api/v1/live").json
+    assert opened is not None
+    lobby.find(opened["id"], "").last_used -= 60
+    client.post("/api/v1/live")
+    assert lobby.find(opened["id"], "") is None
+    assert lobby.count == 1

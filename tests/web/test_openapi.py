@@ -1,0 +1,66 @@
+"""The description, the pages that show it, and the one shape of errors on every route."""
+
+import re
+
+import jsonschema
+from flask import Flask
+from flask.testing import FlaskClient
+
+from mien.web.schemas import ErrorDocument
+
+NOBODYS_ID = "A" * 22
+
+
+def test_the_description_is_openapi_3_1_and_names_every_route(app: Flask) -> None:
+    document = app.test_client().get("/openapi.json").json
+    assert document is not None
+    assert document["openapi"].startswith("3.1")
+    described = {
+        (method.upper(), path)
+        for path, operations in document["paths"].items()
+        for method in operations
+    }
+    routed = {
+        (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
+        for rule in app.url_map.iter_rules()
+        if rule.rule.startswith("/api/")
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+    assert described == routed
+    assert (
+        "multipart/form-data"
+        in (document["paths"]["/api/v1/analyze"]["post"]["requestBody"]["content"])
+    )
+    for schema in document["components"]["schemas"].values():
+        jsonschema.Draft202012Validator.check_schema(schema)
+
+
+def test_every_error_has_the_one_shape(app: Flask) -> None:
+    client = app.test_client()
+    seen = 0
+    for rule in app.url_map.iter_rules():
+        if rule.websocket or rule.endpoint == "static":
+            continue
+        path = re.sub(r"<[^>]+>", NOBODYS_ID, rule.rule)
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
+            answer = client.open(path, method=method, headers={"Accept": "application/json"})
+            if answer.status_code >= 400:
+                ErrorDocument.model_validate(answer.json)
+                assert answer.status_code != 500, (method, path, answer.text)
+                seen += 1
+    assert seen > 80
+    ErrorDocument.model_validate(client.get("/nowhere", headers={"Accept": "*/*"}).json)
+
+
+def test_a_person_gets_a_page_for_an_error(client: FlaskClient) -> None:
+    answer = client.get("/nowhere", headers={"Accept": "text/html"})
+    assert answer.status_code == 404
+    assert "Nothing is here" in answer.text
+
+
+def test_pages_load_nothing_from_elsewhere_and_hold_nothing_inline(client: FlaskClient) -> None:
+    for path in ("/", "/photo", "/video", "/sessions", "/about", "/docs", "/nowhere"):
+        page = client.get(path, headers={"Accept": "text/html"}).text
+        assert "<html" in page
+        assert not re.search(r'(?:src|href|action)="(?:https?:)?//', page), path
+        assert not re.search(r"<style|\sstyle=|\son\w+=|<script>", page), path

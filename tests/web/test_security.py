@@ -1,0 +1,143 @@
+"""Who may ask, from where, and what browsers are told."""
+
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from mien.errors import SettingError
+from mien.web.config import WebConfig
+
+CsrfOf = Callable[[FlaskClient, str], str]
+MakeApp = Callable[..., Flask]
+
+
+TOKEN = "correct horse battery staple"
+
+
+@pytest.mark.parametrize("host", ["evil.example", "10.0.0.1:8000", "localhost.evil.example"])
+def test_without_token_or_wish_only_this_machine_is_served(client: FlaskClient, host: str) -> None:
+    assert client.get("/photo").status_code == 200
+    assert client.get("/photo", headers={"Host": host}).status_code == 403
+
+
+def test_without_token_or_wish_other_machines_are_refused(client: FlaskClient) -> None:
+    answer = client.get("/photo", environ_overrides={"REMOTE_ADDR": "192.0.2.7"})
+    assert answer.status_code == 403
+    assert "MIEN_ACCESS_TOKEN" in answer.text
+
+
+def test_public_serves_everybody(make_app: MakeApp) -> None:
+    client = make_app(public=True).test_client()
+    answer = client.get("/photo", headers={"Host": "faces.example"},
+                        environ_overrides={"REMOTE_ADDR": "192.0.2.7"})  # fmt: skip
+    assert answer.status_code == 200
+
+
+def test_programs_give_the_token_as_bearer(make_app: MakeApp) -> None:
+    client = make_app(access_token=TOKEN).test_client()
+    assert client.get("/api/v1/models").status_code == 401
+    wrong = client.get("/api/v1/models", headers={"Authorization": "Bearer nonsense"})
+    assert wrong.status_code == 401
+    assert wrong.headers["WWW-Authenticate"].startswith("Bearer")
+    right = client.get("/api/v1/models", headers={"Authorization": f"Bearer {TOKEN}"})
+    assert right.status_code == 200
+    assert client.get("/healthz").status_code == 200
+    assert client.get("/metrics").status_code == 401
+
+
+def test_people_give_the_token_once(make_app: MakeApp, csrf_of: CsrfOf) -> None:
+    client = make_app(access_token=TOKEN).test_client()
+    answer = client.get("/video", headers={"Accept": "text/html"})
+    assert answer.status_code == 302
+    assert answer.location == "/login?next=/video"
+    form = {"csrf_token": csrf_of(client, "/login"), "next": "/video"}
+    assert client.post("/login", data={**form, "token": "guess"}).status_code == 401
+    answer = client.post("/login", data={**form, "token": TOKEN})
+    assert (answer.status_code, answer.location) == (302, "/video")
+    assert client.get("/video").status_code == 200
+
+
+@pytest.mark.parametrize("target", ["//evil.example", "https://evil.example", "/\\evil.example"])
+def test_the_login_leads_nowhere_else(make_app: MakeApp, target: str, csrf_of: CsrfOf) -> None:
+    client = make_app(access_token=TOKEN).test_client()
+    form = {"csrf_token": csrf_of(client, "/login"), "next": target, "token": TOKEN}
+    assert client.post("/login", data=form).location == "/"
+
+
+def test_forms_of_others_are_refused(client: FlaskClient, csrf_of: CsrfOf) -> None:
+    token = csrf_of(client, "/photo")
+    good = {"csrf_token": token, "sample": "person-a-neutral.jpg"}
+    assert client.post("/photo", data=good).status_code == 200
+    assert client.post("/photo", data={**good, "csrf_token": "0" * 64}).status_code == 403
+    foreign = {"Origin": "https://evil.example"}
+    assert client.post("/photo", data=good, headers=foreign).status_code == 403
+    assert client.delete("/api/v1/sessions", headers=foreign).status_code == 403
+    cross = {"Sec-Fetch-Site": "cross-site"}
+    assert client.delete("/api/v1/sessions", headers=cross).status_code == 403
+    assert client.delete("/api/v1/sessions").status_code == 200
+
+
+def test_every_answer_carries_the_headers(client: FlaskClient) -> None:
+    for path in ("/", "/api/v1/health", "/nowhere", "/static/mien.css"):
+        with client.get(path) as answer:
+            headers = answer.headers
+        policy = headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
+        assert headers["Cross-Origin-Embedder-Policy"] == "require-corp"
+        assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_cookies_are_out_of_reach(make_app: MakeApp) -> None:
+    app = make_app(public=True, proxies=1)
+    plain = app.test_client().get("/photo").headers["Set-Cookie"]
+    assert "HttpOnly" in plain
+    assert "SameSite=Lax" in plain
+    assert "Secure" not in plain
+    behind_tls = app.test_client().get("/photo", headers={"X-Forwarded-Proto": "https"})
+    assert "Secure" in behind_tls.headers["Set-Cookie"]
+    assert "max-age" in behind_tls.headers["Strict-Transport-Security"]
+
+
+def test_the_secret_is_made_once_and_is_nobody_elses(make_app: MakeApp, tmp_path: Path) -> None:
+    keys = {make_app().config["SECRET_KEY"] for _ in range(2)}
+    assert len(keys) == 1
+    path = tmp_path / "data" / "secret_key"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert make_app(secret_key="from outside").config["SECRET_KEY"] == "from outside"
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::", "example.org"])
+def test_a_wide_address_needs_a_token_or_a_wish(host: str) -> None:
+    with pytest.raises(SettingError, match="MIEN_ACCESS_TOKEN"):
+        WebConfig().check_bind(host)
+    WebConfig(public=True).check_bind(host)
+    WebConfig(access_token=TOKEN).check_bind(host)
+    WebConfig().check_bind("127.0.0.1")
+
+
+def test_settings_of_the_environment() -> None:
+    config = WebConfig.from_environment(
+        {"PORT": "5000", "MIEN_PUBLIC": "1", "DYNO": "web.1", "MIEN_ACCESS_TOKEN": TOKEN}, port=None
+    )
+    assert (config.port, config.public, config.host, config.proxies) == (5000, True, "0.0.0.0", 1)
+    for bad in ({"PORT": "http"}, {"MIEN_PUBLIC": "maybe"}, {"MIEN_ACCESS_TOKEN": "short"},
+                {"MIEN_MAX_LIVE": "60"}, {"PORT": "70000"}):  # fmt: skip
+        with pytest.raises(SettingError):
+            WebConfig.from_environment(bad)
+
+
+def test_one_visitor_may_ask_so_often(make_app: MakeApp, csrf_of: CsrfOf) -> None:
+    client = make_app(access_token=TOKEN, rate_limits=True).test_client()
+    form = {"csrf_token": csrf_of(client, "/login"), "token": "guess", "next": "/"}
+    statuses = [client.post("/login", data=form).status_code for _ in range(12)]
+    assert statuses == [401] * 10 + [429] * 2
+    last = client.post("/login", data=form, headers={"Accept": "application/json"})
+    assert last.json is not None
+    assert last.json["error"]["code"] == "too_many_requests"
+    assert last.headers["Retry-After"]

@@ -1,0 +1,165 @@
+"""Recorded sessions: kept, shown, exported, deleted, and nobody else's."""
+
+import csv
+import io
+import zlib
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy.exc import OperationalError
+
+from mien.media.images import read_image
+from mien.web.store import sessions as store
+from mien.web.store import tables
+from mien.web.store.database import Database, now
+
+CsrfOf = Callable[[FlaskClient, str], str]
+MakeApp = Callable[..., Flask]
+
+
+def record(client: FlaskClient, samples: dict[str, Path], count: int = 3) -> str:
+    """Records a few results over HTTP; gives the session's id."""
+    client.get("/photo")
+    opened: Any = client.post("/api/v1/live").json
+    url = f"/api/v1/live/{opened['id']}"
+    started: Any = client.post(f"{url}/recording").json
+    for _ in range(count):
+        picture = samples["person-a-smiling"].read_bytes()
+        assert client.post(f"{url}/frames", data=picture).status_code == 200
+    client.delete(url)
+    return str(started["session_id"])
+
+
+def test_a_session_from_recording_to_deletion(app: Flask, samples: dict[str, Path]) -> None:
+    client = app.test_client()
+    session_id = record(client, samples)
+    listed: Any = client.get("/api/v1/sessions").json
+    (session,) = listed["sessions"]
+    assert (session["id"], session["frames"], session["people"]) == (session_id, 3, 1)
+    assert session["state"] == "complete"
+
+    url = f"/api/v1/sessions/{session_id}"
+    exported: Any = client.get(f"{url}/frames").json
+    assert [frame["frame_index"] for frame in exported["frames"]] == [0, 1, 2]
+    assert exported["frames"][0]["timestamp_s"] == 0
+    rows = list(csv.DictReader(io.StringIO(client.get(f"{url}/frames.csv").text)))
+    assert [row["expression"] for row in rows] == ["happiness"] * 3
+    assert float(rows[0]["p_happiness"]) > 0.5
+
+    page = client.get(f"/sessions/{session_id}").text
+    assert "Person 1" in page
+    assert '<path class="line x-happiness"' in page
+    assert client.patch(url, json={"name": "A walk"}).json["name"] == "A walk"  # type: ignore[index]
+    assert "A walk" in client.get("/sessions").text
+    assert client.patch(url, json={"name": ""}).status_code == 422
+    assert client.delete(url).json == {"deleted": 1}
+    assert client.get(url).status_code == 404
+
+
+def test_sessions_are_nobody_elses(app: Flask, samples: dict[str, Path]) -> None:
+    session_id = record(app.test_client(), samples, 1)
+    stranger = app.test_client()
+    stranger.get("/photo")
+    assert stranger.get("/api/v1/sessions").json == {"sessions": []}
+    assert stranger.get(f"/sessions/{session_id}").status_code == 404
+    for method, path in (("GET", ""), ("DELETE", ""), ("GET", "/frames"), ("GET", "/frames.csv")):
+        answer = stranger.open(f"/api/v1/sessions/{session_id}{path}", method=method)
+        assert answer.status_code == 404
+    assert stranger.delete("/api/v1/sessions").json == {"deleted": 0}
+
+
+def test_pages_compare_rename_and_delete(
+    app: Flask, samples: dict[str, Path], csrf_of: CsrfOf
+) -> None:
+    client = app.test_client()
+    first, second = record(client, samples, 2), record(client, samples, 2)
+    page = client.get("/sessions/compare", query_string=[("id", first), ("id", second)]).text
+    assert page.count("<h3>Person 1</h3>") == 2
+    form = {"csrf_token": csrf_of(client, "/sessions")}
+    renamed = {**form, "action": "rename", "name": "Breakfast <b>"}
+    assert client.post(f"/sessions/{first}", data=renamed).status_code == 303
+    assert "Breakfast &lt;b&gt;" in client.get("/sessions").text
+    client.post(f"/sessions/{first}", data={**form, "action": "delete"})
+    assert client.get(f"/sessions/{first}").status_code == 404
+    client.post("/sessions", data={**form, "action": "delete-all"})
+    assert "Nothing is recorded" in client.get("/sessions").text
+
+
+def test_what_was_written_survives_its_recorder(app: Flask) -> None:
+    database: Database = app.extensions["mien.database"]
+    recording = store.start_recording(database, "", name="", days=1)
+    with database.begin() as connection:
+        connection.execute(
+            sa.insert(tables.session_chunks).values(
+                session_id=recording.session_id, sequence=1, data=zlib.compress(b'{"faces": []}\n')
+            )
+        )
+        connection.execute(
+            sa.update(tables.sessions).values(updated_at=now() - timedelta(minutes=2))
+        )
+    store.sweep_sessions(database)
+    found = store.find_session(database, recording.session_id, "")
+    assert found is not None
+    assert found["state"] == "interrupted"
+    assert list(store.read_frames(database, recording.session_id)) == [{"faces": []}]
+
+
+def test_sessions_end_with_their_time(app: Flask) -> None:
+    database: Database = app.extensions["mien.database"]
+    old = store.start_recording(database, "", name="old", days=1)
+    new = store.start_recording(database, "", name="new", days=2)
+    with database.begin() as connection:
+        connection.execute(
+            sa.update(tables.sessions)
+            .where(tables.sessions.c.id == old.session_id)
+            .values(expires_at=now() - timedelta(seconds=1))
+        )
+    store.sweep_sessions(database)
+    assert store.find_session(database, old.session_id, "") is None
+    assert store.find_session(database, new.session_id, "") is not None
+
+
+def test_results_wait_for_a_database_that_is_away(
+    app: Flask, samples: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database: Database = app.extensions["mien.database"]
+    pipeline = app.extensions["mien.engine"].pipeline
+    result = pipeline.analyze(read_image(samples["person-a-smiling"]))
+    recording = store.start_recording(database, "", name="", days=1)
+
+    def away() -> None:
+        raise OperationalError("", None, Exception("connection refused"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "_ready", away)
+        recording.add(result)
+        assert recording.finish() is False
+        answer = app.test_client().get("/readyz")
+        assert answer.status_code == 503
+    recording.add(result)
+    assert recording.finish() is True
+    assert len(list(store.read_frames(database, recording.session_id))) == 2
+
+
+def test_the_page_says_when_the_database_is_away(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_app()
+    client = app.test_client()
+    client.get("/photo")
+
+    def away() -> None:
+        raise OperationalError("", None, Exception("connection refused"))
+
+    monkeypatch.setattr(app.extensions["mien.database"], "_ready", away)
+    answer = client.get("/api/v1/sessions")
+    assert answer.status_code == 503
+    assert answer.json is not None
+    assert answer.json["error"]["code"] == "storage_unavailable"
+    assert client.post("/api/v1/live").status_code == 201
