@@ -119,8 +119,9 @@ def write_clip() -> ClipWriter:
             if rotation_deg:
                 stream.set_display_rotation(rotation_deg)
             sound = container.add_stream("aac", rate=16_000, layout="mono") if sound_s else None
-            for image, timestamp_s in frames:
-                stream.height, stream.width = image.shape[:2]
+            for number, (image, timestamp_s) in enumerate(frames):
+                if number == 0:
+                    stream.height, stream.width = image.shape[:2]
                 frame = av.VideoFrame.from_ndarray(image, format="rgb24")
                 frame.pts, frame.time_base = round(timestamp_s * 12_800), Fraction(1, 12_800)
                 container.mux(stream.encode(frame))

@@ -25,6 +25,7 @@ class ReportSink:
         labels: of the expression model.
         thumbnails: whether the page shows a small picture of each track.
         video: what the page plays: a file that exists when the sink is closed.
+        trimmed: whether that video begins with the first analysed frame.
     """
 
     def __init__(
@@ -35,12 +36,15 @@ class ReportSink:
         *,
         thumbnails: bool = True,
         video: Path | None = None,
+        trimmed: bool = False,
     ) -> None:
         self._path = path
         self._facts = facts
         self._labels = tuple(labels)
         self._thumbnails = thumbnails
         self._video = video
+        self._trimmed = trimmed
+        self._first_s: float | None = None
         self._clock = BinClock()
         self._tracks: dict[int, TrackRecord] = {}
         self._left_out = 0
@@ -68,6 +72,7 @@ class ReportSink:
     def count_frame(self, timestamp_s: float, *, frames: int = 1) -> None:
         """Take in that a frame, or so many up to now, were analysed."""
         self._frames += frames
+        self._first_s = timestamp_s if self._first_s is None else self._first_s
         if self._clock.advance(timestamp_s):
             for record in self._tracks.values():
                 record.bins.halve()
@@ -111,6 +116,7 @@ class ReportSink:
             frames=self._frames,
             left_out=self._left_out,
             complete=complete,
+            video_start_s=(self._first_s or 0.0) if self._trimmed else 0.0,
         )
         video = self._video if self._video and self._video.is_file() else None
         page = render_report(recording, video=video, folder=self._path.parent)

@@ -6,6 +6,7 @@
   const courses = [...document.querySelectorAll(".course")];
   const clock = (s) => Math.floor(s / 60) + ":" + (s % 60).toFixed(1).padStart(4, "0");
   const end = data.end_s || 1;
+  const start = data.video_start_s;
 
   function show(seconds, course) {
     for (const other of courses) {
@@ -26,7 +27,7 @@
   }
 
   function seek(seconds) {
-    if (video) video.currentTime = Math.max(0, Math.min(end, seconds));
+    if (video) video.currentTime = Math.max(0, Math.min(end, seconds) - start);
   }
 
   let now = 0;
@@ -49,7 +50,7 @@
       seek(now);
     };
     course.addEventListener("pointermove", (event) => show(at(event), course));
-    course.addEventListener("pointerleave", () => show(video ? video.currentTime : now));
+    course.addEventListener("pointerleave", () => show(video ? video.currentTime + start : now));
     course.addEventListener("click", (event) => go(at(event)));
     course.addEventListener("keydown", (event) => {
       const steps = { ArrowLeft: -1, ArrowRight: 1, PageDown: 10, PageUp: -10 };
@@ -63,7 +64,7 @@
   if (video && courses.length) {
     document.getElementById("hint").hidden = false;
     const follow = () => {
-      now = video.currentTime;
+      now = video.currentTime + start;
       show(now);
     };
     video.addEventListener("timeupdate", follow);

@@ -223,6 +223,7 @@ def _data(recording: Recording) -> str:
     document = {
         "end_s": recording.end_s,
         "width_s": recording.width_s,
+        "video_start_s": recording.video_start_s,
         "labels": recording.labels,
         "tracks": {
             key: {

@@ -60,6 +60,7 @@ class Recording:
         frames: how many were analysed.
         left_out: tracks that are not shown.
         complete: False where the analysis was stopped before the end.
+        video_start_s: which time of the recording the page's video shows first.
     """
 
     facts: ReportFacts
@@ -70,3 +71,4 @@ class Recording:
     frames: int
     left_out: int
     complete: bool
+    video_start_s: float = 0.0

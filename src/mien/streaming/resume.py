@@ -9,9 +9,9 @@ from typing import Any
 
 from mien.errors import SettingError
 from mien.labels import Expression
+from mien.media.joining import end_of_parts_s, parts_in, start_of_part_s
 from mien.media.sinks import CsvSink, JsonLinesSink
 from mien.media.sources import Frame
-from mien.media.video import require_av
 from mien.report import ReportSink
 from mien.streaming.face_stream import FaceStream
 from mien.tracking import Event, Moment, TrackTimeline
@@ -124,24 +124,8 @@ class ProgressSink:
 
 def safe_until_s(folder: Path, progress: Progress) -> float:
     """Up to which time everything that an earlier run wrote is whole."""
-    parts = sorted(folder.glob("annotated.part-*.mp4"))
-    if not parts:
-        return progress.timestamp_s
-    return min(progress.timestamp_s, max(_end_of_video_s(part) for part in parts))
-
-
-def _end_of_video_s(path: Path) -> float:
-    av = require_av()
-    last_s = -1.0
-    try:
-        with av.open(str(path)) as container:
-            for packet in container.demux(video=0):
-                if packet.pts is not None and packet.time_base is not None:
-                    last_s = max(last_s, float(packet.pts * packet.time_base))
-    except av.FFmpegError:
-        # A part that was cut off ends where it can no longer be read.
-        return last_s
-    return last_s
+    parts = parts_in(folder)
+    return min(progress.timestamp_s, end_of_parts_s(parts)) if parts else progress.timestamp_s
 
 
 def truncate_tables(folder: Path, until_s: float) -> None:
@@ -182,6 +166,8 @@ def replay(
     What happened then happens again: the events are given in groups, in order. The smoothing
     starts anew; a track that was in view goes on under its number.
     """
+    for part in parts_in(folder)[:1]:
+        report.count_frame(start_of_part_s(part), frames=0)
     timelines: dict[int, TrackTimeline] = {}
     boxes: dict[int, Box] = {}
     with (folder / "faces.csv").open(encoding="utf-8", newline="") as file:

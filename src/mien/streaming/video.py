@@ -190,6 +190,7 @@ class _Job:
             labels,
             thumbnails=options.thumbnails and not options.blur_faces,
             video=_video_of_report(source.path, folder, options),
+            trimmed=options.annotate,
         )
         if earlier is not None:
             for happened in replay(

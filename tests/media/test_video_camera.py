@@ -1,0 +1,36 @@
+"""A camera that goes away is waited for. A file read through OpenCV stands in for the device."""
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mien.errors import CameraError
+from mien.media import camera as camera_module
+from mien.media.camera import CameraSource
+
+
+def test_a_camera_that_is_not_there_is_named() -> None:
+    with pytest.raises(CameraError, match="camera 97"):
+        next(CameraSource(97).frames())
+
+
+def test_a_camera_that_goes_away_is_opened_again(
+    tmp_path: Path, write_clip: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The file's end looks to OpenCV as a camera that went away, and it is there again at once.
+    monkeypatch.setattr(camera_module, "_FIRST_WAIT_S", 0.01)
+    image = np.full((48, 64, 3), (200, 30, 30), np.uint8)
+    clip = write_clip(tmp_path / "c.mp4", [(image, n / 25) for n in range(6)])
+    states: list[str] = []
+    frames = CameraSource(str(clip), on_state=states.append).frames()
+    got = list(itertools.islice(frames, 15))
+    frames.close()  # type: ignore[attr-defined]
+    assert states[:5] == ["open", "lost", "waiting", "open", "lost"]
+    assert [frame.index for frame in got] == list(range(15))
+    times = [frame.timestamp_s for frame in got]
+    assert all(later > earlier for earlier, later in itertools.pairwise(times))
+    # RGB, not OpenCV's BGR.
+    assert got[0].image.mean(axis=(0, 1)) == pytest.approx((200, 30, 30), abs=6)

@@ -1,0 +1,180 @@
+"""Tables hold whole lines at every moment; annotated videos keep pictures, times and sound."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from mien.labels import Expression
+from mien.media.joining import end_of_parts_s, join, parts_in
+from mien.media.sinks import CsvSink, JsonLinesSink, LineFile, csv_to_parquet, face_columns
+from mien.media.sources import Frame
+from mien.media.video_writer import AnnotatedVideoSink
+from mien.types import Box, Detection, ExpressionScores, Face, FrameResult, TrackState
+
+av = pytest.importorskip("av", reason="videos need PyAV")
+
+Write = Callable[..., Path]
+Frames = list[tuple[npt.NDArray[np.uint8], float]]
+LABELS = tuple(Expression)
+
+
+def step(number: int, image: npt.NDArray[np.uint8], fps: float = 25) -> tuple[Frame, FrameResult]:
+    scores = ExpressionScores(LABELS, np.full(8, 1 / 8, np.float32), held=Expression.ANGER)
+    face = Face(
+        Detection(Box(20, 10, 60, 50), 0.9),
+        expression=scores,
+        expression_raw=ExpressionScores(LABELS, np.full(8, 1 / 8, np.float32)),
+        track_id=1,
+        track=TrackState(age_s=1.0),
+    )
+    timestamp_s = number / fps
+    size_wh = (image.shape[1], image.shape[0])
+    return Frame(image, timestamp_s, number), FrameResult((face,), size_wh, number, timestamp_s)
+
+
+def test_a_line_file_never_holds_half_a_line(tmp_path: Path) -> None:
+    file = LineFile(tmp_path / "lines.txt")
+    for number in range(5000):
+        file.write(f"{number:06}" * 20 + "\n")
+        if number % 500 == 0:
+            file.flush()
+        text = (tmp_path / "lines.txt").read_text()
+        assert text == "" or text.endswith("\n")
+    file.close()
+    assert len((tmp_path / "lines.txt").read_text().splitlines()) == 5000
+
+
+def test_tables_begin_with_the_promised_columns_and_agree(tmp_path: Path) -> None:
+    sinks = CsvSink(tmp_path / "f.csv", LABELS), JsonLinesSink(tmp_path / "f.jsonl", LABELS)
+    for number in range(3):
+        for sink in sinks:
+            sink.write(*step(number, np.zeros((60, 80, 3), np.uint8)), ())
+    for sink in sinks:
+        sink.close((), complete=True)
+    with (tmp_path / "f.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    documents = [json.loads(line) for line in (tmp_path / "f.jsonl").read_text().splitlines()]
+    promised = "frame_index,timestamp_s,track_id,x_min,y_min,x_max,y_max,score,expression,"
+    assert (tmp_path / "f.csv").read_text().startswith(promised)
+    assert list(rows[0]) == list(documents[0]) == face_columns(LABELS)
+    assert [row["frame_index"] for row in rows] == ["0", "1", "2"]
+    # The held label stands in the table beside that of the frame alone.
+    assert rows[0]["expression"] == documents[0]["expression"] == "anger"
+    assert rows[0]["expression_raw"] == "neutral"
+    assert float(rows[2]["timestamp_s"]) == pytest.approx(0.08)
+
+
+def test_parquet_says_the_same_as_csv(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", reason="Parquet needs pyarrow")
+    sink = CsvSink(tmp_path / "f.csv", LABELS)
+    for number in range(40):
+        sink.write(*step(number, np.zeros((60, 80, 3), np.uint8)), ())
+    sink.close((), complete=True)
+    csv_to_parquet(tmp_path / "f.csv", tmp_path / "f.parquet")
+    table = parquet.read_table(tmp_path / "f.parquet")
+    assert table.num_rows == 40
+    assert table.column("timestamp_s").to_pylist() == pytest.approx([n / 25 for n in range(40)])
+    assert table.column("uncertain").to_pylist() == [False] * 40
+    assert table.column("reasons").null_count == 40
+
+
+def written(folder: Path, frames: Frames, original: Path | None = None, **options: bool) -> Path:
+    sink = AnnotatedVideoSink(folder, original, **options)
+    for number, (image, _) in enumerate(frames):
+        sink.write(*step(number, image), ())
+    sink.close((), complete=True)
+    return folder / "annotated.mp4"
+
+
+def test_an_annotated_video_has_every_frame_and_the_original_sound(
+    tmp_path: Path, smile_clip: Path, smile_frames: Frames
+) -> None:
+    made = written(tmp_path, smile_frames, smile_clip)
+    with av.open(str(made)) as copy, av.open(str(smile_clip)) as original:
+        assert copy.streams.video[0].frames == 75
+        sounds = [container.streams.audio[0] for container in (copy, original)]
+        packets = [
+            [bytes(packet) for packet in container.demux(sound) if packet.size]
+            for container, sound in zip((copy, original), sounds, strict=True)
+        ]
+        # Copied, not encoded again.
+        assert packets[0] == packets[1][: len(packets[0])]
+        assert len(packets[0]) >= 0.95 * len(packets[1])
+    assert list(tmp_path.glob("*part*")) == []
+
+
+@pytest.mark.parametrize("size_wh", [(81, 61), (33, 48), (2, 2)])
+def test_odd_sizes_can_be_written(tmp_path: Path, size_wh: tuple[int, int]) -> None:
+    image = np.full((size_wh[1], size_wh[0], 3), 90, np.uint8)
+    made = written(tmp_path, [(image, 0.0)] * 5)
+    with av.open(str(made)) as container:
+        assert container.streams.video[0].width - size_wh[0] in (0, 1)
+        assert sum(1 for _ in container.decode(video=0)) == 5
+
+
+def test_blurred_faces_cannot_be_seen_and_nothing_is_written_over_them(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    image = np.kron(rng.integers(0, 2, (60, 80, 1)) * 255, np.ones((1, 1, 3))).astype(np.uint8)
+    made = written(tmp_path, [(image, 0.0)] * 3, blur=True)
+    with av.open(str(made)) as container:
+        shown = next(container.decode(video=0)).to_ndarray(format="rgb24")
+    assert image[20:40, 30:50].std() > 100
+    assert shown[20:40, 30:50].std() < 40
+
+
+def test_parts_of_several_runs_become_one_video(tmp_path: Path, smile_frames: Frames) -> None:
+    first = AnnotatedVideoSink(tmp_path)
+    for number in range(40):
+        first.write(*step(number, smile_frames[number][0]), ())
+    first.close((), complete=False)
+    (part,) = parts_in(tmp_path)
+    # As after a kill: the last fragment is torn.
+    part.write_bytes(part.read_bytes()[: part.stat().st_size * 4 // 5])
+    kept = round(end_of_parts_s([part]) * 25) + 1
+    assert 20 <= kept < 40
+    second = AnnotatedVideoSink(tmp_path, resumed=True)
+    for number in range(kept, 75):
+        second.write(*step(number, smile_frames[number][0]), ())
+    second.close((), complete=True)
+    with av.open(str(tmp_path / "annotated.mp4")) as container:
+        times = [frame.time for frame in container.decode(video=0)]
+    assert times == pytest.approx([n / 25 for n in range(75)], abs=1e-3)
+
+
+def test_sound_that_mp4_cannot_hold_is_encoded(tmp_path: Path, smile_frames: Frames) -> None:
+    original = tmp_path / "pcm.avi"
+    with av.open(str(original), "w") as container:
+        picture = container.add_stream("mpeg4", rate=25)
+        picture.width, picture.height, picture.pix_fmt = 480, 270, "yuv420p"
+        sound = container.add_stream("pcm_s16le", rate=16_000, layout="mono")
+        for image, _ in smile_frames[:25]:
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            container.mux(picture.encode(frame))
+        container.mux(picture.encode(None))
+        chunk = av.AudioFrame.from_ndarray(np.ones((1, 16_000), np.int16), "s16", "mono")
+        chunk.sample_rate, chunk.pts = 16_000, 0
+        container.mux(sound.encode(chunk))
+        container.mux(sound.encode(None))
+    made = written(tmp_path, smile_frames[:25], original)
+    with av.open(str(made)) as container:
+        assert container.streams.audio[0].codec_context.name == "aac"
+        assert sum(frame.samples for frame in container.decode(audio=0)) >= 14_000
+
+
+def test_joining_passes_over_what_is_no_video(tmp_path: Path, smile_frames: Frames) -> None:
+    sink = AnnotatedVideoSink(tmp_path)
+    for number in range(5):
+        sink.write(*step(number + 50, smile_frames[number][0]), ())
+    sink.close((), complete=False)
+    (part,) = parts_in(tmp_path)
+    junk = tmp_path / "annotated.part-000000000000.mp4"
+    junk.write_bytes(b"nothing")
+    join([junk, part], None, tmp_path / "joined.mp4")
+    with av.open(str(tmp_path / "joined.mp4")) as container:
+        times = [frame.time for frame in container.decode(video=0)]
+    assert times == pytest.approx([0, 0.04, 0.08, 0.12, 0.16], abs=1e-3)
