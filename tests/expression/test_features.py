@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+
+from mien.expression.features import FeatureExtractor, FeatureSpec, HogGrid
+from mien.types import Image
+
+HOG_16 = HogGrid(block=16, stride=8, cell=8)
+
+
+def _grating(angle_deg: float) -> Image:
+    """Stripes whose brightness changes along an angle."""
+    y, x = np.mgrid[:64, :64]
+    along = x * np.cos(np.radians(angle_deg)) + y * np.sin(np.radians(angle_deg))
+    return np.asarray(127 + 120 * np.sin(along / 2), np.uint8)
+
+
+def test_the_length_follows_from_the_grid() -> None:
+    # 7 x 7 blocks of 2 x 2 cells of 9 bins, and 8 x 8 cells of 59 uniform patterns.
+    extractor = FeatureExtractor(FeatureSpec((64, 64), (HOG_16,), lbp_grid=8))
+    assert extractor.length == 7 * 7 * 4 * 9 + 8 * 8 * 59
+    assert extractor.describe(_grating(0)).shape == (extractor.length,)
+
+
+@pytest.mark.parametrize(("angle_deg", "fullest"), [(0, {0, 8}), (50, {2}), (90, {4})])
+def test_gradients_fall_into_the_bin_of_their_angle(angle_deg: float, fullest: set[int]) -> None:
+    # Nine bins of 20 degrees over half a turn; at 0 degrees the gradient lies on a border of two.
+    extractor = FeatureExtractor(FeatureSpec((64, 64), (HOG_16,)))
+    histogram = extractor.describe(_grating(angle_deg)).reshape(-1, 9).sum(axis=0)
+    assert int(histogram.argmax()) in fullest
+
+
+def test_a_plain_picture_has_one_pattern_in_every_cell() -> None:
+    extractor = FeatureExtractor(FeatureSpec((64, 64), (), lbp_grid=4))
+    cells = extractor.describe(np.full((64, 64), 90, np.uint8)).reshape(16, 59)
+    # Every neighbour is as bright as the middle: 255, the last of the 58 uniform patterns.
+    assert (cells[:, 57] == 1).all()
+    assert cells.sum() == 16
+
+
+def test_patterns_do_not_depend_on_the_light() -> None:
+    extractor = FeatureExtractor(FeatureSpec((64, 64), (), lbp_grid=4))
+    picture = np.random.default_rng(0).integers(0, 25, (64, 64), np.uint8) * 5
+    assert np.array_equal(extractor.describe(picture), extractor.describe(picture + 100))
+
+
+def test_no_pictures_give_no_rows() -> None:
+    extractor = FeatureExtractor(FeatureSpec((64, 64), (HOG_16,)))
+    assert extractor.describe_all([]).shape == (0, extractor.length)
