@@ -145,7 +145,7 @@ def test_an_error_reaches_everybody_in_the_batch_and_nobody_after(counting: _Cou
 def test_a_full_batch_is_divided(counting: _Counting, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_module, "_MAX_BATCH_CROPS", 3)
     counting.batches.clear()
-    batching = BatchingClassifier(counting, others_expected=lambda: 2, wait_s=5)
+    batching = BatchingClassifier(counting, others_expected=lambda: 2, wait_s=0.2)
     crops = _crops(counting, 2, 6)
     sizes: list[int] = []
     threads = _in_threads(*[lambda: sizes.append(len(batching.classify(crops)))] * 2)

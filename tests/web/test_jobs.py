@@ -5,6 +5,7 @@ import io
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -156,13 +157,13 @@ def walk(tmp_path: Path) -> Path:
     path = tmp_path / "walk.mp4"
     with av.open(str(CLIP)) as source, av.open(str(path), "w") as target:
         stream = target.add_stream("mpeg4", rate=8)
-        stream.width, stream.height = 480, 270
+        stream.width, stream.height, stream.pix_fmt = 480, 270, "yuv420p"
         for index, frame in enumerate(source.decode(video=0)):
             if index >= 96:
                 break
             if index % 6 == 0:
                 small = frame.reformat(480, 270, "yuv420p")
-                small.pts = None
+                small.pts, small.time_base = index // 6, Fraction(1, 8)
                 target.mux(stream.encode(small))
         target.mux(stream.encode())
     return path
