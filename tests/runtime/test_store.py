@@ -7,14 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from mien.cli.app import app
 from mien.config import Settings, models_folder
 from mien.errors import DownloadError, ModelError, ModelFileError, ModelNotFoundError, SpecError
 from mien.labels import Expression
 from mien.pipeline import FacePipeline
 from mien.runtime import catalog, known, store
 from mien.runtime.session import Session
-from mien.runtime.spec import spec_to_json
+from mien.runtime.spec import spec_from_json, spec_to_json
 
 
 def sha256(content: bytes) -> str:
@@ -136,6 +138,7 @@ def test_known_models_are_read_from_their_descriptions(tmp_path: Path) -> None:
         "about": "An example.",
         "licence": "MIT",
         "source": "the tests",
+        "checked": "in these tests",
         "spec": {"labels": ["neutral", "happiness"]},
     }
     (tmp_path / "somebodys.json").write_text(json.dumps(facts))
@@ -150,8 +153,36 @@ def test_a_damaged_description_is_named(tmp_path: Path) -> None:
         known.known_models(tmp_path)
 
 
-def test_every_shipped_description_can_be_read() -> None:
+def test_every_shipped_description_can_be_used() -> None:
     models = known.known_models()
-    assert len({model.name for model in models}) == len(models)
-    unverified = [m.name for m in models if m.sha256 is not None and m.url is None]
-    assert unverified == [], "a checksum without an address says nothing"
+    assert {"yunet", "opencv-fer"} <= {model.name for model in models}
+    for model in models:
+        spec = spec_from_json(
+            json.dumps({**json.loads(model.spec_text or ""), "name": model.name, "file": "m.onnx"})
+        )
+        assert spec.task == model.task
+        assert model.checked
+        assert model.sha256 is None or len(model.sha256) == 64
+
+
+def test_a_known_model_is_added_by_its_name_alone(
+    server: Any, tiny_expression_model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tiny_expression_model(with_spec=False)
+    server.content = path.read_bytes()
+    described = json.loads(spec_to_json(Session(tiny_expression_model("other")).read_spec()))
+    model = known.KnownModel(
+        name="somebodys",
+        task="expression",
+        about="An example.",
+        licence="Apache-2.0",
+        source="the tests",
+        checked="in these tests",
+        url=server.url,
+        sha256=sha256(server.content),
+        spec={key: described[key] for key in ("input", "outputs", "labels")},
+    )
+    monkeypatch.setattr(known, "known_models", lambda: [model])
+    ran = CliRunner().invoke(app, ["models", "add", "somebodys"])
+    assert ran.exit_code == 0, ran.stderr
+    assert catalog.find("somebodys").spec.licence == "Apache-2.0"

@@ -39,7 +39,8 @@ def models(context: typer.Context, json: _Json = False) -> None:
     console = stdout_console()
     for entry in entries:
         console.print(_card(entry))
-    for model in others:
+    here = {entry.spec.name for entry in entries}
+    for model in (model for model in others if model.name not in here):
         console.print(_known_card(model))
     console.print(Text(f"Added models lie in {models_folder()}", style="dim"))
 
@@ -82,7 +83,7 @@ def add(
         url, sha256 = url or model.url, sha256 or model.sha256
     if not url or not sha256:
         raise typer.BadParameter(
-            f"expected --url and --sha256, because mien knows no verified file for {name!r}"
+            f"expected --url and --sha256, because mien does not know both for {name!r}"
         )
     spec_text = model.spec_text if model is not None else None
     if spec is not None:
@@ -138,10 +139,13 @@ def _known_card(model: KnownModel) -> Group:
         "about": model.about,
         "licence": model.licence,
         "source": model.source,
-        "url": model.url or "",
-        "sha256": model.sha256 or "not verified: give --sha256 yourself",
+        "checked": model.checked,
+        "url": model.url or "not known: give --url",
+        "sha256": model.sha256 or "not known: give --sha256",
     }
-    heading = Text.assemble((model.name, "bold"), f"  (get it with: mien models add {model.name})")
+    heading = Text.assemble(
+        (model.name, "bold"), f"  (not here; get it with: mien models add {model.name})"
+    )
     return Group(heading, _rows(rows), "")
 
 

@@ -69,7 +69,7 @@ def video(  # noqa: PLR0917
         ),
     ] = False,
     parquet: Annotated[
-        bool, typer.Option("--parquet", help="Write faces.parquet, too (mien[parquet]).")
+        bool, typer.Option("--parquet", help="Write faces.parquet, too (needs the extra parquet).")
     ] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a run that was stopped.")

@@ -41,9 +41,11 @@ class NeuralClassifier:
 
     def logits(self, crops: Sequence[Image]) -> npt.NDArray[np.float32]:
         """The network's raw output, ``(N, K)``, before temperature and prior."""
+        # Some published files are made for one face at a time.
+        size = int(self.spec.parameters.get("max_batch", _MAX_BATCH))
         parts = [
             self._session.run({self.spec.input.name: imaging.to_input(batch, self.spec.input)})[0]
-            for batch in (crops[i : i + _MAX_BATCH] for i in range(0, len(crops), _MAX_BATCH))
+            for batch in (crops[i : i + size] for i in range(0, len(crops), size))
         ]
         if not parts:
             return np.empty((0, len(self.spec.labels)), np.float32)

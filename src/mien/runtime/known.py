@@ -1,7 +1,7 @@
 """Models of other people that mien does not ship, but knows how to use once they are added.
 
-Each is a JSON file in ``models/known``: name, task, about, licence, source, and, where they were
-verified against the published file, url and sha256; and the spec under which mien runs the file.
+Each is a JSON file in ``models/known``: the fields of :class:`KnownModel`. An address or a checksum
+stands there only where its publisher gives it; ``checked`` says how far the facts were verified.
 """
 
 import dataclasses
@@ -23,9 +23,10 @@ class KnownModel:
         task: detection, landmarks or expression.
         about: what it is, and what it gives, in a sentence or two.
         licence: of the weights; SPDX expression, or a sentence where none fits.
-        source: who published it, and where that is described.
-        url: of the file; None where no address was verified.
-        sha256: of the file; None where it was not verified against the published file.
+        source: who published it, and as which file.
+        checked: how far these facts were verified, and whether the file was ever run here.
+        url: of the file, as its publisher gives it; None where none is known.
+        sha256: of the file, as its publisher gives it; None where none is known.
         spec: the facts of its ModelSpec, without name, file and sha256; None where the file
             carries them itself.
     """
@@ -35,6 +36,7 @@ class KnownModel:
     about: str
     licence: str
     source: str
+    checked: str
     url: str | None = None
     sha256: str | None = None
     spec: dict[str, Any] | None = None
