@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mien.training.balance import draw_probabilities, logit_offset
+from mien.training.balance import draw_probabilities, logit_offset, majority_prior
 
 # Eight faces of one expression and two of another.
 TARGETS = np.repeat(np.eye(2, dtype=np.float32), [8, 2], axis=0)
@@ -24,3 +24,8 @@ def test_the_offset_is_the_log_ratio_of_the_shares() -> None:
 def test_a_row_without_a_label_can_be_drawn() -> None:
     targets = np.vstack([TARGETS, np.zeros((1, 2), np.float32)])
     assert (draw_probabilities(targets, 0.5) > 0).all()
+
+
+def test_the_majority_prior_counts_clear_labels_once_more_than_they_occur() -> None:
+    targets = np.array([[0.9, 0.1], [0.6, 0.4], [0.5, 0.5], [0.2, 0.8]], np.float32)
+    assert majority_prior(targets) == pytest.approx([3 / 5, 2 / 5])

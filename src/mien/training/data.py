@@ -16,6 +16,7 @@ from mien.evaluation.readers import read_data
 from mien.evaluation.votes import vote_shares
 from mien.labels import Expression
 from mien.pipeline import FacePipeline
+from mien.training.balance import majority_prior
 from mien.training.faces import MAIN_HEAD, SECOND_HEAD, Faces
 from mien.training.recipe import Recipe
 from mien.types import AlignmentTemplate, FloatArray, Image, Landmarks
@@ -38,7 +39,8 @@ class TrainingData:
     Attributes:
         train, valid: the faces.
         truth: by head, ``(len(valid),)`` label index, -1 where the row does not count.
-        training_prior: ``(K,)`` shares of the labels in ``train``.
+        training_prior: ``(K,)`` shares of the labels in ``train``, see
+            :func:`mien.training.balance.majority_prior`.
         second_labels: of the second head; empty where the recipe has none.
         facts: counts for the model card: what was used, and what was dropped and why.
     """
@@ -94,7 +96,7 @@ def load_training_data(
         train=faces.take(learning & found),
         valid=faces.take(~learning),
         truth=truth,
-        training_prior=targets[train_rows].mean(axis=0),
+        training_prior=majority_prior(targets[train_rows]),
         second_labels=() if second is None else second.labels,
         facts={
             "train": int((learning & found).sum()),

@@ -18,6 +18,7 @@ from mien.evaluation.dataset import UNLABELLED
 from mien.expression.neural import NeuralClassifier
 from mien.runtime.catalog import CatalogEntry
 from mien.training import export
+from mien.training.balance import majority_prior
 from mien.training.card import write_card
 from mien.training.data import TrainingData, template_of
 from mien.training.faces import MAIN_HEAD, SECOND_HEAD, Faces
@@ -211,13 +212,13 @@ def _second(
     known = np.flatnonzero(data.truth[SECOND_HEAD] != UNLABELLED)
     crops, truth = _crops(data.valid, known), data.truth[SECOND_HEAD][known]
     name = f"{origin.name}-second"
-    shares = data.train.targets[SECOND_HEAD].mean(axis=0)
+    shares = majority_prior(data.train.targets[SECOND_HEAD])
     spec = dataclasses.replace(
         _bare_spec(recipe, data, origin),
         name=name,
         file=f"{name}.onnx",
         labels=data.second_labels,
-        training_prior=tuple(round(float(share), 5) for share in shares / shares.sum()),
+        training_prior=tuple(round(float(share), 5) for share in shares),
     )
     model = export.halve_weights(export.to_onnx(network, SECOND_HEAD, spec))
     entry = export.write_model(model, spec, folder)

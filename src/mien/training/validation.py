@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 
 from mien.evaluation import confusion
-from mien.evaluation.calibration import negative_log_likelihood
+from mien.evaluation.calibration import fit_temperature, negative_log_likelihood
 from mien.evaluation.dataset import UNLABELLED
 from mien.training.faces import MAIN_HEAD, SECOND_HEAD, Faces
 from mien.training.networks.heads import ExpressionNetwork
@@ -65,13 +65,15 @@ class Validation:
         by_head = self.logits(network, device)
         counted = self.truth[MAIN_HEAD] != UNLABELLED
         logits, truth = by_head[MAIN_HEAD][counted], self.truth[MAIN_HEAD][counted]
-        natural = _matrix(logits, truth)
-        uniform = _matrix(logits - self.log_prior, truth)
+        temperature = fit_temperature(logits, truth)
+        calibrated = (logits / temperature).astype(np.float32)
+        natural = _matrix(calibrated, truth)
+        uniform = _matrix(calibrated - self.log_prior, truth)
         figures = {
             "accuracy": float(confusion.accuracy(natural)),
             "balanced_accuracy_uniform": float(confusion.balanced_accuracy(uniform)),
             "macro_f1": float(confusion.macro_f1(natural)),
-            "nll": negative_log_likelihood(logits, truth),
+            "nll": negative_log_likelihood(calibrated, truth),
         }
         figures["score"] = (figures["accuracy"] + figures["balanced_accuracy_uniform"]) / 2
         if SECOND_HEAD in by_head:
