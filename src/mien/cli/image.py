@@ -47,12 +47,18 @@ def image(  # noqa: PLR0917
     ] = False,
     csv: Annotated[
         str | None,
-        typer.Option(help="Write one row for each face to this file; - is stdout.", metavar="FILE"),
+        typer.Option(
+            help="Write one row for each face to this file; - is stdout.",
+            metavar="FILE",
+            show_default=False,
+        ),
     ] = None,
     annotate: Annotated[
         Path | None,
         typer.Option(
-            help="Write the pictures with the results drawn in to this folder.", metavar="FOLDER"
+            help="Write the pictures with the results drawn in to this folder.",
+            metavar="FOLDER",
+            show_default=False,
         ),
     ] = None,
     blur_faces: Annotated[
