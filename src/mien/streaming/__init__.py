@@ -2,6 +2,6 @@
 
 from mien.streaming.face_stream import FaceStream, StreamSettings
 from mien.streaming.locator import SearchSettings
-from mien.streaming.stream import Step, run, stream
+from mien.streaming.runner import Step, run, stream
 
 __all__ = ["FaceStream", "SearchSettings", "Step", "StreamSettings", "run", "stream"]

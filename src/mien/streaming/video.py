@@ -29,7 +29,7 @@ from mien.streaming.resume import (
     safe_until_s,
     truncate_tables,
 )
-from mien.streaming.stream import run
+from mien.streaming.runner import run
 
 
 @dataclass(frozen=True, slots=True)

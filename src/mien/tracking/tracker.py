@@ -101,6 +101,9 @@ class Tracker:
         Returns:
             The track of each observation, in order, and the tracks that ended.
         """
+        # A face that was away for too long is a new one, even at the very same place.
+        over = [track for track in self.tracks if self._is_over(track, timestamp_s)]
+        self.tracks = [track for track in self.tracks if not self._is_over(track, timestamp_s)]
         costs = [
             [self._cost(seen, track, timestamp_s) for track in self.tracks] for seen in observations
         ]
@@ -113,12 +116,9 @@ class Tracker:
             else:
                 track = self._begin(seen, timestamp_s)
             owners.append(track)
-        ended = [track for track in self.tracks if self._is_over(track, timestamp_s)]
-        over = {track.key for track in ended}
         known = {track.key for track in self.tracks}
-        self.tracks = [track for track in self.tracks if track.key not in over]
         self.tracks += [track for track in owners if track.key not in known]
-        return owners, [track for track in ended if track.track_id is not None]
+        return owners, [track for track in over if track.track_id is not None]
 
     def end_all(self) -> list[Track]:
         """End every track, at a scene cut or at the end of the stream."""

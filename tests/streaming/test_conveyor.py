@@ -1,0 +1,108 @@
+"""Steps that run at once keep order, carry errors, and stop, each within seconds."""
+
+import itertools
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from mien.streaming.conveyor import Counter, in_background, newest_in_background
+
+
+def threads() -> int:
+    return sum(thread.name.startswith("mien-") for thread in threading.enumerate())
+
+
+def wait_for_no_threads() -> None:
+    deadline = time.monotonic() + 5
+    while threads() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert threads() == 0
+
+
+def counting(closed: list[bool], *, slow_s: float = 0.0) -> Iterator[int]:
+    try:
+        for number in itertools.count():
+            time.sleep(slow_s)
+            yield number
+    finally:
+        closed.append(True)
+
+
+def test_order_is_kept_and_the_end_is_found() -> None:
+    doubled = (2 * n for n in in_background(range(500), depth=2))
+    assert list(in_background(doubled)) == list(range(0, 1000, 2))
+    wait_for_no_threads()
+
+
+def test_a_slow_consumer_is_waited_for() -> None:
+    ahead: list[int] = []
+
+    def source() -> Iterator[int]:
+        for number in range(50):
+            ahead.append(number)
+            yield number
+
+    items = in_background(source(), depth=3)
+    assert next(items) == 0
+    time.sleep(0.3)
+    assert len(ahead) <= 6
+    assert list(items) == list(range(1, 50))
+
+
+def test_an_error_arrives_after_what_came_before_it() -> None:
+    def source() -> Iterator[int]:
+        yield from range(3)
+        raise ValueError("the fourth is broken")
+
+    got: list[int] = []
+    with pytest.raises(ValueError, match="fourth"):
+        # Unlike list(), this keeps what came before the error.
+        got.extend(in_background(in_background(source())))
+    assert got == [0, 1, 2]
+    wait_for_no_threads()
+
+
+@pytest.mark.parametrize("make", [in_background, newest_in_background])
+def test_leaving_stops_the_source_and_closes_it(make) -> None:  # type: ignore[no-untyped-def]
+    closed: list[bool] = []
+    items = make(counting(closed, slow_s=0.001))
+    assert next(items) >= 0
+    items.close()
+    wait_for_no_threads()
+    assert closed == [True]
+
+
+def test_leaving_a_chain_stops_every_link() -> None:
+    closed: list[bool] = []
+    items = in_background(n for n in in_background(counting(closed)))
+    assert next(items) == 0
+    items.close()
+    wait_for_no_threads()
+
+
+def test_of_a_live_source_the_newest_waits_and_the_last_is_not_lost() -> None:
+    def camera() -> Iterator[int]:
+        for number in range(60):
+            time.sleep(0.01)
+            yield number
+
+    dropped, got = Counter(), []
+    for number in newest_in_background(camera(), dropped):
+        time.sleep(0.06)
+        got.append(number)
+    assert got == sorted(set(got))
+    assert got[-1] == 59
+    assert len(got) + dropped.value == 60
+    assert dropped.value >= 30
+
+
+def test_a_live_source_that_fails_is_told() -> None:
+    def camera() -> Iterator[int]:
+        yield 1
+        raise OSError("unplugged")
+
+    with pytest.raises(OSError, match="unplugged"):
+        list(newest_in_background(camera()))
+    wait_for_no_threads()

@@ -1,0 +1,143 @@
+"""A stream of a real face: one track, one change of label, and a detector that mostly rests."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image as PillowImage
+
+from mien.errors import InputError
+from mien.labels import Expression
+from mien.pipeline import FacePipeline
+from mien.streaming import FaceStream, SearchSettings, StreamSettings
+from mien.types import Detection, FrameResult, Image
+
+pytest.importorskip("lap", reason="tracking needs lapx")
+
+Frames = list[tuple[npt.NDArray[np.uint8], float]]
+
+
+@pytest.fixture(scope="module")
+def results(pipeline: FacePipeline, smile_frames: Frames) -> list[FrameResult]:
+    stream = FaceStream(pipeline)
+    return [stream.update(image, timestamp_s) for image, timestamp_s in smile_frames]
+
+
+def test_a_person_is_one_track_in_every_frame(results: list[FrameResult]) -> None:
+    assert [[face.track_id for face in result] for result in results] == [[1]] * 75
+
+
+def test_a_change_from_neutral_to_a_smile_is_one_change_with_little_lag(
+    results: list[FrameResult],
+) -> None:
+    labels = [result.faces[0].expression.label for result in results if result.faces[0].expression]
+    assert labels[0] is Expression.NEUTRAL
+    assert labels[-1] is Expression.HAPPINESS
+    changes = [n for n in range(1, 75) if labels[n] is not labels[n - 1]]
+    assert len(changes) == 1
+    # The picture is half way at 1.625 s and all smile at 1.75 s.
+    assert 1.5 <= changes[0] / 25 <= 1.75 + 0.25
+
+
+def test_raw_values_stand_beside_the_smoothed(results: list[FrameResult]) -> None:
+    face = results[30].faces[0]
+    assert face.expression is not None
+    assert face.expression_raw is not None
+    assert face.expression_raw.held is None
+    assert not np.allclose(
+        face.expression.probabilities, face.expression_raw.probabilities, atol=1e-7
+    )
+    assert face.track is not None
+    assert face.track.age_s == pytest.approx(30 / 25)
+
+
+def test_frames_are_numbered_and_timed(results: list[FrameResult]) -> None:
+    assert [result.frame_index for result in results] == list(range(75))
+    assert results[10].timestamp_s == pytest.approx(0.4)
+    assert set(results[10].timings_ms) == {"locate", "describe", "smooth"}
+
+
+class CountingPipeline(FacePipeline):
+    """A pipeline that counts how often it looks for faces."""
+
+    detections = 0
+
+    def detect(self, image: Image) -> list[Detection]:
+        self.detections += 1
+        return super().detect(image)
+
+
+def test_the_detector_runs_only_now_and_then(smile_frames: Frames) -> None:
+    pipeline = CountingPipeline()
+    stream = FaceStream(pipeline, StreamSettings(search=SearchSettings(detect_every_s=0.5)))
+    found = [len(stream.update(image, timestamp_s)) for image, timestamp_s in smile_frames]
+    assert found == [1] * 75
+    # At 0, 0.5, 1.0, … 2.5 seconds.
+    assert pipeline.detections <= 7
+
+
+def test_a_face_that_goes_is_lost_at_once_and_comes_back_under_its_number(
+    pipeline: FacePipeline, smile_frames: Frames
+) -> None:
+    stream, empty = FaceStream(pipeline), np.full((270, 480, 3), 120, np.uint8)
+    # A wall that has the picture's mean grey is no scene cut, as someone ducking is none.
+    script = [image for image, _ in smile_frames[:10]] + [empty] * 10
+    script += [image for image, _ in smile_frames[10:20]]
+    stream._cuts.is_cut = lambda image: False  # type: ignore[method-assign]
+    seen = [
+        [face.track_id for face in stream.update(image, number / 25)]
+        for number, image in enumerate(script)
+    ]
+    assert seen[:10] == [[1]] * 10
+    assert seen[11:20] == [[]] * 9
+    assert seen[24:] == [[1]] * 6
+
+
+def test_a_cut_ends_the_tracks(
+    pipeline: FacePipeline, smile_frames: Frames, samples: dict[str, Path]
+) -> None:
+    group = np.asarray(PillowImage.open(samples["group"]).convert("RGB").resize((480, 270)))
+    stream = FaceStream(pipeline)
+    stream.update(smile_frames[0][0], 0.0)
+    after = stream.update((group * 0.4).astype(np.uint8), 0.04)
+    kinds = [event.kind for event in stream.events]
+    assert kinds[:1] == ["scene_cut"]
+    assert "track_ended" in kinds
+    assert 1 not in [face.track_id for face in after]
+
+
+def test_finishing_tells_what_the_end_ended(pipeline: FacePipeline, smile_frames: Frames) -> None:
+    stream = FaceStream(pipeline)
+    for image, timestamp_s in smile_frames[:5]:
+        stream.update(image, timestamp_s)
+    (ended,) = [event for event in stream.finish() if event.kind == "track_ended"]
+    assert ended.track_id == 1
+    assert ended.details["frames"] == 5
+    assert stream.finish() == ()
+
+
+def test_time_must_go_forward(pipeline: FacePipeline, smile_frames: Frames) -> None:
+    stream = FaceStream(pipeline)
+    stream.update(smile_frames[0][0], 1.0)
+    with pytest.raises(InputError, match="later than"):
+        stream.update(smile_frames[1][0], 1.0)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 900), (3, 2)])
+def test_frames_of_any_size_are_taken(pipeline: FacePipeline, size: tuple[int, int]) -> None:
+    assert FaceStream(pipeline).update(np.zeros((*size, 3), np.uint8), 0.0).faces == ()
+
+
+def test_memory_does_not_grow_with_the_tracks_that_were(
+    pipeline: FacePipeline, smile_frames: Frames
+) -> None:
+    stream = FaceStream(pipeline, StreamSettings(max_gap_s=0.5, expressions=False))
+    sizes = []
+    for number in range(12):
+        # Every visit is ten seconds after the last, so each is a new track.
+        stream.update(smile_frames[number][0], 10.0 * number)
+        sizes.append(len(pickle.dumps(list(stream._memories.values()))))
+    assert [track.track_id for track in stream._tracker.tracks] == [12]
+    assert max(sizes) < 1.1 * sizes[0]
