@@ -39,6 +39,11 @@ class BinClock:
         self.width_s = _FIRST_BIN_S
         self.end_s = 0.0
 
+    def number(self, timestamp_s: float) -> int:
+        """The number of the bin that a time lies in."""
+        # A time on a border belongs to the bin that it begins, whatever its last digit.
+        return int(timestamp_s / self.width_s + 1e-6)
+
     def advance(self, timestamp_s: float) -> bool:
         """Take in a frame's time, and tell whether the bins became wider."""
         self.end_s = max(self.end_s, timestamp_s)

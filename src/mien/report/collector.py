@@ -15,6 +15,8 @@ from mien.types import FrameResult
 MAX_TRACKS = 200
 """Of more tracks the shortest are counted but not drawn."""
 
+_MAX_STEP_S = 1.0
+
 
 class ReportSink:
     """A sink that writes one self-contained HTML page at the end.
@@ -45,6 +47,7 @@ class ReportSink:
         self._video = video
         self._trimmed = trimmed
         self._first_s: float | None = None
+        self._before_s = self._now_s = -1.0
         self._clock = BinClock()
         self._tracks: dict[int, TrackRecord] = {}
         self._left_out = 0
@@ -73,6 +76,8 @@ class ReportSink:
         """Take in that a frame, or so many up to now, were analysed."""
         self._frames += frames
         self._first_s = timestamp_s if self._first_s is None else self._first_s
+        if timestamp_s > self._now_s:
+            self._before_s, self._now_s = self._now_s, timestamp_s
         if self._clock.advance(timestamp_s):
             for record in self._tracks.values():
                 record.bins.halve()
@@ -90,8 +95,13 @@ class ReportSink:
         if record is None:
             record = self._tracks[track_id] = TrackRecord(timestamp_s, timestamp_s)
             self._limit_tracks()
+        # Between two frames that both show the face it is taken to have been there.
+        stays = record.last_s >= self._before_s and timestamp_s - record.last_s <= _MAX_STEP_S
+        start_s = record.last_s if stays else timestamp_s
         record.last_s = timestamp_s
-        record.bins.add(int(timestamp_s / self._clock.width_s), label, probabilities, state)
+        last = self._clock.number(timestamp_s)
+        for number in range(min(self._clock.number(start_s) + 1, last), last + 1):
+            record.bins.add(number, label, probabilities, state)
 
     def replay(self, events: Sequence[Event]) -> None:
         """Take in what happened."""

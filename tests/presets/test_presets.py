@@ -1,0 +1,181 @@
+"""The rules of the presets on series whose truth is known, and that two never see an expression."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from mien.errors import ModelError, SettingError
+from mien.labels import Expression
+from mien.presets import (
+    PRESETS,
+    AttentionPreset,
+    DriverPreset,
+    MoodItem,
+    MoodPreset,
+    ObservationPreset,
+    build_preset,
+    open_stream,
+)
+from mien.runtime.session import Session
+from mien.tracking import Event
+from mien.types import Box, Detection, ExpressionScores, Face, FrameResult, Signals, TrackState
+
+LABELS = tuple(Expression)
+
+
+def frame(timestamp_s: float, *faces: Face) -> FrameResult:
+    return FrameResult(faces, (640, 480), int(timestamp_s * 10), timestamp_s)
+
+
+def face(
+    *,
+    track_id: int = 1,
+    size: float = 100,
+    closed_s: float = 0.0,
+    perclos: float | None = None,
+    facing: float = 1.0,
+    label: Expression = Expression.NEUTRAL,
+    mood: tuple[float, float] | None = None,
+) -> Face:
+    probabilities = np.zeros(8, np.float32)
+    probabilities[LABELS.index(label)] = 1
+    valence, arousal = mood or (None, None)
+    return Face(
+        Detection(Box(0, 0, size, size), 0.9),
+        expression=ExpressionScores(LABELS, probabilities),
+        signals=Signals(facing=facing),
+        track_id=track_id,
+        track=TrackState(
+            age_s=1,
+            eyes_closed_s=closed_s,
+            perclos=perclos,
+            mood_valence=valence,
+            mood_arousal=arousal,
+        ),
+    )
+
+
+def alarms(preset: DriverPreset, frames: Iterable[FrameResult]) -> list[tuple[float, str]]:
+    return [
+        (event.timestamp_s, event.details["reason"])
+        for result in frames
+        for event in preset.update(result, ())
+    ]
+
+
+def test_a_long_closure_raises_one_alarm() -> None:
+    frames = [frame(n / 10, face(closed_s=max(0, n - 10) / 10)) for n in range(50)]
+    assert alarms(DriverPreset(), frames) == [(2.5, "long_closure")]
+
+
+def test_blinks_raise_none() -> None:
+    frames = [frame(n / 10, face(closed_s=n % 3 / 10, perclos=0.08)) for n in range(600)]
+    assert alarms(DriverPreset(), frames) == []
+
+
+def test_a_high_perclos_raises_an_alarm_each_half_minute() -> None:
+    frames = [frame(n / 10, face(perclos=0.2)) for n in range(650)]
+    assert alarms(DriverPreset(), frames) == [
+        (0.0, "perclos"),
+        (30.0, "perclos"),
+        (60.0, "perclos"),
+    ]
+
+
+def test_only_the_nearest_face_is_the_driver_s() -> None:
+    passenger = face(track_id=2, size=50, closed_s=9.0, perclos=0.9)
+    frames = [frame(n / 10, face(), passenger) for n in range(50)]
+    assert alarms(DriverPreset(), frames) == []
+
+
+def test_attention_adds_up_and_tells_of_lasting_changes_only() -> None:
+    preset, told = AttentionPreset(), []
+    for n in range(200):
+        turned = n % 30 == 0 or n >= 100
+        result = frame(n / 10, face(facing=0.5 if turned else 1.0))
+        told += preset.update(result, ())
+    assert [event.details["state"] for event in told] == ["facing", "turned_away"]
+    assert told[1].timestamp_s == pytest.approx(12.0, abs=0.11)
+    seconds = preset.summary()["tracks"][1]
+    assert seconds["facing_s"] == pytest.approx(9.6, abs=0.2)
+    assert seconds["turned_away_s"] == pytest.approx(10.4, abs=0.2)
+
+
+def test_attention_counts_absence_until_the_track_is_over() -> None:
+    preset = AttentionPreset()
+    for n in range(50):
+        preset.update(frame(n / 10, face()), ())
+    for n in range(50, 70):
+        preset.update(frame(n / 10), ())
+    preset.update(frame(7.0), (Event("track_ended", 5.0, 1),))
+    for n in range(71, 200):
+        preset.update(frame(n / 10), ())
+    assert preset.summary()["tracks"][1]["absent_s"] == pytest.approx(2.1, abs=0.11)
+
+
+def test_observation_has_a_table_for_each_stretch_and_names_the_gaps() -> None:
+    preset = ObservationPreset(stretch_s=10)
+    for n in range(100):
+        preset.update(frame(n / 10, face(label=Expression.HAPPINESS)), ())
+    for n in range(100, 150):
+        preset.update(frame(n / 10), ())
+    episode = Event("episode", 18.0, 1, {"expression": "happiness"})
+    preset.update(frame(18.0, face()), (episode,))
+    first, second = preset.summary()["stretches"]
+    assert first["seconds"] == {"happiness": pytest.approx(9.9)}
+    assert second["seconds"]["nobody_in_view"] == pytest.approx(5.0)
+    assert second["seconds"]["not_recorded"] == pytest.approx(3.1)
+    assert second["episodes"] == {"happiness": 1}
+
+
+def test_mood_ranks_by_distance() -> None:
+    preset = MoodPreset()
+    items = [MoodItem("sad and calm", -0.8, -0.5), MoodItem("glad and lively", 0.8, 0.5)]
+    assert preset.rank(items) == items
+    preset.update(frame(0.0, face(mood=(0.6, 0.4))), ())
+    assert [item.title for item in preset.rank(items)] == ["glad and lively", "sad and calm"]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_each_preset_states_its_limits(name: str) -> None:
+    preset = build_preset(name)
+    assert preset.name == name
+    assert len(preset.limits) > 80
+
+
+def test_unknown_presets_are_refused() -> None:
+    with pytest.raises(SettingError, match="driver"):
+        build_preset("lie-detector")
+
+
+@pytest.mark.parametrize("name", ["driver", "attention"])
+def test_eyes_and_pose_alone_never_load_the_expression_model(
+    name: str,
+    smile_frames: list[tuple[npt.NDArray[np.uint8], float]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("lap", reason="tracking needs lapx")
+    loaded: list[str] = []
+    load = Session._load
+
+    def noted_load(session: Session) -> Any:
+        loaded.append(session.path.name)
+        return load(session)
+
+    monkeypatch.setattr(Session, "_load", noted_load)
+    preset = build_preset(name)
+    stream = open_stream(preset)
+    for image, timestamp_s in smile_frames[:10]:
+        result = stream.update(image, timestamp_s)
+        preset.update(result, stream.events)
+    assert sorted(loaded) == ["blazeface.onnx", "facemesh.onnx"]
+    (found,) = result.faces
+    assert found.expression is None
+    assert found.affect is None
+    assert found.signals is not None
+    assert found.signals.eye_opening_left is not None
+    with pytest.raises(ModelError, match="no expressions"):
+        stream.pipeline.classify([smile_frames[0][0]])

@@ -1,0 +1,246 @@
+"""A video becomes a folder of tables, pictures and a report, and survives being stopped."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from mien.errors import MienError, SettingError, VideoReadError
+from mien.media.sources import Selection
+from mien.pipeline import FacePipeline
+from mien.streaming.video import VideoOptions, VideoProgress, analyze_video
+
+av = pytest.importorskip("av", reason="videos need PyAV")
+pytest.importorskip("lap", reason="tracking needs lapx")
+
+
+def rows(folder: Path, name: str = "faces.csv") -> list[dict[str, str]]:
+    with (folder / name).open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def run_state(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "run.json").read_text())  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="module")
+def whole(
+    pipeline: FacePipeline, smile_clip: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The folder of the sample clip, analysed in one go."""
+    folder = tmp_path_factory.mktemp("whole") / "smile"
+    outcome = analyze_video(smile_clip, folder, VideoOptions(parquet=True), pipeline=pipeline)
+    assert (outcome.frames, outcome.tracks, outcome.complete) == (75, 1, True)
+    return folder
+
+
+def test_everything_is_written_and_agrees(whole: Path) -> None:
+    assert sorted(path.name for path in whole.iterdir()) == [
+        "annotated.mp4",
+        "events.jsonl",
+        "faces.csv",
+        "faces.jsonl",
+        "faces.parquet",
+        "report.html",
+        "run.json",
+        "tracks.csv",
+    ]
+    faces = rows(whole)
+    assert [int(row["frame_index"]) for row in faces] == list(range(75))
+    lines = [json.loads(line) for line in (whole / "faces.jsonl").read_text().splitlines()]
+    assert [line["expression"] for line in lines] == [row["expression"] for row in faces]
+    (track,) = rows(whole, "tracks.csv")
+    assert track["frames"] == "75"
+    assert float(track["share_happiness"]) + float(track["share_neutral"]) == pytest.approx(1)
+    assert run_state(whole)["status"] == "complete"
+    with av.open(str(whole / "annotated.mp4")) as container:
+        assert container.streams.video[0].frames == 75
+        assert len(container.streams.audio) == 1
+
+
+def test_a_stopped_run_is_readable_and_marked_and_goes_on(
+    pipeline: FacePipeline, smile_clip: Path, whole: Path, tmp_path: Path
+) -> None:
+    seen: list[VideoProgress] = []
+    outcome = analyze_video(
+        smile_clip,
+        tmp_path,
+        pipeline=pipeline,
+        on_progress=seen.append,
+        should_stop=lambda: len(seen) >= 40,
+    )
+    assert not outcome.complete
+    assert run_state(tmp_path)["status"] == "partial"
+    assert "This report is partial" in (tmp_path / "report.html").read_text()
+    assert len(rows(tmp_path)) == len(rows(tmp_path, "faces.csv")) >= 40
+    assert len(rows(tmp_path, "tracks.csv")) == 1
+    with av.open(str(tmp_path / "annotated.mp4")) as container:
+        assert container.streams.video[0].frames == len(rows(tmp_path))
+
+    resumed = analyze_video(smile_clip, tmp_path, VideoOptions(resume=True), pipeline=pipeline)
+    assert resumed.complete
+    assert_same_as(tmp_path, whole)
+
+
+def assert_same_as(folder: Path, whole: Path) -> None:
+    """The tables are those of a run in one go, but for the smoothing's new start at the seam."""
+    got, expected = rows(folder), rows(whole)
+    assert [row["frame_index"] for row in got] == [row["frame_index"] for row in expected]
+    assert {row["track_id"] for row in got} == {"1"}
+    same = sum(a["expression"] == b["expression"] for a, b in zip(got, expected, strict=True))
+    assert same >= 70
+    lines = (folder / "faces.jsonl").read_text().splitlines()
+    assert [json.loads(line)["frame_index"] for line in lines] == list(range(75))
+    (track,) = rows(folder, "tracks.csv")
+    assert track["frames"] == "75"
+    assert run_state(folder)["status"] == "complete"
+    assert "This report is partial" not in (folder / "report.html").read_text()
+    with av.open(str(folder / "annotated.mp4")) as container:
+        times = [frame.time for frame in container.decode(video=0)]
+    assert times == pytest.approx([n / 25 for n in range(75)], abs=1e-3)
+
+
+_CHILD = """
+import sys, time
+from pathlib import Path
+from mien.streaming.video import analyze_video
+analyze_video(Path(sys.argv[1]), Path(sys.argv[2]), on_progress=lambda p: time.sleep(0.04))
+"""
+
+
+@pytest.mark.e2e
+def test_a_killed_run_leaves_whole_lines_and_goes_on(
+    pipeline: FacePipeline, smile_clip: Path, whole: Path, tmp_path: Path
+) -> None:
+    child = subprocess.Popen([sys.executable, "-c", _CHILD, str(smile_clip), str(tmp_path)])
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and _frames_written(tmp_path) < 30:
+        time.sleep(0.02)
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    assert run_state(tmp_path)["status"] == "running"
+    for name in ("faces.csv", "faces.jsonl"):
+        assert (tmp_path / name).read_text().endswith("\n")
+    outcome = analyze_video(smile_clip, tmp_path, VideoOptions(resume=True), pipeline=pipeline)
+    assert outcome.complete
+    assert_same_as(tmp_path, whole)
+
+
+def _frames_written(folder: Path) -> int:
+    try:
+        return int(run_state(folder)["frames"])
+    except (OSError, ValueError):
+        return 0
+
+
+def test_a_finished_run_is_not_done_again(
+    pipeline: FacePipeline, smile_clip: Path, whole: Path
+) -> None:
+    before = (whole / "faces.csv").stat().st_mtime_ns
+    outcome = analyze_video(smile_clip, whole, VideoOptions(resume=True), pipeline=pipeline)
+    assert (outcome.frames, outcome.tracks, outcome.complete) == (75, 1, True)
+    assert (whole / "faces.csv").stat().st_mtime_ns == before
+
+
+def test_another_plan_is_not_resumed(pipeline: FacePipeline, smile_clip: Path, whole: Path) -> None:
+    options = VideoOptions(resume=True, selection=Selection(every=2))
+    with pytest.raises(SettingError, match="every"):
+        analyze_video(smile_clip, whole, options, pipeline=pipeline)
+
+
+def test_a_part_of_a_video_without_pictures_of_faces(
+    pipeline: FacePipeline, smile_clip: Path, tmp_path: Path
+) -> None:
+    options = VideoOptions(
+        selection=Selection(every=2, start_s=1.0, end_s=2.0), annotate=False, thumbnails=False
+    )
+    assert analyze_video(smile_clip, tmp_path, options, pipeline=pipeline).frames == 12
+    assert [int(row["frame_index"]) for row in rows(tmp_path)] == list(range(26, 50, 2))
+    assert not (tmp_path / "annotated.mp4").exists()
+    page = (tmp_path / "report.html").read_text()
+    assert "image/jpeg" not in page
+    # Without an annotated video the report plays the original.
+    assert "data:video/mp4;base64," in page
+
+
+def test_blurring_leaves_no_face_in_the_report(
+    pipeline: FacePipeline,
+    smile_clip: Path,
+    smile_frames: list[tuple[npt.NDArray[np.uint8], float]],
+    tmp_path: Path,
+) -> None:
+    options = VideoOptions(selection=Selection(every=5), blur_faces=True)
+    analyze_video(smile_clip, tmp_path, options, pipeline=pipeline)
+    assert "image/jpeg" not in (tmp_path / "report.html").read_text()
+    (face,) = pipeline.analyze(smile_frames[0][0]).faces
+    with av.open(str(tmp_path / "annotated.mp4")) as container:
+        shown = next(container.decode(video=0)).to_ndarray(format="rgb24")
+    left, top, right, bottom = (int(value) for value in face.box.to_array())
+    before, after = (
+        image[top:bottom, left:right].mean(axis=2) for image in (smile_frames[0][0], shown)
+    )
+    # What changes from one pixel to the next carries the features; a quarter of it is left at most.
+    assert np.abs(np.diff(after)).mean() < 0.25 * np.abs(np.diff(before)).mean()
+
+
+def test_what_is_no_video_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_text("no video")
+    with pytest.raises(VideoReadError, match=r"a\.mp4"):
+        analyze_video(tmp_path / "a.mp4", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_small_and_short_and_fast_videos(
+    pipeline: FacePipeline, tmp_path: Path, write_clip: Callable[..., Path]
+) -> None:
+    tiny = write_clip(tmp_path / "tiny.mp4", [(np.zeros((2, 2, 3), np.uint8), 0.0)])
+    fast = write_clip(
+        tmp_path / "fast.mp4", [(np.zeros((48, 64, 3), np.uint8), n / 1000) for n in range(60)]
+    )
+    for clip, frames in ((tiny, 1), (fast, 60)):
+        outcome = analyze_video(clip, tmp_path / clip.stem, pipeline=pipeline)
+        assert (outcome.frames, outcome.tracks) == (frames, 0)
+        assert "No face was found" in (tmp_path / clip.stem / "report.html").read_text()
+
+
+@pytest.mark.soak
+def test_a_hundred_corrupted_videos_each_give_an_error_or_a_result(
+    pipeline: FacePipeline, smile_clip: Path, tmp_path: Path
+) -> None:
+    import random
+
+    dice, data, outcomes = random.Random(0), smile_clip.read_bytes(), []
+    for number in range(100):
+        broken = bytearray(data)
+        if number % 4 == 0:
+            del broken[dice.randrange(len(broken)) :]
+        elif number % 4 == 1:
+            for _ in range(dice.choice([1, 10, 200])):
+                broken[dice.randrange(len(broken))] ^= 1 << dice.randrange(8)
+        elif number % 4 == 2:
+            start = dice.randrange(len(broken))
+            broken[start : start + dice.randrange(1, 5000)] = b""
+        else:
+            broken[dice.randrange(len(broken)) :] = dice.randbytes(dice.randrange(5000))
+        clip = tmp_path / f"{number}.{dice.choice(['mp4', 'avi', 'gif', 'txt'])}"
+        clip.write_bytes(broken)
+        try:
+            outcome = analyze_video(
+                clip, tmp_path / f"out{number}", VideoOptions(annotate=False), pipeline=pipeline
+            )
+            outcomes.append(outcome.frames)
+        except MienError as error:
+            outcomes.append(-1 if clip.name in str(error) else -2)
+    assert len(outcomes) == 100
+    assert -2 not in outcomes
+    assert sum(frames > 0 for frames in outcomes) >= 30
