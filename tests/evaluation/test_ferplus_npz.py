@@ -110,3 +110,25 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         read_npz(make_npz(tmp_path / "faces.npz", votes=None))
     with pytest.raises(DataError, match="fer_label"):
         read_npz(make_npz(tmp_path / "faces.npz", fer_label=None), labelling="fer2013")
+    with pytest.raises(DataError, match="uint8"):
+        read_npz(make_npz(tmp_path / "faces.npz", images=np.zeros((3, 2, 2))))
+    with pytest.raises(DataError, match="rows in every column"):
+        read_npz(make_npz(tmp_path / "faces.npz", split=np.array(["train"])))
+
+
+@pytest.mark.parametrize("keep", [0, 30, 200, 500])
+def test_cut_off_files_are_refused(tmp_path: Path, keep: int) -> None:
+    path = make_npz(tmp_path / "faces.npz")
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(DataError, match=r"faces\.npz"):
+        read_npz(path)
+
+
+def test_damaged_files_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "faces.npz"
+    np.savez_compressed(path, images=np.arange(4096, dtype=np.uint8).reshape(1, 64, 64))
+    content = bytearray(path.read_bytes())
+    content[80:100] = bytes(20)
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"faces\.npz"):
+        read_npz(path)

@@ -161,11 +161,15 @@ def _in_batches(
 ) -> list[Row]:
     batches = [range(start, min(start + _BATCH, count)) for start in range(0, count, _BATCH)]
     answers: list[Row] = []
-    with ThreadPoolExecutor(_WORKERS) as pool:
+    pool = ThreadPoolExecutor(_WORKERS)
+    try:
         for part in pool.map(answer, batches):
             answers.extend(part)
             if progress is not None:
                 progress(len(answers), count)
+    finally:
+        # After Ctrl-C or an error nobody waits for the batches that have not begun.
+        pool.shutdown(cancel_futures=True)
     return answers
 
 

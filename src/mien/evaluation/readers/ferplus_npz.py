@@ -1,6 +1,7 @@
 """FER2013's pictures joined with FER+'s votes, in one NumPy file."""
 
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Literal, cast, get_args
 
@@ -42,12 +43,18 @@ def read_npz(path: Path, labelling: Labelling = "ferplus") -> LabelledSet:
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"expected a NumPy .npz file at {path}, but: {error}") from None
     missing = [name for name in _NEEDED if name not in arrays]
     if missing:
         raise DataError(
             f"expected the arrays {', '.join(_NEEDED)} in {path}, found no {', '.join(missing)}"
+        )
+    images = arrays["images"]
+    if images.dtype != np.uint8 or images.ndim not in (3, 4):
+        raise DataError(
+            f"expected images of shape (N, H, W) or (N, H, W, 3) and type uint8 in {path}, "
+            f"got {images.shape} and {images.dtype}"
         )
     vote_names = tuple(str(name) for name in arrays["vote_names"])
     if labelling == "fer2013":
@@ -65,7 +72,7 @@ def read_npz(path: Path, labelling: Labelling = "ferplus") -> LabelledSet:
         labels=labels,
         label_index=label_index,
         names=tuple(f"row {row}" for row in rows),
-        images=ArrayImages(arrays["images"], np.arange(len(arrays["images"]), dtype=np.int64)),
+        images=ArrayImages(images, np.arange(len(images), dtype=np.int64)),
         split=arrays["split"].astype(np.str_),
         group=arrays["dup_group"].astype(np.int64) if "dup_group" in arrays else None,
         votes=arrays["votes"].astype(np.uint8),
