@@ -1,8 +1,9 @@
-import { defineConfig } from "vite";
+import { defineConfig } from "vitest/config";
 
 // The built files go into the Python package, which reads their names from the manifest.
 export default defineConfig({
   base: "./",
+  test: { include: ["tests/**/*.test.ts"] },
   build: {
     outDir: "../src/mien/web/static/dist",
     emptyOutDir: true,

@@ -67,3 +67,15 @@ export class Series {
     }
   }
 }
+
+/** The last frame that is not later than a time. */
+export function indexAt(frames: readonly FrameResult[], timeS: number): number {
+  let low = 0;
+  let high = frames.length - 1;
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if ((frames[middle]?.timestamp_s ?? 0) <= timeS) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}

@@ -1,6 +1,7 @@
 /** Replays a recorded session: boxes and labels move as they did, over no picture at all. */
 
 import { drawResult } from "./draw";
+import { indexAt } from "./history";
 import { clock, find } from "./page";
 import type { FrameResult } from "./result";
 
@@ -52,18 +53,6 @@ async function main(): Promise<void> {
     show();
   });
   show();
-}
-
-/** The last frame that is not later than a time. */
-export function indexAt(frames: readonly FrameResult[], timeS: number): number {
-  let low = 0;
-  let high = frames.length - 1;
-  while (low < high) {
-    const middle = (low + high + 1) >> 1;
-    if ((frames[middle]?.timestamp_s ?? 0) <= timeS) low = middle;
-    else high = middle - 1;
-  }
-  return low;
 }
 
 void main();

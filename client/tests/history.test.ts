@@ -1,0 +1,70 @@
+import { expect, test } from "vitest";
+import { fit } from "../src/draw";
+import { History, indexAt, Series } from "../src/history";
+import { clock } from "../src/page";
+import { type FrameResult, isNotice, serverMs, toCsv } from "../src/result";
+
+function result(timeS: number, label = "happiness"): FrameResult {
+  return {
+    schema_version: 1,
+    image_size_wh: [640, 480],
+    frame_index: Math.round(timeS * 10),
+    timestamp_s: timeS,
+    faces: [
+      {
+        box: { x_min: 1, y_min: 2, x_max: 3, y_max: 4 },
+        score: 0.9,
+        track_id: 1,
+        landmarks: { scheme: "mesh468", presence: 1, points: [[1, 2]] },
+        expression: { label, uncertain: false, probabilities: { happiness: 0.75, neutral: 0.25 } },
+        quality: null,
+        affect: null,
+      },
+    ],
+    timings_ms: { locate: 2, describe: 3.5 },
+  };
+}
+
+test("history leaves landmarks out and forgets the oldest", () => {
+  const history = new History();
+  for (let i = 0; i < 40_001; i++) history.add(result(i));
+  expect(history.length).toBe(30_001);
+  expect(history.all()[0]?.timestamp_s).toBe(10_000);
+  expect(history.all()[0]?.faces[0]?.landmarks?.points).toBeUndefined();
+});
+
+test("a series shows gaps, and thins its older half", () => {
+  const series = new Series(["happiness"], 100);
+  series.add(1, { happiness: 0.5 });
+  series.add(1, { happiness: 0.9 });
+  series.add(5, { happiness: 0.7 });
+  expect(series.times).toEqual([1, 3, 5]);
+  expect(series.values.get("happiness")).toEqual([0.5, null, 0.7]);
+  for (let i = 0; i < 500; i++) series.add(6 + i, { happiness: 0.1 });
+  expect(series.times.length).toBeLessThanOrEqual(100);
+  expect(series.times.length).toBe(series.values.get("happiness")?.length);
+  expect(series.times.at(-1)).toBe(505);
+});
+
+test("the frame at a time is the last one not later", () => {
+  const frames = [0, 1, 2, 5].map((timeS) => result(timeS));
+  expect([-1, 0, 1.5, 4.9, 5, 99].map((timeS) => indexAt(frames, timeS))).toEqual([0, 0, 1, 2, 3, 3]);
+});
+
+test("a table has a row for each face", () => {
+  const lines = toCsv([result(0), result(0.1, "neutral")]).trimEnd().split("\n");
+  expect(lines[0]).toContain("expression,uncertain,p_happiness,p_neutral");
+  expect(lines[2]).toBe("1,0.1,1,1,2,3,4,0.9,neutral,false,0.75,0.25,,,");
+});
+
+test("a picture is fitted without changing its shape", () => {
+  expect(fit(640, 480, 1280, 1280)).toEqual({ scale: 2, left: 0, top: 160 });
+  expect(fit(960, 540, 480, 540)).toEqual({ scale: 0.5, left: 0, top: 135 });
+});
+
+test("small things", () => {
+  expect([0, 59.6, 61, 600].map(clock)).toEqual(["0:00", "1:00", "1:01", "10:00"]);
+  expect(serverMs(result(0))).toBe(5.5);
+  expect(isNotice(result(0))).toBe(false);
+  expect(isNotice({ type: "dropped", frames: 1 })).toBe(true);
+});

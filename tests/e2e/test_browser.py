@@ -1,0 +1,244 @@
+"""What a person does, in a real browser against a real server."""
+
+import csv
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.e2e
+ROOT = Path(__file__).parents[2]
+CLIP = ROOT / "src/mien/web/static/sample.mp4"
+AXE = ROOT / "client/node_modules/axe-core/axe.min.js"
+PAGES = ["/", "/photo", "/video", "/sessions", "/about", "/docs"]
+SLOW_MS = 60_000
+
+
+def open_page(browser: Any, server: Any, path: str = "/", **options: Any) -> Any:
+    context = browser.new_context(**options)
+    context.set_default_timeout(SLOW_MS)
+    page = context.new_page()
+    page.problems = []
+    page.on("pageerror", lambda error: page.problems.append(str(error)))
+    page.on(
+        "console",
+        lambda message: message.type == "error" and page.problems.append(message.text),
+    )
+    page.goto(server.url + path)
+    return page
+
+
+def start_camera(page: Any) -> None:
+    page.click("[data-start]")
+    page.wait_for_selector(".person")
+
+
+def test_live_from_consent_to_deletion(browser: Any, server: Any, tmp_path: Path) -> None:
+    page = open_page(browser, server, accept_downloads=True)
+    sockets: list[Any] = []
+    page.on("websocket", lambda opened: sockets.append(opened))  # noqa: PLW0108 - Playwright wants a function
+    page.wait_for_selector("[data-start]:enabled")
+    assert page.evaluate("document.querySelector('video').srcObject") is None
+    assert sockets == []
+
+    start_camera(page)
+    assert len(sockets) == 1
+    page.click("[data-record]")
+    page.wait_for_selector("[data-rec]:visible")
+    # The clip's people are neutral at first, smile, and are neutral again.
+    for label in ("neutral", "happiness", "neutral"):
+        page.wait_for_selector(f".person[data-track='1'][data-expression='{label}']")
+    assert page.locator(".person").count() == 2
+    assert page.locator("[data-plot] canvas").count() == 1
+    assert float(page.inner_text("[data-fps]")) > 0
+    page.click("[data-record]")
+    page.wait_for_selector("[data-toast]:has-text('in your sessions')")
+    with page.expect_download() as download:
+        page.click("[data-csv]")
+    download.value.save_as(tmp_path / "live.csv")
+    rows = list(csv.DictReader((tmp_path / "live.csv").open()))
+    assert {row["expression"] for row in rows} >= {"neutral", "happiness"}
+    times = [float(row["timestamp_s"]) for row in rows]
+    assert times == sorted(times)
+    page.click("[data-stop]")
+    page.wait_for_selector("[data-consent]:visible")
+
+    page.goto(server.url + "/sessions")
+    page.click(".rows h3 a")
+    page.wait_for_selector("[data-replay]:visible")
+    page.click("[data-play]")
+    page.wait_for_function("Number(document.querySelector('[data-seek]').value) > 50")
+    with page.expect_download() as download:
+        page.click("text=Save as JSON")
+    download.value.save_as(tmp_path / "session.json")
+    exported = json.loads((tmp_path / "session.json").read_text())
+    assert len(exported["frames"]) == exported["session"]["frames"] > 5
+    page.click("summary:has-text('Rename or delete')")
+    page.click("button:has-text('Delete')")
+    page.wait_for_selector("text=Nothing is recorded")
+    assert page.problems == []
+
+
+def test_the_sample_clip_plays_where_there_is_no_camera(
+    launch: Callable[..., Any], server: Any
+) -> None:
+    page = open_page(launch(), server)
+    page.click("[data-start]")
+    page.wait_for_selector("[data-toast]:has-text('No camera was found')")
+    page.click("[data-start-clip]")
+    page.wait_for_selector(".person[data-expression='happiness']")
+    assert page.problems == []
+
+
+def test_a_camera_that_is_not_allowed(launch: Callable[..., Any], server: Any) -> None:
+    browser = launch("--use-fake-device-for-media-stream", "--deny-permission-prompts")
+    page = open_page(browser, server)
+    page.click("[data-start]")
+    page.wait_for_selector("[data-toast]:has-text('was not allowed')")
+    assert page.is_visible("[data-consent]")
+
+
+def test_the_page_goes_on_after_the_server_was_killed(browser: Any, server: Any) -> None:
+    page = open_page(browser, server)
+    start_camera(page)
+    page.click("[data-record]")
+    page.wait_for_selector("[data-rec]:visible")
+    page.wait_for_timeout(2500)
+    server.kill()
+    page.wait_for_selector("[data-toast]:has-text('server is away')")
+    server.start()
+    page.wait_for_selector("[data-link]:has-text('WebSocket')")
+    # The recording goes on as a new session; what was written before is there, too.
+    page.wait_for_selector("[data-rec]:visible")
+    page.wait_for_timeout(2500)
+    page.click("[data-record]")
+    page.wait_for_selector("[data-toast]:has-text('in your sessions')")
+    sessions = page.request.get(server.url + "/api/v1/sessions").json()["sessions"]
+    assert len(sessions) == 2
+    for session in sessions:
+        url = f"{server.url}/api/v1/sessions/{session['id']}/frames"
+        assert page.request.get(url).json()["frames"]
+
+
+def test_where_websockets_are_blocked_http_does_it(browser: Any, server: Any) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.add_init_script(
+        "WebSocket = class extends EventTarget { constructor() { super(); "
+        "setTimeout(() => this.onclose({ code: 1006 })); } close() {} }"
+    )
+    page.goto(server.url)
+    page.click("[data-start]")
+    page.wait_for_selector(".person", timeout=SLOW_MS)
+    assert page.inner_text("[data-link]") == "HTTP"
+    page.click("[data-record]")
+    page.wait_for_selector("[data-rec]:visible")
+    page.click("[data-record]")
+    page.wait_for_selector("[data-toast]:has-text('in your sessions')")
+
+
+def test_two_browsers_at_once(browser: Any, server: Any) -> None:
+    pages = [open_page(browser, server) for _ in range(2)]
+    for page in pages:
+        start_camera(page)
+    for page in pages:
+        page.wait_for_selector(".person[data-expression='happiness']")
+    health = pages[0].request.get(server.url + "/api/v1/health").json()
+    assert health["live_connections"] == 2
+
+
+def test_a_photograph_by_choosing_and_by_pasting(browser: Any, server: Any) -> None:
+    page = open_page(browser, server, "/photo")
+    sample = ROOT / "src/mien/samples/group.jpg"
+    page.set_input_files("#image", sample)
+    page.wait_for_selector("h2:has-text('4 faces')")
+    page.evaluate(
+        """async (address) => {
+            const blob = await (await fetch(address)).blob();
+            const data = new DataTransfer();
+            data.items.add(new File([blob], 'pasted.jpg', { type: 'image/jpeg' }));
+            dispatchEvent(new ClipboardEvent('paste', { clipboardData: data, bubbles: true }));
+        }""",
+        "/samples/person-b-smiling.jpg",
+    )
+    page.wait_for_selector("h2:has-text('One face')")
+    assert page.inner_text(".face h3").lower() == "happiness"
+    assert page.problems == []
+
+
+def test_a_video_from_upload_to_report(browser: Any, server: Any) -> None:
+    page = open_page(browser, server, "/video")
+    page.set_input_files("#video", CLIP)
+    page.fill("input[name=every]", "12")
+    page.click("button:has-text('Analyse')")
+    page.wait_for_selector("[data-state]:has-text('done')", timeout=120_000)
+    frame = page.frame_locator("iframe.report")
+    frame.locator("svg, canvas").first.wait_for()
+    assert page.problems == []
+    page.goto(server.url + "/video")
+    assert page.inner_text(".badge") == "done"
+
+
+def test_everything_but_live_works_without_scripts(browser: Any, server: Any) -> None:
+    page = open_page(browser, server, "/photo", java_script_enabled=False)
+    page.set_input_files("#image", ROOT / "src/mien/samples/person-a-smiling.jpg")
+    page.click("button:has-text('Analyse')")
+    page.wait_for_selector("h2:has-text('One face')")
+    page.goto(server.url + "/video")
+    page.set_input_files("#video", CLIP)
+    page.fill("input[name=every]", "48")
+    page.click("button:has-text('Analyse')")
+    page.wait_for_selector(".badge")
+    page.goto(server.url + "/")
+    assert page.is_disabled("[data-start]")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_pages_are_accessible(browser: Any, server: Any, theme: str) -> None:
+    if not AXE.is_file():
+        pytest.skip("needs axe-core: npm ci in client/")
+    page = open_page(browser, server, color_scheme=theme, bypass_csp=True)
+    start_camera(page)
+    page.wait_for_selector("[data-plot] canvas")
+    check_with_axe(page, "live")
+    page.click("[data-stop]")
+    for path in PAGES:
+        page.goto(server.url + path)
+        check_with_axe(page, path)
+    page.goto(server.url + "/photo")
+    page.click("button[value='group.jpg']")
+    page.wait_for_selector(".result")
+    check_with_axe(page, "photograph")
+
+
+def check_with_axe(page: Any, name: str) -> None:
+    page.add_script_tag(path=str(AXE))
+    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+    result = page.evaluate("tags => axe.run({ runOnly: tags })", tags)
+    found = [
+        (name, violation["id"], [node["html"][:120] for node in violation["nodes"]][:3])
+        for violation in result["violations"]
+    ]
+    assert found == []
+    assert result["passes"]
+
+
+@pytest.mark.parametrize("width", [320, 390, 1280])
+def test_nothing_is_wider_than_the_screen_and_nothing_comes_from_elsewhere(
+    browser: Any, server: Any, width: int
+) -> None:
+    page = open_page(browser, server, viewport={"width": width, "height": 800})
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    for path in PAGES:
+        page.goto(server.url + path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+    assert asked
+    elsewhere = [url for url in asked if not re.match(rf"{re.escape(server.url)}|data:|blob:", url)]
+    assert elsewhere == []
+    page.goto(server.url + "/")
+    quick = page.evaluate("performance.getEntriesByType('navigation')[0].domInteractive")
+    assert quick < 1000

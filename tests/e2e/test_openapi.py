@@ -1,0 +1,24 @@
+"""The API against its own description, by schemathesis."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.e2e
+
+
+def test_schemathesis_finds_nothing(serve: Callable[..., Any]) -> None:
+    pytest.importorskip("schemathesis", reason="needs the group e2e")
+    server = serve()
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "schemathesis.cli", "run", f"{server.url}/openapi.json",
+            "--checks", "all", "--max-examples", "25", "--phases", "examples,coverage,fuzzing",
+            "--generation-deterministic", "--request-timeout", "30",
+        ],
+        capture_output=True, text=True, timeout=540, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]

@@ -1,0 +1,240 @@
+"""PostgreSQL, Redis and workers of their own: for real, taken away and brought back."""
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.e2e
+ROOT = Path(__file__).parents[2]
+CLIP = ROOT / "src/mien/web/static/sample.mp4"
+
+
+def postgres_tool(name: str) -> str:
+    found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
+    tool = shutil.which(name) or (str(found[-1]) if found else None)
+    if tool is None:
+        pytest.skip("needs PostgreSQL: apt-get install postgresql")
+    return tool
+
+
+def free_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Postgres:
+    """A server of its own, that can be taken away and brought back."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._port = free_port()
+        # PostgreSQL refuses to run as root.
+        self._user = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
+        if self._user:
+            shutil.chown(folder, "postgres")
+            for parent in folder.parents[:3]:
+                parent.chmod(0o755)
+        initdb = [postgres_tool("initdb"), "-D", str(folder / "data"), "-A", "trust", "-N"]
+        subprocess.run(
+            [*self._user, *initdb, "-U", "mien"], check=True, capture_output=True, cwd="/"
+        )
+        self.url = f"postgres://mien@127.0.0.1:{self._port}/postgres"
+        self.start()
+
+    def start(self) -> None:
+        options = f"-p {self._port} -k '' -c listen_addresses=127.0.0.1 -c fsync=off"
+        self._control("-w", "-o", options, "-l", str(self._folder / "log"), "start")
+
+    def stop(self) -> None:
+        self._control("-m", "immediate", "stop")
+
+    def _control(self, *arguments: str) -> None:
+        command = [postgres_tool("pg_ctl"), "-D", str(self._folder / "data"), *arguments]
+        subprocess.run(
+            [*self._user, *command], check=True, cwd="/", stdout=subprocess.DEVNULL, timeout=60
+        )
+
+
+class Redis:
+    """A server of its own, that can be taken away and brought back."""
+
+    def __init__(self, folder: Path) -> None:
+        tool = shutil.which("redis-server")
+        if tool is None:
+            pytest.skip("needs Redis: apt-get install redis-server")
+        self._tool = tool
+        self._folder = folder
+        self._port = free_port()
+        self.url = f"redis://127.0.0.1:{self._port}/0"
+        self.start()
+
+    def start(self) -> None:
+        command = [self._tool, "--port", str(self._port), "--save", "", "--bind", "127.0.0.1"]
+        self._process = subprocess.Popen(command, cwd=self._folder, stdout=subprocess.DEVNULL)
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+@pytest.fixture
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    server = Postgres(tmp_path_factory.mktemp("postgres"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[Redis]:
+    server = Redis(tmp_path)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def start_worker(tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[bytes]"]]:
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(**environment: str) -> "subprocess.Popen[bytes]":
+        folder = tmp_path / f"worker-{len(started)}"
+        folder.mkdir()
+        # Neither its data nor its temporary files lie where the web process has its own.
+        environment |= {"MIEN_DATA_DIR": str(folder), "TMPDIR": str(folder)}
+        command = [sys.executable, "-m", "mien.web.worker"]
+        with (folder / "log").open("wb") as log:
+            started.append(
+                subprocess.Popen(command, env={**os.environ, **environment}, cwd=folder, stderr=log)
+            )
+        return started[-1]
+
+    yield start
+    for worker in started:
+        worker.kill()
+        worker.wait()
+
+
+def request(url: str, data: bytes | None = None, method: str | None = None, **headers: str) -> Any:
+    """The status and the JSON of an answer."""
+    asked = urllib.request.Request(url, data, headers, method=method)
+    try:
+        with urllib.request.urlopen(asked, timeout=30) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def submit(url: str, *, every: int) -> str:
+    """Send the sample clip; gives the job's id."""
+    boundary = uuid.uuid4().hex
+    body = io.BytesIO()
+    for name, value in (("every", str(every)), ("annotate", "false")):
+        part = f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        body.write(part.encode())
+    body.write(
+        f'--{boundary}\r\nContent-Disposition: form-data; name="video"; filename="walk.mp4"\r\n\r\n'
+        .encode() + CLIP.read_bytes() + f"\r\n--{boundary}--\r\n".encode()
+    )  # fmt: skip
+    kind = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+    status, document = request(f"{url}/api/v1/videos", body.getvalue(), **kind)
+    assert status == 202, document
+    return str(document["id"])
+
+
+def wait_for(url: str, job_id: str, *states: str, seconds: float = 120) -> dict[str, Any]:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        status, document = request(f"{url}/api/v1/jobs/{job_id}")
+        if status == 200 and document["state"] in states:
+            return dict(document)
+        time.sleep(0.2)
+    raise AssertionError(f"waited for {states} in vain: {document}")
+
+
+def test_a_worker_with_no_folder_in_common_does_the_job_again_after_kill_9(
+    serve: Callable[..., Any], postgres: Postgres, redis: Redis, start_worker: Callable[..., Any]
+) -> None:
+    shared = {"DATABASE_URL": postgres.url, "REDIS_URL": redis.url}
+    web = serve(**shared)
+    first = start_worker(**shared)
+    job_id = submit(web.url, every=1)
+    wait_for(web.url, job_id, "running")
+    first.kill()
+    first.wait()
+    start_worker(**shared)
+    document = wait_for(web.url, job_id, "done", "failed")
+    assert (document["state"], document["attempts"]) == ("done", 2)
+    table = next(entry for entry in document["files"] if entry["name"] == "faces.csv")
+    with urllib.request.urlopen(web.url + table["url"], timeout=30) as answer:
+        lines = answer.read().decode().splitlines()
+    # Two people in each of 384 frames, but for what tracking needs to begin.
+    assert len(lines) > 700
+
+
+def test_a_job_outlives_the_web_process_that_did_it(serve: Callable[..., Any]) -> None:
+    web = serve()
+    job_id = submit(web.url, every=1)
+    wait_for(web.url, job_id, "running")
+    web.kill()
+    web.start()
+    document = wait_for(web.url, job_id, "done", "failed")
+    assert (document["state"], document["attempts"]) == ("done", 2)
+
+
+def test_postgresql_taken_away_and_brought_back(
+    serve: Callable[..., Any], postgres: Postgres
+) -> None:
+    web = serve(DATABASE_URL=postgres.url)
+    photo = (ROOT / "src/mien/samples/person-a-smiling.jpg").read_bytes()
+    cookie = {"Cookie": urllib.request.urlopen(f"{web.url}/photo").headers["Set-Cookie"]}
+    _, stream = request(f"{web.url}/api/v1/live", b"", **cookie)
+    url = f"{web.url}/api/v1/live/{stream['id']}"
+    _, recording = request(f"{url}/recording", b"", **cookie)
+    assert request(f"{url}/frames", photo, **cookie)[0] == 200
+
+    postgres.stop()
+    status, problem = request(f"{web.url}/api/v1/sessions", **cookie)
+    assert (status, problem["error"]["code"]) == (503, "storage_unavailable")
+    assert request(f"{web.url}/readyz")[0] == 503
+    assert request(f"{web.url}/healthz")[0] == 200
+    time.sleep(1.2)
+    assert request(f"{url}/frames", photo, **cookie)[0] == 200
+
+    postgres.start()
+    time.sleep(1.2)
+    assert request(f"{url}/frames", photo, **cookie)[0] == 200
+    _, stopped = request(f"{url}/recording", None, "DELETE", **cookie)
+    assert stopped["complete"] is True
+    session = f"{web.url}/api/v1/sessions/{recording['session_id']}/frames"
+    _, document = request(session, **cookie)
+    assert [frame["frame_index"] for frame in document["frames"]] == [0, 1, 2]
+    assert request(f"{web.url}/readyz")[0] == 200
+
+
+def test_redis_taken_away_and_brought_back(
+    serve: Callable[..., Any], postgres: Postgres, redis: Redis, start_worker: Callable[..., Any]
+) -> None:
+    shared = {"DATABASE_URL": postgres.url, "REDIS_URL": redis.url, "MIEN_RATE_LIMITS": "1"}
+    web = serve(**shared)
+    start_worker(**shared)
+    redis.stop()
+    photo = (ROOT / "src/mien/samples/person-a-smiling.jpg").read_bytes()
+    assert request(f"{web.url}/api/v1/analyze", photo)[0] == 200
+    job_id = submit(web.url, every=48)
+    assert request(f"{web.url}/api/v1/jobs/{job_id}")[1]["state"] == "queued"
+    redis.start()
+    assert wait_for(web.url, job_id, "done", "failed")["state"] == "done"
