@@ -1,0 +1,19 @@
+"""MODELS.md says what the models' specs say."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_the_tables_are_those_of_the_shipped_models() -> None:
+    code = (
+        "import sys; sys.path.insert(0, 'tools'); import write_model_tables as tool\n"
+        "page = tool.PAGE.read_text(encoding='utf-8')\n"
+        "assert page == tool.with_tables(page), 'run python tools/write_model_tables.py'"
+    )
+    finished = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert finished.returncode == 0, finished.stderr
