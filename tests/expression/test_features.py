@@ -46,3 +46,15 @@ def test_patterns_do_not_depend_on_the_light() -> None:
 def test_no_pictures_give_no_rows() -> None:
     extractor = FeatureExtractor(FeatureSpec((64, 64), (HOG_16,)))
     assert extractor.describe_all([]).shape == (0, extractor.length)
+
+
+def test_dark_steps_count_by_their_square_roots() -> None:
+    # OpenCV 4 leaves the square root out unless asked, OpenCV 5 takes it. On the left the grey
+    # level steps from 0 to 16, on the right from 144 to 169. The first histogram's upright bin
+    # gets 0.302 in OpenCV 4.14 and 5.0 with the root, and 0.100 in both without it.
+    picture = np.zeros((64, 64), np.uint8)
+    picture[4:, :8] = 16
+    picture[:4, 8:] = 144
+    picture[4:, 8:] = 169
+    extractor = FeatureExtractor(FeatureSpec((64, 64), (HOG_16,)))
+    assert extractor.describe(picture)[4] == pytest.approx(0.302, abs=1e-3)

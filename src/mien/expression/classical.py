@@ -110,7 +110,8 @@ def load_machine(path: Path) -> KernelMachine:
         ModelFileError: the file is missing, damaged, or something else.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here, because NumPy leaves a damaged file open.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             scales = file["vector_scales"].astype(np.float32)
             return KernelMachine(
                 mean=file["mean"].astype(np.float32),

@@ -42,6 +42,11 @@ class FeatureSpec:
     lbp_grid: int = 0
 
 
+# Derivative aperture, window sigma, kind and threshold of the normalisation, square root of the
+# grey levels. Given one by one because the last defaults to False in OpenCV 4 and to True in 5.
+_HOG_SETTINGS = (1, -1.0, cv2.HOGDescriptor_L2Hys, 0.2, True)
+
+
 class FeatureExtractor:
     """Describes a grey crop by one vector of numbers in [0, 1]. May be shared between threads.
 
@@ -59,6 +64,7 @@ class FeatureExtractor:
                 (grid.stride, grid.stride),
                 (grid.cell, grid.cell),
                 grid.bins,
+                *_HOG_SETTINGS,
             )
             for grid in spec.hog
         ]

@@ -1,0 +1,143 @@
+import dataclasses
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mien.config import Settings
+from mien.errors import InputError, ModelFileError, SpecError
+from mien.expression import ExpressionClassifier, build_classifier
+from mien.expression.classical import ClassicalClassifier, gaussian_kernel
+from mien.labels import Expression
+from mien.media.images import read_image
+from mien.pipeline import FacePipeline
+from mien.runtime import catalog
+from mien.runtime.session import Session
+from mien.runtime.spec import spec_to_json
+
+# The fourth person's closed smile is a mild one: the model says neutral, 0.58 to 0.38.
+SMILING = [f"person-{who}-smiling" for who in "abc"]
+
+
+@pytest.fixture(scope="module")
+def classifier() -> ClassicalClassifier:
+    return ClassicalClassifier(catalog.find("classical"))
+
+
+def _crops(count: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(5)
+    return list(rng.integers(0, 255, (count, 64, 64, 3), np.uint8))
+
+
+def test_it_is_an_expression_classifier() -> None:
+    built = build_classifier("classical")
+    assert isinstance(built, ExpressionClassifier)
+    assert isinstance(built, ClassicalClassifier)
+
+
+def test_the_file_is_the_recorded_one_and_below_ten_megabytes() -> None:
+    entry = catalog.find("classical")
+    catalog.verify(entry)
+    assert entry.path.stat().st_size < 10e6
+
+
+@pytest.mark.parametrize("name", SMILING)
+def test_smiles_with_mesh_alignment(name: str, samples: dict[str, Path]) -> None:
+    pipeline = FacePipeline(Settings(model="classical"))
+    (face,) = pipeline.analyze(read_image(samples[name])).faces
+    assert face.expression is not None
+    assert face.expression.top is Expression.HAPPINESS
+
+
+@pytest.mark.parametrize("name", SMILING)
+def test_smiles_without_any_network(
+    name: str, samples: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Session) -> None:
+        raise AssertionError(f"{self.path} was loaded")
+
+    monkeypatch.setattr(Session, "_load", refuse)
+    pipeline = FacePipeline(Settings(detector="haar", landmarks="detector", model="classical"))
+    faces = pipeline.analyze(read_image(samples[name])).faces
+    best = max(faces, key=lambda face: face.score)
+    assert best.landmarks is not None
+    assert best.landmarks.scheme == "eyes2"
+    assert best.expression is not None
+    assert best.expression.top is Expression.HAPPINESS
+
+
+def test_one_answer_for_each_crop_in_order(classifier: ClassicalClassifier) -> None:
+    crops = _crops(5)
+    together = classifier.classify(crops)
+    for crop, scores in zip(crops, together, strict=True):
+        (alone,) = classifier.classify([crop])
+        assert alone.probabilities == pytest.approx(scores.probabilities, abs=1e-4)
+    assert classifier.classify([]) == []
+
+
+def test_grey_and_rgb_crops_give_the_same(classifier: ClassicalClassifier) -> None:
+    grey = np.random.default_rng(1).integers(0, 255, (64, 64), np.uint8)
+    rgb = np.repeat(grey[:, :, None], 3, axis=2)
+    first, second = classifier.classify([grey, rgb])
+    assert first.probabilities == pytest.approx(second.probabilities, abs=1e-5)
+
+
+def test_threads_share_one_classifier() -> None:
+    shared = ClassicalClassifier(catalog.find("classical"))
+    crops = _crops(16)
+    expected = [scores.probabilities for scores in shared.classify(crops)]
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda crop: shared.classify([crop])[0].probabilities, crops))
+    assert np.allclose(answers, expected, atol=1e-4)
+
+
+def test_a_uniform_prior_divides_by_the_training_shares() -> None:
+    entry = catalog.find("classical")
+    crops = _crops(3)
+    natural = ClassicalClassifier(entry, prior="natural").classify(crops)
+    uniform = ClassicalClassifier(entry, prior="uniform").classify(crops)
+    for before, after in zip(natural, uniform, strict=True):
+        moved = before.probabilities / np.array(entry.spec.training_prior)
+        assert after.probabilities == pytest.approx(moved / moved.sum(), abs=1e-4)
+
+
+def test_a_crop_of_another_size_is_refused(classifier: ClassicalClassifier) -> None:
+    with pytest.raises(InputError, match=r"expected crops of 64x64 pixels.*got 48x40"):
+        classifier.classify([np.zeros((40, 48), np.uint8)])
+
+
+def _copied(tmp_path: Path, content: bytes, **changes: object) -> Path:
+    entry = catalog.find("classical")
+    spec = dataclasses.replace(entry.spec, file="other.npz", sha256=None, **changes)  # type: ignore[arg-type]
+    (tmp_path / "other.npz").write_bytes(content)
+    (tmp_path / "other.json").write_text(spec_to_json(spec))
+    return tmp_path / "other.npz"
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    whole = catalog.find("classical").path.read_bytes()
+    path = _copied(tmp_path, whole[: len(whole) // 2])
+    with pytest.raises(ModelFileError, match=r"expected a classical expression model in .*other"):
+        build_classifier(path).classify(_crops(1))
+
+
+def test_a_file_that_does_not_fit_its_spec_is_refused(tmp_path: Path) -> None:
+    features = {"hog": [{"block": 16, "stride": 8, "cell": 8}]}
+    path = _copied(
+        tmp_path, catalog.find("classical").path.read_bytes(), parameters={"features": features}
+    )
+    with pytest.raises(ModelFileError, match=r"does not fit its spec: expected 1764 features"):
+        build_classifier(path).classify(_crops(1))
+
+
+def test_a_spec_without_features_is_refused(tmp_path: Path) -> None:
+    path = _copied(tmp_path, b"", parameters={})
+    with pytest.raises(SpecError, match="expected features with a list of hog grids"):
+        build_classifier(path)
+
+
+def test_the_kernel_is_the_gaussian_of_the_distance() -> None:
+    rows, vectors = np.array([[0, 0], [3, 4]], np.float32), np.array([[0, 0]], np.float32)
+    # exp(-0.1 * 25) by hand.
+    assert gaussian_kernel(rows, vectors, 0.1) == pytest.approx(np.array([[1], [0.082085]]), 1e-4)
