@@ -42,10 +42,8 @@ def expression_models(shipped: list[CatalogEntry]) -> str:
         for _, names in _FIGURES:
             found = [entry.spec.metrics[name] for name in names if name in entry.spec.metrics]
             figures.append(f"{100 * found[0]:.1f} %" if found else "")
-        rows.append(
-            [f"`{entry.spec.name}`", *figures, megabytes(entry), entry.spec.licence]
-            + [entry.spec.source]
-        )
+        spec = entry.spec
+        rows.append([f"`{spec.name}`", *figures, megabytes(entry), spec.licence, spec.source])
     return table(rows)
 
 
