@@ -41,7 +41,8 @@ def read_npz(path: Path, labelling: Labelling = "ferplus") -> LabelledSet:
         DataError: another file, or the labels that were asked for are not in it.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # NumPy leaves a file open that it opened itself and cannot read.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"expected a NumPy .npz file at {path}, but: {error}") from None
