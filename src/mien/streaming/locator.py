@@ -284,6 +284,10 @@ def _without_twins(found: list[Observation]) -> list[Observation]:
 
 def _overlap(a: Observation, b: Observation) -> float:
     """Overlap of two faces by their landmarks, which are nearer to the truth than moved boxes."""
+    (ax, ay), (bx, by) = a.detection.box.center, b.detection.box.center
+    reach = (a.detection.box.width + b.detection.box.width) / 2
+    if abs(ax - bx) > reach or abs(ay - by) > reach:
+        return 0.0
     assert a.landmarks is not None
     assert b.landmarks is not None
     boxes = [box_from_landmarks(points).to_array() for points in (a.landmarks, b.landmarks)]

@@ -41,6 +41,7 @@ class Track:
         mean_score: of the detector, over these frames.
         landmarks: when last seen.
         detector_s: when a detector last saw it.
+        shape: running mean of its rigid points, and `shape_s`, when it was last learned from.
     """
 
     key: int
@@ -54,6 +55,7 @@ class Track:
     landmarks: Landmarks | None = None
     detector_s: float = 0.0
     shape: Array | None = field(default=None, repr=False)
+    shape_s: float = 0.0
 
 
 class Tracker:
@@ -81,6 +83,7 @@ class Tracker:
     _SURE_HITS = 3
     _TENTATIVE_GAP_S = 0.3
     _SHAPE_TIME_S = 1.0
+    _SHAPE_EVERY_S = 0.2
 
     def __init__(self, *, max_gap_s: float = 2.0, sure_score: float = 0.7) -> None:
         self.tracks: list[Track] = []
@@ -142,6 +145,9 @@ class Tracker:
         reach = self._REACH + self._REACH_PER_S * (timestamp_s - track.last_s)
         if distance > min(reach, self._MAX_REACH):
             return math.inf
+        if seen.followed == {track.key}:
+            # Nobody else was led here, and the face is where it should be: its shape is known.
+            return distance
         shape = face_shape(seen.landmarks)
         if shape is not None and track.shape is not None:
             distance += self._SHAPE_WEIGHT * shape_distance(shape, track.shape)
@@ -158,13 +164,13 @@ class Tracker:
             landmarks=seen.landmarks,
             detector_s=timestamp_s,
             shape=face_shape(seen.landmarks),
+            shape_s=timestamp_s,
         )
         self._next_key += 1
         self._confirm(track)
         return track
 
     def _continue(self, track: Track, seen: Observation, timestamp_s: float) -> None:
-        elapsed = timestamp_s - track.last_s
         track.motion = track.motion.seen(seen.detection.box, timestamp_s)
         track.score = seen.detection.score
         track.last_s = timestamp_s
@@ -173,11 +179,17 @@ class Tracker:
         track.landmarks = seen.landmarks
         if not seen.followed:
             track.detector_s = timestamp_s
-        shape = face_shape(seen.landmarks)
-        if shape is not None:
-            weight = 1 - math.exp(-max(elapsed, 1e-3) / self._SHAPE_TIME_S)
-            track.shape = shape if track.shape is None else blend_shapes(track.shape, shape, weight)
+        if timestamp_s - track.shape_s >= self._SHAPE_EVERY_S:
+            self._learn_shape(track, seen.landmarks, timestamp_s)
         self._confirm(track)
+
+    def _learn_shape(self, track: Track, landmarks: Landmarks | None, timestamp_s: float) -> None:
+        shape = face_shape(landmarks)
+        if shape is None:
+            return
+        weight = 1 - math.exp(-(timestamp_s - track.shape_s) / self._SHAPE_TIME_S)
+        track.shape = shape if track.shape is None else blend_shapes(track.shape, shape, weight)
+        track.shape_s = timestamp_s
 
     def _confirm(self, track: Track) -> None:
         """Give the track its number once it is sure to be a face.
