@@ -9,6 +9,7 @@ import type { Face } from "./result";
 const HEIGHT = 220;
 const REDRAW_MS = 120;
 const WINDOW_S = 60;
+const LEFT_AFTER_S = 3;
 const SECONDS = [1, 2, 5, 10, 15, 30, 60];
 
 export class Timeline {
@@ -16,6 +17,7 @@ export class Timeline {
   private plot: uPlot | undefined;
   private shown: number | undefined;
   private drawnAt = 0;
+  private chosenByHand = false;
 
   constructor(
     private readonly root: HTMLElement,
@@ -23,7 +25,10 @@ export class Timeline {
     private readonly legend: HTMLElement,
     private readonly choice: HTMLSelectElement,
   ) {
-    choice.addEventListener("change", () => this.choose(Number(choice.value)));
+    choice.addEventListener("change", () => {
+      this.chosenByHand = true;
+      this.choose(Number(choice.value));
+    });
     new ResizeObserver(() => this.resize()).observe(place);
     addEventListener("themechange", () => this.rebuild());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.rebuild());
@@ -41,13 +46,23 @@ export class Timeline {
       }
       one.add(timeS, expression.probabilities);
     }
+    this.followWhoIsThere(faces, timeS);
     if (nowMs - this.drawnAt > REDRAW_MS) {
       this.drawnAt = nowMs;
       this.draw();
     }
   }
 
+  /** Nobody wants to look at the timeline of one who left, unless they chose it. */
+  private followWhoIsThere(faces: readonly Face[], timeS: number): void {
+    const lastS = this.current()?.times.at(-1);
+    if (this.chosenByHand || lastS === undefined || timeS - lastS < LEFT_AFTER_S) return;
+    const present = faces.find((face) => face.track_id !== null && this.series.has(face.track_id));
+    if (present?.track_id != null) this.choose(present.track_id);
+  }
+
   clear(): void {
+    this.chosenByHand = false;
     this.series.clear();
     this.choice.replaceChildren();
     this.shown = undefined;

@@ -1,0 +1,175 @@
+"""Load on the live page: frames a second, and the time from a frame to its answer.
+
+Measures the bare pipeline first, in the same run, then starts ``mien serve`` and clients in
+processes of their own, on the same cores; each client keeps one picture in flight::
+
+    python benchmarks/web_load.py --clients 1 2 10 20 --json benchmarks/results/web-load.json
+
+``--rate 5`` makes each client send at most 5 frames a second; ``--flood 200`` opens that many
+clients against the full server, and counts what each was told.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from simple_websocket import Client, ConnectionClosed
+
+PORT = 8137
+URL = f"http://127.0.0.1:{PORT}"
+CLIP = Path(__file__).parents[1] / "src/mien/web/static/sample.mp4"
+
+
+def pictures(count: int = 48) -> list[bytes]:
+    """Frames of the sample clip as a browser sends them: 640 px wide, JPEG."""
+    from mien import imaging
+    from mien.media.video import VideoSource
+    from mien.web.pictures import encode_jpeg
+
+    found = []
+    for frame in VideoSource(CLIP).frames():
+        found.append(encode_jpeg(imaging.resize(frame.image, (640, 360)), quality=80))
+        if len(found) == count:
+            break
+    return found
+
+
+def bare_fps(data: list[bytes], seconds: float) -> float:
+    """The pipeline alone, decoding included, in as many processes as there are cores."""
+    cores = os.cpu_count() or 1
+    with multiprocessing.Pool(cores) as pool:
+        return sum(pool.starmap(_bare, [(data, seconds)] * cores))
+
+
+def _bare(data: list[bytes], seconds: float) -> float:
+    from mien.media.images import read_image
+    from mien.streaming import FaceStream
+
+    stream = FaceStream()
+    for i in range(5):
+        stream.update(read_image(data[i]), float(i))
+    started, done = time.perf_counter(), 0
+    while time.perf_counter() - started < seconds:
+        stream.update(read_image(data[done % len(data)]), 100 + done / 30)
+        done += 1
+    return done / (time.perf_counter() - started)
+
+
+def live_client(data: list[bytes], seconds: float, rate: float, answers: Any) -> None:
+    """One client; puts its latencies in milliseconds, and what else it was told."""
+    latencies, told, sent = [], {"busy": 0, "dropped": 0, "full": 0}, 0
+    try:
+        client = Client.connect(f"ws://127.0.0.1:{PORT}/ws/live")
+        deadline = time.perf_counter() + seconds
+        while time.perf_counter() < deadline:
+            began = time.perf_counter()
+            client.send(data[sent % len(data)])
+            sent += 1
+            answer = json.loads(client.receive(timeout=30))
+            if "faces" in answer:
+                latencies.append(1000 * (time.perf_counter() - began))
+            else:
+                told[answer["type"]] += 1
+                time.sleep(answer.get("retry_after_ms", 0) / 1000)
+            if rate:
+                time.sleep(max(0.0, 1 / rate - (time.perf_counter() - began)))
+        client.close()
+    except ConnectionClosed as closed:
+        told["full"] += closed.reason == 1013
+    answers.put((sent, latencies, told))
+
+
+def run(data: list[bytes], clients: int, seconds: float, rate: float) -> dict[str, Any]:
+    answers: Any = multiprocessing.Queue()
+    processes = [
+        multiprocessing.Process(target=live_client, args=(data, seconds, rate, answers))
+        for _ in range(clients)
+    ]
+    for process in processes:
+        process.start()
+    collected = [answers.get(timeout=seconds + 120) for _ in processes]
+    for process in processes:
+        process.join()
+    latencies = np.array([ms for _, some, _ in collected for ms in some])
+    told = {key: sum(t[key] for _, _, t in collected) for key in collected[0][2]}
+    sent = sum(count for count, _, _ in collected)
+    return {
+        "clients": clients,
+        "rate_each": rate or None,
+        "fps": round(len(latencies) / seconds, 2),
+        "p50_ms": round(float(np.percentile(latencies, 50)), 1) if len(latencies) else None,
+        "p95_ms": round(float(np.percentile(latencies, 95)), 1) if len(latencies) else None,
+        "sent": sent,
+        "answered": len(latencies),
+        **told,
+        "lost_silently": sent - len(latencies) - sum(told.values()),
+        "slowest_client_frames": min(len(some) for _, some, _ in collected),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--clients", type=int, nargs="+", default=[1, 2, 10, 20])
+    parser.add_argument("--seconds", type=float, default=15)
+    parser.add_argument("--rate", type=float, default=0)
+    parser.add_argument("--flood", type=int, default=0)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    data = pictures()
+    report: dict[str, Any] = {
+        "machine": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "load_before": os.getloadavg()[0],
+        "bare_fps": round(bare_fps(data, arguments.seconds), 2),
+        "runs": [],
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {**os.environ, "MIEN_DATA_DIR": folder, "MIEN_RATE_LIMITS": "0"}
+        command = [sys.executable, "-m", "mien", "serve", "--port", str(PORT)]
+        server = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+        try:
+            _wait_until_ready()
+            for clients in arguments.clients:
+                report["runs"].append(run(data, clients, arguments.seconds, arguments.rate))
+                report["runs"][-1]["of_bare"] = round(
+                    report["runs"][-1]["fps"] / report["bare_fps"], 3
+                )
+                print(json.dumps(report["runs"][-1]), flush=True)
+            if arguments.flood:
+                flood = run(data, arguments.flood, arguments.seconds, arguments.rate)
+                began = time.perf_counter()
+                with urllib.request.urlopen(f"{URL}/healthz", timeout=10):
+                    flood["healthz_ms"] = round(1000 * (time.perf_counter() - began), 1)
+                report["flood"] = flood
+        finally:
+            server.terminate()
+            server.wait()
+    text = json.dumps(report, indent=2)
+    print(text)
+    if arguments.json:
+        arguments.json.write_text(text + "\n")
+
+
+def _wait_until_ready() -> None:
+    for _ in range(300):
+        try:
+            urllib.request.urlopen(f"{URL}/readyz", timeout=5).close()
+        except OSError:
+            time.sleep(0.2)
+        else:
+            return
+    sys.exit("the server did not get ready")
+
+
+if __name__ == "__main__":
+    main()
