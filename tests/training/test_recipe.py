@@ -4,6 +4,7 @@ import pytest
 
 from mien.errors import SettingError
 from mien.labels import Expression
+from mien.training.listing import find_recipes
 from mien.training.recipe import load_recipe
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -27,6 +28,16 @@ def test_shipped_recipes_are_whole(name: str) -> None:
     assert recipe.name == name
     assert set(recipe.network.labels) == set(Expression)
     assert len(recipe.input.indices) == len(recipe.input.points)
+
+
+def test_the_list_has_every_route() -> None:
+    found = {entry.path.stem: entry.route for entry in find_recipes(RECIPES)}
+    assert found == {"classical": "classical", "scratch": "compact", "transfer": "mobilenet"}
+
+
+def test_a_folder_without_recipes_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="expected recipes"):
+        find_recipes(tmp_path)
 
 
 @pytest.mark.parametrize(

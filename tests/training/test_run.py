@@ -19,7 +19,8 @@ from mien.errors import DataError
 from mien.expression.neural import NeuralClassifier
 from mien.runtime import catalog
 from mien.training import checkpoint
-from mien.training.run import Plan, Told, export_run, run_training
+from mien.training.progress import Told
+from mien.training.run import Plan, export_run, run_training
 
 pytestmark = [
     pytest.mark.e2e,
@@ -56,9 +57,7 @@ def test_a_run_leaves_a_model_that_classifies(
     entry = catalog.find(folder / "tiny.onnx")
     catalog.verify(entry)
     assert sum(entry.spec.training_prior) == pytest.approx(1, abs=1e-3)
-    assert entry.spec.metrics["ferplus_valid_accuracy"] == pytest.approx(
-        rows[-1]["accuracy"], abs=0.2
-    )
+    assert entry.spec.metrics["tiny_valid_accuracy"] == pytest.approx(rows[-1]["accuracy"], abs=0.2)
     scores = NeuralClassifier(entry).classify([np.zeros((32, 32), np.uint8)])[0]
     assert scores.probabilities.sum() == pytest.approx(1, abs=1e-5)
 
@@ -88,7 +87,8 @@ IN_DOUBLE_PRECISION = """
 import sys
 from pathlib import Path
 import torch
-from mien.training.run import Plan, Told, run_training
+from mien.training.progress import Told
+from mien.training.run import Plan, run_training
 
 torch.set_default_dtype(torch.float64)
 recipe, data, folder = (Path(argument) for argument in sys.argv[1:])
@@ -136,7 +136,7 @@ def test_every_format_can_be_exported_anew(
     assert [entry.spec.name for entry in entries] == ["mine", "mine-fp16", "mine-int8"]
     assert sizes[1] < 0.6 * sizes[0]
     assert sizes[2] < 0.6 * sizes[0]
-    assert all("ferplus_valid_accuracy" in entry.spec.metrics for entry in entries)
+    assert all("tiny_valid_accuracy" in entry.spec.metrics for entry in entries)
 
 
 def test_a_folder_of_another_recipe_is_refused(

@@ -9,6 +9,9 @@ from rich.table import Table
 from mien.cli.console import stdout_console
 from mien.cli.training_progress import print_files, told_on_terminal
 from mien.errors import SettingError
+from mien.runtime.catalog import CatalogEntry
+from mien.training.classical_recipe import load_classical_recipe
+from mien.training.listing import find_recipes, names_classical_route
 
 app = typer.Typer(add_completion=False)
 
@@ -47,19 +50,17 @@ def train(
     ] = False,
 ) -> None:
     """Train an expression model, then export, check, calibrate and measure it."""
-    from mien.training.run import Plan, find_recipes, run_training
-
     if list_recipes:
-        table = Table("recipe", "architecture", "input", "epochs", "summary", box=None)
-        for path, found in find_recipes(recipes):
-            size = f"{found.input.size} px"
-            rounds = str(found.optimiser.epochs)
-            table.add_row(str(path), found.network.architecture, size, rounds, found.summary)
-        stdout_console().print(table)
+        _print_recipes(recipes)
         return
     if recipe is None or data is None:
         raise SettingError("expected a recipe and --data; mien train --list shows the recipes")
     folder = out or Path("runs") / recipe.stem
+    if names_classical_route(recipe):
+        _train_classical(recipe, data, folder)
+        return
+    from mien.training.run import Plan, run_training
+
     plan = Plan(
         recipe_path=recipe,
         data_path=data,
@@ -72,3 +73,25 @@ def train(
     with told_on_terminal() as told:
         entries = run_training(plan, told)
     print_files(entries)
+
+
+def _print_recipes(folder: Path) -> None:
+    table = Table("recipe", "network", "input", "epochs", "summary", box=None)
+    for found in find_recipes(folder):
+        rounds = str(found.epochs or "")
+        table.add_row(str(found.path), found.route, f"{found.size} px", rounds, found.summary)
+    stdout_console().print(table)
+
+
+def _train_classical(recipe: Path, data: Path, folder: Path) -> None:
+    from mien.training.classical import train_classical
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with told_on_terminal() as told:
+        spec = train_classical(
+            load_classical_recipe(recipe),
+            data,
+            folder,
+            tell=lambda _, done, total: told.prepared(done, total),
+        )
+    print_files([CatalogEntry(spec, folder / spec.file, shipped=False)])

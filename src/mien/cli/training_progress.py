@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -10,17 +9,13 @@ from rich.table import Table
 
 from mien.cli.console import stdout_console
 from mien.runtime.catalog import CatalogEntry
-
-if TYPE_CHECKING:
-    from mien.training.loop import Progress as Step
-    from mien.training.run import Told
+from mien.training.progress import Progress as Step
+from mien.training.progress import Told
 
 
 @contextlib.contextmanager
-def told_on_terminal() -> Iterator["Told"]:
+def told_on_terminal() -> Iterator[Told]:
     """Bars on stderr: one for the pictures that are prepared, one for the epoch that runs."""
-    from mien.training.run import Told
-
     bars = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -34,7 +29,7 @@ def told_on_terminal() -> Iterator["Told"]:
     def prepared(done: int, total: int) -> None:
         bars.update(pictures, completed=done, total=total, visible=True)
 
-    def trained(step: "Step") -> None:
+    def trained(step: Step) -> None:
         text = f"epoch {step.epoch + 1}/{step.epochs}, loss {step.loss:.3f}"
         total = step.steps * step.epochs
         bars.update(

@@ -37,6 +37,7 @@ class TrainingData:
     """Faces to learn from and faces to choose by.
 
     Attributes:
+        name: of the data set.
         train, valid: the faces.
         truth: by head, ``(len(valid),)`` label index, -1 where the row does not count.
         training_prior: ``(K,)`` shares of the labels in ``train``, see
@@ -45,6 +46,7 @@ class TrainingData:
         facts: counts for the model card: what was used, and what was dropped and why.
     """
 
+    name: str
     train: Faces
     valid: Faces
     truth: dict[str, npt.NDArray[np.int64]]
@@ -93,6 +95,7 @@ def load_training_data(
     faces = Faces(images, transforms, _size(recipe), at_head)
     learning = np.arange(len(rows)) < len(train_rows)
     return TrainingData(
+        name=data.name,
         train=faces.take(learning & found),
         valid=faces.take(~learning),
         truth=truth,

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,9 +87,9 @@ def finish(
             tolerance = export.MAX_LOGIT_DIFFERENCE[wanted]
             export.check_export(entry, network, MAIN_HEAD, crops[:_CHECKED], tolerance)
         logits = NeuralClassifier(entry, prior="natural").logits(crops)
-        complete = _measured(own, logits, truth)
+        complete = _measured(own, logits, truth, data.name)
         entries.append(export.write_model(model, complete, folder))
-        accuracies.append(complete.metrics["ferplus_valid_accuracy"])
+        accuracies.append(complete.metrics[f"{data.name}_valid_accuracy"])
         if position == 0:
             per_class = recalls(complete, logits, truth)
     if SECOND_HEAD in data.truth:
@@ -150,26 +150,26 @@ def _as_format(
 
 
 def _measured(
-    spec: ModelSpec, logits: npt.NDArray[np.float32], truth: npt.NDArray[np.int64]
+    spec: ModelSpec, logits: npt.NDArray[np.float32], truth: npt.NDArray[np.int64], data_name: str
 ) -> ModelSpec:
-    """The spec with temperature, threshold of doubt, and figures."""
+    """The spec with temperature, threshold of doubt, and figures under the data set's name."""
     temperature = calibration.fit_temperature(logits, truth)
     crossed = calibration.cross_fitted_probabilities(logits, truth)
     doubt = calibration.uncertain_threshold(crossed, truth)
     natural, uniform = _matrices(spec.training_prior, temperature, logits, truth)
     metrics = {
-        "ferplus_valid_accuracy": float(confusion.accuracy(natural)),
-        "ferplus_valid_macro_f1": float(confusion.macro_f1(natural)),
-        "ferplus_valid_balanced_accuracy_natural": float(confusion.balanced_accuracy(natural)),
-        "ferplus_valid_balanced_accuracy_uniform": float(confusion.balanced_accuracy(uniform)),
-        "ferplus_valid_ece_cross_fitted": calibration.cross_fitted_ece(logits, truth),
-        "ferplus_valid_error_at_80_coverage": doubt["error_covered"],
+        "valid_accuracy": float(confusion.accuracy(natural)),
+        "valid_macro_f1": float(confusion.macro_f1(natural)),
+        "valid_balanced_accuracy_natural": float(confusion.balanced_accuracy(natural)),
+        "valid_balanced_accuracy_uniform": float(confusion.balanced_accuracy(uniform)),
+        "valid_ece_cross_fitted": calibration.cross_fitted_ece(logits, truth),
+        "valid_error_at_80_coverage": doubt["error_covered"],
     }
     return dataclasses.replace(
         spec,
         temperature=round(temperature, 4),
         uncertain_below=round(doubt["threshold"], 4),
-        metrics={name: round(value, 4) for name, value in metrics.items()},
+        metrics=_rounded({f"{data_name}_{name}": value for name, value in metrics.items()}),
     )
 
 
@@ -226,13 +226,17 @@ def _second(
     temperature = calibration.fit_temperature(logits, truth)
     natural, uniform = _matrices(spec.training_prior, temperature, logits, truth)
     metrics = {
-        "fer2013_valid_accuracy": round(float(confusion.accuracy(natural)), 4),
-        "fer2013_valid_balanced_accuracy_uniform": round(
-            float(confusion.balanced_accuracy(uniform)), 4
-        ),
+        "valid_accuracy": round(float(confusion.accuracy(natural)), 4),
+        "valid_balanced_accuracy_uniform": round(float(confusion.balanced_accuracy(uniform)), 4),
     }
-    complete = dataclasses.replace(spec, temperature=round(temperature, 4), metrics=metrics)
+    complete = dataclasses.replace(
+        spec, temperature=round(temperature, 4), metrics=_rounded(metrics)
+    )
     return export.write_model(model, complete, folder)
+
+
+def _rounded(metrics: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(value, 4) for name, value in metrics.items()}
 
 
 def write_config(folder: Path, recipe: Recipe, more: dict[str, Any]) -> None:

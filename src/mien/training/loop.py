@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,22 +24,12 @@ from mien.training.faces import MAIN_HEAD, AugmentedFaces, Faces, WeightedDraws
 from mien.training.loss import batch_loss
 from mien.training.networks.heads import ExpressionNetwork
 from mien.training.optimiser import build_optimiser, set_rates
+from mien.training.progress import Progress
 from mien.training.recipe import Recipe
 from mien.training.validation import Validation
 
 TIMINGS = "timings.jsonl"
 _LARGEST_GRADIENT = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Where a run stands; ``loss`` is the mean over the epoch so far."""
-
-    epoch: int
-    epochs: int
-    step: int
-    steps: int
-    loss: float
 
 
 def train(

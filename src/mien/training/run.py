@@ -11,7 +11,7 @@ import cv2
 import torch
 
 from mien.config import Settings
-from mien.errors import DataError, SettingError
+from mien.errors import DataError
 from mien.pipeline import FacePipeline
 from mien.runtime.catalog import CatalogEntry
 from mien.training import checkpoint
@@ -20,9 +20,10 @@ from mien.training.data import TrainingData, load_training_data
 from mien.training.distributed import joined_processes
 from mien.training.faces import MAIN_HEAD, SECOND_HEAD
 from mien.training.finish import Origin, finish, write_config
-from mien.training.loop import Progress, train
+from mien.training.loop import train
 from mien.training.networks import build_network, load_start
 from mien.training.networks.heads import ExpressionNetwork
+from mien.training.progress import Told
 from mien.training.recipe import Recipe, load_recipe
 from mien.training.validation import Validation
 
@@ -51,15 +52,6 @@ class Plan:
     epochs: int = 0
     workers: int = 1
     formats: tuple[str, ...] = ("fp32", "fp16")
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """Where a run reports to: pictures prepared, steps trained, stages after that."""
-
-    prepared: Callable[[int, int], None]
-    trained: Callable[[Progress], None]
-    stage: Callable[[str], None]
 
 
 def run_training(plan: Plan, told: Told) -> list[CatalogEntry]:
@@ -143,18 +135,6 @@ def export_run(
     checkpoint.load_best(folder, network)
     origin = Origin(name or recipe.name)
     return finish(recipe, network, data, output, origin=origin, formats=formats, tell=told.stage)
-
-
-def find_recipes(folder: Path) -> list[tuple[Path, Recipe]]:
-    """The recipes in a folder, by name.
-
-    Raises:
-        SettingError: there are none.
-    """
-    paths = sorted(folder.glob("*.toml"))
-    if not paths:
-        raise SettingError(f"expected recipes (*.toml) in {folder}, found none")
-    return [(path, load_recipe(path)) for path in paths]
 
 
 def _load(

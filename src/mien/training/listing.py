@@ -1,0 +1,56 @@
+"""The recipes in a folder, of whatever route."""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from mien.errors import SettingError
+from mien.training.classical_recipe import is_classical, load_classical_recipe
+from mien.training.recipe import load_recipe
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeSummary:
+    """One line of ``mien train --list``; ``epochs`` is 0 where there are none."""
+
+    path: Path
+    route: str
+    size: int
+    epochs: int
+    summary: str
+
+
+def find_recipes(folder: Path) -> list[RecipeSummary]:
+    """The recipes in a folder, by name.
+
+    Raises:
+        SettingError: there are none, or one cannot be read.
+    """
+    paths = sorted(folder.glob("*.toml"))
+    if not paths:
+        raise SettingError(f"expected recipes (*.toml) in {folder}, found none")
+    return [_summarise(path) for path in paths]
+
+
+def names_classical_route(path: Path) -> bool:
+    """Whether a recipe is of the classical route; False where it cannot be read, which its own
+    reader then tells.
+    """
+    try:
+        return is_classical(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return False
+
+
+def _summarise(path: Path) -> RecipeSummary:
+    if names_classical_route(path):
+        classical = load_classical_recipe(path)
+        return RecipeSummary(path, "classical", classical.features.size_wh[0], 0, classical.summary)
+    recipe = load_recipe(path)
+    return RecipeSummary(
+        path,
+        recipe.network.architecture,
+        recipe.input.size,
+        recipe.optimiser.epochs,
+        recipe.summary,
+    )
