@@ -53,7 +53,7 @@ def lane(record: TrackRecord, recording: Recording, name: str) -> str:
         left, right = _edges(first, count, recording, scale)
         begin, end = first * recording.width_s, (first + count) * recording.width_s
         words = ", ".join(word for word in (label, state) if word and word != "clear")
-        fill = colour(label) if label and state != "not visible" else "#8a8f98"
+        fill = colour(label) if label and state != "not visible" else "url(#hidden)"
         parts.append(
             f'<rect class="{state.replace(" ", "-")}" x="{left:.1f}" y="{_RIBBON_TOP}" '
             f'width="{max(0.6, right - left):.1f}" height="{_RIBBON_HEIGHT}" fill="{fill}">'

@@ -72,11 +72,14 @@ class Tracker:
 
     # The face may be found this far from where it was expected, growing while it is hidden.
     _REACH = 0.8
-    _REACH_PER_S = 0.8
-    _MAX_REACH = 2.0
-    # Rigid shapes of one person in different frames lie 0.01 to 0.04 apart, those of two people
-    # 0.04 to 0.1 (London faces and the crowd clip, benchmarks/streams.py): a hint, no more.
+    _REACH_PER_S = 0.5
+    _MAX_REACH = 1.5
+    # Rigid shapes of one person, neutral and smiling, large and 90 px small, lie 0.012 to 0.044
+    # apart, those of two people 0.020 to 0.062 (5th to 95th percentile of 34 people of the London
+    # set): a hint while the face is in view, and after a gap a reason to doubt.
     _SHAPE_WEIGHT = 4.0
+    _MAX_SHAPE_AFTER_GAP = 0.045
+    _GAP_S = 0.3
     # A face that the last landmarks led to is the same one unless much speaks against it.
     _NOT_FOLLOWED = 0.5
     _MAX_COST = 3.0
@@ -150,7 +153,10 @@ class Tracker:
             return distance
         shape = face_shape(seen.landmarks)
         if shape is not None and track.shape is not None:
-            distance += self._SHAPE_WEIGHT * shape_distance(shape, track.shape)
+            apart = shape_distance(shape, track.shape)
+            if timestamp_s - track.last_s > self._GAP_S and apart > self._MAX_SHAPE_AFTER_GAP:
+                return math.inf
+            distance += self._SHAPE_WEIGHT * apart
         return distance if track.key in seen.followed else distance + self._NOT_FOLLOWED
 
     def _begin(self, seen: Observation, timestamp_s: float) -> Track:
