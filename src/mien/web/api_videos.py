@@ -10,7 +10,7 @@ from flask_openapi3.models.tag import Tag
 from mien.web import limits, reports
 from mien.web.api import ERRORS, PREFIX
 from mien.web.config import MEGABYTE, WebConfig
-from mien.web.jobs import JobRunner
+from mien.web.jobs import RESULT_TYPES, JobRunner
 from mien.web.problems import ProblemError
 from mien.web.schemas import (
     DeletedDocument,
@@ -115,7 +115,7 @@ def delete_job(path: JobPath) -> Response:
 @blueprint.get(
     "/jobs/<job_id>/files/<name>",
     summary="A result of a job",
-    responses={**_NOT_FOUND, "200": {"content": {"application/octet-stream": {}}}},
+    responses={**_NOT_FOUND, "200": {"content": {kind: {} for kind in sorted(RESULT_TYPES)}}},
 )
 def job_file(path: JobFilePath) -> Response:
     """`faces.csv`, `faces.jsonl`, `tracks.csv`, `annotated.mp4` or `report.html`."""

@@ -40,6 +40,9 @@ _MEDIA_TYPES = {
     ".jpg": "image/jpeg",
 }
 
+RESULT_TYPES = {*_MEDIA_TYPES.values(), "application/octet-stream"}
+"""What the results of a job can be."""
+
 Progress = Callable[[int, float | None], None]
 VideoWork = Callable[[Path, Path, dict[str, Any], Progress], None]
 """Analyses a video: its path, an empty folder for the results, options, and where to report."""

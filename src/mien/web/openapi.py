@@ -60,6 +60,8 @@ def finished(generated: dict[str, Any], *, with_token: bool) -> dict[str, Any]:
             for status, response in responses.items():
                 if int(status) >= 400:
                     response["content"] = {"application/json": {"schema": _ERROR}}
+    if not document["components"].get("securitySchemes"):
+        document["components"].pop("securitySchemes", None)
     if with_token:
         document["security"] = [{"token": []}]
     return document

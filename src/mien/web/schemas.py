@@ -6,7 +6,7 @@ They mirror the ``to_dict`` methods of :mod:`mien.types`; a test holds real outp
 from typing import Any, Literal
 
 from flask_openapi3.models.file import FileStorage
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 _ID = r"^[A-Za-z0-9_-]{22}$"
 
@@ -108,8 +108,10 @@ class AnalyzeQuery(BaseModel):
 class VideoForm(BaseModel):
     video: FileStorage = Field(description="Any file that FFmpeg reads.")
     every: int = Field(1, ge=1, le=1000, description="Analyse every n-th frame.")
-    annotate: bool = Field(True, description="Whether to make the annotated video.")
-    blur_faces: bool = Field(False, description="Whether the annotated video hides the faces.")
+    annotate: StrictBool = Field(True, description="Whether to make the annotated video.")
+    blur_faces: StrictBool = Field(
+        False, description="Whether the annotated video hides the faces."
+    )
 
 
 class JobPath(BaseModel):
