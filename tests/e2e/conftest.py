@@ -16,6 +16,7 @@ from typing import Any
 
 import av
 import pytest
+from PIL import Image as PillowImage
 
 ROOT = Path(__file__).parents[2]
 CLIP = ROOT / "src/mien/web/static/sample.mp4"
@@ -118,7 +119,8 @@ def camera_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for index, frame in enumerate(source.decode(video=0)):
             if index % 2 == 0:
                 buffer = io.BytesIO()
-                frame.to_image().resize((640, 360)).save(buffer, "JPEG", quality=85)
+                picture = frame.to_ndarray(width=640, height=360, format="rgb24")
+                PillowImage.fromarray(picture).save(buffer, "JPEG", quality=85)
                 target.write(buffer.getvalue())
     return path
 

@@ -18,7 +18,8 @@ def test_schemathesis_finds_nothing(serve: Callable[..., Any]) -> None:
             sys.executable, "-m", "schemathesis.cli", "run", f"{server.url}/openapi.json",
             "--checks", "all",
             # Not every text of bytes is a picture, which no schema can say.
-            "--exclude-checks", "positive_data_acceptance", "--max-examples", "25", "--phases", "examples,coverage,fuzzing",
+            "--exclude-checks", "positive_data_acceptance",
+            "--max-examples", "25", "--phases", "examples,coverage,fuzzing",
             "--generation-deterministic", "--request-timeout", "30",
         ],
         capture_output=True, text=True, timeout=540, check=False,

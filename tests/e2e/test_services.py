@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -47,8 +48,6 @@ class Postgres:
         self._user = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
         if self._user:
             shutil.chown(folder, "postgres")
-            for parent in folder.parents[:3]:
-                parent.chmod(0o755)
         initdb = [postgres_tool("initdb"), "-D", str(folder / "data"), "-A", "trust", "-N"]
         subprocess.run(
             [*self._user, *initdb, "-U", "mien"], check=True, capture_output=True, cwd="/"
@@ -93,10 +92,12 @@ class Redis:
 
 
 @pytest.fixture
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    server = Postgres(tmp_path_factory.mktemp("postgres"))
-    yield server
-    server.stop()
+def postgres() -> Iterator[Postgres]:
+    # pytest's own folders are closed to other users, such as the one that PostgreSQL runs as.
+    with tempfile.TemporaryDirectory(prefix="mien-postgres-") as folder:
+        server = Postgres(Path(folder))
+        yield server
+        server.stop()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ They mirror the ``to_dict`` methods of :mod:`mien.types`; a test holds real outp
 from typing import Any, Literal
 
 from flask_openapi3.models.file import FileStorage
-from pydantic import BaseModel, ConfigDict, Field, StrictBool
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
 _ID = r"^[A-Za-z0-9_-]{22}$"
 
@@ -107,7 +107,7 @@ class AnalyzeQuery(BaseModel):
 
 class VideoForm(BaseModel):
     video: FileStorage = Field(description="Any file that FFmpeg reads.")
-    every: int = Field(1, ge=1, le=1000, description="Analyse every n-th frame.")
+    every: StrictInt = Field(1, ge=1, le=1000, description="Analyse every n-th frame.")
     annotate: StrictBool = Field(True, description="Whether to make the annotated video.")
     blur_faces: StrictBool = Field(
         False, description="Whether the annotated video hides the faces."

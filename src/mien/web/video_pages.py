@@ -39,7 +39,7 @@ def _submit() -> str:
         form = VideoForm.model_validate(
             {
                 "video": upload,
-                "every": request.form.get("every", "1"),
+                "every": request.form.get("every", 1, type=int),
                 "annotate": "annotate" in request.form,
                 "blur_faces": "blur_faces" in request.form,
             }
