@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mien import geometry
@@ -37,6 +37,7 @@ def test_nms_of_nothing_keeps_nothing() -> None:
     assert geometry.nms([], [], 0.5) == []
 
 
+@settings(deadline=None)
 @given(SCALES, ANGLES, OFFSETS, OFFSETS)
 def test_similarity_is_found_again_from_its_points(
     scale: float, angle_deg: float, x: float, y: float
@@ -94,6 +95,7 @@ def test_positive_angles_turn_clockwise_as_seen() -> None:
     assert right == pytest.approx(np.array([[0.0, 1.0]]))  # y points down
 
 
+@settings(deadline=None)
 @given(SCALES, ANGLES, OFFSETS, OFFSETS)
 def test_inverse_undoes(scale: float, angle_deg: float, x: float, y: float) -> None:
     transform = geometry.similarity(scale, angle_deg, (x, y))
@@ -119,6 +121,7 @@ def test_depth_is_scaled_along() -> None:
     assert moved == pytest.approx(np.array([[0.0, 3.0, 6.0]]))
 
 
+@settings(deadline=None)
 @given(SCALES, ANGLES)
 def test_scale_of_a_similarity(scale: float, angle_deg: float) -> None:
     assert geometry.scale_of(geometry.similarity(scale, angle_deg)) == pytest.approx(scale)

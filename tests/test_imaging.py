@@ -5,7 +5,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mien import geometry, imaging
@@ -92,6 +92,7 @@ class TestAsRgb:
 
 
 class TestLetterbox:
+    @settings(deadline=None)
     @given(st.integers(1, 700), st.integers(1, 700))
     def test_corners_of_the_image_fit_the_frame(self, width: int, height: int) -> None:
         image = np.full((height, width, 3), 200, np.uint8)

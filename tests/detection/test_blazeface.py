@@ -1,0 +1,166 @@
+"""Decoding of BlazeFace, and the facts that it needs of a model."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from mien.detection import BlazeFace, build_detector
+from mien.detection.blazeface import anchor_centers
+from mien.errors import ModelNotFoundError, ProviderError, SettingError, SpecError
+from mien.runtime import catalog
+from mien.runtime.spec import METADATA_KEY, spec_to_json
+from mien.types import InputSpec, ModelSpec
+
+MakeModel = Callable[..., Path]
+
+
+@pytest.fixture
+def make_model(tmp_path: Path) -> MakeModel:
+    """A model with a 2×2 grid of anchors that always answers with the given offsets and logits."""
+
+    def make(
+        offsets: np.ndarray[Any, np.dtype[np.float32]],
+        logits: list[float],
+        parameters: dict[str, Any] | None = None,
+    ) -> Path:
+        graph = helper.make_graph(
+            [
+                helper.make_node("GlobalAveragePool", ["image"], ["pooled"]),
+                helper.make_node("ReduceMean", ["pooled"], ["mean"], axes=[1, 2, 3], keepdims=0),
+                helper.make_node("Mul", ["mean", "zero"], ["nothing"]),
+                helper.make_node("Add", ["offsets", "nothing"], ["regressions"]),
+                helper.make_node("Add", ["levels", "nothing"], ["logits"]),
+            ],
+            "fixed",
+            [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 100, 100])],
+            [
+                helper.make_tensor_value_info("regressions", TensorProto.FLOAT, [1, 4, 16]),
+                helper.make_tensor_value_info("logits", TensorProto.FLOAT, [1, 4, 1]),
+            ],
+            [
+                numpy_helper.from_array(np.zeros(1, np.float32), "zero"),
+                numpy_helper.from_array(offsets.astype(np.float32).reshape(1, 4, 16), "offsets"),
+                numpy_helper.from_array(np.array(logits, np.float32).reshape(1, 4, 1), "levels"),
+            ],
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+        spec = ModelSpec(
+            name="fixed",
+            task="detection",
+            file="fixed.onnx",
+            input=InputSpec("image", (100, 100), "rgb", (0.0,) * 3, (255.0,) * 3),
+            outputs=("regressions", "logits"),
+            licence="MIT",
+            source="built by the tests",
+            parameters=parameters
+            or {"architecture": "blazeface", "anchor_grids": [[2, 2, 1]], "scale": 50},
+        )
+        helper.set_model_props(model, {METADATA_KEY: spec_to_json(spec)})
+        path = tmp_path / "fixed.onnx"
+        onnx.save(model, path)
+        return path
+
+    return make
+
+
+def test_anchors_run_over_rows_then_columns_then_those_of_a_cell() -> None:
+    centers = anchor_centers(columns=3, rows=2, per_cell=2)
+    assert centers.shape == (12, 2)
+    assert centers[0].tolist() == centers[1].tolist() == pytest.approx([1 / 6, 1 / 4])
+    assert centers[2].tolist() == pytest.approx([3 / 6, 1 / 4])
+    assert centers[6].tolist() == pytest.approx([1 / 6, 3 / 4])
+
+
+def test_offsets_become_pixels_of_the_photograph(make_model: MakeModel) -> None:
+    offsets = np.zeros((4, 16))
+    # Centre, size and first point, in fiftieths of the input's side, from the anchor at (75, 25).
+    offsets[1, :6] = (5, -2.5, 10, 20, -1, 2)
+    detector = BlazeFace(catalog.find(make_model(offsets, [-9, 2.0, -9, -9])))
+    # 400×200 in a frame of 100×100: a quarter of the size, with 25 rows of black above.
+    (face,) = detector.detect(np.zeros((200, 400, 3), np.uint8))
+    assert face.score == pytest.approx(1 / (1 + np.exp(-2.0)))
+    assert face.box.to_array() == pytest.approx([300, -100, 380, 60])
+    assert face.landmarks is not None
+    assert face.landmarks.scheme == "blazeface6"
+    assert face.landmarks.points[0] == pytest.approx([292, 16])
+    assert face.landmarks.points[1] == pytest.approx([300, 0])
+
+
+def test_boxes_of_one_face_are_averaged_by_score(make_model: MakeModel) -> None:
+    offsets = np.zeros((4, 16))
+    offsets[:, 2:4] = 20
+    offsets[0, :2] = (12.5, 12.5)  # from (25, 25) to the middle
+    offsets[1, :2] = (-10, 12.5)  # from (75, 25) to (55, 50)
+    detector = BlazeFace(catalog.find(make_model(offsets, [0.0, np.log(3), -9, -9])))
+    (face,) = detector.detect(np.zeros((100, 100, 3), np.uint8), min_score=0.4)
+    assert face.score == pytest.approx(0.75)
+    # Weights 0.5 and 0.75 of centres 50 and 55.
+    assert face.box.center == pytest.approx((53, 50), abs=1e-3)
+
+
+def test_huge_logits_and_senseless_boxes_do_no_harm(make_model: MakeModel) -> None:
+    offsets = np.zeros((4, 16))
+    offsets[0, 2:4] = 20
+    offsets[3, 2:4] = -20
+    detector = BlazeFace(catalog.find(make_model(offsets, [5000.0, -5000.0, -5000.0, 3.0])))
+    (face,) = detector.detect(np.zeros((10, 10, 3), np.uint8))
+    assert face.score == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"architecture": "blazeface", "scale": 50}, "anchor_grids"),
+        ({"architecture": "blazeface", "anchor_grids": [[2, 2, 1]]}, "scale"),
+        ({"architecture": "blazeface", "anchor_grids": [[2, 2]], "scale": 50}, "anchor_grids"),
+        ({"architecture": "blazeface", "anchor_grids": [[2, 2, 1]], "scale": 0}, "positive scale"),
+        ({"architecture": "other"}, "architecture blazeface or yunet"),
+    ],
+)
+def test_a_spec_without_the_facts_is_refused(
+    make_model: MakeModel, parameters: dict[str, Any], message: str
+) -> None:
+    path = make_model(np.zeros((4, 16)), [0.0] * 4, parameters)
+    with pytest.raises(SpecError, match=message):
+        build_detector(path)
+
+
+def test_anchors_that_do_not_fit_the_outputs_are_named(make_model: MakeModel) -> None:
+    wrong = {"architecture": "blazeface", "anchor_grids": [[3, 3, 1]], "scale": 50}
+    detector = build_detector(make_model(np.zeros((4, 16)), [0.0] * 4, wrong))
+    with pytest.raises(SpecError, match="9 anchors, but the model gives 4"):
+        detector.detect(np.zeros((10, 10, 3), np.uint8))
+
+
+def test_a_users_own_detector_by_path_is_the_shipped_one_under_another_name(
+    tmp_path: Path, samples: dict[str, Path]
+) -> None:
+    from mien.media.images import read_image
+
+    entry = catalog.find("blazeface")
+    copy = tmp_path / "mine.onnx"
+    copy.write_bytes(entry.path.read_bytes())
+    copy.with_suffix(".json").write_text(spec_to_json(replace(entry.spec, name="mine")))
+    image = read_image(samples["group"])
+    mine, shipped = build_detector(copy), build_detector("blazeface")
+    assert mine.name == "mine"
+    assert [face.box for face in mine.detect(image)] == [face.box for face in shipped.detect(image)]
+
+
+def test_what_cannot_be_built_is_named() -> None:
+    with pytest.raises(ModelNotFoundError, match="blazeface"):
+        build_detector("retinaface")
+    with pytest.raises(ModelNotFoundError, match=r"no-such-file\.onnx"):
+        build_detector("./no-such-file.onnx")
+    with pytest.raises(SpecError, match="facemesh"):
+        build_detector("facemesh")
+    with pytest.raises(SettingError, match="auto or off"):
+        build_detector(tiles="on")
+    with pytest.raises(ProviderError, match="provider"):
+        build_detector(provider="abacus")

@@ -1,0 +1,86 @@
+"""Head pose, on the mean face turned by known angles and on real photographs."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mien.signals import estimate_pose, facing
+from mien.signals.pose import _REFERENCE, HeadPose
+from mien.types import Landmarks
+
+
+def _turned(yaw_deg: float, pitch_deg: float, roll_deg: float, noise: float = 0.0) -> Landmarks:
+    """The mean face as a mesh, pitched, then yawed, then rolled by the documented signs."""
+    yaw, pitch, roll = np.radians([yaw_deg, pitch_deg, roll_deg])
+    # x to the right, y down, z away: up is -y, and a face looks along -z.
+    look_up = _matrix("x", -pitch)
+    look_right = _matrix("y", -yaw)
+    clockwise = _matrix("z", roll)
+    rotation = clockwise @ look_right @ look_up
+    mesh = np.random.default_rng(3).normal(0, 1, (468, 3))
+    for index, point in _REFERENCE.items():
+        mesh[index] = point
+    mesh = mesh @ rotation.T * 57.0 + (300.0, 200.0, -10.0)
+    mesh += np.random.default_rng(4).normal(0, noise, mesh.shape)
+    return Landmarks(mesh.astype(np.float32), "mesh468")
+
+
+def _matrix(axis: str, angle: float) -> npt.NDArray[np.float64]:
+    cos, sin = np.cos(angle), np.sin(angle)
+    if axis == "x":
+        return np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]])
+    if axis == "y":
+        return np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]])
+    return np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
+
+
+def _pose(landmarks: Landmarks) -> HeadPose:
+    pose = estimate_pose(landmarks)
+    assert pose is not None
+    return pose
+
+
+def test_the_axes_point_where_the_docstring_says() -> None:
+    nose = 4
+    for angles, moved in (
+        ((30, 0, 0), (1, 0)),  # yaw: the nose goes to the right of the image
+        ((0, 30, 0), (0, -1)),  # pitch: the nose goes up
+    ):
+        before, after = _turned(0, 0, 0).points[nose], _turned(*angles).points[nose]
+        change = (after - before)[:2]
+        assert change @ np.array(moved) > 10
+    left, right = _turned(0, 0, 30).points[[33, 263], :2]
+    assert right[1] > left[1]  # roll: clockwise
+
+
+@settings(deadline=None)
+@given(st.floats(-85, 85), st.floats(-80, 80), st.floats(-175, 175))
+def test_known_angles_are_measured(yaw_deg: float, pitch_deg: float, roll_deg: float) -> None:
+    pose = _pose(_turned(yaw_deg, pitch_deg, roll_deg))
+    assert pose.yaw_deg == pytest.approx(yaw_deg, abs=0.1)
+    assert pose.pitch_deg == pytest.approx(pitch_deg, abs=0.1)
+    assert pose.roll_deg == pytest.approx(roll_deg, abs=0.1)
+
+
+def test_noisy_points_move_the_angles_little() -> None:
+    pose = _pose(_turned(20, -10, 5, noise=2.0))
+    assert pose.yaw_deg == pytest.approx(20, abs=2)
+    assert pose.pitch_deg == pytest.approx(-10, abs=2)
+    assert pose.roll_deg == pytest.approx(5, abs=2)
+
+
+def test_other_landmarks_have_no_pose() -> None:
+    assert estimate_pose(Landmarks(np.zeros((5, 2), np.float32), "five")) is None
+    assert estimate_pose(Landmarks(_turned(0, 0, 0).points[:, :2], "mesh468")) is None
+
+
+@pytest.mark.parametrize(
+    ("yaw_deg", "pitch_deg", "expected"),
+    [(0, 0, 1.0), (90, 0, 0.0), (-90, 0, 0.0), (0, 60, 0.5), (60, -60, 0.25), (180, 0, -1.0)],
+)
+def test_facing_is_the_cosine_to_the_camera(
+    yaw_deg: float, pitch_deg: float, expected: float
+) -> None:
+    assert facing(HeadPose(yaw_deg, pitch_deg, 33.0)) == pytest.approx(expected, abs=1e-9)
