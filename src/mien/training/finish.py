@@ -226,8 +226,10 @@ def _second(
     temperature = calibration.fit_temperature(logits, truth)
     natural, uniform = _matrices(spec.training_prior, temperature, logits, truth)
     metrics = {
-        "valid_accuracy": round(float(confusion.accuracy(natural)), 4),
-        "valid_balanced_accuracy_uniform": round(float(confusion.balanced_accuracy(uniform)), 4),
+        f"{data.name}_valid_second_labels_accuracy": float(confusion.accuracy(natural)),
+        f"{data.name}_valid_second_labels_balanced_accuracy_uniform": float(
+            confusion.balanced_accuracy(uniform)
+        ),
     }
     complete = dataclasses.replace(
         spec, temperature=round(temperature, 4), metrics=_rounded(metrics)

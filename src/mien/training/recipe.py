@@ -21,6 +21,8 @@ class NetworkRecipe:
             initialisation.
         frozen_layers: so many first layers of the trunk stay as they started, batch norm
             statistics included: it saves their share of the time.
+        start_share: of the starting weights in the exported ones; see
+            :func:`mien.training.networks.blend_with_start`.
         dropout: before the heads.
         labels: of the main head, in the order of its logits.
         second_head: loss weight of a head for the data set's second label set; 0 for none.
@@ -32,6 +34,7 @@ class NetworkRecipe:
     dropout: float = 0.2
     second_head: float = 0.0
     frozen_layers: int = 0
+    start_share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from mien.training.distributed import joined_processes
 from mien.training.faces import MAIN_HEAD, SECOND_HEAD
 from mien.training.finish import Origin, finish, write_config
 from mien.training.loop import train
-from mien.training.networks import build_network, load_start
+from mien.training.networks import blend_with_start, build_network, load_start
 from mien.training.networks.heads import ExpressionNetwork
 from mien.training.progress import Told
 from mien.training.recipe import Recipe, load_recipe
@@ -96,8 +96,7 @@ def run_training(plan: Plan, told: Told) -> list[CatalogEntry]:
     draw_curves(checkpoint.read_metrics(plan.folder), plan.folder / CURVES)
     if not plan.formats:
         return []
-    network = _network(recipe, data)
-    checkpoint.load_best(plan.folder, network)
+    network = _trained_network(recipe, data, plan.folder, plan.recipe_path.parent)
     return finish(
         recipe,
         network,
@@ -131,8 +130,7 @@ def export_run(
     recipe = load_recipe(recipe_path)
     data = _load(data_path, recipe, crops, told.prepared)
     output.mkdir(parents=True, exist_ok=True)
-    network = _network(recipe, data)
-    checkpoint.load_best(folder, network)
+    network = _trained_network(recipe, data, folder, recipe_path.parent)
     origin = Origin(name or recipe.name)
     return finish(recipe, network, data, output, origin=origin, formats=formats, tell=told.stage)
 
@@ -151,6 +149,16 @@ def _network(recipe: Recipe, data: TrainingData) -> ExpressionNetwork:
     if data.second_labels:
         heads[SECOND_HEAD] = len(data.second_labels)
     return build_network(recipe.network.architecture, 1, heads, recipe.network.dropout)
+
+
+def _trained_network(
+    recipe: Recipe, data: TrainingData, run: Path, recipes: Path
+) -> ExpressionNetwork:
+    network = _network(recipe, data)
+    checkpoint.load_best(run, network)
+    if recipe.network.start is not None and recipe.network.start_share:
+        blend_with_start(network, recipes / recipe.network.start, recipe.network.start_share)
+    return network
 
 
 def _circumstances(plan: Plan) -> dict[str, str | bool | None]:

@@ -40,12 +40,35 @@ def load_start(network: ExpressionNetwork, path: Path) -> None:
         DataError: the file does not hold this network.
     """
     expected = f"expected weights for this network in {path}, such as tools/import_trunk.py makes"
+    state = _read_weights(path, expected)
     try:
-        with np.load(path) as weights:
-            state = {name: torch.from_numpy(weights[name]) for name in weights.files}
         missing, unknown = network.load_state_dict(state, strict=False)
-    except (OSError, ValueError, RuntimeError) as error:
+    except RuntimeError as error:
         raise DataError(f"{expected}: {error}") from error
     lacking = [name for name in missing if not name.startswith("heads.")]
     if lacking or unknown:
         raise DataError(f"{expected}: lacking {lacking[:3]}, unknown {unknown[:3]}")
+
+
+@torch.no_grad()
+def blend_with_start(network: ExpressionNetwork, path: Path, share: float) -> None:
+    """Move the trained weights part of the way back to where they started.
+
+    Method: Wortsman et al., "Robust fine-tuning of zero-shot models", 2022. Weights that the file
+    does not hold stay as they are.
+
+    Args:
+        share: of the starting weights, in [0, 1].
+    """
+    start = _read_weights(path, f"expected the starting weights in {path}")
+    for name, value in network.state_dict().items():
+        if name in start and value.is_floating_point():
+            value.lerp_(start[name].to(value), share)
+
+
+def _read_weights(path: Path, expected: str) -> dict[str, torch.Tensor]:
+    try:
+        with np.load(path) as weights:
+            return {name: torch.from_numpy(weights[name]) for name in weights.files}
+    except (OSError, ValueError) as error:
+        raise DataError(f"{expected}: {error}") from error

@@ -1,0 +1,54 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from mien.errors import DataError, SettingError
+from mien.training.networks import TRUNKS, blend_with_start, build_network, load_start
+from mien.training.networks.heads import ExpressionNetwork
+
+pytestmark = pytest.mark.e2e
+
+
+def network(seed: int, architecture: str = "compact") -> ExpressionNetwork:
+    torch.manual_seed(seed)
+    return build_network(architecture, 1, {"expression": 8, "second": 7}, 0.0)
+
+
+@pytest.mark.parametrize("architecture", TRUNKS)
+def test_every_network_has_one_logit_for_each_label(architecture: str) -> None:
+    logits = network(0, architecture).eval()(torch.zeros(2, 1, 48, 48))
+    assert {head: tuple(value.shape) for head, value in logits.items()} == {
+        "expression": (2, 8),
+        "second": (2, 7),
+    }
+
+
+def test_the_scratch_network_is_compact() -> None:
+    assert sum(parameter.numel() for parameter in network(0).parameters()) < 1_500_000
+
+
+def test_an_unknown_architecture_is_told() -> None:
+    with pytest.raises(SettingError, match="expected an architecture"):
+        build_network("giant", 1, {"expression": 8}, 0.0)
+
+
+def test_blending_goes_part_of_the_way_back(tmp_path: Path) -> None:
+    start, trained = network(1), network(2)
+    kept = {k: v.numpy() for k, v in start.state_dict().items() if not k.startswith("heads.second")}
+    np.savez(tmp_path / "start.npz", **kept)
+    before = {name: value.clone() for name, value in trained.state_dict().items()}
+    blend_with_start(trained, tmp_path / "start.npz", 0.25)
+    after = trained.state_dict()
+    name = "heads.expression.weight"
+    expected = 0.75 * before[name] + 0.25 * start.state_dict()[name]
+    assert torch.allclose(after[name], expected, atol=1e-6)
+    assert torch.equal(after["heads.second.weight"], before["heads.second.weight"])
+
+
+def test_starting_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "start.npz", **{"trunk.other": np.zeros(3)})
+    with pytest.raises(DataError, match="expected weights for this network"):
+        load_start(network(0), tmp_path / "start.npz")
