@@ -246,7 +246,7 @@ def label_of(result: FrameResult, *, raw: bool = False) -> Expression | None:
     return None if scores is None else scores.label
 
 
-def baseline(london: Path, seed: int) -> dict[str, Any]:
+def baseline(london: Path, people: int, seed: int) -> dict[str, Any]:
     """Neutral and smiling faces read with and without the baseline of each person's rest.
 
     Nothing is fitted on anyone: the rule's two numbers are fixed. Each person has four seconds of
@@ -256,7 +256,7 @@ def baseline(london: Path, seed: int) -> dict[str, Any]:
     counts: dict[str, dict[str, int]] = {}
     rng = np.random.default_rng(seed)
     names = sorted(path.name for path in (london / "neutral").glob("*.jpg"))
-    for name in names:
+    for name in rng.choice(names, min(people, len(names)), replace=False):
         looks = tuple(read_image(london / look / name) for look in ("neutral", "happiness"))
         script = Script((looks[0], looks[1]), (4.0,), 6.0, int(rng.integers(1 << 31)))
         frames = [frame for n, frame in enumerate(render(script)) if n % 2 == 0]
@@ -410,7 +410,7 @@ def main() -> None:
         parser.error(f"{chosen.what} needs the folder of the London set")
     figures = {
         "calm": lambda: calm(chosen.london, chosen.media, chosen.people, chosen.seed),
-        "baseline": lambda: baseline(chosen.london, chosen.seed),
+        "baseline": lambda: baseline(chosen.london, chosen.people, chosen.seed),
         "cost": lambda: cost(chosen.media, chosen.rounds),
         "soak": lambda: soak(chosen.minutes),
     }[chosen.what]()
