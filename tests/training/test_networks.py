@@ -3,7 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
+
+import torch
 
 from mien.errors import DataError, SettingError
 from mien.training.networks import TRUNKS, blend_with_start, build_network, load_start
@@ -49,6 +51,7 @@ def test_blending_goes_part_of_the_way_back(tmp_path: Path) -> None:
 
 
 def test_starting_weights_of_another_network_are_refused(tmp_path: Path) -> None:
-    np.savez(tmp_path / "start.npz", **{"trunk.other": np.zeros(3)})
+    weights = {"trunk.other": np.zeros(3)}
+    np.savez(tmp_path / "start.npz", **weights)  # type: ignore[arg-type]
     with pytest.raises(DataError, match="expected weights for this network"):
         load_start(network(0), tmp_path / "start.npz")
