@@ -126,8 +126,11 @@ def lags_s(script: Script, labels: list[Expression | None]) -> list[float | None
     ends = (*script.changes_s[1:], script.length_s)
     found: list[float | None] = []
     for number, (middle, end) in enumerate(zip(script.changes_s, ends, strict=True)):
-        index = first_lasting(labels, int((middle - FADE_S / 2) * FPS), number % 2 == 0)
-        late = index is None or index / FPS > end
+        start, wanted = int((middle - FADE_S / 2) * FPS), number % 2 == 0
+        index = first_lasting(labels, start, wanted)
+        # A label that stood there already did not follow this change.
+        already = (labels[start] is Expression.HAPPINESS) == wanted
+        late = already or index is None or index / FPS > end
         found.append(None if late or index is None else index / FPS - middle)
     return found
 
@@ -151,7 +154,8 @@ def calm(london: Path, media: Path | None, people: int, seed: int) -> dict[str, 
                 "raw_false_flips": max(0, flips(raw) - true),
                 "held_false_flips": max(0, flips(held) - true),
                 "added_lag_s": statistics.median(added) if added else None,
-                "missed_changes": sum(lag is None for lag in lags_s(script, held)),
+                "raw_missed_changes": sum(lag is None for lag in lags_s(script, raw)),
+                "held_missed_changes": sum(lag is None for lag in lags_s(script, held)),
                 "tracks": len({face.track_id for result in results for face in result}),
             }
         )
@@ -187,7 +191,8 @@ def summarize(clips: list[dict[str, Any]]) -> dict[str, Any]:
         "median_held_false_flips": statistics.median(clip["held_false_flips"] for clip in clips),
         "false_flips_cut_by": sums["raw_false_flips"] / max(1, sums["held_false_flips"]),
         "median_added_lag_s": statistics.median(lags),
-        "missed_changes": sum(clip["missed_changes"] for clip in clips),
+        "raw_missed_changes": sum(clip["raw_missed_changes"] for clip in clips),
+        "held_missed_changes": sum(clip["held_missed_changes"] for clip in clips),
         "clips_with_one_track": sum(clip["tracks"] == 1 for clip in clips),
     }
 
