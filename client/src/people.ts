@@ -57,7 +57,7 @@ export class PeopleView {
     const header = element("header");
     const middle = element("div");
     const eyebrow = element("p", "eyebrow", `Person ${trackId}`);
-    const title = element("h3");
+    const title = element("h2");
     const dot = svg("svg", { viewBox: "0 0 10 10", class: "dot", "aria-hidden": "true" });
     const circle = svg("circle", { cx: "5", cy: "5", r: "5" });
     dot.append(circle);

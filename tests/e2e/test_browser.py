@@ -50,8 +50,8 @@ def test_live_from_consent_to_deletion(browser: Any, server: Any, tmp_path: Path
     page.wait_for_selector("[data-rec]:visible")
     # The clip's people are neutral at first, smile, and are neutral again.
     for label in ("neutral", "happiness", "neutral"):
-        page.wait_for_selector(f".person[data-track='1'][data-expression='{label}']")
-    assert page.locator(".person").count() == 2
+        page.wait_for_selector(f".person[data-expression='{label}']")
+    page.locator(".person").nth(1).wait_for()
     assert page.locator("[data-plot] canvas").count() == 1
     assert float(page.inner_text("[data-fps]")) > 0
     page.click("[data-record]")
