@@ -1,0 +1,203 @@
+"""How many faces the detectors find, and how far the landmarks are off.
+
+    python benchmarks/detection.py --media MEDIA --expressions LFW \\
+        --output benchmarks/results/detection.json
+
+MEDIA holds five-people.jpg, no-face.jpg, dlib's annotated examples in groups/ and
+street-crowd-1080p.mp4, whose five frames were marked by hand in data/crowd-faces.csv: faces of 24
+pixels and more of which an eye, the nose and the mouth can be seen; `ignore` marks those that can
+be argued about (reflections, heads turned away or covered), which count neither way. LFW is
+muxspace's folder of facial expression photographs, with one face in each. What is not given is left
+out. A face is found where a box overlaps its own by an IoU above 0.3. The frames and groups also
+served to choose the defaults, so that these figures are no test on unseen pictures.
+"""
+
+import argparse
+import csv
+import json
+import statistics
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import numpy.typing as npt
+
+from mien import geometry
+from mien.detection import FaceDetector, build_detector
+from mien.landmarks import build_landmarks
+from mien.landmarks.schemes import IBUG68_PARTS, to_ibug68
+from mien.media.images import read_image
+from mien.types import Image
+
+Array = npt.NDArray[np.float64]
+
+CROWD = Path(__file__).parent / "data" / "crowd-faces.csv"
+SAME_IOU = 0.3
+SCORES = (0.4, 0.5, 0.6)
+DETECTORS = {
+    "blazeface": ("blazeface", "off"),
+    "blazeface, tiles": ("blazeface", "auto"),
+    "blazeface-short": ("blazeface-short", "off"),
+    "haar": ("haar", "off"),
+}
+
+
+@dataclass(frozen=True)
+class Marked:
+    """A picture with the boxes ``(N, 4)`` of its faces, and of what counts neither way."""
+
+    image: Image
+    boxes: Array
+    ignored: Array
+    points: tuple[Array, ...] = ()
+
+
+def read_groups(folder: Path) -> list[Marked]:
+    """dlib's example photographs, of which those that lie in the folder are taken."""
+    marked = []
+    for file in sorted(folder.glob("*.xml")):
+        for entry in ElementTree.parse(file).getroot().iter("image"):
+            path = folder / str(entry.get("file"))
+            if not path.is_file():
+                continue
+            boxes, points = [], []
+            for box in entry.iter("box"):
+                left, top, width, height = (
+                    float(str(box.get(side))) for side in ("left", "top", "width", "height")
+                )
+                boxes.append((left, top, left + width, top + height))
+                places = [
+                    (float(str(p.get("x"))), float(str(p.get("y")))) for p in box.iter("part")
+                ]
+                points.append(np.array(places) + 0.5)  # dlib counts from the first pixel's middle
+            marked.append(
+                Marked(read_image(path), np.array(boxes), np.empty((0, 4)), tuple(points))
+            )
+    return marked
+
+
+def read_crowd(video: Path) -> list[Marked]:
+    """The hand-marked frames of the street."""
+    import av
+
+    rows: dict[int, list[dict[str, str]]] = {}
+    with CROWD.open(newline="") as file:
+        for row in csv.DictReader(file):
+            rows.setdefault(int(row["frame"]), []).append(row)
+    marked = []
+    with av.open(str(video)) as container:
+        for index, frame in enumerate(container.decode(video=0)):
+            if index in rows:
+                of_frame = rows[index]
+                marked.append(
+                    Marked(
+                        frame.to_ndarray(format="rgb24"),
+                        _boxes(row for row in of_frame if row["ignore"] == "0"),
+                        _boxes(row for row in of_frame if row["ignore"] == "1"),
+                    )
+                )
+    return marked
+
+
+def _boxes(rows: Any) -> Array:
+    names = ("x_min", "y_min", "x_max", "y_max")
+    return np.array([[float(row[name]) for name in names] for row in rows]).reshape(-1, 4)
+
+
+def count(detector: FaceDetector, pictures: Sequence[Marked], min_score: float) -> dict[str, Any]:
+    """Faces found, missed and wrong, and the CPU time of a picture."""
+    found, false, times = 0, [], []
+    for picture in pictures:
+        start = time.process_time()
+        detections = detector.detect(picture.image, min_score=min_score)
+        times.append(1000 * (time.process_time() - start))
+        boxes = np.array([d.box.to_array() for d in detections]).reshape(-1, 4)
+        same = geometry.box_iou(picture.boxes, boxes) > SAME_IOU
+        found += int(same.any(axis=1).sum())
+        areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+        arguable = geometry.intersection_area(picture.ignored, boxes) > SAME_IOU * areas
+        false.append(int((~same.any(axis=0) & ~arguable.any(axis=0)).sum()))
+    faces = sum(len(picture.boxes) for picture in pictures)
+    return {
+        "faces": faces,
+        "found": found,
+        "false": false,
+        "cpu_ms_per_picture": round(statistics.median(times), 1),
+    }
+
+
+def landmark_errors(groups: Sequence[Marked]) -> dict[str, Any]:
+    """Mean distance to the annotated points over that of the outer corners of the eyes."""
+    detector, mesh = build_detector("blazeface"), build_landmarks("facemesh")
+    errors = []
+    for picture in groups:
+        detections = detector.detect(picture.image)
+        boxes = [d.box.to_array() for d in detections]
+        for box, points in zip(picture.boxes, picture.points, strict=True):
+            overlaps = geometry.box_iou([box], boxes)[0]
+            if len(points) != 68 or not overlaps.size or overlaps.max() <= SAME_IOU:
+                continue
+            (found,) = mesh.predict(picture.image, [detections[int(overlaps.argmax())]])
+            distance = np.linalg.norm(to_ibug68(found).points[:, :2] - points, axis=1)
+            errors.append(distance / np.linalg.norm(points[36] - points[45]))
+    each = np.array(errors)
+    return {
+        "faces": len(each),
+        "nme_with_jaw": round(float(each.mean()), 4),
+        "nme_without_jaw": round(float(each[:, 17:].mean()), 4),
+        "nme_without_jaw_median": round(float(np.median(each[:, 17:].mean(axis=1))), 4),
+        "parts": {
+            name: round(float(each[:, part].mean()), 4) for name, part in IBUG68_PARTS.items()
+        },
+    }
+
+
+def measure(media: Path | None, expressions: Path | None) -> dict[str, Any]:
+    results: dict[str, Any] = {}
+    groups = read_groups(media / "groups") if media else []
+    crowd = read_crowd(media / "street-crowd-1080p.mp4") if media else []
+    photographs = (
+        [read_image(path) for path in sorted(expressions.glob("*.jpg"))[::4]]
+        if (expressions)
+        else []
+    )
+    for title, (name, tiles) in DETECTORS.items():
+        detector = build_detector(name, tiles=tiles)
+        rows = results[title] = {}
+        for min_score in SCORES:
+            row: dict[str, Any] = {}
+            if media:
+                for picture in ("five-people", "no-face"):
+                    image = read_image(media / f"{picture}.jpg")
+                    row[picture] = len(detector.detect(image, min_score=min_score))
+                row["groups"] = count(detector, groups, min_score)
+                row["crowd"] = count(detector, crowd, min_score)
+            if photographs:
+                numbers = [len(detector.detect(p, min_score=min_score)) for p in photographs]
+                row["faces_in_one_face_photographs"] = dict(sorted(Counter(numbers).items()))
+            rows[str(min_score)] = row
+            print(title, min_score, json.dumps(row))
+    if groups:
+        results["landmarks"] = landmark_errors(groups)
+        print(json.dumps(results["landmarks"], indent=2))
+    return results
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--media", type=Path)
+    parser.add_argument("--expressions", type=Path)
+    parser.add_argument("--output", type=Path)
+    arguments = parser.parse_args()
+    results = measure(arguments.media, arguments.expressions)
+    if arguments.output:
+        arguments.output.write_text(json.dumps(results, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

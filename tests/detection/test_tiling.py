@@ -1,0 +1,136 @@
+"""Tiles of large pictures, and the search that uses them."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mien import geometry, imaging
+from mien.detection import BlazeFace, FaceSearch
+from mien.detection.merging import drop_repeated, merge_weighted
+from mien.detection.tiling import tile_sides, tile_starts, tiles
+from mien.media.images import read_image
+from mien.runtime import catalog
+from mien.types import Box, Detection, Image, Landmarks
+
+SIDES = st.integers(1, 12_000)
+
+
+class WhiteSquares:
+    """Finds white squares of 8 to 80 pixels in a picture shrunk to 160 by 160, as a detector with
+    a small fixed input does."""
+
+    name = "white-squares"
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def detect(self, image: Image, *, min_score: float = 0.5) -> list[Detection]:
+        self.looks += 1
+        framed, transform = imaging.letterbox(image, (160, 160))
+        white = framed[:, :, 0] > 127
+        rows, columns = np.nonzero(white.any(axis=1))[0], np.nonzero(white.any(axis=0))[0]
+        if not rows.size:
+            return []
+        corners = [(columns[0], rows[0]), (columns[-1] + 1, rows[-1] + 1)]
+        side = max(np.diff(corners, axis=0).ravel())
+        if not 8 <= side <= 80:
+            return []
+        low, high = geometry.apply_transform(geometry.invert(transform), corners)
+        middle = Landmarks(np.array([(low + high) / 2], np.float32), "five")
+        return [Detection(Box(*low.tolist(), *high.tolist()), 0.6, middle)]
+
+
+def _picture(width: int, height: int, square: tuple[int, int, int]) -> Image:
+    x, y, side = square
+    image = np.zeros((height, width, 3), np.uint8)
+    image[y : y + side, x : x + side] = 255
+    return image
+
+
+@settings(deadline=None)
+@given(SIDES, SIDES)
+def test_tiles_cover_the_picture_overlap_and_stay_few(width: int, height: int) -> None:
+    for side in tile_sides(width, height):
+        for length in (width, height):
+            starts = tile_starts(length, side)
+            assert starts[0] == 0
+            assert starts[-1] + side >= length
+            assert all(later - earlier <= 0.75 * side + 1 for earlier, later in pairwise(starts))
+    smallest = tile_sides(width, height)[-1:]
+    assert all(
+        len(tile_starts(width, side)) * len(tile_starts(height, side)) <= 40 for side in smallest
+    )
+
+
+def test_sides_of_tiles() -> None:
+    assert tile_sides(640, 360) == []
+    assert tile_sides(768, 768) == []
+    assert tile_sides(1920, 1080) == [512]
+    assert len(tiles(1920, 1080)) == 15
+    # A panorama needs a level between, or faces between the two would be cut in every tile.
+    assert tile_sides(5_000, 700) == [1000, 512]
+
+
+@pytest.mark.parametrize("at", [(20, 30), (505, 300), (1880, 1050), (980, 600)])
+def test_a_small_square_in_a_large_picture_is_found_wherever_it_lies(at: tuple[int, int]) -> None:
+    image = _picture(1920, 1080, (*at, 30))
+    detector = WhiteSquares()
+    assert FaceSearch(detector, tiled=False).detect(image) == []
+    (found,) = FaceSearch(detector, tiled=True).detect(image)
+    expected = [at[0], at[1], at[0] + 30, at[1] + 30]
+    assert found.box.to_array() == pytest.approx(expected, abs=2.5)
+    assert found.landmarks is not None
+    assert found.landmarks.points[0] == pytest.approx([at[0] + 15, at[1] + 15], abs=2.5)
+
+
+def test_a_square_that_fills_the_picture_is_found_from_further_away() -> None:
+    image = _picture(400, 400, (40, 30, 330))
+    detector = WhiteSquares()
+    assert detector.detect(image) == []
+    (found,) = FaceSearch(detector, tiled=False).detect(image)
+    assert found.box.to_array() == pytest.approx([40, 30, 370, 360], abs=8)
+
+
+def test_how_often_the_detector_looks() -> None:
+    for image, tiled, looks in (
+        (_picture(640, 360, (100, 100, 120)), True, 1),
+        (_picture(640, 360, (0, 0, 0)), True, 2),
+        (_picture(1920, 1080, (0, 0, 0)), False, 2),
+        (_picture(1920, 1080, (0, 0, 0)), True, 17),
+    ):
+        detector = WhiteSquares()
+        FaceSearch(detector, tiled=tiled).detect(image)
+        assert detector.looks == looks
+
+
+def test_faces_of_30_pixels_in_a_large_picture(samples: dict[str, object]) -> None:
+    face = imaging.resize(read_image(samples["person-a-smiling"]), (72, 72))  # type: ignore[arg-type]
+    image = np.full((1080, 1920, 3), 90, np.uint8)
+    places = [(100, 100), (700, 520), (1500, 900), (1840, 20)]
+    for x, y in places:
+        image[y : y + 72, x : x + 72] = face
+    detector = BlazeFace(catalog.find("blazeface"))
+    assert FaceSearch(detector, tiled=False).detect(image) == []
+    found = FaceSearch(detector, tiled=True).detect(image)
+    assert len(found) == 4
+    assert all(26 <= detection.box.width <= 40 for detection in found)
+    centers = sorted(detection.box.center for detection in found)
+    assert np.array(centers) == pytest.approx(np.array(places) + 38, abs=8)
+
+
+def test_repeated_and_contained_boxes_go() -> None:
+    boxes = [(0, 0, 10, 10), (0, 0, 9, 10), (2, 2, 6, 6), (30, 0, 40, 10), (38, 0, 60, 22)]
+    scores = [0.7, 0.9, 0.95, 0.5, 0.6]
+    detections = [Detection(Box(*box), score) for box, score in zip(boxes, scores, strict=True)]
+    assert drop_repeated(detections) == [2, 4, 3]
+    assert drop_repeated([]) == []
+
+
+def test_merging_weighs_by_score() -> None:
+    rows = [[0, 0, 10, 10, 5], [2, 0, 12, 10, 9], [50, 50, 60, 60, 1]]
+    merged, scores = merge_weighted(rows, [0.25, 0.75, 0.5], 0.3)
+    assert merged == pytest.approx(np.array([[1.5, 0, 11.5, 10, 8], [50, 50, 60, 60, 1]]))
+    assert scores == pytest.approx([0.75, 0.5])
