@@ -72,7 +72,8 @@ def test_a_model_is_trained_written_and_used(tmp_path: Path) -> None:
     recipe = load_classical_recipe(tmp_path / "recipe.toml")
     finders = {"mesh468": _mesh, "eyes2": _eyes}
     spec = train_classical(recipe, tmp_path / "data.npz", tmp_path / "out", find=finders)
-    # Eight angles, the same in the mirror, are told apart by their gradients; chance is one in eight.
+    # Eight angles, the same in the mirror, are told apart by their gradients;
+    # chance would be one in eight.
     assert spec.metrics["valid_mesh468_accuracy"] > 0.9
     assert spec.metrics["valid_eyes2_accuracy"] > 0.9
     # 320 rows of the train split less the one with a twin in valid, which is neutral.
