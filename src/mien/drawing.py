@@ -37,7 +37,7 @@ _BLUR_BLOCKS = 6
 
 
 def annotate(image: npt.ArrayLike, result: FrameResult, *, landmarks: bool = False) -> Image:
-    """Draw each face's box, its most probable expression and the shares of all expressions.
+    """Draw each face's box, its label and the shares of all expressions.
 
     An uncertain expression has a question mark and a thinner box.
 
@@ -91,7 +91,7 @@ def _grown(box: Box, share: float) -> Box:
 
 def _draw_face(canvas: Image, face: Face, unit: int, *, landmarks: bool) -> None:
     scores = face.expression
-    colour = EXPRESSION_COLOURS[scores.top] if scores else _PAPER
+    colour = EXPRESSION_COLOURS[scores.label] if scores else _PAPER
     sure = scores is not None and not scores.uncertain
     if landmarks and face.landmarks is not None:
         for x, y in face.landmarks.points[:, :2]:
@@ -104,8 +104,8 @@ def _draw_face(canvas: Image, face: Face, unit: int, *, landmarks: bool) -> None
     if scores is None:
         return
     _draw_shares(canvas, face, unit)
-    percent = f"{100 * scores[scores.top]:.0f} %"
-    text = f"{scores.top.value} {percent}" if sure else f"{scores.top.value}? {percent}"
+    percent = f"{100 * scores[scores.label]:.0f} %"
+    text = f"{scores.label.value} {percent}" if sure else f"{scores.label.value}? {percent}"
     if face.track_id is not None:
         text = f"{face.track_id} · {text}"
     chip = _chip(text, colour, max(12, 18 * unit))
