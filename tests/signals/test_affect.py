@@ -55,7 +55,7 @@ def test_contempt_has_no_published_place() -> None:
 @settings(deadline=None)
 @given(st.lists(st.floats(0.01, 1), min_size=8, max_size=8))
 def test_it_stays_in_range(shares: list[float]) -> None:
-    probabilities = np.array(shares) / np.sum(shares)
+    probabilities = (np.array(shares) / np.sum(shares)).astype(np.float32)
     affect = derive_affect(ExpressionScores(LABELS, probabilities))
     if affect is None:
         contempt = probabilities[LABELS.index(Expression.CONTEMPT)]
