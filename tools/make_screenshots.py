@@ -6,7 +6,6 @@ Needs a built client, Chromium and Playwright::
 """
 
 import argparse
-import io
 import os
 import shutil
 import subprocess
@@ -20,7 +19,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from PIL import Image as PillowImage
 from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -74,10 +72,7 @@ def main() -> None:
 
 def take_all(page: Any, folder: Path, tag: str) -> None:
     def shot(name: str, *, whole: bool = True) -> None:
-        data = page.screenshot(full_page=whole)
-        # 256 colours are plenty for a page, and a third of the size.
-        picture = PillowImage.open(io.BytesIO(data)).convert("RGB").quantize(256)
-        picture.save(folder / f"web-{name}-{tag}.png", optimize=True)
+        page.screenshot(path=folder / f"web-{name}-{tag}.png", full_page=whole)
 
     page.goto(URL)
     page.wait_for_selector("[data-start]:enabled")
