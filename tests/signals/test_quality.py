@@ -56,6 +56,7 @@ def test_blurring_lowers_sharpness_until_it_is_a_reason() -> None:
     sharp, dull = _quality(image), replace(LIMITS, min_sharpness=sharpness[1])
     detection, landmarks = _found()
     assert "blurred" not in sharp.reasons
+    assert "blurred" in _quality(blurred[-1]).reasons
     assert measure(blurred[2], detection, landmarks, limits=dull).reasons == ("blurred",)
 
 
