@@ -251,5 +251,6 @@ def sharpness(grey: Image) -> float:
     Method: the variance of the Laplacian as a focus measure (Pech-Pacheco et al. 2000), divided by
     the contrast so that a dim picture does not count as blurred.
     """
-    spread = float(grey.std()) ** 2
-    return float(cv2.Laplacian(grey, cv2.CV_32F).var()) / (spread + 1.0)
+    _, detail = cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_32F))
+    _, spread = cv2.meanStdDev(grey)
+    return float(detail[0, 0]) ** 2 / (float(spread[0, 0]) ** 2 + 1.0)

@@ -1,6 +1,6 @@
 """How far the mouth is open."""
 
-import numpy as np
+import math
 
 from mien.landmarks import schemes
 from mien.types import Landmarks
@@ -21,10 +21,9 @@ def mouth_opening(landmarks: Landmarks) -> float | None:
     lips = schemes.INNER_LIPS.get(landmarks.scheme)
     if lips is None:
         return None
-    points = landmarks.points
-    left, right = points[list(lips.corners)]
-    width = float(np.linalg.norm(left - right))
+    points = landmarks.points[[*lips.corners, *lips.upper, *lips.lower]].tolist()
+    (left, right), upper, lower = points[:2], points[2:5], points[5:]
+    width = math.dist(left, right)
     if width == 0:
         return None
-    gaps = np.linalg.norm(points[list(lips.upper)] - points[list(lips.lower)], axis=1)
-    return float(gaps.mean()) / width
+    return sum(map(math.dist, upper, lower)) / len(upper) / width
