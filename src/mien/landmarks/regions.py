@@ -67,10 +67,12 @@ def roi_from_landmarks(landmarks: Landmarks, scale: float = 1.5) -> Region:
         scale: side of the region over the longer side of the landmarks' own turned box.
     """
     angle_deg = schemes.eye_line_angle_deg(landmarks)
-    upright = geometry.similarity(angle_deg=-angle_deg)
-    turned = geometry.apply_transform(upright, landmarks.points[:, :2])
-    low, high = turned.min(axis=0), turned.max(axis=0)
-    center = geometry.apply_transform(geometry.invert(upright), [(low + high) / 2])[0]
+    cos, sin = math.cos(math.radians(angle_deg)), math.sin(math.radians(angle_deg))
+    # Points are rows, so that this matrix turns them back by the angle, and its transpose forth.
+    to_upright = np.array([[cos, -sin], [sin, cos]], np.float32)
+    upright = landmarks.points[:, :2] @ to_upright
+    low, high = upright.min(axis=0), upright.max(axis=0)
+    center = (low + high) / 2 @ to_upright.T
     side = max(float((high - low).max()), 1e-3)
     return Region((float(center[0]), float(center[1])), scale * side, angle_deg)
 

@@ -56,8 +56,8 @@ def eye_centers(landmarks: Landmarks) -> FloatArray:
             f"expected landmarks of a scheme out of {', '.join(_EYES)}, got {landmarks.scheme!r}"
         )
     left, right = _EYES[landmarks.scheme]
-    points = landmarks.points[:, :2]
-    return np.stack([points[list(left)].mean(axis=0), points[list(right)].mean(axis=0)])
+    points = landmarks.points[[*left, *right], :2]
+    return np.asarray(points.reshape(2, len(left), 2).mean(axis=1), np.float32)
 
 
 def eye_line_angle_deg(landmarks: Landmarks) -> float:
