@@ -135,8 +135,11 @@ def open_container(path: Path) -> Any:
     if not path.is_file():
         raise VideoReadError(f"expected a video file at {path}, but there is none")
     options = {"protocol_whitelist": "file", "format_whitelist": _allowed_formats()}
+    # Titles in odd encodings are replaced by PyAV itself from version 19 on.
+    old = int(av.__version__.partition(".")[0]) < 19
+    more = {"metadata_errors": "replace"} if old else {}
     try:
-        return av.open(str(path.absolute()), container_options=options, metadata_errors="replace")
+        return av.open(str(path.absolute()), container_options=options, **more)
     except (av.FFmpegError, ValueError, UnicodeError) as error:
         raise VideoReadError(
             f"expected a video in {path}, but it cannot be read: {_reason(error)}"
