@@ -19,7 +19,7 @@ _FIGURES = (
         "balanced",
         ("ferplus_valid_balanced_accuracy_uniform", "valid_mesh468_balanced_accuracy_uniform"),
     ),
-    ("ECE", ("ferplus_valid_ece_cross_fitted", "valid_mesh468_ece")),
+    ("ECE", ("ferplus_valid_ece_cross_fitted", "ferplus_valid_ece", "valid_mesh468_ece")),
 )
 
 

@@ -29,7 +29,7 @@ class Settings:
 
     detector: str = _setting(
         "blazeface",
-        "Face detector: blazeface, blazeface-short, haar, yunet, or the path of a model file.",
+        "Face detector: blazeface, blazeface-short, haar, yunet:PATH, or the path of a model file.",
     )
     landmarks: str = _setting(
         "facemesh",
@@ -58,7 +58,7 @@ class Settings:
         low=1,
         high=4000,
     )
-    threads: int = _setting(1, "Threads that one model run may use.", low=1, high=256)
+    threads: int = _setting(1, "Threads that one model run, and OpenCV, may use.", low=1, high=256)
     provider: str = _setting(
         "cpu",
         "Where models run.",

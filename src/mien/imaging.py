@@ -74,6 +74,15 @@ def _as_uint8(array: npt.NDArray[Any]) -> Image:
     raise InputError(f"expected an image of type uint8, uint16, bool or float, got {array.dtype}")
 
 
+def limit_threads(threads: int) -> None:
+    """Let OpenCV use so many threads, in the whole process.
+
+    On pictures of faces its own threads cost more CPU than they save: with two of them the
+    landmarks of five faces took 17.0 ms of CPU, with one 12.9.
+    """
+    cv2.setNumThreads(threads)
+
+
 def to_grey(image: Image) -> Image:
     """RGB to grey by ITU-R BT.601 luma; a grey image comes back as it is."""
     if image.ndim == 2:

@@ -31,6 +31,7 @@ class FacePipeline:
 
     Models are loaded at the first image, or by :meth:`warm_up`. One pipeline may be shared between
     threads, may be made before a fork, and may be called from asyncio by ``asyncio.to_thread``.
+    OpenCV is told to use no more threads than the settings allow, in the whole process.
 
     Args:
         settings: by default those of the environment.
@@ -51,6 +52,7 @@ class FacePipeline:
     ) -> None:
         self.settings = settings = settings or Settings.from_environment()
         threads, provider = settings.threads, settings.provider
+        imaging.limit_threads(threads)
         self.detector = detector or build_detector(
             settings.detector, tiles=settings.tiles, threads=threads, provider=provider
         )

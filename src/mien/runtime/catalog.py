@@ -12,7 +12,7 @@ from mien.runtime.session import Session
 from mien.runtime.spec import read_sidecar, sidecar_path
 from mien.types import ModelSpec
 
-DEFAULT_EXPRESSION_MODEL = "bootstrap"
+DEFAULT_EXPRESSION_MODEL = "transfer"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
