@@ -177,7 +177,7 @@ def test_a_video_from_upload_to_report(browser: Any, server: Any) -> None:
     page.click("button:has-text('Analyse')")
     page.wait_for_selector("[data-state]:has-text('done')", timeout=120_000)
     frame = page.frame_locator("iframe.report")
-    frame.locator("svg, canvas").first.wait_for()
+    frame.locator("text=Person 2").first.wait_for()
     assert page.problems == []
     page.goto(server.url + "/video")
     assert page.inner_text(".badge") == "done"
