@@ -45,7 +45,7 @@ heroku-check: $(CLIENT)
 # page says what it needs.
 $(CLIENT): $(shell find client/src -type f) client/package-lock.json client/vite.config.ts
 	@if command -v npm > /dev/null; then \
-		npm --prefix client install --no-package-lock --no-fund --no-audit && npm --prefix client run build && touch $@; \
+		npm --prefix client ci --no-fund --no-audit && npm --prefix client run build && touch $@; \
 	else \
 		echo "Node 20 is not here: the live page is left out"; \
 	fi
