@@ -15,7 +15,10 @@ from mien.training.progress import Told
 
 @contextlib.contextmanager
 def told_on_terminal() -> Iterator[Told]:
-    """Bars on stderr: one for the pictures that are prepared, one for the epoch that runs."""
+    """Bars on stderr: one for the pictures that are prepared, one for the epoch that runs.
+
+    Where stderr is a file, which shows no bars, each epoch leaves a line there.
+    """
     bars = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -39,6 +42,8 @@ def told_on_terminal() -> Iterator[Told]:
             total=total,
             visible=True,
         )
+        if step.step == step.steps and not bars.console.is_terminal:
+            bars.console.print(text)
 
     def stage(text: str) -> None:
         bars.console.print(text)
