@@ -11,6 +11,7 @@ from mien.errors import InputError
 from mien.pipeline import FacePipeline
 from mien.signals import derive_affect, measure_face
 from mien.streaming.locator import FaceLocator, SearchSettings
+from mien.streaming.reading import ExpressionReader
 from mien.tracking import (
     Event,
     ExpressionSmoother,
@@ -22,6 +23,7 @@ from mien.tracking import (
     SceneCutDetector,
     Tracker,
     TrackTimeline,
+    coarse,
     quality_weight,
 )
 from mien.types import Box, ExpressionState, Face, FrameResult, Image
@@ -36,6 +38,9 @@ class StreamSettings:
         labels: how calm the labels are.
         max_gap_s: a face that is hidden for longer gets a new track_id.
         expressions: whether expressions are read at all; without, their model is never loaded.
+        same_look: a face whose picture differs by less than this from when its expression was last
+            read is not read again for a quarter of a second, see
+            :class:`mien.streaming.reading.ExpressionReader`; 0 reads every face in every frame.
         baseline: whether each person's resting face is taken as neutral; see
             :class:`mien.tracking.NeutralBaseline`.
     """
@@ -44,6 +49,7 @@ class StreamSettings:
     labels: LabelSettings = field(default_factory=LabelSettings)
     max_gap_s: float = 2.0
     expressions: bool = True
+    same_look: float = 0.05
     baseline: bool = False
 
 
@@ -85,6 +91,7 @@ class FaceStream:
         self._locator = FaceLocator(self.pipeline, search)
         self._tracker = Tracker(max_gap_s=self.settings.max_gap_s)
         self._cuts = SceneCutDetector()
+        self._reader = ExpressionReader(self.pipeline, same_below=self.settings.same_look)
         self._memories: dict[int, _TrackMemory] = {}
         self._last_s: float | None = None
         self._frame_index = -1
@@ -117,10 +124,11 @@ class FaceStream:
         self._frame_index = self._frame_index + 1 if frame_index is None else frame_index
         started = time.perf_counter()
         events: list[Event] = []
-        if self._cuts.is_cut(rgb):
+        grid = coarse(rgb)
+        if self._cuts.is_cut(grid):
             events.append(Event("scene_cut", timestamp_s))
             events += self._end([track.track_id for track in self._tracker.end_all()])
-        observations = self._locator.locate(rgb, self._tracker.tracks, timestamp_s)
+        observations = self._locator.locate(rgb, self._tracker.tracks, timestamp_s, grid)
         located = time.perf_counter()
         owners, ended = self._tracker.update(observations, timestamp_s)
         events += self._end([track.track_id for track in ended])
@@ -129,7 +137,7 @@ class FaceStream:
             for track, observation in zip(owners, observations, strict=True)
             if track.track_id is not None
         ]
-        faces = self._describe(rgb, [observation for _, observation in seen])
+        faces = self._describe(rgb, seen, timestamp_s)
         described = time.perf_counter()
         faces = [
             self._remember(replace(face, track_id=track_id), timestamp_s, events)
@@ -166,15 +174,23 @@ class FaceStream:
             self._tracker.restore(timeline.track_id, box, timeline.last_s)
             self._memories[timeline.track_id] = self._new_memory(timeline)
 
-    def _describe(self, image: Image, observations: Sequence[Observation]) -> list[Face]:
-        detections = [seen.detection for seen in observations]
-        landmarks = [seen.landmarks for seen in observations if seen.landmarks is not None]
-        if self.settings.expressions:
-            return self.pipeline.describe(image, detections, landmarks=landmarks)
-        return [
-            measure_face(image, Face(detection, landmarks=points))
-            for detection, points in zip(detections, landmarks, strict=True)
+    def _describe(
+        self, image: Image, seen: Sequence[tuple[int, Observation]], timestamp_s: float
+    ) -> list[Face]:
+        faces = [
+            Face(observation.detection, landmarks=observation.landmarks) for _, observation in seen
         ]
+        if self.settings.expressions:
+            crops = [
+                self.pipeline.align(image, face.detection, face.landmarks).image
+                for face in faces
+                if face.landmarks is not None
+            ]
+            read = self._reader.read(crops, [track_id for track_id, _ in seen], timestamp_s)
+            faces = [
+                replace(face, expression=scores) for face, scores in zip(faces, read, strict=True)
+            ]
+        return [measure_face(image, face) for face in faces]
 
     def _remember(self, face: Face, timestamp_s: float, events: list[Event]) -> Face:
         """The face with calm values and its track's state."""
@@ -200,6 +216,7 @@ class FaceStream:
         )
 
     def _end(self, track_ids: Sequence[int | None]) -> list[Event]:
+        self._reader.forget(track_ids)
         events: list[Event] = []
         for track_id in track_ids:
             memory = self._memories.pop(track_id, None) if track_id is not None else None

@@ -16,7 +16,9 @@ from mien import geometry
 from mien.config import Settings
 from mien.detection.tiling import tiles
 from mien.landmarks import LandmarkPredictor, Region, box_from_landmarks, roi_from_landmarks
+from mien.streaming.watch import SurroundingsWatch
 from mien.tracking import Observation, Track
+from mien.tracking.scene import Grid
 from mien.types import Box, Detection, Image, Landmarks
 
 
@@ -45,6 +47,7 @@ class SearchSettings:
 
     Attributes:
         detect_every_s: between searches while every known face is in view.
+        still_every_s: the same while nothing has changed beside the faces since the last search.
         search_every_s: while no face is in view, or one is missing.
         min_presence: landmarks with a lower presence have lost their face.
         unconfirmed_s: a followed face that searches miss for so long is let go, and one of
@@ -53,6 +56,7 @@ class SearchSettings:
     """
 
     detect_every_s: float = 0.3
+    still_every_s: float = 1.0
     search_every_s: float = 0.1
     min_presence: float = 0.5
     unconfirmed_s: float = 3.0
@@ -81,12 +85,13 @@ class FaceLocator:
     def __init__(self, pipeline: FaceSearch, settings: SearchSettings) -> None:
         self._pipeline = pipeline
         self._settings = settings
+        self._watch = SurroundingsWatch()
         self._last_search_s = -math.inf
         self._last_look_s = -math.inf
         self._last_frame_s = -math.inf
 
     def locate(
-        self, image: Image, tracks: Sequence[Track], timestamp_s: float
+        self, image: Image, tracks: Sequence[Track], timestamp_s: float, grid: Grid
     ) -> list[Observation]:
         """The faces in a frame, none of them twice.
 
@@ -94,6 +99,7 @@ class FaceLocator:
             image: ``(H, W, 3)`` RGB uint8.
             tracks: as they stood after the frame before.
             timestamp_s: of this frame.
+            grid: of this frame, by :func:`mien.tracking.coarse`.
         """
         in_view = [track for track in tracks if track.last_s >= self._last_frame_s]
         self._last_frame_s = timestamp_s
@@ -104,8 +110,11 @@ class FaceLocator:
             for track in _missing(in_view, followed)
         )
         views = self._count_views(image)
-        if self._must_search(followed, missing, views, timestamp_s, lost_now=lost_now):
+        if self._must_search(
+            followed, missing, views, timestamp_s, lost_now=lost_now
+        ) and not self._may_wait(followed, missing, timestamp_s, grid, image):
             self._last_search_s = timestamp_s
+            self._watch.note_search(grid)
             detections = self._pipeline.detect(image)
             followed, new = self._reconcile(followed, detections, tracks, timestamp_s)
         elif missing and (
@@ -144,6 +153,22 @@ class FaceLocator:
         else:
             every_s = max(settings.detect_every_s, _CALM_S_PER_VIEW * (views - 1))
         return _is_due(timestamp_s, self._last_search_s, every_s)
+
+    def _may_wait(
+        self,
+        followed: Sequence[Observation],
+        missing: Sequence[Track],
+        timestamp_s: float,
+        grid: Grid,
+        image: Image,
+    ) -> bool:
+        """Whether a search that is due can wait, because no face can have come or gone."""
+        if missing or not followed or any(_presence(seen) < _SURE_PRESENCE for seen in followed):
+            return False
+        if _is_due(timestamp_s, self._last_search_s, self._settings.still_every_s):
+            return False
+        boxes = [seen.detection.box for seen in followed]
+        return self._watch.is_still(grid, boxes, (image.shape[1], image.shape[0]))
 
     def _look_for(
         self,

@@ -230,9 +230,8 @@ class _Job:
 
 def _thorough(settings: StreamSettings) -> StreamSettings:
     """Search in every frame: a face that is not found is not blurred."""
-    return replace(
-        settings, search=replace(settings.search, detect_every_s=0.1, search_every_s=0.0)
-    )
+    search = replace(settings.search, detect_every_s=0.1, still_every_s=0.1, search_every_s=0.0)
+    return replace(settings, search=search)
 
 
 def _plan(clip: Path, options: VideoOptions) -> dict[str, Any]:

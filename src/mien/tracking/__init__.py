@@ -2,7 +2,7 @@
 
 from mien.tracking.baseline import NeutralBaseline
 from mien.tracking.events import Event, EventKind
-from mien.tracking.scene import SceneCutDetector
+from mien.tracking.scene import SceneCutDetector, coarse
 from mien.tracking.smoothing import (
     ExpressionSmoother,
     LabelSettings,
@@ -27,5 +27,6 @@ __all__ = [
     "Track",
     "TrackTimeline",
     "Tracker",
+    "coarse",
     "quality_weight",
 ]

@@ -26,6 +26,9 @@ def assign(costs: npt.ArrayLike, max_cost: float) -> list[tuple[int, int]]:
     if matrix.size == 0:
         return []
     lapjv = _lapjv()
+    if matrix.size == 1:
+        # One face and one track, as in most frames of most videos.
+        return [(0, 0)] if matrix[0, 0] <= max_cost else []
     finite = np.where(np.isfinite(matrix), matrix, 1e6)
     _, columns, _ = lapjv(finite, extend_cost=True, cost_limit=max_cost)
     return [

@@ -3,6 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
+from mien import imaging
 from mien.types import Image
 
 _GRID_WH = (32, 18)
@@ -14,6 +15,10 @@ _MIN_DIFFERENCE = 0.18
 _MIN_HISTOGRAM_DISTANCE = 0.25
 
 
+Grid = npt.NDArray[np.float32]
+"""``(18, 32)`` grey levels in [0, 1] of a whole frame."""
+
+
 class SceneCutDetector:
     """Tells whether a frame starts another scene than the one before it.
 
@@ -21,36 +26,35 @@ class SceneCutDetector:
     """
 
     def __init__(self) -> None:
-        self._last: npt.NDArray[np.float32] | None = None
+        self._last: Grid | None = None
 
-    def is_cut(self, image: Image) -> bool:
+    def is_cut(self, grid: Grid) -> bool:
         """Whether this frame does not continue the last one that was given.
 
         Args:
-            image: ``(H, W, 3)`` RGB uint8.
+            grid: of the frame, by :func:`coarse`.
         """
-        grid = _coarse(image)
         last, self._last = self._last, grid
         if last is None:
             return False
-        difference, distance = scene_change(last, grid)
-        return difference > _MIN_DIFFERENCE and distance > _MIN_HISTOGRAM_DISTANCE
+        if float(np.abs(last - grid).mean()) <= _MIN_DIFFERENCE:
+            return False
+        return histogram_distance(last, grid) > _MIN_HISTOGRAM_DISTANCE
 
 
-def scene_change(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> tuple[float, float]:
-    """Mean absolute difference and histogram distance of two grids, each in [0, 1]."""
-    difference = float(np.abs(a - b).mean())
-    histograms = [
-        np.histogram(grid, bins=_BINS, range=(0.0, 1.0))[0] / grid.size for grid in (a, b)
-    ]
-    return difference, float(np.abs(histograms[0] - histograms[1]).sum() / 2)
+def histogram_distance(a: Grid, b: Grid) -> float:
+    """How far the grey levels of two grids are apart, wherever they lie; in [0, 1]."""
+    first, second = (np.histogram(grid, bins=_BINS, range=(0.0, 1.0))[0] for grid in (a, b))
+    return float(np.abs(first - second).sum()) / (2 * a.size)
 
 
-def _coarse(image: Image) -> npt.NDArray[np.float32]:
-    """A grid of grey levels in [0, 1]; each cell is the mean of up to 16 sampled pixels."""
-    height, width = image.shape[:2]
-    rows = (np.arange(_GRID_WH[1] * 4) + 0.5) * height / (_GRID_WH[1] * 4)
-    columns = (np.arange(_GRID_WH[0] * 4) + 0.5) * width / (_GRID_WH[0] * 4)
-    samples = image[rows.astype(int)[:, None], columns.astype(int)[None, :]].mean(axis=2)
-    cells = samples.reshape(_GRID_WH[1], 4, _GRID_WH[0], 4).mean(axis=(1, 3))
-    return np.asarray(cells / 255, np.float32)
+def coarse(image: Image) -> Grid:
+    """A frame's grid of grey levels; each cell is the mean of 16 or more sampled pixels.
+
+    Args:
+        image: ``(H, W, 3)`` RGB uint8.
+    """
+    (height, width), (columns, rows) = image.shape[:2], _GRID_WH
+    down, right = max(1, height // (4 * rows)), max(1, width // (4 * columns))
+    samples = np.ascontiguousarray(image[down // 2 :: down, right // 2 :: right])
+    return imaging.resize(imaging.to_grey(samples), _GRID_WH).astype(np.float32) / np.float32(255)
