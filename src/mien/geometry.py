@@ -1,4 +1,8 @@
-"""Boxes and similarity transforms. Pure numpy; a transform is a ``(2, 3)`` float64 matrix."""
+"""Boxes and similarity transforms. Pure numpy; a transform is a ``(2, 3)`` float64 matrix.
+
+Single transforms are reckoned with plain numbers: they run several times for every face, and on six
+numbers the overhead of numpy's calls would be ten times the sums.
+"""
 
 import math
 
@@ -80,16 +84,28 @@ def estimate_similarity(source: npt.ArrayLike, target: npt.ArrayLike) -> Array:
     dst = np.asarray(target, dtype=np.float64)
     if src.shape != dst.shape or src.ndim != 2 or src.shape[1] != 2 or len(src) < 2:
         raise InputError(f"expected two (P, 2) arrays of points, got {src.shape} and {dst.shape}")
-    src_mean, dst_mean = src.mean(axis=0), dst.mean(axis=0)
-    src_c, dst_c = src - src_mean, dst - dst_mean
-    spread = (src_c**2).sum()
+    (src_x, src_y), (dst_x, dst_y) = _mean(src), _mean(dst)
+    spread = along = across = 0.0
+    for (x, y), (u, v) in zip(src.tolist(), dst.tolist(), strict=True):
+        dx, dy, du, dv = x - src_x, y - src_y, u - dst_x, v - dst_y
+        spread += dx * dx + dy * dy
+        along += dx * du + dy * dv
+        across += dx * dv - dy * du
     if spread < 1e-12:
         raise InputError("expected source points that differ, got one point repeated")
     # In two dimensions the optimal rotation has a closed form; no SVD is needed.
-    cos = (src_c * dst_c).sum() / spread
-    sin = (src_c[:, 0] * dst_c[:, 1] - src_c[:, 1] * dst_c[:, 0]).sum() / spread
-    linear = np.array([[cos, -sin], [sin, cos]])
-    return np.hstack([linear, (dst_mean - linear @ src_mean)[:, None]])
+    cos, sin = along / spread, across / spread
+    return np.array(
+        [
+            [cos, -sin, dst_x - cos * src_x + sin * src_y],
+            [sin, cos, dst_y - sin * src_x - cos * src_y],
+        ]
+    )
+
+
+def _mean(points: Array) -> tuple[float, float]:
+    x, y = (points.sum(axis=0) / len(points)).tolist()
+    return x, y
 
 
 def similarity(
@@ -99,17 +115,24 @@ def similarity(
     center: tuple[float, float] = (0.0, 0.0),
 ) -> Array:
     """Scale and turn about a centre (clockwise as seen, y pointing down), then move."""
-    angle = np.deg2rad(angle_deg)
-    cos, sin = scale * np.cos(angle), scale * np.sin(angle)
-    linear = np.array([[cos, -sin], [sin, cos]])
-    offset = np.asarray(center) + np.asarray(translation) - linear @ np.asarray(center)
-    return np.hstack([linear, offset[:, None]])
+    angle = math.radians(angle_deg)
+    cos, sin = scale * math.cos(angle), scale * math.sin(angle)
+    (x, y), (move_x, move_y) = center, translation
+    return np.array(
+        [[cos, -sin, x + move_x - cos * x + sin * y], [sin, cos, y + move_y - sin * x - cos * y]]
+    )
 
 
 def compose(outer: npt.ArrayLike, inner: npt.ArrayLike) -> Array:
     """The transform that applies ``inner`` and then ``outer``."""
-    a, b = np.asarray(outer, dtype=np.float64), np.asarray(inner, dtype=np.float64)
-    return np.hstack([a[:, :2] @ b[:, :2], (a[:, :2] @ b[:, 2] + a[:, 2])[:, None]])
+    (a, b, x), (c, d, y) = np.asarray(outer, dtype=np.float64).tolist()
+    (p, q, u), (r, s, v) = np.asarray(inner, dtype=np.float64).tolist()
+    return np.array(
+        [
+            [a * p + b * r, a * q + b * s, a * u + b * v + x],
+            [c * p + d * r, c * q + d * s, c * u + d * v + y],
+        ]
+    )
 
 
 def invert(transform: npt.ArrayLike) -> Array:
@@ -118,7 +141,6 @@ def invert(transform: npt.ArrayLike) -> Array:
     Raises:
         InputError: it flattens the plane and has no inverse.
     """
-    # Written out, since this runs for every face and numpy's call overhead would dominate.
     (a, b, x), (c, d, y) = np.asarray(transform, dtype=np.float64).tolist()
     determinant = a * d - b * c
     if abs(determinant) < 1e-12:
@@ -129,12 +151,12 @@ def invert(transform: npt.ArrayLike) -> Array:
 
 def apply_transform(transform: npt.ArrayLike, points: npt.ArrayLike) -> Array:
     """Take ``(P, 2)`` points through a transform; a third column is scaled along."""
-    matrix = np.asarray(transform, dtype=np.float64)
-    xyz = np.asarray(points, dtype=np.float64)
-    moved = xyz[:, :2] @ matrix[:, :2].T + matrix[:, 2]
-    if xyz.shape[1] == 2:
-        return moved
-    return np.hstack([moved, xyz[:, 2:] * scale_of(matrix)])
+    (a, b, x), (c, d, y) = np.asarray(transform, dtype=np.float64).tolist()
+    values = np.asarray(points, dtype=np.float64)
+    if values.shape[1] == 2:
+        return np.asarray(values @ ((a, c), (b, d)) + (x, y))
+    scale = math.sqrt(abs(a * d - b * c))
+    return np.asarray(values @ ((a, c, 0.0), (b, d, 0.0), (0.0, 0.0, scale)) + (x, y, 0.0))
 
 
 def scale_of(transform: npt.ArrayLike) -> float:

@@ -5,6 +5,7 @@ nothing else: a crop made in two ways costs more accuracy than the choice of the
 Coordinates count from the corner of the image: the middle of the top left pixel is (0.5, 0.5).
 """
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -151,27 +152,35 @@ def warp(
         replicate_border: whether the edge pixels are continued outside the image, else black.
     """
     transform = np.asarray(transform, np.float64)
-    shrink = 1 / max(geometry.scale_of(transform), 1e-9)
-    if shrink > _MAX_PLAIN_SHRINK:
-        image, transform = _shrink_towards(image, transform, shrink, size_wh)
+    part, transform = _part_to_read(image, transform, size_wh)
+    coloured = part.ndim == 3
+    if coloured:
+        # OpenCV warps four channels in half the time of three, to the same pixels.
+        part = cv2.cvtColor(part, cv2.COLOR_RGB2RGBA)  # type: ignore[assignment]
     # OpenCV counts from the middle of the first pixel, we from its corner.
-    offset = transform[:, :2] @ (0.5, 0.5) + transform[:, 2] - 0.5
-    matrix = np.hstack([transform[:, :2], offset[:, None]])
+    (a, b, x), (c, d, y) = transform.tolist()
+    matrix = np.array([[a, b, (a + b - 1) / 2 + x], [c, d, (c + d - 1) / 2 + y]])
     border = cv2.BORDER_REPLICATE if replicate_border else cv2.BORDER_CONSTANT
-    return cv2.warpAffine(  # type: ignore[return-value]
-        image, matrix, size_wh, flags=cv2.INTER_LINEAR, borderMode=border, borderValue=0
+    warped = cv2.warpAffine(
+        part, matrix, size_wh, flags=cv2.INTER_LINEAR, borderMode=border, borderValue=0
     )
+    return cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB) if coloured else warped  # type: ignore[return-value]
 
 
-def _shrink_towards(
-    image: Image, transform: npt.NDArray[np.float64], shrink: float, size_wh: tuple[int, int]
+def _part_to_read(
+    image: Image, transform: npt.NDArray[np.float64], size_wh: tuple[int, int]
 ) -> tuple[Image, npt.NDArray[np.float64]]:
-    """Average the part of the image that the warp reads down to about the warp's own scale."""
+    """The part of the image that a warp reads, averaged down to about the warp's own scale."""
     height, width = image.shape[:2]
-    corners = np.array([[0, 0], [size_wh[0], 0], [0, size_wh[1]], list(size_wh)], np.float64)
-    reach = geometry.apply_transform(geometry.invert(transform), corners)
-    x_min, y_min = np.floor(reach.min(axis=0) - 2 * shrink).astype(int)
-    x_max, y_max = np.ceil(reach.max(axis=0) + 2 * shrink).astype(int)
+    inverse = geometry.invert(transform)
+    shrink = geometry.scale_of(inverse)
+    (a, b, x), (c, d, y) = inverse.tolist()
+    wide, high = size_wh
+    xs = x, x + a * wide, x + b * high, x + a * wide + b * high
+    ys = y, y + c * wide, y + d * high, y + c * wide + d * high
+    margin = 2 * max(1.0, shrink)
+    x_min, x_max = math.floor(min(xs) - margin), math.ceil(max(xs) + margin)
+    y_min, y_max = math.floor(min(ys) - margin), math.ceil(max(ys) + margin)
     x_min, y_min = max(0, min(x_min, width - 1)), max(0, min(y_min, height - 1))
     x_max, y_max = max(x_min + 1, min(x_max, width)), max(y_min + 1, min(y_max, height))
     small, factor = _halved(image[y_min:y_max, x_min:x_max], shrink, _MAX_PLAIN_SHRINK)

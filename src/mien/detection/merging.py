@@ -33,6 +33,8 @@ def merge_weighted(
     values = np.asarray(coordinates, np.float32)
     weights = np.asarray(scores, np.float32)
     order = np.argsort(-weights, kind="stable")
+    if len(order) == 1:
+        return values, weights
     overlaps = geometry.box_iou(values[:, :4], values[:, :4])
     merged: list[FloatArray] = []
     best_scores: list[np.float32] = []
@@ -55,7 +57,9 @@ def drop_repeated(detections: Sequence[Detection]) -> list[int]:
     A box goes where a better one overlaps it by an IoU of more than 0.3, or where more than 0.6 of
     the smaller of the two lies in both.
     """
-    boxes = np.array([detection.box.to_array() for detection in detections]).reshape(-1, 4)
+    if len(detections) < 2:
+        return list(range(len(detections)))
+    boxes = np.array([detection.box.to_array() for detection in detections])
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     contained = geometry.intersection_area(boxes, boxes) / np.minimum(areas[:, None], areas)
     same = (geometry.box_iou(boxes, boxes) > _REPEATED_IOU) | (contained > _REPEATED_CONTAINED)

@@ -69,5 +69,5 @@ class FaceMesh:
         batch = imaging.to_input([crop], self._input)
         points, logit = self._session.run({self._input.name: batch})[:2]
         in_image = geometry.apply_transform(geometry.invert(transform), points.reshape(-1, 3))
-        presence = 1 / (1 + math.exp(-float(np.clip(logit.reshape(-1)[0], -80, 80))))
+        presence = 1 / (1 + math.exp(-max(-80.0, min(80.0, logit.item()))))
         return Landmarks(in_image.astype(np.float32), self.scheme, presence)

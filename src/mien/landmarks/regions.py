@@ -27,7 +27,7 @@ class Region:
 
     def __post_init__(self) -> None:
         values = (*self.center, self.side, self.angle_deg)
-        if not np.isfinite(values).all() or self.side <= 0:
+        if not all(map(math.isfinite, values)) or self.side <= 0:
             raise InputError(f"expected a finite region with a positive side, got {values}")
 
     def transform(self, size: int) -> geometry.Array:
@@ -68,16 +68,14 @@ def roi_from_landmarks(landmarks: Landmarks, scale: float = 1.5) -> Region:
     """
     angle_deg = schemes.eye_line_angle_deg(landmarks)
     cos, sin = math.cos(math.radians(angle_deg)), math.sin(math.radians(angle_deg))
-    # Points are rows, so that this matrix turns them back by the angle, and its transpose forth.
-    to_upright = np.array([[cos, -sin], [sin, cos]], np.float32)
-    upright = landmarks.points[:, :2] @ to_upright
-    low, high = upright.min(axis=0), upright.max(axis=0)
-    center = (low + high) / 2 @ to_upright.T
-    side = max(float((high - low).max()), 1e-3)
-    return Region((float(center[0]), float(center[1])), scale * side, angle_deg)
+    upright = np.array([[cos, sin], [-sin, cos]], np.float32) @ landmarks.points[:, :2].T
+    (left, top), (right, bottom) = upright.min(axis=1).tolist(), upright.max(axis=1).tolist()
+    x, y = (left + right) / 2, (top + bottom) / 2
+    side = max(right - left, bottom - top, 1e-3)
+    return Region((cos * x - sin * y, sin * x + cos * y), scale * side, angle_deg)
 
 
 def box_from_landmarks(landmarks: Landmarks) -> Box:
     """The upright box around all points."""
-    low, high = landmarks.points[:, :2].min(axis=0), landmarks.points[:, :2].max(axis=0)
-    return Box(float(low[0]), float(low[1]), float(high[0]), float(high[1]))
+    xs, ys = landmarks.points[:, 0], landmarks.points[:, 1]
+    return Box(float(xs.min()), float(ys.min()), float(xs.max()), float(ys.max()))

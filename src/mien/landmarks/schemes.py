@@ -56,14 +56,14 @@ def eye_centers(landmarks: Landmarks) -> FloatArray:
             f"expected landmarks of a scheme out of {', '.join(_EYES)}, got {landmarks.scheme!r}"
         )
     left, right = _EYES[landmarks.scheme]
-    points = landmarks.points[[*left, *right], :2]
-    return np.asarray(points.reshape(2, len(left), 2).mean(axis=1), np.float32)
+    points = landmarks.points[[*left, *right], :2].reshape(2, len(left), 2)
+    return np.asarray(points.sum(axis=1) / np.float32(len(left)))
 
 
 def eye_line_angle_deg(landmarks: Landmarks) -> float:
     """How far the line through the eyes is turned clockwise, in degrees in (-180, 180]."""
-    left, right = eye_centers(landmarks)
-    return math.degrees(math.atan2(right[1] - left[1], right[0] - left[0]))
+    (left_x, left_y), (right_x, right_y) = eye_centers(landmarks).tolist()
+    return math.degrees(math.atan2(right_y - left_y, right_x - left_x))
 
 
 IBUG68_FROM_MESH: Contour = (

@@ -1,11 +1,11 @@
 """Which way a head is turned."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from mien.types import Landmarks
+from mien.types import FloatArray, Landmarks
 
 # Mean place of the points of "mesh468" that an expression hardly moves (brow, temples, eye corners,
 # bridge and tip of the nose), over 102 people of the Face Research Lab London Set (DeBruine and
@@ -69,21 +69,26 @@ def estimate_pose(landmarks: Landmarks) -> HeadPose | None:
     """
     if landmarks.scheme != "mesh468" or landmarks.points.shape[1] != 3:
         return None
-    rotation = _rotation(landmarks.points[_INDICES])
-    roll = np.arctan2(rotation[1, 0], rotation[0, 0])
-    cos, sin = np.cos(roll), np.sin(roll)
-    upright = np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]]) @ rotation
-    facing = -upright[:, 2]
+    (right_x, _, away_x), (right_y, _, away_y), (_, _, away_z) = _rotation(
+        landmarks.points[_INDICES]
+    )
+    roll = math.atan2(right_y, right_x)
+    cos, sin = math.cos(roll), math.sin(roll)
+    # Where the face looks, once the roll is taken back: against the axis that leads away.
+    x, y, z = -(cos * away_x + sin * away_y), -(cos * away_y - sin * away_x), -away_z
     return HeadPose(
-        yaw_deg=float(np.degrees(np.arctan2(facing[0], -facing[2]))),
-        pitch_deg=float(np.degrees(np.arctan2(-facing[1], np.hypot(facing[0], facing[2])))),
-        roll_deg=float(np.degrees(roll)),
+        yaw_deg=math.degrees(math.atan2(x, -z)),
+        pitch_deg=math.degrees(math.atan2(-y, math.hypot(x, z))),
+        roll_deg=math.degrees(roll),
     )
 
 
-def _rotation(points: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    observed = np.asarray(points, np.float64)
-    u, _, vt = np.linalg.svd(_CENTERED.T @ (observed - observed.mean(axis=0)))
-    # A reflection would fit as well; the third axis is flipped back where that happened.
-    handedness = np.diag([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
-    return np.asarray((u @ handedness @ vt).T)
+def _rotation(points: FloatArray) -> list[list[float]]:
+    # The reference is centred, so that the observed points need not be.
+    u, _, vt = np.linalg.svd(_CENTERED.T @ points.astype(np.float64))
+    rotation = (u @ vt).T
+    (a, b, c), (d, e, f), (g, h, i) = rows = rotation.tolist()
+    if a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g) > 0:
+        return rows  # type: ignore[no-any-return]
+    # A reflection fits as well; the axis of the least spread is flipped back.
+    return (rotation - 2 * np.outer(vt[2], u[:, 2])).tolist()  # type: ignore[no-any-return]

@@ -1,5 +1,6 @@
 """How well a face can be seen, and why its expression should not be trusted."""
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -67,7 +68,7 @@ def measure(
     box = detection.box
     crop = _upright_crop(image, detection, landmarks)
     measured = Quality(
-        size_px=float(np.sqrt(box.width * box.height)),
+        size_px=math.sqrt(box.width * box.height),
         sharpness=imaging.sharpness(crop),
         brightness=float(crop.mean()) / 255,
         yaw_deg=None if pose is None else pose.yaw_deg,
@@ -83,8 +84,8 @@ def share_inside(image: Image, detection: Detection, landmarks: Landmarks | None
     """Which part of a face lies inside the image, in [0, 1]: of its points, else of its box."""
     height, width = image.shape[:2]
     if landmarks is not None and landmarks.scheme in schemes.WHOLE_FACE:
-        points = landmarks.points[:, :2]
-        return float(((points >= 0) & (points < (width, height))).all(axis=1).mean())
+        x, y = landmarks.points[:, 0], landmarks.points[:, 1]
+        return np.count_nonzero((x >= 0) & (y >= 0) & (x < width) & (y < height)) / len(x)
     box = detection.box
     overlap = geometry.intersection_area([box.to_array()], [(0, 0, width, height)])[0, 0]
     return float(overlap) / (box.width * box.height)

@@ -1,5 +1,6 @@
 """Where things are in an image: boxes, landmarks, detections, crops."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +34,11 @@ class Box:
 
     def __post_init__(self) -> None:
         values = (self.x_min, self.y_min, self.x_max, self.y_max)
-        if not np.isfinite(values).all() or self.x_max <= self.x_min or self.y_max <= self.y_min:
+        if (
+            not all(map(math.isfinite, values))
+            or self.x_max <= self.x_min
+            or self.y_max <= self.y_min
+        ):
             raise InputError(f"expected a box with x_min < x_max and y_min < y_max, got {values}")
 
     @property
