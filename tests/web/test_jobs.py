@@ -151,6 +151,30 @@ def test_a_cancelled_job_stops(database: Database, tmp_path: Path, wait_until: W
     assert files.find_files(database, waiting, role="upload") == []
 
 
+def test_a_job_at_hand_is_given_back_when_the_process_ends(
+    database: Database, tmp_path: Path, wait_until: WaitUntil
+) -> None:
+    started = threading.Event()
+
+    def work(video: Path, folder: Path, options: dict[str, Any], report: Progress) -> None:
+        started.set()
+        wait_until(lambda: report(1, 0.1), seconds=20)
+
+    job_id = submit(database)
+    ending = runner(database, tmp_path, work)
+    thread = threading.Thread(target=ending.run, args=(job_id,))
+    thread.start()
+    assert started.wait(5)
+    ending.stop()
+    thread.join(10)
+    row = state_of(database, job_id)
+    assert (row["state"], row["attempts"], row["worker"]) == ("queued", 0, None)
+    assert files.find_files(database, job_id, role="upload")
+    # What has ended takes nothing more.
+    ending.run(job_id)
+    assert state_of(database, job_id)["state"] == "queued"
+
+
 @pytest.fixture
 def walk(tmp_path: Path) -> Path:
     """The sample clip's first smile, small and short."""

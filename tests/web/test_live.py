@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from simple_websocket import Client, ConnectionClosed  # type: ignore[import-untyped]
 
+from mien.web.app import stop
 from mien.web.schemas import FrameResultDocument
 
 WaitUntil = Callable[..., Any]
@@ -217,3 +218,18 @@ def test_streams_that_nobody_uses_are_closed(app: Flask) -> None:
     client.post("/api/v1/live")
     assert lobby.find(opened["id"], "") is None
     assert lobby.count == 1
+
+
+def test_recordings_are_completed_when_the_server_ends(app: Flask, smile: bytes) -> None:
+    client = app.test_client()
+    opened = client.post("/api/v1/live").json
+    assert opened is not None
+    url = f"/api/v1/live/{opened['id']}"
+    started = client.post(f"{url}/recording").json
+    assert started is not None
+    client.post(f"{url}/frames", data=smile)
+    stop(app)
+    session = client.get(f"/api/v1/sessions/{started['session_id']}").json
+    assert session is not None
+    assert (session["state"], session["frames"]) == ("complete", 1)
+    assert client.post("/api/v1/live").status_code == 503

@@ -36,6 +36,4 @@ def serve(
     config = WebConfig.from_environment(
         host=host, port=port, camera=camera, public=True if public else None
     )
-    shown = "localhost" if config.host in {"127.0.0.1", "0.0.0.0", "::"} else config.host
-    typer.echo(f"mien is at http://{shown}:{config.port}", err=True)
-    serve_web(config)
+    serve_web(config, lambda url: typer.echo(f"mien is at {url}", err=True))

@@ -101,3 +101,11 @@ def start(app: Flask) -> None:
     runner.start_sweeping()
     if not config.redis_url:
         runner.start_worker()
+
+
+def stop(app: Flask) -> None:
+    """End well: recordings are completed, the job at hand is given back."""
+    lobby: Lobby = app.extensions["mien.lobby"]
+    runner: JobRunner = app.extensions["mien.jobs"]
+    lobby.close_all()
+    runner.stop()

@@ -12,7 +12,7 @@ from pathlib import Path
 from flask import Blueprint, Flask, Response, current_app, render_template
 
 from mien import drawing
-from mien.errors import MienError, SettingError
+from mien.errors import MienError
 from mien.media.camera import CameraSource
 from mien.media.sources import Frame, Source
 from mien.media.video import VideoSource
@@ -157,10 +157,6 @@ def _source_maker(camera: str) -> Callable[[], Source]:
         return lambda: CameraSource(int(camera))
     if "://" in camera:
         return lambda: CameraSource(camera)
-    if not Path(camera).is_file():
-        raise SettingError(
-            f"expected --camera to be a number, an rtsp:// address or a video file, got {camera!r}"
-        )
     return lambda: _LoopedVideo(Path(camera))
 
 

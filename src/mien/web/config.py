@@ -96,6 +96,14 @@ class WebConfig:
                 f"got {self.max_live} and {self.threads}"
             )
 
+        # What looks like a file must be one: nobody shall learn that from a camera page.
+        is_path = self.camera and not self.camera.isdecimal() and "://" not in self.camera
+        if is_path and not Path(self.camera).is_file():
+            raise SettingError(
+                "expected --camera (MIEN_CAMERA) to be a number, an rtsp:// address or a video "
+                f"file, got {self.camera!r}"
+            )
+
     @classmethod
     def from_environment(
         cls, environment: Mapping[str, str] | None = None, **overrides: Any
@@ -117,6 +125,24 @@ class WebConfig:
             values.setdefault("host", "0.0.0.0")
         values.update({name: value for name, value in overrides.items() if value is not None})
         return cls(**values)
+
+    def ready_data_dir(self) -> Path:
+        """The data folder, made where it is not there yet.
+
+        Raises:
+            SettingError: nothing can be kept there.
+        """
+        try:
+            self.data_dir.mkdir(parents=True, exist_ok=True)
+            usable = os.access(self.data_dir, os.W_OK | os.X_OK)
+        except OSError:
+            usable = False
+        if not usable:
+            raise SettingError(
+                f"nothing can be kept in {self.data_dir}: set MIEN_DATA_DIR to a folder that this "
+                "user may write to"
+            )
+        return self.data_dir
 
     @property
     def is_open(self) -> bool:

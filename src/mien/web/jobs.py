@@ -48,8 +48,16 @@ VideoWork = Callable[[Path, Path, dict[str, Any], Progress], None]
 """Analyses a video: its path, an empty folder for the results, options, and where to report."""
 
 
+# How long an end waits for the job at hand to be handed back.
+_HAND_BACK_S = 5.0
+
+
 class JobStoppedError(Exception):
     """The job was cancelled, deleted or given to another worker."""
+
+
+class ShuttingDownError(Exception):
+    """This process ends; the job is for another one."""
 
 
 class JobRunner:
@@ -76,6 +84,7 @@ class JobRunner:
         self.huey = _make_queue(config)
         self._task = self.huey.task(name="analyze_video")(self.run)
         self._stop = threading.Event()
+        self._working = threading.Lock()
 
     def wake(self, job_id: str) -> None:
         """Tell a worker of a waiting job. Where the queue is away, the next sweep does it."""
@@ -86,6 +95,11 @@ class JobRunner:
 
     def run(self, job_id: str) -> None:
         """Work on a job, if it still waits."""
+        with self._working:
+            if not self._stop.is_set():
+                self._run(job_id)
+
+    def _run(self, job_id: str) -> None:
         worker = f"{socket.gethostname()}:{os.getpid()}:{threading.get_ident()}"[-80:]
         job = jobs.claim_job(self._database, job_id, worker)
         if job is None:
@@ -95,6 +109,9 @@ class JobRunner:
             # The folder is this user's alone, and goes when the job ends.
             with tempfile.TemporaryDirectory(prefix="mien-job-") as folder:
                 self._analyze(job, worker, Path(folder))
+        except ShuttingDownError:
+            jobs.release_job(self._database, job_id, worker)
+            return
         except JobStoppedError:
             outcome = "cancelled"
             self._end(job_id, worker, "cancelled", None)
@@ -116,7 +133,13 @@ class JobRunner:
         video = folder / _harmless(upload["name"])
         files.copy_to(self._database, upload["id"], video)
         with _Heartbeat(self._database, job["id"], worker) as heartbeat:
-            self._work(video, results, job["options"], heartbeat.report)
+
+            def report(done: int, share: float | None) -> None:
+                if self._stop.is_set():
+                    raise ShuttingDownError
+                heartbeat.report(done, share)
+
+            self._work(video, results, job["options"], report)
 
         def store(connection: Any) -> None:
             for path in sorted(results.iterdir()):
@@ -166,8 +189,10 @@ class JobRunner:
         consumer.start()
 
     def stop(self) -> None:
-        """End the sweeping."""
+        """End the sweeping, and give the job at hand back, for another to take up at once."""
         self._stop.set()
+        if self._working.acquire(timeout=_HAND_BACK_S):
+            self._working.release()
 
 
 class _ThreadConsumer(Consumer):  # type: ignore[misc]
@@ -239,5 +264,5 @@ def _make_queue(config: WebConfig) -> Huey:
     if config.redis_url:
         pool = redis.ConnectionPool.from_url(config.redis_url, **redis_options(config.redis_url))
         return RedisHuey("mien", connection_pool=pool, read_timeout=1, results=False)
-    config.data_dir.mkdir(parents=True, exist_ok=True)
-    return SqliteHuey("mien", filename=str(config.data_dir / "queue.sqlite"), results=False)
+    queue = config.ready_data_dir() / "queue.sqlite"
+    return SqliteHuey("mien", filename=str(queue), results=False)

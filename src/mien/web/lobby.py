@@ -140,3 +140,9 @@ class Lobby:
             ]
         for stream_id in idle:
             self.close(stream_id)
+
+    def close_all(self) -> None:
+        """Close every stream, and take no more: the server ends."""
+        self.capacity = 0
+        for stream_id in list(self._streams):
+            self.close(stream_id)

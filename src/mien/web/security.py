@@ -61,7 +61,7 @@ def owner() -> str:
 def init_app(app: Flask, config: WebConfig) -> None:
     """Guard every request, and set the headers of every response."""
     app.config.update(
-        SECRET_KEY=config.secret_key or _kept_secret(config.data_dir),
+        SECRET_KEY=config.secret_key or _kept_secret(config.ready_data_dir()),
         SESSION_COOKIE_NAME="mien",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
@@ -84,7 +84,6 @@ class _Cookies(SecureCookieSessionInterface):
 
 def _kept_secret(folder: Path) -> str:
     path = folder / "secret_key"
-    folder.mkdir(parents=True, exist_ok=True)
     if not path.is_file():
         fresh = path.with_name(f"secret_key.{secrets.token_hex(4)}")
         fresh.touch(mode=0o600)

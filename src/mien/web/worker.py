@@ -1,5 +1,6 @@
 """``python -m mien.web.worker``: works on video jobs, apart from the web process."""
 
+import os
 import sys
 
 from mien.errors import MienError
@@ -24,6 +25,9 @@ def main() -> None:
         sys.exit(f"mien: {error}")
     runner.start_sweeping()
     runner.huey.create_consumer(workers=1, periodic=False, max_delay=1.0).run()
+    runner.stop()
+    # Python's own end would break threads off in the midst of a model.
+    os._exit(0)
 
 
 if __name__ == "__main__":

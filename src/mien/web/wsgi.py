@@ -1,5 +1,5 @@
 """The application for a WSGI server; see :mod:`mien.web.gunicorn_conf`."""
 
-from mien.web.app import create_app
+from mien.web.server import made_app
 
-app = create_app()
+app = made_app()

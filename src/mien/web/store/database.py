@@ -81,11 +81,10 @@ def database_url(config: WebConfig) -> str:
     """The database's address in SQLAlchemy's spelling.
 
     Raises:
-        SettingError: it is none, or of another kind of database.
+        SettingError: it is none, of another kind of database, or the data folder is no use.
     """
     if not config.database_url:
-        config.data_dir.mkdir(parents=True, exist_ok=True)
-        return f"sqlite:///{config.data_dir / 'mien.sqlite'}"
+        return f"sqlite:///{config.ready_data_dir() / 'mien.sqlite'}"
     try:
         url = make_url(config.database_url)
     except ArgumentError:

@@ -169,6 +169,16 @@ def finish_job(
     return True
 
 
+def release_job(database: Database, job_id: str, worker: str) -> None:
+    """Hand a job back unharmed; an end of the worker that was meant is no failed attempt."""
+    with database.begin() as connection:
+        connection.execute(
+            sa.update(jobs)
+            .where(jobs.c.id == job_id, jobs.c.worker == worker, jobs.c.state == "running")
+            .values(state="queued", worker=None, lease_until=None, attempts=jobs.c.attempts - 1)
+        )
+
+
 def cancel_job(database: Database, job_id: str) -> None:
     """Ask a running job to stop; one that still waits is ended at once."""
     with database.begin() as connection:
