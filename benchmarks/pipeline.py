@@ -18,9 +18,11 @@ import statistics
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
@@ -28,6 +30,7 @@ from mien import imaging
 from mien.config import Settings
 from mien.media.images import read_image
 from mien.pipeline import FacePipeline
+from mien.runtime.session import Session
 from mien.samples import sample_paths
 from mien.types import Image
 
@@ -62,26 +65,18 @@ def median_cpu_ms(calls: dict[str, Callable[[], object]], rounds: int) -> dict[s
     return {name: round(statistics.median(values), 3) for name, values in times.items()}
 
 
-def bare_runs(pipeline: FacePipeline, image: Image) -> Callable[[], object]:
-    """The model runs that an analysis of the image makes, recorded once and replayed."""
-    recorded: list[tuple[Any, dict[str, Any]]] = []
-    sessions = [
-        stage._session
-        for stage in (pipeline.detector, pipeline.landmarks, pipeline.classifier)
-        for stage in (getattr(stage, "_detector", stage),)
-    ]
-    originals = [session.run for session in sessions]
-    for session, original in zip(sessions, originals, strict=True):
+def bare_runs(pipeline: FacePipeline, image: Image) -> list[tuple[Session, dict[str, Any]]]:
+    """Every model run, second looks too, that an analysis of the image makes, with its input."""
+    recorded: list[tuple[Session, dict[str, Any]]] = []
 
-        def record(inputs: dict[str, Any], run: Any = original) -> Any:
-            recorded.append((run, {name: array.copy() for name, array in inputs.items()}))
-            return run(inputs)
+    def record(session: Session, inputs: dict[str, Any]) -> Any:
+        recorded.append((session, {name: array.copy() for name, array in inputs.items()}))
+        return run(session, inputs)
 
-        session.run = record
-    pipeline.analyze(image)
-    for session in sessions:
-        del session.run
-    return lambda: [run(inputs) for run, inputs in recorded]
+    run = Session.run
+    with patch.object(Session, "run", record):
+        pipeline.analyze(image)
+    return recorded
 
 
 def measure(faces: int, threads: int, rounds: int) -> dict[str, Any]:
@@ -95,10 +90,11 @@ def measure(faces: int, threads: int, rounds: int) -> dict[str, Any]:
         pipeline.align(image, detection, points).image
         for detection, points in zip(detections, landmarks, strict=True)
     ]
+    runs = bare_runs(pipeline, image)
     medians = median_cpu_ms(
         {
             "whole": lambda: pipeline.analyze(image),
-            "bare_models": bare_runs(pipeline, image),
+            "bare_models": lambda: [session.run(inputs) for session, inputs in runs],
             "detect": lambda: pipeline.detect(image),
             "landmarks": lambda: pipeline.landmarks.predict(image, detections),
             "classify": lambda: pipeline.classify(crops),
@@ -113,6 +109,7 @@ def measure(faces: int, threads: int, rounds: int) -> dict[str, Any]:
     return {
         "faces": faces,
         "threads": threads,
+        "model_runs": dict(Counter(session.path.stem for session, _ in runs)),
         "cpu_ms": medians,
         "wall_ms": round(statistics.median(wall), 3),
         "overhead": round(medians["whole"] / medians["bare_models"] - 1, 3),

@@ -58,7 +58,7 @@ class Settings:
         low=1,
         high=4000,
     )
-    threads: int = _setting(1, "Threads that one model run, and OpenCV, may use.", low=1, high=256)
+    threads: int = _setting(1, "Threads that one run of a model may use.", low=1, high=256)
     provider: str = _setting(
         "cpu",
         "Where models run.",

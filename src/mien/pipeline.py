@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from mien import imaging
 from mien.config import Settings
-from mien.detection import FaceDetector, build_detector
+from mien.detection import FaceDetector, FaceSearch, build_detector
 from mien.errors import InputError
 from mien.expression import ExpressionClassifier, build_classifier
 from mien.landmarks import LandmarkPredictor, build_landmarks
@@ -31,7 +31,8 @@ class FacePipeline:
 
     Models are loaded at the first image, or by :meth:`warm_up`. One pipeline may be shared between
     threads, may be made before a fork, and may be called from asyncio by ``asyncio.to_thread``.
-    OpenCV is told to use no more threads than the settings allow, in the whole process.
+    OpenCV is told how many threads to use, in the whole process: as many as the settings allow
+    where the detector is one of its own, else one.
 
     Args:
         settings: by default those of the environment.
@@ -52,10 +53,11 @@ class FacePipeline:
     ) -> None:
         self.settings = settings = settings or Settings.from_environment()
         threads, provider = settings.threads, settings.provider
-        imaging.limit_threads(threads)
         self.detector = detector or build_detector(
             settings.detector, tiles=settings.tiles, threads=threads, provider=provider
         )
+        # Beside networks, which run elsewhere, OpenCV only has small pictures to warp.
+        imaging.limit_threads(1 if isinstance(self.detector, FaceSearch) else threads)
         self.landmarks = landmarks or build_landmarks(
             settings.landmarks, threads=threads, provider=provider
         )

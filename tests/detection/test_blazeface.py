@@ -14,10 +14,12 @@ from mien.detection import BlazeFace, build_detector
 from mien.detection.blazeface import anchor_centers
 from mien.errors import ModelNotFoundError, ProviderError, SettingError, SpecError
 from mien.runtime import catalog
+from mien.runtime.session import Session
 from mien.runtime.spec import METADATA_KEY, spec_to_json
 from mien.types import InputSpec, ModelSpec
 
 MakeModel = Callable[..., Path]
+FIXED: dict[str, Any] = {"architecture": "blazeface", "anchor_grids": [[2, 2, 1]], "scale": 50}
 
 
 @pytest.fixture
@@ -58,8 +60,7 @@ def make_model(tmp_path: Path) -> MakeModel:
             outputs=("regressions", "logits"),
             licence="MIT",
             source="built by the tests",
-            parameters=parameters
-            or {"architecture": "blazeface", "anchor_grids": [[2, 2, 1]], "scale": 50},
+            parameters=parameters or FIXED,
         )
         helper.set_model_props(model, {METADATA_KEY: spec_to_json(spec)})
         path = tmp_path / "fixed.onnx"
@@ -120,6 +121,10 @@ def test_huge_logits_and_senseless_boxes_do_no_harm(make_model: MakeModel) -> No
         ({"architecture": "blazeface", "anchor_grids": [[2, 2, 1]]}, "scale"),
         ({"architecture": "blazeface", "anchor_grids": [[2, 2]], "scale": 50}, "anchor_grids"),
         ({"architecture": "blazeface", "anchor_grids": [[2, 2, 1]], "scale": 0}, "positive scale"),
+        (
+            {**FIXED, "sides": [50, 75]},
+            r"longest of sides .* square input, got \(50, 75\) for 100x100",
+        ),
         ({"architecture": "other"}, "architecture blazeface or yunet"),
     ],
 )
@@ -129,6 +134,48 @@ def test_a_spec_without_the_facts_is_refused(
     path = make_model(np.zeros((4, 16)), [0.0] * 4, parameters)
     with pytest.raises(SpecError, match=message):
         build_detector(path)
+
+
+@pytest.mark.parametrize(
+    ("size_wh", "input_wh"),
+    [
+        ((640, 360), (192, 128)),
+        ((360, 640), (128, 192)),
+        ((600, 400), (192, 128)),
+        ((640, 480), (192, 160)),
+        ((500, 500), (192, 192)),
+        ((900, 30), (192, 128)),
+    ],
+)
+def test_a_picture_is_run_with_little_black_beside_it(
+    monkeypatch: pytest.MonkeyPatch, size_wh: tuple[int, int], input_wh: tuple[int, int]
+) -> None:
+    seen = []
+    run = Session.run
+
+    def spy(session: Session, inputs: dict[str, Any]) -> Any:
+        seen.extend(array.shape[:1:-1] for array in inputs.values())
+        return run(session, inputs)
+
+    monkeypatch.setattr(Session, "run", spy)
+    detector = BlazeFace(catalog.find("blazeface"))
+    assert detector.detect(np.zeros((size_wh[1], size_wh[0], 3), np.uint8)) == []
+    assert seen == [input_wh]
+
+
+def test_a_face_lies_where_it_lay_whatever_the_shape_of_the_picture(
+    samples: dict[str, Path],
+) -> None:
+    from mien.media.images import read_image
+
+    square = read_image(samples["person-a-neutral"])[:540, :540]
+    detector = BlazeFace(catalog.find("blazeface"))
+    (expected,) = detector.detect(square)
+    for shape in ((540, 900), (540, 720), (900, 540)):
+        canvas = np.full((*shape, 3), 128, np.uint8)
+        canvas[:540, :540] = square
+        (found,) = detector.detect(canvas)
+        assert found.box.to_array() == pytest.approx(expected.box.to_array(), abs=12)
 
 
 def test_anchors_that_do_not_fit_the_outputs_are_named(make_model: MakeModel) -> None:

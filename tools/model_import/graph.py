@@ -8,6 +8,8 @@ import onnx
 from onnx import helper, numpy_helper
 
 Array = npt.NDArray[np.generic]
+Shape = list[int | str]
+"""Sizes of axes; a word is the name of one that is free."""
 
 
 class Graph:
@@ -21,8 +23,8 @@ class Graph:
         self.weights: dict[str, Array] = {
             tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer
         }
-        self.inputs = {entry.name: _shape(entry) for entry in model.graph.input}
-        self.outputs = {entry.name: _shape(entry) for entry in model.graph.output}
+        self.inputs: dict[str, Shape] = {e.name: _shape(e) for e in model.graph.input}
+        self.outputs: dict[str, Shape] = {e.name: _shape(e) for e in model.graph.output}
 
     def producer(self, tensor: str) -> onnx.NodeProto | None:
         """The node that makes a tensor; None for inputs and weights."""
@@ -116,11 +118,11 @@ def set_attribute(node: onnx.NodeProto, name: str, value: int) -> None:
     node.attribute.extend([*others, helper.make_attribute(name, value)])
 
 
-def _shape(entry: onnx.ValueInfoProto) -> list[int]:
+def _shape(entry: onnx.ValueInfoProto) -> Shape:
     return [axis.dim_value for axis in entry.type.tensor_type.shape.dim]
 
 
-def _infos(shapes: dict[str, list[int]]) -> list[onnx.ValueInfoProto]:
+def _infos(shapes: dict[str, Shape]) -> list[onnx.ValueInfoProto]:
     return [
         helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
         for name, shape in shapes.items()

@@ -70,6 +70,7 @@ def _blazeface(
     *,
     size: int,
     anchor_grids: list[list[int]],
+    sides: tuple[int, ...] = (),
 ) -> Recipe:
     count = sum(columns * rows * per_cell for columns, rows, per_cell in anchor_grids)
     regressions, logits = original_outputs
@@ -77,7 +78,12 @@ def _blazeface(
         package,
         member,
         {regressions: ("regressions", (1, count, 16)), logits: ("logits", (1, count, 1))},
-        steps=(rewrites.widen_channels, rewrites.split_channel_padding, rewrites.store_half),
+        steps=(
+            rewrites.widen_channels,
+            rewrites.split_channel_padding,
+            *([rewrites.free_sides] if sides else []),
+            rewrites.store_half,
+        ),
         face_input="photograph",
         size=size,
         mean=127.5,
@@ -89,6 +95,7 @@ def _blazeface(
             "architecture": "blazeface",
             "preprocessing": "the whole image, letterboxed",
             "anchor_grids": anchor_grids,
+            **({"sides": list(sides)} if sides else {}),
             "scale": size,
             "scheme": "blazeface6",
             "key_points": _KEY_POINTS,
@@ -130,6 +137,7 @@ BLAZEFACE = _blazeface(
     ("reshaped_regressor_face_4", "reshaped_classifier_face_4"),
     size=192,
     anchor_grids=[[48, 48, 1]],
+    sides=(128, 160, 192),
 )
 BLAZEFACE_SHORT = _blazeface(
     "blazeface-short",

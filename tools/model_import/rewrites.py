@@ -148,6 +148,22 @@ def _per_channel(graph: Graph, source: str, target: str, factors: FloatArray) ->
     )
 
 
+def free_sides(graph: Graph) -> None:
+    """Let height and width of the input be chosen when the file is loaded.
+
+    For detectors that are convolutional throughout, with one grid of anchors: a wide picture needs
+    no run over the black above and below it. Sides must be multiples of the coarsest map's cells.
+    """
+    ((name, shape),) = graph.inputs.items()
+    graph.inputs = {name: [*shape[:2], "height", "width"]}
+    for output, (batch, _, values) in graph.outputs.items():
+        reshape = graph.producer(output)
+        if reshape is None or reshape.op_type != "Reshape":
+            raise ValueError(f"expected a Reshape to make {output!r}, got {reshape}")
+        graph.weight(reshape.input[1], np.array([batch, -1, values], np.int64))
+        graph.outputs[output] = [batch, "anchors", values]
+
+
 def store_half(graph: Graph) -> None:
     """Store weights in half precision where that loses nothing.
 

@@ -2,8 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from mien.detection.merging import merge_weighted
 from mien.errors import SpecError
 from mien.runtime.catalog import CatalogEntry
 from mien.runtime.session import Session
-from mien.types import Box, Detection, FloatArray, Image, Landmarks
+from mien.types import Box, Detection, FloatArray, Image, InputSpec, Landmarks, ModelSpec
 
 _MERGE_IOU = 0.3
 _POINTS = 6
@@ -27,9 +26,11 @@ class BlazeFace:
 
     Args:
         entry: a model whose spec gives, in its parameters, ``anchor_grids``, for each output grid
-            in order its columns, rows and anchors per cell; and ``scale``, by which the network's
-            offsets are divided to become fractions of the input. Its outputs are the offsets
-            ``(1, A, 16)`` (centre, size, six points; x before y) and logits ``(1, A, 1)``.
+            in order its columns, rows and anchors per cell; ``scale``, by which the network's
+            offsets are divided to become fractions of the input; and, where the file leaves the
+            axes ``height`` and ``width`` open, ``sides``, the lengths that they may have. Its
+            outputs are the offsets ``(1, A, 16)`` (centre, size, six points; x before y) and logits
+            ``(1, A, 1)``.
         threads: that one run may use.
         provider: where it runs.
 
@@ -40,25 +41,34 @@ class BlazeFace:
 
     def __init__(self, entry: CatalogEntry, *, threads: int = 1, provider: str = "cpu") -> None:
         self.name = entry.spec.name
-        self._input = entry.spec.input
-        self._session = Session(entry.path, threads=threads, provider=provider)
-        self._centers, self._scale = _read_parameters(entry.spec.name, entry.spec.parameters)
+        facts = _Facts.of(entry.spec)
+        self._unit = np.asarray(entry.spec.input.size_wh, np.float32) / facts.scale
+        self._frames = {
+            size_wh: _Frame(
+                replace(entry.spec.input, size_wh=size_wh),
+                Session(entry.path, threads=threads, provider=provider, sizes=sizes),
+                facts.anchors(entry.spec.input.size_wh, size_wh),
+            )
+            for size_wh, sizes in facts.sizes(entry.spec.input.size_wh)
+        }
 
     def detect(self, image: Image, *, min_score: float = 0.5) -> list[Detection]:
         """See :meth:`mien.detection.base.FaceDetector.detect`."""
-        framed, transform = imaging.letterbox(image, self._input.size_wh)
-        batch = imaging.to_input([framed], self._input)
-        offsets, logits = self._session.run({self._input.name: batch})[:2]
-        if logits.size != len(self._centers):
+        frame = self._frame_for(image)
+        framed, transform = imaging.letterbox(image, frame.input.size_wh)
+        batch = imaging.to_input([framed], frame.input)
+        offsets, logits = frame.session.run({frame.input.name: batch})[:2]
+        if logits.size != len(frame.anchors):
             raise SpecError(
-                f"the anchor_grids in the spec of {self.name!r} give {len(self._centers)} anchors, "
+                f"the anchor_grids in the spec of {self.name!r} give {len(frame.anchors)} anchors, "
                 f"but the model gives {logits.size} scores"
             )
         logits = logits.reshape(-1)
         (found,) = np.nonzero(logits >= _logit(min_score))
         if not found.size:
             return []
-        coordinates = self._decode(offsets.reshape(len(self._centers), -1)[found], found)
+        chosen = offsets.reshape(len(frame.anchors), -1)[found]
+        coordinates = self._decode(chosen, frame.anchors[found])
         scores = 1 / (1 + np.exp(-logits[found].clip(-80, 80)))
         merged, best_scores = merge_weighted(coordinates, scores, _MERGE_IOU)
         to_image = geometry.invert(transform)
@@ -75,33 +85,87 @@ class BlazeFace:
             if (corners[1] > corners[0]).all()
         ]
 
-    def _decode(
-        self, offsets: FloatArray, found: "np.ndarray[Any, np.dtype[np.intp]]"
-    ) -> FloatArray:
+    def _frame_for(self, image: Image) -> "_Frame":
+        """The input that holds the whole picture with the least black beside it."""
+        if len(self._frames) == 1:
+            return next(iter(self._frames.values()))
+        height, width = image.shape[:2]
+        full_wh = max(self._frames)
+        scale = min(full_wh[0] / width, full_wh[1] / height)
+        fitting = (
+            frame
+            for (wide, high), frame in self._frames.items()
+            if wide >= round(width * scale) and high >= round(height * scale)
+        )
+        return min(fitting, key=lambda frame: len(frame.anchors))
+
+    def _decode(self, offsets: FloatArray, anchors: FloatArray) -> FloatArray:
         """Offsets ``(N, 16)`` of some anchors to corners and points ``(N, 16)`` in input pixels."""
-        size = np.asarray(self._input.size_wh, np.float32)
-        pairs = offsets[:, : 4 + 2 * _POINTS].reshape(len(found), -1, 2) * (size / self._scale)
-        middle = self._centers[found] * size
+        pairs = offsets[:, : 4 + 2 * _POINTS].reshape(len(anchors), -1, 2) * self._unit
         half = pairs[:, 1] / 2
-        pairs[:, 2:] += middle[:, None]
-        center = pairs[:, 0] + middle
+        pairs[:, 2:] += anchors[:, None]
+        center = pairs[:, 0] + anchors
         pairs[:, 0], pairs[:, 1] = center - half, center + half
-        return pairs.reshape(len(found), -1)
+        return pairs.reshape(len(anchors), -1)
 
 
-def _read_parameters(name: str, parameters: Mapping[str, Any]) -> tuple[FloatArray, float]:
-    try:
-        grids = [tuple(int(n) for n in grid) for grid in parameters["anchor_grids"]]
-        scale = float(parameters["scale"])
-        centers = np.concatenate([anchor_centers(*grid) for grid in grids])
-    except (KeyError, TypeError, ValueError) as error:
-        raise SpecError(
-            f"expected anchor_grids ([columns, rows, anchors per cell] each) and scale in the "
-            f"parameters of {name!r}, got {dict(parameters)}: {error!r}"
-        ) from None
-    if not scale > 0:
-        raise SpecError(f"expected a positive scale in the parameters of {name!r}, got {scale}")
-    return centers, scale
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """One size of input, the model loaded for it, and its anchors ``(A, 2)`` in input pixels."""
+
+    input: InputSpec
+    session: Session
+    anchors: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What the spec's parameters say; see :class:`BlazeFace`."""
+
+    grids: tuple[tuple[int, int, int], ...]
+    scale: float
+    sides: tuple[int, ...]
+
+    @classmethod
+    def of(cls, spec: ModelSpec) -> "_Facts":
+        given = spec.parameters
+        try:
+            grids = tuple((int(x), int(y), int(count)) for x, y, count in given["anchor_grids"])
+            scale = float(given["scale"])
+            sides = tuple(sorted(int(side) for side in given.get("sides", ())))
+        except (KeyError, TypeError, ValueError) as error:
+            raise SpecError(
+                f"expected anchor_grids ([columns, rows, anchors per cell] each) and scale in the "
+                f"parameters of {spec.name!r}, got {dict(given)}: {error!r}"
+            ) from None
+        if not scale > 0:
+            raise SpecError(
+                f"expected a positive scale in the parameters of {spec.name!r}, got {scale}"
+            )
+        width, height = spec.input.size_wh
+        if sides and not width == height == sides[-1]:
+            raise SpecError(
+                f"expected the longest of sides in the parameters of {spec.name!r} to be that of "
+                f"its square input, got {sides} for {width}x{height}"
+            )
+        return cls(grids, scale, sides)
+
+    def sizes(self, full_wh: tuple[int, int]) -> list[tuple[tuple[int, int], dict[str, int]]]:
+        """Every size of input, and the sizes of the axes that the file leaves open."""
+        if not self.sides:
+            return [(full_wh, {})]
+        longest = self.sides[-1]
+        wide = [(longest, side) for side in self.sides]
+        high = [(side, longest) for side in self.sides[:-1]]
+        return [((x, y), {"width": x, "height": y}) for x, y in (*wide, *high)]
+
+    def anchors(self, full_wh: tuple[int, int], size_wh: tuple[int, int]) -> FloatArray:
+        """Anchors in pixels of an input; its cells are as large as those of the full one."""
+        parts = [
+            anchor_centers(columns * size_wh[0] // full_wh[0], rows * size_wh[1] // full_wh[1], n)
+            for columns, rows, n in self.grids
+        ]
+        return np.concatenate(parts) * np.asarray(size_wh, np.float32)
 
 
 def anchor_centers(columns: int, rows: int, per_cell: int) -> FloatArray:
