@@ -1,109 +1,51 @@
 """How calm, how quick and how costly streams are.
 
-    python benchmarks/streams.py calm LONDON [--media CLIPS]   flips, lag, jitter, one track each
+    python benchmarks/streams.py calm LONDON --media CLIPS     flips, lag, jitter, tracks
     python benchmarks/streams.py baseline LONDON               what a resting face's baseline does
-    python benchmarks/streams.py cost [--media CLIPS]          CPU per frame, decoding included
-    python benchmarks/streams.py soak --minutes 60             memory over a long video
+    python benchmarks/streams.py eyes CEW                      open against closed eyes
+    taskset -c 0 python benchmarks/streams.py cost --media CLIPS --peer PYTHON   CPU per frame
+    python benchmarks/streams.py soak                          memory over an hour; `make soak`
 
 LONDON is the Face Research Lab London Set as folders ``neutral`` and ``happiness`` (DeBruine and
-Jones, CC BY 4.0); CLIPS a folder of videos. Each prints JSON, and writes it with --output.
+Jones, CC BY 4.0); CLIPS a folder of videos; CEW the eye patches of Closed Eyes in the Wild as an
+npz of ``images``, ``open``, ``side`` and ``name``; PYTHON that of an environment with MediaPipe,
+see stream_peer.py. Each writes its result to benchmarks/results/streams-<what>.json.
+``MIEN_MODEL`` chooses another expression model than the default.
 
-The synthetic clips of `calm`: a person's two photographs, cross-faded over 0.4 s at times drawn at
-random, two to four times in eight seconds, under slow movement of the head's picture (sway, zoom,
-tilt), flicker, blur that comes and goes, and noise. A flip is a change of the label; the changes
-that the clip really has are taken away. The lag of a change is the time from the middle of the
-cross-fade to the first frame with the new label that lasts for half a second; the added lag is
-that of the smoothed label less that of the label of single frames. Run `cost` under
-``taskset -c 0``: it measures the CPU time of the whole process, in rounds that take turns.
+A flip is a change of the label; the changes that a synthetic clip (stream_scenes.py) really has
+are taken away. The lag of a change is the time from the middle of the cross-fade to the first
+frame with the new label that lasts for half a second; the added lag is that of the smoothed label
+less that of the label of single frames, which a second pass reads in every frame.
 """
 
 import argparse
+import csv
 import json
 import platform
-import resource
 import statistics
-import tempfile
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from fractions import Fraction
+import subprocess
+from collections import defaultdict
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 
+from mien import geometry
 from mien.labels import Expression
 from mien.media.images import read_image
 from mien.media.video import VideoSource
 from mien.pipeline import FacePipeline
-from mien.samples import sample_paths
 from mien.streaming import FaceStream, StreamSettings
 from mien.types import FrameResult
+from stream_cost import cost, soak
+from stream_eyes import eyes
+from stream_scenes import FADE_S, FPS, Script, render, scripts, still
 
-Pixels = npt.NDArray[np.uint8]
-SIZE_WH = (640, 360)
-FPS = 25
-FADE_S = 0.4
 LASTING_S = 0.5
-
-
-@dataclass(frozen=True)
-class Script:
-    """What a synthetic clip shows: who, and when the look changes."""
-
-    looks: tuple[Pixels, Pixels]
-    changes_s: tuple[float, ...]
-    length_s: float
-    seed: int
-
-    def share(self, timestamp_s: float) -> float:
-        """How much of the second look is shown at a time."""
-        share = 0.0
-        for number, middle in enumerate(self.changes_s):
-            ramp = float(np.clip((timestamp_s - middle) / FADE_S + 0.5, 0, 1))
-            share += ramp if number % 2 == 0 else -ramp
-        return float(np.clip(share, 0, 1))
-
-
-def scripts(london: Path, people: int, seed: int) -> list[Script]:
-    """Clips of people drawn at random."""
-    rng = np.random.default_rng(seed)
-    names = sorted(path.name for path in (london / "neutral").glob("*.jpg"))
-    made = []
-    for name in rng.choice(names, people, replace=False):
-        looks = tuple(read_image(london / look / name) for look in ("neutral", "happiness"))
-        count = int(rng.integers(2, 5))
-        slots = np.sort(rng.choice(np.arange(1, 7), count, replace=False))
-        changes = tuple(float(slot + rng.uniform(0.25, 0.75)) for slot in slots)
-        made.append(Script((looks[0], looks[1]), changes, 8.0, int(rng.integers(1 << 31))))
-    return made
-
-
-def render(script: Script) -> Iterator[tuple[Pixels, float]]:
-    """The frames of a clip."""
-    rng = np.random.default_rng(script.seed)
-    phase = rng.uniform(0, 2 * np.pi, 6)
-    looks = [cv2.resize(look, (420, 420), interpolation=cv2.INTER_AREA) for look in script.looks]
-    for number in range(round(script.length_s * FPS)):
-        now = number / FPS
-        share = script.share(now)
-        mixed = cv2.addWeighted(looks[0], 1 - share, looks[1], share, 0)
-        angle = 4 * np.sin(0.9 * now + phase[0])
-        zoom = 0.8 + 0.05 * np.sin(0.5 * now + phase[1])
-        turn = cv2.getRotationMatrix2D((210, 210), angle, zoom)
-        turn[:, 2] += (
-            110 + 25 * np.sin(0.8 * now + phase[2]),
-            -30 + 10 * np.sin(1.1 * now + phase[3]),
-        )
-        canvas = cv2.warpAffine(mixed, turn, SIZE_WH, borderValue=(120, 120, 120))
-        if np.sin(1.7 * now + phase[4]) > 0.8:
-            canvas = cv2.GaussianBlur(canvas, (0, 0), 2.0)
-        light = 1 + 0.06 * np.sin(2.3 * now + phase[5]) + rng.normal(0, 0.01)
-        noisy = canvas * light + rng.normal(0, 9, canvas.shape)
-        yield noisy.clip(0, 255).astype(np.uint8), now
+RESULTS = Path(__file__).parent / "results"
+CROWD = Path(__file__).parent / "data" / "crowd-faces.csv"
+EVERY_FRAME = StreamSettings(same_look=0)
 
 
 def flips(labels: list[Expression | None]) -> int:
@@ -140,10 +82,12 @@ def calm(london: Path, media: Path | None, people: int, seed: int) -> dict[str, 
     pipeline = FacePipeline()
     clips = []
     for script in scripts(london, people, seed):
-        results = follow(FaceStream(pipeline), render(script))
-        raw = [label_of(result, raw=True) for result in results]
+        frames = list(render(script))
+        raw = [label_of(r, raw=True) for r in follow(FaceStream(pipeline, EVERY_FRAME), frames)]
+        results = follow(FaceStream(pipeline), frames)
         held = [label_of(result) for result in results]
-        pairs = zip(lags_s(script, raw), lags_s(script, held), strict=True)
+        raw_lags, held_lags = lags_s(script, raw), lags_s(script, held)
+        pairs = zip(raw_lags, held_lags, strict=True)
         added = [b - a for a, b in pairs if a is not None and b is not None]
         true = len(script.changes_s)
         clips.append(
@@ -154,8 +98,8 @@ def calm(london: Path, media: Path | None, people: int, seed: int) -> dict[str, 
                 "raw_false_flips": max(0, flips(raw) - true),
                 "held_false_flips": max(0, flips(held) - true),
                 "added_lag_s": statistics.median(added) if added else None,
-                "raw_missed_changes": sum(lag is None for lag in lags_s(script, raw)),
-                "held_missed_changes": sum(lag is None for lag in lags_s(script, held)),
+                "raw_missed_changes": sum(lag is None for lag in raw_lags),
+                "held_missed_changes": sum(lag is None for lag in held_lags),
                 "tracks": len({face.track_id for result in results for face in result}),
             }
         )
@@ -167,6 +111,9 @@ def calm(london: Path, media: Path | None, people: int, seed: int) -> dict[str, 
             for name in ("neutral-to-smile.mp4", "woman-laughing.mp4", "face-then-none.mov")
             if (media / name).is_file()
         }
+        crowd_clip = media / "street-crowd-1080p.mp4"
+        if crowd_clip.is_file():
+            report["crowd"] = crowd(pipeline, crowd_clip)
     return report
 
 
@@ -191,6 +138,9 @@ def summarize(clips: list[dict[str, Any]]) -> dict[str, Any]:
         "median_held_false_flips": statistics.median(clip["held_false_flips"] for clip in clips),
         "false_flips_cut_by": sums["raw_false_flips"] / max(1, sums["held_false_flips"]),
         "median_added_lag_s": statistics.median(lags),
+        "largest_added_lag_s": max(lags),
+        "clips_with_a_lag": len(lags),
+        "clips_with_raw_false_flips": sum(clip["raw_false_flips"] > 0 for clip in clips),
         "raw_missed_changes": sum(clip["raw_missed_changes"] for clip in clips),
         "held_missed_changes": sum(clip["held_missed_changes"] for clip in clips),
         "clips_with_one_track": sum(clip["tracks"] == 1 for clip in clips),
@@ -201,15 +151,8 @@ def jitter(pipeline: FacePipeline, chosen: list[Script]) -> dict[str, float]:
     """Movement of the landmarks of a still, noisy picture, in thousandths of the face's width."""
     raw, smoothed = [], []
     for script in chosen:
-        rng = np.random.default_rng(script.seed)
-        still = cv2.resize(script.looks[0], (360, 360), interpolation=cv2.INTER_AREA)
-        canvas = np.full((360, 640, 3), 120, np.uint8)
-        canvas[:, 140:500] = still
-        frames = [
-            ((canvas + rng.normal(0, 9, canvas.shape)).clip(0, 255).astype(np.uint8), n / FPS)
-            for n in range(50)
-        ]
-        results = follow(FaceStream(pipeline), iter(frames))
+        frames = still(script)
+        results = follow(FaceStream(pipeline), frames)
         calm_points = np.array([result.faces[0].landmarks.points[:, :2] for result in results])
         single = np.array(
             [
@@ -224,22 +167,102 @@ def jitter(pipeline: FacePipeline, chosen: list[Script]) -> dict[str, float]:
 
 
 def real_clip(pipeline: FacePipeline, path: Path) -> dict[str, Any]:
-    stream = FaceStream(pipeline)
-    frames = list(VideoSource(path).frames())
-    results = follow(stream, ((frame.image, frame.timestamp_s) for frame in frames))
+    frames = [(frame.image, frame.timestamp_s) for frame in VideoSource(path).frames()]
+    counting = CountingPipeline()
+    results = follow(FaceStream(counting), frames)
+    every = follow(FaceStream(pipeline, EVERY_FRAME), frames)
     seen = [result for result in results if result.faces]
+    minutes = frames[-1][1] / 60
+    raw, held = [label_of(r, raw=True) for r in every], [label_of(r) for r in results]
+    every_held = [label_of(r) for r in every]
     return {
         "frames": len(results),
         "frames_with_a_face": len(seen),
         "tracks": len({face.track_id for result in results for face in result}),
         "last_seen_s": seen[-1].timestamp_s if seen else None,
-        "raw_flips": flips([label_of(result, raw=True) for result in results]),
-        "held_flips": flips([label_of(result) for result in results]),
-        "labels": [label for label in dict.fromkeys(map(label_of, results)) if label],
+        "raw_flips": flips(raw),
+        "held_flips": flips(held),
+        "raw_flips_per_min": flips(raw) / minutes,
+        "held_flips_per_min": flips(held) / minutes,
+        "labels": [label for label in dict.fromkeys(held) if label],
+        "reading": {
+            "share_of_faces_read": counting.read / max(1, sum(len(r) for r in results)),
+            "searches": counting.searches,
+            **carried(results, every),
+            "held_flips_when_all_are_read": flips(every_held),
+            "held_labels_differing": sum(a is not b for a, b in zip(held, every_held, strict=True)),
+        },
     }
 
 
-def follow(stream: FaceStream, frames: Iterator[tuple[Pixels, float]]) -> list[FrameResult]:
+class CountingPipeline(FacePipeline):
+    """Counts how often it looks for faces and how many it reads."""
+
+    read = searches = 0
+
+    def detect(self, image: Any) -> Any:
+        self.searches += 1
+        return super().detect(image)
+
+    def classify(self, crops: Any) -> Any:
+        self.read += len(crops)
+        return super().classify(crops)
+
+
+def carried(some: list[FrameResult], every: list[FrameResult]) -> dict[str, float]:
+    """How far raw values that are carried over lie from what reading every frame gives.
+
+    Half of the sum of absolute differences (0: the same, 1: wholly different), and for comparison
+    how far two frames that follow each other lie apart when every one is read.
+    """
+    pairs = [
+        (a.faces[0].expression_raw, b.faces[0].expression_raw)
+        for a, b in zip(some, every, strict=True)
+        if len(a) and len(b)
+    ]
+    apart = [float(np.abs(a.probabilities - b.probabilities).sum() / 2) for a, b in pairs]
+    steps = [
+        float(np.abs(a.probabilities - b.probabilities).sum() / 2)
+        for (_, a), (_, b) in pairwise(pairs)
+    ]
+    return {
+        "mean_difference": float(np.mean(apart)),
+        "difference_95_percent": float(np.percentile(apart, 95)),
+        "mean_step_between_frames": float(np.mean(steps)),
+        "raw_labels_differing": sum(a.top is not b.top for a, b in pairs),
+    }
+
+
+def crowd(pipeline: FacePipeline, path: Path) -> dict[str, Any]:
+    """Who has which number in the hand-marked frames of a street."""
+    marked = defaultdict(list)
+    with CROWD.open(newline="") as file:
+        for row in csv.DictReader(file):
+            if row["person"]:
+                box = [float(row[side]) for side in ("x_min", "y_min", "x_max", "y_max")]
+                marked[int(row["frame"])].append((row["person"], box))
+    stream, numbers = FaceStream(pipeline), defaultdict(list)
+    for frame in VideoSource(path).frames():
+        faces = stream.update(frame.image, frame.timestamp_s).faces
+        people = marked.get(frame.index, [])
+        if faces and people:
+            boxes = [face.box.to_array() for face in faces]
+            overlaps = geometry.box_iou([box for _, box in people], boxes)
+            for (person, _), shares in zip(people, overlaps, strict=True):
+                if shares.max() >= 0.3:
+                    numbers[person].append(faces[int(shares.argmax())].track_id)
+    owners = defaultdict(set)
+    for person, ids in numbers.items():
+        for track_id in ids:
+            owners[track_id].add(person)
+    return {
+        "people_followed": len(numbers),
+        "numbers_of_each": dict(numbers),
+        "numbers_that_changed_person": sum(len(people) > 1 for people in owners.values()),
+    }
+
+
+def follow(stream: FaceStream, frames: Any) -> list[FrameResult]:
     return [stream.update(image, timestamp_s) for image, timestamp_s in frames]
 
 
@@ -279,151 +302,46 @@ def at(results: list[FrameResult], timestamp_s: float) -> Expression | None:
     return label_of([result for result in results if (result.timestamp_s or 0) <= timestamp_s][-1])
 
 
-def cost(media: Path | None, repeats: int) -> dict[str, Any]:
-    """CPU milliseconds per frame, decoding included, annotation not."""
-    pipeline = FacePipeline()
-    pipeline.warm_up()
-    with tempfile.TemporaryDirectory() as folder:
-        clips = {
-            "640x360, 1 face": write_scene(Path(folder) / "a.mp4", (640, 360), 1),
-            "640x360, 5 faces": write_scene(Path(folder) / "b.mp4", (640, 360), 5),
-            "1920x1080, 1 face": write_scene(Path(folder) / "c.mp4", (1920, 1080), 1),
-        }
-        for name in ("neutral-to-smile.mp4", "woman-laughing.mp4", "street-crowd-1080p.mp4"):
-            if media is not None and (media / name).is_file():
-                clips[name] = media / name
-        calls: dict[str, Callable[[], float]] = {
-            name: lambda path=path: cpu_ms_per_frame(pipeline, path) for name, path in clips.items()
-        }
-        rounds: dict[str, list[float]] = {name: [] for name in calls}
-        for _ in range(repeats):
-            for name, call in calls.items():
-                rounds[name].append(call())
-    return {
-        name: {"cpu_ms_per_frame": statistics.median(values), "rounds": values}
-        for name, values in rounds.items()
-    }
-
-
-def cpu_ms_per_frame(pipeline: FacePipeline, path: Path) -> float:
-    stream, frames = FaceStream(pipeline), 0
-    started = time.process_time()
-    for frame in VideoSource(path).frames():
-        stream.update(frame.image, frame.timestamp_s)
-        frames += 1
-    return 1000 * (time.process_time() - started) / frames
-
-
-def write_scene(path: Path, size_wh: tuple[int, int], faces: int, seconds: float = 4.0) -> Path:
-    """A clip of the sample people side by side, swaying."""
-    import av
-
-    people = [read_image(p) for p in sample_paths() if p.name.startswith("person")]
-    chosen = [people[i] for i in (0, 2, 4, 6, 1)][:faces]
-    width, height = size_wh
-    side = min(height * 3 // 4, width // faces)
-    small = [cv2.resize(person[60:500, 100:540], (side, side)) for person in chosen]
-    rng = np.random.default_rng(0)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=FPS)
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        for number in range(round(seconds * FPS)):
-            canvas = np.full((height, width, 3), 190, np.uint8)
-            sway = round(height / 40 * np.sin(number / 12))
-            for slot, person in enumerate(small):
-                left = slot * (width // faces) + (width // faces - side) // 2
-                top = (height - side) // 2 + sway
-                canvas[top : top + side, left : left + side] = person
-            noise = rng.integers(0, 6, canvas.shape, dtype=np.uint8)
-            frame = av.VideoFrame.from_ndarray(cv2.add(canvas, noise), format="rgb24")
-            frame.pts, frame.time_base = number, Fraction(1, FPS)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return path
-
-
-def soak(minutes: float) -> dict[str, Any]:
-    """Resident memory while a long video of changing people is analysed into a folder."""
-    from mien.streaming.video import VideoOptions, VideoProgress, analyze_video
-
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        clip = write_long_clip(folder / "long.mp4", minutes)
-        samples: list[tuple[float, float]] = []
-
-        def note(progress: VideoProgress) -> None:
-            if not samples or progress.timestamp_s - samples[-1][0] >= 30:
-                samples.append((progress.timestamp_s, resident_mb()))
-
-        outcome = analyze_video(
-            clip, folder / "out", VideoOptions(annotate=False), on_progress=note
-        )
-    after_a_minute = next(mb for now, mb in samples if now >= 60)
-    return {
-        "minutes": minutes,
-        "frames": outcome.frames,
-        "tracks": outcome.tracks,
-        "rss_mb_after_1_minute": after_a_minute,
-        "rss_mb_at_end": samples[-1][1],
-        "growth_mb": samples[-1][1] - after_a_minute,
-        "samples": samples,
-    }
-
-
-def write_long_clip(path: Path, minutes: float) -> Path:
-    """Ten frames a second of the sample people, each for eight seconds, with pauses between."""
-    import av
-
-    people = [
-        cv2.resize(read_image(p)[60:500, 100:540], (300, 300))
-        for p in sample_paths()
-        if p.name.startswith("person")
-    ]
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=10, options={"preset": "ultrafast"})
-        stream.width, stream.height, stream.pix_fmt = *SIZE_WH, "yuv420p"
-        for number in range(round(minutes * 600)):
-            second = number / 10
-            canvas = np.full((SIZE_WH[1], SIZE_WH[0], 3), 190, np.uint8)
-            if second % 11 < 8:
-                left = round(170 + 60 * np.sin(second))
-                canvas[30:330, left : left + 300] = people[int(second // 11) % len(people)]
-            frame = av.VideoFrame.from_ndarray(canvas, format="rgb24")
-            frame.pts, frame.time_base = number, Fraction(1, 10)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return path
-
-
-def resident_mb() -> float:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / 1e6
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("what", choices=("calm", "baseline", "cost", "soak"))
-    parser.add_argument("london", nargs="?", type=Path)
+    parser.add_argument("what", choices=("calm", "baseline", "eyes", "cost", "soak"))
+    parser.add_argument("data", nargs="?", type=Path)
     parser.add_argument("--media", type=Path)
+    parser.add_argument("--peer", type=Path)
     parser.add_argument("--people", type=int, default=24)
     parser.add_argument("--seed", type=int, default=11)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--output", type=Path)
     chosen = parser.parse_args()
-    if chosen.what in ("calm", "baseline") and chosen.london is None:
-        parser.error(f"{chosen.what} needs the folder of the London set")
+    if chosen.what in ("calm", "baseline", "eyes") and chosen.data is None:
+        parser.error(f"{chosen.what} needs its data set; see the top of this file")
     figures = {
-        "calm": lambda: calm(chosen.london, chosen.media, chosen.people, chosen.seed),
-        "baseline": lambda: baseline(chosen.london, chosen.people, chosen.seed),
-        "cost": lambda: cost(chosen.media, chosen.rounds),
+        "calm": lambda: calm(chosen.data, chosen.media, chosen.people, chosen.seed),
+        "baseline": lambda: baseline(chosen.data, chosen.people, chosen.seed),
+        "eyes": lambda: eyes(chosen.data, chosen.media),
+        "cost": lambda: cost(chosen.media, chosen.rounds, chosen.peer),
         "soak": lambda: soak(chosen.minutes),
     }[chosen.what]()
-    machine = {"machine": platform.machine(), "python": platform.python_version()}
-    document = json.dumps({"what": chosen.what, **machine, "figures": figures}, indent=2)
+    output = chosen.output or RESULTS / f"streams-{chosen.what}.json"
+    document = json.dumps({"what": chosen.what, **provenance(), "figures": figures}, indent=2)
+    output.write_text(document + "\n", encoding="utf-8")
     print(document)
-    if chosen.output:
-        chosen.output.write_text(document + "\n", encoding="utf-8")
+
+
+def provenance() -> dict[str, Any]:
+    """With what and where it was measured."""
+    command = ["git", "-C", str(RESULTS), "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    names = [
+        line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
+    ]
+    return {
+        "machine": names[0].partition(": ")[2] if names else platform.machine(),
+        "python": platform.python_version(),
+        "commit": commit,
+        "models": FacePipeline().models,
+    }
 
 
 if __name__ == "__main__":

@@ -106,3 +106,15 @@ def test_shapes_do_not_depend_on_pose_size_and_place() -> None:
     other = face_shape(rigid(np.random.default_rng(2)))
     assert other is not None
     assert shape_distance(a, other) > 0.3
+
+
+def test_a_known_face_keeps_its_number_when_an_unsure_track_turns_out_to_be_it() -> None:
+    tracker = Tracker()
+    (known,), _ = tracker.update([seen(100)], 0.0)
+    # A box that has drifted and a doubtful detection nearer to the truth.
+    owners, _ = tracker.update([seen(104, 90), seen(125, score=0.55)], 0.04)
+    assert [track.track_id for track in owners] == [known.track_id, None]
+    both = frozenset(track.key for track in owners)
+    same = Observation(seen(126).detection, followed=both)
+    (owner,), _ = tracker.update([same], 0.08)
+    assert owner is known

@@ -82,6 +82,8 @@ class Tracker:
     _GAP_S = 0.3
     # A face that the last landmarks led to is the same one unless much speaks against it.
     _NOT_FOLLOWED = 0.5
+    # Where a known face and one that is not sure yet turn out to be the same, the known one stays.
+    _NOT_SURE = 1.0
     _MAX_COST = 3.0
     _SURE_HITS = 3
     _TENTATIVE_GAP_S = 0.3
@@ -151,6 +153,8 @@ class Tracker:
         if seen.followed == {track.key}:
             # Nobody else was led here, and the face is where it should be: its shape is known.
             return distance
+        if len(seen.followed) > 1 and track.track_id is None:
+            distance += self._NOT_SURE
         shape = face_shape(seen.landmarks)
         if shape is not None and track.shape is not None:
             apart = shape_distance(shape, track.shape)
