@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from mien.errors import SettingError
+from mien.errors import MienError, SettingError
 from mien.labels import Expression
 from mien.training.listing import find_recipes
 from mien.training.recipe import load_recipe
@@ -32,7 +32,12 @@ def test_shipped_recipes_are_whole(name: str) -> None:
 
 def test_the_list_has_every_route() -> None:
     found = {entry.path.stem: entry.route for entry in find_recipes(RECIPES)}
-    assert found == {"classical": "classical", "scratch": "compact", "transfer": "mobilenet"}
+    assert found == {
+        "classical": "classical",
+        "fer2013": "mobilenet",
+        "scratch": "compact",
+        "transfer": "mobilenet",
+    }
 
 
 def test_a_folder_without_recipes_is_told(tmp_path: Path) -> None:
@@ -48,11 +53,12 @@ def test_a_folder_without_recipes_is_told(tmp_path: Path) -> None:
         ("epochs = 3", "", "missing at .optimiser.*epochs"),
         ("labels = ", "# ", "list of labels"),
         ("[input]", "[input", "expected TOML"),
+        ("name = ", 'labelling = "ck"\nname = ', "expected a labelling out of ferplus, fer2013"),
     ],
 )
 def test_names_what_is_wrong(recipe_path: Path, old: str, new: str, message: str) -> None:
     recipe_path.write_text(recipe_path.read_text().replace(old, new), encoding="utf-8")
-    with pytest.raises(SettingError, match=message):
+    with pytest.raises(MienError, match=message):
         load_recipe(recipe_path)
 
 

@@ -140,6 +140,27 @@ def test_every_format_can_be_exported_anew(
     assert all("tiny_valid_accuracy" in entry.spec.metrics for entry in entries)
 
 
+def test_the_other_labels_are_learnt_from_other_weights(
+    recipe_path: Path, data_path: Path, tmp_path: Path
+) -> None:
+    run_training(plan(recipe_path, data_path, tmp_path / "run"), SILENT)
+    save_trunk = Path(__file__).parents[2] / "tools/save_trunk.py"
+    arguments = [sys.executable, save_trunk, tmp_path / "run", tmp_path / "trunk.npz"]
+    subprocess.run(arguments, check=True)
+    with np.load(data_path) as arrays:
+        # FER2013's own order: anger, disgust, fear, happiness, sadness, surprise, neutral.
+        own = np.array([3, 4, 6])[np.arange(len(arrays["images"])) % 3]
+        np.savez(data_path, **arrays, fer_label=own)
+    text = recipe_path.read_text(encoding="utf-8").replace('"surprise"', '"sadness"')
+    text = f'labelling = "fer2013"\n{text}'.replace(
+        "dropout = 0.0", 'dropout = 0.0\nstart = "trunk.npz"'
+    )
+    recipe_path.write_text(text, encoding="utf-8")
+
+    entries = run_training(plan(recipe_path, data_path, tmp_path / "other"), SILENT)
+    assert entries[0].spec.metrics["fer2013_valid_accuracy"] > 0.9
+
+
 def test_a_folder_of_another_recipe_is_refused(
     recipe_path: Path, data_path: Path, tmp_path: Path
 ) -> None:

@@ -1,5 +1,6 @@
 """From a labelled data set to faces that can be trained on."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,7 +74,10 @@ def load_training_data(
     Raises:
         DataError: no such data, or too little of it.
     """
-    data = read_data(path)
+    data = read_data(path, recipe.labelling)
+    if recipe.labelling != "ferplus":
+        # The votes are of the other labelling.
+        data = dataclasses.replace(data, name=recipe.labelling, votes=None)
     crops = data.face_crops if crops is None else crops
     second = read_data(path, "fer2013") if recipe.network.second_head else None
     targets = _targets(data, recipe.network.labels)

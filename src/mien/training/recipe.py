@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mien.errors import SettingError
+from mien.evaluation.readers.ferplus_npz import Labelling, parse_labelling
 from mien.labels import Expression, parse_expression
 from mien.training.augmentation import Augmentation
 
@@ -88,7 +89,12 @@ class OptimiserRecipe:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """See the parts. ``name`` and ``summary`` are what ``mien train --list`` shows."""
+    """See the parts. ``name`` and ``summary`` are what ``mien train --list`` shows.
+
+    Attributes:
+        labelling: whose labels are learnt where a data set has several, as in
+            :func:`mien.evaluation.readers.read_data`; the second head learns FER2013's own.
+    """
 
     name: str
     summary: str
@@ -96,6 +102,7 @@ class Recipe:
     input: InputRecipe
     optimiser: OptimiserRecipe
     augmentation: Augmentation = field(default_factory=Augmentation)
+    labelling: Labelling = "ferplus"
 
 
 def load_recipe(path: Path) -> Recipe:
@@ -104,6 +111,7 @@ def load_recipe(path: Path) -> Recipe:
     Raises:
         SettingError: the file is missing, no TOML, or has a key that is unknown, missing or of the
             wrong type.
+        DataError: it asks for a labelling that does not exist.
     """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -133,6 +141,8 @@ def parse_recipe(table: dict[str, Any], where: str) -> Recipe:
             Augmentation, table.get("augmentation", {}), f"[augmentation] in {where}"
         ),
     }
+    if "labelling" in top:
+        top["labelling"] = parse_labelling(str(top["labelling"]))
     recipe: Recipe = _build(Recipe, {**top, **parts}, where)
     return recipe
 

@@ -1,0 +1,90 @@
+"""How long the expression models take for a face.
+
+    python benchmarks/classifiers.py --json benchmarks/results/classifiers.json
+
+Every shipped expression model classifies aligned faces of the sample photographs on one thread, one
+face a call and eight faces a call. Figures are CPU time of the process in milliseconds a face,
+medians over rounds in which the models take turns, so that a busy machine slows all of them.
+Alignment is not counted. MODELS.md shows the figure for one face.
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from mien.config import Settings
+from mien.media.images import read_image
+from mien.pipeline import FacePipeline
+from mien.runtime.catalog import entries
+from mien.samples import sample_paths
+from mien.types import Image
+
+_BATCH = 8
+_WARM_UP = 5
+
+
+def aligned_faces(pipeline: FacePipeline) -> list[Image]:
+    """Faces of the sample photographs as the pipeline's expression model wants them."""
+    crops = []
+    for path in sample_paths():
+        image = read_image(path)
+        detections = pipeline.detect(image)
+        landmarks = pipeline.landmarks.predict(image, detections)
+        for detection, points in zip(detections, landmarks, strict=True):
+            crops.append(pipeline.align(image, detection, points).image)
+    return crops[:_BATCH]
+
+
+def cpu_ms(pipeline: FacePipeline, crops: list[Image]) -> float:
+    """CPU time of one call, in milliseconds a face."""
+    started = time.process_time()
+    pipeline.classify(crops)
+    return 1000 * (time.process_time() - started) / len(crops)
+
+
+def measure(rounds: int) -> dict[str, dict[str, float]]:
+    """By model, milliseconds a face for one face and for eight."""
+    names = [e.spec.name for e in entries() if e.shipped and e.spec.task == "expression"]
+    pipelines = {name: FacePipeline(Settings(model=name, threads=1)) for name in names}
+    crops = {name: aligned_faces(pipeline) for name, pipeline in pipelines.items()}
+    times: dict[tuple[str, int], list[float]] = {}
+    for turn in range(_WARM_UP + rounds):
+        for name, pipeline in pipelines.items():
+            for faces in (1, _BATCH):
+                taken = cpu_ms(pipeline, crops[name][:faces])
+                if turn >= _WARM_UP:
+                    times.setdefault((name, faces), []).append(taken)
+    return {
+        name: {
+            "one_face_ms": round(statistics.median(times[name, 1]), 2),
+            "eight_faces_ms": round(statistics.median(times[name, _BATCH]), 2),
+        }
+        for name in names
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=100)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    document: dict[str, Any] = {
+        "machine": {"processor": platform.processor(), "system": platform.platform()},
+        "onnxruntime": version("onnxruntime"),
+        "threads": 1,
+        "rounds": options.rounds,
+        "models": measure(options.rounds),
+    }
+    text = json.dumps(document, indent=2) + "\n"
+    print(text)
+    if options.json:
+        options.json.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
