@@ -145,7 +145,7 @@ def test_the_other_labels_are_learnt_from_other_weights(
 ) -> None:
     run_training(plan(recipe_path, data_path, tmp_path / "run"), SILENT)
     save_trunk = Path(__file__).parents[2] / "tools/save_trunk.py"
-    arguments = [sys.executable, save_trunk, tmp_path / "run", tmp_path / "trunk.npz"]
+    arguments = [sys.executable, *map(str, (save_trunk, tmp_path / "run", tmp_path / "trunk.npz"))]
     subprocess.run(arguments, check=True)
     with np.load(data_path) as arrays:
         # FER2013's own order: anger, disgust, fear, happiness, sadness, surprise, neutral.
