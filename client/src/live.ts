@@ -16,6 +16,7 @@ const pick = <T extends HTMLElement = HTMLElement>(name: string): T => find<T>(`
 const video = pick<HTMLVideoElement>("video");
 const overlay = pick<HTMLCanvasElement>("overlay");
 const consent = pick("consent");
+const problem = pick("problem");
 const toast = pick("toast");
 const stage = pick("stage");
 const announce = pick("announce");
@@ -59,15 +60,21 @@ function say(text: string, bad = false): void {
 
 async function begin(open: () => Promise<unknown>, camera: boolean): Promise<void> {
   say("");
+  problem.hidden = true;
   try {
     await open();
   } catch (error) {
     if (!(error instanceof SourceError)) throw error;
-    say(error.message, true);
     closeSource(video);
+    // Before the start there is room for it beside the buttons; afterwards the picture goes on top.
+    if (consent.hidden) say(error.message, true);
+    problem.textContent = error.message;
+    problem.hidden = false;
     return;
   }
   fromCamera = camera;
+  pick("camera-choice").hidden = !camera;
+  mirror.disabled = !camera;
   consent.hidden = true;
   for (const name of ["controls", "settings", "stats"]) pick(name).hidden = false;
   video.hidden = overlay.hidden = false;

@@ -5,12 +5,24 @@ import type { Face } from "./result";
 
 const SVG = "http://www.w3.org/2000/svg";
 const LEAVES_AFTER_MS = 2500;
+/** The signals in words: a name, and what a face shows of it; nothing where it was not measured. */
+const SIGNALS: readonly [string, (face: Face) => string | null][] = [
+  ["Turned to the camera", ({ signals }) => share(signals?.facing)],
+  ["Eyes", ({ track, signals }) => signals?.eye_opening_left == null || !track
+    ? null : track.eyes_closed_s > 0 ? `closed ${track.eyes_closed_s.toFixed(1)} s` : "open"],
+  ["Mouth open", ({ signals }) => share(signals?.mouth_opening)],
+  ["Blinks", ({ track }) => track ? String(track.blinks) : null],
+  ["Yawns", ({ track }) => track ? String(track.yawns) : null],
+  ["Valence", ({ affect }) => signed(affect?.valence)],
+  ["Arousal", ({ affect }) => signed(affect?.arousal)],
+];
 
 interface Card {
   root: HTMLElement;
   title: HTMLElement;
   value: HTMLElement;
   doubt: HTMLElement;
+  signals: HTMLElement[];
   dot: SVGElement;
   bars: Map<string, { fill: SVGElement; value: HTMLElement }>;
   seenAt: number;
@@ -75,14 +87,24 @@ export class PeopleView {
       });
       const fill = svg("rect", { height: "8", width: "0", class: `x-${label}` });
       bar.append(svg("rect", { width: "100", height: "8", class: "track" }), fill);
-      const share = element("span", "bar-value");
-      item.append(element("span", "bar-label", label), bar, share);
+      const valueShown = element("span", "bar-value");
+      item.append(element("span", "bar-label", label), bar, valueShown);
       list.append(item);
-      bars.set(label, { fill, value: share });
+      bars.set(label, { fill, value: valueShown });
     }
     const doubt = element("p", "doubt");
-    root.append(header, list, doubt);
-    return { root, title: name, value, doubt, dot: circle, bars, seenAt: 0 };
+    const more = element("details");
+    const facts = element("dl", "facts");
+    const signals = SIGNALS.map(([title]) => {
+      const pair = element("div");
+      const shown = element("dd");
+      pair.append(element("dt", "", title), shown);
+      facts.append(pair);
+      return shown;
+    });
+    more.append(element("summary", "", "Signals"), facts);
+    root.append(header, list, doubt, more);
+    return { root, title: name, value, doubt, signals, dot: circle, bars, seenAt: 0 };
   }
 }
 
@@ -98,11 +120,23 @@ function fillCard(card: Card, face: Face): void {
     bar.fill.setAttribute("width", (100 * share).toFixed(1));
     bar.value.textContent = percent(share);
   }
+  SIGNALS.forEach(([, words], index) => {
+    const shown = card.signals[index];
+    if (shown) shown.textContent = words(face) ?? "–";
+  });
   const reasons = quality?.reasons ?? [];
   card.doubt.textContent = reasons.length
     ? `Look with care: ${reasons.join(", ").replaceAll("_", " ")}.`
     : expression.uncertain ? "Uncertain." : "";
   card.doubt.hidden = !card.doubt.textContent;
+}
+
+function share(value: number | null | undefined): string | null {
+  return value == null ? null : percent(Math.min(1, Math.max(0, value)));
+}
+
+function signed(value: number | null | undefined): string | null {
+  return value == null ? null : (value < 0 ? "−" : "+") + Math.abs(value).toFixed(2);
 }
 
 function element(tag: string, className = "", text = ""): HTMLElement {

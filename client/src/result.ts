@@ -21,6 +21,21 @@ export interface Quality {
   reasons: string[];
 }
 
+export interface Signals {
+  eye_opening_left: number | null;
+  eye_opening_right: number | null;
+  mouth_opening: number | null;
+  facing: number | null;
+}
+
+/** What following a person has shown so far. */
+export interface Track {
+  state: string;
+  blinks: number;
+  eyes_closed_s: number;
+  yawns: number;
+}
+
 export interface Face {
   box: Box;
   score: number;
@@ -29,6 +44,8 @@ export interface Face {
   expression: Expression | null;
   quality: Quality | null;
   affect: { valence: number; arousal: number; method: string } | null;
+  signals: Signals | null;
+  track?: Track;
 }
 
 export interface FrameResult {

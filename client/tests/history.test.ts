@@ -19,6 +19,7 @@ function result(timeS: number, label = "happiness"): FrameResult {
         expression: { label, uncertain: false, probabilities: { happiness: 0.75, neutral: 0.25 } },
         quality: null,
         affect: null,
+        signals: null,
       },
     ],
     timings_ms: { locate: 2, describe: 3.5 },

@@ -11,8 +11,9 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import av
 import pytest
@@ -21,6 +22,8 @@ from PIL import Image as PillowImage
 ROOT = Path(__file__).parents[2]
 CLIP = ROOT / "src/mien/web/static/sample.mp4"
 CHROMIUM = os.environ.get("CHROMIUM", shutil.which("chromium") or "/usr/bin/chromium")
+# Generous, because two cores may have other things to do.
+PATIENCE_MS = 120_000
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -63,7 +66,7 @@ class ServerProcess:
         )  # fmt: skip
         self.wait_until_ready()
 
-    def wait_until_ready(self, seconds: float = 60) -> None:
+    def wait_until_ready(self, seconds: float = 120) -> None:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             try:
@@ -84,10 +87,22 @@ class ServerProcess:
         if self.process is not None:
             self.process.terminate()
             try:
-                self.process.wait(15)
+                self.process.wait(30)
             except subprocess.TimeoutExpired:
                 self.kill()
         self._log.close()
+
+
+@pytest.fixture(scope="session")
+def missing() -> Callable[[str], NoReturn]:
+    """Skips a test that needs what is not on this machine; where CI=true is set, it fails."""
+
+    def say(what: str) -> NoReturn:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"needs {what}")
+        pytest.skip(f"needs {what}")
+
+    return say
 
 
 @pytest.fixture
@@ -106,9 +121,12 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
         server.close()
 
 
-@pytest.fixture
-def server(serve: Callable[..., ServerProcess]) -> ServerProcess:
-    return serve()
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """One server for all tests that leave it as it is; each test is another visitor."""
+    started = ServerProcess(tmp_path_factory.mktemp("server"))
+    yield started
+    started.close()
 
 
 @pytest.fixture(scope="session")
@@ -126,30 +144,35 @@ def camera_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def playwright() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs the group e2e")
+def playwright(missing: Callable[[str], NoReturn]) -> Iterator[Any]:
+    try:
+        sync_api = import_module("playwright.sync_api")
+    except ModuleNotFoundError:
+        missing("Playwright: the dependency group e2e")
     if not Path(CHROMIUM).is_file():
-        pytest.skip("needs Chromium: apt-get install chromium, or set CHROMIUM")
+        missing("Chromium: apt-get install chromium, or set CHROMIUM")
     with sync_api.sync_playwright() as started:
         yield started
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def launch(playwright: Any) -> Iterator[Callable[..., Any]]:
-    """Starts browsers with further flags."""
-    started: list[Any] = []
+    """Gives the browser with certain flags, which is started once."""
+    started: dict[tuple[str, ...], Any] = {}
 
     def start(*flags: str) -> Any:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *flags])
-        started.append(browser)
-        return browser
+        if flags not in started:
+            started[flags] = playwright.chromium.launch(
+                executable_path=CHROMIUM, args=[*FLAGS, *flags], timeout=PATIENCE_MS
+            )
+        return started[flags]
 
     yield start
-    for browser in started:
+    for browser in started.values():
         browser.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def browser(launch: Callable[..., Any], camera_file: Path) -> Any:
     """A browser whose camera shows the sample clip, and whose person allows it."""
     return launch(
@@ -157,3 +180,29 @@ def browser(launch: Callable[..., Any], camera_file: Path) -> Any:
         "--use-fake-device-for-media-stream",
         f"--use-file-for-fake-video-capture={camera_file}",
     )
+
+
+@pytest.fixture
+def open_page() -> Iterator[Callable[..., Any]]:
+    """Opens pages, each as a visitor of its own, and keeps what goes wrong in them."""
+    contexts: list[Any] = []
+
+    def start(browser: Any, server: ServerProcess, path: str = "/", **options: Any) -> Any:
+        script = options.pop("init_script", None)
+        contexts.append(browser.new_context(**options))
+        contexts[-1].set_default_timeout(PATIENCE_MS)
+        page = contexts[-1].new_page()
+        if script:
+            page.add_init_script(script)
+        page.problems = []
+        page.on("pageerror", lambda error: page.problems.append(str(error)))
+        page.on(
+            "console",
+            lambda message: message.type == "error" and page.problems.append(message.text),
+        )
+        page.goto(server.url + path)
+        return page
+
+    yield start
+    for context in contexts:
+        context.close()

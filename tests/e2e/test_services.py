@@ -13,20 +13,21 @@ import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parents[2]
 CLIP = ROOT / "src/mien/web/static/sample.mp4"
+Missing = Callable[[str], NoReturn]
 
 
-def postgres_tool(name: str) -> str:
+def postgres_tool(name: str, missing: Missing) -> str:
     found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
     tool = shutil.which(name) or (str(found[-1]) if found else None)
     if tool is None:
-        pytest.skip("needs PostgreSQL: apt-get install postgresql")
+        missing("PostgreSQL: apt-get install postgresql")
     return tool
 
 
@@ -41,14 +42,15 @@ def free_port() -> int:
 class Postgres:
     """A server of its own, that can be taken away and brought back."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, missing: Missing) -> None:
         self._folder = folder
         self._port = free_port()
+        self._pg_ctl = postgres_tool("pg_ctl", missing)
         # PostgreSQL refuses to run as root.
         self._user = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
         if self._user:
             shutil.chown(folder, "postgres")
-        initdb = [postgres_tool("initdb"), "-D", str(folder / "data"), "-A", "trust", "-N"]
+        initdb = [postgres_tool("initdb", missing), "-D", str(folder / "data"), "-A", "trust", "-N"]
         subprocess.run(
             [*self._user, *initdb, "-U", "mien"], check=True, capture_output=True, cwd="/"
         )
@@ -63,20 +65,17 @@ class Postgres:
         self._control("-m", "immediate", "stop")
 
     def _control(self, *arguments: str) -> None:
-        command = [postgres_tool("pg_ctl"), "-D", str(self._folder / "data"), *arguments]
+        command = [self._pg_ctl, "-D", str(self._folder / "data"), *arguments]
         subprocess.run(
-            [*self._user, *command], check=True, cwd="/", stdout=subprocess.DEVNULL, timeout=60
+            [*self._user, *command], check=True, cwd="/", stdout=subprocess.DEVNULL, timeout=120
         )
 
 
 class Redis:
     """A server of its own, that can be taken away and brought back."""
 
-    def __init__(self, folder: Path) -> None:
-        tool = shutil.which("redis-server")
-        if tool is None:
-            pytest.skip("needs Redis: apt-get install redis-server")
-        self._tool = tool
+    def __init__(self, folder: Path, missing: Missing) -> None:
+        self._tool = shutil.which("redis-server") or missing("Redis: apt-get install redis-server")
         self._folder = folder
         self._port = free_port()
         self.url = f"redis://127.0.0.1:{self._port}/0"
@@ -92,17 +91,17 @@ class Redis:
 
 
 @pytest.fixture
-def postgres() -> Iterator[Postgres]:
+def postgres(missing: Missing) -> Iterator[Postgres]:
     # pytest's own folders are closed to other users, such as the one that PostgreSQL runs as.
     with tempfile.TemporaryDirectory(prefix="mien-postgres-") as folder:
-        server = Postgres(Path(folder))
+        server = Postgres(Path(folder), missing)
         yield server
         server.stop()
 
 
 @pytest.fixture
-def redis(tmp_path: Path) -> Iterator[Redis]:
-    server = Redis(tmp_path)
+def redis(tmp_path: Path, missing: Missing) -> Iterator[Redis]:
+    server = Redis(tmp_path, missing)
     yield server
     server.stop()
 
@@ -133,7 +132,7 @@ def request(url: str, data: bytes | None = None, method: str | None = None, **he
     """The status and the JSON of an answer."""
     asked = urllib.request.Request(url, data, headers, method=method)
     try:
-        with urllib.request.urlopen(asked, timeout=30) as answer:
+        with urllib.request.urlopen(asked, timeout=120) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         return error.code, json.load(error)
@@ -156,7 +155,7 @@ def submit(url: str, *, every: int) -> str:
     return str(document["id"])
 
 
-def wait_for(url: str, job_id: str, *states: str, seconds: float = 120) -> dict[str, Any]:
+def wait_for(url: str, job_id: str, *states: str, seconds: float = 240) -> dict[str, Any]:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         status, document = request(f"{url}/api/v1/jobs/{job_id}")
@@ -180,7 +179,7 @@ def test_a_worker_with_no_folder_in_common_does_the_job_again_after_kill_9(
     document = wait_for(web.url, job_id, "done", "failed")
     assert (document["state"], document["attempts"]) == ("done", 2)
     table = next(entry for entry in document["files"] if entry["name"] == "faces.csv")
-    with urllib.request.urlopen(web.url + table["url"], timeout=30) as answer:
+    with urllib.request.urlopen(web.url + table["url"], timeout=120) as answer:
         lines = answer.read().decode().splitlines()
     # Two people in each of 384 frames, but for what tracking needs to begin.
     assert len(lines) > 700

@@ -116,7 +116,7 @@ def test_what_the_work_leaves_is_stored_and_the_upload_is_deleted(
 @pytest.mark.parametrize(
     ("error", "told"),
     [
-        (VideoReadError("no video in /tmp/mien-job-x1/walk.mp4"), "no video in walk.mp4"),
+        (VideoReadError("no video in /tmp/mien-job-x1/walk.mp4"), "No video in walk.mp4"),
         (ZeroDivisionError("secret"), "Something went wrong here. It was logged."),
     ],
 )

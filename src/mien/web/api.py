@@ -7,13 +7,13 @@ from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 
 import mien.runtime.catalog as model_catalog
-from mien.errors import ImageReadError
+from mien.errors import ImageReadError, InputError
 from mien.types import FrameResult, Image
 from mien.web import limits
 from mien.web.config import WebConfig
 from mien.web.engine import BusyError, Engine
 from mien.web.observe import Metrics
-from mien.web.problems import ProblemError
+from mien.web.problems import ProblemError, sentence
 from mien.web.schemas import (
     AnalyzeQuery,
     ErrorDocument,
@@ -112,10 +112,15 @@ def analyze_photograph(data: bytes, name: str | None) -> tuple[Image, FrameResul
         raise busy_problem(busy) from None
     except ImageReadError as error:
         metrics.frames.labels("photograph", "unreadable").inc()
-        raise ProblemError(400, "image_unreadable", str(error)) from None
+        raise ProblemError(400, "image_unreadable", picture_problem(error)) from None
     metrics.frames.labels("photograph", "analysed").inc()
     metrics.faces.inc(len(result.faces))
     return image, result
+
+
+def picture_problem(error: InputError) -> str:
+    """What is wrong with a picture, for the one who sent it, who knows of no "given bytes"."""
+    return sentence(str(error).removeprefix("the given bytes: "))
 
 
 def busy_problem(busy: BusyError) -> ProblemError:

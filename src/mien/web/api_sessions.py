@@ -1,7 +1,5 @@
 """The HTTP API's third part: recorded sessions."""
 
-import csv
-import io
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +8,8 @@ from flask import Response, current_app, g, jsonify, stream_with_context
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 
+from mien.labels import Expression
+from mien.media.sinks import csv_line, face_columns
 from mien.web.api import ERRORS, PREFIX
 from mien.web.problems import ProblemError
 from mien.web.schemas import (
@@ -102,13 +102,21 @@ def frames_csv(path: SessionPath) -> Response:
 
     def lines() -> Iterator[str]:
         columns: list[str] = []
+        waiting: list[dict[str, Any]] = []
         for frame in sessions.read_frames(database(), path.session_id):
             for face in frame["faces"]:
-                row = _flat(frame, face)
-                if not columns:
-                    columns = list(row)
-                    yield _line(columns)
-                yield _line([row.get(column) for column in columns])
+                waiting.append(_flat(frame, face))
+                # The labels, which are columns, come with the first expression.
+                if not columns and face["expression"] is not None:
+                    columns = face_columns(map(Expression, face["expression"]["probabilities"]))
+                    yield csv_line(columns)
+            if columns:
+                yield "".join(csv_line(row.get(name) for name in columns) for row in waiting)
+                waiting.clear()
+        if not columns:
+            columns = face_columns(Expression)
+            yield csv_line(columns)
+            yield "".join(csv_line(row.get(name) for name in columns) for row in waiting)
 
     return Response(
         stream_with_context(lines()),
@@ -118,9 +126,11 @@ def frames_csv(path: SessionPath) -> Response:
 
 
 def _flat(frame: dict[str, Any], face: dict[str, Any]) -> dict[str, Any]:
+    """A face's row, from the stored document; as :func:`mien.types.frame.flat_row` makes it."""
     expression = face["expression"] or {}
     quality = face["quality"] or {}
     return {
+        "source": frame["source"],
         "frame_index": frame["frame_index"],
         "timestamp_s": frame["timestamp_s"],
         "track_id": face["track_id"],
@@ -128,15 +138,14 @@ def _flat(frame: dict[str, Any], face: dict[str, Any]) -> dict[str, Any]:
         "score": face["score"],
         "expression": expression.get("label"),
         "uncertain": expression.get("uncertain"),
+        "expression_raw": (face.get("expression_raw") or {}).get("label"),
         **{f"p_{label}": p for label, p in expression.get("probabilities", {}).items()},
-        **{name: quality.get(name) for name in ("yaw_deg", "pitch_deg", "roll_deg", "size_px")},
+        **quality,
+        "reasons": " ".join(quality.get("reasons", ())),
+        **(face["affect"] or {}),
+        **(face["signals"] or {}),
+        **(face.get("track") or {}),
     }
-
-
-def _line(values: list[Any]) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerow(values)
-    return buffer.getvalue()
 
 
 def require_session(session_id: str) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from mien.errors import MienError
 from mien.web.config import WebConfig
 from mien.web.limits import redis_options
+from mien.web.problems import sentence
 from mien.web.store import files, jobs
 from mien.web.store.database import Database
 from mien.web.store.sessions import sweep_sessions
@@ -119,7 +120,7 @@ class JobRunner:
             outcome = "failed"
             # What lies where on this machine is nobody's business.
             message = re.sub(r"\S*/mien-job-[^/\s]*/", "", str(error))
-            self._end(job_id, worker, "failed", message)
+            self._end(job_id, worker, "failed", sentence(message))
         except Exception:  # the worker must outlive a job that breaks
             outcome = "failed"
             log.exception("job %s broke", job_id)

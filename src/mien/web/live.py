@@ -22,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from mien.errors import InputError
 from mien.types import FrameResult
 from mien.web import limits
-from mien.web.api import ERRORS, PREFIX, busy_problem
+from mien.web.api import ERRORS, PREFIX, busy_problem, picture_problem
 from mien.web.config import MEGABYTE
 from mien.web.engine import BusyError
 from mien.web.lobby import FullError, LiveStream, Lobby
@@ -162,7 +162,7 @@ class _Conversation:
         except BusyError as busy:
             document = {"type": "busy", "retry_after_ms": busy.retry_after_ms}
         except InputError as error:
-            self._error("image_unreadable", str(error))
+            self._error("image_unreadable", picture_problem(error))
             return
         self._send(document)
 
@@ -264,7 +264,7 @@ def next_frame(path: LivePath, query: AnalyzeQuery) -> Response:
     except BusyError as busy:
         raise busy_problem(busy) from None
     except InputError as error:
-        raise ProblemError(400, "image_unreadable", str(error)) from None
+        raise ProblemError(400, "image_unreadable", picture_problem(error)) from None
     return jsonify(result.to_dict(landmarks=query.landmarks))
 
 

@@ -103,11 +103,14 @@ def problem_response(problem: ProblemError) -> Response:
     return response
 
 
+def sentence(text: str) -> str:
+    """An error's text as a sentence for a person: it begins with a capital letter."""
+    return text[:1].upper() + text[1:]
+
+
 def wants_html() -> bool:
     """Whether a person with a browser asked, and not a program."""
-    if request.path.startswith(
-        ("/api/", "/ws/", "/openapi.json", "/metrics", "/healthz", "/readyz")
-    ):
+    if request.path.startswith(_FOR_PROGRAMS):
         return False
     best = request.accept_mimetypes.best_match(["application/json", "text/html"])
     return best == "text/html"

@@ -77,6 +77,20 @@ class SignalsDocument(Document):
     expressivity: float | None
 
 
+class TrackDocument(Document):
+    """What has been seen of one person up to this frame; streams have it, photographs do not."""
+
+    age_s: float
+    state: Literal["clear", "uncertain", "not visible"]
+    blinks: int
+    blink_rate_per_min: float | None
+    perclos: float | None = Field(description="Share of the last minute with the eyes closed.")
+    eyes_closed_s: float
+    yawns: int
+    mood_valence: float | None
+    mood_arousal: float | None
+
+
 class FaceDocument(BaseModel):
     box: BoxDocument
     score: float
@@ -86,6 +100,10 @@ class FaceDocument(BaseModel):
     quality: QualityDocument | None
     affect: AffectDocument | None
     signals: SignalsDocument | None
+    track: TrackDocument | None = None
+    expression_raw: ExpressionDocument | None = Field(
+        None, description="Of this frame alone; `expression` is smoothed over time in streams."
+    )
 
 
 class FrameResultDocument(BaseModel):
