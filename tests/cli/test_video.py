@@ -2,7 +2,10 @@
 
 import csv
 import json
+import signal
+import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,6 +54,29 @@ def test_each_clip_gets_a_folder_and_a_bad_one_does_not_stop_the_rest(
 def test_an_end_before_the_start_is_wrong_usage(tmp_path: Path, short_clip: Path) -> None:
     words = ["video", str(short_clip), "--out", str(tmp_path), "--start", "5", "--end", "2"]
     assert RUNNER.invoke(app, words).exit_code == 2
+
+
+@pytest.mark.e2e
+def test_ctrl_c_finishes_the_frame_in_hand_and_a_resumed_run_has_each_frame_once(
+    tmp_path: Path, smile_clip: Path
+) -> None:
+    words = [sys.executable, "-m", "mien", "video", str(smile_clip), "--out", str(tmp_path)]
+    folder = tmp_path / smile_clip.stem
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as child:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not (folder / "run.json").is_file():
+            time.sleep(0.005)
+        child.send_signal(signal.SIGINT)
+        _, told = child.communicate(timeout=60)
+    assert child.returncode == 130, told
+    assert "--resume" in told
+    state = json.loads((folder / "run.json").read_text())
+    with (folder / "faces.csv").open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == state["frames"]
+    assert state["status"] == "partial"
+    subprocess.run([*words, "--resume"], check=True)
+    with (folder / "faces.csv").open(newline="") as file:
+        assert [int(row["frame_index"]) for row in csv.DictReader(file)] == list(range(75))
 
 
 def test_live_prints_results_as_json_lines(short_clip: Path) -> None:

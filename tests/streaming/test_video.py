@@ -104,6 +104,7 @@ def assert_same_as(folder: Path, whole: Path) -> None:
     (track,) = rows(folder, "tracks.csv")
     assert track["frames"] == "75"
     assert run_state(folder)["status"] == "complete"
+    assert run_state(folder)["frames"] == 75
     assert "This report is partial" not in (folder / "report.html").read_text()
     with av.open(str(folder / "annotated.mp4")) as container:
         times = [frame.time for frame in container.decode(video=0)]

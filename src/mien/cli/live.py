@@ -17,6 +17,7 @@ from rich.text import Text
 
 from mien.cli.console import print_error
 from mien.cli.options import takes_settings
+from mien.cli.stopping import asked_to_stop
 from mien.config import Settings
 from mien.errors import SettingError
 from mien.media.camera import CameraSource
@@ -111,6 +112,7 @@ def live(  # noqa: PLR0917
         steps = stack.enter_context(
             closing(run(source, follower, sinks=sinks, on_event=dispatcher, dropped=dropped))
         )
+        should_stop = stack.enter_context(asked_to_stop(screen.is_waiting))
         try:
             for step in steps:
                 events = list(step.events)
@@ -120,6 +122,9 @@ def live(  # noqa: PLR0917
                         dispatcher(event)
                     events += told
                 screen.show(step, events, dropped.value)
+                if should_stop():
+                    screen.say("stopped")
+                    break
                 if duration and step.frame.timestamp_s >= duration:
                     break
         except KeyboardInterrupt:
@@ -181,6 +186,10 @@ class _Screen:
     def __exit__(self, *problem: object) -> None:
         if self._live is not None:
             self._live.stop()
+
+    def is_waiting(self) -> bool:
+        """Whether no result has come for a second: the camera is being opened, or is away."""
+        return not self._times or time.monotonic() - self._times[-1] > 1.0
 
     def say(self, words: str) -> None:
         """Print a line that stays, on stderr."""

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from mien.cli.console import print_error
 from mien.cli.options import takes_settings
+from mien.cli.stopping import asked_to_stop
 from mien.config import Settings
 from mien.errors import InputError
 from mien.media.sources import Selection
@@ -110,28 +111,41 @@ def _analyze(
     pipeline: FacePipeline,
     settings: StreamSettings,
 ) -> VideoOutcome:
-    with _bar(clip.name) as (progress, task):
+    already: int | None = None
+    with _bar(clip.name) as (progress, task), asked_to_stop() as should_stop:
 
         def show(now: VideoProgress) -> None:
+            nonlocal already
+            already = now.frames - 1 if already is None else already
             progress.update(
                 task,
                 total=None if now.share is None else 1.0,
                 completed=now.share or 0.0,
                 frames=now.frames,
-                rate=_rate(progress, task, now.frames),
+                rate=_rate(progress, task, now.frames - already),
             )
 
         try:
-            return analyze_video(
-                clip, folder, options, pipeline=pipeline, settings=settings, on_progress=show
+            outcome = analyze_video(
+                clip,
+                folder,
+                options,
+                pipeline=pipeline,
+                settings=settings,
+                on_progress=show,
+                should_stop=should_stop,
             )
+            stopped = should_stop() and not outcome.complete
         except KeyboardInterrupt:
+            stopped = True
+        if stopped:
             progress.stop()
             print_error(
                 f"interrupted: what was written to {folder} is readable and marked partial; "
                 "the same command with --resume goes on"
             )
-            raise typer.Exit(130) from None
+            raise typer.Exit(130)
+        return outcome
 
 
 @contextmanager

@@ -91,7 +91,8 @@ class VideoSource:
                     timestamp_s = seconds - first_s
                 if timestamp_s <= last_s:
                     timestamp_s = last_s + 0.5 / rate
-                last_s = timestamp_s
+                # Microseconds, so that what stands in the tables is exactly the time that was used.
+                last_s = timestamp_s = round(timestamp_s, 6)
                 if self._selection.is_over(timestamp_s):
                     return
                 if wanted(index, timestamp_s):

@@ -3,13 +3,13 @@
 import csv
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mien.errors import SettingError
 from mien.labels import Expression
-from mien.media.joining import end_of_parts_s, parts_in, start_of_part_s
+from mien.media.joining import count_frames, end_of_parts_s, parts_in, start_of_part_s
 from mien.media.sinks import CsvSink, JsonLinesSink
 from mien.media.sources import Frame
 from mien.report import ReportSink
@@ -122,10 +122,16 @@ class ProgressSink:
         self._saved_s = self.progress.timestamp_s
 
 
-def safe_until_s(folder: Path, progress: Progress) -> float:
-    """Up to which time everything that an earlier run wrote is whole."""
+def cut_to_safe(folder: Path, progress: Progress) -> Progress:
+    """The progress up to which everything that an earlier run wrote is whole.
+
+    Of a run that was killed, the pictures may end before the tables do.
+    """
     parts = parts_in(folder)
-    return min(progress.timestamp_s, end_of_parts_s(parts)) if parts else progress.timestamp_s
+    until_s = end_of_parts_s(parts) if parts else progress.timestamp_s
+    if until_s >= progress.timestamp_s:
+        return progress
+    return replace(progress, timestamp_s=until_s, frames=count_frames(parts, until_s))
 
 
 def truncate_tables(folder: Path, until_s: float) -> None:

@@ -25,8 +25,8 @@ from mien.streaming.face_stream import FaceStream, StreamSettings
 from mien.streaming.resume import (
     Progress,
     ProgressSink,
+    cut_to_safe,
     replay,
-    safe_until_s,
     truncate_tables,
 )
 from mien.streaming.runner import run
@@ -124,7 +124,7 @@ def analyze_video(
     source = VideoSource(clip, options.selection)
     pipeline = pipeline or FacePipeline()
     settings = _thorough(settings or StreamSettings()) if options.blur_faces else settings
-    plan = _plan(clip, options)
+    plan = _plan(clip, options, pipeline, settings or StreamSettings())
     earlier = Progress.read(folder) if options.resume else None
     if earlier is not None:
         earlier.check_plan(plan)
@@ -166,9 +166,9 @@ class _Job:
         self._follower = FaceStream(pipeline, settings, source=source.info.name)
         until_s = -1.0
         if earlier is not None:
-            until_s = safe_until_s(folder, earlier)
+            earlier = cut_to_safe(folder, earlier)
+            until_s = earlier.timestamp_s
             truncate_tables(folder, until_s)
-            earlier = replace(earlier, timestamp_s=until_s)
             selection = replace(
                 options.selection, start_s=max(options.selection.start_s, until_s + 1e-6)
             )
@@ -234,13 +234,17 @@ def _thorough(settings: StreamSettings) -> StreamSettings:
     return replace(settings, search=search)
 
 
-def _plan(clip: Path, options: VideoOptions) -> dict[str, Any]:
+def _plan(
+    clip: Path, options: VideoOptions, pipeline: FacePipeline, settings: StreamSettings
+) -> dict[str, Any]:
     return {
         "clip": clip.name,
         "bytes": clip.stat().st_size,
         **dataclasses.asdict(options.selection),
         "annotate": options.annotate,
         "blur_faces": options.blur_faces,
+        "baseline": settings.baseline,
+        "models": pipeline.models,
     }
 
 
