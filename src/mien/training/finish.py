@@ -3,7 +3,6 @@
 import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,37 +32,20 @@ _CALIBRATION_FACES = 512
 _CALIBRATION_BATCH = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """What a model card says of a model and the training cannot know.
-
-    Attributes:
-        name: of the model.
-        licence: SPDX expression, or a sentence.
-        source: what it was made from.
-        training_data: in words.
-    """
-
-    name: str
-    licence: str = "MIT"
-    source: str = "trained by `mien train`"
-    training_data: str = ""
-
-
 def finish(
     recipe: Recipe,
     network: ExpressionNetwork,
     data: TrainingData,
     folder: Path,
     *,
-    origin: Origin,
+    name: str,
     formats: Sequence[str] = ("fp32", "fp16"),
     tell: Callable[[str], None],
 ) -> list[CatalogEntry]:
     """Write every file of a trained model, each with its spec and its measured figures.
 
-    The first of ``formats`` is written as ``NAME.onnx``, the others as ``NAME-FORMAT.onnx``; a
-    second head becomes ``NAME-second.onnx``. The card is ``NAME.md``.
+    ``name`` is the model's. The first of ``formats`` is written as ``NAME.onnx``, the others as
+    ``NAME-FORMAT.onnx``; a second head becomes ``NAME-second.onnx``. The card is ``NAME.md``.
 
     Raises:
         SettingError: no such format.
@@ -74,13 +56,13 @@ def finish(
             raise SettingError(f"expected a format of {', '.join(FORMATS)}, got {wanted!r}")
     counted = np.flatnonzero(data.truth[MAIN_HEAD] != UNLABELLED)
     crops, truth = _crops(data.valid, counted), data.truth[MAIN_HEAD][counted]
-    spec = _bare_spec(recipe, data, origin)
+    spec = _bare_spec(recipe, data, name)
     float_model = export.to_onnx(network, MAIN_HEAD, spec)
     entries, accuracies = [], []
     for position, wanted in enumerate(formats):
         tell(f"exporting {wanted}")
-        name = origin.name if position == 0 else f"{origin.name}-{wanted}"
-        own = dataclasses.replace(spec, name=name, file=f"{name}.onnx")
+        own_name = name if position == 0 else f"{name}-{wanted}"
+        own = dataclasses.replace(spec, name=own_name, file=f"{own_name}.onnx")
         model = _as_format(float_model, wanted, own, data.train)
         entry = export.write_model(model, own, folder)
         if wanted in export.MAX_LOGIT_DIFFERENCE:
@@ -93,19 +75,19 @@ def finish(
         if position == 0:
             per_class = recalls(complete, logits, truth)
     if SECOND_HEAD in data.truth:
-        entries.append(_second(recipe, network, data, folder, origin))
+        entries.append(_second(recipe, network, data, folder, name))
     sizes = [entry.path.stat().st_size / 1e6 for entry in entries]
     files = list(zip((e.spec.file for e in entries), sizes, accuracies, strict=False))
     card = write_card(entries[0].spec, recipe, data.facts, per_class, files)
-    (folder / f"{origin.name}.md").write_text(card, encoding="utf-8")
+    (folder / f"{name}.md").write_text(card, encoding="utf-8")
     return entries
 
 
-def _bare_spec(recipe: Recipe, data: TrainingData, origin: Origin) -> ModelSpec:
+def _bare_spec(recipe: Recipe, data: TrainingData, name: str) -> ModelSpec:
     return ModelSpec(
-        name=origin.name,
+        name=name,
         task="expression",
-        file=f"{origin.name}.onnx",
+        file=f"{name}.onnx",
         input=InputSpec(
             name="image",
             size_wh=(recipe.input.size, recipe.input.size),
@@ -114,12 +96,12 @@ def _bare_spec(recipe: Recipe, data: TrainingData, origin: Origin) -> ModelSpec:
             std=(recipe.input.std,),
         ),
         outputs=("logits",),
-        licence=origin.licence,
-        source=origin.source,
+        licence=recipe.licence,
+        source=recipe.source,
         labels=recipe.network.labels,
         alignment=template_of(recipe),
         training_prior=tuple(round(float(share), 5) for share in data.training_prior),
-        training_data=origin.training_data or _in_words(data.facts),
+        training_data=recipe.training_data or _in_words(data.facts),
     )
 
 
@@ -206,17 +188,15 @@ def _matrices(
 
 
 def _second(
-    recipe: Recipe, network: ExpressionNetwork, data: TrainingData, folder: Path, origin: Origin
+    recipe: Recipe, network: ExpressionNetwork, data: TrainingData, folder: Path, first_name: str
 ) -> CatalogEntry:
     """The second head as a model of its own, in float16, for comparison with published figures."""
     known = np.flatnonzero(data.truth[SECOND_HEAD] != UNLABELLED)
     crops, truth = _crops(data.valid, known), data.truth[SECOND_HEAD][known]
-    name = f"{origin.name}-second"
+    name = f"{first_name}-second"
     shares = majority_prior(data.train.targets[SECOND_HEAD])
     spec = dataclasses.replace(
-        _bare_spec(recipe, data, origin),
-        name=name,
-        file=f"{name}.onnx",
+        _bare_spec(recipe, data, name),
         labels=data.second_labels,
         training_prior=tuple(round(float(share), 5) for share in shares),
     )

@@ -94,6 +94,8 @@ class Recipe:
     Attributes:
         labelling: whose labels are learnt where a data set has several, as in
             :func:`mien.evaluation.readers.read_data`; the second head learns FER2013's own.
+        licence, source, training_data: what the model's spec and card say of it; SPDX expression,
+            what it was made from, and the data in words, by default their counts.
     """
 
     name: str
@@ -103,6 +105,9 @@ class Recipe:
     optimiser: OptimiserRecipe
     augmentation: Augmentation = field(default_factory=Augmentation)
     labelling: Labelling = "ferplus"
+    licence: str = "MIT"
+    source: str = "trained by `mien train`"
+    training_data: str = ""
 
 
 def load_recipe(path: Path) -> Recipe:

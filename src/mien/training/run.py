@@ -19,7 +19,7 @@ from mien.training.curves import draw_curves
 from mien.training.data import TrainingData, load_training_data
 from mien.training.distributed import joined_processes
 from mien.training.faces import MAIN_HEAD, SECOND_HEAD
-from mien.training.finish import Origin, finish, write_config
+from mien.training.finish import finish, write_config
 from mien.training.loop import train
 from mien.training.networks import blend_with_start, build_network, load_start
 from mien.training.networks.heads import ExpressionNetwork
@@ -102,7 +102,7 @@ def run_training(plan: Plan, told: Told) -> list[CatalogEntry]:
         network,
         data,
         plan.folder,
-        origin=Origin(recipe.name),
+        name=recipe.name,
         formats=plan.formats,
         tell=told.stage,
     )
@@ -131,8 +131,9 @@ def export_run(
     data = _load(data_path, recipe, crops, told.prepared)
     output.mkdir(parents=True, exist_ok=True)
     network = _trained_network(recipe, data, folder, recipe_path.parent)
-    origin = Origin(name or recipe.name)
-    return finish(recipe, network, data, output, origin=origin, formats=formats, tell=told.stage)
+    return finish(
+        recipe, network, data, output, name=name or recipe.name, formats=formats, tell=told.stage
+    )
 
 
 def _load(
