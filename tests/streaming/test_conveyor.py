@@ -95,7 +95,7 @@ def test_of_a_live_source_the_newest_waits_and_the_last_is_not_lost() -> None:
     assert got == sorted(set(got))
     assert got[-1] == 59
     assert len(got) + dropped.value == 60
-    assert dropped.value >= 30
+    assert dropped.value > 0
 
 
 def test_a_live_source_that_fails_is_told() -> None:

@@ -15,7 +15,6 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from mien.cli.console import print_error
 from mien.cli.options import takes_settings
 from mien.cli.stopping import asked_to_stop
 from mien.config import Settings
@@ -101,7 +100,7 @@ def live(  # noqa: PLR0917
     sinks: list[Sink] = []
     if record is not None:
         record.mkdir(parents=True, exist_ok=True)
-        sinks.append(AnnotatedVideoSink(record, blur=blur_faces))
+        sinks.append(AnnotatedVideoSink(record, blur=blur_faces, resumable=False))
     dispatcher = EventDispatcher(
         receivers, on_failure=lambda reason: screen.say(f"an event was not delivered: {reason}")
     )
@@ -203,7 +202,7 @@ class _Screen:
         if state != self._state and (self._state or state != "open"):
             words = {"lost": "the camera went away; waiting for it", "open": "the camera is back"}
             if state in words:
-                print_error(words[state])
+                self.say(words[state])
         self._state = state
 
     def show(self, step: Step, events: list[Event], dropped: int) -> None:

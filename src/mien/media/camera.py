@@ -85,11 +85,22 @@ class CameraSource:
             wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
 
     def _open(self) -> cv2.VideoCapture | None:
+        logging = cv2.utils.logging
+        before = logging.getLogLevel()
+        logging.setLogLevel(logging.LOG_LEVEL_ERROR)
+        try:
+            return self._open_quietly()
+        finally:
+            logging.setLogLevel(before)
+
+    def _open_quietly(self) -> cv2.VideoCapture | None:
         if isinstance(self._camera, int):
             capture = cv2.VideoCapture(self._camera)
         else:
             # By TCP a network camera's pictures are not torn by lost packets.
             os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;tcp")
+            # What OpenCV and FFmpeg would say each time, `on_state` and CameraError say once.
+            os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
             timeouts = [
                 cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
                 _NETWORK_TIMEOUT_MS,

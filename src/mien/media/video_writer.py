@@ -31,6 +31,7 @@ class AnnotatedVideoSink:
         original: the video whose sound is taken, if any.
         blur: whether to blur the faces instead of drawing on them.
         resumed: whether parts of an earlier run are kept.
+        resumable: whether the parts of a run that is stopped are kept for a later one.
         frame_rate: of the frames that will come, for the encoder's rate control.
 
     Raises:
@@ -44,11 +45,13 @@ class AnnotatedVideoSink:
         *,
         blur: bool = False,
         resumed: bool = False,
+        resumable: bool = True,
         frame_rate: float | None = None,
     ) -> None:
         require_av()
         self._folder = folder
         self._original = original
+        self._resumable = resumable
         self._draw: Callable[[Image, FrameResult], Image] = _Blurring() if blur else annotate
         self._rate = Fraction(frame_rate or 25.0).limit_denominator(1001)
         if not resumed:
@@ -78,8 +81,9 @@ class AnnotatedVideoSink:
         if parts:
             join(parts, self._original, self._folder / "annotated.mp4")
         # What is partial may be resumed, and then its parts are needed again.
-        for part in parts if complete else ():
-            part.unlink()
+        if complete or not self._resumable:
+            for part in parts:
+                part.unlink()
 
     def _begin(self, width: int, height: int, tick: int) -> None:
         av = require_av()

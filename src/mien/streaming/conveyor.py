@@ -11,6 +11,8 @@ T = TypeVar("T")
 # How often a waiting thread looks whether it has been told to stop.
 _POLL_S = 0.05
 _JOIN_S = 5.0
+# A camera that is away may hold its thread for longer, and must not hold up whoever stops.
+_LIVE_JOIN_S = 1.0
 
 
 class _End:
@@ -88,7 +90,7 @@ def newest_in_background(
             yield item
     finally:
         stop.set()
-        thread.join(_JOIN_S)
+        thread.join(_LIVE_JOIN_S)
 
 
 class Counter:
