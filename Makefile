@@ -10,7 +10,7 @@ CLIENT := src/mien/web/static/dist/.built
 E2E_PYTHON ?= $(shell python3.11 --version > /dev/null 2>&1 && echo python3.11 || echo $(PYTHON))
 E2E := .venv-e2e
 
-.PHONY: run test lint types layers unit e2e soak package heroku-check clean
+.PHONY: run test lint types layers unit e2e soak package audit heroku-check clean
 
 run: $(VENV)/.run $(CLIENT)
 	$(BIN)/mien serve
@@ -43,6 +43,11 @@ soak: $(E2E)/.made
 
 package: $(VENV)/.test $(CLIENT)
 	$(BIN)/python tools/check_package.py
+
+# Known holes in what is installed; asks services on the internet, and says where they are away.
+audit: $(VENV)/.test
+	$(PIP) 'pip-audit>=2.7'
+	$(BIN)/python tools/audit.py
 
 heroku-check: $(CLIENT)
 	$(PYTHON) bin/heroku_check.py

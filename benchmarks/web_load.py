@@ -1,12 +1,16 @@
-"""Load on the live page: frames a second, and the time from a frame to its answer.
+r"""Load on the live page: frames a second, and the time from a frame to its answer.
 
 Measures the bare pipeline first, in the same run, then starts ``mien serve`` and clients in
 processes of their own, on the same cores; each client keeps one picture in flight::
 
-    python benchmarks/web_load.py --clients 1 2 10 20 --json benchmarks/results/web-load.json
+    python benchmarks/web_load.py --clients 1 2 10 20 20@5 --flood 200 \
+        --json benchmarks/results/web-load.json
 
-``--rate 5`` makes each client send at most 5 frames a second; ``--flood 200`` opens that many
-clients against the full server, and counts what each was told.
+``20@5`` are 20 clients that send at most 5 frames a second each; ``--flood 200`` opens that many
+clients against the full server, and counts what each was told. ``--soak 600`` lets so many seconds
+pass with 200 clients that come back whenever they were sent away, and watches the memory::
+
+    python benchmarks/web_load.py --soak 600 --json benchmarks/results/web-soak.json
 """
 
 import argparse
@@ -134,12 +138,82 @@ def run(
     }
 
 
+def soak(data: list[bytes], server: "subprocess.Popen[bytes]", seconds: float) -> dict[str, Any]:
+    """200 clients for a while: what they were told, how health was answered, what memory did."""
+    deadline = time.monotonic() + seconds
+    told = {"answered": 0, "busy": 0, "dropped": 0, "full": 0, "broken": 0}
+    breaks: set[str] = set()
+    lock = threading.Lock()
+
+    def count(what: str) -> None:
+        with lock:
+            told[what] += 1
+
+    def visit(number: int) -> None:
+        chance = np.random.default_rng(number)
+        while time.monotonic() < deadline:
+            try:
+                stay(chance, time.monotonic() + 20 + 40 * chance.random())
+            except ConnectionClosed as closed:
+                count("full" if closed.reason == 1013 else "broken")
+                breaks.add(str(closed))
+            except (ConnectionError, TimeoutError) as error:
+                count("broken")
+                breaks.add(repr(error))
+            time.sleep(1 + 4 * chance.random())
+
+    def stay(chance: Any, until: float) -> None:
+        client = Client.connect(f"ws://127.0.0.1:{PORT}/ws/live")
+        while time.monotonic() < min(until, deadline):
+            client.send(data[int(chance.integers(len(data)))])
+            answer = json.loads(client.receive(timeout=60))
+            count("answered" if "faces" in answer else answer["type"])
+            time.sleep(max(0.2, answer.get("retry_after_ms", 0) / 1000))
+        client.close()
+
+    threads = [threading.Thread(target=visit, args=(n,), daemon=True) for n in range(200)]
+    for thread in threads:
+        thread.start()
+    memory, healthz_ms = [], []
+    while time.monotonic() < deadline:
+        time.sleep(10)
+        _ask_health(healthz_ms)
+        memory.append(round(_memory_mb(server.pid), 1))
+    for thread in threads:
+        thread.join(90)
+    third = max(1, len(memory) // 3)
+    return {
+        "seconds": seconds,
+        "clients": len(threads),
+        **told,
+        "breaks": sorted(breaks),
+        "healthz_worst_ms": max(healthz_ms),
+        "memory_pss_mb": memory,
+        "growth_mb": round(
+            float(np.median(memory[-third:]) - np.median(memory[third : 2 * third])), 1
+        ),
+    }
+
+
+def _memory_mb(leader: int) -> float:
+    """Proportional set size of the server's processes together."""
+    total = 0
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.getpgid(int(entry.name)) == leader:
+                lines = (entry / "smaps_rollup").read_text().splitlines()
+                total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+        except OSError:
+            continue  # ended meanwhile
+    return total / 1024
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--clients", type=int, nargs="+", default=[1, 2, 10, 20])
+    parser.add_argument("--clients", nargs="+", default=["1", "2", "10", "20", "20@5"])
     parser.add_argument("--seconds", type=float, default=15)
-    parser.add_argument("--rate", type=float, default=0)
     parser.add_argument("--flood", type=int, default=0)
+    parser.add_argument("--soak", type=float, default=0)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     data = pictures()
@@ -147,17 +221,22 @@ def main() -> None:
         "machine": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
         "load_before": os.getloadavg()[0],
-        "bare_fps": round(bare_fps(data, arguments.seconds), 2),
-        "runs": [],
     }
+    if not arguments.soak:
+        report |= {"bare_fps": round(bare_fps(data, arguments.seconds), 2), "runs": []}
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "MIEN_DATA_DIR": folder, "MIEN_RATE_LIMITS": "0"}
         command = [sys.executable, "-m", "mien", "serve", "--port", str(PORT)]
-        server = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+        server = subprocess.Popen(
+            command, env=environment, stderr=subprocess.DEVNULL, start_new_session=True
+        )
         try:
             _wait_until_ready()
-            for clients in arguments.clients:
-                report["runs"].append(run(data, clients, arguments.seconds, arguments.rate))
+            if arguments.soak:
+                report |= soak(data, server, arguments.soak)
+            for entry in arguments.clients if not arguments.soak else ():
+                clients, _, rate = entry.partition("@")
+                report["runs"].append(run(data, int(clients), arguments.seconds, float(rate or 0)))
                 report["runs"][-1]["of_bare"] = round(
                     report["runs"][-1]["fps"] / report["bare_fps"], 3
                 )
@@ -166,7 +245,7 @@ def main() -> None:
                 healthz_ms: list[float] = []
                 probe = threading.Timer(arguments.seconds / 2, _ask_health, [healthz_ms])
                 probe.start()
-                flood = run(data, arguments.flood, arguments.seconds, arguments.rate, threads=True)
+                flood = run(data, arguments.flood, arguments.seconds, 0, threads=True)
                 flood["healthz_ms"] = healthz_ms[0]
                 report["flood"] = flood
         finally:
