@@ -150,7 +150,7 @@ def test_a_spec_without_the_facts_is_refused(
 def test_a_picture_is_run_with_little_black_beside_it(
     monkeypatch: pytest.MonkeyPatch, size_wh: tuple[int, int], input_wh: tuple[int, int]
 ) -> None:
-    seen = []
+    seen: list[tuple[int, ...]] = []
     run = Session.run
 
     def spy(session: Session, inputs: dict[str, Any]) -> Any:

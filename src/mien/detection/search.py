@@ -25,6 +25,8 @@ _SAME_IOU = 0.2
 # Where nothing is found the picture is looked at from so much further away.
 _STEP_BACK = 2.5
 _PADDED_SIZE = 384
+# In fewer pixels there is no face, whatever a few of them, enlarged, look like.
+_LEAST_SIDE = 8
 
 
 class FaceSearch:
@@ -48,6 +50,8 @@ class FaceSearch:
     def detect(self, image: Image, *, min_score: float = 0.5) -> list[Detection]:
         """See :meth:`mien.detection.base.FaceDetector.detect`."""
         height, width = image.shape[:2]
+        if max(width, height) < _LEAST_SIDE:
+            return []
         whole = View(0, 0, width, height)
         views = [whole, *tiles(width, height)] if self._tiled else [whole]
         candidates: list[Detection] = []
