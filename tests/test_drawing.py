@@ -63,3 +63,13 @@ def test_blurring_leaves_little_detail_in_the_face_and_all_outside() -> None:
     blurred = blur_faces(image, _result(Box(60, 60, 140, 140), (200, 200)))
     assert blurred[80:120, 80:120].std() < image[80:120, 80:120].std() / 4
     assert np.array_equal(blurred[:20], image[:20])
+
+
+def test_labels_of_neighbours_hide_no_face() -> None:
+    scores = ExpressionScores(LABELS, np.array([0.1, 0.9], np.float32))
+    boxes = [Box(100, 100, 140, 140), Box(145, 100, 185, 140), Box(120, 30, 160, 70)]
+    faces = tuple(Face(Detection(box, 0.9), expression=scores) for box in boxes)
+    drawn = annotate(np.zeros((300, 400, 3), np.uint8), FrameResult(faces, (400, 300)))
+    for box in boxes:
+        inner = drawn[int(box.y_min) + 4 : int(box.y_max) - 4, int(box.x_min) + 4 : -4]
+        assert not inner[:, : int(box.width) - 8].any()

@@ -8,11 +8,13 @@ import numpy.typing as npt
 from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
-from mien import imaging
+from mien import geometry, imaging
 from mien.labels import Expression
-from mien.types import Box, Face, FrameResult, Image
+from mien.types import Box, ExpressionScores, Face, FrameResult, Image
 
 Colour = tuple[int, int, int]
+Spot = tuple[int, int, int, int]
+"""x_min, y_min, x_max, y_max in pixels."""
 
 EXPRESSION_COLOURS: dict[Expression, Colour] = {
     Expression.NEUTRAL: (139, 144, 153),
@@ -32,6 +34,8 @@ of colour blindness can tell apart; neutral is grey.
 
 _INK: Colour = (20, 22, 26)
 _PAPER: Colour = (255, 255, 255)
+# Height of a label's letters over the width of its face, up to 18 pixels on a screen.
+_LABEL_SHARE = 0.2
 # Below this many blocks across a face, people and face recognition fail to tell who it is.
 _BLUR_BLOCKS = 6
 
@@ -52,8 +56,13 @@ def annotate(image: npt.ArrayLike, result: FrameResult, *, landmarks: bool = Fal
     canvas = imaging.as_rgb(image).copy()
     # One unit is a thin line when the picture fills a screen.
     unit = max(1, round(max(canvas.shape[:2]) / 1000))
-    for face in sorted(result.faces, key=lambda face: face.box.y_max):
+    for face in result.faces:
         _draw_face(canvas, face, unit, landmarks=landmarks)
+    # Labels come last, and each seeks a place that hides neither a face nor another label.
+    taken = [_spot(face.box) for face in result.faces]
+    for face in sorted(result.faces, key=lambda face: face.box.y_max):
+        if face.expression is not None:
+            taken.append(_draw_label(canvas, face, face.expression, unit, taken))
     return canvas
 
 
@@ -101,30 +110,56 @@ def _draw_face(canvas: Image, face: Face, unit: int, *, landmarks: bool) -> None
     line = 2 * unit if sure else unit
     for line_colour, thickness in ((_INK, line + 2), (colour, line)):
         cv2.rectangle(canvas, (x_min, y_min), (x_max, y_max), line_colour, thickness, cv2.LINE_AA)
-    if scores is None:
-        return
-    _draw_shares(canvas, face, unit)
-    percent = f"{100 * scores[scores.label]:.0f} %"
-    text = f"{scores.label.value} {percent}" if sure else f"{scores.label.value}? {percent}"
+    if scores is not None:
+        _draw_shares(canvas, face.box, scores, unit)
+
+
+def _spot(box: Box) -> Spot:
+    return round(box.x_min), round(box.y_min), round(box.x_max), round(box.y_max)
+
+
+def _draw_label(
+    canvas: Image, face: Face, scores: ExpressionScores, unit: int, taken: list[Spot]
+) -> Spot:
+    """A chip with the label and its share, beside the face; returns where it lies."""
+    doubt = "?" if scores.uncertain else ""
+    text = f"{scores.label.value}{doubt} {100 * scores[scores.label]:.0f} %"
     if face.track_id is not None:
         text = f"{face.track_id} · {text}"
-    chip = _chip(text, colour, max(12, 18 * unit))
-    top = y_min - chip.shape[0]
-    # Where there is no room above the face the label goes inside, at its top.
-    _paste(canvas, chip, x_min - unit, top if top >= 0 else max(0, y_min) + 2 * unit)
+    size_px = max(11, min(18 * unit, round(_LABEL_SHARE * face.box.width)))
+    chip = _chip(text, EXPRESSION_COLOURS[scores.label], size_px)
+    spot = _free_spot(canvas, chip, face.box, unit, taken)
+    _paste(canvas, chip, *spot[:2])
+    return spot
 
 
-def _draw_shares(canvas: Image, face: Face, unit: int) -> None:
+def _free_spot(canvas: Image, chip: Image, box: Box, unit: int, taken: list[Spot]) -> Spot:
+    """Of the places around a box and inside it, the first that hides the least."""
+    high, wide = chip.shape[:2]
+    x_min, y_min, x_max, y_max = _spot(box)
+    left, right = x_min - unit, x_max + unit - wide
+    above, below = y_min - high, y_max + 8 * unit
+    inside = max(0, y_min) + 2 * unit
+    places = [(left, above), (right, above), (left, below), (right, below), (left, inside)]
+    most_x, most_y = max(0, canvas.shape[1] - wide), max(0, canvas.shape[0] - high)
+    spots = [
+        (x, y, x + wide, y + high)
+        for x, y in ((max(0, min(x, most_x)), max(0, min(y, most_y))) for x, y in places)
+    ]
+    hidden = geometry.intersection_area(spots, taken).sum(axis=1)
+    return spots[int(hidden.argmin())]
+
+
+def _draw_shares(canvas: Image, box: Box, scores: ExpressionScores, unit: int) -> None:
     """A strip under the box, divided by the probabilities."""
-    assert face.expression is not None
-    strip = np.empty((4 * unit, max(8, round(face.box.width)), 3), np.uint8)
-    edges = np.round(np.cumsum([p for _, p in face.expression.ranked()]) * strip.shape[1])
+    strip = np.empty((4 * unit, max(8, round(box.width)), 3), np.uint8)
+    edges = np.round(np.cumsum([p for _, p in scores.ranked()]) * strip.shape[1])
     start = 0
-    for (label, _), edge in zip(face.expression.ranked(), edges.astype(int), strict=True):
+    for (label, _), edge in zip(scores.ranked(), edges.astype(int), strict=True):
         strip[:, start:edge] = EXPRESSION_COLOURS[label]
         start = edge
     strip[:, start:] = strip[:, max(0, start - 1) : max(1, start)]
-    _paste(canvas, strip, round(face.box.x_min), round(face.box.y_max) + 3 * unit)
+    _paste(canvas, strip, round(box.x_min), round(box.y_max) + 3 * unit)
 
 
 @lru_cache(maxsize=256)

@@ -35,6 +35,8 @@ from mien.types import (
 # A table's columns have fixed widths, so that long ones can be printed piece by piece.
 _TABLE_ROWS = 200
 _JPEG_QUALITY = 92
+# What the first column holds in a line where stdout is no terminal.
+_LONG_NAME = 38
 
 
 class Output(Protocol):
@@ -126,14 +128,14 @@ class TableOutput:
     def add(self, result: FrameResult, image: Image, relative: PurePath) -> None:
         source = result.source or ""
         if not result.faces:
-            self._table.add_row(Text(source), "", Text("no face", style="dim"))
+            self._table.add_row(_name(source), "", Text("no face", style="dim"))
         for number, face in enumerate(result.faces, start=1):
-            self._table.add_row(Text(source if number == 1 else ""), str(number), *_cells(face))
+            self._table.add_row(_name(source if number == 1 else ""), str(number), *_cells(face))
         if self._table.row_count >= _TABLE_ROWS:
             self._print()
 
     def fail(self, source: str, message: str) -> None:
-        self._table.add_row(Text(source), "", Text("not analysed", style="red"))
+        self._table.add_row(_name(source), "", Text("not analysed", style="red"))
 
     def close(self) -> None:
         self._print()
@@ -213,6 +215,13 @@ def _empty_table(*, header: bool) -> Table:
     table.add_column("Size", width=7, justify="right")
     table.add_column("Doubts", ratio=2, overflow="fold")
     return table
+
+
+def _name(source: str) -> Text:
+    """A picture's path; a long one is broken after its folder rather than within its name."""
+    folder, slash, name = source.rpartition("/")
+    line_break = "\n" if slash and len(source) > _LONG_NAME else ""
+    return Text.assemble((f"{folder}{slash}", "dim"), f"{line_break}{name}")
 
 
 def _cells(face: Face) -> list[Any]:
