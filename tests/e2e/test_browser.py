@@ -92,6 +92,31 @@ def test_a_camera_that_is_not_allowed(launch: Launch, server: Any, open_page: Op
     assert page.is_visible("[data-consent]")
 
 
+def test_a_camera_that_another_program_uses(browser: Any, server: Any, open_page: OpenPage) -> None:
+    page = open_page(
+        browser,
+        server,
+        init_script="navigator.mediaDevices.getUserMedia = () => "
+        "Promise.reject(new DOMException('Device in use', 'NotReadableError'))",
+    )
+    page.click("[data-start]")
+    page.wait_for_selector("[data-problem]:has-text('Another program is using the camera')")
+    # What went wrong covers nothing: the other way in is still open.
+    page.click("[data-start-clip]")
+    page.wait_for_selector(".person")
+
+
+def test_a_page_over_plain_http_says_how_to_mend_that(
+    launch: Launch, serve: Serve, open_page: OpenPage
+) -> None:
+    server = serve(MIEN_PUBLIC="1")
+    server.url = f"http://faces.test:{server.port}"
+    page = open_page(launch("--host-resolver-rules=MAP faces.test 127.0.0.1"), server)
+    assert "http://localhost:" in page.inner_text("[role=alert]:visible")
+    page.click("[data-start]")
+    page.wait_for_selector("[data-problem]:has-text('secure pages only')")
+
+
 def test_the_page_goes_on_after_the_server_was_killed(
     browser: Any, serve: Serve, open_page: OpenPage
 ) -> None:

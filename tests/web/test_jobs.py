@@ -262,3 +262,17 @@ def test_too_long_a_video_fails_with_a_reason(app: Flask, tmp_path: Path) -> Non
     work = VideoWork(pipeline, WebConfig(max_video_s=5, data_dir=tmp_path))
     with pytest.raises(VideoReadError, match="at most 5 seconds, got one of 16"):
         work(CLIP, tmp_path, OPTIONS, lambda done, share: None)
+
+
+def test_too_many_frames_fail_with_a_reason(
+    app: Flask, walk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mien.web import video_work
+
+    monkeypatch.setattr(video_work, "_MOST_FRAMES_A_SECOND", 3)
+    pipeline = app.extensions["mien.engine"].pipeline
+    work = video_work.VideoWork(pipeline, WebConfig(max_video_s=4, data_dir=tmp_path))
+    folder = tmp_path / "results"
+    folder.mkdir()
+    with pytest.raises(VideoReadError, match="at most 12 frames"):
+        work(walk, folder, {**OPTIONS, "every": 1}, lambda done, share: None)

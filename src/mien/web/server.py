@@ -10,7 +10,6 @@ import socket
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.errors import MienError, MissingExtraError, SettingError
@@ -54,7 +53,7 @@ def gunicorn_options(config: WebConfig) -> dict[str, Any]:
         "timeout": 60,
         "graceful_timeout": 8,
         # A heartbeat on a slow disk would have the worker taken for dead.
-        "worker_tmp_dir": "/dev/shm" if Path("/dev/shm").is_dir() else None,
+        "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK | os.X_OK) else None,
         "loglevel": "warning",
         "post_worker_init": _begin,
         "worker_exit": _end,

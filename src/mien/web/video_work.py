@@ -13,6 +13,8 @@ from mien.web.jobs import Progress
 
 # How far the run came matters to a run that is resumed; a job starts anew.
 _NOT_A_RESULT = "run.json"
+# Faster than any camera of people; what claims to be faster is made to keep a server busy.
+_MOST_FRAMES_A_SECOND = 120
 
 
 class VideoWork:
@@ -42,6 +44,7 @@ class VideoWork:
 
         def tell(now: VideoProgress) -> None:
             self._check_length(now.timestamp_s)
+            self._check_frames(now.frames * options["every"])
             report(now.frames, now.share)
 
         analyze_video(
@@ -62,4 +65,12 @@ class VideoWork:
             raise VideoReadError(
                 f"expected a video of at most {self._max_s} seconds, got one of {seconds:.0f} or "
                 "more: cut it, or analyse it with `mien video`"
+            )
+
+    def _check_frames(self, frames: int) -> None:
+        most = self._max_s * _MOST_FRAMES_A_SECOND
+        if frames > most:
+            raise VideoReadError(
+                f"expected a video of at most {most} frames, got one of {frames} or more: make it "
+                "slower, or analyse it with `mien video`"
             )
