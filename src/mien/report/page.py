@@ -162,7 +162,7 @@ def _facts(record: TrackRecord) -> Iterator[tuple[str, str]]:
     for word, key in (
         ("Uncertain", "share_uncertain"),
         ("Not visible", "share_not_visible"),
-        ("Turned to the camera", "share_facing"),
+        ("Facing camera", "share_facing"),
         ("Eyes closed", "share_eyes_closed"),
     ):
         if summary.get(key) is not None:
