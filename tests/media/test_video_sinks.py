@@ -66,6 +66,9 @@ def test_tables_begin_with_the_promised_columns_and_agree(tmp_path: Path) -> Non
     # The held label stands in the table beside that of the frame alone.
     assert rows[0]["expression"] == documents[0]["expression"] == "anger"
     assert rows[0]["expression_raw"] == "neutral"
+    raw = {label.value: float(rows[0][f"p_raw_{label.value}"]) for label in LABELS}
+    assert max(raw, key=raw.__getitem__) == "neutral"
+    assert sum(raw.values()) == pytest.approx(1, abs=1e-4)
     assert float(rows[2]["timestamp_s"]) == pytest.approx(0.08)
 
 

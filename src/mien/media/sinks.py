@@ -36,6 +36,7 @@ class Sink(Protocol):
 
 def face_columns(labels: Iterable[Expression]) -> list[str]:
     """The columns of the table of faces, for a model with these labels."""
+    labels = list(labels)
     return [
         *("frame_index", "timestamp_s", "track_id", "x_min", "y_min", "x_max", "y_max", "score"),
         *("expression", "expression_raw", "uncertain", "state"),
@@ -44,6 +45,7 @@ def face_columns(labels: Iterable[Expression]) -> list[str]:
         *("reasons", "valence", "arousal", "eye_opening_left", "eye_opening_right"),
         *("mouth_opening", "facing", "expressivity", "age_s", "blinks", "blink_rate_per_min"),
         *("perclos", "eyes_closed_s", "yawns", "mood_valence", "mood_arousal"),
+        *(f"p_raw_{label.value}" for label in labels),
     ]
 
 

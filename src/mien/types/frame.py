@@ -115,6 +115,8 @@ def flat_row(result: FrameResult, face: Face) -> dict[str, Any]:
         row["uncertain"] = face.expression.uncertain
         if face.expression_raw is not None:
             row["expression_raw"] = face.expression_raw.top.value
+            raw = face.expression_raw.to_dict()["probabilities"]
+            row.update({f"p_raw_{label}": probability for label, probability in raw.items()})
         for label, probability in document["expression"]["probabilities"].items():
             row[f"p_{label}"] = probability
     if document["quality"] is not None:
