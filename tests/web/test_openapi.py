@@ -56,6 +56,13 @@ def test_a_person_gets_a_page_for_an_error(client: FlaskClient) -> None:
     answer = client.get("/nowhere", headers={"Accept": "text/html"})
     assert answer.status_code == 404
     assert "Nothing is here" in answer.text
+    assert "There is nothing at this address" in answer.text
+
+
+def test_code_in_the_description_is_shown_as_code(client: FlaskClient) -> None:
+    page = client.get("/docs").text
+    assert "<code>image</code>" in page
+    assert "`" not in page
 
 
 def test_pages_load_nothing_from_elsewhere_and_hold_nothing_inline(client: FlaskClient) -> None:

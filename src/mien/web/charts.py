@@ -90,7 +90,8 @@ def _path(series: _Series, label: str, x: Any) -> str:
         if not broken and place - last_x < WIDTH / _COLUMNS:
             continue
         y = round(bottom - height * values.get(label, 0.0), 1)
-        parts.append(f"{'M' if broken else 'L'}{place} {y}")
+        # One result alone is a dot.
+        parts.append(f"M{place} {y}h0" if broken else f"L{place} {y}")
         last_x, last_s = place, time_s
     return "".join(parts)
 

@@ -2,6 +2,7 @@
 
 import hmac
 import json
+import re
 
 from flask import (
     Blueprint,
@@ -16,6 +17,7 @@ from flask import (
     url_for,
 )
 from flask.typing import ResponseReturnValue
+from markupsafe import Markup, escape
 
 from mien import drawing
 from mien.labels import Expression
@@ -36,7 +38,13 @@ def init_app(app: Flask) -> None:
         script=assets.script, styles=assets.styles, client_is_built=assets.is_built
     )
     app.jinja_env.filters["percent"] = lambda share: f"{100 * share:.0f}\u202f%"
+    app.jinja_env.filters["code"] = _with_code
     app.context_processor(_about_this_request)
+
+
+def _with_code(text: str) -> Markup:
+    """What stands between backticks is code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def _about_this_request() -> dict[str, object]:

@@ -28,6 +28,11 @@ _CODES = {
     500: "internal",
     503: "unavailable",
 }
+# In our own words, where nothing more is known.
+_WORDS = {
+    404: "There is nothing at this address. It was mistyped, or what was here has been deleted.",
+    405: "This address does not take such requests.",
+}
 _FOR_PROGRAMS = ("/api/", "/ws/", "/openapi.json", "/metrics", "/healthz", "/readyz")
 
 
@@ -122,9 +127,9 @@ def _http_exception(error: HTTPException) -> Response:
     status = error.code or 500
     if 300 <= status < 400:
         return make_response(error.get_response())
-    response = problem_response(
-        ProblemError(status, _CODES.get(status, "error"), error.description or error.name)
-    )
+    said = error.description if error.description != type(error).description else None
+    message = said or _WORDS.get(status) or error.description or error.name
+    response = problem_response(ProblemError(status, _CODES.get(status, "error"), message))
     allowed = getattr(error, "valid_methods", None)
     if allowed:
         response.headers["Allow"] = ", ".join(sorted(allowed))
