@@ -10,7 +10,7 @@ CLIENT := src/mien/web/static/dist/.built
 E2E_PYTHON ?= $(shell python3.11 --version > /dev/null 2>&1 && echo python3.11 || echo $(PYTHON))
 E2E := .venv-e2e
 
-.PHONY: run test lint types layers unit e2e soak package audit heroku-check clean
+.PHONY: run test lint types layers unit e2e soak package audit heroku-check dockerfile-check clean
 
 run: $(VENV)/.run $(CLIENT)
 	$(BIN)/mien serve
@@ -51,6 +51,10 @@ audit: $(VENV)/.test
 
 heroku-check: $(CLIENT)
 	$(PYTHON) bin/heroku_check.py
+
+# The Dockerfile's steps in a bare Debian; needs root and debootstrap, and no Docker.
+dockerfile-check:
+	$(PYTHON) bin/dockerfile_check.py
 
 # The browser client needs Node 20. Without it everything but the live page works, and the live
 # page says what it needs.
