@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mien import geometry, imaging
+from mien import imaging
 from mien.detection.merging import merge_weighted
 from mien.errors import SpecError
 from mien.runtime.catalog import CatalogEntry
@@ -71,13 +71,11 @@ class BlazeFace:
         coordinates = self._decode(chosen, frame.anchors[found])
         scores = 1 / (1 + np.exp(-logits[found].clip(-80, 80)))
         merged, best_scores = merge_weighted(coordinates, scores, _MERGE_IOU)
-        to_image = geometry.invert(transform)
-        points = geometry.apply_transform(to_image, merged.reshape(-1, 2)).reshape(
-            len(merged), -1, 2
-        )
+        # The letterbox only scales and moves.
+        points = (merged.reshape(len(merged), -1, 2) - transform[:, 2]) / transform.diagonal()
         return [
             Detection(
-                Box(*(float(value) for value in corners[:2].reshape(4))),
+                Box(*corners[:2].reshape(4).tolist()),
                 float(score),
                 Landmarks(corners[2:].astype(np.float32), "blazeface6"),
             )

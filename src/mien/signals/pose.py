@@ -4,8 +4,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from mien.types import FloatArray, Landmarks
+from mien.types import Landmarks
+
+Rows = list[list[float]]
 
 # Mean place of the points of "mesh468" that an expression hardly moves (brow, temples, eye corners,
 # bridge and tip of the nose), over 102 people of the Face Research Lab London Set (DeBruine and
@@ -36,6 +39,9 @@ _REFERENCE: dict[int, tuple[float, float, float]] = {
 }
 _INDICES = list(_REFERENCE)
 _CENTERED = np.array(list(_REFERENCE.values())) - np.mean(list(_REFERENCE.values()), axis=0)
+
+_NEWTON_STEPS = 40
+_FLAT = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +75,9 @@ def estimate_pose(landmarks: Landmarks) -> HeadPose | None:
     """
     if landmarks.scheme != "mesh468" or landmarks.points.shape[1] != 3:
         return None
-    (right_x, _, away_x), (right_y, _, away_y), (_, _, away_z) = _rotation(
-        landmarks.points[_INDICES]
-    )
+    # The reference is centred, so that the observed points need not be.
+    spread = _CENTERED.T @ landmarks.points[_INDICES].astype(np.float64)
+    (right_x, _, away_x), (right_y, _, away_y), (_, _, away_z) = _nearest_rotation(spread.T)
     roll = math.atan2(right_y, right_x)
     cos, sin = math.cos(roll), math.sin(roll)
     # Where the face looks, once the roll is taken back: against the axis that leads away.
@@ -83,12 +89,39 @@ def estimate_pose(landmarks: Landmarks) -> HeadPose | None:
     )
 
 
-def _rotation(points: FloatArray) -> list[list[float]]:
-    # The reference is centred, so that the observed points need not be.
-    u, _, vt = np.linalg.svd(_CENTERED.T @ points.astype(np.float64))
-    rotation = (u @ vt).T
-    (a, b, c), (d, e, f), (g, h, i) = rows = rotation.tolist()
-    if a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g) > 0:
-        return rows  # type: ignore[no-any-return]
-    # A reflection fits as well; the axis of the least spread is flipped back.
-    return (rotation - 2 * np.outer(vt[2], u[:, 2])).tolist()  # type: ignore[no-any-return]
+def _nearest_rotation(matrix: npt.NDArray[np.float64]) -> Rows:
+    """The rotation with the greatest trace of its product with a ``(3, 3)`` matrix.
+
+    Method: Newton's iteration for the polar decomposition (Higham, "Computing the polar
+    decomposition, with applications", SIAM J. Sci. Stat. Comput. 7(4), 1986), which on nine
+    numbers takes a fraction of the time of a singular value decomposition. That one remains for
+    matrices that are flat or nearest to a reflection, as those of no face are.
+    """
+    rows: Rows = (matrix / max(float(np.abs(matrix).max()), 1e-300)).tolist()
+    for _ in range(_NEWTON_STEPS):
+        cofactors = _cofactors(rows)
+        determinant = sum(a * b for a, b in zip(rows[0], cofactors[0], strict=True))
+        if determinant < _FLAT:
+            break
+        better = [
+            [(a + b / determinant) / 2 for a, b in zip(row, other, strict=True)]
+            for row, other in zip(rows, cofactors, strict=True)
+        ]
+        change = max(
+            abs(a - b) for x, y in zip(rows, better, strict=True) for a, b in zip(x, y, strict=True)
+        )
+        rows = better
+        if change < 1e-9:
+            return rows
+    u, _, vt = np.linalg.svd(matrix)
+    u[:, 2] *= np.sign(np.linalg.det(u @ vt))
+    return (u @ vt).tolist()  # type: ignore[no-any-return]
+
+
+def _cofactors(rows: Rows) -> Rows:
+    (a, b, c), (d, e, f), (g, h, i) = rows
+    return [
+        [e * i - f * h, f * g - d * i, d * h - e * g],
+        [c * h - b * i, a * i - c * g, b * g - a * h],
+        [b * f - c * e, c * d - a * f, a * e - b * d],
+    ]
