@@ -76,7 +76,8 @@ def render(script: Script) -> Iterator[tuple[Pixels, float]]:
         if np.sin(1.7 * now + phase[4]) > 0.8:
             canvas = cv2.GaussianBlur(canvas, (0, 0), 2.0)
         light = 1 + 0.06 * np.sin(2.3 * now + phase[5]) + rng.normal(0, 0.01)
-        noisy = canvas * light + rng.normal(0, 9, canvas.shape)
+        grain = 9 * rng.standard_normal(canvas.shape, np.float32)
+        noisy = canvas * np.float32(light) + grain
         yield noisy.clip(0, 255).astype(np.uint8), now
 
 
