@@ -157,7 +157,7 @@ def soak(data: list[bytes], server: "subprocess.Popen[bytes]", seconds: float) -
             except ConnectionClosed as closed:
                 count("full" if closed.reason == 1013 else "broken")
                 breaks.add(str(closed))
-            except (ConnectionError, TimeoutError) as error:
+            except OSError as error:
                 count("broken")
                 breaks.add(repr(error))
             time.sleep(1 + 4 * chance.random())
