@@ -20,6 +20,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -190,6 +191,9 @@ def main() -> None:
     report: dict[str, Any] = {
         "machine": platform.processor() or platform.machine(),
         "python": platform.python_version(),
+        "onnxruntime": version("onnxruntime"),
+        "opencv": version("opencv-contrib-python-headless"),
+        "models": FacePipeline().models,
         "size_wh": SIZE_WH,
         "runs": [measure(faces, threads, options.rounds) for faces in (1, 5) for threads in (1, 2)],
         "cold_start": cold_start(),

@@ -1,6 +1,7 @@
 """The model files that ship are whole, say what they are, and compute what their originals do."""
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,13 @@ def test_every_model_file_has_a_sidecar() -> None:
 @pytest.mark.parametrize("name", sorted(SHIPPED))
 def test_checksum_is_that_of_the_sidecar(name: str) -> None:
     assert SHIPPED[name].spec.sha256 == catalog.checksum(SHIPPED[name].path)
+
+
+@pytest.mark.parametrize("name", sorted(SHIPPED))
+def test_every_model_has_a_card(name: str) -> None:
+    cards = Path(__file__).resolve().parents[2] / "docs" / "cards"
+    card = cards / ("haar-cascades.md" if name.startswith("haar-") else f"{name}.md")
+    assert name in card.read_text(encoding="utf-8").partition("\n")[0]
 
 
 @pytest.mark.parametrize("name", sorted(SHIPPED))
