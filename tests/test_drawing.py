@@ -3,7 +3,7 @@ import pytest
 
 from mien.drawing import EXPRESSION_COLOURS, annotate, blur_faces
 from mien.labels import Expression
-from mien.types import Box, Detection, ExpressionScores, Face, FrameResult, Image
+from mien.types import Box, Detection, ExpressionScores, Face, FrameResult, Image, Landmarks
 
 LABELS = (Expression.NEUTRAL, Expression.HAPPINESS)
 
@@ -73,3 +73,14 @@ def test_labels_of_neighbours_hide_no_face() -> None:
     for box in boxes:
         inner = drawn[int(box.y_min) + 4 : int(box.y_max) - 4, int(box.x_min) + 4 : -4]
         assert not inner[:, : int(box.width) - 8].any()
+
+
+@pytest.mark.parametrize(("scheme", "count"), [("mesh468", 468), ("eyes2", 2), ("none", 0)])
+def test_landmarks_are_drawn_where_they_lie(scheme: str, count: int) -> None:
+    points = np.full((count, 2), 70.5, np.float32)
+    face = Face(Detection(Box(20, 20, 120, 120), 0.9), landmarks=Landmarks(points, scheme))
+    drawn = annotate(
+        np.zeros((140, 140, 3), np.uint8), FrameResult((face,), (140, 140)), landmarks=True
+    )
+    assert drawn[70, 70].any() == bool(count)
+    assert not drawn[30:60, 30:60].any()

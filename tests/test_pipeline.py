@@ -78,7 +78,9 @@ def test_no_known_boxes_are_no_faces(pipeline: FacePipeline, group: Image) -> No
     assert len(pipeline.analyze(group, boxes=[])) == 0
 
 
-@pytest.mark.parametrize("boxes", [[1, 2, 3, 4], [[1, 2, 3]], [[5, 5, 5, 9]], [[0, 0, np.nan, 1]]])
+@pytest.mark.parametrize(
+    "boxes", [[1, 2, 3, 4], [[1, 2, 3]], [[5, 5, 5, 9]], [[0, 0, np.nan, 1]], "box", [[1, 2], [3]]]
+)
 def test_what_are_no_boxes_is_refused(pipeline: FacePipeline, group: Image, boxes: Any) -> None:
     with pytest.raises(InputError):
         pipeline.analyze(group, boxes=boxes)
@@ -120,6 +122,24 @@ def test_own_crops_are_classified(pipeline: FacePipeline, group: Image) -> None:
         assert face.expression is not None
         assert scores.probabilities == pytest.approx(face.expression.probabilities, abs=1e-4)
     assert pipeline.classify([]) == []
+
+
+def test_crops_of_any_kind_of_image_are_classified(pipeline: FacePipeline, group: Image) -> None:
+    crop = group[110:330, 50:270]
+    (expected, *others) = pipeline.classify(
+        [crop, crop / np.float32(255), np.dstack([crop, np.full(crop.shape[:2], 255, np.uint8)])]
+    )
+    for scores in others:
+        assert scores.probabilities == pytest.approx(expected.probabilities, abs=1e-3)
+    assert pipeline.classify([crop[:, :, 1]])[0].top == expected.top
+
+
+@pytest.mark.parametrize(
+    "crop", [np.zeros((0, 3), np.uint8), np.full((4, 4), 7), np.full((4, 4, 3), 7.0), "face"]
+)
+def test_what_is_no_crop_is_refused(pipeline: FacePipeline, crop: Any) -> None:
+    with pytest.raises(InputError, match="expected"):
+        pipeline.classify([crop])
 
 
 def test_the_prior_stands_in_the_result(group: Image) -> None:

@@ -10,7 +10,8 @@ from PIL import ImageDraw, ImageFont
 
 from mien import geometry, imaging
 from mien.labels import Expression
-from mien.types import Box, ExpressionScores, Face, FrameResult, Image
+from mien.landmarks.schemes import MESH_LINES
+from mien.types import Box, ExpressionScores, Face, FrameResult, Image, Landmarks
 
 Colour = tuple[int, int, int]
 Spot = tuple[int, int, int, int]
@@ -48,7 +49,7 @@ def annotate(image: npt.ArrayLike, result: FrameResult, *, landmarks: bool = Fal
     Args:
         image: the image that was analysed; it is not changed.
         result: what was found in it.
-        landmarks: whether to draw the landmarks as dots.
+        landmarks: whether to draw the landmarks: a mesh as the lines of its face, others as dots.
 
     Returns:
         ``(H, W, 3)`` RGB uint8, a new image.
@@ -103,8 +104,7 @@ def _draw_face(canvas: Image, face: Face, unit: int, *, landmarks: bool) -> None
     colour = EXPRESSION_COLOURS[scores.label] if scores else _PAPER
     sure = scores is not None and not scores.uncertain
     if landmarks and face.landmarks is not None:
-        for x, y in face.landmarks.points[:, :2]:
-            cv2.circle(canvas, (int(x), int(y)), max(1, unit // 2), _PAPER, -1, cv2.LINE_AA)
+        _draw_landmarks(canvas, face.landmarks, unit)
     x_min, y_min, x_max, y_max = (round(float(v)) for v in face.box.to_array())
     # A dark line under the coloured one keeps the box visible on any background.
     line = 2 * unit if sure else unit
@@ -112,6 +112,18 @@ def _draw_face(canvas: Image, face: Face, unit: int, *, landmarks: bool) -> None
         cv2.rectangle(canvas, (x_min, y_min), (x_max, y_max), line_colour, thickness, cv2.LINE_AA)
     if scores is not None:
         _draw_shares(canvas, face.box, scores, unit)
+
+
+def _draw_landmarks(canvas: Image, landmarks: Landmarks, unit: int) -> None:
+    # OpenCV draws at fractions of a pixel when coordinates come in sixteenths, from its middle.
+    points = np.round((landmarks.points[:, :2] - 0.5) * 16).astype(np.int32)
+    if landmarks.scheme == "mesh468":
+        for line in MESH_LINES.values():
+            path = [points[list(line.indices)]]
+            cv2.polylines(canvas, path, line.closed, _PAPER, unit, cv2.LINE_AA, shift=4)
+        return
+    for x, y in points.tolist():
+        cv2.circle(canvas, (x, y), 24 * unit, _PAPER, -1, cv2.LINE_AA, shift=4)
 
 
 def _spot(box: Box) -> Spot:

@@ -158,13 +158,17 @@ class FacePipeline:
         """The third step alone, for one's own crops.
 
         Args:
-            crops: faces, RGB or grey uint8. They are resized to the model's input; its accuracy
-                holds for crops aligned as its template says, as :meth:`align` makes them.
+            crops: faces, ``(H, W)`` grey or ``(H, W, 3)`` RGB uint8, or whatever else
+                :func:`mien.imaging.as_rgb` understands. They are resized to the model's input; its
+                accuracy holds for crops aligned as its template says, as :meth:`align` makes them.
+
+        Raises:
+            InputError: one is no image.
         """
         size_wh = self.classifier.spec.input.size_wh
         fitting = [
             crop if crop.shape[1::-1] == size_wh else imaging.resize(crop, size_wh)
-            for crop in crops
+            for crop in map(_as_crop, crops)
         ]
         return self.classifier.classify(fitting)
 
@@ -184,6 +188,12 @@ class FacePipeline:
         self.detector.detect(np.zeros((64, 64, 3), np.uint8))
 
 
+def _as_crop(crop: Image) -> Image:
+    """Grey stays grey, for models that want it so."""
+    grey = isinstance(crop, np.ndarray) and crop.dtype == np.uint8 and crop.ndim == 2
+    return crop if grey and crop.size else imaging.as_rgb(crop)
+
+
 class _Clock:
     """Wall time between laps, in milliseconds."""
 
@@ -198,7 +208,10 @@ class _Clock:
 
 
 def _given_detections(boxes: npt.ArrayLike) -> list[Detection]:
-    array = np.asarray(boxes, np.float64)
+    try:
+        array = np.asarray(boxes, np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"expected boxes of shape (N, 4) in pixels, got {boxes!r}") from None
     if array.size == 0:
         return []
     if array.ndim != 2 or array.shape[1] != 4:
