@@ -24,9 +24,9 @@ class DriverPreset:
 
     name: ClassVar[str] = "driver"
     limits: ClassVar[str] = (
-        "No safety device: it is not certified, sunglasses and darkness blind it, a look down at the "
-        "dashboard counts as closed eyes, drowsiness often comes with open ones, and in the first "
-        "10 seconds it knows no PERCLOS. It must never be the reason to drive on."
+        "No safety device: it is not certified, sunglasses and darkness blind it, a look down at "
+        "the dashboard counts as closed eyes, drowsiness often comes with open ones, and in the "
+        "first 10 seconds it knows no PERCLOS. It must never be the reason to drive on."
     )
     reads_expressions: ClassVar[bool] = False
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from mien.errors import SettingError
 from mien.media.sinks import (
     CsvSink,
     EventSink,
@@ -115,7 +116,7 @@ def analyze_video(
 
     Raises:
         VideoReadError: no readable video; nothing is written then.
-        SettingError: a run with other options is to be resumed.
+        SettingError: a run with other options is to be resumed, or the folder cannot be made.
         MissingExtraError: PyAV, lapx or pyarrow is not installed.
     """
     options = options or VideoOptions()
@@ -130,7 +131,12 @@ def analyze_video(
         earlier.check_plan(plan)
         if earlier.complete:
             return VideoOutcome(folder, earlier.frames, _count_tracks(folder), True, 0)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingError(
+            f"expected a folder that can be made at {folder}: {error.strerror}"
+        ) from None
     job = _Job(
         source,
         folder,
