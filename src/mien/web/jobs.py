@@ -91,7 +91,9 @@ class JobRunner:
         """Tell a worker of a waiting job. Where the queue is away, the next sweep does it."""
         try:
             self._task(job_id)
-        except Exception:  # each kind of queue has exceptions of its own
+        except redis.RedisError as error:
+            log.warning("job queue unavailable: %s", error)
+        except Exception:  # SQLite's queue has exceptions of its own
             log.warning("job queue unavailable", exc_info=True)
 
     def run(self, job_id: str) -> None:
@@ -179,7 +181,9 @@ class JobRunner:
                     self.sweep()
                 except SQLAlchemyError as error:
                     log.warning("sweep put off, database unavailable: %s", type(error).__name__)
-                except Exception:  # each kind of queue has exceptions of its own
+                except redis.RedisError as error:
+                    log.warning("sweep put off, job queue unavailable: %s", error)
+                except Exception:  # SQLite's queue has exceptions of its own
                     log.warning("sweep put off", exc_info=True)
 
         threading.Thread(target=sweep_on, name="mien-sweep", daemon=True).start()

@@ -32,6 +32,7 @@ _CODES = {
 _WORDS = {
     404: "There is nothing at this address. It was mistyped, or what was here has been deleted.",
     405: "This address does not take such requests.",
+    413: "More was sent than this server takes. Make the file smaller, or cut the video.",
 }
 _FOR_PROGRAMS = ("/api/", "/ws/", "/openapi.json", "/metrics", "/healthz", "/readyz")
 
