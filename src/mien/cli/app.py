@@ -124,7 +124,8 @@ class _LazyGroup(TyperGroup):
             print_error("interrupted")
             raise typer.Exit(INTERRUPTED) from None
         except OSError as error:
-            print_error(str(error))
+            where = f"{error.filename}: " if error.filename else ""
+            print_error(f"{where}{error.strerror or error}")
             raise typer.Exit(FAILED) from None
         return value
 
