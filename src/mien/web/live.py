@@ -44,6 +44,7 @@ _POLICY_VIOLATION = 1008
 _IDLE_S = 60.0
 # An end that the WebSocket library fails to tell a waiting reader of is noticed after this.
 _LOOK_EVERY_S = 2.0
+_LAST_WORD_S = 2.0
 _MAX_FRAME_MB = 4
 # A client that keeps one picture in flight never sends this many before it has an answer.
 _FLOOD = 60
@@ -86,12 +87,22 @@ def live_socket(ws: Server) -> None:
     try:
         stream = lobby.open(owner(), connected=True)
     except FullError:
-        ws.close(_TRY_AGAIN_LATER, "All live places are taken; try again in a moment.")
+        _dismiss(ws, _TRY_AGAIN_LATER, "All live places are taken; try again in a moment.")
         return
     try:
         _Conversation(ws, stream).hold()
     finally:
         lobby.close(stream.id)
+
+
+def _dismiss(ws: Server, code: int, reason: str) -> None:
+    """Close, and wait until the other side has heard why.
+
+    A socket that is closed over a picture that nobody read takes the reason with it; and the
+    reading threads of very many refused clients would pile up.
+    """
+    ws.close(code, reason)
+    ws.thread.join(_LAST_WORD_S)
 
 
 class _Conversation:
@@ -117,7 +128,7 @@ class _Conversation:
                     dropped += newest is not None
                     newest = picture
             if dropped >= _FLOOD:
-                self.ws.close(_POLICY_VIOLATION, "Wait for the answer to a picture.")
+                _dismiss(self.ws, _POLICY_VIOLATION, "Wait for the answer to a picture.")
                 return
             if dropped:
                 self.metrics.frames.labels("live", "dropped").inc(dropped)

@@ -4,6 +4,7 @@ The application is imported in the process that serves: onnxruntime starts a thr
 imported, and a process that was forked afterwards aborts at its end, in want of that thread.
 """
 
+import ctypes
 import logging
 import os
 import socket
@@ -28,6 +29,7 @@ _NEEDED = (
     "alembic",
     "huey",
 )
+_M_ARENA_MAX = -8
 # Gunicorn's word for a worker that would fail again and again.
 _DO_NOT_TRY_AGAIN = 3
 
@@ -66,7 +68,21 @@ def _begin(worker: Any) -> None:
     from mien.web.observe import configure_logging
 
     configure_logging()
+    _share_memory_between_threads()
     start(worker.wsgi)
+
+
+def _share_memory_between_threads() -> None:
+    """Let glibc keep two heaps instead of eight for each core.
+
+    What one of very many threads gives back is of no use to the others in their heaps, and memory
+    grows for hours.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return  # another C library
+    mallopt(_M_ARENA_MAX, 2)
 
 
 def _end(_: Any, worker: Any) -> None:
