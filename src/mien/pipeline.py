@@ -154,7 +154,7 @@ class FacePipeline:
             return imaging.align(image, landmarks.points, template, spec.input.size_wh)
         return imaging.crop_box(image, detection.box, spec.input.size_wh)
 
-    def classify(self, crops: Sequence[Image]) -> list[ExpressionScores]:
+    def classify(self, crops: Sequence[npt.ArrayLike]) -> list[ExpressionScores]:
         """The third step alone, for one's own crops.
 
         Args:
@@ -188,10 +188,11 @@ class FacePipeline:
         self.detector.detect(np.zeros((64, 64, 3), np.uint8))
 
 
-def _as_crop(crop: Image) -> Image:
+def _as_crop(crop: npt.ArrayLike) -> Image:
     """Grey stays grey, for models that want it so."""
-    grey = isinstance(crop, np.ndarray) and crop.dtype == np.uint8 and crop.ndim == 2
-    return crop if grey and crop.size else imaging.as_rgb(crop)
+    array = np.asarray(crop)
+    grey = array.dtype == np.uint8 and array.ndim == 2 and array.size
+    return array if grey else imaging.as_rgb(array)
 
 
 class _Clock:
