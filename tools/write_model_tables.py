@@ -1,15 +1,20 @@
-"""Write the tables of MODELS.md from the specs of the shipped models.
+"""Write the tables of MODELS.md and docs/evaluation.md from specs and measured results.
 
-python tools/write_model_tables.py
+    python tools/write_model_tables.py
+
+The specs are those of the shipped models, the results those in benchmarks/results.
 """
 
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 from mien.runtime.catalog import CatalogEntry, entries
 from mien.runtime.known import known_models
 
-PAGE = Path(__file__).resolve().parent.parent / "MODELS.md"
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks/results"
 
 # Heading and the names that a figure may have in a spec, the first that is there being shown.
 _FIGURES = (
@@ -29,21 +34,33 @@ def table(rows: list[list[str]]) -> str:
     return "\n".join([lines[0], "| " + " | ".join("---" for _ in rows[0]) + " |", *lines[1:]])
 
 
+def read_result(name: str) -> dict[str, Any]:
+    result: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    return result
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
 def megabytes(entry: CatalogEntry) -> str:
     return f"{entry.path.stat().st_size / 1e6:.1f} MB"
 
 
 def expression_models(shipped: list[CatalogEntry]) -> str:
-    rows = [["model", *(heading for heading, _ in _FIGURES), "size", "licence", "source"]]
+    times = read_result("classifiers")["models"]
+    headings = [heading for heading, _ in _FIGURES]
+    rows = [["model", *headings, "size", "a face", "licence", "source"]]
     for entry in shipped:
         if entry.spec.task != "expression":
             continue
         figures = []
         for _, names in _FIGURES:
             found = [entry.spec.metrics[name] for name in names if name in entry.spec.metrics]
-            figures.append(f"{100 * found[0]:.1f} %" if found else "")
+            figures.append(percent(found[0]) if found else "")
         spec = entry.spec
-        rows.append([f"`{spec.name}`", *figures, megabytes(entry), spec.licence, spec.source])
+        cost = [megabytes(entry), f"{times[spec.name]['one_face_ms']:.1f} ms"]
+        rows.append([f"`{spec.name}`", *figures, *cost, spec.licence, spec.source])
     return table(rows)
 
 
@@ -72,24 +89,61 @@ def checksums(shipped: list[CatalogEntry]) -> str:
     return table(rows)
 
 
-def with_tables(page: str) -> str:
-    """The page with every table written anew."""
+def end_to_end() -> str:
+    """Every result of benchmarks/expression.py, one row for each data set and prior."""
+    counts = ("missed", "wrong_face", "wrong_label")
+    shares = ("accuracy", "balanced_accuracy_n30", "macro_f1_n30", "ece")
+    heads = ["model", "detector", "pictures", "prior", "n", "accuracy", "balanced (30+)"]
+    rows = [[*heads, "macro-F1 (30+)", "ECE", "missed", "wrong face", "wrong label"]]
+    for path in sorted(RESULTS.glob("expression-*.json")):
+        document = read_result(path.stem)
+        for row in document["results"]:
+            facts = [f"`{document['model']}`", document["detector"], row["data"], row["prior"]]
+            figures = [percent(row[name]) for name in shares]
+            rows.append([*facts, str(row["n"]), *figures, *(str(row[name]) for name in counts)])
+    return table(rows)
+
+
+def robustness() -> str:
+    """Accuracy under each corruption, the clean one first."""
+    document = read_result("robustness")
+    rows = [["corruption", *(f"severity {n}" for n in range(1, 6)), "mean of 1 to 3"]]
+    for kind, facts in document["corruptions"].items():
+        shares = [*facts["accuracy"], facts["mean_1_to_3"]]
+        rows.append([kind, *(percent(share) for share in shares)])
+    rows.append(["all", "", "", "", "", "", percent(document["mean_1_to_3"])])
+    return table(rows)
+
+
+def pages() -> dict[Path, str]:
+    """Both pages, with every table written anew."""
     shipped = [entry for entry in entries() if entry.shipped]
-    tables = {
+    models = {
         "expression models": expression_models(shipped),
         "other models": other_models(shipped),
         "known models": published_models(),
         "checksums": checksums(shipped),
     }
+    measured = {"end to end": end_to_end(), "robustness": robustness()}
+    return {
+        path: with_tables(path, tables)
+        for path, tables in ((ROOT / "MODELS.md", models), (ROOT / "docs/evaluation.md", measured))
+    }
+
+
+def with_tables(path: Path, tables: dict[str, str]) -> str:
+    """A page with the tables put where their names stand."""
+    page = path.read_text(encoding="utf-8")
     for name, text in tables.items():
         pattern = rf"(<!-- {name} -->\n).*?(<!-- end -->)"
         page, replaced = re.subn(
             pattern, lambda match, text=text: f"{match[1]}{text}\n{match[2]}", page, flags=re.S
         )
         if replaced != 1:
-            raise SystemExit(f"expected one place for the table {name!r} in {PAGE}")
+            raise SystemExit(f"expected one place for the table {name!r} in {path}")
     return page
 
 
 if __name__ == "__main__":
-    PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for path, page in pages().items():
+        path.write_text(page, encoding="utf-8")

@@ -106,6 +106,31 @@ def test_how_often_the_detector_looks() -> None:
         assert detector.looks == looks
 
 
+class Near:
+    """Says that a face fills the picture, and keeps how sure it was asked to be."""
+
+    name = "near"
+
+    def __init__(self) -> None:
+        self.asked: list[float] = []
+
+    def detect(self, image: Image, *, min_score: float = 0.5) -> list[Detection]:
+        self.asked.append(min_score)
+        return [Detection(Box(0, 0, image.shape[1], image.shape[0]), 0.7)]
+
+
+def test_a_detector_of_near_faces_is_asked_where_nothing_is_found() -> None:
+    near = Near()
+    search = FaceSearch(WhiteSquares(), tiled=False, near=near)
+    (far,) = search.detect(_picture(640, 360, (100, 100, 120)))
+    assert far.score == 0.6
+    assert near.asked == []
+    (found,) = search.detect(_picture(640, 360, (0, 0, 0)), min_score=0.3)
+    assert found.score == 0.7
+    assert search.detect(_picture(640, 360, (0, 0, 0)), min_score=0.9)
+    assert near.asked == [0.6, 0.9]
+
+
 def test_faces_of_30_pixels_in_a_large_picture(samples: dict[str, object]) -> None:
     face = imaging.resize(read_image(samples["person-a-smiling"]), (72, 72))  # type: ignore[arg-type]
     image = np.full((1080, 1920, 3), 90, np.uint8)

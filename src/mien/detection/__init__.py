@@ -19,6 +19,7 @@ __all__ = [
     "build_detector",
 ]
 
+_DEFAULT, _NEAR = "blazeface", "blazeface-short"
 _YUNET_PREFIX = "yunet:"
 
 
@@ -32,7 +33,8 @@ def build_detector(
     """A face detector by its name, or from a model file.
 
     Args:
-        name_or_path: ``"blazeface"`` (the default), ``"blazeface-short"``, ``"haar"``,
+        name_or_path: ``"blazeface"`` (the default, which asks ``"blazeface-short"`` where it finds
+            nothing), ``"blazeface-short"``, ``"haar"``,
             ``"yunet:PATH"`` with the path of a YuNet file; or the path of a model file whose spec
             names its ``architecture``, ``"blazeface"`` or ``"yunet"``, among its parameters.
         threads: that one run may use. Haar cascades and YuNet use those of OpenCV.
@@ -64,7 +66,10 @@ def build_detector(
     if architecture == "yunet":
         return YuNet(entry.path)
     detector = BlazeFace(entry, threads=threads, provider=provider)
-    return FaceSearch(detector, tiled=tiles == "auto")
+    near = None
+    if name == _DEFAULT:
+        near = BlazeFace(catalog.find(_NEAR), threads=threads, provider=provider)
+    return FaceSearch(detector, tiled=tiles == "auto", near=near)
 
 
 def _find(name_or_path: str | Path) -> catalog.CatalogEntry:

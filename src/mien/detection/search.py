@@ -25,6 +25,10 @@ _SAME_IOU = 0.2
 # Where nothing is found the picture is looked at from so much further away.
 _STEP_BACK = 2.5
 _PADDED_SIZE = 384
+# The detector of near faces sees more in nothing, so it must be surer. Of 200 tight crops of FER+
+# valid pasted into scenes it brought those with a face from 165 to 197; of 101 parts of photographs
+# without a face, those with a false one from 4 to 6 (at 0.4: to 20).
+_NEAR_SCORE = 0.6
 # In fewer pixels there is no face, whatever a few of them, enlarged, look like.
 _LEAST_SIDE = 8
 
@@ -34,18 +38,23 @@ class FaceSearch:
 
     It looks at the whole picture, and at tiles of a large one, and then once more at each face that
     was seen too small or too large. Each look is one run of the detector: one for most pictures of
-    up to 768 pixels, two for those without a face, and with tiles 16 for 1920 by 1080 pixels and
-    one more for each small face.
+    up to 768 pixels, two or three for those without a face, and with tiles 16 for 1920 by 1080
+    pixels and one more for each small face.
 
     Args:
         detector: any; faces of a tenth to two fifths of the picture should suit it.
         tiled: whether large pictures are looked at in tiles.
+        near: is asked about the whole picture where the detector finds nothing in it: one made for
+            faces that are close or cut tightly.
     """
 
-    def __init__(self, detector: FaceDetector, *, tiled: bool) -> None:
+    def __init__(
+        self, detector: FaceDetector, *, tiled: bool, near: FaceDetector | None = None
+    ) -> None:
         self.name = detector.name
         self._detector = detector
         self._tiled = tiled
+        self._near = near
 
     def detect(self, image: Image, *, min_score: float = 0.5) -> list[Detection]:
         """See :meth:`mien.detection.base.FaceDetector.detect`."""
@@ -67,6 +76,8 @@ class FaceSearch:
                 found.append(sure)
         if not found:
             found = list(self._look(image, _around(whole, _STEP_BACK), min_score))
+        if not found and self._near is not None:
+            found = self._near.detect(image, min_score=max(min_score, _NEAR_SCORE))
         return [found[i] for i in drop_repeated(found)]
 
     def _make_sure(
