@@ -107,28 +107,34 @@ def test_how_often_the_detector_looks() -> None:
 
 
 class Near:
-    """Says that a face fills the picture, and keeps how sure it was asked to be."""
+    """Sees a face in the middle of whatever it is shown, surer with every look."""
 
     name = "near"
 
-    def __init__(self) -> None:
-        self.asked: list[float] = []
+    def __init__(self, *scores: float) -> None:
+        self.scores = list(scores)
 
     def detect(self, image: Image, *, min_score: float = 0.5) -> list[Detection]:
-        self.asked.append(min_score)
-        return [Detection(Box(0, 0, image.shape[1], image.shape[0]), 0.7)]
+        score = self.scores.pop(0)
+        width, height = image.shape[1], image.shape[0]
+        box = Box(width / 4, height / 4, width * 3 / 4, height * 3 / 4)
+        return [Detection(box, score)] if score >= min_score else []
 
 
 def test_a_detector_of_near_faces_is_asked_where_nothing_is_found() -> None:
-    near = Near()
-    search = FaceSearch(WhiteSquares(), tiled=False, near=near)
-    (far,) = search.detect(_picture(640, 360, (100, 100, 120)))
-    assert far.score == 0.6
-    assert near.asked == []
-    (found,) = search.detect(_picture(640, 360, (0, 0, 0)), min_score=0.3)
-    assert found.score == 0.7
-    assert search.detect(_picture(640, 360, (0, 0, 0)), min_score=0.9)
-    assert near.asked == [0.6, 0.9]
+    nothing = _picture(360, 360, (0, 0, 0))
+
+    def scores_of(near: Near, image: Image) -> list[float]:
+        return [
+            found.score
+            for found in FaceSearch(WhiteSquares(), tiled=False, near=near).detect(image)
+        ]
+
+    assert scores_of(Near(), _picture(640, 360, (100, 100, 120))) == [0.6]
+    assert scores_of(Near(0.7), nothing) == [0.7]
+    assert scores_of(Near(0.5, 0.65), nothing) == [0.65]
+    assert scores_of(Near(0.5, 0.55), nothing) == []
+    assert scores_of(Near(0.1), nothing) == []
 
 
 def test_faces_of_30_pixels_in_a_large_picture(samples: dict[str, object]) -> None:
