@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -17,6 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mien.labels import Expression
 from mien.media.images import read_image
 from mien.types import result_schema
 
@@ -142,8 +144,9 @@ def test_the_table(mien: Any, samples: dict[str, Path], tmp_path: Path, quick: l
     assert ran.status == 1
     assert "no face" in ran.stdout
     assert "not analysed" in ran.stdout
-    numbers = [line.split()[0] for line in ran.stdout.splitlines()[2:5]]
-    assert numbers == ["2", "3", "4"]
+    # Where the first line breaks depends on how long the picture's path is.
+    faces = re.findall(rf"(\d+) +(?:{'|'.join(Expression)}) +\d+%", ran.stdout)
+    assert faces == ["1", "2", "3", "4"]
 
 
 def test_landmarks_are_given_when_asked_for(
@@ -279,7 +282,7 @@ def test_a_reader_that_goes_away(
 def test_ctrl_c_leaves_a_whole_document(
     start_mien: Any, samples: dict[str, Path], tmp_path: Path, quick: list[str]
 ) -> None:
-    folder = linked(samples["person-a-smiling"], tmp_path / "many", 300)
+    folder = linked(samples["person-a-smiling"], tmp_path / "many", 3000)
     csv_file = tmp_path / "faces.csv"
     with start_mien("image", folder, "--json", "--csv", csv_file, *quick) as running:
         while not csv_file.exists() or csv_file.read_text().count("\n") < 3:
@@ -291,7 +294,7 @@ def test_ctrl_c_leaves_a_whole_document(
     assert errors == "Error: interrupted\n"
     document = json.loads(printed)
     DOCUMENT.validate(document)
-    assert 1 <= len(document["results"]) < 300
+    assert 1 <= len(document["results"]) < 3000
     assert csv_file.read_text().count("\n") == len(document["results"]) + 1
 
 
