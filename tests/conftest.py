@@ -1,6 +1,7 @@
 """Shared by all tests: an untouched environment, sample photographs, tiny real models."""
 
 import os
+import signal
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -19,6 +20,10 @@ from mien.types import InputSpec, ModelSpec
 
 TinyModel = Callable[..., Path]
 ClipWriter = Callable[..., Path]
+
+# In the background of a script Ctrl-C is ignored, and so it would be by every program that a test
+# starts there: undone here, since they inherit it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

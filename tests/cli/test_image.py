@@ -289,7 +289,7 @@ def test_ctrl_c_leaves_a_whole_document(
             assert running.poll() is None
             time.sleep(0.01)
         running.send_signal(signal.SIGINT)
-        printed, errors = running.communicate(timeout=20)
+        printed, errors = running.communicate(timeout=60)
     assert running.returncode == 130
     assert errors == "Error: interrupted\n"
     document = json.loads(printed)
