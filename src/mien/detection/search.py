@@ -68,7 +68,7 @@ class FaceSearch:
         candidates: list[Detection] = []
         view_sides: list[int] = []
         for view in views:
-            seen = list(self._look(image, view, _CANDIDATE_SCORE * min_score))
+            seen = list(self._look(image, view, self._detector, _CANDIDATE_SCORE * min_score))
             candidates += seen
             view_sides += [view.side] * len(seen)
         found = []
@@ -77,7 +77,7 @@ class FaceSearch:
             if sure is not None and sure.score >= min_score:
                 found.append(sure)
         if not found:
-            found = list(self._look(image, _around(whole, _STEP_BACK), min_score))
+            found = list(self._look(image, _around(whole, _STEP_BACK), self._detector, min_score))
         if not found and self._near is not None:
             found = list(self._look_near(image, self._near, max(min_score, _NEAR_SCORE)))
         return [found[i] for i in drop_repeated(found)]
@@ -92,6 +92,7 @@ class FaceSearch:
         return self._look_again(image, self._detector, box, _SECOND_LOOK, min_score)
 
     def _look_near(self, image: Image, near: FaceDetector, min_score: float) -> Iterator[Detection]:
+        """What the detector of near faces is sure of, at the first look or at a second one."""
         for candidate in near.detect(image, min_score=_CANDIDATE_SCORE * min_score):
             sure: Detection | None = candidate
             if candidate.score < min_score:
@@ -104,7 +105,7 @@ class FaceSearch:
     ) -> Detection | None:
         """The face at a box as it is seen in a view of so many times the box's size."""
         own = View(round(box.x_min), round(box.y_min), round(box.x_max), round(box.y_max))
-        seen = list(self._look(image, _around(own, times), min_score, detector))
+        seen = list(self._look(image, _around(own, times), detector, min_score))
         if not seen:
             return None
         overlaps = geometry.box_iou([box.to_array()], [other.box.to_array() for other in seen])[0]
@@ -112,7 +113,7 @@ class FaceSearch:
         return seen[nearest] if overlaps[nearest] > _SAME_IOU else None
 
     def _look(
-        self, image: Image, view: View, min_score: float, detector: FaceDetector | None = None
+        self, image: Image, view: View, detector: FaceDetector, min_score: float
     ) -> Iterator[Detection]:
         """Faces in a part of the image, in pixels of the image."""
         height, width = image.shape[:2]
@@ -125,7 +126,7 @@ class FaceSearch:
             part = imaging.warp(
                 image, to_part, (_PADDED_SIZE, _PADDED_SIZE), replicate_border=False
             )
-        for detection in (detector or self._detector).detect(part, min_score=min_score):
+        for detection in detector.detect(part, min_score=min_score):
             moved = _to_image(detection, view, scale)
             # A box that reaches over a border within the picture shows a part of a face, which
             # another tile, or the level above, shows as a whole.
