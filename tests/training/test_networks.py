@@ -55,3 +55,28 @@ def test_starting_weights_of_another_network_are_refused(tmp_path: Path) -> None
     np.savez(tmp_path / "start.npz", **weights)  # type: ignore[arg-type]
     with pytest.raises(DataError, match="expected weights for this network"):
         load_start(network(0), tmp_path / "start.npz")
+
+
+def test_learned_pooling_starts_as_the_mean() -> None:
+    plain = build_network("mobilenet", 1, {"expression": 8}, 0.0).eval()
+    pooled = build_network("mobilenet", 1, {"expression": 8}, 0.0, pooling_size=96).eval()
+    pooled.trunk.layers.load_state_dict(plain.trunk.layers.state_dict())
+    faces = torch.rand(2, 1, 96, 96)
+    expected, features = plain.trunk(faces), pooled.trunk(faces)
+    assert features.shape == (2, 512 + 1024)
+    assert torch.allclose(features[:, 512:], expected, atol=1e-5)
+
+
+def test_learned_pooling_is_for_mobilenet() -> None:
+    with pytest.raises(SettingError, match="learned_pooling is there for mobilenet only"):
+        build_network("compact", 1, {"expression": 8}, 0.0, pooling_size=48)
+
+
+def test_a_start_without_pools_is_taken(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    plain = build_network("mobilenet", 1, {"expression": 8}, 0.0)
+    weights = {k: v.numpy() for k, v in plain.state_dict().items() if k.startswith("trunk.")}
+    np.savez(tmp_path / "start.npz", **weights)
+    pooled = build_network("mobilenet", 1, {"expression": 8}, 0.0, pooling_size=64)
+    load_start(pooled, tmp_path / "start.npz")
+    assert torch.equal(pooled.trunk.layers[0].conv.weight, plain.trunk.layers[0].conv.weight)

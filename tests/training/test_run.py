@@ -28,7 +28,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning"),
 ]
 
-SILENT = Told(lambda done, total: None, lambda progress: None, lambda text: None)
+SILENT = Told(*[lambda *told: None] * 4)
 
 
 def plan(recipe_path: Path, data_path: Path, folder: Path) -> Plan:
@@ -93,7 +93,7 @@ from mien.training.run import Plan, run_training
 
 torch.set_default_dtype(torch.float64)
 recipe, data, folder = (Path(argument) for argument in sys.argv[1:])
-silent = Told(lambda done, total: None, lambda progress: None, lambda text: None)
+silent = Told(*[lambda *told: None] * 4)
 run_training(Plan(recipe, data, folder, crops=True, workers=0, formats=()), silent)
 """
 

@@ -15,7 +15,7 @@ from mien.training.progress import Told
 
 @contextlib.contextmanager
 def told_on_terminal() -> Iterator[Told]:
-    """Bars on stderr: one for the pictures that are prepared, one for the epoch that runs.
+    """Bars on stderr: for pictures prepared, for the teachers' answers, for the epoch that runs.
 
     Where stderr is a file, which shows no bars, each epoch leaves a line there.
     """
@@ -27,10 +27,14 @@ def told_on_terminal() -> Iterator[Told]:
         console=Console(stderr=True),
     )
     pictures = bars.add_task("aligning faces", visible=False)
+    lessons = bars.add_task("asking the teachers", visible=False)
     steps = bars.add_task("", visible=False)
 
     def prepared(done: int, total: int) -> None:
         bars.update(pictures, completed=done, total=total, visible=True)
+
+    def answered(done: int, total: int) -> None:
+        bars.update(lessons, completed=done, total=total, visible=True)
 
     def trained(step: Step) -> None:
         text = f"epoch {step.epoch + 1}/{step.epochs}, loss {step.loss:.3f}"
@@ -49,7 +53,7 @@ def told_on_terminal() -> Iterator[Told]:
         bars.console.print(text)
 
     with bars:
-        yield Told(prepared, trained, stage)
+        yield Told(prepared, answered, trained, stage)
 
 
 def print_files(entries: Sequence[CatalogEntry]) -> None:

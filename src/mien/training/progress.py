@@ -21,10 +21,12 @@ class Told:
 
     Attributes:
         prepared: gets how many pictures are prepared, and how many there are.
+        answered: gets how many faces the teachers answered, and how many there are.
         trained: gets where the training stands.
         stage: gets what is done after that, in words.
     """
 
     prepared: Callable[[int, int], None]
+    answered: Callable[[int, int], None]
     trained: Callable[[Progress], None]
     stage: Callable[[str], None]

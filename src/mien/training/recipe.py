@@ -25,6 +25,8 @@ class NetworkRecipe:
         start_share: of the starting weights in the exported ones; see
             :func:`mien.training.networks.blend_with_start`.
         dropout: before the heads.
+        learned_pooling: weights for each channel and place of the last two maps, in the place of
+            the mean over the last; for mobilenet.
         labels: of the main head, in the order of its logits.
         second_head: loss weight of a head for the data set's second label set; 0 for none.
     """
@@ -36,6 +38,7 @@ class NetworkRecipe:
     second_head: float = 0.0
     frozen_layers: int = 0
     start_share: float = 0.0
+    learned_pooling: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,19 @@ class OptimiserRecipe:
 
 
 @dataclass(frozen=True, slots=True)
+class DistillationRecipe:
+    """What is learnt from other models; see :func:`mien.training.teachers.taught`.
+
+    Attributes:
+        teachers: files beside the recipe, or names of installed models.
+        share: of the teachers' answers in what the main head learns, in [0, 1].
+    """
+
+    teachers: tuple[str, ...] = ()
+    share: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
     """See the parts. ``name`` and ``summary`` are what ``mien train --list`` shows.
 
@@ -104,6 +120,7 @@ class Recipe:
     input: InputRecipe
     optimiser: OptimiserRecipe
     augmentation: Augmentation = field(default_factory=Augmentation)
+    distillation: DistillationRecipe = field(default_factory=DistillationRecipe)
     labelling: Labelling = "ferplus"
     licence: str = "MIT"
     source: str = "trained by `mien train`"
@@ -129,7 +146,7 @@ def load_recipe(path: Path) -> Recipe:
 
 def parse_recipe(table: dict[str, Any], where: str) -> Recipe:
     """Build a recipe from parsed TOML; ``where`` names it in error messages."""
-    sections = {"network", "input", "optimiser", "augmentation"}
+    sections = {"network", "input", "optimiser", "augmentation", "distillation"}
     top = {key: value for key, value in table.items() if key not in sections}
     network = dict(table.get("network", {}))
     network["labels"] = tuple(parse_expression(word) for word in network.get("labels", ()))
@@ -138,6 +155,8 @@ def parse_recipe(table: dict[str, Any], where: str) -> Recipe:
     frame = dict(table.get("input", {}))
     frame["indices"] = tuple(frame.get("indices", ()))
     frame["points"] = tuple(tuple(point) for point in frame.get("points", ()))
+    lessons = dict(table.get("distillation", {}))
+    lessons["teachers"] = tuple(lessons.get("teachers", ()))
     parts = {
         "network": _build(NetworkRecipe, network, f"[network] in {where}"),
         "input": _build(InputRecipe, frame, f"[input] in {where}"),
@@ -145,6 +164,7 @@ def parse_recipe(table: dict[str, Any], where: str) -> Recipe:
         "augmentation": _build(
             Augmentation, table.get("augmentation", {}), f"[augmentation] in {where}"
         ),
+        "distillation": _build(DistillationRecipe, lessons, f"[distillation] in {where}"),
     }
     if "labelling" in top:
         top["labelling"] = parse_labelling(str(top["labelling"]))
@@ -160,7 +180,7 @@ def _build(cls: Any, values: dict[str, Any], where: str) -> Any:
         kind = known[key].type
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
             continue
-        if kind in (int, float, str) and type(value) is not kind:
+        if kind in (bool, int, float, str) and type(value) is not kind:
             raise SettingError(f"expected {key} to be a {kind.__name__} at {where}, got {value!r}")
     required = [
         name

@@ -25,6 +25,7 @@ from mien.training.networks import blend_with_start, build_network, load_start
 from mien.training.networks.heads import ExpressionNetwork
 from mien.training.progress import Told
 from mien.training.recipe import Recipe, load_recipe
+from mien.training.teachers import taught
 from mien.training.validation import Validation
 
 CONFIG = "config.json"
@@ -78,13 +79,14 @@ def run_training(plan: Plan, told: Told) -> list[CatalogEntry]:
         network = _network(recipe, data)
         if recipe.network.start is not None:
             load_start(network, plan.recipe_path.parent / recipe.network.start)
+        faces = taught(data.train, recipe, plan.recipe_path.parent, told.answered)
         validation = Validation.of(
             data.valid, data.truth, recipe.input.mean, recipe.input.std, data.training_prior
         )
         train(
             recipe,
             network,
-            data.train,
+            faces,
             validation,
             folder=plan.folder,
             report=told.trained,
@@ -149,7 +151,9 @@ def _network(recipe: Recipe, data: TrainingData) -> ExpressionNetwork:
     heads = {MAIN_HEAD: len(recipe.network.labels)}
     if data.second_labels:
         heads[SECOND_HEAD] = len(data.second_labels)
-    return build_network(recipe.network.architecture, 1, heads, recipe.network.dropout)
+    plan = recipe.network
+    pooling_size = recipe.input.size if plan.learned_pooling else 0
+    return build_network(plan.architecture, 1, heads, plan.dropout, pooling_size)
 
 
 def _trained_network(

@@ -18,23 +18,36 @@ TRUNKS: dict[str, type[MobileNetTrunk] | type[CompactTrunk]] = {
 
 
 def build_network(
-    architecture: str, channels: int, heads: Mapping[str, int], dropout: float
+    architecture: str,
+    channels: int,
+    heads: Mapping[str, int],
+    dropout: float,
+    pooling_size: int = 0,
 ) -> ExpressionNetwork:
     """A network with random weights.
 
+    Args:
+        pooling_size: side of the input where pooling is to be learned, see
+            :class:`mien.training.networks.mobilenet.MobileNetTrunk`; 0 for the mean.
+
     Raises:
-        SettingError: no such architecture.
+        SettingError: no such architecture, or it has no learned pooling.
     """
     if architecture not in TRUNKS:
         raise SettingError(f"expected an architecture of {', '.join(TRUNKS)}, got {architecture!r}")
-    trunk = TRUNKS[architecture](channels)
+    if not pooling_size:
+        trunk = TRUNKS[architecture](channels)
+    elif architecture == "mobilenet":
+        trunk = MobileNetTrunk(channels, pooling_size)
+    else:
+        raise SettingError(f"learned_pooling is there for mobilenet only, not for {architecture}")
     return ExpressionNetwork(trunk, trunk.features, heads, dropout)
 
 
 def load_start(network: ExpressionNetwork, path: Path) -> None:
     """Start from the weights in an NPZ of state dict names, as tools/import_trunk.py makes.
 
-    Heads that are not in the file keep their random weights.
+    Heads and learned pooling that are not in the file stay as they were made.
 
     Raises:
         DataError: the file does not hold this network.
@@ -45,7 +58,7 @@ def load_start(network: ExpressionNetwork, path: Path) -> None:
         missing, unknown = network.load_state_dict(state, strict=False)
     except RuntimeError as error:
         raise DataError(f"{expected}: {error}") from error
-    lacking = [name for name in missing if not name.startswith("heads.")]
+    lacking = [name for name in missing if not name.startswith(("heads.", "trunk.pools."))]
     if lacking or unknown:
         raise DataError(f"{expected}: lacking {lacking[:3]}, unknown {unknown[:3]}")
 
