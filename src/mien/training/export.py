@@ -16,6 +16,7 @@ from mien.errors import ModelError
 from mien.runtime.catalog import CatalogEntry, checksum
 from mien.runtime.session import Session
 from mien.runtime.spec import METADATA_KEY, sidecar_path, spec_to_json
+from mien.training.networks.folding import folded_pairs
 from mien.training.networks.heads import ExpressionNetwork
 from mien.types import Image, ModelSpec
 
@@ -59,14 +60,10 @@ def to_onnx(network: ExpressionNetwork, head: str, spec: ModelSpec) -> onnx.Mode
 
 def fold_batch_norm(module: nn.Module) -> nn.Module:
     """Merge every batch norm that follows a convolution in its parent into that convolution."""
-    previous: tuple[str, nn.Module] | None = None
-    for name, child in list(module.named_children()):
-        if previous and isinstance(child, nn.BatchNorm2d) and isinstance(previous[1], nn.Conv2d):
-            setattr(module, previous[0], fuse_conv_bn_eval(previous[1], child))
-            setattr(module, name, nn.Identity())
-        else:
-            fold_batch_norm(child)
-        previous = (name, child)
+    for convolution, norm in list(folded_pairs(module)):
+        merged = fuse_conv_bn_eval(module.get_submodule(convolution), module.get_submodule(norm))
+        module.set_submodule(convolution, merged)
+        module.set_submodule(norm, nn.Identity())
     return module
 
 

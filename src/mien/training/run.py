@@ -21,10 +21,11 @@ from mien.training.distributed import joined_processes
 from mien.training.faces import MAIN_HEAD, SECOND_HEAD
 from mien.training.finish import finish, write_config
 from mien.training.loop import train
-from mien.training.networks import blend_with_start, build_network, load_start
+from mien.training.networks import build_network
 from mien.training.networks.heads import ExpressionNetwork
 from mien.training.progress import Told
 from mien.training.recipe import Recipe, load_recipe
+from mien.training.start import blend, load_start
 from mien.training.teachers import taught
 from mien.training.validation import Validation
 
@@ -78,7 +79,7 @@ def run_training(plan: Plan, told: Told) -> list[CatalogEntry]:
         torch.manual_seed(recipe.optimiser.seed)
         network = _network(recipe, data)
         if recipe.network.start is not None:
-            load_start(network, plan.recipe_path.parent / recipe.network.start)
+            load_start(network, recipe, plan.recipe_path.parent, data.train)
         faces = taught(data.train, recipe, plan.recipe_path.parent, told.answered)
         validation = Validation.of(
             data.valid, data.truth, recipe.input.mean, recipe.input.std, data.training_prior
@@ -162,7 +163,9 @@ def _trained_network(
     network = _network(recipe, data)
     checkpoint.load_best(run, network)
     if recipe.network.start is not None and recipe.network.start_share:
-        blend_with_start(network, recipes / recipe.network.start, recipe.network.start_share)
+        start = _network(recipe, data)
+        names = load_start(start, recipe, recipes, data.train)
+        blend(network, start, names, recipe.network.start_share)
     return network
 
 
