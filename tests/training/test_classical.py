@@ -14,14 +14,14 @@ from mien.labels import Expression
 from mien.training.classical import train_classical
 from mien.training.classical_recipe import load_classical_recipe
 from mien.training.kernel_machine import Projection, fit_calibration, fit_machine
+from mien.training.listing import SHIPPED
 from mien.types import Image, Landmarks
 
-RECIPES = Path(__file__).parents[2] / "recipes"
 EYES = np.array([[15.1, 18.2], [32.6, 18.0]], np.float32)
 
 
 def _recipe_text() -> str:
-    text = (RECIPES / "classical.toml").read_text()
+    text = (SHIPPED / "classical.toml").read_text()
     for old, new in (
         ("components = 300", "components = 20"),
         ("vectors = 3000", "vectors = 150"),
@@ -128,7 +128,7 @@ def test_calibration_makes_confidence_mean_accuracy() -> None:
     ],
 )
 def test_a_wrong_recipe_is_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
-    text = (RECIPES / "classical.toml").read_text()
+    text = (SHIPPED / "classical.toml").read_text()
     (tmp_path / "recipe.toml").write_text(text.replace(old, new))
     with pytest.raises(SettingError, match=message):
         load_classical_recipe(tmp_path / "recipe.toml")

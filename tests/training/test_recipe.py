@@ -4,10 +4,9 @@ import pytest
 
 from mien.errors import MienError, SettingError
 from mien.labels import Expression
-from mien.training.listing import find_recipes
+from mien.training import listing
+from mien.training.listing import SHIPPED, find_recipes
 from mien.training.recipe import load_recipe
-
-RECIPES = Path(__file__).parents[2] / "recipes"
 
 
 def test_reads_every_section(recipe_path: Path) -> None:
@@ -22,22 +21,33 @@ def test_reads_every_section(recipe_path: Path) -> None:
     assert recipe.augmentation.flip == 0.5
 
 
-@pytest.mark.parametrize("name", ["transfer", "scratch"])
+@pytest.mark.parametrize("name", ["transfer", "scratch", "finetune"])
 def test_shipped_recipes_are_whole(name: str) -> None:
-    recipe = load_recipe(RECIPES / f"{name}.toml")
+    recipe = load_recipe(SHIPPED / f"{name}.toml")
     assert recipe.name == name
     assert set(recipe.network.labels) == set(Expression)
     assert len(recipe.input.indices) == len(recipe.input.points)
 
 
 def test_the_list_has_every_route() -> None:
-    found = {entry.path.stem: entry.route for entry in find_recipes(RECIPES)}
+    found = {entry.path.stem: entry.route for entry in find_recipes()}
     assert found == {
         "classical": "classical",
         "fer2013": "mobilenet",
+        "finetune": "mobilenet",
         "scratch": "compact",
         "transfer": "mobilenet",
     }
+
+
+def test_a_recipe_is_found_by_name_or_path(tmp_path: Path) -> None:
+    assert listing.recipe_path("scratch") == SHIPPED / "scratch.toml"
+    own = tmp_path / "own.toml"
+    own.write_text("")
+    assert listing.recipe_path(str(own)) == own
+    for missing in ("nothing", str(tmp_path / "scratch"), "nothing.toml"):
+        with pytest.raises(SettingError, match=r"one of classical, .*there is no"):
+            listing.recipe_path(missing)
 
 
 def test_a_folder_without_recipes_is_told(tmp_path: Path) -> None:

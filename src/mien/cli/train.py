@@ -1,5 +1,7 @@
 """``mien train``: an expression model of your own, from a recipe and labelled pictures."""
 
+import json as json_module
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +13,7 @@ from mien.cli.training_progress import print_files, told_on_terminal
 from mien.errors import SettingError
 from mien.runtime.catalog import CatalogEntry
 from mien.training.classical_recipe import load_classical_recipe
-from mien.training.listing import find_recipes, names_classical_route
+from mien.training.listing import find_recipes, names_classical_route, recipe_path
 
 app = typer.Typer(add_completion=False)
 
@@ -22,7 +24,8 @@ app = typer.Typer(add_completion=False)
 )
 def train(
     recipe: Annotated[
-        Path | None, typer.Argument(help="The recipe, a TOML file.", show_default=False)
+        str | None,
+        typer.Argument(help="The recipe: a name of --list, or a TOML file.", show_default=False),
     ] = None,
     data: Annotated[
         Path | None,
@@ -44,25 +47,32 @@ def train(
     formats: Annotated[
         str, typer.Option(help="Files to export: fp32, fp16, int8, with commas between.")
     ] = "fp32,fp16",
-    recipes: Annotated[Path, typer.Option(help="Folder that --list looks into.")] = Path("recipes"),
     list_recipes: Annotated[
-        bool, typer.Option("--list", help="Show the recipes, and stop.")
+        bool, typer.Option("--list", help="Show the recipes that come with mien, and stop.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print that list as JSON.")] = False,
+    show: Annotated[
+        bool, typer.Option("--show", help="Print the recipe, to be changed, and stop.")
     ] = False,
 ) -> None:
     """Train an expression model, then export, check, calibrate and measure it."""
     if list_recipes:
-        _print_recipes(recipes)
+        _print_recipes(as_json=json)
         return
-    if recipe is None or data is None:
+    if recipe is None or (data is None and not show):
         raise SettingError("expected a recipe and --data; mien train --list shows the recipes")
-    folder = out or Path("runs") / recipe.stem
-    if names_classical_route(recipe):
-        _train_classical(recipe, data, folder)
+    path = recipe_path(recipe)
+    if show or data is None:
+        typer.echo(path.read_text(encoding="utf-8"), nl=False)
+        return
+    folder = out or Path("runs") / path.stem
+    if names_classical_route(path):
+        _train_classical(path, data, folder)
         return
     from mien.training.run import Plan, run_training
 
     plan = Plan(
-        recipe_path=recipe,
+        recipe_path=path,
         data_path=data,
         folder=folder,
         crops=crops,
@@ -75,11 +85,15 @@ def train(
     print_files(entries)
 
 
-def _print_recipes(folder: Path) -> None:
+def _print_recipes(*, as_json: bool) -> None:
+    if as_json:
+        rows = [asdict(found) | {"path": str(found.path)} for found in find_recipes()]
+        typer.echo(json_module.dumps({"recipes": rows}, indent=2))
+        return
     table = Table("recipe", "network", "input", "epochs", "summary", box=None)
-    for found in find_recipes(folder):
+    for found in find_recipes():
         rounds = str(found.epochs or "")
-        table.add_row(str(found.path), found.route, f"{found.size} px", rounds, found.summary)
+        table.add_row(found.path.stem, found.route, f"{found.size} px", rounds, found.summary)
     stdout_console().print(table)
 
 

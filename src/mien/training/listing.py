@@ -1,6 +1,7 @@
-"""The recipes in a folder, of whatever route."""
+"""The recipes that come with the package or lie in a folder, of whatever route."""
 
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,10 @@ class RecipeSummary:
     summary: str
 
 
-def find_recipes(folder: Path) -> list[RecipeSummary]:
+SHIPPED = Path(__file__).parent / "recipes"
+
+
+def find_recipes(folder: Path = SHIPPED) -> list[RecipeSummary]:
     """The recipes in a folder, by name.
 
     Raises:
@@ -30,6 +34,28 @@ def find_recipes(folder: Path) -> list[RecipeSummary]:
     if not paths:
         raise SettingError(f"expected recipes (*.toml) in {folder}, found none")
     return [_summarise(path) for path in paths]
+
+
+def recipe_path(name_or_path: str) -> Path:
+    """The file of a recipe: a path, or the name of one that comes with the package.
+
+    Raises:
+        SettingError: there is neither.
+    """
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    shipped = SHIPPED / f"{name_or_path}.toml"
+    if path.suffix == "" and len(path.parts) == 1 and shipped.is_file():
+        return shipped
+    raise SettingError(
+        f"expected a recipe's file, or one of {_names(SHIPPED.glob('*.toml'))}; "
+        f"there is no {name_or_path!r}"
+    )
+
+
+def _names(paths: Iterable[Path]) -> str:
+    return ", ".join(sorted(path.stem for path in paths))
 
 
 def names_classical_route(path: Path) -> bool:
