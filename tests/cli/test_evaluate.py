@@ -22,7 +22,7 @@ def photographs(tmp_path: Path, samples: dict[str, Path]) -> Path:
 
 def test_figures_in_a_file_and_in_tables(mien: Any, photographs: Path, tmp_path: Path) -> None:
     file, page = tmp_path / "out.json", tmp_path / "out.md"
-    ran = mien("evaluate", photographs, "--model", "bootstrap", "--json", file, "--markdown", page)
+    ran = mien("evaluate", photographs, "--model", "scratch", "--json", file, "--markdown", page)
     assert ran.status == 0
     assert "balanced accuracy" in ran.stdout
     document = json.loads(file.read_text())
@@ -75,13 +75,13 @@ def test_two_models_and_two_files_are_compared(
 ) -> None:
     tiny = quick[quick.index("--model") + 1]
     options = ["--tiles", "off", "--prior", "natural"]
-    direct = mien("evaluate", photographs, "--compare", tiny, "bootstrap", *options, "--json", "-")
+    direct = mien("evaluate", photographs, "--compare", tiny, "scratch", *options, "--json", "-")
     assert direct.status == 0
     document = json.loads(direct.stdout)
     assert document["n"] == 4
-    assert (document["a"]["model"], document["b"]["model"]) == ("tiny", "bootstrap")
+    assert (document["a"]["model"], document["b"]["model"]) == ("tiny", "scratch")
     files = [str(tmp_path / f"{name}.json") for name in "ab"]
-    for name, file in zip((tiny, "bootstrap"), files, strict=True):
+    for name, file in zip((tiny, "scratch"), files, strict=True):
         assert mien("evaluate", photographs, "--model", name, *options, "--json", file).status == 0
     again = mien("evaluate", "--compare", *files, "--json", "-")
     for figure in ("accuracy", "mcnemar_p", "only_b_right"):

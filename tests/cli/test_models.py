@@ -41,7 +41,7 @@ def address(tiny_expression_model: Callable[..., Path]) -> Iterator[tuple[str, s
 def test_every_shipped_model_tells_its_facts(mien: Any) -> None:
     shown = mien("models").stdout
     models = json.loads(mien("models", "--json").stdout)["models"]
-    assert {model["name"] for model in models} >= {"blazeface", "facemesh", "bootstrap"}
+    assert {model["name"] for model in models} >= {"blazeface", "facemesh", "scratch"}
     assert len(models) == len(catalog.entries())
     for model in models:
         assert model["shipped"]
@@ -51,9 +51,9 @@ def test_every_shipped_model_tells_its_facts(mien: Any) -> None:
         assert model["source"]
         assert model["training_data"]
         assert model["input"]["size_wh"]
-    [bootstrap] = [model for model in models if model["name"] == "bootstrap"]
-    assert bootstrap["labels"][0] in shown
-    assert f"ferplus_valid_accuracy {bootstrap['metrics']['ferplus_valid_accuracy']:g}" in shown
+    [scratch] = [model for model in models if model["name"] == "scratch"]
+    assert scratch["labels"][0] in shown
+    assert f"ferplus_valid_accuracy {scratch['metrics']['ferplus_valid_accuracy']:g}" in shown
 
 
 def test_check(mien: Any) -> None:

@@ -20,7 +20,7 @@ from mien.types import Box, Detection, Face
 
 @pytest.fixture(scope="module")
 def pipeline() -> FacePipeline:
-    return FacePipeline(Settings(model="bootstrap"))
+    return FacePipeline(Settings(model="transfer"))
 
 
 @pytest.fixture
