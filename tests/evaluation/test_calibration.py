@@ -27,6 +27,15 @@ def test_temperature_is_found_again(temperature: float) -> None:
     )
 
 
+def test_few_right_answers_make_nobody_sure() -> None:
+    """24 of 24 right: the next is right with a probability of about 25 / 26."""
+    truth = np.arange(24) % 4
+    logits = np.eye(4)[truth] * 5
+    temperature = calibration.fit_temperature(logits, truth)
+    confidence = softmax(logits / temperature).max(axis=1)
+    assert confidence.mean() == pytest.approx(25 / 26, abs=0.02)
+
+
 def test_likelihood_by_hand() -> None:
     nll = calibration.negative_log_likelihood([[0, 0], [np.log(3), 0]], [0, 0])
     assert nll == pytest.approx((np.log(2) + np.log(4 / 3)) / 2)

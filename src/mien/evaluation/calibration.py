@@ -16,24 +16,29 @@ _GOLDEN = (math.sqrt(5) - 1) / 2
 _LOG_T_RANGE = (math.log(0.05), math.log(20.0))
 
 
-def negative_log_likelihood(logits: npt.ArrayLike, truth: npt.ArrayLike) -> float:
+def negative_log_likelihood(
+    logits: npt.ArrayLike, truth: npt.ArrayLike, smoothing: float = 0.0
+) -> float:
     """Mean of ``-log p(truth)``, in nats.
 
     Args:
         logits: ``(N, K)``.
         truth: ``(N,)`` index of the label.
+        smoothing: so much of each truth is spread evenly over all labels.
     """
     z = np.asarray(logits, np.float64)
     z = z - z.max(axis=1, keepdims=True)
     log_p = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
-    return float(-log_p[np.arange(len(z)), np.asarray(truth, np.int64)].mean())
+    of_truth = log_p[np.arange(len(z)), np.asarray(truth, np.int64)].mean()
+    return float(-(1 - smoothing) * of_truth - smoothing * log_p.mean())
 
 
 def fit_temperature(logits: npt.ArrayLike, truth: npt.ArrayLike) -> float:
     """The temperature of maximum likelihood, in [0.05, 20].
 
     Method: Guo et al., "On calibration of modern neural networks", 2017; found by golden-section
-    search over its logarithm, in which the likelihood has one maximum.
+    search over its logarithm, in which the likelihood has one maximum. As in Platt (1999) the truth
+    counts for (N + 1) / (N + 2): a few rows that are all answered right do not make the next sure.
 
     Args:
         logits: ``(N, K)`` of rows that the model was not trained on.
@@ -43,8 +48,11 @@ def fit_temperature(logits: npt.ArrayLike, truth: npt.ArrayLike) -> float:
         InputError: the shapes do not fit, or there are no rows.
     """
     z, y = _checked(logits, truth)
+    smoothing = 1 / (len(y) + 2)
     return math.exp(
-        _golden_section(lambda log_t: negative_log_likelihood(z / math.exp(log_t), y), _LOG_T_RANGE)
+        _golden_section(
+            lambda log_t: negative_log_likelihood(z / math.exp(log_t), y, smoothing), _LOG_T_RANGE
+        )
     )
 
 

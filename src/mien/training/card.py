@@ -1,5 +1,6 @@
 """The model card: what a model is, what it was made from, and what it can do."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 from mien.training.recipe import Recipe
@@ -31,7 +32,8 @@ def write_card(
         f"| {name.replace('_', ' ')} | {value:.4g} |" for name, value in spec.metrics.items()
     ]
     classes = [
-        f"| {label} | {row['n']:.0f} | {row['recall_natural']:.3f} | {row['recall_uniform']:.3f} |"
+        f"| {label} | {row['n']:.0f} | {_share(row['recall_natural'])} "
+        f"| {_share(row['recall_uniform'])} |"
         for label, row in per_class.items()
     ]
     used = [f"| {name.replace('_', ' ')} | {count:,} |" for name, count in facts.items()]
@@ -79,3 +81,8 @@ def write_card(
         "",
     ]
     return "\n".join(lines)
+
+
+def _share(value: float) -> str:
+    """A recall; a dash where the valid split has no such face."""
+    return "–" if math.isnan(value) else f"{value:.3f}"
