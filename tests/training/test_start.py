@@ -96,6 +96,15 @@ def test_an_exported_model_starts_as_the_same_function(
     assert torch.allclose(outputs(started.eval()), outputs(trained), atol=1e-3)
 
 
+def test_learned_pooling_starts_as_the_same_function(starting: Starting, tmp_path: Path) -> None:
+    trained = network(1, "mobilenet")
+    exported(trained, tmp_path)
+    recipe = starting("start.onnx", ("compact", "mobilenet"))
+    started = build_network("mobilenet", 1, {MAIN_HEAD: 3}, 0.0, pooling_size=SIZE)
+    load_start(started, recipe, tmp_path, faces())
+    assert torch.allclose(outputs(started.eval()), outputs(trained), atol=1e-3)
+
+
 def test_batch_norm_is_back(starting: Starting, tmp_path: Path) -> None:
     """In training mode each layer sees mean 0 and variance 1 before its scale, as if trained so."""
     exported(network(1), tmp_path, halved=True)

@@ -200,12 +200,15 @@ def _fill_head(
     """Copy the rows of the labels that both have; the names, if that is all of them."""
     own: nn.Linear = network.heads[MAIN_HEAD]
     weight, bias = head["weight"], head["bias"]
-    if weight is None or bias is None or weight.shape[1] != own.weight.shape[1]:
+    if weight is None or bias is None or weight.shape[1] > own.weight.shape[1]:
         return []
+    # Where pooling is to be learned, the features of the last map come last.
+    width = weight.shape[1]
     labels = recipe.network.labels
     for row, label in enumerate(labels):
         if label in spec.labels:
-            own.weight[row] = weight[spec.labels.index(label)]
+            own.weight[row] = 0
+            own.weight[row, -width:] = weight[spec.labels.index(label)]
             own.bias[row] = bias[spec.labels.index(label)]
     complete = set(labels) <= set(spec.labels)
     return [f"heads.{MAIN_HEAD}.weight", f"heads.{MAIN_HEAD}.bias"] if complete else []
