@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -7,11 +8,12 @@ pytest.importorskip("scipy", reason="training needs SciPy: pip install 'mien[tra
 
 from mien.errors import SettingError
 from mien.evaluation.confidence import ece
+from mien.evaluation.readers import read_data
 from mien.expression import build_classifier
 from mien.expression.classical import calibration_inputs
 from mien.expression.priors import softmax
 from mien.labels import Expression
-from mien.training.classical import train_classical
+from mien.training.classical import labelled_splits, train_classical
 from mien.training.classical_recipe import load_classical_recipe
 from mien.training.kernel_machine import Projection, fit_calibration, fit_machine
 from mien.training.listing import SHIPPED
@@ -78,12 +80,32 @@ def test_a_model_is_trained_written_and_used(tmp_path: Path) -> None:
     assert spec.metrics["valid_eyes2_accuracy"] > 0.9
     # 320 rows of the train split less the one with a twin in valid, which is neutral.
     assert spec.training_data.startswith("data: 319 ")
-    assert spec.training_prior[0] == pytest.approx(39 / 319)
+    assert spec.training_prior[0] == pytest.approx(40 / 327)
     used = build_classifier(tmp_path / "out" / "classical.npz")
     assert used.spec == spec
     grating = np.load(tmp_path / "data.npz")["images"][321]
     crop = np.kron(grating, np.ones((2, 2), np.uint8))[16:48, 16:48]
     assert used.classify([crop])[0].probabilities.shape == (8,)
+
+
+def test_pictures_in_folders_are_split_and_numbered_as_the_recipe_has_it(tmp_path: Path) -> None:
+    for name in ("Happy", "Angry", "Neutral"):
+        for number in range(10):
+            folder = tmp_path / "set" / name
+            folder.mkdir(parents=True, exist_ok=True)
+            pixels = np.random.default_rng(number).integers(0, 256, (48, 48), dtype=np.uint8)
+            cv2.imwrite(str(folder / f"{number}.png"), pixels)
+    (tmp_path / "set" / "Angry" / "broken.png").write_text("no picture")
+    (tmp_path / "recipe.toml").write_text(_recipe_text())
+    recipe = load_classical_recipe(tmp_path / "recipe.toml")
+    train, valid = labelled_splits(read_data(tmp_path / "set"), recipe)
+    assert train.labels == valid.labels == recipe.labels
+    assert len(train) == 27
+    assert len(valid) == 3
+    for data in (train, valid):
+        for name, index in zip(data.names, data.label_index, strict=True):
+            expected = {"Happy": "happiness", "Angry": "anger", "Neutral": "neutral"}
+            assert recipe.labels[index].value == expected[name.split("/")[0]]
 
 
 def test_a_kernel_machine_learns_what_no_line_separates() -> None:

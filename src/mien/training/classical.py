@@ -13,7 +13,7 @@ from mien.errors import DataError
 from mien.evaluation import confidence, confusion
 from mien.evaluation.calibration import uncertain_threshold
 from mien.evaluation.crops import align_crop, crop_landmarks
-from mien.evaluation.dataset import LabelledSet
+from mien.evaluation.dataset import UNLABELLED, FileImages, LabelledSet
 from mien.evaluation.eyes import eye_landmarks
 from mien.evaluation.readers import read_data
 from mien.evaluation.votes import vote_shares
@@ -25,6 +25,7 @@ from mien.runtime.catalog import checksum
 from mien.runtime.spec import read_sidecar, sidecar_path, spec_to_json
 from mien.training.classical_recipe import EYES_SCHEME, ClassicalRecipe
 from mien.training.kernel_machine import Fit, fit_machine, fit_projection
+from mien.training.split import in_groups_of, readable_rows, valid_rows
 from mien.types import FloatArray, Image, InputSpec, Landmarks, ModelSpec
 
 Told = Callable[[str, int, int], None]
@@ -66,15 +67,10 @@ def train_classical(
         The spec that was written, with the figures measured.
 
     Raises:
-        DataError: no such data, or no train or no valid split in it.
+        DataError: no such data, or too little of it.
     """
     data = read_data(data_path)
-    if tuple(data.labels) != recipe.labels:
-        raise DataError(
-            f"expected the labels {', '.join(recipe.labels)} in this order, "
-            f"got {', '.join(data.labels)}"
-        )
-    valid, train = data.in_split("valid").labelled(), without_twins(data).labelled()
+    train, valid = labelled_splits(data, recipe)
     find = finders() if find is None else find
     describe = _Describer(_blank_spec(recipe), find, tell)
     order = np.random.default_rng(recipe.seed).permutation(len(train))
@@ -100,7 +96,9 @@ def train_classical(
         seed=recipe.seed,
     )
     tell("fitting", 1, 1)
-    prior = np.bincount(train.label_index, minlength=len(recipe.labels)) / len(train)
+    # Every label counts once more than it occurs, so that none is impossible.
+    counts = np.bincount(train.label_index, minlength=len(recipe.labels)) + 1
+    prior = counts / counts.sum()
     metrics: dict[str, float] = {}
     for template in recipe.templates:
         (part,) = describe(valid, np.arange(len(valid)), template.scheme, mirror=False)
@@ -142,12 +140,29 @@ def measure(
     }
 
 
-def without_twins(data: LabelledSet) -> LabelledSet:
-    """The train split less the rows that are near-duplicates of rows of other splits."""
-    train = data.in_split("train")
-    if train.group is None or data.group is None:
-        return train
-    return train.take(~np.isin(train.group, data.group[data.split != "train"]))
+def labelled_splits(data: LabelledSet, recipe: ClassicalRecipe) -> tuple[LabelledSet, LabelledSet]:
+    """The labelled rows to learn from and those to choose by, as the recipe numbers its labels.
+
+    Near-duplicates of rows of other splits are not learnt from.
+
+    Raises:
+        DataError: there are none.
+    """
+    places = [recipe.labels.index(x) if x in recipe.labels else UNLABELLED for x in data.labels]
+    # Numbers count from the end as well: the appended one is what UNLABELLED reads.
+    index = np.array([*places, UNLABELLED], np.int64)[data.label_index]
+    data = dataclasses.replace(data, labels=recipe.labels, label_index=index).labelled()
+    if isinstance(data.images, FileImages):
+        data = data.take(readable_rows(data))
+    chosen = valid_rows(data, recipe.seed)
+    others = chosen | (data.split == "test")
+    train = ~others & ~in_groups_of(data, others)
+    if not train.any() or not chosen.any():
+        raise DataError(
+            f"expected rows to train on and rows to choose by in {data.name}, found "
+            f"{train.sum()} and {chosen.sum()}"
+        )
+    return data.take(train), data.take(chosen)
 
 
 def in_parts(

@@ -17,6 +17,7 @@ from mien.evaluation.readers import read_data
 from mien.evaluation.votes import vote_shares
 from mien.labels import Expression
 from mien.pipeline import FacePipeline
+from mien.training import split
 from mien.training.balance import majority_prior
 from mien.training.faces import MAIN_HEAD, SECOND_HEAD, Faces
 from mien.training.recipe import Recipe
@@ -26,11 +27,12 @@ Transform = npt.NDArray[np.float64]
 Told = Callable[[int, int], None]
 """Called with how many pictures are prepared, and how many there are."""
 
-_VALID_SHARE = 0.1
 # Pictures of any size are kept as one aligned size, with a margin and more pixels than the network
 # needs, so that training can still turn and shift them.
 _MARGIN = 0.25
 _ENLARGED = 1.5
+# What came of a picture.
+_READY, _NO_FACE, _UNREADABLE = range(3)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +47,7 @@ class TrainingData:
             :func:`mien.training.balance.majority_prior`.
         second_labels: of the second head; empty where the recipe has none.
         facts: counts for the model card: what was used, and what was dropped and why.
+        unreadable: names of the pictures that could not be read.
     """
 
     name: str
@@ -54,6 +57,7 @@ class TrainingData:
     training_prior: FloatArray
     second_labels: tuple[Expression, ...]
     facts: dict[str, int]
+    unreadable: tuple[str, ...] = ()
 
 
 def load_training_data(
@@ -62,7 +66,8 @@ def load_training_data(
     """Read, split, align.
 
     Rows of the train split that are near-duplicates of valid ones are dropped; so are rows without
-    a usable label, and those where most people saw none of the recipe's expressions.
+    a usable label, those where most people saw none of the recipe's expressions, and those whose
+    file cannot be read.
 
     Args:
         path: see :func:`mien.evaluation.readers.read_data`.
@@ -81,8 +86,8 @@ def load_training_data(
     crops = data.face_crops if crops is None else crops
     second = read_data(path, "fer2013") if recipe.network.second_head else None
     targets = _targets(data, recipe.network.labels)
-    valid = _valid_rows(data, seed)
-    leaking = ~valid & _in_groups_of(data, valid)
+    valid = split.valid_rows(data, seed)
+    leaking = ~valid & split.in_groups_of(data, valid)
     usable = _usable_rows(data, targets)
     train_rows = np.flatnonzero(~valid & ~leaking & usable & (data.split != "test"))
     valid_rows = np.flatnonzero(valid)
@@ -94,10 +99,20 @@ def load_training_data(
         by_head[SECOND_HEAD] = _one_hot(second.label_index, len(second.labels))
         truth[SECOND_HEAD] = second.label_index[valid_rows]
     rows = np.concatenate([train_rows, valid_rows])
-    images, transforms, found = _prepare(data.take(rows), recipe, pipeline, crops=crops, tell=tell)
+    images, transforms, outcome = _prepare(
+        data.take(rows), recipe, pipeline, crops=crops, tell=tell
+    )
     at_head = {head: table[rows] for head, table in by_head.items()}
     faces = Faces(images, transforms, _size(recipe), at_head)
     learning = np.arange(len(rows)) < len(train_rows)
+    found, unreadable = outcome == _READY, outcome == _UNREADABLE
+    for of_head in truth.values():
+        of_head[unreadable[~learning]] = UNLABELLED
+    if not found[learning].any() or not (truth[MAIN_HEAD] != UNLABELLED).any():
+        raise DataError(
+            f"expected faces to learn from and faces to choose by in {path}, found "
+            f"{found[learning].sum()} and {(truth[MAIN_HEAD] != UNLABELLED).sum()}"
+        )
     return TrainingData(
         name=data.name,
         train=faces.take(learning & found),
@@ -110,8 +125,10 @@ def load_training_data(
             "valid": int((truth[MAIN_HEAD] != UNLABELLED).sum()),
             "dropped_near_duplicates": int((leaking & usable).sum()),
             "dropped_without_label": int((~valid & ~usable).sum()),
-            "dropped_without_face": int((learning & ~found).sum()),
+            "dropped_without_face": int((learning & (outcome == _NO_FACE)).sum()),
+            "dropped_unreadable": int(unreadable.sum()),
         },
+        unreadable=tuple(data.names[row] for row in rows[unreadable]),
     )
 
 
@@ -154,29 +171,11 @@ def _usable_rows(data: LabelledSet, targets: FloatArray) -> npt.NDArray[np.bool_
     return np.asarray(usable & (lost < kept))
 
 
-def _valid_rows(data: LabelledSet, seed: int) -> npt.NDArray[np.bool_]:
-    """The valid split; a tenth of the groups of near-duplicates where there is none."""
-    valid = data.split == "valid"
-    if valid.any():
-        return np.asarray(valid)
-    groups = np.arange(len(data)) if data.group is None else data.group
-    names = np.unique(groups)
-    rng = np.random.default_rng(seed)
-    chosen = rng.permutation(names)[: max(1, round(len(names) * _VALID_SHARE))]
-    return np.asarray(np.isin(groups, chosen) & (data.split != "test"))
-
-
-def _in_groups_of(data: LabelledSet, rows: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    if data.group is None:
-        return np.zeros(len(data), np.bool_)
-    return np.asarray(np.isin(data.group, data.group[rows]))
-
-
 def _prepare(
     data: LabelledSet, recipe: Recipe, pipeline: FacePipeline, *, crops: bool, tell: Told
-) -> tuple[Image, Transform, npt.NDArray[np.bool_]]:
+) -> tuple[Image, Transform, npt.NDArray[np.int64]]:
     """``(N, H, W)`` grey pictures, ``(N, 2, 3)`` transforms to the network's input, and ``(N,)``
-    whether a face was found in a photograph.
+    what came of each.
     """
     pixels = data.pixels if crops else None
     if pixels is not None and pixels.ndim == 3:
@@ -184,23 +183,28 @@ def _prepare(
         for row, image in enumerate(pixels):
             transforms[row] = _crop_transform(image, recipe, pipeline)
             tell(row + 1, len(data))
-        return pixels, transforms, np.ones(len(data), np.bool_)
+        return pixels, transforms, np.full(len(data), _READY)
     width = round(recipe.input.size * _ENLARGED * (1 + 2 * _MARGIN))
     enlarge = geometry.similarity(
         _ENLARGED, translation=(_MARGIN * recipe.input.size * _ENLARGED,) * 2
     )
-    images = np.empty((len(data), width, width), np.uint8)
-    found = np.ones(len(data), np.bool_)
+    images = np.zeros((len(data), width, width), np.uint8)
+    outcome = np.full(len(data), _READY)
     for row in range(len(data)):
-        image = _load(data, row)
+        tell(row + 1, len(data))
+        try:
+            image = data.load(row)
+        except ImageReadError:
+            outcome[row] = _UNREADABLE
+            continue
         if crops:
             transform = _crop_transform(image, recipe, pipeline)
         else:
-            transform, found[row] = _photograph_transform(image, data, row, recipe, pipeline)
+            transform, found = _photograph_transform(image, data, row, recipe, pipeline)
+            outcome[row] = _READY if found else _NO_FACE
         wide = imaging.warp(image, geometry.compose(enlarge, transform), (width, width))
         images[row] = imaging.to_grey(wide)
-        tell(row + 1, len(data))
-    return images, np.repeat(geometry.invert(enlarge)[None], len(data), axis=0), found
+    return images, np.repeat(geometry.invert(enlarge)[None], len(data), axis=0), outcome
 
 
 def _crop_transform(image: Image, recipe: Recipe, pipeline: FacePipeline) -> Transform:
@@ -224,12 +228,3 @@ def _photograph_transform(
     face = choose_face(faces, box) if faces else None
     landmarks = None if face is None else face.landmarks
     return _transform(landmarks, image, recipe), face is not None
-
-
-def _load(data: LabelledSet, row: int) -> Image:
-    try:
-        return data.load(row)
-    except ImageReadError as error:
-        raise DataError(
-            f"{error}; take it out of the data set (`mien data check` lists all such files)"
-        ) from error

@@ -3,7 +3,7 @@
 import dataclasses
 import importlib.metadata
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,7 +72,7 @@ def run_training(plan: Plan, told: Told) -> list[CatalogEntry]:
     # OpenCV's threads would fight with torch's for the same cores.
     cv2.setNumThreads(0)
     with joined_processes() as processes:
-        data = _load(plan.data_path, recipe, plan.crops, told.prepared)
+        data = _load(plan.data_path, recipe, plan.crops, told)
         plan.folder.mkdir(parents=True, exist_ok=True)
         if processes.is_first:
             write_config(plan.folder, recipe, _circumstances(plan))
@@ -131,7 +131,7 @@ def export_run(
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"expected a training run in {folder}: {error}") from error
     recipe = load_recipe(recipe_path)
-    data = _load(data_path, recipe, crops, told.prepared)
+    data = _load(data_path, recipe, crops, told)
     output.mkdir(parents=True, exist_ok=True)
     network = _trained_network(recipe, data, folder, recipe_path.parent)
     return finish(
@@ -139,13 +139,17 @@ def export_run(
     )
 
 
-def _load(
-    path: Path, recipe: Recipe, crops: bool | None, tell: Callable[[int, int], None]
-) -> TrainingData:
+def _load(path: Path, recipe: Recipe, crops: bool | None, told: Told) -> TrainingData:
     pipeline = FacePipeline(Settings.from_environment())
-    return load_training_data(
-        path, recipe, pipeline, crops=crops, seed=recipe.optimiser.seed, tell=tell
+    data = load_training_data(
+        path, recipe, pipeline, crops=crops, seed=recipe.optimiser.seed, tell=told.prepared
     )
+    if data.unreadable:
+        told.stage(
+            f"{len(data.unreadable)} unreadable pictures are left out, {data.unreadable[0]} for "
+            "one; mien data check lists them"
+        )
+    return data
 
 
 def _network(recipe: Recipe, data: TrainingData) -> ExpressionNetwork:

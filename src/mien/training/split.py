@@ -1,0 +1,39 @@
+"""Which rows are learnt from, and which are chosen by."""
+
+import numpy as np
+import numpy.typing as npt
+
+from mien.errors import ImageReadError
+from mien.evaluation.dataset import LabelledSet
+
+_VALID_SHARE = 0.1
+
+
+def valid_rows(data: LabelledSet, seed: int) -> npt.NDArray[np.bool_]:
+    """The valid split; a tenth of the groups of near-duplicates where there is none."""
+    valid = data.split == "valid"
+    if valid.any():
+        return np.asarray(valid)
+    groups = np.arange(len(data)) if data.group is None else data.group
+    names = np.unique(groups)
+    rng = np.random.default_rng(seed)
+    chosen = rng.permutation(names)[: max(1, round(len(names) * _VALID_SHARE))]
+    return np.asarray(np.isin(groups, chosen) & (data.split != "test"))
+
+
+def in_groups_of(data: LabelledSet, rows: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Near-duplicates of the given rows, those rows among them."""
+    if data.group is None:
+        return np.zeros(len(data), np.bool_)
+    return np.asarray(np.isin(data.group, data.group[rows]))
+
+
+def readable_rows(data: LabelledSet) -> npt.NDArray[np.bool_]:
+    """Whether each picture can be read."""
+    readable = np.ones(len(data), np.bool_)
+    for row in range(len(data)):
+        try:
+            data.load(row)
+        except ImageReadError:
+            readable[row] = False
+    return readable
