@@ -66,7 +66,8 @@ def test_a_chart_breaks_its_line_where_nothing_was_seen() -> None:
     lines = dict(person.lines)
     assert lines["happiness"].count("M") == 2
     assert [label for _, _, label in person.strip] == ["happiness", "neutral"]
-    assert person.ticks[0] == (36.0, "0:00")
+    assert person.ticks[0] == (0.0, "0:00")
+    assert person.strip[-1][0] + person.strip[-1][1] == 100
     assert charts.people([]) == []
 
 

@@ -4,10 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-WIDTH = 960
-HEIGHT = 200
-_LEFT, _RIGHT, _TOP, _BOTTOM = 36, 8, 8, 44
-_STRIP = 10
+# More points than columns of a picture would only make the page heavy.
 _COLUMNS = 400
 # Between two sights of a person further apart than this, no line is drawn.
 _GAP_S = 1.5
@@ -15,12 +12,12 @@ _GAP_S = 1.5
 
 @dataclass(slots=True)
 class PersonChart:
-    """One person's timeline, ready to be drawn.
+    """One person's timeline, ready to be drawn: places are percentages of the plot's sides.
 
     Attributes:
         track_id: of the person.
         shares: how much of the time each expression was the most probable, the largest first.
-        lines: for each expression, SVG path data.
+        lines: for each expression, SVG path data; y counts downwards.
         strip: x, width and label of the stretches of one label.
         ticks: x and text of the time axis.
     """
@@ -61,7 +58,7 @@ def people(frames: Iterable[dict[str, Any]], *, most: int = 12) -> list[PersonCh
 
 def _chart(track_id: int, series: _Series, duration_s: float) -> PersonChart:
     def x(time_s: float) -> float:
-        return round(_LEFT + (WIDTH - _LEFT - _RIGHT) * time_s / duration_s, 1)
+        return round(100 * time_s / duration_s, 2)
 
     counts: dict[str, int] = {}
     for label in series.labels:
@@ -81,15 +78,13 @@ def _chart(track_id: int, series: _Series, duration_s: float) -> PersonChart:
 
 def _path(series: _Series, label: str, x: Any) -> str:
     parts: list[str] = []
-    bottom, height = HEIGHT - _BOTTOM, HEIGHT - _BOTTOM - _TOP
     last_x, last_s = -10.0, -10.0
     for time_s, values in zip(series.times, series.values, strict=True):
         place = x(time_s)
         broken = time_s - last_s > _GAP_S
-        # More points than columns of the picture would only make the page heavy.
-        if not broken and place - last_x < WIDTH / _COLUMNS:
+        if not broken and place - last_x < 100 / _COLUMNS:
             continue
-        y = round(bottom - height * values.get(label, 0.0), 1)
+        y = round(100 - 100 * values.get(label, 0.0), 1)
         # One result alone is a dot.
         parts.append(f"M{place} {y}h0" if broken else f"L{place} {y}")
         last_x, last_s = place, time_s
@@ -103,11 +98,16 @@ def _strip(series: _Series, x: Any) -> list[tuple[float, float, str]]:
         gap = time_s - last_s > _GAP_S
         if now != label or gap:
             end_s = last_s if gap else time_s
-            stretches.append((x(start_s), round(max(1.0, x(end_s) - x(start_s)), 1), label))
+            stretches.append((x(start_s), _width(x(start_s), x(end_s)), label))
             start_s, label = time_s, now
         last_s = time_s
-    stretches.append((x(start_s), round(max(1.0, x(last_s) - x(start_s)), 1), label))
+    stretches.append((x(start_s), _width(x(start_s), x(last_s)), label))
     return stretches
+
+
+def _width(start: float, end: float) -> float:
+    """Of a stretch, wide enough to be seen."""
+    return round(max(0.1, end - start), 2)
 
 
 def _tick_times(duration_s: float) -> list[float]:
