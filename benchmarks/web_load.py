@@ -25,11 +25,15 @@ import tempfile
 import threading
 import time
 import urllib.request
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from simple_websocket import Client, ConnectionClosed
+from simple_websocket import ConnectionClosed
+from simple_websocket import ConnectionError as WebSocketConnectionError
+
+from web_client import LiveClient
 
 # A fork of a process in which OpenCV or FFmpeg have started threads may hang.
 SPAWN = multiprocessing.get_context("spawn")
@@ -52,23 +56,35 @@ def pictures(count: int = 48) -> list[bytes]:
     return found
 
 
-def bare_fps(data: list[bytes], seconds: float) -> float:
-    """The pipeline alone, decoding included, in as many processes as there are cores."""
+def bare_fps(data: list[bytes], seconds: float, streams: int = 0) -> float:
+    """The pipeline alone, decoding included, in as many processes as there are cores.
+
+    Args:
+        streams: so many are followed in turns, each frame at the time at which it comes: the fewer
+            frames a second a stream has, the more work each of them is. By default a stream of 30
+            frames a second in each process.
+    """
     cores = os.cpu_count() or 1
+    shares = [1] * cores if not streams else [len(range(i, streams, cores)) for i in range(cores)]
     with SPAWN.Pool(cores) as pool:
-        return sum(pool.starmap(_bare, [(data, seconds)] * cores))
+        return sum(pool.starmap(_bare, [(data, seconds, n, bool(streams)) for n in shares if n]))
 
 
-def _bare(data: list[bytes], seconds: float) -> float:
+def _bare(data: list[bytes], seconds: float, count: int, as_they_come: bool) -> float:
     from mien.media.images import read_image
+    from mien.pipeline import FacePipeline
     from mien.streaming import FaceStream
 
-    stream = FaceStream()
+    pipeline = FacePipeline()
+    streams = [FaceStream(pipeline) for _ in range(count)]
     for i in range(5):
-        stream.update(read_image(data[i]), float(i))
+        for stream in streams:
+            stream.update(read_image(data[i]), float(i))
     started, done = time.perf_counter(), 0
-    while time.perf_counter() - started < seconds:
-        stream.update(read_image(data[done % len(data)]), 100 + done / 30)
+    while (passed := time.perf_counter() - started) < seconds:
+        number, index = divmod(done, count)
+        at_s = passed if as_they_come else number / 30
+        streams[index].update(read_image(data[number % len(data)]), 100 + at_s)
         done += 1
     return done / (time.perf_counter() - started)
 
@@ -81,7 +97,7 @@ def live_client(
     try:
         # All begin together, so that no client's own start is measured with another's frames.
         everybody.wait()
-        client = Client.connect(f"ws://127.0.0.1:{PORT}/ws/live")
+        client = LiveClient.connect(f"ws://127.0.0.1:{PORT}/ws/live")
         deadline = time.perf_counter() + seconds
         while time.perf_counter() < deadline:
             began = time.perf_counter()
@@ -141,13 +157,15 @@ def run(
 def soak(data: list[bytes], server: "subprocess.Popen[bytes]", seconds: float) -> dict[str, Any]:
     """200 clients for a while: what they were told, how health was answered, what memory did."""
     deadline = time.monotonic() + seconds
-    told = {"answered": 0, "busy": 0, "dropped": 0, "full": 0, "broken": 0}
-    breaks: set[str] = set()
+    told = {"answered": 0, "busy": 0, "dropped": 0, "full": 0, "unanswered": 0, "broken": 0}
+    breaks: Counter[str] = Counter()
     lock = threading.Lock()
 
-    def count(what: str) -> None:
+    def count(what: str, why: str = "") -> None:
         with lock:
             told[what] += 1
+            if why:
+                breaks[why] += 1
 
     def visit(number: int) -> None:
         chance = np.random.default_rng(number)
@@ -155,18 +173,21 @@ def soak(data: list[bytes], server: "subprocess.Popen[bytes]", seconds: float) -
             try:
                 stay(chance, time.monotonic() + 20 + 40 * chance.random())
             except ConnectionClosed as closed:
-                count("full" if closed.reason == 1013 else "broken")
-                breaks.add(str(closed))
-            except OSError as error:
-                count("broken")
-                breaks.add(repr(error))
+                full = closed.reason == 1013
+                count("full" if full else "broken", "" if full else str(closed))
+            except (OSError, WebSocketConnectionError) as error:
+                count("broken", repr(error))
             time.sleep(1 + 4 * chance.random())
 
     def stay(chance: Any, until: float) -> None:
-        client = Client.connect(f"ws://127.0.0.1:{PORT}/ws/live")
+        client = LiveClient.connect(f"ws://127.0.0.1:{PORT}/ws/live")
         while time.monotonic() < min(until, deadline):
             client.send(data[int(chance.integers(len(data)))])
-            answer = json.loads(client.receive(timeout=60))
+            text = client.receive(timeout=60)
+            if text is None:
+                count("unanswered")
+                break
+            answer = json.loads(text)
             count("answered" if "faces" in answer else answer["type"])
             time.sleep(max(0.2, answer.get("retry_after_ms", 0) / 1000))
         client.close()
@@ -186,7 +207,7 @@ def soak(data: list[bytes], server: "subprocess.Popen[bytes]", seconds: float) -
         "seconds": seconds,
         "clients": len(threads),
         **told,
-        "breaks": sorted(breaks),
+        "breaks": dict(breaks),
         "healthz_worst_ms": max(healthz_ms),
         "memory_pss_mb": memory,
         "growth_mb": round(
@@ -236,11 +257,14 @@ def main() -> None:
                 report |= soak(data, server, arguments.soak)
             for entry in arguments.clients if not arguments.soak else ():
                 clients, _, rate = entry.partition("@")
-                report["runs"].append(run(data, int(clients), arguments.seconds, float(rate or 0)))
-                report["runs"][-1]["of_bare"] = round(
-                    report["runs"][-1]["fps"] / report["bare_fps"], 3
-                )
-                print(json.dumps(report["runs"][-1]), flush=True)
+                one = run(data, int(clients), arguments.seconds, float(rate or 0))
+                one["of_bare"] = round(one["fps"] / report["bare_fps"], 3)
+                if not rate:
+                    same = bare_fps(data, arguments.seconds, int(clients))
+                    one["bare_same_streams_fps"] = round(same, 2)
+                    one["of_bare_same_streams"] = round(one["fps"] / same, 3)
+                report["runs"].append(one)
+                print(json.dumps(one), flush=True)
             if arguments.flood:
                 healthz_ms: list[float] = []
                 probe = threading.Timer(arguments.seconds / 2, _ask_health, [healthz_ms])
