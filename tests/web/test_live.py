@@ -15,7 +15,10 @@ from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from simple_websocket import Client, ConnectionClosed  # type: ignore[import-untyped]
+from wsproto import ConnectionType, WSConnection
+from wsproto.events import Message, Request
 
+from mien.web import live
 from mien.web.app import stop
 from mien.web.schemas import FrameResultDocument
 
@@ -26,9 +29,18 @@ MakeApp = Callable[..., Flask]
 Serve = Callable[[Flask], Any]
 
 
+class LiveClient(Client):  # type: ignore[misc]
+    """Hears what the server says in one breath with its consent, too."""
+
+    def handshake(self) -> None:
+        super().handshake()
+        if not self._handle_events():
+            raise ConnectionClosed(self.close_reason, self.close_message)
+
+
 @contextmanager
 def connected(served: Any, **headers: str) -> Iterator[Client]:
-    client = Client.connect(f"ws://{served.address}/ws/live", headers=headers or None)
+    client = LiveClient.connect(f"ws://{served.address}/ws/live", headers=headers or None)
     try:
         yield client
     finally:
@@ -141,7 +153,7 @@ def test_over_the_limit_a_client_is_told_to_come_back(
     with connected(served) as one, connected(served) as two:
         ask(one, smile)
         ask(two, smile)
-        with connected(served) as three, pytest.raises(ConnectionClosed) as closed:
+        with pytest.raises(ConnectionClosed) as closed, connected(served) as three:
             three.receive(timeout=5)
         assert closed.value.reason == 1013
         with urllib.request.urlopen(f"http://{served.address}/healthz", timeout=5) as answer:
@@ -184,6 +196,34 @@ def test_a_client_that_reads_nothing_delays_nobody(app: Flask, serve: Serve, smi
         assert ask(quick, smile)["faces"]
         assert time.monotonic() - started < 3
         flood.join()
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="needs Linux")
+def test_a_client_that_never_reads_loses_its_place(
+    app: Flask, serve: Serve, smile: bytes, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As little as a socket can hold, so that few answers are enough.
+    notice = live._notice_the_deaf
+
+    def notice_soon(ws: Any) -> None:
+        ws.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+        notice(ws)
+
+    monkeypatch.setattr(live, "_notice_the_deaf", notice_soon)
+    monkeypatch.setattr(live, "_DEAF_S", 1.0)
+    host, port = serve(app).address.split(":")
+    with socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        deaf.connect((host, int(port)))
+        client = WSConnection(ConnectionType.CLIENT)
+        deaf.sendall(client.send(Request(host=host, target="/ws/live")))
+        while not list(client.events()):
+            client.receive_data(deaf.recv(4096))
+        deaf.sendall(client.send(Message(data='{"type": "options", "landmarks": true}')))
+        lobby = app.extensions["mien.lobby"]
+        wait_until(lambda: lobby.count == 1)
+        deaf.sendall(client.send(Message(data=smile)))
+        wait_until(lambda: lobby.count == 0, seconds=30)
 
 
 def test_the_same_over_plain_http(app: Flask, smile: bytes) -> None:

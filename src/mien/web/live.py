@@ -8,6 +8,7 @@ order. A picture that was analysed is answered by its FrameResult as JSON. Any o
 """
 
 import json
+import socket
 import time
 from typing import Any
 
@@ -45,6 +46,8 @@ _IDLE_S = 60.0
 # An end that the WebSocket library fails to tell a waiting reader of is noticed after this.
 _LOOK_EVERY_S = 2.0
 _LAST_WORD_S = 2.0
+# Whoever takes nothing for so long is gone, or never meant to listen.
+_DEAF_S = 30.0
 _MAX_FRAME_MB = 4
 # A client that keeps one picture in flight never sends this many before it has an answer.
 _FLOOD = 60
@@ -105,6 +108,12 @@ def _dismiss(ws: Server, code: int, reason: str) -> None:
     ws.thread.join(_LAST_WORD_S)
 
 
+def _notice_the_deaf(ws: Server) -> None:
+    """End the connection where answers pile up, which would hold its place and threads for ever."""
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        ws.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(1000 * _DEAF_S))
+
+
 class _Conversation:
     """One WebSocket, from its opening to its end."""
 
@@ -115,6 +124,7 @@ class _Conversation:
         self.metrics: Metrics = current_app.extensions["mien.metrics"]
 
     def hold(self) -> None:
+        _notice_the_deaf(self.ws)
         while True:
             message = self._next()
             if message is None:
@@ -183,7 +193,10 @@ class _Conversation:
     def _send(self, document: dict[str, Any]) -> None:
         if not self.ws.connected:
             raise ConnectionClosed
-        self.ws.send(json.dumps(document, separators=(",", ":")))
+        try:
+            self.ws.send(json.dumps(document, separators=(",", ":")))
+        except OSError:
+            raise ConnectionClosed from None
 
 
 def analyzed(stream: LiveStream, picture: bytes) -> FrameResult:
