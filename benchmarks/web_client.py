@@ -3,6 +3,8 @@
 from simple_websocket import Client, ConnectionClosed
 from wsproto.frame_protocol import CloseReason
 
+from mien.web.sockets import OneAtATime
+
 
 class LiveClient(Client):  # type: ignore[misc]
     """As the library's, but it always knows why the server closed."""
@@ -13,6 +15,7 @@ class LiveClient(Client):  # type: ignore[misc]
         The library looks at that only when more comes: a client that is sent away at once would
         never hear why, and take the end of the connection for a broken one.
         """
+        self.sock = OneAtATime(self.sock)
         super().handshake()
         self.connected = self._handle_events()
         if not self.connected:

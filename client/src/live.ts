@@ -52,7 +52,12 @@ const STATES: Record<LinkState, string> = {
   full: "All live places on this server are taken. Trying again…",
 };
 
-function say(text: string, bad = false): void {
+let saidFor: ReturnType<typeof setTimeout> | undefined;
+
+/** @param forMs after which the words go again; what stays until it is mended is said for ever */
+function say(text: string, bad = false, forMs = 0): void {
+  clearTimeout(saidFor);
+  if (forMs) saidFor = setTimeout(() => say(""), forMs);
   toast.textContent = text;
   toast.classList.toggle("bad", bad);
   toast.hidden = !text;
@@ -80,7 +85,7 @@ async function begin(open: () => Promise<unknown>, camera: boolean): Promise<voi
   video.hidden = overlay.hidden = false;
   fitStage();
   applyMirror();
-  session ??= new LiveSession(video, { onResult, onState, onNotice });
+  session ??= new LiveSession(video, { onResult, onState, onNotice, onSlow });
   applyResolution();
   session.showLandmarks(landmarks.checked);
   setPaused(false);
@@ -170,6 +175,7 @@ function showStats(now: number, tookMs: number, result: FrameResult): void {
   pick("latency").textContent = latencyMs.toFixed(0);
   workMs = workMs ? 0.8 * workMs + 0.2 * serverMs(result) : serverMs(result);
   pick("server").textContent = workMs.toFixed(0);
+  pick("size").textContent = result.image_size_wh.join(" × ");
   if (recordingSince !== undefined) {
     pick("rec-time").textContent = clock((now - recordingSince) / 1000);
   }
@@ -196,8 +202,7 @@ function onState(state: LinkState, transport: string): void {
 
 function onNotice(answer: Parameters<ConstructorParameters<typeof LiveSession>[1]["onNotice"]>[0]): void {
   if (answer.type === "busy") {
-    say("The server is busy; frames are sent more slowly.");
-    setTimeout(() => say(""), 2500);
+    say("The server is busy; frames are sent more slowly.", false, 2500);
   } else if (answer.type === "error") {
     say(answer.error.message, true);
     if (answer.error.code === "storage_unavailable") setRecording(false);
@@ -207,9 +212,13 @@ function onNotice(answer: Parameters<ConstructorParameters<typeof LiveSession>[1
   } else if (answer.type === "recording" && answer.state === "stopped" && answer.session_id) {
     recordingSince = undefined;
     showRecording();
-    say(answer.complete ? "Recorded. It is in your sessions." : "The end could not be stored.");
-    setTimeout(() => say(""), 4000);
+    const words = answer.complete ? "Recorded. It is in your sessions." : "The end could not be stored.";
+    say(words, !answer.complete, 4000);
   }
+}
+
+function onSlow(): void {
+  say("The network is slow; smaller pictures are sent.", false, 4000);
 }
 
 function setRecording(wanted: boolean): void {

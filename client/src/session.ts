@@ -1,5 +1,6 @@
 /** The live loop: one picture in flight, the newest wins, and what the answers say is shown. */
 
+import { Flight } from "./flight";
 import { QualityControl } from "./quality";
 import { type Answer, type FrameResult, isNotice, serverMs } from "./result";
 import { Grabber } from "./source";
@@ -9,6 +10,8 @@ export interface Hooks {
   onResult(result: FrameResult, latencyMs: number): void;
   onState(state: LinkState, transport: string): void;
   onNotice(answer: Exclude<Answer, FrameResult>): void;
+  /** The network carries less: smaller pictures are sent from now on. */
+  onSlow(): void;
 }
 
 // Without an answer for so long, the picture is given up and the next one is sent.
@@ -23,8 +26,8 @@ export class LiveSession {
   private readonly grabber = new Grabber();
   private transport: Transport;
   private landmarks = false;
+  private readonly flight = new Flight();
   private sentAt = 0;
-  private waiting = false;
   private notBefore = 0;
   private running = true;
 
@@ -60,39 +63,47 @@ export class LiveSession {
     while (this.running) {
       await nextPicture(this.video);
       const now = performance.now();
-      if (this.waiting && now - this.sentAt > GIVE_UP_MS) this.waiting = false;
+      if (this.flight.giveUp(now, GIVE_UP_MS)) this.adapt(GIVE_UP_MS);
       const due = now >= this.notBefore && now - this.sentAt >= FASTEST_MS - 2;
-      if (this.paused || this.waiting || !due || !this.transport.ready) continue;
+      if (this.paused || this.flight.busy || !due || !this.transport.ready) continue;
       const { width, jpeg } = this.fixedWidth
         ? { width: this.fixedWidth, jpeg: 0.8 }
         : this.quality.level;
       const picture = await this.grabber.grab(this.video, width, jpeg);
       if (!picture || !this.running || !this.transport.ready) continue;
-      this.waiting = true;
       this.sentAt = performance.now();
+      this.flight.depart(this.sentAt);
       this.transport.send(picture);
     }
   }
 
   private take(answer: Answer): void {
+    const now = performance.now();
     if (isNotice(answer)) {
       if (answer.type === "busy") {
-        this.waiting = false;
-        this.notBefore = performance.now() + Math.min(5000, answer.retry_after_ms);
-      } else if (answer.type === "error") {
-        this.waiting = false;
+        this.flight.arrive(now);
+        this.notBefore = now + Math.min(5000, answer.retry_after_ms);
+      } else if (answer.type === "dropped") {
+        for (let i = 0; i < answer.frames; i++) this.flight.arrive(now);
+      } else if (answer.type === "error" && answer.error.code === "image_unreadable") {
+        this.flight.arrive(now);
       }
       this.hooks.onNotice(answer);
       return;
     }
-    const latencyMs = performance.now() - this.sentAt;
-    this.waiting = false;
-    this.quality.observe(latencyMs - serverMs(answer), performance.now());
+    const latencyMs = this.flight.arrive(now);
+    this.adapt(latencyMs - serverMs(answer));
     this.hooks.onResult(answer, latencyMs);
   }
 
+  private adapt(networkMs: number): void {
+    const before = this.quality.level.width;
+    this.quality.observe(networkMs, performance.now());
+    if (this.quality.level.width < before && this.fixedWidth === null) this.hooks.onSlow();
+  }
+
   private changed(state: LinkState): void {
-    this.waiting = false;
+    this.flight.clear();
     if (state === "open" && this.landmarks) this.showLandmarks(true);
     this.hooks.onState(state, this.transport?.name ?? "WebSocket");
   }

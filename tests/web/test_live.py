@@ -18,7 +18,7 @@ from simple_websocket import Client, ConnectionClosed  # type: ignore[import-unt
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import Message, Request
 
-from mien.web import live
+from mien.web import sockets
 from mien.web.app import stop
 from mien.web.schemas import FrameResultDocument
 
@@ -203,14 +203,13 @@ def test_a_client_that_never_reads_loses_its_place(
     app: Flask, serve: Serve, smile: bytes, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As little as a socket can hold, so that few answers are enough.
-    notice = live._notice_the_deaf
+    notice = sockets.notice_the_deaf
 
-    def notice_soon(ws: Any) -> None:
-        ws.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
-        notice(ws)
+    def notice_soon(sock: socket.socket, _: float) -> None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+        notice(sock, 1.0)
 
-    monkeypatch.setattr(live, "_notice_the_deaf", notice_soon)
-    monkeypatch.setattr(live, "_DEAF_S", 1.0)
+    monkeypatch.setattr(sockets, "notice_the_deaf", notice_soon)
     host, port = serve(app).address.split(":")
     with socket.socket() as deaf:
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)

@@ -8,7 +8,6 @@ order. A picture that was analysed is answered by its FrameResult as JSON. Any o
 """
 
 import json
-import socket
 import time
 from typing import Any
 
@@ -22,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from mien.errors import InputError
 from mien.types import FrameResult
-from mien.web import limits
+from mien.web import limits, sockets
 from mien.web.api import ERRORS, PREFIX, busy_problem, picture_problem
 from mien.web.config import MEGABYTE
 from mien.web.engine import BusyError
@@ -87,6 +86,8 @@ def _without_compression(wsgi_app: Any) -> Any:
 @sock.route("/ws/live")  # type: ignore[untyped-decorator]
 def live_socket(ws: Server) -> None:
     lobby: Lobby = current_app.extensions["mien.lobby"]
+    sockets.notice_the_deaf(ws.sock, _DEAF_S)
+    ws.sock = sockets.OneAtATime(ws.sock)
     try:
         stream = lobby.open(owner(), connected=True)
     except FullError:
@@ -108,12 +109,6 @@ def _dismiss(ws: Server, code: int, reason: str) -> None:
     ws.thread.join(_LAST_WORD_S)
 
 
-def _notice_the_deaf(ws: Server) -> None:
-    """End the connection where answers pile up, which would hold its place and threads for ever."""
-    if hasattr(socket, "TCP_USER_TIMEOUT"):
-        ws.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(1000 * _DEAF_S))
-
-
 class _Conversation:
     """One WebSocket, from its opening to its end."""
 
@@ -124,7 +119,6 @@ class _Conversation:
         self.metrics: Metrics = current_app.extensions["mien.metrics"]
 
     def hold(self) -> None:
-        _notice_the_deaf(self.ws)
         while True:
             message = self._next()
             if message is None:
