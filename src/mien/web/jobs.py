@@ -8,7 +8,6 @@ import logging
 import os
 import re
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from huey.consumer import Consumer
 from sqlalchemy.exc import SQLAlchemyError
 
 from mien.errors import MienError
+from mien.web import job_folder
 from mien.web.config import WebConfig
 from mien.web.limits import redis_options
 from mien.web.problems import sentence
@@ -109,9 +109,8 @@ class JobRunner:
             return
         outcome = "done"
         try:
-            # The folder is this user's alone, and goes when the job ends.
-            with tempfile.TemporaryDirectory(prefix="mien-job-") as folder:
-                self._analyze(job, worker, Path(folder))
+            with job_folder.job_folder() as folder:
+                self._analyze(job, worker, folder)
         except ShuttingDownError:
             jobs.release_job(self._database, job_id, worker)
             return
@@ -121,7 +120,7 @@ class JobRunner:
         except MienError as error:
             outcome = "failed"
             # What lies where on this machine is nobody's business.
-            message = re.sub(r"\S*/mien-job-[^/\s]*/", "", str(error))
+            message = re.sub(rf"\S*/{job_folder.PREFIX}[^/\s]*/", "", str(error))
             self._end(job_id, worker, "failed", sentence(message))
         except Exception:  # the worker must outlive a job that breaks
             outcome = "failed"
@@ -167,6 +166,7 @@ class JobRunner:
 
     def sweep(self) -> None:
         """Take up what was lost, delete what is past its time."""
+        job_folder.remove_left_folders()
         sweep_sessions(self._database)
         pending = self.huey.pending_count()
         for job_id in jobs.sweep_jobs(self._database)[pending:]:
