@@ -8,6 +8,7 @@ import ctypes
 import logging
 import os
 import socket
+import struct
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -30,6 +31,8 @@ _NEEDED = (
     "huey",
 )
 _M_ARENA_MAX = -8
+# A request of which nothing more comes for so long gives its thread back.
+_SILENT_S = 10
 # Gunicorn's word for a worker that would fail again and again.
 _DO_NOT_TRY_AGAIN = 3
 
@@ -47,7 +50,7 @@ def gunicorn_options(config: WebConfig) -> dict[str, Any]:
         # Live streams, their batches and their rate limits live in one process, whatever
         # WEB_CONCURRENCY says; threads share the models.
         "workers": 1,
-        "worker_class": "gthread",
+        "worker_class": "mien.web.gunicorn_worker.ThreadWorker",
         "threads": config.threads,
         # Connections beyond the live places must still be accepted, to be told so.
         "worker_connections": 1000,
@@ -69,7 +72,25 @@ def _begin(worker: Any) -> None:
 
     configure_logging()
     _share_memory_between_threads()
+    _limit_silence(worker)
     start(worker.wsgi)
+
+
+def _limit_silence(worker: Any) -> None:
+    """Let no more threads be held by requests that are begun and never ended.
+
+    Gunicorn waits for them without end, and some sixty connections could silence the server. The
+    kernel hands the limit on to each connection that is accepted.
+    """
+    if sys.platform != "linux":
+        return
+    for listener in worker.sockets:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", _SILENT_S, 0))
+    logging.getLogger("gunicorn.error").addFilter(_is_not_silence)
+
+
+def _is_not_silence(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], BlockingIOError))
 
 
 def _share_memory_between_threads() -> None:

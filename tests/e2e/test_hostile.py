@@ -1,0 +1,53 @@
+"""Clients that mean no good, against a real server."""
+
+import socket
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.e2e
+
+_HALF_A_HEAD = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Half: "
+_HALF_A_BODY = (
+    b"POST /api/v1/analyze HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/jpeg\r\n"
+    b"Content-Length: 100000\r\n\r\nhalf"
+)
+_WHOLE_AND_LEFT_OPEN = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+@pytest.mark.parametrize("said", [_HALF_A_HEAD, _HALF_A_BODY, _WHOLE_AND_LEFT_OPEN])
+def test_connections_that_are_left_open_do_not_silence_the_server(
+    serve: Callable[..., Any], tmp_path: Path, said: bytes
+) -> None:
+    server = serve(MIEN_WEB_THREADS="20", MIEN_MAX_LIVE="2")
+    with ExitStack() as held:
+        for _ in range(40):
+            connection = socket.create_connection(("127.0.0.1", server.port))
+            held.enter_context(connection)
+            connection.sendall(said)
+        # Forty of them in twenty threads, ten seconds each, and some for a slow machine.
+        deadline = time.monotonic() + 60
+        while not _answers(server.url + "/healthz"):
+            assert time.monotonic() < deadline
+        times_s = []
+        for _ in range(10):
+            started = time.monotonic()
+            assert _answers(server.url + "/healthz")
+            times_s.append(time.monotonic() - started)
+        assert sorted(times_s)[5] < 1
+    log = (tmp_path / "server-0" / "server.log").read_text()
+    assert "Traceback" not in log
