@@ -20,7 +20,10 @@ MakeApp = Callable[..., Flask]
 
 @pytest.fixture(scope="session")
 def pipeline() -> FacePipeline:
-    return FacePipeline()
+    made = FacePipeline()
+    # As the server does at its start: a first frame that loads models is long under way.
+    made.warm_up()
+    return made
 
 
 @pytest.fixture
