@@ -2,6 +2,7 @@
 
 from simple_websocket import Client, ConnectionClosed
 from wsproto.frame_protocol import CloseReason
+from wsproto.utilities import LocalProtocolError
 
 from mien.web.sockets import OneAtATime
 
@@ -26,11 +27,13 @@ class LiveClient(Client):  # type: ignore[misc]
         """Send.
 
         Raises:
-            ConnectionClosed: the server closed; also where the library closes its own socket in
-                the same moment.
+            ConnectionClosed: the server closed; also where the library closes its own socket, or
+                hears of the close, in the same moment.
         """
         try:
             super().send(data)
+        except LocalProtocolError:
+            raise ConnectionClosed(self.close_reason, self.close_message) from None
         except OSError:
             if self.close_reason == CloseReason.NO_STATUS_RCVD:
                 raise
