@@ -17,7 +17,7 @@ pytest.importorskip("torch")
 
 import torch
 
-from mien.errors import DataError
+from mien.errors import DataError, SettingError
 from mien.expression.neural import NeuralClassifier
 from mien.runtime import catalog
 from mien.training import checkpoint
@@ -178,6 +178,19 @@ def test_a_folder_of_pictures_trains_though_one_is_broken(
     assert "| dropped unreadable | 1 |" in (tmp_path / "run" / "tiny.md").read_text("utf-8")
     # Six pictures to choose by, however well they are answered, make nobody sure.
     assert entry.spec.temperature > 0.1
+
+
+def test_what_cannot_work_is_told_before_training(
+    recipe_path: Path, data_path: Path, tmp_path: Path
+) -> None:
+    wanted = dataclasses.replace(plan(recipe_path, data_path, tmp_path / "run"), formats=("gif",))
+    with pytest.raises(SettingError, match="expected a format of fp32, fp16, int8, got 'gif'"):
+        run_training(wanted, SILENT)
+    with np.load(data_path) as arrays:
+        alike = np.tile(arrays["votes"][:1], (len(arrays["votes"]), 1)) * np.array([0, 1, 0, 0])
+        np.savez(data_path, **{**arrays, "votes": alike + np.array([9, 0, 0, 0], np.uint8)})
+    with pytest.raises(DataError, match="expected two expressions or more"):
+        run_training(plan(recipe_path, data_path, tmp_path / "run"), SILENT)
 
 
 def test_a_folder_of_another_recipe_is_refused(

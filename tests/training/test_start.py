@@ -149,6 +149,12 @@ def test_another_normalisation_is_refused(starting: Starting, tmp_path: Path) ->
         load_start(network(2), starting("start.onnx", ("127.5", "120.0")), tmp_path, faces())
 
 
+def test_what_is_no_expression_network_is_refused(starting: Starting, tmp_path: Path) -> None:
+    for name in ("blazeface", "classical"):
+        with pytest.raises(SettingError, match="expected an expression network"):
+            load_start(network(2), starting(name), tmp_path, faces())
+
+
 def test_another_network_is_refused(starting: Starting, tmp_path: Path) -> None:
     exported(network(1, "mobilenet"), tmp_path)
     with pytest.raises(DataError, match="expected weights of this network"):

@@ -25,7 +25,7 @@ from mien.runtime.catalog import checksum
 from mien.runtime.spec import read_sidecar, sidecar_path, spec_to_json
 from mien.training.classical_recipe import EYES_SCHEME, ClassicalRecipe
 from mien.training.kernel_machine import Fit, fit_machine, fit_projection
-from mien.training.split import in_groups_of, readable_rows, valid_rows
+from mien.training.split import check_variety, in_groups_of, readable_rows, valid_rows
 from mien.types import FloatArray, Image, InputSpec, Landmarks, ModelSpec
 
 Told = Callable[[str, int, int], None]
@@ -162,6 +162,7 @@ def labelled_splits(data: LabelledSet, recipe: ClassicalRecipe) -> tuple[Labelle
             f"expected rows to train on and rows to choose by in {data.name}, found "
             f"{train.sum()} and {chosen.sum()}"
         )
+    check_variety(np.bincount(data.label_index[train]), data.name)
     return data.take(train), data.take(chosen)
 
 

@@ -93,6 +93,7 @@ def load_training_data(
     valid_rows = np.flatnonzero(valid)
     if not len(train_rows) or not len(valid_rows):
         raise DataError(f"expected rows to train on and rows to choose by in {path}, found none")
+    split.check_variety(targets[train_rows].sum(axis=0), path.name)
     by_head = {MAIN_HEAD: targets}
     truth = {MAIN_HEAD: _main_truth(data, recipe.network.labels)[valid_rows]}
     if second is not None:

@@ -51,9 +51,7 @@ def finish(
         SettingError: no such format.
         ModelError: an exported file does not do what the network does.
     """
-    for wanted in formats:
-        if wanted not in FORMATS:
-            raise SettingError(f"expected a format of {', '.join(FORMATS)}, got {wanted!r}")
+    check_formats(formats)
     counted = np.flatnonzero(data.truth[MAIN_HEAD] != UNLABELLED)
     crops, truth = _crops(data.valid, counted), data.truth[MAIN_HEAD][counted]
     spec = _bare_spec(recipe, data, name)
@@ -81,6 +79,17 @@ def finish(
     card = write_card(entries[0].spec, recipe, data.facts, per_class, files)
     (folder / f"{name}.md").write_text(card, encoding="utf-8")
     return entries
+
+
+def check_formats(formats: Sequence[str]) -> None:
+    """Refuse what cannot be written, before hours are spent on training.
+
+    Raises:
+        SettingError: no such format.
+    """
+    for wanted in formats:
+        if wanted not in FORMATS:
+            raise SettingError(f"expected a format of {', '.join(FORMATS)}, got {wanted!r}")
 
 
 def _bare_spec(recipe: Recipe, data: TrainingData, name: str) -> ModelSpec:

@@ -19,7 +19,7 @@ from mien.training.curves import draw_curves
 from mien.training.data import TrainingData, load_training_data
 from mien.training.distributed import joined_processes
 from mien.training.faces import MAIN_HEAD, SECOND_HEAD
-from mien.training.finish import finish, write_config
+from mien.training.finish import check_formats, finish, write_config
 from mien.training.loop import train
 from mien.training.networks import build_network
 from mien.training.networks.heads import ExpressionNetwork
@@ -65,6 +65,7 @@ def run_training(plan: Plan, told: Told) -> list[CatalogEntry]:
     Raises:
         MienError: the recipe, the data or the folder cannot be used.
     """
+    check_formats(plan.formats)
     recipe = load_recipe(plan.recipe_path)
     if plan.epochs:
         optimiser = dataclasses.replace(recipe.optimiser, epochs=plan.epochs)

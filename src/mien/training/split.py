@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from mien.errors import ImageReadError
+from mien.errors import DataError, ImageReadError
 from mien.evaluation.dataset import LabelledSet
 
 _VALID_SHARE = 0.1
@@ -37,3 +37,17 @@ def readable_rows(data: LabelledSet) -> npt.NDArray[np.bool_]:
         except ImageReadError:
             readable[row] = False
     return readable
+
+
+def check_variety(shares: npt.ArrayLike, name: str) -> None:
+    """Whether there is something to tell apart.
+
+    Args:
+        shares: ``(K,)`` how much of each label there is to learn from.
+        name: of the data set.
+
+    Raises:
+        DataError: fewer than two labels occur.
+    """
+    if np.count_nonzero(np.asarray(shares)) < 2:
+        raise DataError(f"expected two expressions or more to tell apart in {name}, found one")

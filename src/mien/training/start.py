@@ -106,6 +106,8 @@ def _read_onnx(path: Path) -> dict[str, Tensor]:
 
 
 def _check_input(spec: ModelSpec, recipe: Recipe) -> None:
+    if spec.task != "expression" or spec.input.name != "image":
+        raise SettingError(f"expected an expression network to start from, {spec.name} is none")
     own = recipe.input
     if spec.input.mean != (own.mean,) or spec.input.std != (own.std,):
         raise SettingError(
