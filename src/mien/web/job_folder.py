@@ -57,10 +57,13 @@ def _is_old_and_ours(folder: Path) -> bool:
 
 
 def _lock(folder: Path) -> int | None:
-    """A lock that ends with its process; None where another one holds it."""
+    """A lock that ends with its process; None where another one holds it, or the folder is gone."""
     if fcntl is None:
         return None
-    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return None  # just removed
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
