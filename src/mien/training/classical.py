@@ -13,7 +13,7 @@ from mien.errors import DataError
 from mien.evaluation import confidence, confusion
 from mien.evaluation.calibration import uncertain_threshold
 from mien.evaluation.crops import align_crop, crop_landmarks
-from mien.evaluation.dataset import UNLABELLED, FileImages, LabelledSet
+from mien.evaluation.dataset import FileImages, LabelledSet
 from mien.evaluation.eyes import eye_landmarks
 from mien.evaluation.readers import read_data
 from mien.evaluation.votes import vote_shares
@@ -25,7 +25,7 @@ from mien.runtime.catalog import checksum
 from mien.runtime.spec import read_sidecar, sidecar_path, spec_to_json
 from mien.training.classical_recipe import EYES_SCHEME, ClassicalRecipe
 from mien.training.kernel_machine import Fit, fit_machine, fit_projection
-from mien.training.split import check_variety, in_groups_of, readable_rows, valid_rows
+from mien.training.split import check_variety, in_groups_of, readable_rows, renumbered, valid_rows
 from mien.types import FloatArray, Image, InputSpec, Landmarks, ModelSpec
 
 Told = Callable[[str, int, int], None]
@@ -148,9 +148,7 @@ def labelled_splits(data: LabelledSet, recipe: ClassicalRecipe) -> tuple[Labelle
     Raises:
         DataError: there are none.
     """
-    places = [recipe.labels.index(x) if x in recipe.labels else UNLABELLED for x in data.labels]
-    # Numbers count from the end as well: the appended one is what UNLABELLED reads.
-    index = np.array([*places, UNLABELLED], np.int64)[data.label_index]
+    index = renumbered(data, recipe.labels)
     data = dataclasses.replace(data, labels=recipe.labels, label_index=index).labelled()
     if isinstance(data.images, FileImages):
         data = data.take(readable_rows(data))

@@ -95,7 +95,7 @@ def load_training_data(
         raise DataError(f"expected rows to train on and rows to choose by in {path}, found none")
     split.check_variety(targets[train_rows].sum(axis=0), path.name)
     by_head = {MAIN_HEAD: targets}
-    truth = {MAIN_HEAD: _main_truth(data, recipe.network.labels)[valid_rows]}
+    truth = {MAIN_HEAD: split.renumbered(data, recipe.network.labels)[valid_rows]}
     if second is not None:
         by_head[SECOND_HEAD] = _one_hot(second.label_index, len(second.labels))
         truth[SECOND_HEAD] = second.label_index[valid_rows]
@@ -146,13 +146,7 @@ def _targets(data: LabelledSet, labels: Sequence[Expression]) -> FloatArray:
     """``(N, K)`` shares: of the votes where there are votes, else all for the one label."""
     if data.votes is not None:
         return vote_shares(data.votes, data.vote_names, labels)
-    return _one_hot(_main_truth(data, labels), len(labels))
-
-
-def _main_truth(data: LabelledSet, labels: Sequence[Expression]) -> npt.NDArray[np.int64]:
-    places = [labels.index(label) if label in labels else UNLABELLED for label in data.labels]
-    # Numbers count from the end as well: the appended one is what UNLABELLED reads.
-    return np.array([*places, UNLABELLED], np.int64)[data.label_index]
+    return _one_hot(split.renumbered(data, labels), len(labels))
 
 
 def _one_hot(label_index: npt.NDArray[np.int64], classes: int) -> FloatArray:

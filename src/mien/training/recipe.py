@@ -18,12 +18,12 @@ class NetworkRecipe:
 
     Attributes:
         architecture: a name in :data:`mien.training.networks.TRUNKS`.
-        start: file with the starting weights, beside the recipe unless absolute; none for random
-            initialisation.
+        start: an installed model by name, or a file beside the recipe unless absolute, see
+            :func:`mien.training.start.load_start`; none for random initialisation.
         frozen_layers: so many first layers of the trunk stay as they started, batch norm
             statistics included: it saves their share of the time.
         start_share: of the starting weights in the exported ones; see
-            :func:`mien.training.networks.blend_with_start`.
+            :func:`mien.training.start.blend`.
         dropout: before the heads.
         learned_pooling: weights for each channel and place of the last two maps, in the place of
             the mean over the last; for mobilenet.

@@ -1,12 +1,22 @@
-"""Which rows are learnt from, and which are chosen by."""
+"""Which rows are learnt from, which are chosen by, and how their labels are numbered."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from mien.errors import DataError, ImageReadError
-from mien.evaluation.dataset import LabelledSet
+from mien.evaluation.dataset import UNLABELLED, LabelledSet
+from mien.labels import Expression
 
 _VALID_SHARE = 0.1
+
+
+def renumbered(data: LabelledSet, labels: Sequence[Expression]) -> npt.NDArray[np.int64]:
+    """``(N,)`` each row's label as its place in ``labels``; -1 where it has none of them."""
+    places = [labels.index(label) if label in labels else UNLABELLED for label in data.labels]
+    # Numbers count from the end as well: the appended one is what UNLABELLED reads.
+    return np.array([*places, UNLABELLED], np.int64)[data.label_index]
 
 
 def valid_rows(data: LabelledSet, seed: int) -> npt.NDArray[np.bool_]:
