@@ -50,11 +50,11 @@ audit: $(VENV)/.test
 	$(BIN)/python tools/audit.py
 
 heroku-check: $(CLIENT)
-	$(PYTHON) bin/heroku_check.py
+	$(PYTHON) tools/heroku_check.py
 
 # The Dockerfile's steps in a bare Debian; needs root and debootstrap, and no Docker.
 dockerfile-check:
-	$(PYTHON) bin/dockerfile_check.py
+	$(PYTHON) tools/dockerfile_check.py
 
 # The browser client needs Node 20. Without it everything but the live page works, and the live
 # page says what it needs.

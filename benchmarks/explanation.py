@@ -21,7 +21,7 @@ import numpy as np
 
 from mien.config import Settings
 from mien.evaluation.crops import MIN_PRESENCE, align_crop, crop_landmarks
-from mien.evaluation.dataset import LabelledSet
+from mien.evaluation.dataset import LabeledSet
 from mien.evaluation.explanation import cell_order, deletion_curve, saliency_of_crop
 from mien.evaluation.readers import read_data
 from mien.evaluation.resampling import mean_interval
@@ -34,7 +34,7 @@ _CELLS = 16
 def main() -> None:
     """Measure and print."""
     options = _parse()
-    data = read_data(options.data).labelled()
+    data = read_data(options.data).labeled()
     if "valid" in data.split:
         data = data.in_split("valid")
     rng = np.random.default_rng(options.seed)
@@ -75,7 +75,7 @@ def main() -> None:
 
 
 def measure(
-    data: LabelledSet, index: int, pipeline: FacePipeline, masks: int
+    data: LabeledSet, index: int, pipeline: FacePipeline, masks: int
 ) -> tuple[float, float, float] | None:
     """Deletion AUC of one face by saliency, at random, and outwards; None without landmarks."""
     image = data.load(index)

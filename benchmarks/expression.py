@@ -24,14 +24,14 @@ import numpy as np
 
 from mien import geometry, imaging
 from mien.config import Settings
-from mien.evaluation.ask import ask_about_crops, ask_about_photographs
 from mien.evaluation.calibration import cross_fitted_ece
 from mien.evaluation.compare import compare
 from mien.evaluation.crops import align_crop, crop_landmarks
-from mien.evaluation.dataset import ImageSource, IntArray, LabelledSet
-from mien.evaluation.documents import percent
+from mien.evaluation.dataset import ImageSource, IntArray, LabeledSet
 from mien.evaluation.figures import measure
+from mien.evaluation.predict import ask_about_crops, ask_about_photographs
 from mien.evaluation.readers import read_data
+from mien.evaluation.report import percent
 from mien.pipeline import FacePipeline
 from mien.types import Image
 
@@ -72,7 +72,7 @@ class Scenes:
         return Scenes(self.crops.take(indices), self.places[indices], self.seed)
 
 
-def scenes_of(data: LabelledSet, seed: int) -> LabelledSet:
+def scenes_of(data: LabeledSet, seed: int) -> LabeledSet:
     """Paste every crop of a set into a scene of its own."""
     rng = np.random.default_rng(seed)
     side = data.load(0).shape[0]
@@ -97,12 +97,12 @@ def scenes_of(data: LabelledSet, seed: int) -> LabelledSet:
 
 
 def _background(rng: np.random.Generator) -> Image:
-    """A smooth gradient of random tones with a little texture, grey as the faces are."""
+    """A smooth gradient of random tones with a little texture, gray as the faces are."""
     width, height = _SCENE_WH
     tones = rng.integers(30, 226, (3, 4), dtype=np.uint8)
     smooth = imaging.resize(tones, (width, height)).astype(np.float32)
-    grey = np.clip(smooth + rng.normal(0, 4, smooth.shape), 0, 255).astype(np.uint8)
-    return imaging.as_rgb(grey)
+    gray = np.clip(smooth + rng.normal(0, 4, smooth.shape), 0, 255).astype(np.uint8)
+    return imaging.as_rgb(gray)
 
 
 def main() -> None:
@@ -135,7 +135,7 @@ def main() -> None:
 
 
 def _ferplus(options: argparse.Namespace, pipeline: FacePipeline) -> list[dict[str, Any]]:
-    valid = _limited(read_data(options.ferplus).labelled().in_split("valid"), options)
+    valid = _limited(read_data(options.ferplus).labeled().in_split("valid"), options)
     crops = ask_about_crops(valid, pipeline)
     scenes = ask_about_photographs(scenes_of(valid, options.seed), pipeline)
     pasted = _summary(measure(scenes, seed=options.seed))
@@ -144,7 +144,7 @@ def _ferplus(options: argparse.Namespace, pipeline: FacePipeline) -> list[dict[s
 
 
 def _photographs(
-    data: LabelledSet, pipeline: FacePipeline, slices: Sequence[str], seed: int
+    data: LabeledSet, pipeline: FacePipeline, slices: Sequence[str], seed: int
 ) -> dict[str, Any]:
     return _summary(measure(ask_about_photographs(data, pipeline), slices=slices, seed=seed))
 
@@ -152,7 +152,7 @@ def _photographs(
 def _cross_fitted(options: argparse.Namespace) -> float:
     """ECE of the bare model, temperature fitted on other folds; near-duplicates share a fold."""
     pipeline = FacePipeline(Settings(model=options.model, prior="natural"))
-    valid = _limited(read_data(options.ferplus).labelled().in_split("valid"), options)
+    valid = _limited(read_data(options.ferplus).labeled().in_split("valid"), options)
     spec = pipeline.classifier.spec
     place = [spec.labels.index(label) for label in valid.labels]
     crops = [valid.load(i) for i in range(len(valid))]
@@ -164,7 +164,7 @@ def _cross_fitted(options: argparse.Namespace) -> float:
     return cross_fitted_ece(logits, truth, groups=valid.group, seed=options.seed)
 
 
-def _limited(data: LabelledSet, options: argparse.Namespace) -> LabelledSet:
+def _limited(data: LabeledSet, options: argparse.Namespace) -> LabeledSet:
     if not 0 < options.limit < len(data):
         return data
     rng = np.random.default_rng(options.seed)

@@ -115,10 +115,10 @@ def run(data: Path, model: str, count: int) -> dict[str, Any]:
                     share_inside(rgb, detection, landmarks),
                 ]
             )
-    return summarise(table, count)
+    return summarize(table, count)
 
 
-def summarise(table: dict[str, list[list[float]]], count: int) -> dict[str, Any]:
+def summarize(table: dict[str, list[list[float]]], count: int) -> dict[str, Any]:
     """Accuracy and medians of each way of worsening, and accuracy by bins of pose and presence."""
     columns = ("accuracy", *MEASURES, "inside")
     ways = {}

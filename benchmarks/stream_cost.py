@@ -72,7 +72,7 @@ def peer(python: Path, path: Path) -> float:
 
 
 def soak(minutes: float) -> dict[str, Any]:
-    """Resident memory while a long video of changing people is analysed into a folder."""
+    """Resident memory while a long video of changing people is analyzed into a folder."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         clip = write_long_clip(folder / "long.mp4", minutes)

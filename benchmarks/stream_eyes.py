@@ -133,14 +133,14 @@ def _figures(openings: Array, is_open: npt.NDArray[np.bool_]) -> dict[str, float
 
 
 def _host(pipeline: FacePipeline, image: Any) -> tuple[Any, list[tuple[int, int]]]:
-    """A grey face whose eyes have the patches' size, and where they are."""
+    """A gray face whose eyes have the patches' size, and where they are."""
     points = _landmarks(pipeline, image).points
     width = np.mean([np.linalg.norm(points[a, :2] - points[b, :2]) for a, b in CORNERS])
     scale = EYE_WIDTH_PX / float(width)
     small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    grey = cv2.cvtColor(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    centers = eye_centers(_landmarks(pipeline, grey))
-    return grey, [(round(float(x)), round(float(y))) for x, y in centers]
+    gray = cv2.cvtColor(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    centers = eye_centers(_landmarks(pipeline, gray))
+    return gray, [(round(float(x)), round(float(y))) for x, y in centers]
 
 
 def _landmarks(pipeline: FacePipeline, image: Any) -> Any:
@@ -148,7 +148,7 @@ def _landmarks(pipeline: FacePipeline, image: Any) -> Any:
 
 
 def _with_eye(face: Any, patch: Any, place: tuple[int, int]) -> Any:
-    colour = cv2.cvtColor(patch, cv2.COLOR_GRAY2RGB)
+    color = cv2.cvtColor(patch, cv2.COLOR_GRAY2RGB)
     mask = np.zeros((PATCH, PATCH), np.uint8)
     mask[2:-2, 1:-1] = 255
-    return cv2.seamlessClone(colour, face, mask, place, cv2.NORMAL_CLONE)
+    return cv2.seamlessClone(color, face, mask, place, cv2.NORMAL_CLONE)

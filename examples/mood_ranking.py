@@ -1,4 +1,4 @@
-"""Order a small catalogue of films and music by how the person in front of the camera looks.
+"""Order a small catalog of films and music by how the person in front of the camera looks.
 
     python examples/mood_ranking.py clip.mp4
     python examples/mood_ranking.py 0            (camera 0)
@@ -10,7 +10,7 @@ not what a person wants to see: offer it as one order among others.
 import sys
 
 import mien
-from mien.presets import MoodItem, MoodPreset
+from mien.applications import MoodApplication, MoodItem
 
 CATALOGUE = [
     MoodItem("A slow documentary about moss", valence=0.2, arousal=-0.6),
@@ -23,7 +23,7 @@ CATALOGUE = [
 
 
 def main(source: str) -> None:
-    mood = MoodPreset()
+    mood = MoodApplication()
     for result in mien.stream(int(source) if source.isdecimal() else source):
         mood.update(result, ())
     if mood.valence is None or mood.arousal is None:

@@ -56,7 +56,7 @@ def tiny_expression_model(tmp_path: Path) -> TinyModel:
     """Makes ONNX expression models that say: bright is happiness, dark is neutral.
 
     The returned function takes ``name``, ``with_spec`` (whether the spec stands in the file) and
-    ``folder``, and returns the path. The logits of an 8×8 grey picture in [0, 1] are its mean for
+    ``folder``, and returns the path. The logits of an 8×8 gray picture in [0, 1] are its mean for
     happiness, one minus its mean for neutral, and 0 for the rest, each times ten.
     """
 
@@ -88,9 +88,9 @@ def tiny_expression_model(tmp_path: Path) -> TinyModel:
             name=name,
             task="expression",
             file=f"{name}.onnx",
-            input=InputSpec("image", (8, 8), "grey", mean=(0.0,), std=(255.0,)),
+            input=InputSpec("image", (8, 8), "gray", mean=(0.0,), std=(255.0,)),
             outputs=("logits",),
-            licence="MIT",
+            license="MIT",
             source="built by the tests",
             labels=labels,
             training_prior=(1 / len(labels),) * len(labels),

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mien.drawing import EXPRESSION_COLOURS, annotate, blur_faces
+from mien.drawing import EXPRESSION_COLORS, annotate, blur_faces
 from mien.labels import Expression
 from mien.types import Box, Detection, ExpressionScores, Face, FrameResult, Image, Landmarks
 
@@ -17,9 +17,9 @@ def _noise(height: int, width: int) -> Image:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
 
 
-def test_every_expression_has_a_colour_of_its_own() -> None:
-    assert set(EXPRESSION_COLOURS) == set(Expression)
-    assert len(set(EXPRESSION_COLOURS.values())) == len(Expression)
+def test_every_expression_has_a_color_of_its_own() -> None:
+    assert set(EXPRESSION_COLORS) == set(Expression)
+    assert len(set(EXPRESSION_COLORS.values())) == len(Expression)
 
 
 def test_the_image_itself_is_not_changed() -> None:
@@ -29,9 +29,9 @@ def test_the_image_itself_is_not_changed() -> None:
     assert drawn.any()
 
 
-def test_the_box_has_the_colour_of_the_expression() -> None:
+def test_the_box_has_the_color_of_the_expression() -> None:
     drawn = annotate(np.zeros((120, 160, 3), np.uint8), _result(Box(40, 40, 100, 100), (160, 120)))
-    assert tuple(drawn[70, 40]) == EXPRESSION_COLOURS[Expression.HAPPINESS]
+    assert tuple(drawn[70, 40]) == EXPRESSION_COLORS[Expression.HAPPINESS]
 
 
 def test_an_uncertain_expression_looks_different() -> None:
@@ -65,7 +65,7 @@ def test_blurring_leaves_little_detail_in_the_face_and_all_outside() -> None:
     assert np.array_equal(blurred[:20], image[:20])
 
 
-def test_labels_of_neighbours_hide_no_face() -> None:
+def test_labels_of_neighbors_hide_no_face() -> None:
     scores = ExpressionScores(LABELS, np.array([0.1, 0.9], np.float32))
     boxes = [Box(100, 100, 140, 140), Box(145, 100, 185, 140), Box(120, 30, 160, 70)]
     faces = tuple(Face(Detection(box, 0.9), expression=scores) for box in boxes)

@@ -21,7 +21,7 @@ def _noise(height: int, width: int, channels: int = 3, seed: int = 0) -> Image:
 
 
 def _disc(size_wh: tuple[int, int], center: tuple[float, float], radius: float) -> Image:
-    """A soft white disc on black, drawn from the coordinates' definition: pixel centres at .5."""
+    """A soft white disc on black, drawn from the coordinates' definition: pixel centers at .5."""
     x, y = np.meshgrid(np.arange(size_wh[0]) + 0.5, np.arange(size_wh[1]) + 0.5)
     distance = np.hypot(x - center[0], y - center[1])
     level = 255 * np.clip(radius - distance, 0, 1)
@@ -49,11 +49,11 @@ class TestAsRgb:
         assert (result == image).all()
 
     @pytest.mark.parametrize("shape", [(5, 4), (5, 4, 1)])
-    def test_grey_is_repeated(self, shape: tuple[int, ...]) -> None:
-        grey = _noise(5, 4, 1).reshape(shape)
-        result = imaging.as_rgb(grey)
+    def test_gray_is_repeated(self, shape: tuple[int, ...]) -> None:
+        gray = _noise(5, 4, 1).reshape(shape)
+        result = imaging.as_rgb(gray)
         assert result.shape == (5, 4, 3)
-        assert (result == grey.reshape(5, 4, 1)).all()
+        assert (result == gray.reshape(5, 4, 1)).all()
 
     def test_transparency_is_laid_over_white(self) -> None:
         image = np.zeros((1, 3, 4), np.uint8)
@@ -155,7 +155,7 @@ class TestWarp:
         transform = geometry.square_to_frame((9000.0, -4000.0), 2500.0, 20.0, 64)
         assert (imaging.warp(image, transform, (64, 64)) == 77).all()
 
-    def test_grey_images_stay_grey(self) -> None:
+    def test_gray_images_stay_gray(self) -> None:
         warped = imaging.warp(_noise(40, 40)[:, :, 0], geometry.similarity(0.2), (8, 8))
         assert warped.shape == (8, 8)
 
@@ -181,7 +181,7 @@ class TestAlign:
 
 
 class TestToInput:
-    def test_each_pixel_is_normalised_in_the_layouts_order(self) -> None:
+    def test_each_pixel_is_normalized_in_the_layouts_order(self) -> None:
         image = _noise(6, 8)
         expected = (image.astype(np.float64) - (10, 20, 30)) / (2, 4, 5)
         batch = imaging.to_input([image, image[::-1]], RGB_192)
@@ -195,18 +195,18 @@ class TestToInput:
         image = _noise(6, 8)
         assert (imaging.to_input([image], spec)[0] == image[:, :, ::-1]).all()
 
-    def test_grey_input_from_rgb_is_bt601_luma(self) -> None:
-        spec = InputSpec("image", (8, 6), "grey", (0.0,), (1.0,))
+    def test_gray_input_from_rgb_is_bt601_luma(self) -> None:
+        spec = InputSpec("image", (8, 6), "gray", (0.0,), (1.0,))
         image = _noise(6, 8)
         luma = image @ (0.299, 0.587, 0.114)
         batch = imaging.to_input([image], spec)
         assert batch.shape == (1, 1, 6, 8)
         assert batch[0, 0] == pytest.approx(luma, abs=1)
 
-    def test_rgb_input_from_grey_repeats_it(self) -> None:
-        grey = _noise(6, 8)[:, :, 0]
-        batch = imaging.to_input([grey], RGB_192)
-        again = imaging.to_input([np.repeat(grey[:, :, None], 3, axis=2)], RGB_192)
+    def test_rgb_input_from_gray_repeats_it(self) -> None:
+        gray = _noise(6, 8)[:, :, 0]
+        batch = imaging.to_input([gray], RGB_192)
+        again = imaging.to_input([np.repeat(gray[:, :, None], 3, axis=2)], RGB_192)
         assert (batch == again).all()
 
     def test_a_view_gives_the_same_as_its_copy(self) -> None:
@@ -221,15 +221,15 @@ class TestToInput:
             imaging.to_input([_noise(8, 6)], RGB_192)
 
 
-def test_grey_is_bt601_luma_and_grey_stays_itself() -> None:
+def test_gray_is_bt601_luma_and_gray_stays_itself() -> None:
     image = _noise(7, 7)
-    grey = imaging.to_grey(image)
-    assert grey == pytest.approx(image @ (0.299, 0.587, 0.114), abs=1)
-    assert imaging.to_grey(grey) is grey
+    gray = imaging.to_gray(image)
+    assert gray == pytest.approx(image @ (0.299, 0.587, 0.114), abs=1)
+    assert imaging.to_gray(gray) is gray
 
 
 def test_sharpness_falls_with_blur_and_not_with_dimming() -> None:
-    image = imaging.to_grey(imaging.resize(_noise(32, 32), (64, 64)))
+    image = imaging.to_gray(imaging.resize(_noise(32, 32), (64, 64)))
     values = [
         imaging.sharpness(cv2.GaussianBlur(image, (0, 0), sigma))  # type: ignore[arg-type]
         for sigma in (0.5, 1.0, 2.0, 4.0)

@@ -62,7 +62,7 @@ def test_a_picture_without_faces_is_an_empty_result(pipeline: FacePipeline) -> N
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (1, 900, 3), (900, 1, 3), (2, 3)])
-def test_pictures_of_odd_sizes_are_analysed(pipeline: FacePipeline, shape: tuple[int, ...]) -> None:
+def test_pictures_of_odd_sizes_are_analyzed(pipeline: FacePipeline, shape: tuple[int, ...]) -> None:
     assert len(pipeline.analyze(np.full(shape, 128, np.uint8))) == 0
 
 
@@ -94,7 +94,7 @@ def test_what_is_no_image_is_refused(pipeline: FacePipeline, image: Any) -> None
         pipeline.analyze(image)
 
 
-def test_float_grey_and_strided_arrays_are_images(pipeline: FacePipeline, group: Image) -> None:
+def test_float_gray_and_strided_arrays_are_images(pipeline: FacePipeline, group: Image) -> None:
     expected = _labels(pipeline.analyze(group))
     wide = np.zeros((group.shape[0], group.shape[1], 6), np.uint8)
     wide[:, :, ::2] = group

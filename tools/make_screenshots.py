@@ -94,7 +94,7 @@ def take_all(page: Any, folder: Path, tag: str) -> None:
     page.set_input_files("#video", CLIP)
     page.fill("input[name=every]", "4")
     shot("video")
-    page.click("button:has-text('Analyse')")
+    page.click("button:has-text('Analyze')")
     page.wait_for_selector("[data-state]:has-text('done')")
     page.wait_for_selector("iframe.report")
     page.wait_for_timeout(1500)

@@ -50,7 +50,7 @@ def megabytes(entry: CatalogEntry) -> str:
 def expression_models(shipped: list[CatalogEntry]) -> str:
     times = read_result("classifiers")["models"]
     headings = [heading for heading, _ in _FIGURES]
-    rows = [["model", *headings, "size", "a face", "licence", "source"]]
+    rows = [["model", *headings, "size", "a face", "license", "source"]]
     for entry in shipped:
         if entry.spec.task != "expression":
             continue
@@ -60,25 +60,25 @@ def expression_models(shipped: list[CatalogEntry]) -> str:
             figures.append(percent(found[0]) if found else "")
         spec = entry.spec
         cost = [megabytes(entry), f"{times[spec.name]['one_face_ms']:.1f} ms"]
-        rows.append([f"`{spec.name}`", *figures, *cost, spec.licence, spec.source])
+        rows.append([f"`{spec.name}`", *figures, *cost, spec.license, spec.source])
     return table(rows)
 
 
 def other_models(shipped: list[CatalogEntry]) -> str:
-    rows = [["model", "for", "input", "size", "licence", "source"]]
+    rows = [["model", "for", "input", "size", "license", "source"]]
     for entry in shipped:
         spec = entry.spec
         if spec.task != "expression":
             width, height = spec.input.size_wh
-            facts = [spec.task, f"{width}×{height} {spec.input.colour}", megabytes(entry)]
-            rows.append([f"`{spec.name}`", *facts, spec.licence, spec.source])
+            facts = [spec.task, f"{width}×{height} {spec.input.color}", megabytes(entry)]
+            rows.append([f"`{spec.name}`", *facts, spec.license, spec.source])
     return table(rows)
 
 
 def published_models() -> str:
-    rows = [["model", "licence", "source", "checked"]]
+    rows = [["model", "license", "source", "checked"]]
     rows += [
-        [f"`{model.name}`", model.licence, model.source, model.checked] for model in known_models()
+        [f"`{model.name}`", model.license, model.source, model.checked] for model in known_models()
     ]
     return table(rows)
 

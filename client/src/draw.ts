@@ -1,6 +1,6 @@
 /** Boxes, labels and landmarks over the picture. */
 
-import { expressionColour, percent } from "./page";
+import { expressionColor, percent } from "./page";
 import type { Face, FrameResult } from "./result";
 
 export interface View {
@@ -33,13 +33,13 @@ export function drawResult(canvas: HTMLCanvasElement, result: FrameResult, view:
   const placeX = (x: number) => (view.mirrored ? width - (left + x * scale) : left + x * scale);
   const placeY = (y: number) => top + y * scale;
   for (const face of result.faces) {
-    const colour = expressionColour(face.expression?.label ?? "neutral");
+    const color = expressionColor(face.expression?.label ?? "neutral");
     if (view.landmarks) drawPoints(context, face, placeX, placeY);
     const x = Math.min(placeX(face.box.x_min), placeX(face.box.x_max));
     const y = placeY(face.box.y_min);
     drawBox(context, x, y, (face.box.x_max - face.box.x_min) * scale,
-      (face.box.y_max - face.box.y_min) * scale, colour, face.expression?.uncertain ?? true);
-    drawLabel(context, x, y, words(face), colour, width);
+      (face.box.y_max - face.box.y_min) * scale, color, face.expression?.uncertain ?? true);
+    drawLabel(context, x, y, words(face), color, width);
   }
 }
 
@@ -61,18 +61,18 @@ function drawBox(
   y: number,
   width: number,
   height: number,
-  colour: string,
+  color: string,
   uncertain: boolean,
 ): void {
   context.beginPath();
   context.roundRect(x, y, width, height, Math.min(14, width / 6));
-  // A dark line under the coloured one keeps the box visible on any background.
+  // A dark line under the colored one keeps the box visible on any background.
   context.setLineDash([]);
   context.strokeStyle = "rgb(0 0 0 / 45%)";
   context.lineWidth = 5;
   context.stroke();
   context.setLineDash(uncertain ? [7, 6] : []);
-  context.strokeStyle = colour;
+  context.strokeStyle = color;
   context.lineWidth = 2.5;
   context.stroke();
   context.setLineDash([]);
@@ -90,7 +90,7 @@ function drawLabel(
   x: number,
   y: number,
   text: string,
-  colour: string,
+  color: string,
   canvasWidth: number,
 ): void {
   context.font = "600 14px Inter, ui-sans-serif, system-ui, sans-serif";
@@ -103,7 +103,7 @@ function drawLabel(
   context.fill();
   context.beginPath();
   context.arc(x + 14, top + 13, 5, 0, 2 * Math.PI);
-  context.fillStyle = colour;
+  context.fillStyle = color;
   context.fill();
   context.fillStyle = "#fff";
   context.textBaseline = "middle";

@@ -6,19 +6,19 @@ export function find<T extends HTMLElement>(selector: string, root: ParentNode =
   return element;
 }
 
-/** A colour of the expression table, which the server hands out as custom properties. */
-export function expressionColour(label: string): string {
+/** A color of the expression table, which the server hands out as custom properties. */
+export function expressionColor(label: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue(`--x-${label}`).trim() || "#888";
 }
 
-export function themeColour(name: string): string {
-  // A custom property that holds light-dark() only becomes a colour where it is used.
+export function themeColor(name: string): string {
+  // A custom property that holds light-dark() only becomes a color where it is used.
   const probe = document.createElement("span");
   probe.style.color = `var(--${name})`;
   document.body.append(probe);
-  const colour = getComputedStyle(probe).color;
+  const color = getComputedStyle(probe).color;
   probe.remove();
-  return colour;
+  return color;
 }
 
 export function saveFile(name: string, content: BlobPart, type: string): void {

@@ -1,4 +1,4 @@
-/** The photograph page: a photograph that was chosen is analysed at once. */
+/** The photograph page: a photograph that was chosen is analyzed at once. */
 
 import { acceptFiles } from "./drop";
 

@@ -3,7 +3,7 @@
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { Series } from "./history";
-import { clock, expressionColour, percent, themeColour } from "./page";
+import { clock, expressionColor, percent, themeColor } from "./page";
 import type { Face } from "./result";
 
 const HEIGHT = 220;
@@ -82,8 +82,8 @@ export class Timeline {
     const series = this.current();
     if (!series) return;
     this.plot?.destroy();
-    const muted = themeColour("muted");
-    const line = themeColour("line");
+    const muted = themeColor("muted");
+    const line = themeColor("line");
     const axis: uPlot.Axis = {
       stroke: muted,
       grid: { stroke: line, width: 1 },
@@ -105,7 +105,7 @@ export class Timeline {
           {},
           ...series.labels.map((label) => ({
             label,
-            stroke: expressionColour(label),
+            stroke: expressionColor(label),
             width: 2,
             points: { show: false },
           })),

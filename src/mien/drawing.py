@@ -13,11 +13,11 @@ from mien.labels import Expression
 from mien.landmarks.schemes import MESH_LINES
 from mien.types import Box, ExpressionScores, Face, FrameResult, Image, Landmarks
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 Spot = tuple[int, int, int, int]
 """x_min, y_min, x_max, y_max in pixels."""
 
-EXPRESSION_COLOURS: dict[Expression, Colour] = {
+EXPRESSION_COLORS: dict[Expression, Color] = {
     Expression.NEUTRAL: (139, 144, 153),
     Expression.HAPPINESS: (230, 159, 0),
     Expression.SADNESS: (0, 114, 178),
@@ -27,14 +27,14 @@ EXPRESSION_COLOURS: dict[Expression, Colour] = {
     Expression.ANGER: (213, 94, 0),
     Expression.CONTEMPT: (240, 228, 66),
 }
-"""One RGB colour for each expression, in pictures, plots and pages alike.
+"""One RGB color for each expression, in pictures, plots and pages alike.
 
 Seven are the palette of Okabe and Ito ("Color universal design", 2008), which people with any kind
-of colour blindness can tell apart; neutral is grey.
+of color blindness can tell apart; neutral is gray.
 """
 
-_INK: Colour = (20, 22, 26)
-_PAPER: Colour = (255, 255, 255)
+_INK: Color = (20, 22, 26)
+_PAPER: Color = (255, 255, 255)
 # Height of a label's letters over the width of its face, up to 18 pixels on a screen.
 _LABEL_SHARE = 0.2
 # Below this many blocks across a face, people and face recognition fail to tell who it is.
@@ -47,7 +47,7 @@ def annotate(image: npt.ArrayLike, result: FrameResult, *, landmarks: bool = Fal
     An uncertain expression has a question mark and a thinner box.
 
     Args:
-        image: the image that was analysed; it is not changed.
+        image: the image that was analyzed; it is not changed.
         result: what was found in it.
         landmarks: whether to draw the landmarks: a mesh as the lines of its face, others as dots.
 
@@ -68,7 +68,7 @@ def annotate(image: npt.ArrayLike, result: FrameResult, *, landmarks: bool = Fal
 
 
 def blur_faces(image: npt.ArrayLike, result: FrameResult) -> Image:
-    """Make every found face unrecognisable: averaged to a few blocks, then smoothed.
+    """Make every found face unrecognizable: averaged to a few blocks, then smoothed.
 
     A face that was not found is not blurred: look before you share.
 
@@ -101,15 +101,15 @@ def _grown(box: Box, share: float) -> Box:
 
 def _draw_face(canvas: Image, face: Face, unit: int, *, landmarks: bool) -> None:
     scores = face.expression
-    colour = EXPRESSION_COLOURS[scores.label] if scores else _PAPER
+    color = EXPRESSION_COLORS[scores.label] if scores else _PAPER
     sure = scores is not None and not scores.uncertain
     if landmarks and face.landmarks is not None:
         _draw_landmarks(canvas, face.landmarks, unit)
     x_min, y_min, x_max, y_max = (round(float(v)) for v in face.box.to_array())
-    # A dark line under the coloured one keeps the box visible on any background.
+    # A dark line under the colored one keeps the box visible on any background.
     line = 2 * unit if sure else unit
-    for line_colour, thickness in ((_INK, line + 2), (colour, line)):
-        cv2.rectangle(canvas, (x_min, y_min), (x_max, y_max), line_colour, thickness, cv2.LINE_AA)
+    for line_color, thickness in ((_INK, line + 2), (color, line)):
+        cv2.rectangle(canvas, (x_min, y_min), (x_max, y_max), line_color, thickness, cv2.LINE_AA)
     if scores is not None:
         _draw_shares(canvas, face.box, scores, unit)
 
@@ -139,7 +139,7 @@ def _draw_label(
     if face.track_id is not None:
         text = f"{face.track_id} · {text}"
     size_px = max(11, min(18 * unit, round(_LABEL_SHARE * face.box.width)))
-    chip = _chip(text, EXPRESSION_COLOURS[scores.label], size_px)
+    chip = _chip(text, EXPRESSION_COLORS[scores.label], size_px)
     spot = _free_spot(canvas, chip, face.box, unit, taken)
     _paste(canvas, chip, *spot[:2])
     return spot
@@ -168,22 +168,22 @@ def _draw_shares(canvas: Image, box: Box, scores: ExpressionScores, unit: int) -
     edges = np.round(np.cumsum([p for _, p in scores.ranked()]) * strip.shape[1])
     start = 0
     for (label, _), edge in zip(scores.ranked(), edges.astype(int), strict=True):
-        strip[:, start:edge] = EXPRESSION_COLOURS[label]
+        strip[:, start:edge] = EXPRESSION_COLORS[label]
         start = edge
     strip[:, start:] = strip[:, max(0, start - 1) : max(1, start)]
     _paste(canvas, strip, round(box.x_min), round(box.y_max) + 3 * unit)
 
 
 @lru_cache(maxsize=256)
-def _chip(text: str, colour: Colour, size_px: int) -> Image:
-    """Text on a coloured ground, as an image."""
+def _chip(text: str, color: Color, size_px: int) -> Image:
+    """Text on a colored ground, as an image."""
     font = ImageFont.load_default(size_px)
     left, _, right, _ = font.getbbox(text)
     pad = size_px // 3
     width, height = int(right - left) + 2 * pad, int(size_px * 1.25) + pad
-    chip = PillowImage.new("RGB", (width, height), colour)
-    # ITU-R BT.601 luma tells whether dark or light text reads better on the colour.
-    luma = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
+    chip = PillowImage.new("RGB", (width, height), color)
+    # ITU-R BT.601 luma tells whether dark or light text reads better on the color.
+    luma = 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2]
     ink = _INK if luma > 110 else _PAPER
     ImageDraw.Draw(chip).text((pad - left, height / 2), text, fill=ink, font=font, anchor="lm")
     return np.asarray(chip)

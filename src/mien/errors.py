@@ -6,7 +6,7 @@
     ├── InputError            something that the caller handed in cannot be used
     │   ├── ImageReadError    a file or bytes that are no readable picture
     │   ├── VideoReadError    a file that is no readable video
-    │   └── DataError         a labelled data set that cannot be read
+    │   └── DataError         a labeled data set that cannot be read
     ├── SettingError          a setting has a value that it cannot have
     ├── ModelError            a model cannot be used
     │   ├── ModelNotFoundError
@@ -39,7 +39,7 @@ class VideoReadError(InputError):
 
 
 class DataError(InputError):
-    """A labelled data set that cannot be read."""
+    """A labeled data set that cannot be read."""
 
 
 class SettingError(MienError, ValueError):

@@ -114,7 +114,7 @@ def similarity(
     translation: tuple[float, float] = (0.0, 0.0),
     center: tuple[float, float] = (0.0, 0.0),
 ) -> Array:
-    """Scale and turn about a centre (clockwise as seen, y pointing down), then move."""
+    """Scale and turn about a center (clockwise as seen, y pointing down), then move."""
     angle = math.radians(angle_deg)
     cos, sin = scale * math.cos(angle), scale * math.sin(angle)
     (x, y), (move_x, move_y) = center, translation

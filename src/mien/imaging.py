@@ -28,7 +28,7 @@ def as_rgb(image: npt.ArrayLike) -> Image:
     """Any array that people call an image, as ``(H, W, 3)`` RGB uint8.
 
     Args:
-        image: ``(H, W)`` or ``(H, W, 1)`` grey, ``(H, W, 3)`` RGB, or ``(H, W, 4)`` RGBA, whose
+        image: ``(H, W)`` or ``(H, W, 1)`` gray, ``(H, W, 3)`` RGB, or ``(H, W, 4)`` RGBA, whose
             transparency is laid over white. Of type uint8, of type uint16 in 0..65535, bool, or a
             float in [0, 1]. Need not be contiguous.
 
@@ -84,8 +84,8 @@ def limit_threads(threads: int) -> None:
     cv2.setNumThreads(threads)
 
 
-def to_grey(image: Image) -> Image:
-    """RGB to grey by ITU-R BT.601 luma; a grey image comes back as it is."""
+def to_gray(image: Image) -> Image:
+    """RGB to gray by ITU-R BT.601 luma; a gray image comes back as it is."""
     if image.ndim == 2:
         return image
     return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)  # type: ignore[return-value]
@@ -153,8 +153,8 @@ def warp(
     """
     transform = np.asarray(transform, np.float64)
     part, transform = _part_to_read(image, transform, size_wh)
-    coloured = part.ndim == 3
-    if coloured:
+    colored = part.ndim == 3
+    if colored:
         # OpenCV warps four channels in half the time of three, to the same pixels.
         part = cv2.cvtColor(part, cv2.COLOR_RGB2RGBA)  # type: ignore[assignment]
     # OpenCV counts from the middle of the first pixel, we from its corner.
@@ -164,7 +164,7 @@ def warp(
     warped = cv2.warpAffine(
         part, matrix, size_wh, flags=cv2.INTER_LINEAR, borderMode=border, borderValue=0
     )
-    return cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB) if coloured else warped  # type: ignore[return-value]
+    return cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB) if colored else warped  # type: ignore[return-value]
 
 
 def _part_to_read(
@@ -221,7 +221,7 @@ def to_input(images: Sequence[Image], spec: InputSpec) -> FloatArray:
     """Stack images of the right size into a network's input.
 
     Args:
-        images: ``(H, W, 3)`` RGB or ``(H, W)`` grey, of ``spec.size_wh``.
+        images: ``(H, W, 3)`` RGB or ``(H, W)`` gray, of ``spec.size_wh``.
 
     Returns:
         ``(N, C, H, W)`` or ``(N, H, W, C)`` float32, by ``spec.layout``.
@@ -230,8 +230,8 @@ def to_input(images: Sequence[Image], spec: InputSpec) -> FloatArray:
         InputError: an image has another size.
     """
     width, height = spec.size_wh
-    channels = 1 if spec.colour == "grey" else 3
-    tables = _normalisation_tables(spec)
+    channels = 1 if spec.color == "gray" else 3
+    tables = _normalization_tables(spec)
     batch = np.empty((len(images), channels, height, width), np.float32)
     for slot, image in zip(batch, images, strict=True):
         if image.shape[:2] != (height, width):
@@ -245,7 +245,7 @@ def to_input(images: Sequence[Image], spec: InputSpec) -> FloatArray:
 
 
 @lru_cache(maxsize=32)
-def _normalisation_tables(spec: InputSpec) -> list[FloatArray]:
+def _normalization_tables(spec: InputSpec) -> list[FloatArray]:
     """What each of the 256 levels becomes, by channel: ten times quicker than arithmetic."""
     levels = np.arange(256, dtype=np.float32)
     return [
@@ -255,20 +255,20 @@ def _normalisation_tables(spec: InputSpec) -> list[FloatArray]:
 
 
 def _channels(image: Image, spec: InputSpec) -> Sequence[Image]:
-    if spec.colour == "grey":
-        return [np.ascontiguousarray(to_grey(image))]
+    if spec.color == "gray":
+        return [np.ascontiguousarray(to_gray(image))]
     if image.ndim == 2:
         return [np.ascontiguousarray(image)] * 3
     planes = cv2.split(image)
-    return planes if spec.colour == "rgb" else planes[::-1]  # type: ignore[return-value]
+    return planes if spec.color == "rgb" else planes[::-1]  # type: ignore[return-value]
 
 
-def sharpness(grey: Image) -> float:
-    """Variance of the Laplacian over the variance of the grey levels.
+def sharpness(gray: Image) -> float:
+    """Variance of the Laplacian over the variance of the gray levels.
 
     Method: the variance of the Laplacian as a focus measure (Pech-Pacheco et al. 2000), divided by
     the contrast so that a dim picture does not count as blurred.
     """
-    _, detail = cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_32F))
-    _, spread = cv2.meanStdDev(grey)
+    _, detail = cv2.meanStdDev(cv2.Laplacian(gray, cv2.CV_32F))
+    _, spread = cv2.meanStdDev(gray)
     return float(detail[0, 0]) ** 2 / (float(spread[0, 0]) ** 2 + 1.0)

@@ -9,7 +9,7 @@ class Expression(StrEnum):
     """An apparent facial expression: how a face looks, not what the person feels.
 
     The eight are Ekman's seven (Ekman and Friesen 1971; contempt, Ekman and Friesen 1986) and
-    neutral, as labelled in FER+ (Barsoum et al. 2016).
+    neutral, as labeled in FER+ (Barsoum et al. 2016).
     """
 
     NEUTRAL = "neutral"

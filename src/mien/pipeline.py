@@ -27,7 +27,7 @@ from mien.types import (
 
 
 class FacePipeline:
-    """Analyses images, one at a time and without memory of the ones before.
+    """Analyzes images, one at a time and without memory of the ones before.
 
     Models are loaded at the first image, or by :meth:`warm_up`. One pipeline may be shared between
     threads, may be made before a fork, and may be called from asyncio by ``asyncio.to_thread``.
@@ -158,7 +158,7 @@ class FacePipeline:
         """The third step alone, for one's own crops.
 
         Args:
-            crops: faces, ``(H, W)`` grey or ``(H, W, 3)`` RGB uint8, or whatever else
+            crops: faces, ``(H, W)`` gray or ``(H, W, 3)`` RGB uint8, or whatever else
                 :func:`mien.imaging.as_rgb` understands. They are resized to the model's input; its
                 accuracy holds for crops aligned as its template says, as :meth:`align` makes them.
 
@@ -189,10 +189,10 @@ class FacePipeline:
 
 
 def _as_crop(crop: npt.ArrayLike) -> Image:
-    """Grey stays grey, for models that want it so."""
+    """Gray stays gray, for models that want it so."""
     array = np.asarray(crop)
-    grey = array.dtype == np.uint8 and array.ndim == 2 and array.size
-    return array if grey else imaging.as_rgb(array)
+    gray = array.dtype == np.uint8 and array.ndim == 2 and array.size
+    return array if gray else imaging.as_rgb(array)
 
 
 class _Clock:

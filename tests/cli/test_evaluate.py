@@ -95,11 +95,11 @@ def test_two_models_and_two_files_are_compared(
         (["nowhere"], "nothing lies there"),
         (["--compare", "a", "b"], "expected a data set"),
         (["--compare", "a.json", "b.json"], "expected an evaluation"),
-        ([], "expected a labelled data set"),
+        ([], "expected a labeled data set"),
         (["PHOTOGRAPHS", "--labels", "boredom"], "expected an expression"),
         (["PHOTOGRAPHS", "--split", "valid"], "expected the split 'valid'"),
         (["PHOTOGRAPHS", "--split", "half"], "expected a split"),
-        (["PHOTOGRAPHS", "--labelling", "mine"], "expected a labelling"),
+        (["PHOTOGRAPHS", "--labeling", "mine"], "expected a labeling"),
         (["PHOTOGRAPHS", "--slice", "age"], "expected a column"),
     ],
 )

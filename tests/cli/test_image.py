@@ -104,7 +104,7 @@ def test_a_model_by_path(mien: Any, samples: dict[str, Path], quick: list[str]) 
 
 def test_json_lines(mien: Any, samples: dict[str, Path], tmp_path: Path, quick: list[str]) -> None:
     blank = tmp_path / "blank.png"
-    Image.new("RGB", (64, 64), "grey").save(blank)
+    Image.new("RGB", (64, 64), "gray").save(blank)
     ran = mien("image", samples["group"], tmp_path / "missing", blank, "--jsonl", *quick)
     assert ran.status == 1
     lines = [json.loads(line) for line in ran.stdout.splitlines()]
@@ -139,11 +139,11 @@ def test_a_csv_file_that_cannot_be_written(
 
 
 def test_the_table(mien: Any, samples: dict[str, Path], tmp_path: Path, quick: list[str]) -> None:
-    Image.new("RGB", (64, 64), "grey").save(tmp_path / "blank.png")
+    Image.new("RGB", (64, 64), "gray").save(tmp_path / "blank.png")
     ran = mien("image", samples["group"], tmp_path, "missing.jpg", *quick)
     assert ran.status == 1
     assert "no face" in ran.stdout
-    assert "not analysed" in ran.stdout
+    assert "not analyzed" in ran.stdout
     # Where the first line breaks depends on how long the picture's path is.
     faces = re.findall(rf"(\d+) +(?:{'|'.join(Expression)}) +\d+%", ran.stdout)
     assert faces == ["1", "2", "3", "4"]
@@ -213,7 +213,7 @@ def test_blurred_faces_cannot_be_told_apart(
     box = json.loads(ran.stdout)["results"][0]["faces"][0]["box"]
     top, bottom = int(box["y_min"]) + 20, int(box["y_max"]) - 20
     left, right = int(box["x_min"]) + 20, int(box["x_max"]) - 20
-    # What is left of fine detail inside the box: the mean step between neighbouring pixels.
+    # What is left of fine detail inside the box: the mean step between neighboring pixels.
     plain, blurred = (
         np.abs(np.diff(drawn[key][top:bottom, left:right].astype(int), axis=1)).mean()
         for key in (0, 1)
@@ -314,8 +314,8 @@ main()
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells a process's peak")
 def test_memory_does_not_grow_with_the_number_of_pictures(tmp_path: Path, quick: list[str]) -> None:
-    picture = tmp_path / "grey.png"
-    Image.new("RGB", (600, 600), "grey").save(picture)
+    picture = tmp_path / "gray.png"
+    Image.new("RGB", (600, 600), "gray").save(picture)
     peaks_kb = []
     for count in (3, 43):
         folder = linked(picture, tmp_path / str(count), count)

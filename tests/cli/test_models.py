@@ -46,7 +46,7 @@ def test_every_shipped_model_tells_its_facts(mien: Any) -> None:
     for model in models:
         assert model["shipped"]
         assert model["size_bytes"] == Path(model["path"]).stat().st_size
-        for fact in ("name", "sha256", "licence"):
+        for fact in ("name", "sha256", "license"):
             assert model[fact].split()[0] in shown
         assert model["source"]
         assert model["training_data"]

@@ -58,7 +58,7 @@ def make_model(tmp_path: Path) -> MakeModel:
             file="fixed.onnx",
             input=InputSpec("image", (100, 100), "rgb", (0.0,) * 3, (255.0,) * 3),
             outputs=("regressions", "logits"),
-            licence="MIT",
+            license="MIT",
             source="built by the tests",
             parameters=parameters or FIXED,
         )
@@ -80,7 +80,7 @@ def test_anchors_run_over_rows_then_columns_then_those_of_a_cell() -> None:
 
 def test_offsets_become_pixels_of_the_photograph(make_model: MakeModel) -> None:
     offsets = np.zeros((4, 16))
-    # Centre, size and first point, in fiftieths of the input's side, from the anchor at (75, 25).
+    # Center, size and first point, in fiftieths of the input's side, from the anchor at (75, 25).
     offsets[1, :6] = (5, -2.5, 10, 20, -1, 2)
     detector = BlazeFace(catalog.find(make_model(offsets, [-9, 2.0, -9, -9])))
     # 400×200 in a frame of 100×100: a quarter of the size, with 25 rows of black above.
@@ -101,7 +101,7 @@ def test_boxes_of_one_face_are_averaged_by_score(make_model: MakeModel) -> None:
     detector = BlazeFace(catalog.find(make_model(offsets, [0.0, np.log(3), -9, -9])))
     (face,) = detector.detect(np.zeros((100, 100, 3), np.uint8), min_score=0.4)
     assert face.score == pytest.approx(0.75)
-    # Weights 0.5 and 0.75 of centres 50 and 55.
+    # Weights 0.5 and 0.75 of centers 50 and 55.
     assert face.box.center == pytest.approx((53, 50), abs=1e-3)
 
 

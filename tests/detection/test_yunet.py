@@ -76,7 +76,7 @@ def test_boxes_points_and_scores_are_in_pixels_of_the_image(yunet_file: Path) ->
     image = np.zeros((200, 300, 3), np.uint8)
     image[64:96, 128:160] = 255
     (face,) = detector.detect(image)
-    # A cell at column 4, row 2 with offsets of 0: centred on the cell's corner, one stride wide.
+    # A cell at column 4, row 2 with offsets of 0: centerd on the cell's corner, one stride wide.
     assert face.box.to_array() == pytest.approx([112, 48, 144, 80])
     assert face.score == pytest.approx(1.0, abs=0.01)
     assert face.landmarks is not None

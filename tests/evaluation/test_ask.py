@@ -9,9 +9,9 @@ from PIL import Image as PillowImage
 
 from mien.config import Settings
 from mien.errors import DataError
-from mien.evaluation.answers import ANSWERED, MISSED, WRONG_FACE
-from mien.evaluation.ask import ask_about_crops, ask_about_photographs, choose_face
-from mien.evaluation.dataset import LabelledSet
+from mien.evaluation.dataset import LabeledSet
+from mien.evaluation.predict import ask_about_crops, ask_about_photographs, choose_face
+from mien.evaluation.predictions import ANSWERED, MISSED, WRONG_FACE
 from mien.evaluation.readers import read_data
 from mien.labels import Expression
 from mien.pipeline import FacePipeline
@@ -24,7 +24,7 @@ def pipeline() -> FacePipeline:
 
 
 @pytest.fixture
-def photographs(tmp_path: Path, samples: dict[str, Path]) -> LabelledSet:
+def photographs(tmp_path: Path, samples: dict[str, Path]) -> LabeledSet:
     for name in ("person-a", "person-c"):
         for kind, folder in (("neutral", "neutral"), ("smiling", "happy")):
             (tmp_path / "set" / folder).mkdir(parents=True, exist_ok=True)
@@ -32,13 +32,13 @@ def photographs(tmp_path: Path, samples: dict[str, Path]) -> LabelledSet:
     return read_data(tmp_path / "set")
 
 
-def table(folder: Path, rows: list[str]) -> LabelledSet:
+def table(folder: Path, rows: list[str]) -> LabeledSet:
     path = folder / "table.csv"
     path.write_text("\n".join(["image,expression,x_min,y_min,x_max,y_max", *rows]) + "\n")
     return read_data(path)
 
 
-def test_photographs_are_answered_right(photographs: LabelledSet, pipeline: FacePipeline) -> None:
+def test_photographs_are_answered_right(photographs: LabeledSet, pipeline: FacePipeline) -> None:
     answers = ask_about_photographs(photographs, pipeline)
     assert answers.correct.all()
     assert answers.outcome.tolist() == [ANSWERED] * 4
@@ -48,7 +48,7 @@ def test_photographs_are_answered_right(photographs: LabelledSet, pipeline: Face
 
 
 def test_allowed_labels_share_the_whole_probability(
-    photographs: LabelledSet, pipeline: FacePipeline
+    photographs: LabeledSet, pipeline: FacePipeline
 ) -> None:
     only = (Expression.SURPRISE, Expression.NEUTRAL)
     answers = ask_about_photographs(photographs, pipeline, only=only)
@@ -82,7 +82,7 @@ def test_missed_faces_wrong_faces_and_unreadable_files_are_counted_apart(
 
 
 def test_crops_are_aligned_and_all_answered(
-    photographs: LabelledSet, pipeline: FacePipeline, tmp_path: Path
+    photographs: LabeledSet, pipeline: FacePipeline, tmp_path: Path
 ) -> None:
     folder = tmp_path / "crops"
     for name in photographs.names:
@@ -91,20 +91,20 @@ def test_crops_are_aligned_and_all_answered(
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         corners = (int(box.x_min), int(box.y_min), int(box.x_max), int(box.y_max))
         PillowImage.fromarray(image).crop(corners).resize((48, 48)).save(folder / name)
-    PillowImage.new("L", (48, 48), 128).save(folder / "neutral" / "grey.png")
+    PillowImage.new("L", (48, 48), 128).save(folder / "neutral" / "gray.png")
     done: list[tuple[int, int]] = []
     answers = ask_about_crops(
         read_data(folder), pipeline, progress=lambda part, of: done.append((part, of))
     )
     by_name = dict(zip(answers.names, answers.columns["aligned"], strict=True))
-    assert by_name.pop("neutral/grey.png") == "false"
+    assert by_name.pop("neutral/gray.png") == "false"
     assert set(by_name.values()) == {"true"}
     assert (answers.outcome == ANSWERED).all()
     assert answers.correct[[name in by_name for name in answers.names]].all()
     assert done[-1] == (5, 5)
 
 
-def test_pictures_can_be_changed_first(photographs: LabelledSet, pipeline: FacePipeline) -> None:
+def test_pictures_can_be_changed_first(photographs: LabeledSet, pipeline: FacePipeline) -> None:
     answers = ask_about_photographs(
         photographs, pipeline, change=lambda image, _: np.zeros_like(image)
     )

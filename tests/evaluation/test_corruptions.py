@@ -9,14 +9,14 @@ import pytest
 
 from mien.config import Settings
 from mien.errors import InputError
-from mien.evaluation.answers import Answers
-from mien.evaluation.ask import ask_about_crops, ask_about_photographs
 from mien.evaluation.corruptions import SEVERITIES, corrupt
-from mien.evaluation.dataset import ArrayImages, LabelledSet
-from mien.evaluation.documents import robustness_markdown
+from mien.evaluation.dataset import ArrayImages, LabeledSet
+from mien.evaluation.predict import ask_about_crops, ask_about_photographs
+from mien.evaluation.predictions import Answers
 from mien.evaluation.readers import read_data
+from mien.evaluation.report import robustness_markdown
 from mien.evaluation.robustness import measure_robustness
-from mien.imaging import resize, to_grey
+from mien.imaging import resize, to_gray
 from mien.labels import Expression
 from mien.media.images import read_image
 from mien.pipeline import FacePipeline
@@ -42,7 +42,7 @@ def test_every_severity_is_worse_than_the_one_before(face: Image, kind: str) -> 
 
 @pytest.mark.parametrize("kind", SEVERITIES)
 def test_corruptions_are_repeatable_and_keep_the_shape(face: Image, kind: str) -> None:
-    for image in (face, to_grey(face), face[:, :61]):
+    for image in (face, to_gray(face), face[:, :61]):
         one, two = (corrupt(image, kind, 3, seed=7) for _ in range(2))
         assert one.shape == image.shape
         assert one.dtype == np.uint8
@@ -83,11 +83,11 @@ def test_unknown_corruptions_are_refused(face: Image, kind: str, severity: int) 
         corrupt(face, kind, severity, seed=0)
 
 
-def crops(samples: dict[str, Path]) -> LabelledSet:
+def crops(samples: dict[str, Path]) -> LabeledSet:
     names = ("person-a-neutral", "person-a-smiling", "person-c-neutral", "person-c-smiling")
-    pictures = [resize(to_grey(read_image(samples[n])[130:480, 145:495]), (64, 64)) for n in names]
+    pictures = [resize(to_gray(read_image(samples[n])[130:480, 145:495]), (64, 64)) for n in names]
     happy, neutral = (tuple(Expression).index(Expression(x)) for x in ("happiness", "neutral"))
-    return LabelledSet(
+    return LabeledSet(
         name="crops",
         labels=tuple(Expression),
         label_index=np.array([neutral, happy, neutral, happy]),
@@ -126,7 +126,7 @@ def test_photographs_are_corrupted_where_the_face_is(
     data = read_data(tmp_path / "t.csv")
     seen: list[Image] = []
 
-    def ask(data: LabelledSet, *arguments: Any, **options: Any) -> Answers:
+    def ask(data: LabeledSet, *arguments: Any, **options: Any) -> Answers:
         if options.get("change") is not None:
             seen.append(options["change"](data.load(0), 0))
         return ask_about_photographs(data, *arguments, **options)

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image as PillowImage
 
 from mien.evaluation import duplicates
-from mien.evaluation.check import agreement, check
-from mien.evaluation.dataset import ArrayImages, LabelledSet
+from mien.evaluation.data_check import agreement, check
+from mien.evaluation.dataset import ArrayImages, LabeledSet
 from mien.evaluation.readers import read_data
 from mien.labels import Expression
 from mien.media.images import read_image
@@ -29,8 +29,8 @@ def other_face(samples: dict[str, Path]) -> Image:
     return np.asarray(cv2.resize(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (96, 96)), np.uint8)
 
 
-def labelled(pictures: list[Image], split: list[str], labels: list[int]) -> LabelledSet:
-    return LabelledSet(
+def labeled(pictures: list[Image], split: list[str], labels: list[int]) -> LabeledSet:
+    return LabeledSet(
         name="faces",
         labels=tuple(Expression),
         label_index=np.array(labels),
@@ -57,7 +57,7 @@ def dimmer(image: Image) -> Image:
 def test_twins_are_found_and_other_pictures_are_not(face: Image, other_face: Image) -> None:
     flat = np.full_like(face, 90)
     pictures = [face, other_face, jpeg(face), flat, smaller(face), dimmer(face), flat]
-    data = labelled(pictures, [""] * 7, [0] * 7)
+    data = labeled(pictures, [""] * 7, [0] * 7)
     pairs = duplicates.near_duplicate_pairs(duplicates.make_thumbnails(data))
     # The same person's other picture and pictures without contrast are no twins.
     assert {tuple(p) for p in pairs.tolist()} == {(0, 2), (0, 4), (0, 5), (2, 4), (2, 5), (4, 5)}
@@ -68,7 +68,7 @@ def test_pairs_beyond_one_block_are_found() -> None:
     rng = np.random.default_rng(0)
     pictures = rng.integers(0, 256, (2500, 12, 12), dtype=np.uint8)
     pictures[[1800, 2400]] = pictures[[3, 1100]]
-    data = labelled(list(pictures), [""] * 2500, [0] * 2500)
+    data = labeled(list(pictures), [""] * 2500, [0] * 2500)
     pairs = duplicates.near_duplicate_pairs(duplicates.make_thumbnails(data))
     assert pairs.tolist() == [[3, 1800], [1100, 2400]]
 
@@ -83,13 +83,13 @@ def test_leaking_rows_are_training_rows() -> None:
     assert duplicates.leaking_rows(group, split).tolist() == [True, *[False] * 5]
 
 
-def test_conflicts_are_between_labelled_rows() -> None:
+def test_conflicts_are_between_labeled_rows() -> None:
     group, label = np.array([1, 1, 2, 2, 3, 3]), np.array([0, 1, 0, -1, 2, 2])
     assert duplicates.conflicting_groups(group, label).tolist() == [1]
 
 
 def test_check_tells_everything(face: Image, other_face: Image) -> None:
-    data = labelled(
+    data = labeled(
         [face, jpeg(face), other_face, dimmer(other_face)],
         ["train", "valid", "train", "train"],
         [0, 1, 2, 2],

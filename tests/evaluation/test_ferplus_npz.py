@@ -57,7 +57,7 @@ def test_votes_of_another_width_are_refused() -> None:
 def test_usable_rows_of_ferplus(shared_data: Path) -> None:
     """Counts of the file's own description: 24,656 train and 3,149 valid, 339 twins."""
     data = read_npz(shared_data / "data" / "ferplus.npz")
-    usable = data.labelled()
+    usable = data.labeled()
     assert len(usable.in_split("train")) == 24_656
     assert len(usable.in_split("valid")) == 3_149
     assert data.group is not None
@@ -82,7 +82,7 @@ def make_npz(path: Path, **changes: object) -> Path:
 
 def test_reads_rows_splits_and_groups(tmp_path: Path) -> None:
     data = read_npz(make_npz(tmp_path / "faces.npz"))
-    valid = data.labelled().in_split("valid")
+    valid = data.labeled().in_split("valid")
     assert valid.names == ("row 8",)
     assert valid.load(0).tolist() == [[4, 5], [6, 7]]
     assert valid.group is not None
@@ -91,9 +91,9 @@ def test_reads_rows_splits_and_groups(tmp_path: Path) -> None:
 
 
 def test_ferplus_and_fer2013_labels(tmp_path: Path) -> None:
-    data = read_npz(make_npz(tmp_path / "faces.npz"), labelling="fer2013")
+    data = read_npz(make_npz(tmp_path / "faces.npz"), labeling="fer2013")
     assert [data.labels[i] for i in data.label_index[:2]] == [Expression.ANGER, Expression.FEAR]
-    assert len(data.labelled()) == 2
+    assert len(data.labeled()) == 2
 
 
 def test_absent_split_is_named(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="votes"):
         read_npz(make_npz(tmp_path / "faces.npz", votes=None))
     with pytest.raises(DataError, match="fer_label"):
-        read_npz(make_npz(tmp_path / "faces.npz", fer_label=None), labelling="fer2013")
+        read_npz(make_npz(tmp_path / "faces.npz", fer_label=None), labeling="fer2013")
     with pytest.raises(DataError, match="uint8"):
         read_npz(make_npz(tmp_path / "faces.npz", images=np.zeros((3, 2, 2))))
     with pytest.raises(DataError, match="rows in every column"):

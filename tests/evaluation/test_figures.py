@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from mien.errors import DataError, MissingExtraError
-from mien.evaluation import documents
-from mien.evaluation.answers import ANSWERED, MISSED, WRONG_FACE, Answers
+from mien.evaluation import report
 from mien.evaluation.compare import compare, mcnemar, to_markdown
 from mien.evaluation.figures import measure
 from mien.evaluation.plots import write_plots
+from mien.evaluation.predictions import ANSWERED, MISSED, WRONG_FACE, Answers
 from mien.labels import Expression
 
 LABELS = (Expression.NEUTRAL, Expression.FEAR)
@@ -71,7 +71,7 @@ def test_every_picture_missed() -> None:
     assert document["ece"] is None
     assert document["per_class"]["fear"]["recall"] is None
     assert "missed" in json.dumps(document)
-    assert "| … no face found | 4 |" in documents.to_markdown(document)
+    assert "| … no face found | 4 |" in report.to_markdown(document)
 
 
 def test_slices_under_twenty_are_only_counted() -> None:
@@ -98,14 +98,14 @@ def test_unknown_column_is_named() -> None:
 
 def written(path: Path, answered: Answers) -> Path:
     document = measure(answered)
-    document["rows"] = documents.rows_document(answered)
-    documents.write_json(path, document)
+    document["rows"] = report.rows_document(answered)
+    report.write_json(path, document)
     return path
 
 
 def test_rows_are_read_again(tmp_path: Path) -> None:
     given = answers(3, 2, missed=1)
-    read = documents.read_answers(written(tmp_path / "a.json", given))
+    read = report.read_answers(written(tmp_path / "a.json", given))
     np.testing.assert_array_equal(read.probabilities, given.probabilities)
     np.testing.assert_array_equal(read.truth, given.truth)
     assert read.names == given.names
@@ -119,11 +119,11 @@ def test_other_files_are_refused(tmp_path: Path, content: str | None) -> None:
     if content is not None:
         path.write_text(content)
     with pytest.raises(DataError, match=r"evaluation|evaluate"):
-        documents.read_answers(path)
+        report.read_answers(path)
 
 
 def test_markdown_tells_the_figures() -> None:
-    page = documents.to_markdown(measure(answers(30, 10), slices=["half"]))
+    page = report.to_markdown(measure(answers(30, 10), slices=["half"]))
     assert "| accuracy | 75.6 % |" in page
     assert "| neutral | 40 | 75.0 % |" in page
     assert "## By half" in page

@@ -1,4 +1,4 @@
-"""Every form of labelled data that people have, and what can be wrong with it."""
+"""Every form of labeled data that people have, and what can be wrong with it."""
 
 import csv
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import pytest
 from PIL import Image as PillowImage
 
 from mien.errors import DataError, ImageReadError
-from mien.evaluation.dataset import LabelledSet
+from mien.evaluation.dataset import LabeledSet
 from mien.evaluation.readers import read_data
 from mien.evaluation.votes import FERPLUS_COLUMNS
 from mien.labels import Expression
@@ -26,7 +26,7 @@ def write_csv(path: Path, rows: list[list[object]]) -> Path:
     return path
 
 
-def labels_of(data: LabelledSet) -> list[str | None]:
+def labels_of(data: LabeledSet) -> list[str | None]:
     return [data.labels[i].value if i >= 0 else None for i in data.label_index]
 
 
@@ -83,7 +83,7 @@ def test_fer2013_with_votes_joins_by_row_order(tmp_path: Path) -> None:
 
 def test_own_labels_of_fer2013_where_there_are_votes(tmp_path: Path) -> None:
     ferplus_table(tmp_path)
-    data = read_data(fer2013(tmp_path).parent, labelling="fer2013")
+    data = read_data(fer2013(tmp_path).parent, labeling="fer2013")
     assert labels_of(data) == ["anger", "happiness", "sadness"]
 
 

@@ -76,10 +76,10 @@ def test_one_answer_for_each_crop_in_order(classifier: ClassicalClassifier) -> N
     assert classifier.classify([]) == []
 
 
-def test_grey_and_rgb_crops_give_the_same(classifier: ClassicalClassifier) -> None:
-    grey = np.random.default_rng(1).integers(0, 255, (64, 64), np.uint8)
-    rgb = np.repeat(grey[:, :, None], 3, axis=2)
-    first, second = classifier.classify([grey, rgb])
+def test_gray_and_rgb_crops_give_the_same(classifier: ClassicalClassifier) -> None:
+    gray = np.random.default_rng(1).integers(0, 255, (64, 64), np.uint8)
+    rgb = np.repeat(gray[:, :, None], 3, axis=2)
+    first, second = classifier.classify([gray, rgb])
     assert first.probabilities == pytest.approx(second.probabilities, abs=1e-5)
 
 

@@ -32,7 +32,7 @@ def test_gradients_fall_into_the_bin_of_their_angle(angle_deg: float, fullest: s
 def test_a_plain_picture_has_one_pattern_in_every_cell() -> None:
     extractor = FeatureExtractor(FeatureSpec((64, 64), (), lbp_grid=4))
     cells = extractor.describe(np.full((64, 64), 90, np.uint8)).reshape(16, 59)
-    # Every neighbour is as bright as the middle: 255, the last of the 58 uniform patterns.
+    # Every neighbor is as bright as the middle: 255, the last of the 58 uniform patterns.
     assert (cells[:, 57] == 1).all()
     assert cells.sum() == 16
 
@@ -49,7 +49,7 @@ def test_no_pictures_give_no_rows() -> None:
 
 
 def test_dark_steps_count_by_their_square_roots() -> None:
-    # OpenCV 4 leaves the square root out unless asked, OpenCV 5 takes it. On the left the grey
+    # OpenCV 4 leaves the square root out unless asked, OpenCV 5 takes it. On the left the gray
     # level steps from 0 to 16, on the right from 144 to 169. The first histogram's upright bin
     # gets 0.302 in OpenCV 4.14 and 5.0 with the root, and 0.100 in both without it.
     picture = np.zeros((64, 64), np.uint8)

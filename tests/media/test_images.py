@@ -90,7 +90,7 @@ def test_exif_orientation(kind: str, orientation: int) -> None:
     options = {"quality": 95} if kind != "PNG" else {}
     image = read_image(encoded(Image.fromarray(stored), kind, exif=exif, **options))
     assert image.shape == (24, 32, 3)
-    # In the middle of each quarter; at their edges lossy formats mix the colours.
+    # In the middle of each quarter; at their edges lossy formats mix the colors.
     difference = image[6::12, 8::16].astype(int) - quarters()[6::12, 8::16].astype(int)
     assert np.abs(difference).max() < 30
 
@@ -110,7 +110,7 @@ def test_damaged_exif_does_not_spoil_a_sound_picture() -> None:
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "CMYK", "YCbCr"])
-def test_colour_modes_become_rgb(mode: str) -> None:
+def test_color_modes_become_rgb(mode: str) -> None:
     kind = "TIFF" if mode in ("CMYK", "YCbCr") else "PNG"
     image = read_image(encoded(Image.new("RGB", (4, 3), WHITE).convert(mode), kind))
     assert image.shape == (3, 4, 3)
@@ -123,13 +123,13 @@ def test_cmyk_jpeg() -> None:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
-def test_sixteen_bit_grey(kind: str) -> None:
+def test_sixteen_bit_gray(kind: str) -> None:
     levels = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)
     image = read_image(encoded(Image.fromarray(levels), kind))
     assert np.array_equal(image[:, :, 0], (levels >> 8).astype(np.uint8))
 
 
-def test_thirty_two_bit_grey_is_taken_as_sixteen() -> None:
+def test_thirty_two_bit_gray_is_taken_as_sixteen() -> None:
     levels = np.full((4, 4), 65535, np.int32)
     assert read_image(Image.fromarray(levels)).min() == 255
     with pytest.raises(ImageReadError, match="at most 16 bits"):
@@ -156,11 +156,11 @@ def transparent_pictures() -> dict[str, Image.Image]:
         "RGBA": clear_left,
         "LA": clear_left.convert("LA"),
         "palette": palette,
-        "colour key": keyed,
+        "color key": keyed,
     }
 
 
-@pytest.mark.parametrize("name", ["RGBA", "LA", "palette", "colour key"])
+@pytest.mark.parametrize("name", ["RGBA", "LA", "palette", "color key"])
 def test_transparency_is_laid_over_white(name: str) -> None:
     image = read_image(encoded(transparent_pictures()[name], "PNG"))
     assert image[:, :2].min() == 255
@@ -168,7 +168,7 @@ def test_transparency_is_laid_over_white(name: str) -> None:
 
 
 def test_the_first_frame_of_an_animation() -> None:
-    frames = [Image.new("RGB", (8, 8), colour) for colour in (RED, GREEN, BLUE)]
+    frames = [Image.new("RGB", (8, 8), color) for color in (RED, GREEN, BLUE)]
     for kind in ("GIF", "WEBP", "PNG", "TIFF"):
         data = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
         assert np.abs(read_image(data)[4, 4].astype(int) - RED).max() < 8

@@ -14,7 +14,7 @@ from mien.media.joining import end_of_parts_s, join, parts_in
 from mien.media.sinks import CsvSink, JsonLinesSink, LineFile, csv_to_parquet, face_columns
 from mien.media.sources import Frame
 from mien.media.video_writer import AnnotatedVideoSink
-from mien.types import Box, Detection, ExpressionScores, Face, FrameResult, TrackState
+from mien.types import Box, Detection, ExpressionScores, Face, FrameResult, TrackStatistics
 
 av = pytest.importorskip("av", reason="videos need PyAV")
 
@@ -30,7 +30,7 @@ def step(number: int, image: npt.NDArray[np.uint8], fps: float = 25) -> tuple[Fr
         expression=scores,
         expression_raw=ExpressionScores(LABELS, np.full(8, 1 / 8, np.float32)),
         track_id=1,
-        track=TrackState(age_s=1.0),
+        track=TrackStatistics(age_s=1.0),
     )
     timestamp_s = number / fps
     size_wh = (image.shape[1], image.shape[0])

@@ -21,7 +21,7 @@ Pixels = npt.NDArray[np.uint8]
 
 
 def numbered(count: int, size_wh: tuple[int, int] = (64, 48)) -> list[tuple[Pixels, float]]:
-    """Frames at 25 a second whose grey level is four times their number."""
+    """Frames at 25 a second whose gray level is four times their number."""
     return [(np.full((size_wh[1], size_wh[0], 3), 4 * n, np.uint8), n / 25) for n in range(count)]
 
 

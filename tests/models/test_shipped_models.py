@@ -48,8 +48,8 @@ def test_every_model_has_a_card(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(SHIPPED))
-def test_licence_and_source_are_named(name: str) -> None:
-    assert SHIPPED[name].spec.licence
+def test_license_and_source_are_named(name: str) -> None:
+    assert SHIPPED[name].spec.license
     assert SHIPPED[name].spec.source
 
 
@@ -85,7 +85,7 @@ def test_anchor_grids_give_an_anchor_for_each_logit(name: str, count: int) -> No
 
 
 @pytest.mark.parametrize(("name", "window"), [("haar-frontalface", 24), ("haar-eye", 20)])
-def test_cascades_carry_their_licence_and_window(name: str, window: int) -> None:
+def test_cascades_carry_their_license_and_window(name: str, window: int) -> None:
     text = SHIPPED[name].path.read_text(encoding="utf-8")
     assert "Intel License Agreement" in text
     assert f"<width>{window}</width>" in text

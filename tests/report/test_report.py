@@ -15,7 +15,7 @@ from mien.report import ReportFacts, ReportSink, content_hashes
 from mien.report.bins import MAX_BINS
 from mien.report.page import MAX_EMBEDDED_BYTES
 from mien.tracking import Event
-from mien.types import Box, Detection, ExpressionScores, Face, FrameResult, TrackState
+from mien.types import Box, Detection, ExpressionScores, Face, FrameResult, TrackStatistics
 
 LABELS = tuple(Expression)
 HAPPY = LABELS.index(Expression.HAPPINESS)
@@ -29,7 +29,7 @@ def face(track_id: int, happiness: float, state: str = "clear") -> Face:
         Detection(Box(20, 20, 80, 80), 0.9),
         expression=ExpressionScores(LABELS, probabilities),
         track_id=track_id,
-        track=TrackState(age_s=0.0, state=state),  # type: ignore[arg-type]
+        track=TrackStatistics(age_s=0.0, state=state),  # type: ignore[arg-type]
     )
 
 
@@ -142,7 +142,7 @@ def test_an_hour_takes_no_more_bins_than_a_minute(tmp_path: Path) -> None:
         sink.add(1, float(second), "happiness", [0.125] * 8, "clear")
     sink.close((), complete=True)
     text = (tmp_path / "report.html").read_text()
-    # Every bin has neighbours: nothing was lost when bins were joined.
+    # Every bin has neighbors: nothing was lost when bins were joined.
     assert "In view without a gap" in text
     assert re.search(r'"width_s":(\d+\.\d+)', text)
     assert 3600 / float(re.search(r'"width_s":(\d+\.?\d*)', text).group(1)) <= MAX_BINS  # type: ignore[union-attr]
@@ -162,7 +162,7 @@ def test_a_large_video_stays_beside_the_page(tmp_path: Path) -> None:
 
 
 def test_a_stream_without_expressions_has_a_report_too(tmp_path: Path) -> None:
-    plain = Face(Detection(Box(20, 20, 80, 80), 0.9), track_id=1, track=TrackState(age_s=0.0))
+    plain = Face(Detection(Box(20, 20, 80, 80), 0.9), track_id=1, track=TrackStatistics(age_s=0.0))
     text = report(tmp_path, [(0.0, [plain]), (0.5, [plain])], labels=())
     assert "Person 1" in text
 

@@ -136,7 +136,7 @@ def test_known_models_are_read_from_their_descriptions(tmp_path: Path) -> None:
         "name": "somebodys",
         "task": "expression",
         "about": "An example.",
-        "licence": "MIT",
+        "license": "MIT",
         "source": "the tests",
         "checked": "in these tests",
         "spec": {"labels": ["neutral", "happiness"]},
@@ -144,7 +144,7 @@ def test_known_models_are_read_from_their_descriptions(tmp_path: Path) -> None:
     (tmp_path / "somebodys.json").write_text(json.dumps(facts))
     [model] = known.known_models(tmp_path)
     assert model.url is None
-    assert json.loads(model.spec_text or "")["licence"] == "MIT"
+    assert json.loads(model.spec_text or "")["license"] == "MIT"
 
 
 def test_a_damaged_description_is_named(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_a_known_model_is_added_by_its_name_alone(
         name="somebodys",
         task="expression",
         about="An example.",
-        licence="Apache-2.0",
+        license="Apache-2.0",
         source="the tests",
         checked="in these tests",
         url=server.url,
@@ -185,4 +185,4 @@ def test_a_known_model_is_added_by_its_name_alone(
     monkeypatch.setattr(known, "known_models", lambda: [model])
     ran = CliRunner().invoke(app, ["models", "add", "somebodys"])
     assert ran.exit_code == 0, ran.stderr
-    assert catalog.find("somebodys").spec.licence == "Apache-2.0"
+    assert catalog.find("somebodys").spec.license == "Apache-2.0"

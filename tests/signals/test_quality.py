@@ -63,8 +63,8 @@ def test_blurring_lowers_sharpness_until_it_is_a_reason() -> None:
 def test_dark_and_bright() -> None:
     image = _photograph()
     assert "dark" in _quality((image * 0.03).astype(np.uint8)).reasons
-    burnt = np.clip(image.astype(np.int32) * 8 + 120, 0, 255).astype(np.uint8)
-    assert "bright" in _quality(burnt).reasons
+    burned = np.clip(image.astype(np.int32) * 8 + 120, 0, 255).astype(np.uint8)
+    assert "bright" in _quality(burned).reasons
     assert _quality(np.full_like(image, 51)).brightness == pytest.approx(0.2)
 
 

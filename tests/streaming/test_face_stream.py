@@ -82,7 +82,7 @@ def test_a_face_that_goes_is_lost_at_once_and_comes_back_under_its_number(
     pipeline: FacePipeline, smile_frames: Frames
 ) -> None:
     stream, empty = FaceStream(pipeline), np.full((270, 480, 3), 120, np.uint8)
-    # A wall that has the picture's mean grey is no scene cut, as someone ducking is none.
+    # A wall that has the picture's mean gray is no scene cut, as someone ducking is none.
     script = [image for image, _ in smile_frames[:10]] + [empty] * 10
     script += [image for image, _ in smile_frames[10:20]]
     stream._cuts.is_cut = lambda grid: False  # type: ignore[method-assign]

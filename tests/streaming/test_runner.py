@@ -50,7 +50,7 @@ def _no_threads_are_left() -> Iterator[None]:
     assert not any(thread.name.startswith("mien-") for thread in threading.enumerate())
 
 
-def test_a_file_is_analysed_whole_and_in_order(pipeline: FacePipeline, smile_clip: Path) -> None:
+def test_a_file_is_analyzed_whole_and_in_order(pipeline: FacePipeline, smile_clip: Path) -> None:
     sink = Recorder()
     events: list[Event] = []
     results = list(mien.stream(smile_clip, pipeline=pipeline, sinks=[sink], on_event=events.append))

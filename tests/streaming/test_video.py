@@ -37,7 +37,7 @@ def run_state(folder: Path) -> dict[str, Any]:
 def whole(
     pipeline: FacePipeline, smile_clip: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """The folder of the sample clip, analysed in one go."""
+    """The folder of the sample clip, analyzed in one go."""
     folder = tmp_path_factory.mktemp("whole") / "smile"
     outcome = analyze_video(smile_clip, folder, VideoOptions(parquet=True), pipeline=pipeline)
     assert (outcome.frames, outcome.tracks, outcome.complete) == (75, 1, True)

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from mien.streaming.watch import SurroundingsWatch
+from mien.streaming.motion_gate import SurroundingsWatch
 from mien.tracking import coarse
 from mien.types import Box
 

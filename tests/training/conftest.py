@@ -22,7 +22,7 @@ scheme = "mesh468"
 indices = [33, 263]
 points = [[0.25, 0.4], [0.75, 0.4]]
 
-[optimiser]
+[optimizer]
 epochs = 3
 batch_size = 8
 warmup_epochs = 0.5

@@ -51,10 +51,10 @@ def test_every_crop_has_the_right_size_and_type(seed: int) -> None:
 
 def test_alignment_stays_within_its_bounds() -> None:
     amount = dataclasses.replace(NOTHING, turn_deg=10.0, shift=0.1)
-    centre = np.array([[16.0, 16.0]])
+    center = np.array([[16.0, 16.0]])
     for seed in range(50):
         transform = random_alignment(SIZE, amount, np.random.default_rng(seed))
-        moved = geometry.apply_transform(transform, centre) - centre
+        moved = geometry.apply_transform(transform, center) - center
         assert np.abs(moved).max() <= 3.2 + 1e-9
         assert geometry.scale_of(transform) == pytest.approx(1.0)
         assert abs(np.degrees(np.arctan2(transform[1, 0], transform[0, 0]))) <= 10 + 1e-9

@@ -13,7 +13,7 @@ from mien.expression import build_classifier
 from mien.expression.classical import calibration_inputs
 from mien.expression.priors import softmax
 from mien.labels import Expression
-from mien.training.classical import labelled_splits, train_classical
+from mien.training.classical import labeled_splits, train_classical
 from mien.training.classical_recipe import load_classical_recipe
 from mien.training.kernel_machine import Projection, fit_calibration, fit_machine
 from mien.training.listing import SHIPPED
@@ -98,7 +98,7 @@ def test_pictures_in_folders_are_split_and_numbered_as_the_recipe_has_it(tmp_pat
     (tmp_path / "set" / "Angry" / "broken.png").write_text("no picture")
     (tmp_path / "recipe.toml").write_text(_recipe_text())
     recipe = load_classical_recipe(tmp_path / "recipe.toml")
-    train, valid = labelled_splits(read_data(tmp_path / "set"), recipe)
+    train, valid = labeled_splits(read_data(tmp_path / "set"), recipe)
     assert train.labels == valid.labels == recipe.labels
     assert len(train) == 27
     assert len(valid) == 3

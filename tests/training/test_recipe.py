@@ -17,7 +17,7 @@ def test_reads_every_section(recipe_path: Path) -> None:
         Expression.SURPRISE,
     )
     assert recipe.input.points == ((0.25, 0.4), (0.75, 0.4))
-    assert recipe.optimiser.batch_size == 8
+    assert recipe.optimizer.batch_size == 8
     assert recipe.augmentation.flip == 0.5
 
 
@@ -58,12 +58,12 @@ def test_a_folder_without_recipes_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("epochs = 3", "epoch = 3", "'epoch' is unknown at .optimiser."),
+        ("epochs = 3", "epoch = 3", "'epoch' is unknown at .optimizer."),
         ("epochs = 3", "epochs = 3.5", "expected epochs to be a int"),
-        ("epochs = 3", "", "missing at .optimiser.*epochs"),
+        ("epochs = 3", "", "missing at .optimizer.*epochs"),
         ("labels = ", "# ", "list of labels"),
         ("[input]", "[input", "expected TOML"),
-        ("name = ", 'labelling = "ck"\nname = ', "expected a labelling out of ferplus, fer2013"),
+        ("name = ", 'labeling = "ck"\nname = ', "expected a labeling out of ferplus, fer2013"),
     ],
 )
 def test_names_what_is_wrong(recipe_path: Path, old: str, new: str, message: str) -> None:

@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 import mien.runtime.catalog as model_catalog
 from mien.media.images import read_image
 from mien.pipeline import FacePipeline
-from mien.web.engine import BusyError, Engine
+from mien.web.inference import BusyError, Engine
 from mien.web.schemas import ErrorDocument, FrameResultDocument, ModelsDocument
 
 URL = "/api/v1/analyze"

@@ -10,8 +10,8 @@ import pytest
 
 from mien.expression import ExpressionClassifier, build_classifier
 from mien.types import ExpressionScores, Image
-from mien.web import engine as engine_module
-from mien.web.engine import BatchingClassifier, BusyError, Gate
+from mien.web import inference as engine_module
+from mien.web.inference import BatchingClassifier, BusyError, Gate
 
 WaitUntil = Callable[..., Any]
 

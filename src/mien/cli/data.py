@@ -1,4 +1,4 @@
-"""``mien data``: labelled data sets."""
+"""``mien data``: labeled data sets."""
 
 import json as json_module
 from pathlib import Path
@@ -8,9 +8,9 @@ import typer
 from rich.table import Table
 
 from mien.cli.console import ProgressBar, stdout_console
-from mien.evaluation.check import check as check_data
+from mien.evaluation.data_check import check as check_data
 from mien.evaluation.readers import read_data
-from mien.evaluation.readers.ferplus_npz import parse_labelling
+from mien.evaluation.readers.ferplus_npz import parse_labeling
 
 app = typer.Typer(add_completion=False)
 
@@ -19,7 +19,7 @@ _NAMES_SHOWN = 5
 
 @app.callback()
 def data() -> None:
-    """Labelled data sets, for training and evaluation."""
+    """Labeled data sets, for training and evaluation."""
 
 
 @app.command(epilog="Exit status: 0 nothing found wrong, 1 something was.")
@@ -32,15 +32,15 @@ def check(
             metavar="DATA",
         ),
     ],
-    labelling: Annotated[
+    labeling: Annotated[
         str, typer.Option(help="Whose labels, where there are two: ferplus or fer2013.")
     ] = "ferplus",
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Count classes; find unreadable files, label conflicts and twins across splits."""
-    labelled = read_data(path, parse_labelling(labelling))
-    with ProgressBar(len(labelled), "pictures") as bar:
-        document = check_data(labelled, bar.set)
+    labeled = read_data(path, parse_labeling(labeling))
+    with ProgressBar(len(labeled), "pictures") as bar:
+        document = check_data(labeled, bar.set)
     if json:
         typer.echo(json_module.dumps(document, indent=2))
     else:
@@ -60,7 +60,7 @@ def _print(document: dict[str, Any]) -> None:
     for label in next(iter(splits.values())):
         table.add_row(label, *(str(counts[label]) for counts in splits.values()))
     console.print(table)
-    console.print(f"{document['n']} rows, {document['unlabelled']} of them without a usable label")
+    console.print(f"{document['n']} rows, {document['unlabeled']} of them without a usable label")
     _print_named("cannot be read", document["unreadable"])
     for reason, named in document["left_out"].items():
         _print_named(f"left out: {reason}", named)

@@ -12,16 +12,16 @@ from mien.cli.console import ProgressBar, stdout_console
 from mien.cli.options import takes_settings
 from mien.config import Settings
 from mien.errors import SettingError
-from mien.evaluation.answers import Answers
 from mien.evaluation.compare import compare as compare_answers
 from mien.evaluation.compare import to_markdown as comparison_to_markdown
-from mien.evaluation.dataset import LabelledSet
-from mien.evaluation.documents import read_answers, to_markdown, write_json
+from mien.evaluation.dataset import LabeledSet
 from mien.evaluation.evaluate import Question, parse_labels
 from mien.evaluation.evaluate import evaluate as evaluate_pipeline
 from mien.evaluation.plots import write_plots
+from mien.evaluation.predictions import Answers
 from mien.evaluation.readers import read_data
-from mien.evaluation.readers.ferplus_npz import parse_labelling
+from mien.evaluation.readers.ferplus_npz import parse_labeling
+from mien.evaluation.report import read_answers, to_markdown, write_json
 from mien.pipeline import FacePipeline
 
 app = typer.Typer(add_completion=False)
@@ -62,7 +62,7 @@ def evaluate(  # noqa: PLR0917
         list[str] | None,
         typer.Option("--slice", help="Figures for each value of this column.", metavar="COLUMN"),
     ] = None,
-    labelling: Annotated[
+    labeling: Annotated[
         str, typer.Option(help="Whose labels, where there are two: ferplus or fer2013.")
     ] = "ferplus",
     limit: Annotated[int, typer.Option(help="At most so many pictures, at random.", min=0)] = 0,
@@ -86,7 +86,7 @@ def evaluate(  # noqa: PLR0917
     *,
     settings: Settings,
 ) -> None:
-    """Measure a model on labelled pictures.
+    """Measure a model on labeled pictures.
 
     Figures are fractions; a missed face and the wrong face count as wrong.
     """
@@ -99,38 +99,38 @@ def evaluate(  # noqa: PLR0917
         robustness=robustness,
         seed=seed,
     )
-    labelled = None if data is None else read_data(data, parse_labelling(labelling))
+    labeled = None if data is None else read_data(data, parse_labeling(labeling))
     if compare is not None:
-        a, b = (_answers(name, labelled, question, settings) for name in compare)
+        a, b = (_answers(name, labeled, question, settings) for name in compare)
         document = compare_answers(a, b, seed=seed)
         _show(document, comparison_to_markdown(document), json, markdown)
         return
-    if labelled is None:
-        raise typer.BadParameter("expected a labelled data set: mien evaluate DATA")
-    document, _ = _evaluate(labelled, question, settings)
+    if labeled is None:
+        raise typer.BadParameter("expected a labeled data set: mien evaluate DATA")
+    document, _ = _evaluate(labeled, question, settings)
     if plots is not None:
         write_plots(document, plots)
     _show(document, to_markdown(document), json, markdown)
 
 
 def _answers(
-    name: str, labelled: LabelledSet | None, question: Question, settings: Settings
+    name: str, labeled: LabeledSet | None, question: Question, settings: Settings
 ) -> Answers:
     if name.endswith(".json"):
         return read_answers(Path(name))
-    if labelled is None:
+    if labeled is None:
         raise SettingError(
             f"expected a data set to compare the model {name!r} on: "
             "mien evaluate DATA --compare A B"
         )
-    return _evaluate(labelled, question, dataclasses.replace(settings, model=name))[1]
+    return _evaluate(labeled, question, dataclasses.replace(settings, model=name))[1]
 
 
 def _evaluate(
-    labelled: LabelledSet, question: Question, settings: Settings
+    labeled: LabeledSet, question: Question, settings: Settings
 ) -> tuple[dict[str, Any], Answers]:
-    with ProgressBar(len(labelled), "pictures") as bar:
-        return evaluate_pipeline(labelled, FacePipeline(settings), question, progress=bar.set)
+    with ProgressBar(len(labeled), "pictures") as bar:
+        return evaluate_pipeline(labeled, FacePipeline(settings), question, progress=bar.set)
 
 
 def _show(document: dict[str, Any], page: str, json: str | None, markdown: Path | None) -> None:

@@ -24,7 +24,7 @@ def export(
     ] = None,
 ) -> None:
     """Export a training run to ONNX, each file with its spec and its measured accuracy."""
-    from mien.training.run import export_run
+    from mien.training.train import export_run
 
     with told_on_terminal() as told:
         entries = export_run(run, out or run, tuple(formats.split(",")), name, told)

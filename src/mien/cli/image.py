@@ -29,7 +29,7 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command(
-    epilog="Exit status: 0 all analysed, 1 some inputs failed, 2 wrong usage. "
+    epilog="Exit status: 0 all analyzed, 1 some inputs failed, 2 wrong usage. "
     "Expressions are apparent: how a face looks, not what a person feels."
 )
 @takes_settings
@@ -63,7 +63,7 @@ def image(  # noqa: PLR0917
     ] = None,
     blur_faces: Annotated[
         bool,
-        typer.Option("--blur-faces", help="Make the found faces unrecognisable in --annotate."),
+        typer.Option("--blur-faces", help="Make the found faces unrecognizable in --annotate."),
     ] = False,
     points: Annotated[
         bool,
@@ -104,7 +104,7 @@ def image(  # noqa: PLR0917
 def _analyze(
     entry: ImageInput, pipeline: FacePipeline, outputs: list[Output], bar: ProgressBar
 ) -> bool:
-    """Analyse one picture; whether that went well. What cannot be read is told, and passed over."""
+    """Analyze one picture; whether that went well. What cannot be read is told, and passed over."""
     try:
         pixels = _read(entry, pipeline.settings.max_megapixels)
         result = pipeline.analyze(pixels, source=entry.source)

@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from mien.applications import APPLICATIONS, Application, build_application, open_stream
 from mien.cli.options import takes_settings
 from mien.cli.stopping import asked_to_stop
 from mien.config import Settings
@@ -25,10 +26,9 @@ from mien.media.sources import PacedSource, Source
 from mien.media.video import VideoSource
 from mien.media.video_writer import AnnotatedVideoSink
 from mien.pipeline import FacePipeline
-from mien.presets import PRESETS, Preset, build_preset, open_stream
 from mien.streaming import FaceStream, Step, StreamSettings, run
-from mien.streaming.conveyor import Counter
-from mien.streaming.dispatch import EventDispatcher, command, webhook
+from mien.streaming.background import Counter
+from mien.streaming.webhooks import EventDispatcher, command, webhook
 from mien.tracking import Event
 
 app = typer.Typer(add_completion=False)
@@ -71,7 +71,7 @@ def live(  # noqa: PLR0917
     application: Annotated[
         str | None,
         typer.Option(
-            help=f"Rules for one use: {', '.join(PRESETS)}; see docs/applications.md.",
+            help=f"Rules for one use: {', '.join(APPLICATIONS)}; see docs/applications.md.",
             metavar="NAME",
         ),
     ] = None,
@@ -88,15 +88,15 @@ def live(  # noqa: PLR0917
     settings: Settings,
 ) -> None:
     """Watch a camera, and tell apparent expressions as they come."""
-    preset = build_preset(application) if application else None
+    rules = build_application(application) if application else None
     receivers = [make(value) for make, value in _receivers(webhook_url, on_event)]
-    screen = _Screen(preset, json=json)
+    screen = _Screen(rules, json=json)
     source = _source(camera, screen.tell_state)
-    follower = _follower(preset, settings, baseline=baseline)
+    follower = _follower(rules, settings, baseline=baseline)
     if isinstance(source, CameraSource) and not yes:
         _ask(source.info.name)
-    if preset is not None:
-        screen.say(f"{preset.name}: {preset.limits}")
+    if rules is not None:
+        screen.say(f"{rules.name}: {rules.limits}")
     sinks: list[Sink] = []
     if record is not None:
         record.mkdir(parents=True, exist_ok=True)
@@ -115,8 +115,8 @@ def live(  # noqa: PLR0917
         try:
             for step in steps:
                 events = list(step.events)
-                if preset is not None:
-                    told = preset.update(step.result, step.events)
+                if rules is not None:
+                    told = rules.update(step.result, step.events)
                     for event in told:
                         dispatcher(event)
                     events += told
@@ -128,8 +128,8 @@ def live(  # noqa: PLR0917
                     break
         except KeyboardInterrupt:
             screen.say("stopped")
-    if preset is not None:
-        screen.say(json_module.dumps(preset.summary()))
+    if rules is not None:
+        screen.say(json_module.dumps(rules.summary()))
 
 
 def _receivers(
@@ -147,11 +147,13 @@ def _source(camera: str, on_state: Callable[[str], None]) -> Source:
     return PacedSource(VideoSource(Path(camera)))
 
 
-def _follower(preset: Preset | None, settings: Settings, *, baseline: bool) -> FaceStream:
-    if preset is not None and not preset.reads_expressions:
+def _follower(application: Application | None, settings: Settings, *, baseline: bool) -> FaceStream:
+    if application is not None and not application.reads_expressions:
         if baseline:
-            raise SettingError(f"--baseline has no meaning for {preset.name}: it reads eyes only")
-        return open_stream(preset, settings)
+            raise SettingError(
+                f"--baseline has no meaning for {application.name}: it reads eyes only"
+            )
+        return open_stream(application, settings)
     return FaceStream(FacePipeline(settings), StreamSettings(baseline=baseline))
 
 
@@ -167,9 +169,9 @@ def _ask(name: str) -> None:
 class _Screen:
     """What a person at the terminal sees: a table of faces and the last events."""
 
-    def __init__(self, preset: Preset | None, *, json: bool) -> None:
+    def __init__(self, application: Application | None, *, json: bool) -> None:
         self._json = json
-        self._preset = preset
+        self._application = application
         self._console = Console(stderr=json)
         self._live: Live | None = None
         self._events: deque[Event] = deque(maxlen=6)

@@ -122,10 +122,10 @@ def _card(entry: CatalogEntry) -> Group:
         "file": str(entry.path),
         "size": _megabytes(entry.path),
         "sha256": spec.sha256 or "not recorded",
-        "licence": spec.licence,
+        "license": spec.license,
         "source": spec.source,
         "training data": spec.training_data or "not recorded",
-        "input": f"{width}×{height} {spec.input.colour}",
+        "input": f"{width}×{height} {spec.input.color}",
         "labels": ", ".join(label.value for label in spec.labels),
         "measured": ", ".join(f"{name} {value:g}" for name, value in spec.metrics.items()),
     }
@@ -137,7 +137,7 @@ def _known_card(model: KnownModel) -> Group:
     rows = {
         "task": model.task,
         "about": model.about,
-        "licence": model.licence,
+        "license": model.license,
         "source": model.source,
         "checked": model.checked,
         "url": model.url or "not known: give --url",

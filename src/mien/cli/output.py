@@ -52,7 +52,7 @@ class Output(Protocol):
         """
 
     def fail(self, source: str, message: str) -> None:
-        """Write that a picture could not be analysed."""
+        """Write that a picture could not be analyzed."""
 
     def close(self) -> None:
         """Write what remains; also called after an interruption."""
@@ -135,7 +135,7 @@ class TableOutput:
             self._print()
 
     def fail(self, source: str, message: str) -> None:
-        self._table.add_row(_name(source), "", Text("not analysed", style="red"))
+        self._table.add_row(_name(source), "", Text("not analyzed", style="red"))
 
     def close(self) -> None:
         self._print()

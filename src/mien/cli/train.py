@@ -1,4 +1,4 @@
-"""``mien train``: an expression model of your own, from a recipe and labelled pictures."""
+"""``mien train``: an expression model of your own, from a recipe and labeled pictures."""
 
 import json as json_module
 from dataclasses import asdict
@@ -29,7 +29,7 @@ def train(
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option(help="Labelled pictures, as for mien evaluate.", show_default=False),
+        typer.Option(help="Labeled pictures, as for mien evaluate.", show_default=False),
     ] = None,
     out: Annotated[
         Path | None,
@@ -69,7 +69,7 @@ def train(
     if names_classical_route(path):
         _train_classical(path, data, folder)
         return
-    from mien.training.run import Plan, run_training
+    from mien.training.train import Plan, run_training
 
     plan = Plan(
         recipe_path=path,

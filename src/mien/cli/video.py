@@ -24,7 +24,7 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command(
-    epilog="Exit status: 0 all analysed, 1 some inputs failed, 2 wrong usage, 130 interrupted: "
+    epilog="Exit status: 0 all analyzed, 1 some inputs failed, 2 wrong usage, 130 interrupted: "
     "what was written then is readable, marked partial, and goes on with --resume. "
     "Expressions are apparent: how a face looks, not what a person feels."
 )
@@ -42,9 +42,9 @@ def video(  # noqa: PLR0917
             show_default=False,
         ),
     ],
-    every: Annotated[int, typer.Option(help="Analyse each so-manieth frame.", min=1)] = 1,
+    every: Annotated[int, typer.Option(help="Analyze each so-manieth frame.", min=1)] = 1,
     fps: Annotated[
-        float, typer.Option(help="Analyse at most so many frames a second; 0 takes all.", min=0)
+        float, typer.Option(help="Analyze at most so many frames a second; 0 takes all.", min=0)
     ] = 0,
     start: Annotated[float, typer.Option(help="From this second.", min=0)] = 0,
     end: Annotated[float | None, typer.Option(help="Up to this second.", min=0)] = None,

@@ -29,7 +29,7 @@ class BlazeFace:
             in order its columns, rows and anchors per cell; ``scale``, by which the network's
             offsets are divided to become fractions of the input; and, where the file leaves the
             axes ``height`` and ``width`` open, ``sides``, the lengths that they may have. Its
-            outputs are the offsets ``(1, A, 16)`` (centre, size, six points; x before y) and logits
+            outputs are the offsets ``(1, A, 16)`` (center, size, six points; x before y) and logits
             ``(1, A, 1)``.
         threads: that one run may use.
         provider: where it runs.
@@ -167,7 +167,7 @@ class _Facts:
 
 
 def anchor_centers(columns: int, rows: int, per_cell: int) -> FloatArray:
-    """Centres of the anchors of a grid, ``(rows * columns * per_cell, 2)``, as fractions."""
+    """Centers of the anchors of a grid, ``(rows * columns * per_cell, 2)``, as fractions."""
     cells = itertools.product(range(rows), range(columns), range(per_cell))
     return np.array([((x + 0.5) / columns, (y + 0.5) / rows) for y, x, _ in cells], np.float32)
 

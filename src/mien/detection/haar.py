@@ -19,7 +19,7 @@ _MAX_SIDE = 1280
 _MIN_FACE = 24
 _SCALE_STEP = 1.1
 
-# Score of a cascade's weight: a logistic fitted to the boxes that it gave with three neighbours on
+# Score of a cascade's weight: a logistic fitted to the boxes that it gave with three neighbors on
 # dlib's nine annotated group photographs, on every eighth of muxspace's 1,297 facial expression
 # photographs and on half of the London set, all weighing the same; right where the box meets the
 # face. At 0.5 it finds 40 of the 43 faces in the groups, with 3 false ones.
@@ -64,9 +64,9 @@ class HaarDetector:
             image = imaging.resize(
                 image, (max(1, round(width * shrink)), max(1, round(height * shrink)))
             )
-        grey = imaging.to_grey(image)
+        gray = imaging.to_gray(image)
         boxes, _, weights = faces.detectMultiScale3(
-            grey,
+            gray,
             scaleFactor=_SCALE_STEP,
             minNeighbors=_MIN_NEIGHBOURS,
             minSize=(_MIN_FACE, _MIN_FACE),
@@ -77,7 +77,7 @@ class HaarDetector:
             score = 1 / (1 + np.exp(-(_WEIGHT_SLOPE * float(weight) + _WEIGHT_OFFSET)))
             if score < min_score:
                 continue
-            points = _find_eyes(eyes, grey[top : top + high, left : left + wide])
+            points = _find_eyes(eyes, gray[top : top + high, left : left + wide])
             points += (left, top)
             box = np.array([left, top, left + wide, top + high]) / shrink
             found.append(
@@ -107,7 +107,7 @@ def _load(path: Path) -> cv2.CascadeClassifier:
 
 
 def _find_eyes(cascade: cv2.CascadeClassifier, face: Image) -> npt.NDArray[np.float64]:
-    """Centres of the left and right eye, ``(2, 2)``, in pixels of a square grey face."""
+    """Centers of the left and right eye, ``(2, 2)``, in pixels of a square gray face."""
     side = face.shape[1]
     upper = face[: max(1, round(_UPPER_PART * face.shape[0]))]
     scale = _FACE_WIDTH / side

@@ -9,9 +9,9 @@ import numpy as np
 
 from mien.errors import DataError
 from mien.evaluation import confusion, resampling
-from mien.evaluation.answers import Answers
-from mien.evaluation.documents import percent
 from mien.evaluation.figures import plain
+from mien.evaluation.predictions import Answers
+from mien.evaluation.report import percent
 
 
 def mcnemar(only_a: int, only_b: int) -> float:

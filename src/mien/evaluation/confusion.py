@@ -45,7 +45,7 @@ def accuracy(matrix: npt.ArrayLike) -> Array:
 
 
 def recall(matrix: npt.ArrayLike) -> Array:
-    """Of each expression, the share that was recognised: ``(..., K)``, NaN where it is absent."""
+    """Of each expression, the share that was recognized: ``(..., K)``, NaN where it is absent."""
     counts = np.asarray(matrix, np.float64)
     return _ratio(_hits(counts), counts.sum(axis=-1))
 

@@ -19,7 +19,7 @@ from mien.types import Box, FloatArray, Image
 SEVERITIES: dict[str, tuple[float, float, float, float, float]] = {
     # Standard deviation of the Gaussian, over the side of the face.
     "blur": (0.01, 0.02, 0.03, 0.045, 0.06),
-    # Standard deviation in grey levels, of grains 1/48 of the face's side wide.
+    # Standard deviation in gray levels, of grains 1/48 of the face's side wide.
     "noise": (8, 15, 25, 40, 60),
     # JPEG quality at which the face is stored 48 pixels wide.
     "jpeg": (40, 25, 15, 8, 4),
@@ -27,7 +27,7 @@ SEVERITIES: dict[str, tuple[float, float, float, float, float]] = {
     "low_light": (0.5, 0.3, 0.18, 0.1, 0.05),
     # Side in pixels to which the face is reduced.
     "low_resolution": (32, 24, 18, 14, 10),
-    # Share of the face's area that a grey block hides.
+    # Share of the face's area that a gray block hides.
     "occlusion": (0.08, 0.15, 0.25, 0.35, 0.5),
     # Turn in the image plane in degrees, to a random side.
     "rotation": (10, 20, 35, 70, 150),
@@ -36,7 +36,7 @@ SEVERITIES: dict[str, tuple[float, float, float, float, float]] = {
 
 _JPEG_FACE_PX = 48
 _GRAINS = 48
-# Grey levels; a small sensor at high gain.
+# Gray levels; a small sensor at high gain.
 _READ_NOISE = 2.0
 
 

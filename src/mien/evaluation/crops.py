@@ -16,7 +16,7 @@ def crop_landmarks(image: Image, predictor: LandmarkPredictor) -> Landmarks:
     """Find the landmarks of the face that fills a crop.
 
     Args:
-        image: ``(H, W)`` grey or ``(H, W, 3)`` RGB uint8.
+        image: ``(H, W)`` gray or ``(H, W, 3)`` RGB uint8.
         predictor: FaceMesh looks at the crop with a margin; another gets the crop as the box.
 
     Returns:
@@ -35,7 +35,7 @@ def align_crop(image: Image, landmarks: Landmarks, spec: ModelSpec) -> AlignedCr
     """Align a face crop as a model wants it; as it is where its landmarks are not to be trusted.
 
     Args:
-        image: ``(H, W)`` grey or ``(H, W, 3)`` RGB uint8.
+        image: ``(H, W)`` gray or ``(H, W, 3)`` RGB uint8.
         landmarks: of the crop, from :func:`crop_landmarks`.
         spec: gives the template and the size.
     """

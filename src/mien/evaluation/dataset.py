@@ -1,4 +1,4 @@
-"""A labelled data set, whatever form it lay in."""
+"""A labeled data set, whatever form it lay in."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -89,7 +89,7 @@ class FileImages:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LabelledSet:
+class LabeledSet:
     """Pictures with the expressions that people gave them. Row ``i`` is the same in every field.
 
     Attributes:
@@ -105,7 +105,7 @@ class LabelledSet:
         vote_names: ``(V,)``.
         columns: further columns by name, each ``(N,)`` text, to slice by.
         face_crops: whether the pictures are tight crops of one face each, not photographs.
-        boxes_xyxy: ``(N, 4)`` float32 where the labelled face is, NaN where that is not known; or
+        boxes_xyxy: ``(N, 4)`` float32 where the labeled face is, NaN where that is not known; or
             None.
         left_out: the rows that could not be used, by reason: the names of the pictures or folders.
     """
@@ -143,7 +143,7 @@ class LabelledSet:
         return len(self.names)
 
     def load(self, index: int) -> Image:
-        """One picture: ``(H, W)`` grey or ``(H, W, 3)`` RGB uint8.
+        """One picture: ``(H, W)`` gray or ``(H, W, 3)`` RGB uint8.
 
         Raises:
             ImageReadError: it cannot be read.
@@ -157,7 +157,7 @@ class LabelledSet:
             return None
         return self.images.array[self.images.rows]
 
-    def take(self, rows: npt.ArrayLike) -> "LabelledSet":
+    def take(self, rows: npt.ArrayLike) -> "LabeledSet":
         """Some rows.
 
         Args:
@@ -179,7 +179,7 @@ class LabelledSet:
             boxes_xyxy=None if self.boxes_xyxy is None else self.boxes_xyxy[wanted],
         )
 
-    def in_split(self, split: str) -> "LabelledSet":
+    def in_split(self, split: str) -> "LabeledSet":
         """The rows of one split.
 
         Raises:
@@ -191,7 +191,7 @@ class LabelledSet:
             raise DataError(f"expected the split {split!r} in {self.name}, which has: {found}")
         return self.take(mask)
 
-    def labelled(self) -> "LabelledSet":
+    def labeled(self) -> "LabeledSet":
         """The rows that have a usable label."""
         return self.take(self.label_index != UNLABELLED)
 

@@ -12,11 +12,11 @@ import numpy.typing as npt
 
 from mien import imaging
 from mien.errors import ImageReadError
-from mien.evaluation.dataset import UNLABELLED, IntArray, LabelledSet
+from mien.evaluation.dataset import UNLABELLED, IntArray, LabeledSet
 from mien.types import FloatArray
 
 MIN_CORRELATION = 0.988
-"""Of two thumbnails of 24×24 grey pixels: from here on they count as the same picture.
+"""Of two thumbnails of 24×24 gray pixels: from here on they count as the same picture.
 
 Measured against the 1,791 pairs of near-duplicates that are known among 31,621 FER2013 pictures:
 99.9 % of them are found, and 97.1 % of what is found is among them.
@@ -47,7 +47,7 @@ class Thumbnails:
 
 
 def make_thumbnails(
-    data: LabelledSet, progress: Callable[[int, int], None] | None = None
+    data: LabeledSet, progress: Callable[[int, int], None] | None = None
 ) -> Thumbnails:
     """Read every picture once.
 
@@ -60,19 +60,19 @@ def make_thumbnails(
     unreadable = np.zeros(len(data), np.bool_)
     for index in range(len(data)):
         try:
-            grey = imaging.to_grey(data.load(index))
+            gray = imaging.to_gray(data.load(index))
         except ImageReadError:
             unreadable[index] = True
             continue
-        coarse[index] = _normalised(grey, _COARSE_SIDE)
-        fine[index] = _normalised(grey, _FINE_SIDE)
+        coarse[index] = _normalized(gray, _COARSE_SIDE)
+        fine[index] = _normalized(gray, _FINE_SIDE)
         if progress is not None:
             progress(index + 1, len(data))
     return Thumbnails(coarse, fine, unreadable)
 
 
-def _normalised(grey: npt.NDArray[np.uint8], side: int) -> FloatArray:
-    small = cv2.resize(grey, (side, side), interpolation=cv2.INTER_AREA)
+def _normalized(gray: npt.NDArray[np.uint8], side: int) -> FloatArray:
+    small = cv2.resize(gray, (side, side), interpolation=cv2.INTER_AREA)
     values = np.asarray(small, np.float32).reshape(-1)
     values = values - values.mean()
     length = float(np.linalg.norm(values))
@@ -112,7 +112,7 @@ def groups_of_pairs(pairs: npt.ArrayLike, count: int) -> IntArray:
     return np.array([root(row) for row in range(count)], np.int64)
 
 
-def near_duplicate_groups(data: LabelledSet) -> IntArray:
+def near_duplicate_groups(data: LabeledSet) -> IntArray:
     """``(N,)`` equal numbers for near-duplicates: what the data set tells, else what is found."""
     if data.group is not None:
         return data.group
@@ -132,8 +132,8 @@ def leaking_rows(group: IntArray, split: npt.NDArray[np.str_]) -> npt.NDArray[np
 
 
 def conflicting_groups(group: IntArray, label_index: IntArray) -> IntArray:
-    """Numbers of the groups whose rows do not all have the same label; unlabelled rows apart."""
-    labelled = label_index != UNLABELLED
-    pairs = np.unique(np.stack([group[labelled], label_index[labelled]], axis=1), axis=0)
+    """Numbers of the groups whose rows do not all have the same label; unlabeled rows apart."""
+    labeled = label_index != UNLABELLED
+    pairs = np.unique(np.stack([group[labeled], label_index[labeled]], axis=1), axis=0)
     numbers, counts = np.unique(pairs[:, 0], return_counts=True)
     return np.asarray(numbers[counts > 1], np.int64)

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from mien.errors import DataError
-from mien.evaluation.answers import Answers, answerable
-from mien.evaluation.ask import Progress, ask_about_crops, ask_about_photographs
-from mien.evaluation.dataset import SPLITS, LabelledSet
-from mien.evaluation.documents import rows_document
+from mien.evaluation.dataset import SPLITS, LabeledSet
 from mien.evaluation.figures import measure
+from mien.evaluation.predict import Progress, ask_about_crops, ask_about_photographs
+from mien.evaluation.predictions import Answers, answerable
+from mien.evaluation.report import rows_document
 from mien.evaluation.robustness import Ask, measure_robustness
 from mien.labels import Expression, parse_expression
 from mien.pipeline import FacePipeline
@@ -45,16 +45,16 @@ class Question:
 
 
 def evaluate(
-    data: LabelledSet,
+    data: LabeledSet,
     pipeline: FacePipeline,
     question: Question | None = None,
     *,
     progress: Progress | None = None,
 ) -> tuple[dict[str, Any], Answers]:
-    """Ask a pipeline about a labelled set, and measure its answers.
+    """Ask a pipeline about a labeled set, and measure its answers.
 
     Args:
-        data: the labelled set.
+        data: the labeled set.
         pipeline: whose classifier, or whose every step, is measured.
         question: what to find out.
         progress: is told how far it is.
@@ -83,8 +83,8 @@ def evaluate(
 
 
 def _chosen_rows(
-    data: LabelledSet, pipeline: FacePipeline, question: Question
-) -> tuple[LabelledSet, str]:
+    data: LabeledSet, pipeline: FacePipeline, question: Question
+) -> tuple[LabeledSet, str]:
     split = question.split
     if split is None:
         split = "valid" if "valid" in data.split else ALL_ROWS

@@ -66,11 +66,11 @@ class Explanation:
 def explain(
     image: Image, pipeline: FacePipeline, *, masks: int = MASKS, seed: int = 0
 ) -> tuple[FrameResult, list[Explanation]]:
-    """Analyse an image, and explain the expression of every face in it.
+    """Analyze an image, and explain the expression of every face in it.
 
     Args:
         image: ``(H, W, 3)`` RGB uint8.
-        pipeline: analyses.
+        pipeline: analyzes.
         masks: for each face.
         seed: of the masks.
 

@@ -23,7 +23,7 @@ def eye_landmarks(image: Image, detector: FaceDetector) -> Landmarks:
     """The eyes of the face that fills a crop, or where they lie on average if it is not found.
 
     Args:
-        image: ``(H, W)`` grey or ``(H, W, 3)`` RGB uint8.
+        image: ``(H, W)`` gray or ``(H, W, 3)`` RGB uint8.
         detector: one whose detections carry landmarks of the scheme ``"eyes2"``.
 
     Returns:

@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from mien.errors import DataError
 from mien.evaluation import confidence, confusion, resampling
-from mien.evaluation.answers import MISSED, WRONG_FACE, Answers
 from mien.evaluation.dataset import SUBJECT
+from mien.evaluation.predictions import MISSED, WRONG_FACE, Answers
 
 SCHEMA_VERSION = 1
 

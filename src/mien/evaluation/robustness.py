@@ -7,22 +7,22 @@ import numpy as np
 
 from mien.errors import ImageReadError
 from mien.evaluation import confusion
-from mien.evaluation.answers import Answers
-from mien.evaluation.ask import Change, Progress, choose_face
 from mien.evaluation.corruptions import SEVERITIES, corrupt
-from mien.evaluation.dataset import LabelledSet
+from mien.evaluation.dataset import LabeledSet
 from mien.evaluation.figures import matrix_of, plain
+from mien.evaluation.predict import Change, Progress, choose_face
+from mien.evaluation.predictions import Answers
 from mien.labels import Expression
 from mien.pipeline import FacePipeline
 from mien.types import Box, Face, Image
 
 
 class Ask(Protocol):
-    """:func:`mien.evaluation.ask.ask_about_crops`, or the one about photographs."""
+    """:func:`mien.evaluation.predict.ask_about_crops`, or the one about photographs."""
 
     def __call__(
         self,
-        data: LabelledSet,
+        data: LabeledSet,
         pipeline: FacePipeline,
         *,
         only: Sequence[Expression] | None = None,
@@ -32,7 +32,7 @@ class Ask(Protocol):
 
 
 def measure_robustness(
-    data: LabelledSet,
+    data: LabeledSet,
     pipeline: FacePipeline,
     ask: Ask,
     *,
@@ -105,8 +105,8 @@ def _corruption(
     return change
 
 
-def _find_faces(data: LabelledSet, pipeline: FacePipeline) -> list[Box | None]:
-    """Where the labelled face of each photograph is, before it is corrupted."""
+def _find_faces(data: LabeledSet, pipeline: FacePipeline) -> list[Box | None]:
+    """Where the labeled face of each photograph is, before it is corrupted."""
     found: list[Box | None] = []
     for index in range(len(data)):
         try:

@@ -24,7 +24,7 @@ class ExpressionClassifier(Protocol):
         """Classify faces, as one batch.
 
         Args:
-            crops: ``(H, W, 3)`` RGB or ``(H, W)`` grey uint8, aligned to ``spec.alignment`` and
+            crops: ``(H, W, 3)`` RGB or ``(H, W)`` gray uint8, aligned to ``spec.alignment`` and
                 of size ``spec.input.size_wh``.
 
         Returns:

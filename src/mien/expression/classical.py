@@ -175,8 +175,8 @@ class ClassicalClassifier:
             ModelFileError: the model's file cannot be used.
         """
         machine = self._loaded()
-        greys = [self._grey(crop) for crop in crops]
-        return machine.logits(self._extractor.describe_all(greys))
+        grays = [self._gray(crop) for crop in crops]
+        return machine.logits(self._extractor.describe_all(grays))
 
     def classify(self, crops: Sequence[Image]) -> list[ExpressionScores]:
         """See :meth:`mien.expression.base.ExpressionClassifier.classify`."""
@@ -186,14 +186,14 @@ class ClassicalClassifier:
         """Load the model now instead of at the first face."""
         self._loaded()
 
-    def _grey(self, crop: Image) -> Image:
+    def _gray(self, crop: Image) -> Image:
         if crop.shape[1::-1] != self.spec.input.size_wh:
             width, height = self.spec.input.size_wh
             raise InputError(
                 f"expected crops of {width}x{height} pixels for the model {self.name!r}, "
                 f"got {crop.shape[1]}x{crop.shape[0]}"
             )
-        return np.ascontiguousarray(imaging.to_grey(crop))
+        return np.ascontiguousarray(imaging.to_gray(crop))
 
     def _loaded(self) -> KernelMachine:
         with self._lock:

@@ -15,7 +15,7 @@ class HogGrid:
     """A grid of histograms of oriented gradients; sizes in pixels.
 
     Attributes:
-        block: side of the blocks that are normalised together.
+        block: side of the blocks that are normalized together.
         stride: from block to block.
         cell: side of the cells, each with one histogram.
         bins: of the unsigned orientation.
@@ -42,16 +42,16 @@ class FeatureSpec:
     lbp_grid: int = 0
 
 
-# Derivative aperture, window sigma, kind and threshold of the normalisation, square root of the
-# grey levels. Given one by one because the last defaults to False in OpenCV 4 and to True in 5.
+# Derivative aperture, window sigma, kind and threshold of the normalization, square root of the
+# gray levels. Given one by one because the last defaults to False in OpenCV 4 and to True in 5.
 _HOG_SETTINGS = (1, -1.0, cv2.HOGDescriptor_L2Hys, 0.2, True)
 
 
 class FeatureExtractor:
-    """Describes a grey crop by one vector of numbers in [0, 1]. May be shared between threads.
+    """Describes a gray crop by one vector of numbers in [0, 1]. May be shared between threads.
 
     Methods: histograms of oriented gradients (Dalal and Triggs 2005) in OpenCV's implementation,
-    and square roots of the histograms of uniform local binary patterns of eight neighbours (Ojala
+    and square roots of the histograms of uniform local binary patterns of eight neighbors (Ojala
     et al. 2002; for faces Ahonen et al. 2006).
     """
 
@@ -72,22 +72,22 @@ class FeatureExtractor:
         self.length = sum(hog.getDescriptorSize() for hog in self._hog)
         self.length += self._lbp.length if self._lbp else 0
 
-    def describe(self, grey: Image) -> FloatArray:
+    def describe(self, gray: Image) -> FloatArray:
         """Features of one crop: ``(length,)``.
 
         Args:
-            grey: ``(H, W)`` uint8 of the size in the spec.
+            gray: ``(H, W)`` uint8 of the size in the spec.
         """
-        parts = [np.asarray(hog.compute(grey), np.float32).ravel() for hog in self._hog]
+        parts = [np.asarray(hog.compute(gray), np.float32).ravel() for hog in self._hog]
         if self._lbp is not None:
-            parts.append(self._lbp.describe(grey))
+            parts.append(self._lbp.describe(gray))
         return np.concatenate(parts)
 
-    def describe_all(self, greys: Sequence[Image]) -> FloatArray:
+    def describe_all(self, grays: Sequence[Image]) -> FloatArray:
         """Features of several crops: ``(N, length)``."""
-        features = np.empty((len(greys), self.length), np.float32)
-        for slot, grey in zip(features, greys, strict=True):
-            slot[:] = self.describe(grey)
+        features = np.empty((len(grays), self.length), np.float32)
+        for slot, gray in zip(features, grays, strict=True):
+            slot[:] = self.describe(gray)
         return features
 
 
@@ -104,15 +104,15 @@ class _PatternHistograms:
         self._cell_sizes = np.bincount(cells.ravel()).astype(np.float32)[:, None]
         self.length = grid * grid * self._bins
 
-    def describe(self, grey: Image) -> FloatArray:
+    def describe(self, gray: Image) -> FloatArray:
         # Single noisy pixels would flip the patterns of smooth skin.
-        smooth = cv2.GaussianBlur(grey, (3, 3), 0)
+        smooth = cv2.GaussianBlur(gray, (3, 3), 0)
         framed = cv2.copyMakeBorder(smooth, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
-        height, width = grey.shape
+        height, width = gray.shape
         patterns = np.zeros((height, width), np.uint8)
         for bit, (row, column) in enumerate(_NEIGHBOURS):
-            neighbour = framed[row : row + height, column : column + width]
-            patterns |= (neighbour >= smooth).view(np.uint8) << np.uint8(bit)
+            neighbor = framed[row : row + height, column : column + width]
+            patterns |= (neighbor >= smooth).view(np.uint8) << np.uint8(bit)
         places = self._first_bin + self._bin_of_pattern[patterns]
         counts = np.bincount(places.ravel(), minlength=self.length)
         shares = counts.astype(np.float32).reshape(-1, self._bins) / self._cell_sizes

@@ -14,7 +14,7 @@ from mien.types import Detection, Image, Landmarks
 
 # How far a face's region by its landmarks may be from the one by its box before the face is looked
 # at a second time. On 43 annotated faces (benchmarks/detection.py) a second look at all of them
-# lowers the normalised mean error without the jaw from 0.0508 to 0.0478; with this rule it is
+# lowers the normalized mean error without the jaw from 0.0508 to 0.0478; with this rule it is
 # 0.0490 for 16 second looks, and for boxes that are off by a tenth the gain is from 0.068 to 0.054.
 _LOOK_AGAIN_BEYOND = 0.08
 

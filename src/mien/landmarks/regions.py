@@ -37,7 +37,7 @@ class Region:
     def distance(self, other: "Region") -> float:
         """How far another region is from this one, at least 0.
 
-        The largest of: the way between the centres over the side, the logarithm of the ratio of the
+        The largest of: the way between the centers over the side, the logarithm of the ratio of the
         sides, and the angle between them over 90 degrees.
         """
         shift = math.dist(self.center, other.center) / self.side

@@ -46,7 +46,7 @@ INNER_LIPS: dict[str, InnerLips] = {
 
 
 def eye_centers(landmarks: Landmarks) -> FloatArray:
-    """Centres of the left and the right eye, ``(2, 2)`` in pixels.
+    """Centers of the left and the right eye, ``(2, 2)`` in pixels.
 
     Raises:
         InputError: the scheme is unknown.
@@ -153,7 +153,7 @@ def to_ibug68(landmarks: Landmarks) -> Landmarks:
 
 
 def to_five(landmarks: Landmarks) -> Landmarks:
-    """Centres of the eyes, tip of the nose and corners of the mouth ``(5, 2)``, from a mesh.
+    """Centers of the eyes, tip of the nose and corners of the mouth ``(5, 2)``, from a mesh.
 
     Raises:
         InputError: not a mesh.

@@ -200,7 +200,7 @@ def _band_as_rgb(band: PillowImage.Image) -> Image:
         values = np.asarray(band)
         if values.min() < 0 or values.max() > 65535:
             raise ImageReadError(
-                "expected grey levels of at most 16 bits, got values from "
+                "expected gray levels of at most 16 bits, got values from "
                 f"{values.min()} to {values.max()}"
             )
         return imaging.as_rgb(values.astype(np.uint16))

@@ -82,7 +82,7 @@ class TrackBins:
         )
 
     def halve(self) -> None:
-        """Join each two neighbours, for bins of twice the width."""
+        """Join each two neighbors, for bins of twice the width."""
         joined: dict[int, Bin] = {}
         for number, found in self.bins.items():
             if number // 2 in joined:

@@ -23,11 +23,11 @@ class ReportSink:
 
     Args:
         path: of the page.
-        facts: what is known of the recording and of how it was analysed.
+        facts: what is known of the recording and of how it was analyzed.
         labels: of the expression model.
         thumbnails: whether the page shows a small picture of each track.
         video: what the page plays: a file that exists when the sink is closed.
-        trimmed: whether that video begins with the first analysed frame.
+        trimmed: whether that video begins with the first analyzed frame.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class ReportSink:
                 record.thumbnail.offer(frame.image, face)
 
     def count_frame(self, timestamp_s: float, *, frames: int = 1) -> None:
-        """Take in that a frame, or so many up to now, were analysed."""
+        """Take in that a frame, or so many up to now, were analyzed."""
         self._frames += frames
         self._first_s = timestamp_s if self._first_s is None else self._first_s
         if timestamp_s > self._now_s:

@@ -13,7 +13,7 @@ from pathlib import Path
 from string import Template
 from urllib.parse import quote
 
-from mien.report.plots import clock_text, colour, lane, share_bar
+from mien.report.plots import clock_text, color, lane, share_bar
 from mien.report.records import Recording, TrackRecord
 
 MAX_EMBEDDED_BYTES = 20_000_000
@@ -77,7 +77,7 @@ def _overview(recording: Recording) -> str:
     facts = recording.facts
     people = len(recording.tracks) + recording.left_out
     items = [
-        (clock_text(recording.end_s), "analysed"),
+        (clock_text(recording.end_s), "analyzed"),
         (f"{recording.frames:,}", "frames"),
         (str(people), "track" if people == 1 else "tracks"),
     ]
@@ -95,7 +95,7 @@ def _legend(labels: tuple[str, ...]) -> str:
 def _swatch(label: str) -> str:
     return (
         '<svg class="swatch" viewBox="0 0 10 10" aria-hidden="true">'
-        f'<rect width="10" height="10" rx="2" fill="{colour(label)}"/></svg>'
+        f'<rect width="10" height="10" rx="2" fill="{color(label)}"/></svg>'
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from html import escape
 
-from mien.drawing import EXPRESSION_COLOURS
+from mien.drawing import EXPRESSION_COLORS
 from mien.labels import Expression
 from mien.report.bins import Bin
 from mien.report.records import Recording, TrackRecord
@@ -14,9 +14,9 @@ _RIBBON_HEIGHT = 14
 _RIBBON_TOP = LANE_HEIGHT + 4
 
 
-def colour(label: str) -> str:
-    """The colour of an expression, as ``#rrggbb``."""
-    return "#{:02x}{:02x}{:02x}".format(*EXPRESSION_COLOURS[Expression(label)])
+def color(label: str) -> str:
+    """The color of an expression, as ``#rrggbb``."""
+    return "#{:02x}{:02x}{:02x}".format(*EXPRESSION_COLORS[Expression(label)])
 
 
 def clock_text(seconds: float) -> str:
@@ -48,12 +48,12 @@ def lane(record: TrackRecord, recording: Recording, name: str) -> str:
     for top in range(len(stacked), 0, -1):
         path = "".join(_pile(first, bins, stacked[:top], recording, scale) for first, bins in runs)
         if path:
-            parts.append(f'<path fill="{colour(stacked[top - 1])}" d="{path}"/>')
+            parts.append(f'<path fill="{color(stacked[top - 1])}" d="{path}"/>')
     for first, count, label, state in _segments(record.bins.bins):
         left, right = _edges(first, count, recording, scale)
         begin, end = first * recording.width_s, (first + count) * recording.width_s
         words = ", ".join(word for word in (label, state) if word and word != "clear")
-        fill = colour(label) if label and state != "not visible" else "url(#hidden)"
+        fill = color(label) if label and state != "not visible" else "url(#hidden)"
         parts.append(
             f'<rect class="{state.replace(" ", "-")}" x="{left:.1f}" y="{_RIBBON_TOP}" '
             f'width="{max(0.6, right - left):.1f}" height="{_RIBBON_HEIGHT}" fill="{fill}">'
@@ -70,7 +70,7 @@ def share_bar(shares: Mapping[str, float]) -> str:
     for label, share in shares.items():
         width = share * WIDTH
         parts.append(
-            f'<rect x="{left:.1f}" y="0" width="{width:.1f}" height="10" fill="{colour(label)}">'
+            f'<rect x="{left:.1f}" y="0" width="{width:.1f}" height="10" fill="{color(label)}">'
             f"<title>{escape(label)} {100 * share:.0f} %</title></rect>"
         )
         left += width
@@ -109,7 +109,7 @@ def _height(found: Bin, labels: list[str], recording: Recording) -> float:
 
 
 def _runs(bins: Mapping[int, Bin]) -> Iterator[tuple[int, list[Bin]]]:
-    """Neighbouring bins, gap after gap."""
+    """Neighboring bins, gap after gap."""
     run: list[Bin] = []
     start = last = -2
     for number in sorted(bins):
@@ -125,7 +125,7 @@ def _runs(bins: Mapping[int, Bin]) -> Iterator[tuple[int, list[Bin]]]:
 
 
 def _segments(bins: Mapping[int, Bin]) -> Iterator[tuple[int, int, str | None, str]]:
-    """Neighbouring bins with the same label and state: first number, count, label, state."""
+    """Neighboring bins with the same label and state: first number, count, label, state."""
     for first, run in _runs(bins):
         begin = 0
         for index in range(1, len(run) + 1):

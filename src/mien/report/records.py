@@ -10,7 +10,7 @@ from mien.report.thumbnails import Thumbnail
 
 @dataclass(frozen=True, slots=True)
 class ReportFacts:
-    """What is known of a recording and of how it was analysed.
+    """What is known of a recording and of how it was analyzed.
 
     Attributes:
         title: of the page, as a rule the file's name.
@@ -57,7 +57,7 @@ class Recording:
         labels: of the expression model, by name, in its order.
         width_s: of the bins.
         end_s: time of the last frame.
-        frames: how many were analysed.
+        frames: how many were analyzed.
         left_out: tracks that are not shown.
         complete: False where the analysis was stopped before the end.
         video_start_s: which time of the recording the page's video shows first.

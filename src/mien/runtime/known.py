@@ -22,7 +22,7 @@ class KnownModel:
         name: by which it is added.
         task: detection, landmarks or expression.
         about: what it is, and what it gives, in a sentence or two.
-        licence: of the weights; SPDX expression, or a sentence where none fits.
+        license: of the weights; SPDX expression, or a sentence where none fits.
         source: who published it, and as which file.
         checked: how far these facts were verified, and whether the file was ever run here.
         url: of the file, as its publisher gives it; None where none is known.
@@ -34,7 +34,7 @@ class KnownModel:
     name: str
     task: str
     about: str
-    licence: str
+    license: str
     source: str
     checked: str
     url: str | None = None
@@ -46,7 +46,7 @@ class KnownModel:
         """The spec as JSON."""
         if self.spec is None:
             return None
-        facts = {"task": self.task, "licence": self.licence, "source": self.source}
+        facts = {"task": self.task, "license": self.license, "source": self.source}
         return json.dumps({**facts, **self.spec})
 
     def to_dict(self) -> dict[str, Any]:

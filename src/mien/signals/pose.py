@@ -75,7 +75,7 @@ def estimate_pose(landmarks: Landmarks) -> HeadPose | None:
     """
     if landmarks.scheme != "mesh468" or landmarks.points.shape[1] != 3:
         return None
-    # The reference is centred, so that the observed points need not be.
+    # The reference is centerd, so that the observed points need not be.
     spread = _CENTERED.T @ landmarks.points[_INDICES].astype(np.float64)
     (right_x, _, away_x), (right_y, _, away_y), (_, _, away_z) = _nearest_rotation(spread.T)
     roll = math.atan2(right_y, right_x)

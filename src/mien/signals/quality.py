@@ -56,7 +56,7 @@ def measure(
 
     Sharpness and brightness are those of the face alone, turned upright and brought to 64 by 64
     pixels, so that they do not depend on the size of the picture: sharpness is the variance of the
-    Laplacian over the variance of the grey levels (:func:`mien.imaging.sharpness`).
+    Laplacian over the variance of the gray levels (:func:`mien.imaging.sharpness`).
 
     Args:
         image: ``(H, W, 3)`` RGB uint8.
@@ -97,7 +97,7 @@ def _upright_crop(image: Image, detection: Detection, landmarks: Landmarks | Non
     else:
         region = roi_from_detection(detection, scale=1.0)
     crop = imaging.warp(image, region.transform(_CROP_SIZE), (_CROP_SIZE, _CROP_SIZE))
-    return imaging.to_grey(crop)
+    return imaging.to_gray(crop)
 
 
 def _reasons(measured: Quality, inside: float, limits: QualityLimits) -> tuple[str, ...]:

@@ -10,8 +10,8 @@ from mien import imaging
 from mien.errors import InputError
 from mien.pipeline import FacePipeline
 from mien.signals import derive_affect, measure_face
+from mien.streaming.expression_cache import ExpressionReader
 from mien.streaming.locator import FaceLocator, SearchSettings
-from mien.streaming.reading import ExpressionReader
 from mien.tracking import (
     Event,
     ExpressionSmoother,
@@ -40,7 +40,7 @@ class StreamSettings:
         expressions: whether expressions are read at all; without, their model is never loaded.
         same_look: a face whose picture differs by less than this from when its expression was last
             read is not read again for a quarter of a second, see
-            :class:`mien.streaming.reading.ExpressionReader`; 0 reads every face in every frame.
+            :class:`mien.streaming.expression_cache.ExpressionReader`; 0 reads every face.
         baseline: whether each person's resting face is taken as neutral; see
             :class:`mien.tracking.NeutralBaseline`.
     """
@@ -54,7 +54,7 @@ class StreamSettings:
 
 
 class FaceStream:
-    """Analyses the frames of one stream, in order, and remembers.
+    """Analyzes the frames of one stream, in order, and remembers.
 
     Its memory is bounded by the faces in view, not by the stream's length. It is for one thread at
     a time; the pipeline behind it may be shared by many streams in many threads.
@@ -99,7 +99,7 @@ class FaceStream:
     def update(
         self, image: npt.ArrayLike, timestamp_s: float, *, frame_index: int | None = None
     ) -> FrameResult:
-        """Analyse the next frame.
+        """Analyze the next frame.
 
         Args:
             image: ``(H, W, 3)`` RGB uint8, or whatever :func:`mien.imaging.as_rgb` understands.

@@ -16,7 +16,7 @@ from mien import geometry
 from mien.config import Settings
 from mien.detection.tiling import tiles
 from mien.landmarks import LandmarkPredictor, Region, box_from_landmarks, roi_from_landmarks
-from mien.streaming.watch import SurroundingsWatch
+from mien.streaming.motion_gate import SurroundingsWatch
 from mien.tracking import Observation, Track
 from mien.tracking.scene import Grid
 from mien.types import Box, Detection, Image, Landmarks

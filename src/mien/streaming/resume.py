@@ -15,7 +15,7 @@ from mien.media.sources import Frame
 from mien.report import ReportSink
 from mien.streaming.face_stream import FaceStream
 from mien.tracking import Event, Moment, TrackTimeline
-from mien.tracking.timeline import mean_of, shows_lids
+from mien.tracking.statistics import mean_of, shows_lids
 from mien.types import Box, FrameResult
 
 PROGRESS_FILE = "run.json"
@@ -27,7 +27,7 @@ class Progress:
     """How far a run came.
 
     Attributes:
-        frames: analysed so far.
+        frames: analyzed so far.
         frame_index, timestamp_s: of the last one.
         complete: whether the video's end was reached.
         plan: what was asked for; a resumed run must ask for the same.

@@ -8,7 +8,7 @@ from os import PathLike
 from mien.media.sinks import Sink
 from mien.media.sources import Frame, Selection, Source, open_source
 from mien.pipeline import FacePipeline
-from mien.streaming.conveyor import Counter, in_background, newest_in_background
+from mien.streaming.background import Counter, in_background, newest_in_background
 from mien.streaming.face_stream import FaceStream, StreamSettings
 from mien.tracking import Event
 from mien.types import FrameResult
@@ -32,11 +32,11 @@ def stream(
     sinks: Sequence[Sink] = (),
     on_event: Callable[[Event], None] | None = None,
 ) -> Iterator[FrameResult]:
-    """Analyse a video, a camera or any source, frame after frame.
+    """Analyze a video, a camera or any source, frame after frame.
 
     Decoding, inference and what the caller does with the results happen in threads of their own.
-    A file is analysed whole, and waits where the caller is slow; of a camera the newest frame is
-    analysed, and those that came meanwhile are dropped. Leaving the loop stops everything.
+    A file is analyzed whole, and waits where the caller is slow; of a camera the newest frame is
+    analyzed, and those that came meanwhile are dropped. Leaving the loop stops everything.
 
     Args:
         source: path of a video, number or address of a camera, or a source of your own. A camera
@@ -48,7 +48,7 @@ def stream(
         on_event: called in this thread for each event, before its frame's result is given.
 
     Yields:
-        One result for each analysed frame; see :meth:`FaceStream.update`.
+        One result for each analyzed frame; see :meth:`FaceStream.update`.
 
     Raises:
         VideoReadError: no readable video.
@@ -108,11 +108,11 @@ def _steps(
 ) -> Generator[Step, None, None]:
     if source.info.live:
         # No queue after inference: a queued result of a camera is a late one.
-        return _analysed(newest_in_background(source.frames(), dropped), follower)
-    return in_background(_analysed(in_background(source.frames()), follower))
+        return _analyzed(newest_in_background(source.frames(), dropped), follower)
+    return in_background(_analyzed(in_background(source.frames()), follower))
 
 
-def _analysed(
+def _analyzed(
     frames: Generator[Frame, None, None], follower: FaceStream
 ) -> Generator[Step, None, None]:
     with closing(frames):

@@ -38,7 +38,7 @@ class VideoOptions:
     """What becomes of a video.
 
     Attributes:
-        selection: which frames are analysed.
+        selection: which frames are analyzed.
         annotate: whether ``annotated.mp4`` is written.
         blur_faces: whether faces are blurred in it, and left out of the report.
         thumbnails: whether the report shows a small picture of each track.
@@ -59,7 +59,7 @@ class VideoProgress:
     """How far an analysis has come.
 
     Attributes:
-        frames: analysed so far.
+        frames: analyzed so far.
         timestamp_s: of the last one.
         share: of the recording that is done, in [0, 1]; None where its length is unknown.
     """
@@ -75,7 +75,7 @@ class VideoOutcome:
 
     Attributes:
         folder: where the files lie.
-        frames: analysed, in this run and the ones that it resumed.
+        frames: analyzed, in this run and the ones that it resumed.
         tracks: how many faces were followed.
         complete: whether the end was reached.
         damaged: packets of the file that could not be decoded.
@@ -98,7 +98,7 @@ def analyze_video(
     on_progress: Callable[[VideoProgress], None] = lambda progress: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> VideoOutcome:
-    """Analyse a video file and write all that there is to know into a folder.
+    """Analyze a video file and write all that there is to know into a folder.
 
     ``faces.csv`` and ``faces.jsonl``: a row for each face in each frame; ``tracks.csv``: one for
     each track; ``events.jsonl``: what happened; ``annotated.mp4``; ``report.html``; ``run.json``:
@@ -257,9 +257,9 @@ def _plan(
 def _notes(options: VideoOptions) -> tuple[str, ...]:
     chosen, notes = options.selection, []
     if chosen.every > 1:
-        notes.append(f"only each {chosen.every}th frame was analysed")
+        notes.append(f"only each {chosen.every}th frame was analyzed")
     if chosen.max_fps:
-        notes.append(f"at most {chosen.max_fps:g} frames a second were analysed")
+        notes.append(f"at most {chosen.max_fps:g} frames a second were analyzed")
     if chosen.start_s or chosen.end_s is not None:
         end = "the end" if chosen.end_s is None else f"{chosen.end_s:g} s"
         notes.append(f"from {chosen.start_s:g} s to {end}")

@@ -10,7 +10,7 @@ from mien.tracking.smoothing import (
     OneEuroFilter,
     quality_weight,
 )
-from mien.tracking.timeline import Moment, TrackTimeline
+from mien.tracking.statistics import Moment, TrackTimeline
 from mien.tracking.tracker import Observation, Track, Tracker
 
 __all__ = [

@@ -27,7 +27,7 @@ class Event:
         kind: ``track_started``, ``track_ended``, ``scene_cut``; ``expression``: the held label of
             a track changed; ``episode``: an expression other than neutral is over; ``blink``,
             ``yawn``: one is over; ``eyes_closed``: the eyes have been closed for half a second;
-            ``alarm`` and ``attention``: from :mod:`mien.presets`.
+            ``alarm`` and ``attention``: from :mod:`mien.applications`.
         timestamp_s: when, in the stream's time.
         track_id: of whom; None for the whole stream.
         details: numbers and words that belong to the kind.

@@ -16,7 +16,7 @@ class Motion:
     """Place, size and velocity of a face.
 
     Attributes:
-        x, y: centre in pixels.
+        x, y: center in pixels.
         width, height: in pixels.
         velocity_x, velocity_y: pixels per second.
         timestamp_s: when it was seen.
@@ -55,7 +55,7 @@ class Motion:
         )
 
     def predict(self, timestamp_s: float) -> tuple[float, float]:
-        """Where the centre is expected at a time, in pixels."""
+        """Where the center is expected at a time, in pixels."""
         elapsed = max(0.0, timestamp_s - self.timestamp_s)
         reach = _VELOCITY_DECAY_S * (1 - math.exp(-elapsed / _VELOCITY_DECAY_S))
         return self.x + self.velocity_x * reach, self.y + self.velocity_y * reach

@@ -16,13 +16,13 @@ _MIN_HISTOGRAM_DISTANCE = 0.25
 
 
 Grid = npt.NDArray[np.float32]
-"""``(18, 32)`` grey levels in [0, 1] of a whole frame."""
+"""``(18, 32)`` gray levels in [0, 1] of a whole frame."""
 
 
 class SceneCutDetector:
     """Tells whether a frame starts another scene than the one before it.
 
-    It compares the mean change of a coarse grid and the distance of the grey histograms.
+    It compares the mean change of a coarse grid and the distance of the gray histograms.
     """
 
     def __init__(self) -> None:
@@ -43,13 +43,13 @@ class SceneCutDetector:
 
 
 def histogram_distance(a: Grid, b: Grid) -> float:
-    """How far the grey levels of two grids are apart, wherever they lie; in [0, 1]."""
+    """How far the gray levels of two grids are apart, wherever they lie; in [0, 1]."""
     first, second = (np.histogram(grid, bins=_BINS, range=(0.0, 1.0))[0] for grid in (a, b))
     return float(np.abs(first - second).sum()) / (2 * a.size)
 
 
 def coarse(image: Image) -> Grid:
-    """A frame's grid of grey levels; each cell is the mean of 16 or more sampled pixels.
+    """A frame's grid of gray levels; each cell is the mean of 16 or more sampled pixels.
 
     Args:
         image: ``(H, W, 3)`` RGB uint8.
@@ -57,4 +57,4 @@ def coarse(image: Image) -> Grid:
     (height, width), (columns, rows) = image.shape[:2], _GRID_WH
     down, right = max(1, height // (4 * rows)), max(1, width // (4 * columns))
     samples = np.ascontiguousarray(image[down // 2 :: down, right // 2 :: right])
-    return imaging.resize(imaging.to_grey(samples), _GRID_WH).astype(np.float32) / np.float32(255)
+    return imaging.resize(imaging.to_gray(samples), _GRID_WH).astype(np.float32) / np.float32(255)

@@ -13,7 +13,7 @@ _RIGID = (33, 133, 362, 263, 168, 6, 197, 195, 1, 10, 151, 9, 127, 356, 234, 454
 
 
 def face_shape(landmarks: Landmarks | None) -> Array | None:
-    """The rigid points, centred and of unit size, ``(P, 3)``; None without a mesh in depth."""
+    """The rigid points, centerd and of unit size, ``(P, 3)``; None without a mesh in depth."""
     if landmarks is None or landmarks.scheme != "mesh468" or landmarks.points.shape[1] != 3:
         return None
     points = landmarks.points[list(_RIGID)].astype(np.float64)

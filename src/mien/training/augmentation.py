@@ -54,7 +54,7 @@ def augment(
     """One aligned and changed crop, resampled from the picture only once.
 
     Args:
-        image: ``(H, W)`` grey.
+        image: ``(H, W)`` gray.
         transform: ``(2, 3)`` alignment from the image to a crop of ``size_wh``.
     """
     moved = geometry.compose(random_alignment(size_wh, amount, rng), transform)
@@ -131,8 +131,8 @@ def _blur(crop: Image, rng: np.random.Generator) -> Image:
     length = int(rng.integers(3, 8))
     kernel = np.zeros((length, length), np.float32)
     kernel[length // 2] = 1
-    centre = ((length - 1) / 2, (length - 1) / 2)
-    turn = cv2.getRotationMatrix2D(centre, rng.uniform(0, 180), 1)
+    center = ((length - 1) / 2, (length - 1) / 2)
+    turn = cv2.getRotationMatrix2D(center, rng.uniform(0, 180), 1)
     kernel = cv2.warpAffine(kernel, turn, (length, length)) + np.float32(1e-6)
     return cv2.filter2D(crop, -1, kernel / kernel.sum())  # type: ignore[return-value]
 

@@ -20,7 +20,7 @@ def save(
     epoch: int,
     network: nn.Module,
     averaged: AveragedNetwork,
-    optimiser: torch.optim.Optimizer,
+    optimizer: torch.optim.Optimizer,
 ) -> None:
     """Write the checkpoint after ``epoch`` epochs."""
     state = {
@@ -28,7 +28,7 @@ def save(
         "network": network.state_dict(),
         "averaged": averaged.network.state_dict(),
         "updates": averaged.updates,
-        "optimiser": optimiser.state_dict(),
+        "optimizer": optimizer.state_dict(),
     }
     _write_whole(state, folder / CHECKPOINT)
 
@@ -37,7 +37,7 @@ def restore(
     folder: Path,
     network: nn.Module,
     averaged: AveragedNetwork,
-    optimiser: torch.optim.Optimizer,
+    optimizer: torch.optim.Optimizer,
     device: torch.device,
 ) -> int:
     """Load the checkpoint where there is one; how many epochs are done."""
@@ -48,7 +48,7 @@ def restore(
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
         network.load_state_dict(state["network"])
         averaged.network.load_state_dict(state["averaged"])
-        optimiser.load_state_dict(state["optimiser"])
+        optimizer.load_state_dict(state["optimizer"])
     except (RuntimeError, KeyError, ValueError) as error:
         raise DataError(
             f"expected a checkpoint of this recipe at {path}, got another: choose another folder "

@@ -13,7 +13,7 @@ from mien.errors import DataError
 from mien.evaluation import confidence, confusion
 from mien.evaluation.calibration import uncertain_threshold
 from mien.evaluation.crops import align_crop, crop_landmarks
-from mien.evaluation.dataset import FileImages, LabelledSet
+from mien.evaluation.dataset import FileImages, LabeledSet
 from mien.evaluation.eyes import eye_landmarks
 from mien.evaluation.readers import read_data
 from mien.evaluation.votes import vote_shares
@@ -70,7 +70,7 @@ def train_classical(
         DataError: no such data, or too little of it.
     """
     data = read_data(data_path)
-    train, valid = labelled_splits(data, recipe)
+    train, valid = labeled_splits(data, recipe)
     find = finders() if find is None else find
     describe = _Describer(_blank_spec(recipe), find, tell)
     order = np.random.default_rng(recipe.seed).permutation(len(train))
@@ -111,7 +111,7 @@ def train_classical(
         describe.spec,
         training_prior=tuple(float(share) for share in prior),
         uncertain_below=doubt["threshold"],
-        training_data=f"{data_path.stem}: {len(train)} labelled rows of the train split",
+        training_data=f"{data_path.stem}: {len(train)} labeled rows of the train split",
         metrics=metrics,
     )
     return write_model(spec, fit, output)
@@ -140,16 +140,16 @@ def measure(
     }
 
 
-def labelled_splits(data: LabelledSet, recipe: ClassicalRecipe) -> tuple[LabelledSet, LabelledSet]:
-    """The labelled rows to learn from and those to choose by, as the recipe numbers its labels.
+def labeled_splits(data: LabeledSet, recipe: ClassicalRecipe) -> tuple[LabeledSet, LabeledSet]:
+    """The labeled rows to learn from and those to choose by, as the recipe numbers its labels.
 
-    Near-duplicates of rows of other splits are not learnt from.
+    Near-duplicates of rows of other splits are not learned from.
 
     Raises:
         DataError: there are none.
     """
     index = renumbered(data, recipe.labels)
-    data = dataclasses.replace(data, labels=recipe.labels, label_index=index).labelled()
+    data = dataclasses.replace(data, labels=recipe.labels, label_index=index).labeled()
     if isinstance(data.images, FileImages):
         data = data.take(readable_rows(data))
     chosen = valid_rows(data, recipe.seed)
@@ -196,9 +196,9 @@ def _blank_spec(recipe: ClassicalRecipe) -> ModelSpec:
         name=recipe.name,
         task="expression",
         file=f"{recipe.name}.npz",
-        input=InputSpec("crop", recipe.features.size_wh, "grey", (0.0,), (1.0,)),
+        input=InputSpec("crop", recipe.features.size_wh, "gray", (0.0,), (1.0,)),
         outputs=("logits",),
-        licence="MIT",
+        license="MIT",
         source=f"trained for this project: {recipe.summary}",
         labels=recipe.labels,
         alignment=main,
@@ -217,13 +217,13 @@ class _Describer:
         self._extractor = FeatureExtractor(feature_spec(spec))
 
     def __call__(
-        self, data: LabelledSet, rows: npt.NDArray[np.int64], scheme: str, *, mirror: bool
+        self, data: LabeledSet, rows: npt.NDArray[np.int64], scheme: str, *, mirror: bool
     ) -> list[npt.NDArray[np.float16]]:
         """``(len(rows), D)`` features; with ``mirror`` those of the mirror images as well."""
         parts = np.empty((1 + mirror, len(rows), self._extractor.length), np.float16)
         for place, row in enumerate(rows):
             image = data.load(int(row))
-            crop = imaging.to_grey(align_crop(image, self._find[scheme](image), self.spec).image)
+            crop = imaging.to_gray(align_crop(image, self._find[scheme](image), self.spec).image)
             parts[0, place] = self._extractor.describe(crop)
             if mirror:
                 parts[1, place] = self._extractor.describe(np.ascontiguousarray(crop[:, ::-1]))
@@ -231,7 +231,7 @@ class _Describer:
         return list(parts)
 
 
-def _targets(data: LabelledSet) -> FloatArray:
+def _targets(data: LabeledSet) -> FloatArray:
     """``(N, K)`` what the machines learn: shares of the votes, or 1 for the one label."""
     if data.votes is not None:
         return vote_shares(data.votes, data.vote_names, data.labels)

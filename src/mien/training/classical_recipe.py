@@ -27,9 +27,9 @@ class ClassicalRecipe:
         components: principal components kept.
         vectors: support vectors kept, drawn at random from the training faces.
         kernel_width: the Gaussian's exponent is this times the squared distance over its median.
-        ridge: candidates for the regularisation, relative to the number of faces; the held-out
+        ridge: candidates for the regularization, relative to the number of faces; the held-out
             folds choose.
-        eyes_share: of the training faces, how many are learnt from in the alignment by Haar eyes;
+        eyes_share: of the training faces, how many are learned from in the alignment by Haar eyes;
             finding the eyes is the slowest part.
         folds: in which decisions are held out for calibration.
         seed: of everything random.

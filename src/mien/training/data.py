@@ -1,4 +1,4 @@
-"""From a labelled data set to faces that can be trained on."""
+"""From a labeled data set to faces that can be trained on."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from mien import geometry, imaging
 from mien.errors import DataError, ImageReadError
-from mien.evaluation.ask import choose_face
 from mien.evaluation.crops import MIN_PRESENCE, crop_landmarks
-from mien.evaluation.dataset import UNLABELLED, LabelledSet
+from mien.evaluation.dataset import UNLABELLED, LabeledSet
+from mien.evaluation.predict import choose_face
 from mien.evaluation.readers import read_data
 from mien.evaluation.votes import vote_shares
 from mien.labels import Expression
@@ -79,10 +79,10 @@ def load_training_data(
     Raises:
         DataError: no such data, or too little of it.
     """
-    data = read_data(path, recipe.labelling)
-    if recipe.labelling != "ferplus":
-        # The votes are of the other labelling.
-        data = dataclasses.replace(data, name=recipe.labelling, votes=None)
+    data = read_data(path, recipe.labeling)
+    if recipe.labeling != "ferplus":
+        # The votes are of the other labeling.
+        data = dataclasses.replace(data, name=recipe.labeling, votes=None)
     crops = data.face_crops if crops is None else crops
     second = read_data(path, "fer2013") if recipe.network.second_head else None
     targets = _targets(data, recipe.network.labels)
@@ -142,7 +142,7 @@ def _size(recipe: Recipe) -> tuple[int, int]:
     return recipe.input.size, recipe.input.size
 
 
-def _targets(data: LabelledSet, labels: Sequence[Expression]) -> FloatArray:
+def _targets(data: LabeledSet, labels: Sequence[Expression]) -> FloatArray:
     """``(N, K)`` shares: of the votes where there are votes, else all for the one label."""
     if data.votes is not None:
         return vote_shares(data.votes, data.vote_names, labels)
@@ -156,7 +156,7 @@ def _one_hot(label_index: npt.NDArray[np.int64], classes: int) -> FloatArray:
     return table
 
 
-def _usable_rows(data: LabelledSet, targets: FloatArray) -> npt.NDArray[np.bool_]:
+def _usable_rows(data: LabeledSet, targets: FloatArray) -> npt.NDArray[np.bool_]:
     usable = targets.sum(axis=1) > 0
     if data.votes is None:
         return np.asarray(usable)
@@ -167,9 +167,9 @@ def _usable_rows(data: LabelledSet, targets: FloatArray) -> npt.NDArray[np.bool_
 
 
 def _prepare(
-    data: LabelledSet, recipe: Recipe, pipeline: FacePipeline, *, crops: bool, tell: Told
+    data: LabeledSet, recipe: Recipe, pipeline: FacePipeline, *, crops: bool, tell: Told
 ) -> tuple[Image, Transform, npt.NDArray[np.int64]]:
-    """``(N, H, W)`` grey pictures, ``(N, 2, 3)`` transforms to the network's input, and ``(N,)``
+    """``(N, H, W)`` gray pictures, ``(N, 2, 3)`` transforms to the network's input, and ``(N,)``
     what came of each.
     """
     pixels = data.pixels if crops else None
@@ -198,7 +198,7 @@ def _prepare(
             transform, found = _photograph_transform(image, data, row, recipe, pipeline)
             outcome[row] = _READY if found else _NO_FACE
         wide = imaging.warp(image, geometry.compose(enlarge, transform), (width, width))
-        images[row] = imaging.to_grey(wide)
+        images[row] = imaging.to_gray(wide)
     return images, np.repeat(geometry.invert(enlarge)[None], len(data), axis=0), outcome
 
 
@@ -215,9 +215,9 @@ def _transform(landmarks: Landmarks | None, image: Image, recipe: Recipe) -> Tra
 
 
 def _photograph_transform(
-    image: Image, data: LabelledSet, row: int, recipe: Recipe, pipeline: FacePipeline
+    image: Image, data: LabeledSet, row: int, recipe: Recipe, pipeline: FacePipeline
 ) -> tuple[Transform, bool]:
-    """Of the labelled face in a photograph, and whether it was found."""
+    """Of the labeled face in a photograph, and whether it was found."""
     faces = pipeline.analyze(image).faces
     box = None if data.boxes_xyxy is None else data.boxes_xyxy[row]
     face = choose_face(faces, box) if faces else None

@@ -86,15 +86,15 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         count = x.numel() / x.shape[1] * dist.get_world_size()
         axes, shaped = (0, 2, 3), (1, -1, 1, 1)
         mean = differentiable.all_reduce(x.sum(axes)) / count
-        centred = x - mean.reshape(shaped)
-        variance = differentiable.all_reduce((centred * centred).sum(axes)) / count
+        centerd = x - mean.reshape(shaped)
+        variance = differentiable.all_reduce((centerd * centerd).sum(axes)) / count
         with torch.no_grad():
             share = self.momentum or 0.1
             self.running_mean.lerp_(mean, share)
             self.running_var.lerp_(variance * (count / (count - 1)), share)
             self.num_batches_tracked += 1
         scale = self.weight * torch.rsqrt(variance + self.eps)
-        return torch.addcmul(self.bias.reshape(shaped), centred, scale.reshape(shaped))
+        return torch.addcmul(self.bias.reshape(shaped), centerd, scale.reshape(shaped))
 
 
 def mean_over_processes(value: Tensor, processes: Processes) -> Tensor:

@@ -21,7 +21,7 @@ class Faces:
     """Row ``i`` is the same face throughout.
 
     Attributes:
-        images: ``(N, H, W)`` grey uint8.
+        images: ``(N, H, W)`` gray uint8.
         transforms: ``(N, 2, 3)`` float64 alignment from image to network input.
         size_wh: of the network input.
         targets: by head, ``(N, labels)`` float32; a row of zeros takes no part in that head.

@@ -55,8 +55,8 @@ def fit_projection(features: FloatArray, count: int, seed: int) -> Projection:
     rng = np.random.default_rng(seed)
     rows = features[np.sort(rng.permutation(len(features))[:_COVARIANCE_ROWS])]
     mean = rows.mean(axis=0)
-    centred = rows - mean
-    covariance = centred.T @ centred / np.float32(len(rows))
+    centerd = rows - mean
+    covariance = centerd.T @ centerd / np.float32(len(rows))
     size = len(covariance)
     count = min(count, size, len(rows) - 1)
     _, vectors = linalg.eigh(covariance, subset_by_index=(size - count, size - 1))

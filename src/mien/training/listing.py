@@ -33,7 +33,7 @@ def find_recipes(folder: Path = SHIPPED) -> list[RecipeSummary]:
     paths = sorted(folder.glob("*.toml"))
     if not paths:
         raise SettingError(f"expected recipes (*.toml) in {folder}, found none")
-    return [_summarise(path) for path in paths]
+    return [_summarize(path) for path in paths]
 
 
 def recipe_path(name_or_path: str) -> Path:
@@ -68,7 +68,7 @@ def names_classical_route(path: Path) -> bool:
         return False
 
 
-def _summarise(path: Path) -> RecipeSummary:
+def _summarize(path: Path) -> RecipeSummary:
     if names_classical_route(path):
         classical = load_classical_recipe(path)
         return RecipeSummary(path, "classical", classical.features.size_wh[0], 0, classical.summary)
@@ -77,6 +77,6 @@ def _summarise(path: Path) -> RecipeSummary:
         path,
         recipe.network.architecture,
         recipe.input.size,
-        recipe.optimiser.epochs,
+        recipe.optimizer.epochs,
         recipe.summary,
     )

@@ -23,7 +23,7 @@ from mien.training.distributed import (
 from mien.training.faces import MAIN_HEAD, AugmentedFaces, Faces, WeightedDraws
 from mien.training.loss import batch_loss
 from mien.training.networks.heads import ExpressionNetwork
-from mien.training.optimiser import build_optimiser, set_rates
+from mien.training.optimizer import build_optimizer, set_rates
 from mien.training.progress import Progress
 from mien.training.recipe import Recipe
 from mien.training.validation import Validation
@@ -48,13 +48,13 @@ def train(
     Leaves ``metrics.jsonl`` with one row for each epoch, the checkpoint of the last epoch, and
     the averaged weights of the best.
     """
-    plan, device = recipe.optimiser, processes.device
+    plan, device = recipe.optimizer, processes.device
     network = network.to(device, memory_format=torch.channels_last)
     if processes.world > 1:
         share_batch_norm(network)
     frozen = network.trunk.layers[: recipe.network.frozen_layers].requires_grad_(False)
     averaged = AveragedNetwork(network, plan.average_decay)
-    optimiser = build_optimiser(network, plan)
+    optimizer = build_optimizer(network, plan)
     probabilities = balance.draw_probabilities(faces.targets[MAIN_HEAD], plan.balance)
     offsets = {
         head: torch.from_numpy(balance.logit_offset(targets, probabilities)).to(device)
@@ -68,7 +68,7 @@ def train(
         num_workers=workers,
         drop_last=True,
     )
-    done = checkpoint.restore(folder, network, averaged, optimiser, device)
+    done = checkpoint.restore(folder, network, averaged, optimizer, device)
     metrics = checkpoint.read_metrics(folder, done)
     trained = wrap(network, processes)
     for epoch in range(done, plan.epochs):
@@ -82,13 +82,13 @@ def train(
         frozen.eval()
         total = torch.zeros((), device=device)
         for step, batch in enumerate(batches):
-            set_rates(optimiser, plan, epoch + step / len(batches))
+            set_rates(optimizer, plan, epoch + step / len(batches))
             on_device = {name: tensor.to(device) for name, tensor in batch.items()}
             loss = batch_loss(trained, on_device, offsets, recipe, rng)
-            optimiser.zero_grad(set_to_none=True)
+            optimizer.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(network.parameters(), _LARGEST_GRADIENT)
-            optimiser.step()
+            optimizer.step()
             averaged.update(network)
             total += loss.detach()
             report(Progress(epoch, plan.epochs, step + 1, len(batches), float(total) / (step + 1)))
@@ -100,7 +100,7 @@ def train(
             if best_epoch(metrics) == epoch + 1:
                 checkpoint.save_best(folder, averaged)
             checkpoint.write_metrics(folder, metrics)
-            checkpoint.save(folder, epoch + 1, network, averaged, optimiser)
+            checkpoint.save(folder, epoch + 1, network, averaged, optimizer)
             _log_time(folder, epoch + 1, time.perf_counter() - started)
 
 

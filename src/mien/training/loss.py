@@ -27,10 +27,10 @@ def batch_loss(
         batch["image"].to(torch.get_default_dtype()).sub_(recipe.input.mean).div_(recipe.input.std)
     )
     targets = {head: batch[head] for head in offsets}
-    if recipe.optimiser.mixup:
+    if recipe.optimizer.mixup:
         # mixup (Zhang et al. 2018). The partner is half a batch away, so that several processes,
         # which each have every n-th face of the batch, form the pairs that one process would.
-        share = float(rng.beta(recipe.optimiser.mixup, recipe.optimiser.mixup))
+        share = float(rng.beta(recipe.optimizer.mixup, recipe.optimizer.mixup))
         half = len(image) // 2
         image = torch.lerp(image.roll(half, 0), image, share)
         targets = {head: torch.lerp(t.roll(half, 0), t, share) for head, t in targets.items()}

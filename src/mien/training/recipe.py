@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mien.errors import SettingError
-from mien.evaluation.readers.ferplus_npz import Labelling, parse_labelling
+from mien.evaluation.readers.ferplus_npz import Labeling, parse_labeling
 from mien.labels import Expression, parse_expression
 from mien.training.augmentation import Augmentation
 
@@ -19,11 +19,11 @@ class NetworkRecipe:
     Attributes:
         architecture: a name in :data:`mien.training.networks.TRUNKS`.
         start: an installed model by name, or a file beside the recipe unless absolute, see
-            :func:`mien.training.start.load_start`; none for random initialisation.
+            :func:`mien.training.pretrained.load_start`; none for random initialization.
         frozen_layers: so many first layers of the trunk stay as they started, batch norm
             statistics included: it saves their share of the time.
         start_share: of the starting weights in the exported ones; see
-            :func:`mien.training.start.blend`.
+            :func:`mien.training.pretrained.blend`.
         dropout: before the heads.
         learned_pooling: weights for each channel and place of the last two maps, in the place of
             the mean over the last; for mobilenet.
@@ -47,7 +47,7 @@ class InputRecipe:
 
     Attributes:
         size: side of the aligned crop in pixels.
-        mean, std: of the grey levels 0..255.
+        mean, std: of the gray levels 0..255.
         scheme: of the landmarks.
         indices, points: the alignment template, points as fractions of the crop.
     """
@@ -61,7 +61,7 @@ class InputRecipe:
 
 
 @dataclass(frozen=True, slots=True)
-class OptimiserRecipe:
+class OptimizerRecipe:
     """How it is trained.
 
     Attributes:
@@ -92,7 +92,7 @@ class OptimiserRecipe:
 
 @dataclass(frozen=True, slots=True)
 class DistillationRecipe:
-    """What is learnt from other models; see :func:`mien.training.teachers.taught`.
+    """What is learned from other models; see :func:`mien.training.distillation.taught`.
 
     Attributes:
         teachers: files beside the recipe, or names of installed models.
@@ -108,9 +108,9 @@ class Recipe:
     """See the parts. ``name`` and ``summary`` are what ``mien train --list`` shows.
 
     Attributes:
-        labelling: whose labels are learnt where a data set has several, as in
+        labeling: whose labels are learned where a data set has several, as in
             :func:`mien.evaluation.readers.read_data`; the second head learns FER2013's own.
-        licence, source, training_data: what the model's spec and card say of it; SPDX expression,
+        license, source, training_data: what the model's spec and card say of it; SPDX expression,
             what it was made from, and the data in words, by default their counts.
     """
 
@@ -118,11 +118,11 @@ class Recipe:
     summary: str
     network: NetworkRecipe
     input: InputRecipe
-    optimiser: OptimiserRecipe
+    optimizer: OptimizerRecipe
     augmentation: Augmentation = field(default_factory=Augmentation)
     distillation: DistillationRecipe = field(default_factory=DistillationRecipe)
-    labelling: Labelling = "ferplus"
-    licence: str = "MIT"
+    labeling: Labeling = "ferplus"
+    license: str = "MIT"
     source: str = "trained by `mien train`"
     training_data: str = ""
 
@@ -133,7 +133,7 @@ def load_recipe(path: Path) -> Recipe:
     Raises:
         SettingError: the file is missing, no TOML, or has a key that is unknown, missing or of the
             wrong type.
-        DataError: it asks for a labelling that does not exist.
+        DataError: it asks for a labeling that does not exist.
     """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -146,7 +146,7 @@ def load_recipe(path: Path) -> Recipe:
 
 def parse_recipe(table: dict[str, Any], where: str) -> Recipe:
     """Build a recipe from parsed TOML; ``where`` names it in error messages."""
-    sections = {"network", "input", "optimiser", "augmentation", "distillation"}
+    sections = {"network", "input", "optimizer", "augmentation", "distillation"}
     top = {key: value for key, value in table.items() if key not in sections}
     network = dict(table.get("network", {}))
     network["labels"] = tuple(parse_expression(word) for word in network.get("labels", ()))
@@ -160,14 +160,14 @@ def parse_recipe(table: dict[str, Any], where: str) -> Recipe:
     parts = {
         "network": _build(NetworkRecipe, network, f"[network] in {where}"),
         "input": _build(InputRecipe, frame, f"[input] in {where}"),
-        "optimiser": _build(OptimiserRecipe, table.get("optimiser", {}), f"[optimiser] in {where}"),
+        "optimizer": _build(OptimizerRecipe, table.get("optimizer", {}), f"[optimizer] in {where}"),
         "augmentation": _build(
             Augmentation, table.get("augmentation", {}), f"[augmentation] in {where}"
         ),
         "distillation": _build(DistillationRecipe, lessons, f"[distillation] in {where}"),
     }
-    if "labelling" in top:
-        top["labelling"] = parse_labelling(str(top["labelling"]))
+    if "labeling" in top:
+        top["labeling"] = parse_labeling(str(top["labeling"]))
     recipe: Recipe = _build(Recipe, {**top, **parts}, where)
     return recipe
 

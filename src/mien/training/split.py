@@ -1,4 +1,4 @@
-"""Which rows are learnt from, which are chosen by, and how their labels are numbered."""
+"""Which rows are learned from, which are chosen by, and how their labels are numbered."""
 
 from collections.abc import Sequence
 
@@ -6,20 +6,20 @@ import numpy as np
 import numpy.typing as npt
 
 from mien.errors import DataError, ImageReadError
-from mien.evaluation.dataset import UNLABELLED, LabelledSet
+from mien.evaluation.dataset import UNLABELLED, LabeledSet
 from mien.labels import Expression
 
 _VALID_SHARE = 0.1
 
 
-def renumbered(data: LabelledSet, labels: Sequence[Expression]) -> npt.NDArray[np.int64]:
+def renumbered(data: LabeledSet, labels: Sequence[Expression]) -> npt.NDArray[np.int64]:
     """``(N,)`` each row's label as its place in ``labels``; -1 where it has none of them."""
     places = [labels.index(label) if label in labels else UNLABELLED for label in data.labels]
     # Numbers count from the end as well: the appended one is what UNLABELLED reads.
     return np.array([*places, UNLABELLED], np.int64)[data.label_index]
 
 
-def valid_rows(data: LabelledSet, seed: int) -> npt.NDArray[np.bool_]:
+def valid_rows(data: LabeledSet, seed: int) -> npt.NDArray[np.bool_]:
     """The valid split; a tenth of the groups of near-duplicates where there is none."""
     valid = data.split == "valid"
     if valid.any():
@@ -31,14 +31,14 @@ def valid_rows(data: LabelledSet, seed: int) -> npt.NDArray[np.bool_]:
     return np.asarray(np.isin(groups, chosen) & (data.split != "test"))
 
 
-def in_groups_of(data: LabelledSet, rows: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+def in_groups_of(data: LabeledSet, rows: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """Near-duplicates of the given rows, those rows among them."""
     if data.group is None:
         return np.zeros(len(data), np.bool_)
     return np.asarray(np.isin(data.group, data.group[rows]))
 
 
-def readable_rows(data: LabelledSet) -> npt.NDArray[np.bool_]:
+def readable_rows(data: LabeledSet) -> npt.NDArray[np.bool_]:
     """Whether each picture can be read."""
     readable = np.ones(len(data), np.bool_)
     for row in range(len(data)):

@@ -9,7 +9,7 @@ from mien.types.frame import SCHEMA_VERSION, FrameResult, flat_row
 from mien.types.model import AlignmentTemplate, InputSpec, ModelSpec
 from mien.types.regions import AlignedCrop, Box, Detection, FloatArray, Image, Landmarks
 from mien.types.schema import result_schema
-from mien.types.track import ExpressionState, TrackState
+from mien.types.track import ExpressionState, TrackStatistics
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -29,7 +29,7 @@ __all__ = [
     "ModelSpec",
     "Quality",
     "Signals",
-    "TrackState",
+    "TrackStatistics",
     "flat_row",
     "result_schema",
 ]

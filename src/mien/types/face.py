@@ -8,7 +8,7 @@ import numpy as np
 from mien.errors import InputError
 from mien.labels import Expression
 from mien.types.regions import Box, Detection, FloatArray, Landmarks, frozen_array
-from mien.types.track import TrackState
+from mien.types.track import TrackStatistics
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,7 +73,7 @@ class Quality:
     Attributes:
         size_px: distance in pixels that the face spans: the square root of its box's area.
         sharpness: see :func:`mien.signals.quality.measure`; unitless, at least 0.
-        brightness: mean grey level of the face in [0, 1].
+        brightness: mean gray level of the face in [0, 1].
         yaw_deg: turn to the side, positive towards the right edge of the image.
         pitch_deg: nod, positive upwards.
         roll_deg: tilt in the image plane, positive clockwise.
@@ -177,7 +177,7 @@ class Face:
     signals: Signals | None = None
     track_id: int | None = None
     expression_raw: ExpressionScores | None = None
-    track: TrackState | None = None
+    track: TrackStatistics | None = None
 
     @property
     def box(self) -> Box:

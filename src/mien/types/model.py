@@ -8,7 +8,7 @@ from mien.errors import SpecError
 from mien.labels import Expression
 
 Task = Literal["detection", "landmarks", "expression"]
-Colour = Literal["rgb", "bgr", "grey"]
+Color = Literal["rgb", "bgr", "gray"]
 Layout = Literal["NCHW", "NHWC"]
 
 
@@ -19,24 +19,24 @@ class InputSpec:
     Attributes:
         name: the input's name in the model file.
         size_wh: width and height in pixels.
-        colour: order of the channels.
+        color: order of the channels.
         mean, std: one number per channel.
         layout: order of the axes; the first is always the batch.
     """
 
     name: str
     size_wh: tuple[int, int]
-    colour: Colour
+    color: Color
     mean: tuple[float, ...]
     std: tuple[float, ...]
     layout: Layout = "NCHW"
 
     def __post_init__(self) -> None:
-        channels = 1 if self.colour == "grey" else 3
+        channels = 1 if self.color == "gray" else 3
         if len(self.mean) != channels or len(self.std) != channels or not all(self.std):
             raise SpecError(
                 f"expected {channels} means and {channels} non-zero deviations for "
-                f"{self.colour} input, got mean {self.mean} and std {self.std}"
+                f"{self.color} input, got mean {self.mean} and std {self.std}"
             )
         if len(self.size_wh) != 2 or min(self.size_wh) < 1:
             raise SpecError(f"expected an input size (width, height), got {self.size_wh}")
@@ -74,7 +74,7 @@ class ModelSpec:
         file: file name of the ONNX (or XML, or classical) file beside the sidecar.
         input: how its input is made.
         outputs: names of the outputs, in order.
-        licence: SPDX expression, or a sentence where none fits.
+        license: SPDX expression, or a sentence where none fits.
         source: package, version and file that it was made from, or how it was trained.
         version: of the model itself.
         sha256: of the file; None inside the file, which cannot hold its own checksum.
@@ -95,7 +95,7 @@ class ModelSpec:
     file: str
     input: InputSpec
     outputs: tuple[str, ...]
-    licence: str
+    license: str
     source: str
     version: str = "1"
     sha256: str | None = None

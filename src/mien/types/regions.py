@@ -11,7 +11,7 @@ from mien.errors import InputError
 
 FloatArray = npt.NDArray[np.float32]
 Image = npt.NDArray[np.uint8]
-"""``(height, width, 3)`` RGB or ``(height, width)`` grey, uint8."""
+"""``(height, width, 3)`` RGB or ``(height, width)`` gray, uint8."""
 
 
 def frozen_array(values: npt.ArrayLike, what: str) -> FloatArray:

@@ -8,8 +8,8 @@ ExpressionState = Literal["clear", "uncertain", "not visible"]
 
 
 @dataclass(frozen=True, slots=True)
-class TrackState:
-    """What has been seen of one track up to a frame; see :mod:`mien.tracking.timeline`.
+class TrackStatistics:
+    """What has been seen of one track up to a frame; see :mod:`mien.tracking.statistics`.
 
     Attributes:
         age_s: since the track began, in seconds.

@@ -11,9 +11,9 @@ from mien.errors import ImageReadError, InputError
 from mien.types import FrameResult, Image
 from mien.web import limits
 from mien.web.config import WebConfig
-from mien.web.engine import BusyError, Engine
-from mien.web.observe import Metrics
-from mien.web.problems import ProblemError, sentence
+from mien.web.errors import ProblemError, sentence
+from mien.web.inference import BusyError, Engine
+from mien.web.metrics import Metrics
 from mien.web.schemas import (
     AnalyzeQuery,
     ErrorDocument,
@@ -60,7 +60,7 @@ _IMAGE_BODY = {
 
 @blueprint.post(
     "/analyze",
-    summary="Analyse a photograph",
+    summary="Analyze a photograph",
     description="Send the photograph as the multipart field `image`, or its bytes as the body. "
     "JPEG, PNG, WebP, GIF (first frame), BMP and TIFF. It is held in memory only.",
     responses={**ERRORS, "200": FrameResultDocument, "413": ErrorDocument, "503": ErrorDocument},
@@ -97,7 +97,7 @@ def image_from_request() -> tuple[bytes, str | None]:
 
 
 def analyze_photograph(data: bytes, name: str | None) -> tuple[Image, FrameResult]:
-    """Analyse a photograph, counted.
+    """Analyze a photograph, counted.
 
     Raises:
         ProblemError: it cannot be read, or there is too much to do.
@@ -113,7 +113,7 @@ def analyze_photograph(data: bytes, name: str | None) -> tuple[Image, FrameResul
     except ImageReadError as error:
         metrics.frames.labels("photograph", "unreadable").inc()
         raise ProblemError(400, "image_unreadable", picture_problem(error)) from None
-    metrics.frames.labels("photograph", "analysed").inc()
+    metrics.frames.labels("photograph", "analyzed").inc()
     metrics.faces.inc(len(result.faces))
     return image, result
 
@@ -146,7 +146,7 @@ def models() -> Response:
                     "name": entry.spec.name,
                     "task": entry.spec.task,
                     "version": entry.spec.version,
-                    "licence": entry.spec.licence,
+                    "license": entry.spec.license,
                     "source": entry.spec.source,
                     "sha256": entry.spec.sha256,
                     "shipped": entry.shipped,

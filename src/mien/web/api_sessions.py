@@ -11,7 +11,7 @@ from flask_openapi3.models.tag import Tag
 from mien.labels import Expression
 from mien.media.sinks import csv_line, face_columns
 from mien.web.api import ERRORS, PREFIX
-from mien.web.problems import ProblemError
+from mien.web.errors import ProblemError
 from mien.web.schemas import (
     DeletedDocument,
     ErrorDocument,

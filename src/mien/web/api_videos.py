@@ -10,8 +10,8 @@ from flask_openapi3.models.tag import Tag
 from mien.web import limits, reports
 from mien.web.api import ERRORS, PREFIX
 from mien.web.config import MEGABYTE, WebConfig
+from mien.web.errors import ProblemError
 from mien.web.jobs import RESULT_TYPES, JobRunner
-from mien.web.problems import ProblemError
 from mien.web.schemas import (
     DeletedDocument,
     ErrorDocument,

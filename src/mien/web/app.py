@@ -12,20 +12,20 @@ from mien.web import (
     api_sessions,
     api_videos,
     camera,
+    errors,
     limits,
     live,
-    observe,
+    metrics,
     openapi,
     pages,
-    problems,
     security,
     session_pages,
     video_pages,
 )
 from mien.web.config import WebConfig
-from mien.web.engine import Engine
+from mien.web.inference import Engine
 from mien.web.jobs import JobRunner
-from mien.web.lobby import Lobby
+from mien.web.live_streams import Lobby
 from mien.web.store.database import Database, database_url
 from mien.web.video_work import VideoWork
 
@@ -35,7 +35,7 @@ def create_app(config: WebConfig | None = None, pipeline: FacePipeline | None = 
 
     Args:
         config: by default from the environment.
-        pipeline: analyses the pictures; by default as the environment's settings say.
+        pipeline: analyzes the pictures; by default as the environment's settings say.
 
     Returns:
         A WSGI application. Nothing heavy was loaded and no camera opened yet.
@@ -45,21 +45,21 @@ def create_app(config: WebConfig | None = None, pipeline: FacePipeline | None = 
     app = openapi.build_app(__name__, version=version, config=config)
     # Documents keep the order that their authors gave them.
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    metrics = observe.Metrics()
-    engine = Engine(pipeline or FacePipeline(), on_batch=metrics.batch_size.observe)
+    counters = metrics.Metrics()
+    engine = Engine(pipeline or FacePipeline(), on_batch=counters.batch_size.observe)
     database = Database(database_url(config))
     runner = JobRunner(
         database,
         config,
         VideoWork(engine.pipeline, config),
-        on_end=lambda outcome: metrics.jobs.labels(outcome).inc(),
+        on_end=lambda outcome: counters.jobs.labels(outcome).inc(),
     )
-    lobby = Lobby(engine, config.max_live, on_change=metrics.live.set)
+    lobby = Lobby(engine, config.max_live, on_change=counters.live.set)
     app.extensions.update(
         {
             "mien.config": config,
             "mien.version": version,
-            "mien.metrics": metrics,
+            "mien.metrics": counters,
             "mien.engine": engine,
             "mien.lobby": lobby,
             "mien.database": database,
@@ -68,8 +68,8 @@ def create_app(config: WebConfig | None = None, pipeline: FacePipeline | None = 
         }
     )
 
-    problems.init_app(app)
-    observe.init_app(app)
+    errors.init_app(app)
+    metrics.init_app(app)
     limits.init_app(app, config)
     security.init_app(app, config)
     pages.init_app(app)

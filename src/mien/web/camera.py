@@ -17,10 +17,10 @@ from mien.media.camera import CameraSource
 from mien.media.sources import Frame, Source
 from mien.media.video import VideoSource
 from mien.streaming import FaceStream
-from mien.streaming.conveyor import newest_in_background
-from mien.web.engine import BusyError, Engine
+from mien.streaming.background import newest_in_background
+from mien.web.errors import ProblemError
+from mien.web.inference import BusyError, Engine
 from mien.web.pictures import encode_jpeg
-from mien.web.problems import ProblemError
 
 log = logging.getLogger("mien.web")
 blueprint = Blueprint("camera", __name__, url_prefix="/camera")

@@ -23,8 +23,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from mien.errors import MienError
 from mien.web import job_folder
 from mien.web.config import WebConfig
+from mien.web.errors import sentence
 from mien.web.limits import redis_options
-from mien.web.problems import sentence
 from mien.web.store import files, jobs
 from mien.web.store.database import Database
 from mien.web.store.sessions import sweep_sessions
@@ -46,7 +46,7 @@ RESULT_TYPES = {*_MEDIA_TYPES.values(), "application/octet-stream"}
 
 Progress = Callable[[int, float | None], None]
 VideoWork = Callable[[Path, Path, dict[str, Any], Progress], None]
-"""Analyses a video: its path, an empty folder for the results, options, and where to report."""
+"""Analyzes a video: its path, an empty folder for the results, options, and where to report."""
 
 
 # How long an end waits for the job at hand to be handed back.
@@ -67,7 +67,7 @@ class JobRunner:
     Args:
         database: holds the jobs.
         config: how long results are kept.
-        work: analyses a video.
+        work: analyzes a video.
         on_end: is told how a job ended.
     """
 

@@ -9,7 +9,7 @@ from flask_limiter.util import get_remote_address
 from werkzeug.exceptions import TooManyRequests
 
 from mien.web.config import MEGABYTE, WebConfig
-from mien.web.problems import ProblemError, problem_response
+from mien.web.errors import ProblemError, problem_response
 
 limiter = Limiter(
     get_remote_address,

@@ -1,7 +1,7 @@
 """Live analysis: the WebSocket, and plain HTTP where WebSockets are blocked.
 
 Protocol of ``/ws/live``: each binary message is one picture; each is answered by one message, in
-order. A picture that was analysed is answered by its FrameResult as JSON. Any other answer carries
+order. A picture that was analyzed is answered by its FrameResult as JSON. Any other answer carries
 ``type``: ``busy`` (slow down), ``dropped`` (newer pictures had arrived already), ``error``,
 ``recording``. Text messages to the server are JSON: ``{"type": "options", "landmarks": true}``,
 ``{"type": "record"}``, ``{"type": "stop_recording"}``.
@@ -24,10 +24,10 @@ from mien.types import FrameResult
 from mien.web import limits, sockets
 from mien.web.api import ERRORS, PREFIX, busy_problem, picture_problem
 from mien.web.config import MEGABYTE
-from mien.web.engine import BusyError
-from mien.web.lobby import FullError, LiveStream, Lobby
-from mien.web.observe import Metrics
-from mien.web.problems import ProblemError
+from mien.web.errors import ProblemError
+from mien.web.inference import BusyError
+from mien.web.live_streams import FullError, LiveStream, Lobby
+from mien.web.metrics import Metrics
 from mien.web.schemas import (
     AnalyzeQuery,
     DeletedDocument,
@@ -194,7 +194,7 @@ class _Conversation:
 
 
 def analyzed(stream: LiveStream, picture: bytes) -> FrameResult:
-    """Analyse a stream's next picture, counted; raises as :meth:`LiveStream.analyze`."""
+    """Analyze a stream's next picture, counted; raises as :meth:`LiveStream.analyze`."""
     metrics: Metrics = current_app.extensions["mien.metrics"]
     started = time.perf_counter()
     try:
@@ -206,7 +206,7 @@ def analyzed(stream: LiveStream, picture: bytes) -> FrameResult:
         metrics.frames.labels("live", "unreadable").inc()
         raise
     metrics.frame_seconds.labels("live").observe(time.perf_counter() - started)
-    metrics.frames.labels("live", "analysed").inc()
+    metrics.frames.labels("live", "analyzed").inc()
     metrics.faces.inc(len(result.faces))
     return result
 
@@ -263,7 +263,7 @@ def open_stream() -> tuple[Response, int]:
 
 @blueprint.post(
     "/<stream_id>/frames",
-    summary="Analyse a stream's next picture",
+    summary="Analyze a stream's next picture",
     responses={**ERRORS, "200": FrameResultDocument, "404": ErrorDocument, "413": ErrorDocument,
                "503": ErrorDocument},
     openapi_extensions={

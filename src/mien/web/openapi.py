@@ -14,7 +14,7 @@ _ERROR = {"$ref": "#/components/schemas/ErrorDocument"}
 
 def build_app(import_name: str, *, version: str, config: WebConfig) -> OpenAPI:
     """The Flask application that collects the description while routes are added."""
-    from mien.web.problems import validation_problem
+    from mien.web.errors import validation_problem
 
     security: dict[str, Any] | None = (
         {"token": {"type": "http", "scheme": "bearer"}} if config.access_token else None

@@ -24,7 +24,7 @@ from mien.labels import Expression
 from mien.samples import sample_paths
 from mien.web import api, assets, limits, pictures
 from mien.web.config import WebConfig, is_loopback
-from mien.web.problems import ProblemError
+from mien.web.errors import ProblemError
 from mien.web.security import token_mark
 
 blueprint = Blueprint("pages", __name__)
@@ -120,12 +120,12 @@ def docs() -> str:
     return render_template("docs.html", api=current_app.extensions["mien.openapi"]())
 
 
-@blueprint.get("/colours.css")
-def colours() -> Response:
-    """The colours of the expressions, the same as in annotated pictures."""
+@blueprint.get("/colors.css")
+def colors() -> Response:
+    """The colors of the expressions, the same as in annotated pictures."""
     lines = [
-        f"  --x-{expression.value}: rgb{colour};"
-        for expression, colour in drawing.EXPRESSION_COLOURS.items()
+        f"  --x-{expression.value}: rgb{color};"
+        for expression, color in drawing.EXPRESSION_COLORS.items()
     ]
     rules = [
         f".x-{expression.value} {{ fill: var(--x-{expression.value}); "

@@ -125,7 +125,7 @@ class AnalyzeQuery(BaseModel):
 
 class VideoForm(BaseModel):
     video: FileStorage = Field(description="Any file that FFmpeg reads.")
-    every: StrictInt = Field(1, ge=1, le=1000, description="Analyse every n-th frame.")
+    every: StrictInt = Field(1, ge=1, le=1000, description="Analyze every n-th frame.")
     annotate: StrictBool = Field(True, description="Whether to make the annotated video.")
     blur_faces: StrictBool = Field(
         False, description="Whether the annotated video hides the faces."
@@ -201,7 +201,7 @@ class ModelDocument(Document):
     name: str
     task: str
     version: str
-    licence: str
+    license: str
     source: str
     sha256: str | None
     shipped: bool

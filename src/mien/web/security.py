@@ -12,9 +12,9 @@ from flask.sessions import SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 
 from mien.web.config import WebConfig, is_loopback
-from mien.web.problems import ProblemError, wants_html
+from mien.web.errors import ProblemError, wants_html
 
-_OPEN_ENDPOINTS = {"observe.healthz", "observe.readyz", "pages.login", "static", "pages.colours"}
+_OPEN_ENDPOINTS = {"observe.healthz", "observe.readyz", "pages.login", "static", "pages.colors"}
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 _LOCAL_HOSTS = {"localhost", "127.0.0.1", "[::1]"}
 

@@ -68,7 +68,7 @@ def gunicorn_options(config: WebConfig) -> dict[str, Any]:
 def _begin(worker: Any) -> None:
     """Load models and take up jobs, in the process that will serve."""
     from mien.web.app import start
-    from mien.web.observe import configure_logging
+    from mien.web.metrics import configure_logging
 
     configure_logging()
     _share_memory_between_threads()
@@ -195,7 +195,7 @@ def _serve_with_werkzeug(config: WebConfig, on_listening: Callable[[str], None])
     from werkzeug.serving import run_simple
 
     from mien.web.app import start
-    from mien.web.observe import configure_logging
+    from mien.web.metrics import configure_logging
 
     app = made_app(config)
     configure_logging()

@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from mien.web import charts
 from mien.web.api_sessions import database, require_session
-from mien.web.problems import ProblemError
+from mien.web.errors import ProblemError
 from mien.web.security import owner
 from mien.web.store import sessions as store
 

@@ -5,7 +5,7 @@ from flask import Blueprint, current_app, redirect, render_template, request, ur
 from flask.typing import ResponseReturnValue
 
 from mien.web import api_videos, limits
-from mien.web.problems import ProblemError
+from mien.web.errors import ProblemError
 from mien.web.schemas import VideoForm
 from mien.web.security import owner
 from mien.web.store import jobs
@@ -46,7 +46,7 @@ def _submit() -> str:
         )
     except pydantic.ValidationError:
         raise ProblemError(
-            422, "invalid", "Expected to analyse every frame up to every 1000th."
+            422, "invalid", "Expected to analyze every frame up to every 1000th."
         ) from None
     return api_videos.submit(form)
 

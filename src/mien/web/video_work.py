@@ -18,10 +18,10 @@ _MOST_FRAMES_A_SECOND = 120
 
 
 class VideoWork:
-    """Analyses an uploaded video into a folder of results.
+    """Analyzes an uploaded video into a folder of results.
 
     Args:
-        pipeline: analyses the frames.
+        pipeline: analyzes the frames.
         config: how long a video may be.
     """
 
@@ -32,7 +32,7 @@ class VideoWork:
     def __call__(
         self, video: Path, folder: Path, options: dict[str, Any], report: Progress
     ) -> None:
-        """Analyse the video.
+        """Analyze the video.
 
         Raises:
             VideoReadError: no readable video, or a longer one than allowed.
@@ -64,7 +64,7 @@ class VideoWork:
         if seconds > self._max_s:
             raise VideoReadError(
                 f"expected a video of at most {self._max_s} seconds, got one of {seconds:.0f} or "
-                "more: cut it, or analyse it with `mien video`"
+                "more: cut it, or analyze it with `mien video`"
             )
 
     def _check_frames(self, frames: int) -> None:
@@ -72,5 +72,5 @@ class VideoWork:
         if frames > most:
             raise VideoReadError(
                 f"expected a video of at most {most} frames, got one of {frames} or more: make it "
-                "slower, or analyse it with `mien video`"
+                "slower, or analyze it with `mien video`"
             )

@@ -7,7 +7,7 @@ from mien.errors import MienError
 from mien.pipeline import FacePipeline
 from mien.web.config import WebConfig
 from mien.web.jobs import JobRunner
-from mien.web.observe import configure_logging
+from mien.web.metrics import configure_logging
 from mien.web.store.database import Database, database_url
 from mien.web.video_work import VideoWork
 

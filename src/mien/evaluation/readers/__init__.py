@@ -1,4 +1,4 @@
-"""Reading labelled data as people have it; see :func:`read_data`."""
+"""Reading labeled data as people have it; see :func:`read_data`."""
 
 from mien.evaluation.readers.choose import read_data
 

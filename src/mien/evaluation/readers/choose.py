@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from mien.errors import DataError
-from mien.evaluation.dataset import LabelledSet
+from mien.evaluation.dataset import LabeledSet
 from mien.evaluation.readers import fer2013
 from mien.evaluation.readers.class_folders import has_class_folders, read_class_folders
-from mien.evaluation.readers.ferplus_npz import Labelling, read_npz
+from mien.evaluation.readers.ferplus_npz import Labeling, read_npz
 from mien.evaluation.readers.tables import read_header, read_table
 
 _FER2013_FILE = "fer2013.csv"
@@ -19,33 +19,33 @@ _EXPECTED = (
 )
 
 
-def read_data(path: Path, labelling: Labelling = "ferplus") -> LabelledSet:
-    """Read a labelled data set in whatever form it lies.
+def read_data(path: Path, labeling: Labeling = "ferplus") -> LabeledSet:
+    """Read a labeled data set in whatever form it lies.
 
     Args:
         path: a folder with one folder for each expression; a CSV file of ``image,expression``;
             Kaggle's ``fer2013.csv``, with FER+'s ``fer2013new.csv`` beside it or without; FER+'s
             folders of PNG files; or a ``.npz`` file with pictures and votes.
-        labelling: whose labels, where a data set has both FER2013's own and FER+'s votes.
+        labeling: whose labels, where a data set has both FER2013's own and FER+'s votes.
 
     Raises:
         DataError: nothing readable lies there.
     """
     path = Path(path)
     if not path.exists():
-        raise DataError(f"expected a labelled data set at {path}, but nothing lies there")
+        raise DataError(f"expected a labeled data set at {path}, but nothing lies there")
     if path.is_dir():
-        return _read_folder(path, labelling)
+        return _read_folder(path, labeling)
     if path.suffix.lower() == ".npz":
-        return read_npz(path, labelling)
+        return read_npz(path, labeling)
     if path.suffix.lower() == ".csv":
-        return _read_csv(path, labelling)
+        return _read_csv(path, labeling)
     raise DataError(f"expected {_EXPECTED}; got {path}")
 
 
-def _read_folder(folder: Path, labelling: Labelling) -> LabelledSet:
+def _read_folder(folder: Path, labeling: Labeling) -> LabeledSet:
     if (folder / _FER2013_FILE).is_file():
-        return fer2013.read_fer2013(folder / _FER2013_FILE, labelling=labelling)
+        return fer2013.read_fer2013(folder / _FER2013_FILE, labeling=labeling)
     for name in _TABLE_FILES:
         table = folder / name
         if table.is_file() and _has_table_header(table):
@@ -57,10 +57,10 @@ def _read_folder(folder: Path, labelling: Labelling) -> LabelledSet:
     raise DataError(f"expected {_EXPECTED}; {folder} is a folder with none of these")
 
 
-def _read_csv(path: Path, labelling: Labelling) -> LabelledSet:
+def _read_csv(path: Path, labeling: Labeling) -> LabeledSet:
     header = read_header(path)
     if fer2013.is_fer2013(header):
-        return fer2013.read_fer2013(path, labelling=labelling)
+        return fer2013.read_fer2013(path, labeling=labeling)
     if "image name" in [name.lower() for name in header] and "NF" in header:
         raise DataError(
             f"{path} holds FER+'s votes and no pictures: give fer2013.csv with this file beside "

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from mien.errors import DataError
-from mien.evaluation.dataset import SUBJECT, FileImages, LabelledSet, TextArray
+from mien.evaluation.dataset import SUBJECT, FileImages, LabeledSet, TextArray
 from mien.evaluation.readers.tables import parse_split, read_picture, read_rows, split_rows
 from mien.labels import Expression, parse_expression
 from mien.media.formats import SUFFIXES
@@ -14,7 +14,7 @@ from mien.media.formats import SUFFIXES
 _INFO = "info.csv"
 
 
-def read_class_folders(folder: Path) -> LabelledSet:
+def read_class_folders(folder: Path) -> LabeledSet:
     """Read ``folder/<expression>/*.jpg`` or ``folder/<split>/<expression>/*.jpg``.
 
     Folders may be named in any of the field's spellings; those that name no expression are left
@@ -46,7 +46,7 @@ def read_class_folders(folder: Path) -> LabelledSet:
             f"{folder}, found none"
         )
     labels = tuple(Expression)
-    return LabelledSet(
+    return LabeledSet(
         name=folder.resolve().name,
         labels=labels,
         label_index=np.array([labels.index(label) for _, label, _ in found], np.int64),

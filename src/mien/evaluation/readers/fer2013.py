@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mien.errors import DataError
-from mien.evaluation.dataset import UNLABELLED, ArrayImages, FileImages, LabelledSet
-from mien.evaluation.readers.ferplus_npz import Labelling
+from mien.evaluation.dataset import UNLABELLED, ArrayImages, FileImages, LabeledSet
+from mien.evaluation.readers.ferplus_npz import Labeling
 from mien.evaluation.readers.tables import (
     column_of,
     iterate_rows,
@@ -34,22 +34,22 @@ def is_fer2013(header: list[str]) -> bool:
 
 
 def read_fer2013(
-    path: Path, votes_path: Path | None = None, labelling: Labelling = "ferplus"
-) -> LabelledSet:
+    path: Path, votes_path: Path | None = None, labeling: Labeling = "ferplus"
+) -> LabeledSet:
     """Read Kaggle's ``fer2013.csv`` (``emotion,pixels,Usage``).
 
     Args:
         path: of the file.
         votes_path: FER+'s ``fer2013new.csv``; by default the one beside the file, if there is one.
             The two join by the order of their rows.
-        labelling: ``"fer2013"`` takes FER2013's own labels even where there are votes.
+        labeling: ``"fer2013"`` takes FER2013's own labels even where there are votes.
 
     Raises:
         DataError: another file, or votes of other rows.
     """
     table = _read_pictures(path)
     votes = None
-    if labelling == "ferplus":
+    if labeling == "ferplus":
         beside = path.with_name(VOTES_FILE)
         votes_path = votes_path or (beside if beside.is_file() else None)
         if votes_path is not None:
@@ -58,7 +58,7 @@ def read_fer2013(
     label_index = (
         np.array(table.emotion) if votes is None else majority_label(votes, FERPLUS_COLUMNS, labels)
     )
-    whole = LabelledSet(
+    whole = LabeledSet(
         name=path.stem,
         labels=labels,
         label_index=label_index.astype(np.int64),
@@ -162,7 +162,7 @@ def has_ferplus_folders(folder: Path) -> bool:
     return any(table.is_file() for table in tables)
 
 
-def read_ferplus_folders(folder: Path) -> LabelledSet:
+def read_ferplus_folders(folder: Path) -> LabeledSet:
     """Read the PNG files that FER+'s own script writes.
 
     They lie in ``FER2013Train``, ``FER2013Valid`` and ``FER2013Test``, each with a ``label.csv`` of
@@ -179,7 +179,7 @@ def read_ferplus_folders(folder: Path) -> LabelledSet:
     if not there:
         raise DataError(f"expected the pictures that the tables in {folder} name, found none")
     votes = np.array([row for _, row, _ in there], np.uint8)
-    return LabelledSet(
+    return LabeledSet(
         name=folder.resolve().name,
         labels=labels,
         label_index=majority_label(votes, FERPLUS_COLUMNS, labels),

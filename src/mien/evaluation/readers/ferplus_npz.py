@@ -8,30 +8,30 @@ from typing import Literal, cast, get_args
 import numpy as np
 
 from mien.errors import DataError
-from mien.evaluation.dataset import UNLABELLED, ArrayImages, LabelledSet
+from mien.evaluation.dataset import UNLABELLED, ArrayImages, LabeledSet
 from mien.evaluation.votes import majority_label
 from mien.labels import FER2013_ORDER, Expression
 
-Labelling = Literal["ferplus", "fer2013"]
+Labeling = Literal["ferplus", "fer2013"]
 """Whose labels: the ten people of FER+, or the single one that came with FER2013."""
 
 
-def parse_labelling(text: str) -> Labelling:
-    """Read the name of a labelling.
+def parse_labeling(text: str) -> Labeling:
+    """Read the name of a labeling.
 
     Raises:
         DataError: another word.
     """
-    for name in get_args(Labelling):
+    for name in get_args(Labeling):
         if name == text:
-            return cast(Labelling, name)
-    raise DataError(f"expected a labelling out of {', '.join(get_args(Labelling))}, got {text!r}")
+            return cast(Labeling, name)
+    raise DataError(f"expected a labeling out of {', '.join(get_args(Labeling))}, got {text!r}")
 
 
 _NEEDED = ("images", "split", "votes", "vote_names")
 
 
-def read_npz(path: Path, labelling: Labelling = "ferplus") -> LabelledSet:
+def read_npz(path: Path, labeling: Labeling = "ferplus") -> LabeledSet:
     """Read a file with ``images (N, 48, 48)``, ``split``, ``votes (N, V)`` and ``vote_names``.
 
     ``row``, ``dup_group`` (near-duplicates share a number) and ``fer_label`` are used where
@@ -58,7 +58,7 @@ def read_npz(path: Path, labelling: Labelling = "ferplus") -> LabelledSet:
             f"got {images.shape} and {images.dtype}"
         )
     vote_names = tuple(str(name) for name in arrays["vote_names"])
-    if labelling == "fer2013":
+    if labeling == "fer2013":
         if "fer_label" not in arrays:
             raise DataError(f"expected the array fer_label in {path} for FER2013's own labels")
         labels = FER2013_ORDER
@@ -68,7 +68,7 @@ def read_npz(path: Path, labelling: Labelling = "ferplus") -> LabelledSet:
         labels = tuple(Expression)
         label_index = majority_label(arrays["votes"], vote_names, labels)
     rows = arrays.get("row", np.arange(len(label_index)))
-    return LabelledSet(
+    return LabeledSet(
         name=path.stem,
         labels=labels,
         label_index=label_index,

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mien.errors import DataError
-from mien.evaluation.dataset import FileImages, LabelledSet
+from mien.evaluation.dataset import FileImages, LabeledSet
 from mien.labels import Expression, parse_expression
 from mien.media.images import read_image
 from mien.types import FloatArray, Image
@@ -93,11 +93,11 @@ def split_rows(
     return header, whole, cut
 
 
-def read_table(path: Path) -> LabelledSet:
+def read_table(path: Path) -> LabeledSet:
     """Read a CSV file with a column of pictures and one of expressions.
 
     ``image`` holds paths relative to the file, ``expression`` the labels. ``split``, ``group``
-    (near-duplicates) and ``x_min``, ``y_min``, ``x_max``, ``y_max`` (where the labelled face is, in
+    (near-duplicates) and ``x_min``, ``y_min``, ``x_max``, ``y_max`` (where the labeled face is, in
     pixels) are understood where they are there; every further column can be sliced by.
 
     Raises:
@@ -119,7 +119,7 @@ def read_table(path: Path) -> LabelledSet:
     if cut:
         left_out["the row is shorter or longer than the header"].extend(cut)
     if not kept:
-        raise DataError(f"expected labelled pictures in {path}, found no usable row")
+        raise DataError(f"expected labeled pictures in {path}, found no usable row")
     labels = tuple(Expression)
     split_at = column_of(header, _SPLIT_COLUMNS)
     group_at = column_of(header, (_GROUP_COLUMN,))
@@ -132,7 +132,7 @@ def read_table(path: Path) -> LabelledSet:
     groups = None
     if group_at is not None:
         groups = np.unique([row[group_at] for row, _ in kept], return_inverse=True)[1]
-    return LabelledSet(
+    return LabeledSet(
         name=path.parent.name if path.stem == "labels" else path.stem,
         labels=labels,
         label_index=np.array([labels.index(label) for _, label in kept], np.int64),

@@ -1,4 +1,4 @@
-"""A compact network for training from random initialisation: 0.9 million parameters.
+"""A compact network for training from random initialization: 0.9 million parameters.
 
 Inverted residuals with squeeze and excitation, after MobileNet-v2 and v3 (Sandler et al. 2018,
 Howard et al. 2019), but with a stem that keeps more pixels, since the faces have few.
@@ -65,7 +65,7 @@ class _InvertedResidual(nn.Module):
 
 
 class CompactTrunk(nn.Module):
-    """``(N, channels, H, W)`` normalised pixels to ``(N, 384)`` features."""
+    """``(N, channels, H, W)`` normalized pixels to ``(N, 384)`` features."""
 
     features = _LAST
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 class ExpressionNetwork(nn.Module):
     """A trunk and one linear head per label set, by name.
 
-    ``(N, channels, H, W)`` normalised pixels to ``{head name: (N, labels of that head)}`` logits.
+    ``(N, channels, H, W)`` normalized pixels to ``{head name: (N, labels of that head)}`` logits.
     """
 
     def __init__(self, trunk: nn.Module, features: int, heads: Mapping[str, int], dropout: float):

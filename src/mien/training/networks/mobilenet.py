@@ -41,7 +41,7 @@ _MIDDLE_CHANNELS, _LAST_CHANNELS = 512, 1024
 
 
 class MobileNetTrunk(nn.Module):
-    """``(N, channels, size, size)`` normalised pixels to ``(N, features)`` features.
+    """``(N, channels, size, size)`` normalized pixels to ``(N, features)`` features.
 
     Args:
         channels: of the input.

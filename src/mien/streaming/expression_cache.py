@@ -33,13 +33,13 @@ class ExpressionReader:
     """Classifies the aligned crops of a stream's faces, and keeps a reading while it stays true.
 
     A crop is compared with the one that was last read of the same track, and not with that of the
-    frame before, so that a slow change is not missed. Both are brought to 16 by 16 grey pixels,
+    frame before, so that a slow change is not missed. Both are brought to 16 by 16 gray pixels,
     and their light and contrast evened out. A reading serves for a quarter of a second at most.
 
     Args:
         classifier: mostly a pipeline.
         same_below: the greatest root mean square difference, in standard deviations of the crop's
-            grey levels, at which the last reading still holds; 0 reads every crop.
+            gray levels, at which the last reading still holds; 0 reads every crop.
     """
 
     def __init__(self, classifier: CropClassifier, *, same_below: float) -> None:
@@ -86,7 +86,7 @@ class ExpressionReader:
 
 def _look(crop: Image) -> npt.NDArray[np.float32]:
     """``(16, 16)`` of mean 0 and about unit deviation."""
-    small = imaging.resize(imaging.to_grey(crop), (_SIDE, _SIDE)).astype(np.float32)
+    small = imaging.resize(imaging.to_gray(crop), (_SIDE, _SIDE)).astype(np.float32)
     small -= small.mean()
-    # One grey level keeps a flat crop from dividing by nothing.
+    # One gray level keeps a flat crop from dividing by nothing.
     return small / np.float32(1.0 + small.std())

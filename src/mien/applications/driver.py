@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from mien.presets.base import largest_face
+from mien.applications.base import largest_face
 from mien.tracking import Event
 from mien.types import FrameResult
 
 
-class DriverPreset:
+class DriverApplication:
     """Raises an alarm at long closures of the eyes and at a high PERCLOS.
 
     The thresholds: a closure of 1.5 s covers 42 m at 100 km/h; PERCLOS above 0.15 is where

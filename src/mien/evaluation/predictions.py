@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from mien.errors import DataError
 from mien.evaluation.confusion import NO_ANSWER
-from mien.evaluation.dataset import UNLABELLED, IntArray, LabelledSet, TextArray
+from mien.evaluation.dataset import UNLABELLED, IntArray, LabeledSet, TextArray
 from mien.labels import Expression
 
 ANSWERED = "answered"
@@ -28,7 +28,7 @@ class Answers:
         truth: ``(N,)`` index into ``labels``.
         probabilities: ``(N, K)``, NaN where there is no answer.
         outcome: ``(N,)`` :data:`ANSWERED`, :data:`MISSED` (no face was found) or
-            :data:`WRONG_FACE` (faces were found, the labelled one was not).
+            :data:`WRONG_FACE` (faces were found, the labeled one was not).
         names: ``(N,)`` the pictures.
         columns: to slice by, each ``(N,)`` text.
         facts: how the answers came about: model, prior, mode.
@@ -86,12 +86,12 @@ class Answers:
 
 
 def answerable(
-    data: LabelledSet, model_labels: Sequence[Expression], only: Sequence[Expression] | None
-) -> tuple[LabelledSet, tuple[Expression, ...]]:
+    data: LabeledSet, model_labels: Sequence[Expression], only: Sequence[Expression] | None
+) -> tuple[LabeledSet, tuple[Expression, ...]]:
     """The rows that a model can be asked about, and the labels that it may answer.
 
     Args:
-        data: the labelled set.
+        data: the labeled set.
         model_labels: that the model has.
         only: restricts the answers to some of these.
 
@@ -123,14 +123,14 @@ def answerable(
         left_out["no usable label"] = tuple(data.names[i] for i in np.flatnonzero(without))
     if not keep.any():
         raise DataError(
-            f"expected rows of {data.name} labelled {', '.join(labels)}, found none: "
+            f"expected rows of {data.name} labeled {', '.join(labels)}, found none: "
             + "; ".join(f"{reason}: {len(names)}" for reason, names in left_out.items())
         )
     return dataclasses.replace(data.take(keep), left_out=left_out), labels
 
 
 def assemble(
-    data: LabelledSet,
+    data: LabeledSet,
     labels: tuple[Expression, ...],
     model_labels: Sequence[Expression],
     rows: Sequence[tuple[str, npt.NDArray[np.float32] | None]],

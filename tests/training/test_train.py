@@ -22,7 +22,7 @@ from mien.expression.neural import NeuralClassifier
 from mien.runtime import catalog
 from mien.training import checkpoint
 from mien.training.progress import Told
-from mien.training.run import Plan, export_run, run_training
+from mien.training.train import Plan, export_run, run_training
 
 pytestmark = [
     pytest.mark.e2e,
@@ -52,7 +52,7 @@ def test_a_run_leaves_a_model_that_classifies(
     assert [row["epoch"] for row in rows] == [1, 2, 3]
     assert rows[-1]["train_loss"] < rows[0]["train_loss"]
     config = json.loads((folder / "config.json").read_text())
-    assert config["recipe"]["optimiser"]["seed"] == 7
+    assert config["recipe"]["optimizer"]["seed"] == 7
     assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")
     card = (folder / "tiny.md").read_text(encoding="utf-8")
     assert "no evidence of what a person feels" in card.replace("\n", " ")
@@ -91,7 +91,7 @@ import sys
 from pathlib import Path
 import torch
 from mien.training.progress import Told
-from mien.training.run import Plan, run_training
+from mien.training.train import Plan, run_training
 
 torch.set_default_dtype(torch.float64)
 recipe, data, folder = (Path(argument) for argument in sys.argv[1:])
@@ -142,7 +142,7 @@ def test_every_format_can_be_exported_anew(
     assert all("tiny_valid_accuracy" in entry.spec.metrics for entry in entries)
 
 
-def test_the_other_labels_are_learnt_from_other_weights(
+def test_the_other_labels_are_learned_from_other_weights(
     recipe_path: Path, data_path: Path, tmp_path: Path
 ) -> None:
     run_training(plan(recipe_path, data_path, tmp_path / "run"), SILENT)
@@ -151,7 +151,7 @@ def test_the_other_labels_are_learnt_from_other_weights(
         own = np.array([3, 4, 6])[np.arange(len(arrays["images"])) % 3]
         np.savez(data_path, **arrays, fer_label=own)
     text = recipe_path.read_text(encoding="utf-8").replace('"surprise"', '"sadness"')
-    text = f'labelling = "fer2013"\n{text}'.replace(
+    text = f'labeling = "fer2013"\n{text}'.replace(
         "dropout = 0.0", 'dropout = 0.0\nstart = "run/tiny-fp16.onnx"'
     )
     recipe_path.write_text(text, encoding="utf-8")

@@ -1,27 +1,27 @@
-"""What is wrong with a labelled data set before anything is trained or measured on it."""
+"""What is wrong with a labeled data set before anything is trained or measured on it."""
 
 from typing import Any
 
 import numpy as np
 
 from mien.evaluation import duplicates
-from mien.evaluation.ask import Progress
-from mien.evaluation.dataset import UNLABELLED, IntArray, LabelledSet
+from mien.evaluation.dataset import UNLABELLED, IntArray, LabeledSet
 from mien.evaluation.figures import plain
+from mien.evaluation.predict import Progress
 
 _SHOWN = 50
 
 
-def check(data: LabelledSet, progress: Progress | None = None) -> dict[str, Any]:
+def check(data: LabeledSet, progress: Progress | None = None) -> dict[str, Any]:
     """Count classes, unreadable files, label conflicts and near-duplicates.
 
     Args:
-        data: the labelled set.
+        data: the labeled set.
         progress: is told how many pictures are read.
 
     Returns:
         Plain numbers and names, ready for JSON: ``n``; ``counts`` of each label in each split
-        (``"-"`` without splits); ``unlabelled``; ``unreadable``; ``left_out``;
+        (``"-"`` without splits); ``unlabeled``; ``unreadable``; ``left_out``;
         ``near_duplicates`` with the number of ``groups`` and ``rows`` in them; ``across_splits``,
         the training rows that are twins of held-out ones; ``label_conflicts``, groups of twins
         with different labels; and where the data set itself tells its near-duplicates,
@@ -37,7 +37,7 @@ def check(data: LabelledSet, progress: Progress | None = None) -> dict[str, Any]
         "data": data.name,
         "n": len(data),
         "counts": _counts(data),
-        "unlabelled": int((data.label_index == UNLABELLED).sum()),
+        "unlabeled": int((data.label_index == UNLABELLED).sum()),
         "unreadable": _named(data, np.flatnonzero(thumbnails.unreadable)),
         "left_out": {
             reason: {"count": len(names), "names": list(names[:_SHOWN])}
@@ -73,7 +73,7 @@ def agreement(pairs: IntArray, group: IntArray) -> dict[str, Any]:
     }
 
 
-def _counts(data: LabelledSet) -> dict[str, dict[str, int]]:
+def _counts(data: LabeledSet) -> dict[str, dict[str, int]]:
     return {
         str(split) or "-": {
             label.value: count for label, count in data.take(data.split == split).counts().items()
@@ -82,10 +82,10 @@ def _counts(data: LabelledSet) -> dict[str, dict[str, int]]:
     }
 
 
-def _named(data: LabelledSet, rows: IntArray) -> dict[str, Any]:
+def _named(data: LabeledSet, rows: IntArray) -> dict[str, Any]:
     return {"count": len(rows), "names": [data.names[row] for row in rows[:_SHOWN]]}
 
 
-def _with_labels(data: LabelledSet, group: IntArray, number: int) -> dict[str, str]:
+def _with_labels(data: LabeledSet, group: IntArray, number: int) -> dict[str, str]:
     rows = np.flatnonzero((group == number) & (data.label_index != UNLABELLED))
     return {data.names[row]: data.labels[data.label_index[row]].value for row in rows}

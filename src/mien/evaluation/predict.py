@@ -1,4 +1,4 @@
-"""Asking a pipeline about every picture of a labelled set: face crops, or photographs."""
+"""Asking a pipeline about every picture of a labeled set: face crops, or photographs."""
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +8,9 @@ import numpy.typing as npt
 
 from mien import geometry
 from mien.errors import ImageReadError
-from mien.evaluation.answers import (
+from mien.evaluation.crops import MIN_PRESENCE, align_crop, crop_landmarks
+from mien.evaluation.dataset import LabeledSet
+from mien.evaluation.predictions import (
     ANSWERED,
     MISSED,
     UNREADABLE,
@@ -17,8 +19,6 @@ from mien.evaluation.answers import (
     answerable,
     assemble,
 )
-from mien.evaluation.crops import MIN_PRESENCE, align_crop, crop_landmarks
-from mien.evaluation.dataset import LabelledSet
 from mien.labels import Expression
 from mien.pipeline import FacePipeline
 from mien.types import Face, Image
@@ -32,7 +32,7 @@ Change = Callable[[Image, int], Image]
 Row = tuple[str, npt.NDArray[np.float32] | None, dict[str, str]]
 
 MIN_IOU = 0.3
-"""A found face that overlaps the labelled one by less is another one."""
+"""A found face that overlaps the labeled one by less is another one."""
 
 # Enough for the classifier to work in batches, few enough to hold photographs of.
 _BATCH = 32
@@ -40,7 +40,7 @@ _WORKERS = 2
 
 
 def ask_about_crops(
-    data: LabelledSet,
+    data: LabeledSet,
     pipeline: FacePipeline,
     *,
     only: Sequence[Expression] | None = None,
@@ -85,14 +85,14 @@ def ask_about_crops(
 
 
 def ask_about_photographs(
-    data: LabelledSet,
+    data: LabeledSet,
     pipeline: FacePipeline,
     *,
     only: Sequence[Expression] | None = None,
     progress: Progress | None = None,
     change: Change | None = None,
 ) -> Answers:
-    """Run the whole pipeline on photographs that have one labelled face each.
+    """Run the whole pipeline on photographs that have one labeled face each.
 
     Where the set tells the face's box, the found face that overlaps it most is taken, and one that
     overlaps it by less than :data:`MIN_IOU` is the wrong face; else the largest found face is
@@ -138,7 +138,7 @@ def choose_face(faces: Sequence[Face], box_xyxy: npt.ArrayLike | None) -> Face |
 
     Args:
         faces: at least one.
-        box_xyxy: ``(4,)`` where the labelled face is, NaN or None where that is not known.
+        box_xyxy: ``(4,)`` where the labeled face is, NaN or None where that is not known.
     """
     boxes = np.array([face.box.to_array() for face in faces])
     if box_xyxy is None or not np.isfinite(np.asarray(box_xyxy)).all():
@@ -148,7 +148,7 @@ def choose_face(faces: Sequence[Face], box_xyxy: npt.ArrayLike | None) -> Face |
     return faces[best] if overlaps[best] >= MIN_IOU else None
 
 
-def _load(data: LabelledSet, index: int, change: Change | None) -> Image | None:
+def _load(data: LabeledSet, index: int, change: Change | None) -> Image | None:
     try:
         image = data.load(index)
     except ImageReadError:
@@ -174,7 +174,7 @@ def _in_batches(
 
 
 def _assembled(
-    data: LabelledSet,
+    data: LabeledSet,
     labels: tuple[Expression, ...],
     pipeline: FacePipeline,
     answers: Sequence[Row],

@@ -8,7 +8,7 @@ from mien.tracking.scene import Grid
 from mien.types import Box
 
 # A cell holds 16 pixels' mean, so that this is four standard deviations of a camera's noise of 9
-# grey levels; a face that covers a cell changes it by more.
+# gray levels; a face that covers a cell changes it by more.
 _MIN_CHANGE = 12 / 255
 # Hair, chin and shadow move with a face.
 _REACH = 1.6

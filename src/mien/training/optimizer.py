@@ -5,10 +5,10 @@ import math
 import torch
 
 from mien.training.networks.heads import ExpressionNetwork
-from mien.training.recipe import OptimiserRecipe
+from mien.training.recipe import OptimizerRecipe
 
 
-def build_optimiser(network: ExpressionNetwork, plan: OptimiserRecipe) -> torch.optim.AdamW:
+def build_optimizer(network: ExpressionNetwork, plan: OptimizerRecipe) -> torch.optim.AdamW:
     """AdamW (Loshchilov and Hutter 2019). Heads learn at a rate of their own; vectors, which are
     biases and norms, are not decayed.
     """
@@ -22,7 +22,7 @@ def build_optimiser(network: ExpressionNetwork, plan: OptimiserRecipe) -> torch.
     return torch.optim.AdamW(groups, lr=plan.learning_rate)
 
 
-def set_rates(optimiser: torch.optim.Optimizer, plan: OptimiserRecipe, epoch: float) -> None:
+def set_rates(optimizer: torch.optim.Optimizer, plan: OptimizerRecipe, epoch: float) -> None:
     """Linear warm-up, then half a cosine to zero (Loshchilov and Hutter 2017).
 
     Args:
@@ -33,5 +33,5 @@ def set_rates(optimiser: torch.optim.Optimizer, plan: OptimiserRecipe, epoch: fl
     else:
         done = (epoch - plan.warmup_epochs) / (plan.epochs - plan.warmup_epochs)
         share = 0.5 * (1 + math.cos(math.pi * done))
-    for group in optimiser.param_groups:
+    for group in optimizer.param_groups:
         group["lr"] = group["peak"] * share

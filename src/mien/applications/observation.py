@@ -10,7 +10,7 @@ from mien.types import FrameResult
 _MAX_STEP_S = 1.0
 
 
-class ObservationPreset:
+class ObservationApplication:
     """Adds up, for each stretch of time, how long each expression was held, by anyone in view.
 
     Memory grows by one small table for each stretch, and by nothing else.

@@ -18,7 +18,7 @@ from prometheus_client import (
     generate_latest,
 )
 
-from mien.web.problems import ProblemError
+from mien.web.errors import ProblemError
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _QUIET = {"/healthz", "/readyz", "/metrics"}

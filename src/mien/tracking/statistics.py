@@ -9,7 +9,7 @@ from mien.labels import Expression
 from mien.tracking.episodes import ExpressionRecord
 from mien.tracking.events import Event
 from mien.tracking.eyes import EyeState
-from mien.types import ExpressionState, Face, TrackState
+from mien.types import ExpressionState, Face, TrackStatistics
 
 _MOOD_TIME_S = 30.0
 # A mouth this wide open (inner lips' distance over width) for this long is a yawn rather than
@@ -93,7 +93,7 @@ class TrackTimeline:
         self._mouth_open_since_s: float | None = None
         self._yawn_told = False
 
-    def update(self, moment: Moment) -> tuple[TrackState, list[Event]]:
+    def update(self, moment: Moment) -> tuple[TrackStatistics, list[Event]]:
         """Take in a frame that shows the face, and tell the state and what happened."""
         now = moment.timestamp_s
         elapsed = now - self.last_s if self.frames else 0.0
@@ -151,8 +151,8 @@ class TrackTimeline:
             "mean_arousal": _rounded(self._arousal.overall),
         }
 
-    def _state(self, moment: Moment) -> TrackState:
-        return TrackState(
+    def _state(self, moment: Moment) -> TrackStatistics:
+        return TrackStatistics(
             age_s=moment.timestamp_s - self.first_s,
             state=moment.state,
             blinks=self.eyes.blinks,

@@ -5,7 +5,7 @@ The client's stage runs with this machine's Node; the other one in a fresh Debia
 that the Dockerfile names, by chroot. At the end the image's own command serves as the image's own
 user, and its health check asks it. Needs root, debootstrap and Node::
 
-    sudo python bin/dockerfile_check.py [--keep FOLDER]
+    sudo python tools/dockerfile_check.py [--keep FOLDER]
 """
 
 import argparse

@@ -5,7 +5,7 @@ A clean environment is made from requirements.txt, the tree that would be the sl
 weighed, the Procfile's release and web commands run in it with $PORT, and the server is asked over
 HTTP and by ten live clients at once. Needs no Heroku account::
 
-    python bin/heroku_check.py [--keep FOLDER]
+    python tools/heroku_check.py [--keep FOLDER]
 """
 
 import argparse

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from mien.presets.base import largest_face
+from mien.applications.base import largest_face
 from mien.tracking import Event
 from mien.types import FrameResult
 
@@ -24,7 +24,7 @@ class MoodItem:
     arousal: float
 
 
-class MoodPreset:
+class MoodApplication:
     """Follows the slow valence and arousal (time constant 30 s) of the largest face."""
 
     name: ClassVar[str] = "mood"

@@ -1,4 +1,4 @@
-"""The rules of the presets on series whose truth is known, and that two never see an expression."""
+"""The applications on series with known results; two of them never load an expression model."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -7,21 +7,21 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from mien.errors import ModelError, SettingError
-from mien.labels import Expression
-from mien.presets import (
-    PRESETS,
-    AttentionPreset,
-    DriverPreset,
+from mien.applications import (
+    APPLICATIONS,
+    AttentionApplication,
+    DriverApplication,
+    MoodApplication,
     MoodItem,
-    MoodPreset,
-    ObservationPreset,
-    build_preset,
+    ObservationApplication,
+    build_application,
     open_stream,
 )
+from mien.errors import ModelError, SettingError
+from mien.labels import Expression
 from mien.runtime.session import Session
 from mien.tracking import Event
-from mien.types import Box, Detection, ExpressionScores, Face, FrameResult, Signals, TrackState
+from mien.types import Box, Detection, ExpressionScores, Face, FrameResult, Signals, TrackStatistics
 
 LABELS = tuple(Expression)
 
@@ -48,7 +48,7 @@ def face(
         expression=ExpressionScores(LABELS, probabilities),
         signals=Signals(facing=facing),
         track_id=track_id,
-        track=TrackState(
+        track=TrackStatistics(
             age_s=1,
             eyes_closed_s=closed_s,
             perclos=perclos,
@@ -58,27 +58,29 @@ def face(
     )
 
 
-def alarms(preset: DriverPreset, frames: Iterable[FrameResult]) -> list[tuple[float, str]]:
+def alarms(
+    application: DriverApplication, frames: Iterable[FrameResult]
+) -> list[tuple[float, str]]:
     return [
         (event.timestamp_s, event.details["reason"])
         for result in frames
-        for event in preset.update(result, ())
+        for event in application.update(result, ())
     ]
 
 
 def test_a_long_closure_raises_one_alarm() -> None:
     frames = [frame(n / 10, face(closed_s=max(0, n - 10) / 10)) for n in range(50)]
-    assert alarms(DriverPreset(), frames) == [(2.5, "long_closure")]
+    assert alarms(DriverApplication(), frames) == [(2.5, "long_closure")]
 
 
 def test_blinks_raise_none() -> None:
     frames = [frame(n / 10, face(closed_s=n % 3 / 10, perclos=0.08)) for n in range(600)]
-    assert alarms(DriverPreset(), frames) == []
+    assert alarms(DriverApplication(), frames) == []
 
 
 def test_a_high_perclos_raises_an_alarm_each_half_minute() -> None:
     frames = [frame(n / 10, face(perclos=0.2)) for n in range(650)]
-    assert alarms(DriverPreset(), frames) == [
+    assert alarms(DriverApplication(), frames) == [
         (0.0, "perclos"),
         (30.0, "perclos"),
         (60.0, "perclos"),
@@ -88,43 +90,43 @@ def test_a_high_perclos_raises_an_alarm_each_half_minute() -> None:
 def test_only_the_nearest_face_is_the_driver_s() -> None:
     passenger = face(track_id=2, size=50, closed_s=9.0, perclos=0.9)
     frames = [frame(n / 10, face(), passenger) for n in range(50)]
-    assert alarms(DriverPreset(), frames) == []
+    assert alarms(DriverApplication(), frames) == []
 
 
 def test_attention_adds_up_and_tells_of_lasting_changes_only() -> None:
-    preset, told = AttentionPreset(), []
+    application, told = AttentionApplication(), []
     for n in range(200):
         turned = n % 30 == 0 or n >= 100
         result = frame(n / 10, face(facing=0.5 if turned else 1.0))
-        told += preset.update(result, ())
+        told += application.update(result, ())
     assert [event.details["state"] for event in told] == ["facing", "turned_away"]
     assert told[1].timestamp_s == pytest.approx(12.0, abs=0.11)
-    seconds = preset.summary()["tracks"][1]
+    seconds = application.summary()["tracks"][1]
     assert seconds["facing_s"] == pytest.approx(9.6, abs=0.2)
     assert seconds["turned_away_s"] == pytest.approx(10.4, abs=0.2)
 
 
 def test_attention_counts_absence_until_the_track_is_over() -> None:
-    preset = AttentionPreset()
+    application = AttentionApplication()
     for n in range(50):
-        preset.update(frame(n / 10, face()), ())
+        application.update(frame(n / 10, face()), ())
     for n in range(50, 70):
-        preset.update(frame(n / 10), ())
-    preset.update(frame(7.0), (Event("track_ended", 5.0, 1),))
+        application.update(frame(n / 10), ())
+    application.update(frame(7.0), (Event("track_ended", 5.0, 1),))
     for n in range(71, 200):
-        preset.update(frame(n / 10), ())
-    assert preset.summary()["tracks"][1]["absent_s"] == pytest.approx(2.1, abs=0.11)
+        application.update(frame(n / 10), ())
+    assert application.summary()["tracks"][1]["absent_s"] == pytest.approx(2.1, abs=0.11)
 
 
 def test_observation_has_a_table_for_each_stretch_and_names_the_gaps() -> None:
-    preset = ObservationPreset(stretch_s=10)
+    application = ObservationApplication(stretch_s=10)
     for n in range(100):
-        preset.update(frame(n / 10, face(label=Expression.HAPPINESS)), ())
+        application.update(frame(n / 10, face(label=Expression.HAPPINESS)), ())
     for n in range(100, 150):
-        preset.update(frame(n / 10), ())
+        application.update(frame(n / 10), ())
     episode = Event("episode", 18.0, 1, {"expression": "happiness"})
-    preset.update(frame(18.0, face()), (episode,))
-    first, second = preset.summary()["stretches"]
+    application.update(frame(18.0, face()), (episode,))
+    first, second = application.summary()["stretches"]
     assert first["seconds"] == {"happiness": pytest.approx(9.9)}
     assert second["seconds"]["nobody_in_view"] == pytest.approx(5.0)
     assert second["seconds"]["not_recorded"] == pytest.approx(3.1)
@@ -132,23 +134,23 @@ def test_observation_has_a_table_for_each_stretch_and_names_the_gaps() -> None:
 
 
 def test_mood_ranks_by_distance() -> None:
-    preset = MoodPreset()
+    application = MoodApplication()
     items = [MoodItem("sad and calm", -0.8, -0.5), MoodItem("glad and lively", 0.8, 0.5)]
-    assert preset.rank(items) == items
-    preset.update(frame(0.0, face(mood=(0.6, 0.4))), ())
-    assert [item.title for item in preset.rank(items)] == ["glad and lively", "sad and calm"]
+    assert application.rank(items) == items
+    application.update(frame(0.0, face(mood=(0.6, 0.4))), ())
+    assert [item.title for item in application.rank(items)] == ["glad and lively", "sad and calm"]
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", APPLICATIONS)
 def test_each_preset_states_its_limits(name: str) -> None:
-    preset = build_preset(name)
-    assert preset.name == name
-    assert len(preset.limits) > 80
+    application = build_application(name)
+    assert application.name == name
+    assert len(application.limits) > 80
 
 
 def test_unknown_presets_are_refused() -> None:
     with pytest.raises(SettingError, match="driver"):
-        build_preset("lie-detector")
+        build_application("lie-detector")
 
 
 @pytest.mark.parametrize("name", ["driver", "attention"])
@@ -166,11 +168,11 @@ def test_eyes_and_pose_alone_never_load_the_expression_model(
         return load(session)
 
     monkeypatch.setattr(Session, "_load", noted_load)
-    preset = build_preset(name)
-    stream = open_stream(preset)
+    application = build_application(name)
+    stream = open_stream(application)
     for image, timestamp_s in smile_frames[:10]:
         result = stream.update(image, timestamp_s)
-        preset.update(result, stream.events)
+        application.update(result, stream.events)
     assert sorted(loaded) == ["blazeface.onnx", "facemesh.onnx"]
     (found,) = result.faces
     assert found.expression is None

@@ -11,11 +11,11 @@ from mien.errors import ModelNotFoundError, SettingError
 from mien.expression.neural import NeuralClassifier
 from mien.expression.priors import softmax
 from mien.runtime import catalog
+from mien.training.distillation import taught
 from mien.training.faces import MAIN_HEAD, Faces
 from mien.training.progress import Told
 from mien.training.recipe import Recipe, load_recipe
-from mien.training.run import Plan, run_training
-from mien.training.teachers import taught
+from mien.training.train import Plan, run_training
 
 pytestmark = [
     pytest.mark.e2e,
@@ -55,12 +55,12 @@ def folder(recipe_path: Path, data_path: Path, tmp_path: Path) -> Path:
 
 
 def test_targets_move_towards_the_mean_of_both_views(folder: Path, recipe_path: Path) -> None:
-    learnt = faces()
-    moved = taught(learnt, student(recipe_path), folder, told).targets[MAIN_HEAD]
+    learned = faces()
+    moved = taught(learned, student(recipe_path), folder, told).targets[MAIN_HEAD]
     teacher = NeuralClassifier(catalog.find(folder / "t.onnx"))
-    views = (learnt.images[69], learnt.images[69][:, ::-1])
+    views = (learned.images[69], learned.images[69][:, ::-1])
     answer = softmax(teacher.logits([np.ascontiguousarray(v) for v in views]).astype(float))
-    expected = 0.75 * learnt.targets[MAIN_HEAD][69] + 0.25 * answer.mean(axis=0)
+    expected = 0.75 * learned.targets[MAIN_HEAD][69] + 0.25 * answer.mean(axis=0)
     np.testing.assert_allclose(moved[69], expected, atol=1e-5)
     np.testing.assert_allclose(moved.sum(axis=1), 1, atol=1e-5)
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from mien.errors import DataError
-from mien.evaluation.answers import Answers
 from mien.evaluation.figures import FEWEST_IN_CLASS, FEWEST_IN_SLICE
+from mien.evaluation.predictions import Answers
 from mien.labels import parse_expression
 
 

@@ -13,7 +13,7 @@ _CLOSED_S = 1.0
 _MAX_STEP_S = 1.0
 
 
-class AttentionPreset:
+class AttentionApplication:
     """Adds up, for each track, the time in which it faced the camera with open eyes.
 
     It looks at eyes and pose, and never loads the expression model: inferring the emotions of

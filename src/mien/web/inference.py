@@ -230,7 +230,7 @@ class Engine:
         self._problem: str | None = "models are not loaded yet"
 
     def analyze(self, data: bytes, *, source: str | None = None) -> tuple[Image, FrameResult]:
-        """Decode and analyse a photograph.
+        """Decode and analyze a photograph.
 
         Returns:
             The RGB image and what was found in it.

@@ -100,12 +100,12 @@ def _bare_spec(recipe: Recipe, data: TrainingData, name: str) -> ModelSpec:
         input=InputSpec(
             name="image",
             size_wh=(recipe.input.size, recipe.input.size),
-            colour="grey",
+            color="gray",
             mean=(recipe.input.mean,),
             std=(recipe.input.std,),
         ),
         outputs=("logits",),
-        licence=recipe.licence,
+        license=recipe.license,
         source=recipe.source,
         labels=recipe.network.labels,
         alignment=template_of(recipe),
@@ -167,7 +167,7 @@ def _measured(
 def recalls(
     spec: ModelSpec, logits: npt.NDArray[np.float32], truth: npt.NDArray[np.int64]
 ) -> dict[str, dict[str, float]]:
-    """By label, how many faces there are and the share recognised under two priors."""
+    """By label, how many faces there are and the share recognized under two priors."""
     natural, uniform = _matrices(spec.training_prior, spec.temperature, logits, truth)
     by_prior = confusion.recall(natural), confusion.recall(uniform)
     return {

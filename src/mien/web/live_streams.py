@@ -9,7 +9,7 @@ from dataclasses import replace
 from mien.media.images import read_image
 from mien.streaming import FaceStream
 from mien.types import FrameResult
-from mien.web.engine import Engine
+from mien.web.inference import Engine
 from mien.web.store.sessions import Recording
 
 # A stream over plain HTTP has no connection whose end could be seen.
@@ -42,13 +42,13 @@ class LiveStream:
         self._frame_index = 0
 
     def analyze(self, data: bytes) -> FrameResult:
-        """Analyse the next frame; its time is that of its arrival.
+        """Analyze the next frame; its time is that of its arrival.
 
         Args:
             data: a JPEG, or another picture.
 
         Raises:
-            BusyError: the server has too much to do; the frame was not analysed.
+            BusyError: the server has too much to do; the frame was not analyzed.
             ImageReadError: the bytes are no picture.
         """
         arrived = time.monotonic()

@@ -17,16 +17,16 @@ from mien.runtime.catalog import CatalogEntry
 from mien.training import checkpoint
 from mien.training.curves import draw_curves
 from mien.training.data import TrainingData, load_training_data
+from mien.training.distillation import taught
 from mien.training.distributed import joined_processes
 from mien.training.faces import MAIN_HEAD, SECOND_HEAD
-from mien.training.finish import check_formats, finish, write_config
 from mien.training.loop import train
 from mien.training.networks import build_network
 from mien.training.networks.heads import ExpressionNetwork
+from mien.training.pretrained import blend, load_start
 from mien.training.progress import Told
+from mien.training.publish import check_formats, finish, write_config
 from mien.training.recipe import Recipe, load_recipe
-from mien.training.start import blend, load_start
-from mien.training.teachers import taught
 from mien.training.validation import Validation
 
 CONFIG = "config.json"
@@ -68,8 +68,8 @@ def run_training(plan: Plan, told: Told) -> list[CatalogEntry]:
     check_formats(plan.formats)
     recipe = load_recipe(plan.recipe_path)
     if plan.epochs:
-        optimiser = dataclasses.replace(recipe.optimiser, epochs=plan.epochs)
-        recipe = dataclasses.replace(recipe, optimiser=optimiser)
+        optimizer = dataclasses.replace(recipe.optimizer, epochs=plan.epochs)
+        recipe = dataclasses.replace(recipe, optimizer=optimizer)
     # OpenCV's threads would fight with torch's for the same cores.
     cv2.setNumThreads(0)
     with joined_processes() as processes:
@@ -77,7 +77,7 @@ def run_training(plan: Plan, told: Told) -> list[CatalogEntry]:
         plan.folder.mkdir(parents=True, exist_ok=True)
         if processes.is_first:
             write_config(plan.folder, recipe, _circumstances(plan))
-        torch.manual_seed(recipe.optimiser.seed)
+        torch.manual_seed(recipe.optimizer.seed)
         network = _network(recipe, data)
         if recipe.network.start is not None:
             load_start(network, recipe, plan.recipe_path.parent, data.train)
@@ -143,7 +143,7 @@ def export_run(
 def _load(path: Path, recipe: Recipe, crops: bool | None, told: Told) -> TrainingData:
     pipeline = FacePipeline(Settings.from_environment())
     data = load_training_data(
-        path, recipe, pipeline, crops=crops, seed=recipe.optimiser.seed, tell=told.prepared
+        path, recipe, pipeline, crops=crops, seed=recipe.optimizer.seed, tell=told.prepared
     )
     if data.unreadable:
         told.stage(

@@ -1,4 +1,4 @@
-"""The contract of presets: rules over what a stream gives."""
+"""The contract of applications: rules over what a stream gives."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol
@@ -11,7 +11,7 @@ from mien.tracking import Event
 from mien.types import ExpressionScores, Face, FrameResult, Image, ModelSpec
 
 
-class Preset(Protocol):
+class Application(Protocol):
     """Watches one stream and tells what matters for one use.
 
     Attributes:
@@ -47,9 +47,9 @@ class NoExpressions:
         raise ModelError("this pipeline reads no expressions: expected to be asked for none")
 
 
-def open_stream(preset: Preset, settings: Settings | None = None) -> FaceStream:
-    """A stream that measures what a preset needs, and nothing else."""
-    if preset.reads_expressions:
+def open_stream(application: Application, settings: Settings | None = None) -> FaceStream:
+    """A stream that measures what an application needs, and nothing else."""
+    if application.reads_expressions:
         return FaceStream(FacePipeline(settings))
     # Its spec can be read but not set, which is all that anyone does.
     pipeline = FacePipeline(settings, classifier=NoExpressions())  # type: ignore[arg-type]

@@ -16,8 +16,8 @@ from mien.training import export
 from mien.training.faces import MAIN_HEAD, Faces
 from mien.training.networks import build_network
 from mien.training.networks.heads import ExpressionNetwork
+from mien.training.pretrained import blend, load_start
 from mien.training.recipe import Recipe, load_recipe
-from mien.training.start import blend, load_start
 from mien.types import InputSpec, ModelSpec
 
 pytestmark = [
@@ -66,9 +66,9 @@ def exported(trained: ExpressionNetwork, folder: Path, *, halved: bool = False) 
         name="start",
         task="expression",
         file="start.onnx",
-        input=InputSpec("image", (SIZE, SIZE), "grey", (127.5,), (64.0,)),
+        input=InputSpec("image", (SIZE, SIZE), "gray", (127.5,), (64.0,)),
         outputs=("logits",),
-        licence="MIT",
+        license="MIT",
         source="a test",
         labels=load_recipe(folder / "tiny.toml").network.labels,
     )
@@ -77,8 +77,8 @@ def exported(trained: ExpressionNetwork, folder: Path, *, halved: bool = False) 
 
 
 def outputs(of: ExpressionNetwork) -> torch.Tensor:
-    learnt = faces()
-    pixels = torch.from_numpy(learnt.images[:, None]).float().sub(127.5).div(64.0)
+    learned = faces()
+    pixels = torch.from_numpy(learned.images[:, None]).float().sub(127.5).div(64.0)
     with torch.no_grad():
         logits: torch.Tensor = of(pixels)[MAIN_HEAD]
     return logits
@@ -109,10 +109,10 @@ def test_batch_norm_is_back(starting: Starting, tmp_path: Path) -> None:
     """In training mode each layer sees mean 0 and variance 1 before its scale, as if trained so."""
     exported(network(1), tmp_path, halved=True)
     started = network(2)
-    learnt = faces()
-    load_start(started, starting("start.onnx"), tmp_path, learnt)
+    learned = faces()
+    load_start(started, starting("start.onnx"), tmp_path, learned)
     norm = started.trunk.layers[0][1]
-    pixels = torch.from_numpy(learnt.images[:, None]).float().sub(127.5).div(64.0)
+    pixels = torch.from_numpy(learned.images[:, None]).float().sub(127.5).div(64.0)
     with torch.no_grad():
         raw = started.trunk.layers[0][0](pixels)
     assert torch.allclose(norm.running_mean, raw.mean(dim=(0, 2, 3)), atol=1e-3)
@@ -143,7 +143,7 @@ def test_a_shipped_model_is_a_start(starting: Starting, tmp_path: Path) -> None:
     assert entry.shipped
 
 
-def test_another_normalisation_is_refused(starting: Starting, tmp_path: Path) -> None:
+def test_another_normalization_is_refused(starting: Starting, tmp_path: Path) -> None:
     exported(network(1), tmp_path)
     with pytest.raises(SettingError, match=r"expected \[input\] mean and std"):
         load_start(network(2), starting("start.onnx", ("127.5", "120.0")), tmp_path, faces())
