@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mien.signals import estimate_pose, facing
-from mien.signals.pose import _REFERENCE, HeadPose
+from mien.signals.pose import MEAN_FACE, HeadPose
 from mien.types import Landmarks
 
 
@@ -20,7 +20,7 @@ def _turned(yaw_deg: float, pitch_deg: float, roll_deg: float, noise: float = 0.
     clockwise = _matrix("z", roll)
     rotation = clockwise @ look_right @ look_up
     mesh = np.random.default_rng(3).normal(0, 1, (468, 3))
-    for index, point in _REFERENCE.items():
+    for index, point in MEAN_FACE.items():
         mesh[index] = point
     mesh = mesh @ rotation.T * 57.0 + (300.0, 200.0, -10.0)
     mesh += np.random.default_rng(4).normal(0, noise, mesh.shape)

@@ -10,13 +10,7 @@ from mien.types import Landmarks
 
 Rows = list[list[float]]
 
-# Mean place of the points of "mesh468" that an expression hardly moves (brow, temples, eye corners,
-# bridge and tip of the nose), over 102 people of the Face Research Lab London Set (DeBruine and
-# Jones, CC BY 4.0) looking into the camera with a neutral face: Procrustes mean, made symmetric,
-# turned so that the people's median pitch is 0; in distances between the eyes, from their middle,
-# x to the right of the image, y down, z away from the camera. Smiling moved these people's yaw,
-# pitch and roll by 1.3, 2.4 and 1.0 degrees on average.
-_REFERENCE: dict[int, tuple[float, float, float]] = {
+MEAN_FACE: dict[int, tuple[float, float, float]] = {
     4: (0.0, 0.465, -0.709),
     8: (0.0, -0.209, -0.309),
     21: (-1.036, -0.348, 0.499),
@@ -37,8 +31,18 @@ _REFERENCE: dict[int, tuple[float, float, float]] = {
     389: (1.085, -0.139, 0.695),
     454: (1.089, 0.352, 0.897),
 }
-_INDICES = list(_REFERENCE)
-_CENTERED = np.array(list(_REFERENCE.values())) - np.mean(list(_REFERENCE.values()), axis=0)
+"""Mean positions of the points of ``"mesh468"`` that an expression hardly moves: brow, temples, eye
+corners, bridge and tip of the nose.
+
+The Procrustes mean of 102 people of the Face Research Lab London Set (DeBruine and Jones, CC BY
+4.0), who look into the camera with a neutral face; made symmetric, and rotated so that the median
+pitch is 0. In eye distances from the midpoint between the eyes: x to the right of the image, y
+down, z away from the camera. Smiling changes yaw, pitch and roll of these people by 1.3, 2.4 and
+1.0 degrees on average.
+"""
+
+_INDICES = list(MEAN_FACE)
+_CENTERED = np.array(list(MEAN_FACE.values())) - np.mean(list(MEAN_FACE.values()), axis=0)
 
 _NEWTON_STEPS = 40
 _FLAT = 1e-6
@@ -75,7 +79,7 @@ def estimate_pose(landmarks: Landmarks) -> HeadPose | None:
     """
     if landmarks.scheme != "mesh468" or landmarks.points.shape[1] != 3:
         return None
-    # The reference is centerd, so that the observed points need not be.
+    # The mean face is centered, so the observed points need not be.
     spread = _CENTERED.T @ landmarks.points[_INDICES].astype(np.float64)
     (right_x, _, away_x), (right_y, _, away_y), (_, _, away_z) = _nearest_rotation(spread.T)
     roll = math.atan2(right_y, right_x)
