@@ -30,7 +30,7 @@ layers: $(VENV)/.test
 unit: $(VENV)/.test
 	$(BIN)/pytest -n auto --maxprocesses 4 -m "not e2e and not soak"
 
-# What needs a browser, databases, torch, or minutes. Chromium, PostgreSQL, Redis and Node come from
+# What needs a browser, databases, torch, or minutes. Chromium, PostgreSQL and Node come from
 # the system's packages. What is missing is skipped by name, but fails where CI=true is set.
 e2e: $(E2E)/.made $(CLIENT)
 	@if command -v npm > /dev/null; then npm --prefix client test; \

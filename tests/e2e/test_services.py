@@ -1,4 +1,4 @@
-"""PostgreSQL, Redis and workers of their own: for real, taken away and brought back."""
+"""PostgreSQL and separate workers: real processes, stopped, killed and started again."""
 
 import io
 import json
@@ -71,25 +71,6 @@ class Postgres:
         )
 
 
-class Redis:
-    """A server of its own, that can be taken away and brought back."""
-
-    def __init__(self, folder: Path, missing: Missing) -> None:
-        self._tool = shutil.which("redis-server") or missing("Redis: apt-get install redis-server")
-        self._folder = folder
-        self._port = free_port()
-        self.url = f"redis://127.0.0.1:{self._port}/0"
-        self.start()
-
-    def start(self) -> None:
-        command = [self._tool, "--port", str(self._port), "--save", "", "--bind", "127.0.0.1"]
-        self._process = subprocess.Popen(command, cwd=self._folder, stdout=subprocess.DEVNULL)
-
-    def stop(self) -> None:
-        self._process.kill()
-        self._process.wait()
-
-
 @pytest.fixture
 def postgres(missing: Missing) -> Iterator[Postgres]:
     # pytest's own folders are closed to other users, such as the one that PostgreSQL runs as.
@@ -97,13 +78,6 @@ def postgres(missing: Missing) -> Iterator[Postgres]:
         server = Postgres(Path(folder), missing)
         yield server
         server.stop()
-
-
-@pytest.fixture
-def redis(tmp_path: Path, missing: Missing) -> Iterator[Redis]:
-    server = Redis(tmp_path, missing)
-    yield server
-    server.stop()
 
 
 @pytest.fixture
@@ -166,9 +140,9 @@ def wait_for(url: str, job_id: str, *states: str, seconds: float = 240) -> dict[
 
 
 def test_a_worker_with_no_folder_in_common_does_the_job_again_after_kill_9(
-    serve: Callable[..., Any], postgres: Postgres, redis: Redis, start_worker: Callable[..., Any]
+    serve: Callable[..., Any], postgres: Postgres, start_worker: Callable[..., Any]
 ) -> None:
-    shared = {"DATABASE_URL": postgres.url, "REDIS_URL": redis.url}
+    shared = {"DATABASE_URL": postgres.url, "MIEN_JOBS": "worker"}
     web = serve(**shared)
     first = start_worker(**shared)
     job_id = submit(web.url, every=1)
@@ -225,16 +199,15 @@ def test_postgresql_taken_away_and_brought_back(
     assert request(f"{web.url}/readyz")[0] == 200
 
 
-def test_redis_taken_away_and_brought_back(
-    serve: Callable[..., Any], postgres: Postgres, redis: Redis, start_worker: Callable[..., Any]
+def test_separate_workers_share_the_jobs(
+    serve: Callable[..., Any], postgres: Postgres, start_worker: Callable[..., Any]
 ) -> None:
-    shared = {"DATABASE_URL": postgres.url, "REDIS_URL": redis.url, "MIEN_RATE_LIMITS": "1"}
+    shared = {"DATABASE_URL": postgres.url, "MIEN_JOBS": "worker"}
     web = serve(**shared)
-    start_worker(**shared)
-    redis.stop()
-    photo = (ROOT / "src/mien/samples/person-a-smiling.jpg").read_bytes()
-    assert request(f"{web.url}/api/v1/analyze", photo)[0] == 200
-    job_id = submit(web.url, every=48)
-    assert request(f"{web.url}/api/v1/jobs/{job_id}")[1]["state"] == "queued"
-    redis.start()
-    assert wait_for(web.url, job_id, "done", "failed")["state"] == "done"
+    ids = [submit(web.url, every=96) for _ in range(3)]
+    assert request(f"{web.url}/api/v1/jobs/{ids[0]}")[1]["state"] == "queued"
+    for _ in range(2):
+        start_worker(**shared)
+    for job_id in ids:
+        document = wait_for(web.url, job_id, "done", "failed")
+        assert (document["state"], document["attempts"]) == ("done", 1)

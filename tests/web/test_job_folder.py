@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from mien.web.job_folder import job_folder, remove_left_folders
+from mien.web.jobs import job_folder, remove_abandoned_folders
 
 _HOLD = """
 import sys, time
-from mien.web.job_folder import job_folder
+from mien.web.jobs import job_folder
 with job_folder() as folder:
     (folder / "walk.mp4").write_bytes(b"a video")
     print(folder, flush=True)
@@ -36,7 +36,7 @@ def test_it_is_ours_alone_and_goes_at_the_end(temporary: Path) -> None:
         assert folder.parent == temporary
         assert folder.stat().st_mode & 0o077 == 0
         _grow_old(folder)
-        remove_left_folders()
+        remove_abandoned_folders()
         assert folder.is_dir()
     assert not folder.exists()
 
@@ -52,7 +52,7 @@ def test_what_a_killed_worker_left_goes(temporary: Path) -> None:
         assert worker.stdout is not None
         folder = Path(worker.stdout.readline().strip())
         _grow_old(folder)
-        remove_left_folders()
+        remove_abandoned_folders()
         assert (folder / "walk.mp4").is_file()
         worker.send_signal(signal.SIGKILL)
     # One that was just made may not be locked yet.
@@ -61,7 +61,7 @@ def test_what_a_killed_worker_left_goes(temporary: Path) -> None:
     elsewhere = temporary / "elsewhere"
     elsewhere.mkdir()
     (temporary / "mien-job-link").symlink_to(elsewhere)
-    remove_left_folders()
+    remove_abandoned_folders()
     assert not folder.exists()
     assert young.is_dir()
     assert elsewhere.is_dir()

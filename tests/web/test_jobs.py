@@ -18,7 +18,7 @@ from flask.testing import FlaskClient
 from mien.errors import VideoReadError
 from mien.web.config import WebConfig
 from mien.web.jobs import JobRunner, Progress
-from mien.web.store import files, jobs, tables
+from mien.web.store import jobs, tables
 from mien.web.store.database import Database, now
 
 WaitUntil = Callable[..., Any]
@@ -55,8 +55,8 @@ def runner(database: Database, tmp_path: Path, work: Any) -> JobRunner:
 
 def test_one_worker_gets_a_job(database: Database) -> None:
     job_id = submit(database)
-    assert jobs.claim_job(database, job_id, "one") is not None
-    assert jobs.claim_job(database, job_id, "two") is None
+    assert jobs.claim_job(database, "one") is not None
+    assert jobs.claim_job(database, "two") is None
     assert jobs.renew_lease(database, job_id, "one", frames_done=3, progress=0.1)
     assert not jobs.renew_lease(database, job_id, "two", frames_done=9, progress=0.9)
     assert not jobs.finish_job(database, job_id, "two", state="done", hours=1)
@@ -68,13 +68,12 @@ def test_a_job_that_lost_its_worker_is_taken_up_again_and_given_up_at_last(
 ) -> None:
     job_id = submit(database)
     for attempt in range(1, jobs.MAX_ATTEMPTS + 1):
-        assert jobs.claim_job(database, job_id, f"worker {attempt}") is not None
-        assert jobs.sweep_jobs(database) == []
+        assert jobs.claim_job(database, f"worker {attempt}") is not None
+        assert not jobs.sweep_jobs(database)
         age(database, lease_until=now() - timedelta(seconds=1))
-        waiting = jobs.sweep_jobs(database)
-        assert waiting == ([job_id] if attempt < jobs.MAX_ATTEMPTS else [])
+        assert jobs.sweep_jobs(database) == (attempt < jobs.MAX_ATTEMPTS)
     assert state_of(database, job_id)["state"] == "failed"
-    assert files.find_files(database, job_id, role="upload") == []
+    assert jobs.find_files(database, job_id, role="upload") == []
     # A worker that comes back from the dead changes nothing.
     assert not jobs.finish_job(database, job_id, "worker 3", state="done", hours=1)
 
@@ -82,7 +81,7 @@ def test_a_job_that_lost_its_worker_is_taken_up_again_and_given_up_at_last(
 def test_results_end_with_their_time_unless_kept(database: Database) -> None:
     gone, kept = submit(database), submit(database)
     for job_id in (gone, kept):
-        jobs.claim_job(database, job_id, "worker")
+        jobs.claim_job(database, "worker")
         jobs.finish_job(database, job_id, "worker", state="done", hours=1)
     age(database, expires_at=now() - timedelta(seconds=1))
     jobs.keep_job(database, kept, days=3)
@@ -103,21 +102,21 @@ def test_what_the_work_leaves_is_stored_and_the_upload_is_deleted(
         (folder / "faces.csv").write_bytes(content)
 
     job_id = submit(database, content)
-    runner(database, tmp_path, work).run(job_id)
+    assert runner(database, tmp_path, work).run_next()
     assert state_of(database, job_id)["state"] == "done"
     assert (seen["data"], seen["name"], seen["options"]) == (content, "walk.mp4", OPTIONS)
     assert not seen["folder"].exists()
-    (result,) = files.find_files(database, job_id, role="result")
+    (result,) = jobs.find_files(database, job_id, role="result")
     assert (result["name"], result["size"]) == ("faces.csv", len(content))
-    assert b"".join(files.read_file(database, result["id"])) == content
-    assert files.find_files(database, job_id, role="upload") == []
+    assert b"".join(jobs.read_file(database, result["id"])) == content
+    assert jobs.find_files(database, job_id, role="upload") == []
 
 
 @pytest.mark.parametrize(
     ("error", "told"),
     [
         (VideoReadError("no video in /tmp/mien-job-x1/walk.mp4"), "No video in walk.mp4"),
-        (ZeroDivisionError("secret"), "Something went wrong here. It was logged."),
+        (ZeroDivisionError("secret"), "An internal error occurred. It was logged."),
     ],
 )
 def test_what_goes_wrong_is_told_without_what_is_nobodys_business(
@@ -127,7 +126,7 @@ def test_what_goes_wrong_is_told_without_what_is_nobodys_business(
         raise error
 
     job_id = submit(database)
-    runner(database, tmp_path, work).run(job_id)
+    assert runner(database, tmp_path, work).run_next()
     row = state_of(database, job_id)
     assert (row["state"], row["message"]) == ("failed", told)
 
@@ -140,7 +139,7 @@ def test_a_cancelled_job_stops(database: Database, tmp_path: Path, wait_until: W
         wait_until(lambda: report(1, 0.1), seconds=20)
 
     job_id, waiting = submit(database), submit(database)
-    thread = threading.Thread(target=runner(database, tmp_path, work).run, args=(job_id,))
+    thread = threading.Thread(target=runner(database, tmp_path, work).run_next)
     thread.start()
     assert started.wait(5)
     jobs.cancel_job(database, job_id)
@@ -148,7 +147,7 @@ def test_a_cancelled_job_stops(database: Database, tmp_path: Path, wait_until: W
     thread.join(10)
     assert state_of(database, job_id)["state"] == "cancelled"
     assert state_of(database, waiting)["state"] == "cancelled"
-    assert files.find_files(database, waiting, role="upload") == []
+    assert jobs.find_files(database, waiting, role="upload") == []
 
 
 def test_a_job_at_hand_is_given_back_when_the_process_ends(
@@ -162,16 +161,16 @@ def test_a_job_at_hand_is_given_back_when_the_process_ends(
 
     job_id = submit(database)
     ending = runner(database, tmp_path, work)
-    thread = threading.Thread(target=ending.run, args=(job_id,))
+    thread = threading.Thread(target=ending.run_next)
     thread.start()
     assert started.wait(5)
     ending.stop()
     thread.join(10)
     row = state_of(database, job_id)
     assert (row["state"], row["attempts"], row["worker"]) == ("queued", 0, None)
-    assert files.find_files(database, job_id, role="upload")
+    assert jobs.find_files(database, job_id, role="upload")
     # What has ended takes nothing more.
-    ending.run(job_id)
+    assert not ending.run_next()
     assert state_of(database, job_id)["state"] == "queued"
 
 
@@ -197,7 +196,7 @@ def test_a_video_from_upload_to_report(
     app: Flask, walk: Path, wait_until: WaitUntil, csrf_of: CsrfOf
 ) -> None:
     runner: JobRunner = app.extensions["mien.jobs"]
-    runner.start_worker()
+    runner.start(workers=1)
     client = app.test_client()
     token = csrf_of(client, "/video")
     with walk.open("rb") as video:
@@ -256,10 +255,10 @@ def test_uploads_that_cannot_be_taken_are_refused(app: Flask) -> None:
 
 
 def test_too_long_a_video_fails_with_a_reason(app: Flask, tmp_path: Path) -> None:
-    from mien.web.video_work import VideoWork
+    from mien.web.worker import UploadAnalyzer
 
     pipeline = app.extensions["mien.engine"].pipeline
-    work = VideoWork(pipeline, WebConfig(max_video_s=5, data_dir=tmp_path))
+    work = UploadAnalyzer(pipeline, WebConfig(max_video_s=5, data_dir=tmp_path))
     with pytest.raises(VideoReadError, match="at most 5 seconds, got one of 16"):
         work(CLIP, tmp_path, OPTIONS, lambda done, share: None)
 
@@ -267,11 +266,11 @@ def test_too_long_a_video_fails_with_a_reason(app: Flask, tmp_path: Path) -> Non
 def test_too_many_frames_fail_with_a_reason(
     app: Flask, walk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mien.web import video_work
+    from mien.web import worker
 
-    monkeypatch.setattr(video_work, "_MOST_FRAMES_A_SECOND", 3)
+    monkeypatch.setattr(worker, "_MAX_FRAME_RATE", 3)
     pipeline = app.extensions["mien.engine"].pipeline
-    work = video_work.VideoWork(pipeline, WebConfig(max_video_s=4, data_dir=tmp_path))
+    work = worker.UploadAnalyzer(pipeline, WebConfig(max_video_s=4, data_dir=tmp_path))
     folder = tmp_path / "results"
     folder.mkdir()
     with pytest.raises(VideoReadError, match="at most 12 frames"):

@@ -12,7 +12,7 @@ app = typer.Typer(add_completion=False)
 
 @app.command(
     epilog="Also set by the environment: MIEN_ACCESS_TOKEN, MIEN_PUBLIC, MIEN_SECRET_KEY, "
-    "MIEN_DATA_DIR, PORT, DATABASE_URL, REDIS_URL; see docs/web.md."
+    "MIEN_DATA_DIR, PORT, DATABASE_URL, MIEN_JOBS; see docs/web.md."
 )
 def serve(
     host: Annotated[

@@ -22,7 +22,7 @@ from mien.web.schemas import (
     VideoForm,
 )
 from mien.web.security import owner
-from mien.web.store import files, jobs
+from mien.web.store import jobs
 from mien.web.store.database import Database
 
 _MAX_ACTIVE = 3
@@ -74,7 +74,7 @@ def submit(form: VideoForm) -> str:
         options=json.loads(form.model_dump_json(exclude={"video"})),
         hours=config.result_hours,
     )
-    _runner().wake(job_id)
+    _runner().wake()
     return job_id
 
 
@@ -120,7 +120,7 @@ def delete_job(path: JobPath) -> Response:
 def job_file(path: JobFilePath) -> Response:
     """`faces.csv`, `faces.jsonl`, `tracks.csv`, `annotated.mp4` or `report.html`."""
     require_job(path.job_id)
-    for entry in files.find_files(_database(), path.job_id, role="result"):
+    for entry in jobs.find_files(_database(), path.job_id, role="result"):
         if entry["name"] == path.name:
             return _file_response(entry)
     raise ProblemError(404, "not_found", f"This job has no file {path.name}.")
@@ -129,8 +129,8 @@ def job_file(path: JobFilePath) -> Response:
 def _file_response(entry: dict[str, Any]) -> Response:
     database = _database()
     if entry["media_type"] == "text/html":
-        return reports.sandboxed(b"".join(files.read_file(database, entry["id"])))
-    response = Response(files.read_file(database, entry["id"]), mimetype=entry["media_type"])
+        return reports.sandboxed(b"".join(jobs.read_file(database, entry["id"])))
+    response = Response(jobs.read_file(database, entry["id"]), mimetype=entry["media_type"])
     response.headers["Content-Length"] = str(entry["size"])
     # A name that we gave, of letters, digits, dots and dashes.
     disposition = "inline" if entry["media_type"].startswith("video/") else "attachment"
@@ -152,7 +152,7 @@ def require_job(job_id: str) -> dict[str, Any]:
 
 def shown(row: dict[str, Any]) -> dict[str, Any]:
     """A job as its visitors see it, with the addresses of its results."""
-    results = files.find_files(_database(), row["id"], role="result")
+    results = jobs.find_files(_database(), row["id"], role="result")
     document = jobs.job_document(row, results)
     for entry in document["files"]:
         entry["url"] = url_for("videos.job_file", job_id=row["id"], name=entry["name"])

@@ -27,7 +27,7 @@ from mien.web.inference import Engine
 from mien.web.jobs import JobRunner
 from mien.web.live_streams import Lobby
 from mien.web.store.database import Database, database_url
-from mien.web.video_work import VideoWork
+from mien.web.worker import UploadAnalyzer
 
 
 def create_app(config: WebConfig | None = None, pipeline: FacePipeline | None = None) -> Flask:
@@ -51,7 +51,7 @@ def create_app(config: WebConfig | None = None, pipeline: FacePipeline | None = 
     runner = JobRunner(
         database,
         config,
-        VideoWork(engine.pipeline, config),
+        UploadAnalyzer(engine.pipeline, config),
         on_end=lambda outcome: counters.jobs.labels(outcome).inc(),
     )
     lobby = Lobby(engine, config.max_live, on_change=counters.live.set)
@@ -98,9 +98,7 @@ def start(app: Flask) -> None:
     config: WebConfig = app.extensions["mien.config"]
     runner: JobRunner = app.extensions["mien.jobs"]
     threading.Thread(target=engine.warm_up, name="mien-warm-up", daemon=True).start()
-    runner.start_sweeping()
-    if not config.redis_url:
-        runner.start_worker()
+    runner.start(workers=1 if config.jobs == "inline" else 0)
 
 
 def stop(app: Flask) -> None:

@@ -42,9 +42,11 @@ class WebConfig:
     database_url: str = _setting(
         "", "DATABASE_URL", "PostgreSQL for what is kept; by default SQLite in the data folder."
     )
-    redis_url: str = _setting(
-        "", "REDIS_URL", "Redis for jobs and rate limits; by default they stay in this process."
-    )
+    jobs: str = _setting(
+        "inline", "MIEN_JOBS",
+        "Who works on video jobs: `inline`, the web process; `worker`, only workers of their own.",
+        choices=("inline", "worker"),
+    )  # fmt: skip
     camera: str = _setting(
         "", "MIEN_CAMERA", "A camera of this machine: a number, an rtsp:// address or a file."
     )
@@ -82,6 +84,11 @@ class WebConfig:
             if low is not None and not low <= value <= high:
                 raise SettingError(
                     f"expected {entry.metadata['env']} from {low} to {high}, got {value}"
+                )
+            choices = entry.metadata.get("choices")
+            if choices is not None and value not in choices:
+                raise SettingError(
+                    f"expected {entry.metadata['env']} to be {' or '.join(choices)}, got {value!r}"
                 )
         if self.access_token and len(self.access_token) < 12:
             raise SettingError(

@@ -1,37 +1,46 @@
-"""Video jobs: Huey wakes a worker, the job table says what is to be done and how far it is.
+"""Runs video jobs: claims them from the job table and works on them in threads.
 
-Without ``REDIS_URL`` the queue is a SQLite file in the data folder and the worker a thread of this
-process; with it, ``python -m mien.web.worker`` runs workers of their own.
+The web process does so itself, or leaves it to processes of their own (``MIEN_JOBS=worker``),
+each started by ``python -m mien.web.worker``.
 """
 
 import logging
 import os
 import re
+import shutil
 import socket
+import stat
+import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import redis
-from huey import RedisHuey, SqliteHuey
-from huey.api import Huey
-from huey.consumer import Consumer
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from mien.errors import MienError
-from mien.web import job_folder
 from mien.web.config import WebConfig
 from mien.web.errors import sentence
-from mien.web.limits import redis_options
-from mien.web.store import files, jobs
+from mien.web.store import jobs
 from mien.web.store.database import Database
 from mien.web.store.sessions import sweep_sessions
 
+try:
+    import fcntl
+except ImportError:  # Windows, where the folder of a killed worker stays
+    fcntl = None  # type: ignore[assignment]
+
 log = logging.getLogger("mien.web")
+_POLL_S = 1.0
 _SWEEP_EVERY_S = 5.0
 _RENEW_EVERY_S = 1.0
+_STOP_TIMEOUT_S = 5.0
+_FOLDER_PREFIX = "mien-job-"
+# A folder is not locked yet for a moment after it was created.
+_MIN_FOLDER_AGE_S = 60.0
 _MEDIA_TYPES = {
     ".csv": "text/csv",
     ".jsonl": "application/jsonl",
@@ -42,33 +51,31 @@ _MEDIA_TYPES = {
 }
 
 RESULT_TYPES = {*_MEDIA_TYPES.values(), "application/octet-stream"}
-"""What the results of a job can be."""
+"""The media types of job results."""
 
 Progress = Callable[[int, float | None], None]
+"""Reports the number of frames done and the share of the video, where it is known."""
+
 VideoWork = Callable[[Path, Path, dict[str, Any], Progress], None]
-"""Analyzes a video: its path, an empty folder for the results, options, and where to report."""
-
-
-# How long an end waits for the job at hand to be handed back.
-_HAND_BACK_S = 5.0
+"""Analyzes a video: its path, an empty folder for the results, options, and progress."""
 
 
 class JobStoppedError(Exception):
-    """The job was cancelled, deleted or given to another worker."""
+    """The job was canceled, deleted or reassigned to another worker."""
 
 
 class ShuttingDownError(Exception):
-    """This process ends; the job is for another one."""
+    """This process shuts down; another worker takes over the job."""
 
 
 class JobRunner:
-    """Takes jobs and works on them.
+    """Claims jobs and works on them.
 
     Args:
         database: holds the jobs.
         config: how long results are kept.
         work: analyzes a video.
-        on_end: is told how a job ended.
+        on_end: called with the outcome of each job.
     """
 
     def __init__(
@@ -82,58 +89,108 @@ class JobRunner:
         self._hours = config.result_hours
         self._work = work
         self._on_end = on_end
-        self.huey = _make_queue(config)
-        self._task = self.huey.task(name="analyze_video")(self.run)
+        self._wake = threading.Event()
         self._stop = threading.Event()
-        self._working = threading.Lock()
+        self._workers: list[threading.Thread] = []
 
-    def wake(self, job_id: str) -> None:
-        """Tell a worker of a waiting job. Where the queue is away, the next sweep does it."""
-        try:
-            self._task(job_id)
-        except redis.RedisError as error:
-            log.warning("job queue unavailable: %s", error)
-        except Exception:  # SQLite's queue has exceptions of its own
-            log.warning("job queue unavailable", exc_info=True)
+    def start(self, *, workers: int) -> None:
+        """Start the periodic cleanup and a number of worker threads."""
+        threading.Thread(target=self._keep_sweeping, name="mien-sweep", daemon=True).start()
+        for index in range(workers):
+            name = f"mien-worker-{index}"
+            self._workers.append(
+                threading.Thread(target=self._keep_working, name=name, daemon=True)
+            )
+            self._workers[-1].start()
 
-    def run(self, job_id: str) -> None:
-        """Work on a job, if it still waits."""
-        with self._working:
-            if not self._stop.is_set():
-                self._run(job_id)
+    def wake(self) -> None:
+        """Let a worker of this process look for jobs now; other processes poll every second."""
+        self._wake.set()
 
-    def _run(self, job_id: str) -> None:
+    def stop(self) -> None:
+        """Stop, and release the job in progress, so that another worker can claim it at once."""
+        self._stop.set()
+        self._wake.set()
+        deadline = time.monotonic() + _STOP_TIMEOUT_S
+        for worker in self._workers:
+            worker.join(max(0.0, deadline - time.monotonic()))
+
+    def run_next(self) -> bool:
+        """Claim the oldest queued job and work on it; returns whether there was one.
+
+        Raises:
+            SQLAlchemyError: the database is unreachable. The lease of the job, if any, expires.
+        """
         worker = f"{socket.gethostname()}:{os.getpid()}:{threading.get_ident()}"[-80:]
-        job = jobs.claim_job(self._database, job_id, worker)
+        job = None if self._stop.is_set() else jobs.claim_job(self._database, worker)
         if job is None:
-            return
-        outcome = "done"
+            return False
+        outcome = self._run(job, worker)
+        if outcome is None:
+            jobs.release_job(self._database, job["id"], worker)
+        else:
+            self._on_end(outcome)
+        return True
+
+    def sweep(self) -> None:
+        """Queue lost jobs again, delete what has expired and the folders of killed workers."""
+        remove_abandoned_folders()
+        sweep_sessions(self._database)
+        if jobs.sweep_jobs(self._database):
+            self.wake()
+
+    def _keep_working(self) -> None:
+        while not self._stop.is_set():
+            self._wake.clear()
+            try:
+                found = self.run_next()
+            except SQLAlchemyError as error:
+                log.warning("database unavailable: %s", error)
+                self._stop.wait(_POLL_S)
+                continue
+            if not found and not self._stop.is_set():
+                self._wake.wait(_POLL_S)
+
+    def _keep_sweeping(self) -> None:
+        while not self._stop.wait(_SWEEP_EVERY_S):
+            try:
+                self.sweep()
+            except SQLAlchemyError as error:
+                log.warning("database unavailable: %s", error)
+            except Exception:  # the cleanup must go on
+                log.exception("cleanup failed")
+
+    def _run(self, job: dict[str, Any], worker: str) -> str | None:
+        """Work on a job; returns its outcome, None where it must be released."""
+        outcome, message = "failed", None
         try:
-            with job_folder.job_folder() as folder:
+            with job_folder() as folder:
                 self._analyze(job, worker, folder)
         except ShuttingDownError:
-            jobs.release_job(self._database, job_id, worker)
-            return
+            return None
         except JobStoppedError:
             outcome = "cancelled"
-            self._end(job_id, worker, "cancelled", None)
+        except SQLAlchemyError:
+            raise
         except MienError as error:
-            outcome = "failed"
-            # What lies where on this machine is nobody's business.
-            message = re.sub(rf"\S*/{job_folder.PREFIX}[^/\s]*/", "", str(error))
-            self._end(job_id, worker, "failed", sentence(message))
-        except Exception:  # the worker must outlive a job that breaks
-            outcome = "failed"
-            log.exception("job %s broke", job_id)
-            self._end(job_id, worker, "failed", "Something went wrong here. It was logged.")
-        self._on_end(outcome)
+            # Paths of this machine do not concern the visitor.
+            message = sentence(re.sub(rf"\S*/{_FOLDER_PREFIX}[^/\s]*/", "", str(error)))
+        except Exception:  # the worker must survive a broken job
+            log.exception("job %s failed", job["id"])
+            message = "An internal error occurred. It was logged."
+        else:
+            return "done"
+        ended = jobs.finish_job(
+            self._database, job["id"], worker, state=outcome, hours=self._hours, message=message
+        )
+        return outcome if ended else None
 
     def _analyze(self, job: dict[str, Any], worker: str, folder: Path) -> None:
-        upload = files.find_files(self._database, job["id"], role="upload")[0]
+        upload = jobs.find_files(self._database, job["id"], role="upload")[0]
         results = folder / "results"
         results.mkdir()
-        video = folder / _harmless(upload["name"])
-        files.copy_to(self._database, upload["id"], video)
+        video = folder / _safe_name(upload["name"])
+        jobs.copy_file(self._database, upload["id"], video)
         with _Heartbeat(self._database, job["id"], worker) as heartbeat:
 
             def report(done: int, share: float | None) -> None:
@@ -143,10 +200,10 @@ class JobRunner:
 
             self._work(video, results, job["options"], report)
 
-        def store(connection: Any) -> None:
+        def store(connection: Connection) -> None:
             for path in sorted(results.iterdir()):
                 with path.open("rb") as source:
-                    files.put_file(
+                    jobs.put_file(
                         connection,
                         source,
                         job_id=job["id"],
@@ -159,56 +216,9 @@ class JobRunner:
             self._database, job["id"], worker, state="done", hours=self._hours, store=store
         )
 
-    def _end(self, job_id: str, worker: str, state: str, message: str | None) -> None:
-        jobs.finish_job(
-            self._database, job_id, worker, state=state, hours=self._hours, message=message
-        )
-
-    def sweep(self) -> None:
-        """Take up what was lost, delete what is past its time."""
-        job_folder.remove_left_folders()
-        sweep_sessions(self._database)
-        pending = self.huey.pending_count()
-        for job_id in jobs.sweep_jobs(self._database)[pending:]:
-            self.wake(job_id)
-
-    def start_sweeping(self) -> None:
-        """Sweep every few seconds, from a thread that outlives a database that is away."""
-
-        def sweep_on() -> None:
-            while not self._stop.wait(_SWEEP_EVERY_S):
-                try:
-                    self.sweep()
-                except SQLAlchemyError as error:
-                    log.warning("sweep put off, database unavailable: %s", type(error).__name__)
-                except redis.RedisError as error:
-                    log.warning("sweep put off, job queue unavailable: %s", error)
-                except Exception:  # SQLite's queue has exceptions of its own
-                    log.warning("sweep put off", exc_info=True)
-
-        threading.Thread(target=sweep_on, name="mien-sweep", daemon=True).start()
-
-    def start_worker(self) -> None:
-        """Work on jobs in threads of this process."""
-        consumer = _ThreadConsumer(self.huey, workers=1, periodic=False, max_delay=1.0)
-        consumer.start()
-
-    def stop(self) -> None:
-        """End the sweeping, and give the job at hand back, for another to take up at once."""
-        self._stop.set()
-        if self._working.acquire(timeout=_HAND_BACK_S):
-            self._working.release()
-
-
-class _ThreadConsumer(Consumer):  # type: ignore[misc]
-    """Runs beside a web server, to which the process's signals belong."""
-
-    def _set_signal_handlers(self) -> None:
-        return
-
 
 class _Heartbeat:
-    """Renews a job's lease while it is worked on, and tells when it shall stop."""
+    """Renews a job's lease in a thread, and notices when the job should stop."""
 
     def __init__(self, database: Database, job_id: str, worker: str) -> None:
         self._database = database
@@ -229,10 +239,10 @@ class _Heartbeat:
         self._thread.join()
 
     def report(self, done: int, share: float | None) -> None:
-        """Take the progress.
+        """Note the progress.
 
         Raises:
-            JobStoppedError: nobody wants the result any more.
+            JobStoppedError: the result is not wanted any more.
         """
         self._done, self._share = done, share or 0.0
         if not self._wanted:
@@ -240,7 +250,7 @@ class _Heartbeat:
 
     def _beat(self) -> None:
         renewed_at = time.monotonic()
-        while not self._ended.wait(_RENEW_EVERY_S):
+        while self._wanted and not self._ended.wait(_RENEW_EVERY_S):
             try:
                 self._wanted = jobs.renew_lease(
                     self._database,
@@ -249,25 +259,63 @@ class _Heartbeat:
                     frames_done=self._done,
                     progress=self._share,
                 )
-            except SQLAlchemyError:
-                # The database may come back; without it for a whole lease, the job is not ours.
-                if time.monotonic() - renewed_at > jobs.LEASE.total_seconds():
-                    self._wanted = False
-            else:
                 renewed_at = time.monotonic()
-            if not self._wanted:
-                return
+            except SQLAlchemyError:
+                # The database may return; after a whole lease without it the job is not ours.
+                self._wanted = time.monotonic() - renewed_at <= jobs.LEASE.total_seconds()
 
 
-def _harmless(name: str) -> str:
-    """A visitor's file name, with nothing in it that a file system could take for more."""
+@contextmanager
+def job_folder() -> Iterator[Path]:
+    """A new private folder for a job, locked while its worker lives, deleted afterwards."""
+    with tempfile.TemporaryDirectory(prefix=_FOLDER_PREFIX) as name:
+        lock = _lock(Path(name))
+        try:
+            yield Path(name)
+        finally:
+            if lock is not None:
+                os.close(lock)
+
+
+def remove_abandoned_folders() -> None:
+    """Remove the folders of workers that were killed."""
+    if fcntl is None:
+        return
+    for folder in Path(tempfile.gettempdir()).glob(_FOLDER_PREFIX + "*"):
+        if not _is_old_and_ours(folder):
+            continue
+        lock = _lock(folder)
+        if lock is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(lock)
+
+
+def _is_old_and_ours(folder: Path) -> bool:
+    try:
+        facts = folder.lstat()
+    except OSError:
+        return False  # just removed
+    ours = stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.getuid()
+    return ours and time.time() - facts.st_mtime > _MIN_FOLDER_AGE_S
+
+
+def _lock(folder: Path) -> int | None:
+    """A lock that ends with its process; None where it is held or the folder is gone."""
+    if fcntl is None:
+        return None
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return None  # just removed
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _safe_name(name: str) -> str:
+    """A visitor's file name without anything that has a meaning to a file system."""
     kept = re.sub(r"[^\w. -]", "_", Path(name).name, flags=re.ASCII).strip(". -")
     return kept[-80:] or "video"
-
-
-def _make_queue(config: WebConfig) -> Huey:
-    if config.redis_url:
-        pool = redis.ConnectionPool.from_url(config.redis_url, **redis_options(config.redis_url))
-        return RedisHuey("mien", connection_pool=pool, read_timeout=1, results=False)
-    queue = config.ready_data_dir() / "queue.sqlite"
-    return SqliteHuey("mien", filename=str(queue), results=False)

@@ -14,9 +14,6 @@ from mien.web.errors import ProblemError, problem_response
 limiter = Limiter(
     get_remote_address,
     strategy="moving-window",
-    # Without Redis for a while, each process counts for itself instead of refusing everybody.
-    in_memory_fallback_enabled=True,
-    in_memory_fallback=["600/minute"],
 )
 
 ANALYZE = "300/minute"
@@ -33,27 +30,16 @@ def limited(rule: str, *, methods: list[str] | None = None) -> Callable[[_View],
 
 
 def init_app(app: Flask, config: WebConfig) -> None:
-    """Count requests by address: in Redis where there is one, otherwise in this process."""
+    """Count requests by address, in the memory of this process."""
     app.config.update(
         RATELIMIT_ENABLED=config.rate_limits,
-        RATELIMIT_STORAGE_URI=config.redis_url or "memory://",
-        RATELIMIT_STORAGE_OPTIONS=redis_options(config.redis_url),
+        RATELIMIT_STORAGE_URI="memory://",
         MAX_CONTENT_LENGTH=config.max_video_mb * MEGABYTE + _FORM_OVERHEAD,
         MAX_FORM_MEMORY_SIZE=MEGABYTE,
         MAX_FORM_PARTS=20,
     )
     limiter.init_app(app)
     app.register_error_handler(TooManyRequests, _too_many)
-
-
-def redis_options(url: str) -> dict[str, object]:
-    """What a Redis client needs: short waits, and Heroku's self-signed certificates."""
-    if not url:
-        return {}
-    options: dict[str, object] = {"socket_connect_timeout": 2, "socket_timeout": 5}
-    if url.startswith("rediss://"):
-        options["ssl_cert_reqs"] = "none"
-    return options
 
 
 def limit_body(megabytes: int) -> None:

@@ -28,7 +28,6 @@ _NEEDED = (
     "flask_limiter",
     "sqlalchemy",
     "alembic",
-    "huey",
 )
 _M_ARENA_MAX = -8
 # A request of which nothing more comes for so long gives its thread back.

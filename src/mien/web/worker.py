@@ -1,32 +1,103 @@
-"""``python -m mien.web.worker``: works on video jobs, apart from the web process."""
+"""Analyzes uploaded videos; ``python -m mien.web.worker`` is a process that does only this."""
 
 import os
+import signal
 import sys
+import threading
+from pathlib import Path
+from typing import Any
 
-from mien.errors import MienError
+from mien.errors import MienError, VideoReadError
+from mien.media.sources import Selection
+from mien.media.video import VideoSource
 from mien.pipeline import FacePipeline
+from mien.streaming.video import VideoOptions, VideoProgress, analyze_video
 from mien.web.config import WebConfig
-from mien.web.jobs import JobRunner
+from mien.web.jobs import JobRunner, Progress
 from mien.web.metrics import configure_logging
 from mien.web.store.database import Database, database_url
-from mien.web.video_work import VideoWork
+
+# The state of a run matters only to a run that is resumed; a job starts over.
+_NOT_A_RESULT = "run.json"
+# Faster than cameras that film people; a file that claims more only keeps the server busy.
+_MAX_FRAME_RATE = 120
+
+
+class UploadAnalyzer:
+    """Analyzes an uploaded video into a folder of results, as ``mien video`` does.
+
+    Args:
+        pipeline: analyzes the frames.
+        config: the limits of videos.
+    """
+
+    def __init__(self, pipeline: FacePipeline, config: WebConfig) -> None:
+        self._pipeline = pipeline
+        self._max_s = config.max_video_s
+
+    def __call__(
+        self, video: Path, folder: Path, options: dict[str, Any], report: Progress
+    ) -> None:
+        """Analyze the video.
+
+        Raises:
+            VideoReadError: the file is not a readable video, or exceeds a limit.
+            JobStoppedError: ``report`` asks to stop.
+        """
+        duration_s = VideoSource(video).info.duration_s
+        if duration_s is not None:
+            self._check_length(duration_s)
+
+        def on_progress(now: VideoProgress) -> None:
+            self._check_length(now.timestamp_s)
+            self._check_frames(now.frames * options["every"])
+            report(now.frames, now.share)
+
+        analyze_video(
+            video,
+            folder,
+            VideoOptions(
+                selection=Selection(every=options["every"]),
+                annotate=options["annotate"],
+                blur_faces=options["blur_faces"],
+            ),
+            pipeline=self._pipeline,
+            on_progress=on_progress,
+        )
+        (folder / _NOT_A_RESULT).unlink(missing_ok=True)
+
+    def _check_length(self, seconds: float) -> None:
+        if seconds > self._max_s:
+            raise VideoReadError(
+                f"expected a video of at most {self._max_s} seconds, got one of {seconds:.0f} or "
+                "more: cut it, or analyze it with `mien video`"
+            )
+
+    def _check_frames(self, frames: int) -> None:
+        max_frames = self._max_s * _MAX_FRAME_RATE
+        if frames > max_frames:
+            raise VideoReadError(
+                f"expected a video of at most {max_frames} frames, got one of {frames} or more: "
+                "reduce its frame rate, or analyze it with `mien video`"
+            )
 
 
 def main() -> None:
-    """Work until interrupted."""
+    """Work on jobs until interrupted."""
     configure_logging()
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
     try:
         config = WebConfig.from_environment()
-        if not config.redis_url:
-            sys.exit("mien: expected REDIS_URL; without it the web process does the jobs itself")
         database = Database(database_url(config))
-        runner = JobRunner(database, config, VideoWork(FacePipeline(), config))
+        runner = JobRunner(database, config, UploadAnalyzer(FacePipeline(), config))
     except MienError as error:
         sys.exit(f"mien: {error}")
-    runner.start_sweeping()
-    runner.huey.create_consumer(workers=1, periodic=False, max_delay=1.0).run()
+    runner.start(workers=1)
+    stopped.wait()
     runner.stop()
-    # Python's own end would break threads off in the midst of a model.
+    # The interpreter's own shutdown would interrupt threads inside a model.
     os._exit(0)
 
 

@@ -1,21 +1,22 @@
-"""Video jobs: their state, who works on them, and until when that can be believed.
+"""Video jobs and their files: the queue itself.
 
-The queue that wakes the workers forgets a task that dies with its worker. So what is to be done
-stands here: a worker takes a job for a while (its lease) and renews the lease as it goes; a job
-whose lease ran out is taken up again, and marked failed when that happened too often.
+A worker claims the oldest queued job for a limited time (its lease) and renews the lease while it
+works. A job whose lease expired is queued again, and marked as failed after several attempts. So
+each job runs at least once, whatever happens to the workers. Files are stored in the database, in
+chunks, because web processes and workers may run on different machines.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import IO, Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import RowMapping
+from sqlalchemy.engine import Connection
 
-from mien.web.store import files
+from mien.web.config import MEGABYTE
 from mien.web.store.database import Database, iso, new_id, now
-from mien.web.store.tables import files as files_table
-from mien.web.store.tables import jobs
+from mien.web.store.tables import file_chunks, files, jobs
 
 LEASE = timedelta(seconds=20)
 MAX_ATTEMPTS = 3
@@ -31,7 +32,7 @@ def create_job(
     options: dict[str, Any],
     hours: int,
 ) -> str:
-    """Store an upload and what shall be done with it; gives the job's id."""
+    """Store an upload and the options of its analysis; returns the job's id."""
     moment, job_id = now(), new_id()
     with database.begin() as connection:
         connection.execute(
@@ -50,7 +51,7 @@ def create_job(
                 expires_at=moment + timedelta(hours=hours),
             )
         )
-        files.put_file(
+        put_file(
             connection,
             upload,
             job_id=job_id,
@@ -69,7 +70,7 @@ def list_jobs(database: Database, owner: str) -> list[dict[str, Any]]:
 
 
 def count_active(database: Database, owner: str) -> int:
-    """How many of a visitor's jobs are not ended."""
+    """The number of a visitor's jobs that are queued or running."""
     query = (
         sa.select(sa.func.count())
         .select_from(jobs)
@@ -80,52 +81,54 @@ def count_active(database: Database, owner: str) -> int:
 
 
 def find_job(database: Database, job_id: str, visitor: str) -> dict[str, Any] | None:
-    """A job that is the visitor's, or nobody's."""
+    """A job that belongs to the visitor, or to no one."""
     query = sa.select(jobs).where(jobs.c.id == job_id, jobs.c.owner.in_(("", visitor)))
     with database.begin() as connection:
         row = connection.execute(query).mappings().first()
     return None if row is None else dict(row)
 
 
-def claim_job(database: Database, job_id: str, worker: str) -> dict[str, Any] | None:
-    """Take a waiting job; None where another worker has it, or it is not waiting any more."""
-    with database.begin() as connection:
-        taken = connection.execute(
-            sa.update(jobs)
-            .where(jobs.c.id == job_id, jobs.c.state == "queued")
-            .values(
-                state="running",
-                worker=worker,
-                lease_until=now() + LEASE,
-                attempts=jobs.c.attempts + 1,
-                frames_done=0,
-                progress=0.0,
-                message=None,
-            )
+def claim_job(database: Database, worker: str) -> dict[str, Any] | None:
+    """Claim the oldest queued job; None where no job is queued."""
+    oldest = (
+        sa.select(jobs.c.id)
+        .where(jobs.c.state == "queued")
+        .order_by(jobs.c.created_at, jobs.c.id)
+        .limit(1)
+        # PostgreSQL: workers skip the row that another one is claiming. SQLite has one writer.
+        .with_for_update(skip_locked=True)
+    )
+    claim = (
+        sa.update(jobs)
+        .where(jobs.c.id == oldest.scalar_subquery(), jobs.c.state == "queued")
+        .values(
+            state="running",
+            worker=worker,
+            lease_until=now() + LEASE,
+            attempts=jobs.c.attempts + 1,
+            frames_done=0,
+            progress=0.0,
+            message=None,
         )
-        if not taken.rowcount:
-            return None
-        row = connection.execute(sa.select(jobs).where(jobs.c.id == job_id)).mappings().one()
-        return dict(row)
+        .returning(*jobs.c)
+    )
+    with database.begin() as connection:
+        row = connection.execute(claim).mappings().first()
+    return None if row is None else dict(row)
 
 
 def renew_lease(
     database: Database, job_id: str, worker: str, *, frames_done: int, progress: float
 ) -> bool:
-    """A sign of life from a worker.
+    """Extend a worker's lease and store its progress.
 
     Returns:
-        Whether it shall go on: not where the job was cancelled, deleted, or given to another.
+        Whether the worker should go on: False if the job was canceled, deleted or reassigned.
     """
     with database.begin() as connection:
         renewed = connection.execute(
-            sa.update(jobs)
-            .where(
-                jobs.c.id == job_id,
-                jobs.c.worker == worker,
-                jobs.c.state == "running",
-                jobs.c.cancel_asked.is_(False),
-            )
+            _running(job_id, worker)
+            .where(jobs.c.cancel_asked.is_(False))
             .values(lease_until=now() + LEASE, frames_done=frames_done, progress=progress)
         )
         return bool(renewed.rowcount)
@@ -139,22 +142,25 @@ def finish_job(
     state: str,
     hours: int,
     message: str | None = None,
-    store: Callable[[sa.Connection], None] = lambda connection: None,
+    store: Callable[[Connection], None] = lambda connection: None,
 ) -> bool:
-    """End a job: its upload is deleted, its results are stored, all in one transaction.
+    """End a job: delete its upload and store its results, all in one transaction.
 
     Args:
-        store: puts the results into the database.
+        state: "done", "failed", or "cancelled", which ends only a job whose cancellation was
+            requested.
+        store: writes the results to the database.
 
     Returns:
-        Whether the job was still this worker's; nothing was changed where not.
+        Whether the job still belonged to this worker; if not, nothing was changed.
     """
     moment = now()
+    end = _running(job_id, worker)
+    if state == "cancelled":
+        end = end.where(jobs.c.cancel_asked)
     with database.begin() as connection:
         ended = connection.execute(
-            sa.update(jobs)
-            .where(jobs.c.id == job_id, jobs.c.worker == worker, jobs.c.state == "running")
-            .values(
+            end.values(
                 state=state,
                 message=message,
                 finished_at=moment,
@@ -164,31 +170,31 @@ def finish_job(
         )
         if not ended.rowcount:
             return False
-        files.delete_files(connection, job_id, role="upload")
+        _delete_uploads(connection, job_id)
         store(connection)
     return True
 
 
 def release_job(database: Database, job_id: str, worker: str) -> None:
-    """Hand a job back unharmed; an end of the worker that was meant is no failed attempt."""
+    """Queue a job again without counting the attempt, as when the worker shuts down."""
     with database.begin() as connection:
         connection.execute(
-            sa.update(jobs)
-            .where(jobs.c.id == job_id, jobs.c.worker == worker, jobs.c.state == "running")
-            .values(state="queued", worker=None, lease_until=None, attempts=jobs.c.attempts - 1)
+            _running(job_id, worker).values(
+                state="queued", worker=None, lease_until=None, attempts=jobs.c.attempts - 1
+            )
         )
 
 
 def cancel_job(database: Database, job_id: str) -> None:
-    """Ask a running job to stop; one that still waits is ended at once."""
+    """Ask a running job to stop; a queued one ends at once."""
     with database.begin() as connection:
-        waiting = connection.execute(
+        queued = connection.execute(
             sa.update(jobs)
             .where(jobs.c.id == job_id, jobs.c.state == "queued")
             .values(state="cancelled", finished_at=now())
         )
-        if waiting.rowcount:
-            files.delete_files(connection, job_id, role="upload")
+        if queued.rowcount:
+            _delete_uploads(connection, job_id)
         connection.execute(
             sa.update(jobs)
             .where(jobs.c.id == job_id, jobs.c.state == "running")
@@ -197,7 +203,7 @@ def cancel_job(database: Database, job_id: str) -> None:
 
 
 def keep_job(database: Database, job_id: str, *, days: int) -> None:
-    """Keep the results for longer than usual."""
+    """Keep the results for longer than by default."""
     with database.begin() as connection:
         connection.execute(
             sa.update(jobs)
@@ -207,46 +213,45 @@ def keep_job(database: Database, job_id: str, *, days: int) -> None:
 
 
 def delete_job(database: Database, job_id: str) -> None:
-    """Delete a job with its upload and results; a worker that has it stops."""
+    """Delete a job with its upload and results; the worker that runs it stops."""
     with database.begin() as connection:
         connection.execute(sa.delete(jobs).where(jobs.c.id == job_id))
 
 
-def sweep_jobs(database: Database) -> list[str]:
-    """Take up again what lost its worker, and delete what is past its time.
+def sweep_jobs(database: Database) -> bool:
+    """Queue the jobs that lost their worker again, and delete what has expired.
 
     Returns:
-        Ids of the jobs that wait for a worker.
+        Whether any job is queued.
     """
     moment = now()
-    lost = (jobs.c.state == "running", jobs.c.lease_until < moment)
+    lost = sa.update(jobs).where(jobs.c.state == "running", jobs.c.lease_until < moment)
     with database.begin() as connection:
         connection.execute(
             sa.delete(jobs).where(jobs.c.expires_at < moment, jobs.c.state.not_in(_ACTIVE))
         )
-        cancelled = sa.update(jobs).where(*lost, jobs.c.cancel_asked.is_(True))
-        connection.execute(cancelled.values(state="cancelled", finished_at=moment))
-        given_up = sa.update(jobs).where(*lost, jobs.c.attempts >= MAX_ATTEMPTS)
         connection.execute(
-            given_up.values(
+            lost.where(jobs.c.cancel_asked).values(state="cancelled", finished_at=moment)
+        )
+        connection.execute(
+            lost.where(jobs.c.attempts >= MAX_ATTEMPTS).values(
                 state="failed",
                 finished_at=moment,
-                message=f"The analysis broke off {MAX_ATTEMPTS} times without a reason.",
+                message=f"The analysis was interrupted {MAX_ATTEMPTS} times. Submit the video "
+                "again, or analyze it with `mien video`.",
             )
         )
-        connection.execute(sa.update(jobs).where(*lost).values(state="queued", worker=None))
+        connection.execute(lost.values(state="queued", worker=None))
         ended = sa.select(jobs.c.id).where(jobs.c.state.not_in(_ACTIVE))
         connection.execute(
-            sa.delete(files_table).where(
-                files_table.c.role == "upload", files_table.c.job_id.in_(ended)
-            )
+            sa.delete(files).where(files.c.role == "upload", files.c.job_id.in_(ended))
         )
-        waiting = sa.select(jobs.c.id).where(jobs.c.state == "queued").order_by(jobs.c.created_at)
-        return list(connection.execute(waiting).scalars())
+        queued = sa.select(jobs.c.id).where(jobs.c.state == "queued").limit(1)
+        return connection.execute(queued).first() is not None
 
 
-def job_document(row: dict[str, Any] | RowMapping, results: list[dict[str, Any]]) -> dict[str, Any]:
-    """A job as the API shows it; addresses of the files are added by the caller."""
+def job_document(row: dict[str, Any], results: list[dict[str, Any]]) -> dict[str, Any]:
+    """A job as the API returns it; the caller adds the addresses of the files."""
     return {
         "id": row["id"],
         "name": row["name"],
@@ -263,3 +268,66 @@ def job_document(row: dict[str, Any] | RowMapping, results: list[dict[str, Any]]
             for entry in results
         ],
     }
+
+
+def put_file(
+    connection: Connection, source: IO[bytes], *, job_id: str, role: str, name: str, media_type: str
+) -> None:
+    """Copy a file into the database."""
+    file_id = new_id()
+    connection.execute(
+        sa.insert(files).values(
+            id=file_id, job_id=job_id, role=role, name=name, media_type=media_type, size=0
+        )
+    )
+    size = 0
+    for sequence, data in enumerate(iter(lambda: source.read(MEGABYTE), b"")):
+        connection.execute(
+            sa.insert(file_chunks).values(file_id=file_id, sequence=sequence, data=data)
+        )
+        size += len(data)
+    connection.execute(sa.update(files).where(files.c.id == file_id).values(size=size))
+
+
+def find_files(database: Database, job_id: str, *, role: str) -> list[dict[str, Any]]:
+    """A job's files of a role ("upload" or "result"), ordered by name."""
+    query = (
+        sa.select(files)
+        .where(files.c.job_id == job_id, files.c.role == role)
+        .order_by(files.c.name)
+    )
+    with database.begin() as connection:
+        return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def read_file(database: Database, file_id: str) -> Iterator[bytes]:
+    """A file's bytes, chunk by chunk."""
+    sequence = 0
+    while True:
+        query = sa.select(file_chunks.c.data).where(
+            file_chunks.c.file_id == file_id, file_chunks.c.sequence == sequence
+        )
+        with database.begin() as connection:
+            data = connection.execute(query).scalar()
+        if data is None:
+            return
+        yield bytes(data)
+        sequence += 1
+
+
+def copy_file(database: Database, file_id: str, path: Path) -> None:
+    """Write a file of the database to a new file on disk."""
+    with path.open("xb") as target:
+        for data in read_file(database, file_id):
+            target.write(data)
+
+
+def _running(job_id: str, worker: str) -> sa.Update:
+    """An update of a job that changes it only while the worker has it."""
+    return sa.update(jobs).where(
+        jobs.c.id == job_id, jobs.c.worker == worker, jobs.c.state == "running"
+    )
+
+
+def _delete_uploads(connection: Connection, job_id: str) -> None:
+    connection.execute(sa.delete(files).where(files.c.job_id == job_id, files.c.role == "upload"))
