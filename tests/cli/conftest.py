@@ -1,4 +1,4 @@
-"""Running the command line, in this process or in one of its own."""
+"""Run the command line in this process or in a subprocess."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ from mien.cli.app import app
 
 
 class Ran:
-    """What a command printed, and its exit status."""
+    """Output and exit status of a command."""
 
     def __init__(self, status: int, stdout: str, stderr: str) -> None:
         self.status = status
@@ -25,7 +25,7 @@ Mien = Callable[..., Ran]
 
 @pytest.fixture
 def mien() -> Mien:
-    """Runs ``mien ARGUMENTS…`` in this process, stdin being the given bytes."""
+    """Run ``mien ARGUMENTS…`` in this process with the given bytes on stdin."""
 
     def run(*arguments: str | Path, stdin: bytes = b"") -> Ran:
         result = CliRunner().invoke(app, [str(argument) for argument in arguments], input=stdin)
@@ -38,7 +38,7 @@ def mien() -> Mien:
 
 @pytest.fixture
 def start_mien() -> Callable[..., "subprocess.Popen[str]"]:
-    """Starts ``python -m mien ARGUMENTS…`` in a process of its own, with pipes."""
+    """Start ``python -m mien ARGUMENTS…`` in a subprocess with pipes."""
 
     def start(*arguments: str | Path) -> "subprocess.Popen[str]":
         return subprocess.Popen(
@@ -53,6 +53,6 @@ def start_mien() -> Callable[..., "subprocess.Popen[str]"]:
 
 @pytest.fixture
 def quick(tiny_expression_model: Callable[..., Path]) -> list[str]:
-    """Options that load the least: a tiny expression model, the detector's own landmarks."""
+    """Options that load little: a tiny expression model and the landmarks of the detector."""
     model = tiny_expression_model()
     return ["--model", str(model), "--landmarks", "detector", "--tiles", "off"]

@@ -1,4 +1,4 @@
-"""The command line as a whole: its table, its help, its errors."""
+"""The command line as a whole: commands, help, errors."""
 
 import subprocess
 import sys
@@ -34,7 +34,7 @@ def test_python_dash_m() -> None:
     assert done.stdout == f"mien {package.__version__}\n"
 
 
-def test_help_names_every_command_and_loads_none() -> None:
+def test_help_lists_commands_without_importing_them() -> None:
     script = """
 import sys
 from typer.testing import CliRunner
@@ -53,37 +53,37 @@ sys.exit(", ".join(heavy & set(sys.modules)))
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_explains_itself(mien: Any, name: str) -> None:
+def test_every_command_has_help(mien: Any, name: str) -> None:
     ran = mien(name, "--help")
     assert ran.status == 0
     assert f"Usage: mien {name}" in ran.stdout or f"{name} [OPTIONS]" in ran.stdout
 
 
-def test_no_command_shows_the_help(mien: Any) -> None:
+def test_without_arguments_shows_help(mien: Any) -> None:
     assert "image" in mien().stdout
 
 
-def test_an_unknown_command_is_wrong_usage(mien: Any) -> None:
+def test_rejects_unknown_command(mien: Any) -> None:
     ran = mien("imagine")
     assert ran.status == 2
     assert "imagine" in ran.stderr
 
 
-def test_a_missing_extra_names_itself(mien: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    probe = LazyCommand("a_package_that_nobody_has.cli:app", "A probe.", extra="probing")
+def test_missing_extra_error_names_the_extra(mien: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    probe = LazyCommand("a_package_that_does_not_exist.cli:app", "A probe.", extra="probing")
     monkeypatch.setitem(COMMANDS, "probe", probe)
     ran = mien("probe")
     assert ran.status == 2
     assert "pip install 'mien[probing]'" in ran.stderr
-    assert "a_package_that_nobody_has is needed to use `mien probe`" in ran.stderr
+    assert "a_package_that_does_not_exist is needed to use `mien probe`" in ran.stderr
 
 
 @pytest.mark.parametrize(
     ("error", "status"),
     [
-        (ImageReadError("a.jpg: no picture [in it]"), 1),
-        (DownloadError("the server is gone"), 1),
-        (CameraError("camera 0 went away"), 1),
+        (ImageReadError("a.jpg: not an image [really]"), 1),
+        (DownloadError("connection lost"), 1),
+        (CameraError("camera 0 disconnected"), 1),
         (SettingError("expected one thing, got another"), 2),
         (ModelNotFoundError("expected a model"), 2),
         (ProviderError("no such provider"), 2),
@@ -93,14 +93,14 @@ def test_a_missing_extra_names_itself(mien: Any, monkeypatch: pytest.MonkeyPatch
         (KeyboardInterrupt(), 130),
     ],
 )
-def test_errors_become_one_line_and_a_status(
+def test_reports_errors_in_one_line_with_exit_status(
     mien: Any, monkeypatch: pytest.MonkeyPatch, error: BaseException, status: int
 ) -> None:
     def fail(name: str) -> None:
         raise error
 
     monkeypatch.setattr(app_module.LazyCommand, "load", lambda self, name: fail(name))
-    monkeypatch.setattr(app_module, "_let_go_of_stdout", lambda: None)
+    monkeypatch.setattr(app_module, "_discard_stdout", lambda: None)
     ran = mien("image", "a.jpg")
     assert ran.status == status
     if isinstance(error, MienError):
@@ -109,7 +109,7 @@ def test_errors_become_one_line_and_a_status(
         assert ran.stderr == "Error: out.csv: Permission denied\n"
 
 
-def test_a_mistake_of_ours_is_not_hidden(mien: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_does_not_hide_unexpected_exceptions(mien: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(self: LazyCommand, name: str) -> None:
         raise RuntimeError("a bug")
 
@@ -130,6 +130,6 @@ def completed(words: str, number: int) -> list[str]:
     return done.stdout.split()
 
 
-def test_shell_completion_knows_commands_and_choices() -> None:
+def test_shell_completion_offers_commands_and_choices() -> None:
     assert completed("mien im", 1) == ["image"]
     assert completed("mien image --tiles ", 3) == ["auto", "off"]

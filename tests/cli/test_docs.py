@@ -1,4 +1,4 @@
-"""docs/cli.md against the commands and settings that there are."""
+"""docs/cli.md matches the commands and settings."""
 
 import re
 from pathlib import Path
@@ -14,15 +14,15 @@ SECTIONS = dict(re.findall(r"^## (.+)\n((?:(?!^## ).*\n?)*)", TEXT, flags=re.MUL
 
 
 def parameters(command: Any) -> list[str]:
-    """The long names of a command's options, and those of its sub-commands."""
+    """The long option names of a command and its subcommands."""
     names = [
         name
         for parameter in command.params
         for name in parameter.opts
         if name.startswith("--") and name != "--help"
     ]
-    for below in getattr(command, "commands", {}).values():
-        names += parameters(below)
+    for subcommand in getattr(command, "commands", {}).values():
+        names += parameters(subcommand)
     return names
 
 
@@ -32,21 +32,21 @@ def test_every_command_has_a_section(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["image", "models", "doctor", "settings", "schema"])
-def test_every_option_is_told(name: str) -> None:
+def test_every_option_is_documented(name: str) -> None:
     settings = {f"--{facts['name'].replace('_', '-')}" for facts in config.describe()}
-    told = SECTIONS[f"mien {name}"] + SECTIONS["mien settings"]
-    untold = [option for option in parameters(COMMANDS[name].load(name)) if option not in told]
-    assert untold == []
+    documented = SECTIONS[f"mien {name}"] + SECTIONS["mien settings"]
+    options = parameters(COMMANDS[name].load(name))
+    assert [option for option in options if option not in documented] == []
     assert settings <= set(re.findall(r"--[a-z-]+", SECTIONS["mien settings"]))
 
 
-def test_the_table_of_settings() -> None:
+def test_settings_table_matches_config() -> None:
     rows = re.findall(
         r"^\| (\w+) \| `(--[\w-]+)` \| `(MIEN_\w+)` \| `(.+?)` \| (.+) \|$", TEXT, re.MULTILINE
     )
-    told = {name: (environment, default) for name, _, environment, default, _ in rows}
+    documented = {name: (environment, default) for name, _, environment, default, _ in rows}
     table = config.describe()
-    assert told == {f["name"]: (f["environment"], str(f["default"])) for f in table}
+    assert documented == {f["name"]: (f["environment"], str(f["default"])) for f in table}
     helps = {name: text for name, _, _, _, text in rows}
     for facts in table:
         assert helps[facts["name"]].startswith(facts["help"])
@@ -54,7 +54,7 @@ def test_the_table_of_settings() -> None:
             assert f"`{choice}`" in helps[facts["name"]]
 
 
-def test_the_presets() -> None:
+def test_presets_match_config() -> None:
     for name, bundle in config.PRESETS.items():
         options = " ".join(f"--{key.replace('_', '-')} {value}" for key, value in bundle.items())
         assert f"`--preset {name}` is" in TEXT

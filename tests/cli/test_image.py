@@ -1,4 +1,4 @@
-"""``mien image`` on the sample photographs."""
+"""``mien image`` on the sample images."""
 
 import csv
 import io
@@ -33,7 +33,7 @@ def faces_by_source(document: dict[str, Any]) -> dict[str, list[str]]:
     }
 
 
-def test_json_of_real_photographs(mien: Any, samples: dict[str, Path]) -> None:
+def test_json_of_sample_images(mien: Any, samples: dict[str, Path]) -> None:
     ran = mien("image", *samples.values(), "--json")
     assert ran.status == 0
     assert ran.stderr == ""
@@ -48,11 +48,11 @@ def test_json_of_real_photographs(mien: Any, samples: dict[str, Path]) -> None:
     }
 
 
-def test_bad_inputs_are_named_and_the_rest_goes_on(
+def test_reports_bad_inputs_and_continues(
     mien: Any, samples: dict[str, Path], tmp_path: Path, quick: list[str]
 ) -> None:
     shutil.copy(samples["group"], tmp_path / "good.jpg")
-    (tmp_path / "letter.jpg").write_text("Dear reader")
+    (tmp_path / "letter.jpg").write_text("plain text")
     (tmp_path / "cut.jpg").write_bytes(samples["group"].read_bytes()[:5000])
     (tmp_path / "empty").mkdir()
     paths = [tmp_path, tmp_path / "missing.jpg", tmp_path / "empty", str(tmp_path / "*.tiff")]
@@ -73,8 +73,8 @@ def test_bad_inputs_are_named_and_the_rest_goes_on(
     [
         ([], "Missing argument"),
         (["a.jpg", "--nonsense"], "No such option"),
-        (["a.jpg", "--json", "--jsonl"], "choose one"),
-        (["a.jpg", "--json", "--csv", "-"], "choose one"),
+        (["a.jpg", "--json", "--jsonl"], "at most one of"),
+        (["a.jpg", "--json", "--csv", "-"], "at most one of"),
         (["a.jpg", "--blur-faces"], "--annotate FOLDER"),
         (["a.jpg", "--min-score", "7"], "min_score from 0.0 to 1.0"),
         (["a.jpg", "--threads", "0"], "threads from 1"),
@@ -87,14 +87,14 @@ def test_bad_inputs_are_named_and_the_rest_goes_on(
         (["a.jpg", "--provider", "coreml"], "not in the installed onnxruntime"),
     ],
 )
-def test_wrong_usage(mien: Any, arguments: list[str], words: str) -> None:
+def test_rejects_invalid_usage(mien: Any, arguments: list[str], words: str) -> None:
     ran = mien("image", *arguments)
     assert ran.status == 2
     assert ran.stdout == ""
     assert words in " ".join(ran.stderr.replace("│", " ").split())
 
 
-def test_a_model_by_path(mien: Any, samples: dict[str, Path], quick: list[str]) -> None:
+def test_loads_model_by_path(mien: Any, samples: dict[str, Path], quick: list[str]) -> None:
     [result] = json.loads(mien("image", samples["group"], "--json", *quick).stdout)["results"]
     assert result["models"]["expression"] == "tiny"
     assert set(result["faces"][0]["expression"]["probabilities"]) == {
@@ -118,7 +118,7 @@ def test_csv(mien: Any, samples: dict[str, Path], tmp_path: Path, quick: list[st
     on_stdout = mien("image", samples["group"], "--csv", "-", *quick).stdout
     file = tmp_path / "faces.csv"
     ran = mien("image", samples["group"], "--csv", file, *quick)
-    assert "Picture" in ran.stdout
+    assert "Image" in ran.stdout
     assert file.read_text() == on_stdout
     rows = list(csv.DictReader(io.StringIO(on_stdout)))
     assert len(rows) == 4
@@ -130,7 +130,7 @@ def test_csv(mien: Any, samples: dict[str, Path], tmp_path: Path, quick: list[st
         assert float(row["size_px"]) == face["quality"]["size_px"]
 
 
-def test_a_csv_file_that_cannot_be_written(
+def test_reports_unwritable_csv_file(
     mien: Any, samples: dict[str, Path], tmp_path: Path, quick: list[str]
 ) -> None:
     ran = mien("image", samples["group"], "--csv", tmp_path / "no" / "where.csv", *quick)
@@ -138,7 +138,7 @@ def test_a_csv_file_that_cannot_be_written(
     assert "where.csv" in ran.stderr
 
 
-def test_the_table(mien: Any, samples: dict[str, Path], tmp_path: Path, quick: list[str]) -> None:
+def test_table(mien: Any, samples: dict[str, Path], tmp_path: Path, quick: list[str]) -> None:
     Image.new("RGB", (64, 64), "gray").save(tmp_path / "blank.png")
     ran = mien("image", samples["group"], tmp_path, "missing.jpg", *quick)
     assert ran.status == 1
@@ -149,17 +149,17 @@ def test_the_table(mien: Any, samples: dict[str, Path], tmp_path: Path, quick: l
     assert faces == ["1", "2", "3", "4"]
 
 
-def test_landmarks_are_given_when_asked_for(
+def test_points_option_includes_landmarks(
     mien: Any, samples: dict[str, Path], quick: list[str]
 ) -> None:
-    for options, given in (([], False), (["--points"], True)):
+    for options, expected in (([], False), (["--points"], True)):
         ran = mien("image", samples["group"], "--json", *quick, *options)
         [result] = json.loads(ran.stdout)["results"]
-        assert ["points" in face["landmarks"] for face in result["faces"]] == [given] * 4
+        assert ["points" in face["landmarks"] for face in result["faces"]] == [expected] * 4
         LINE.validate(result)
 
 
-def test_annotated_pictures_never_overwrite_each_other(
+def test_annotated_images_get_unique_names(
     mien: Any, samples: dict[str, Path], tmp_path: Path, quick: list[str]
 ) -> None:
     originals = [tmp_path / name for name in ("one/x.jpg", "two/x.jpg", "two/x.PNG", "two/X.webp")]
@@ -179,29 +179,29 @@ def test_annotated_pictures_never_overwrite_each_other(
         assert not drawn.getexif()
 
 
-def test_folders_are_kept_in_the_annotated_pictures(
+def test_annotated_images_keep_subfolders(
     mien: Any, samples: dict[str, Path], tmp_path: Path, quick: list[str]
 ) -> None:
     (tmp_path / "in" / "deep").mkdir(parents=True)
     shutil.copy(samples["group"], tmp_path / "in" / "deep" / "a.jpg")
     out = tmp_path / "in" / "out"
-    for _ in range(2):  # the second time the folder of output is there, and is not searched
+    for _ in range(2):  # the second run must not search the output folder
         assert mien("image", tmp_path / "in", "--annotate", out, *quick).status == 0
         assert [p for p in out.rglob("*") if p.is_file()] == [out / "deep" / "a.jpg"]
 
 
-def test_an_original_is_never_overwritten(
+def test_refuses_to_overwrite_the_original(
     mien: Any, samples: dict[str, Path], tmp_path: Path, quick: list[str]
 ) -> None:
     original = tmp_path / "a.jpg"
     shutil.copy(samples["group"], original)
     ran = mien("image", original, "--annotate", tmp_path, *quick)
     assert ran.status == 2
-    assert "take the place of the original" in ran.stderr
+    assert "would be overwritten" in ran.stderr
     assert original.read_bytes() == samples["group"].read_bytes()
 
 
-def test_blurred_faces_cannot_be_told_apart(
+def test_blur_faces_removes_detail(
     mien: Any, samples: dict[str, Path], tmp_path: Path, quick: list[str]
 ) -> None:
     name = samples["person-a-smiling"]
@@ -213,7 +213,7 @@ def test_blurred_faces_cannot_be_told_apart(
     box = json.loads(ran.stdout)["results"][0]["faces"][0]["box"]
     top, bottom = int(box["y_min"]) + 20, int(box["y_max"]) - 20
     left, right = int(box["x_min"]) + 20, int(box["x_max"]) - 20
-    # What is left of fine detail inside the box: the mean step between neighboring pixels.
+    # Remaining detail inside the box: the mean difference between neighboring pixels.
     plain, blurred = (
         np.abs(np.diff(drawn[key][top:bottom, left:right].astype(int), axis=1)).mean()
         for key in (0, 1)
@@ -231,7 +231,7 @@ def test_stdin(mien: Any, samples: dict[str, Path], quick: list[str]) -> None:
     assert "an empty file" in empty.stderr
 
 
-def test_an_option_wins_over_the_preset_and_the_preset_over_the_environment(
+def test_option_overrides_preset_and_preset_overrides_environment(
     mien: Any, samples: dict[str, Path], quick: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MIEN_DETECTOR", "haar")
@@ -245,12 +245,12 @@ def test_an_option_wins_over_the_preset_and_the_preset_over_the_environment(
     assert detector("--preset", "fast", "--detector", "blazeface") == "blazeface"
 
 
-def test_only_the_largest_faces(mien: Any, samples: dict[str, Path], quick: list[str]) -> None:
+def test_max_faces_keeps_the_largest(mien: Any, samples: dict[str, Path], quick: list[str]) -> None:
     ran = mien("image", samples["group"], "--json", "--max-faces", "2", *quick)
     assert len(json.loads(ran.stdout)["results"][0]["faces"]) == 2
 
 
-def test_a_limit_on_pixels(mien: Any, tmp_path: Path, quick: list[str]) -> None:
+def test_max_megapixels(mien: Any, tmp_path: Path, quick: list[str]) -> None:
     Image.new("L", (1100, 1000)).save(tmp_path / "large.png")
     ran = mien("image", tmp_path, "--max-megapixels", "1", *quick)
     assert ran.status == 1
@@ -258,7 +258,7 @@ def test_a_limit_on_pixels(mien: Any, tmp_path: Path, quick: list[str]) -> None:
 
 
 def linked(picture: Path, folder: Path, count: int) -> Path:
-    """A folder with one picture under many names."""
+    """A folder with many hard links to one image."""
     folder.mkdir()
     first = folder / f"0{picture.suffix}"
     shutil.copy(picture, first)
@@ -267,7 +267,7 @@ def linked(picture: Path, folder: Path, count: int) -> Path:
     return folder
 
 
-def test_a_reader_that_goes_away(
+def test_exits_when_the_reader_closes_the_pipe(
     start_mien: Any, samples: dict[str, Path], tmp_path: Path, quick: list[str]
 ) -> None:
     folder = linked(samples["person-a-smiling"], tmp_path / "many", 300)
@@ -279,7 +279,7 @@ def test_a_reader_that_goes_away(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are POSIX")
-def test_ctrl_c_leaves_a_whole_document(
+def test_ctrl_c_leaves_a_complete_document(
     start_mien: Any, samples: dict[str, Path], tmp_path: Path, quick: list[str]
 ) -> None:
     folder = linked(samples["person-a-smiling"], tmp_path / "many", 3000)
@@ -301,19 +301,19 @@ def test_ctrl_c_leaves_a_whole_document(
 MEASURED = r"""
 import atexit, re, sys
 
-def tell_peak():
-    # Not ru_maxrss: that begins with what the parent process had at the fork.
+def print_peak():
+    # Not ru_maxrss: it starts at the memory of the parent process at the fork.
     with open("/proc/self/status") as status:
         print(re.search(r"VmHWM:\s+(\d+)", status.read())[1], file=sys.stderr)
 
-atexit.register(tell_peak)
+atexit.register(print_peak)
 from mien.cli import main
 main()
 """
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells a process's peak")
-def test_memory_does_not_grow_with_the_number_of_pictures(tmp_path: Path, quick: list[str]) -> None:
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
+def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path, quick: list[str]) -> None:
     picture = tmp_path / "gray.png"
     Image.new("RGB", (600, 600), "gray").save(picture)
     peaks_kb = []
@@ -327,5 +327,5 @@ def test_memory_does_not_grow_with_the_number_of_pictures(tmp_path: Path, quick:
         )
         assert done.stdout.count("\n") == count
         peaks_kb.append(int(done.stderr))
-    # One picture takes 1 MB when decoded; what is kept of each is its path.
+    # A decoded image takes 1 MB; only its path is kept.
     assert peaks_kb[1] - peaks_kb[0] < 12_000

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from mien.cli import diagnosis
+from mien.cli import doctor
 from mien.config import models_folder
 from mien.runtime import catalog
 from mien.types import result_schema
@@ -21,7 +21,7 @@ from mien.types import result_schema
 
 @pytest.fixture
 def address(tiny_expression_model: Callable[..., Path]) -> Iterator[tuple[str, str]]:
-    """The address and checksum of a model on a server of this machine."""
+    """URL and checksum of a model on a local server."""
     path = tiny_expression_model()
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -38,7 +38,7 @@ def address(tiny_expression_model: Callable[..., Path]) -> Iterator[tuple[str, s
         thread.join()
 
 
-def test_every_shipped_model_tells_its_facts(mien: Any) -> None:
+def test_lists_the_facts_of_shipped_models(mien: Any) -> None:
     shown = mien("models").stdout
     models = json.loads(mien("models", "--json").stdout)["models"]
     assert {model["name"] for model in models} >= {"blazeface", "facemesh", "scratch"}
@@ -86,7 +86,7 @@ def test_add_with_a_spec_file(mien: Any, address: tuple[str, str], tmp_path: Pat
     arguments = ("models", "add", "mine", "--url", url, "--sha256", sha256, "--spec", spec)
     missing = mien(*arguments)
     assert missing.status == 2
-    # The box around an error breaks long paths.
+    # Typer wraps long paths in its error box.
     assert "spec.json" in re.sub(r"[\s│]", "", missing.stderr)
     spec.write_text('{"task": "expression"}')
     assert mien(*arguments).status == 2
@@ -101,13 +101,15 @@ def test_add_with_a_spec_file(mien: Any, address: tuple[str, str], tmp_path: Pat
         (["mine", "--url", "ftp://127.0.0.1/m.onnx", "--sha256", "0" * 64], 1, "http or https"),
     ],
 )
-def test_add_refuses(mien: Any, arguments: list[str], status: int, words: str) -> None:
+def test_add_rejects_invalid_arguments(
+    mien: Any, arguments: list[str], status: int, words: str
+) -> None:
     ran = mien("models", "add", *arguments)
     assert ran.status == status
     assert words in " ".join(ran.stderr.replace("│", " ").split())
 
 
-def test_doctor_finds_this_machine_well(mien: Any) -> None:
+def test_doctor_reports_healthy_installation(mien: Any) -> None:
     ran = mien("doctor", "--json")
     document = json.loads(ran.stdout)
     broken = [finding for finding in document["findings"] if finding["state"] == "broken"]
@@ -115,20 +117,18 @@ def test_doctor_finds_this_machine_well(mien: Any) -> None:
     assert document["healthy"]
     assert ran.status == 0
     found = {finding["topic"]: finding["message"] for finding in document["findings"]}
-    assert list(found) == list(diagnosis.CHECKS)
+    assert list(found) == list(doctor.CHECKS)
     assert "4 faces" in found["speed"]
 
 
-def test_doctor_finds_wheels_that_overwrite_each_other(
-    mien: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_doctor_reports_conflicting_packages(mien: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     installed = {
         "opencv-python": "4.10.0",
         "opencv-contrib-python-headless": "4.12.0",
         "onnxruntime": "1.20.0",
         "onnxruntime-gpu": "1.20.0",
     }
-    monkeypatch.setattr(diagnosis, "_version", installed.get)
+    monkeypatch.setattr(doctor, "_version", installed.get)
     ran = mien("doctor")
     assert ran.status == 1
     text = " ".join(ran.stdout.split())
@@ -137,7 +137,7 @@ def test_doctor_finds_wheels_that_overwrite_each_other(
     assert "pip install 'mien[web]'" in text
 
 
-def test_doctor_goes_on_after_a_check_that_fails(
+def test_doctor_continues_after_a_failed_check(
     mien: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()
@@ -150,27 +150,25 @@ def test_doctor_goes_on_after_a_check_that_fails(
     assert "'nosuch'" in broken["speed"]
 
 
-def test_doctor_opens_no_camera_unless_asked(mien: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_opens_cameras_only_on_request(mien: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[int] = []
 
-    def take_one(index: int) -> tuple[int, int]:
+    def capture(index: int) -> tuple[int, int]:
         opened.append(index)
         return 64, 48
 
     devices = importlib.import_module("mien.media.devices")
     monkeypatch.setattr(devices, "list_cameras", lambda: [devices.CameraDevice(0, "probe", True)])
     monkeypatch.setattr(devices, "can_list_cameras", lambda: True)
-    monkeypatch.setattr(devices, "try_camera", take_one)
-    monkeypatch.setattr(diagnosis, "CHECKS", {"cameras": diagnosis.CHECKS["cameras"]})
+    monkeypatch.setattr(devices, "try_camera", capture)
+    monkeypatch.setattr(doctor, "CHECKS", {"cameras": doctor.CHECKS["cameras"]})
     assert "0: probe" in mien("doctor").stdout
     assert opened == []
     assert "64×48" in mien("doctor", "--try-cameras").stdout
     assert opened == [0]
 
 
-def test_settings_tells_where_a_value_comes_from(
-    mien: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_settings_shows_value_and_default(mien: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MIEN_MIN_SCORE", "0.75")
     rows = {row["name"]: row for row in json.loads(mien("settings", "--json").stdout)}
     assert rows["min_score"]["value"] == 0.75

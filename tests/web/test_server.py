@@ -36,7 +36,7 @@ def test_it_serves_and_ends_without_a_word() -> None:
     assert process.stderr is not None
     try:
         first = process.stderr.readline()
-        assert first.startswith("mien is at http://localhost:")
+        assert first.startswith("Serving mien on http://localhost:")
         url = first.split()[-1].replace("localhost", "127.0.0.1")
         with urllib.request.urlopen(f"{url}/healthz", timeout=60) as answer:
             assert answer.status == 200

@@ -1,10 +1,10 @@
-"""The table of commands. A command's module is imported when the command is used.
+"""The table of commands. The module of a command is imported when the command runs.
 
-To add a command: write ``cli/NAME.py`` with ``app = typer.Typer(add_completion=False)`` and the
-function under ``@app.command()`` (several functions make sub-commands), then add one line to
-:data:`COMMANDS`. Everything that the command alone needs is imported in its module or deeper, so
-that ``mien --help`` stays quick, and works where an extra is not installed. Raise MienError for
-whatever goes wrong: this module prints it and chooses the exit status.
+To add a command, write ``cli/NAME.py`` with ``app = typer.Typer(add_completion=False)`` and a
+function decorated with ``@app.command()`` (several functions become subcommands), then add a line
+to :data:`COMMANDS`. Import what only this command needs in its module or deeper: ``mien --help``
+then stays fast and works without the extras. Raise a MienError on failure; this module prints it
+and chooses the exit status.
 """
 
 import importlib
@@ -29,25 +29,25 @@ from mien.errors import (
 )
 
 FAILED = 1
-"""Exit status when some inputs, or a check, failed."""
+"""Exit status when some inputs or a check failed."""
 WRONG_USAGE = 2
-"""Exit status when the command cannot be carried out as it was given; nothing was done."""
+"""Exit status when the arguments or settings are invalid; nothing was done."""
 INTERRUPTED = 130
-"""Exit status after Ctrl-C: 128 + SIGINT, as shells have it."""
+"""Exit status after Ctrl-C: 128 + SIGINT, as in shells."""
 PIPE_CLOSED = 141
-"""Exit status when the reader of our output went away: 128 + SIGPIPE."""
+"""Exit status when the reader of stdout closed the pipe: 128 + SIGPIPE."""
 
 _USAGE_ERRORS = (SettingError, ModelError, ProviderError, MissingExtraError)
 
 
 @dataclass(frozen=True, slots=True)
 class LazyCommand:
-    """A command that is imported when it is used.
+    """A command that is imported when it runs.
 
     Attributes:
-        target: its module and the Typer application in it, as ``"module:name"``.
+        target: the module and the Typer application in it, as ``"module:name"``.
         help: one line for ``mien --help``.
-        extra: the extra of mien that its imports need, if any.
+        extra: the extra of mien that the command requires, if any.
     """
 
     target: str
@@ -58,7 +58,7 @@ class LazyCommand:
         """Import the command.
 
         Raises:
-            MissingExtraError: something that the extra brings is not installed.
+            MissingExtraError: a package of the extra is not installed.
         """
         module_name, _, attribute = self.target.partition(":")
         try:
@@ -71,43 +71,41 @@ class LazyCommand:
         return get_command(getattr(module, attribute))
 
 
-# One line for each command, in the order of the help.
+# In the order of ``mien --help``.
 COMMANDS: dict[str, LazyCommand] = {
-    "image": LazyCommand("mien.cli.image:app", "Tell the apparent expressions in photographs."),
-    "video": LazyCommand(
-        "mien.cli.video:app", "Turn videos into tables and reports.", extra="video"
+    "image": LazyCommand("mien.cli.image:app", "Analyze images."),
+    "video": LazyCommand("mien.cli.video:app", "Analyze video files.", extra="video"),
+    "live": LazyCommand("mien.cli.live:app", "Analyze a camera stream.", extra="video"),
+    "serve": LazyCommand("mien.cli.serve:app", "Start the web application.", extra="web"),
+    "evaluate": LazyCommand("mien.cli.evaluate:app", "Evaluate a model on labeled images."),
+    "data": LazyCommand("mien.cli.data:app", "Check a labeled data set."),
+    "explain": LazyCommand(
+        "mien.cli.explain:app", "Show which parts of a face influence the result."
     ),
-    "live": LazyCommand("mien.cli.live:app", "Watch a camera as it happens.", extra="video"),
-    "serve": LazyCommand("mien.cli.serve:app", "Serve the web page.", extra="web"),
-    "evaluate": LazyCommand("mien.cli.evaluate:app", "Measure a model on labeled pictures."),
-    "data": LazyCommand("mien.cli.data:app", "Check labeled data."),
-    "explain": LazyCommand("mien.cli.explain:app", "Show which parts of a face decided."),
     "models": LazyCommand("mien.cli.models:app", "List, check, add and remove models."),
-    "doctor": LazyCommand("mien.cli.doctor:app", "Look whether everything works here."),
-    "settings": LazyCommand("mien.cli.settings:app", "List the settings and their values."),
+    "doctor": LazyCommand("mien.cli.doctor:app", "Check the installation."),
+    "settings": LazyCommand("mien.cli.options:app", "List the settings and their values."),
     "schema": LazyCommand("mien.cli.schema:app", "Print the JSON Schema of the results."),
-    "train": LazyCommand(
-        "mien.cli.train:app", "Train an expression model of your own.", extra="train"
-    ),
+    "train": LazyCommand("mien.cli.train:app", "Train an expression model.", extra="train"),
     "export": LazyCommand("mien.cli.export:app", "Export a trained model to ONNX.", extra="train"),
 }
 
 
 class _LazyGroup(TyperGroup):
-    """Shows the table's commands, imports the one that is used, and reports errors."""
+    """Lists the commands, imports the one that runs, and reports errors."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """A stand-in that knows only its name and help."""
+        """A placeholder with the name and help text only."""
         entry = COMMANDS.get(cmd_name)
         return None if entry is None else TyperCommand(name=cmd_name, help=entry.help)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        name, stand_in, rest = super().resolve_command(ctx, args)
-        if stand_in is None or name is None:
-            return name, stand_in, rest
+        name, placeholder, rest = super().resolve_command(ctx, args)
+        if placeholder is None or name is None:
+            return name, placeholder, rest
         return name, COMMANDS[name].load(name), rest
 
     def invoke(self, ctx: Any) -> Any:
@@ -118,7 +116,7 @@ class _LazyGroup(TyperGroup):
             print_error(str(error))
             raise typer.Exit(WRONG_USAGE if isinstance(error, _USAGE_ERRORS) else FAILED) from None
         except BrokenPipeError:
-            _let_go_of_stdout()
+            _discard_stdout()
             raise typer.Exit(PIPE_CLOSED) from None
         except KeyboardInterrupt:
             print_error("interrupted")
@@ -138,8 +136,8 @@ app = typer.Typer(
 )
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         from mien import __version__
 
         typer.echo(f"mien {__version__}")
@@ -157,19 +155,19 @@ def root(
 ) -> None:
     """Apparent facial expressions from photographs, videos and live cameras.
 
-    An expression is what a face apparently shows,
-    and no evidence of what a person feels, thinks or intends.
+    An expression is what a face apparently shows.
+    It is not evidence of what a person feels, thinks or intends.
     """
-    # File names need not be text in the terminal's encoding; printing one must not fail.
+    # A file name may be invalid in the terminal's encoding; printing it must not fail.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    # Pillow warns of oddities in files that it reads all the same.
+    # Pillow warns about irregular files that it can read.
     warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-def _let_go_of_stdout() -> None:
-    """Point stdout elsewhere, so that Python's last flush does not complain of the closed pipe."""
+def _discard_stdout() -> None:
+    """Redirect stdout, so that the flush at exit does not fail on the closed pipe."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, sys.stdout.fileno())
     os.close(null)

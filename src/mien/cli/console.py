@@ -1,8 +1,12 @@
-"""Printing for people: tables on stdout; errors and progress on stderr."""
+"""The terminal: tables on stdout, errors and progress on stderr, Ctrl-C."""
 
+import signal
 import sys
+import threading
 import time
-from types import TracebackType
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType, TracebackType
 from typing import Self
 
 from rich.console import Console
@@ -11,6 +15,7 @@ from rich.text import Text
 
 _PIPED_WIDTH = 120
 _BAR_DELAY_S = 2.0
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class _StdoutConsole(Console):
@@ -19,36 +24,36 @@ class _StdoutConsole(Console):
 
 
 def stdout_console() -> Console:
-    """A console on stdout; of a fixed width where stdout is no terminal."""
+    """A console on stdout, with a fixed width if stdout is not a terminal."""
     return _StdoutConsole(width=None if sys.stdout.isatty() else _PIPED_WIDTH, highlight=False)
 
 
 def print_error(message: str) -> None:
-    """Print ``Error: message`` on stderr; the message is taken as it is, brackets and all."""
+    """Print ``Error: message`` on stderr. Brackets in the message are not markup."""
     text = Text.assemble(("Error:", "bold red"), f" {message}")
     Console(stderr=True, highlight=False).print(text, soft_wrap=True)
 
 
 class ProgressBar:
-    """A bar on stderr, shown after two seconds of work and only to a person at a terminal.
+    """A progress bar on stderr, shown after two seconds and only on a terminal.
 
     Args:
-        total: how many steps there will be; None where that is not known yet.
-        what: the word before the bar.
-        wanted: False where its lines would run into other output on the same terminal.
+        total: number of steps, None if it is not known yet.
+        label: text before the bar.
+        enabled: False if the bar would mix with other output on the same terminal.
     """
 
-    def __init__(self, total: int | None, what: str, *, wanted: bool = True) -> None:
+    def __init__(self, total: int | None, label: str, *, enabled: bool = True) -> None:
         self._progress = Progress(
-            TextColumn(what),
+            TextColumn(label),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
             console=Console(stderr=True),
             transient=True,
         )
-        self._task = self._progress.add_task(what, total=total)
-        self._wanted = wanted and total != 1 and sys.stderr.isatty()
+        self._task = self._progress.add_task(label, total=total)
+        self._enabled = enabled and total != 1 and sys.stderr.isatty()
         self._show_at = time.monotonic() + _BAR_DELAY_S
         self._shown = False
 
@@ -65,17 +70,47 @@ class ProgressBar:
 
     def advance(self, steps: int = 1) -> None:
         self._progress.advance(self._task, steps)
-        if self._wanted and not self._shown and time.monotonic() >= self._show_at:
+        if self._enabled and not self._shown and time.monotonic() >= self._show_at:
             self._progress.start()
             self._shown = True
 
     def set(self, done: int, total: int | None) -> None:
-        """Say how far the work has come, where steps differ in size."""
+        """Set the number of completed steps and the total."""
         self._progress.update(self._task, completed=done, total=total)
         self.advance(0)
 
     def hide(self) -> None:
-        """Take the bar away, so that something else can be printed; the next step shows it."""
+        """Hide the bar until the next step, so that other output can be printed."""
         if self._shown:
             self._progress.stop()
             self._shown = False
+
+
+@contextmanager
+def graceful_stop(
+    is_waiting: Callable[[], bool] = lambda: False,
+) -> Iterator[Callable[[], bool]]:
+    """Yield a function that returns whether SIGINT or SIGTERM was received.
+
+    The first signal only sets this flag, so that the current frame is finished and no output is
+    left half written. The second one raises KeyboardInterrupt, for a program that hangs; so does
+    the first if `is_waiting` returns True, because then no frame is in progress.
+    """
+    stopped = False
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal stopped
+        if stopped or is_waiting():
+            raise KeyboardInterrupt
+        stopped = True
+
+    if threading.current_thread() is not threading.main_thread():
+        # Only the main thread may handle signals.
+        yield lambda: False
+        return
+    previous = {number: signal.signal(number, handle) for number in _STOP_SIGNALS}
+    try:
+        yield lambda: stopped
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -42,7 +42,7 @@ def explain(
     """Show which parts of each face carried the decision about its expression."""
     pipeline = FacePipeline(settings)
     documents, failures = [], 0
-    with ProgressBar(len(photographs), "pictures", wanted=not json) as bar:
+    with ProgressBar(len(photographs), "pictures", enabled=not json) as bar:
         for photograph in photographs:
             try:
                 image = read_image(photograph, max_megapixels=settings.max_megapixels)

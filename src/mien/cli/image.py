@@ -1,4 +1,4 @@
-"""``mien image``: photographs."""
+"""``mien image``: analyze images."""
 
 import contextlib
 import sys
@@ -29,26 +29,26 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command(
-    epilog="Exit status: 0 all analyzed, 1 some inputs failed, 2 wrong usage. "
-    "Expressions are apparent: how a face looks, not what a person feels."
+    epilog="Exit status: 0 all analyzed, 1 some inputs failed, 2 invalid usage. "
+    "Expressions are apparent: what a face shows, not what a person feels."
 )
 @takes_settings
 def image(  # noqa: PLR0917
     paths: Annotated[
         list[str],
         typer.Argument(
-            help="Files, folders (searched with the folders in them), patterns; - is stdin.",
+            help="Files, folders (searched recursively) or patterns; - reads stdin.",
             show_default=False,
         ),
     ],
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     jsonl: Annotated[
-        bool, typer.Option("--jsonl", help="Print one line of JSON for each picture, at once.")
+        bool, typer.Option("--jsonl", help="Print one JSON document per line, one per image.")
     ] = False,
     csv: Annotated[
         str | None,
         typer.Option(
-            help="Write one row for each face to this file; - is stdout.",
+            help="Write one row per face to this file; - writes to stdout.",
             metavar="FILE",
             show_default=False,
         ),
@@ -56,31 +56,33 @@ def image(  # noqa: PLR0917
     annotate: Annotated[
         Path | None,
         typer.Option(
-            help="Write the pictures with the results drawn in to this folder.",
+            help="Write annotated images to this folder.",
             metavar="FOLDER",
             show_default=False,
         ),
     ] = None,
     blur_faces: Annotated[
         bool,
-        typer.Option("--blur-faces", help="Make the found faces unrecognizable in --annotate."),
+        typer.Option("--blur-faces", help="Blur the detected faces in the annotated images."),
     ] = False,
     points: Annotated[
         bool,
-        typer.Option("--points", help="Give and draw the coordinates of all landmarks."),
+        typer.Option("--points", help="Include the landmark coordinates, and draw them."),
     ] = False,
     *,
     settings: Settings,
 ) -> None:
-    """Tell the apparent expressions in photographs."""
+    """Analyze images: faces, landmarks, apparent expressions, quality."""
     if json + jsonl + (csv == "-") > 1:
-        raise typer.BadParameter("--json, --jsonl and --csv - all print to stdout: choose one")
+        raise typer.BadParameter(
+            "expected at most one of --json, --jsonl and --csv -, because all print to stdout"
+        )
     if blur_faces and annotate is None:
-        raise typer.BadParameter("--blur-faces needs a folder for the pictures: --annotate FOLDER")
+        raise typer.BadParameter("expected --annotate FOLDER together with --blur-faces")
     inputs = list(find_images(paths, leave_out=annotate))
     pipeline = FacePipeline(settings)
     printing = json or jsonl or csv == "-"
-    bar = ProgressBar(len(inputs), "pictures", wanted=not (printing and sys.stdout.isatty()))
+    bar = ProgressBar(len(inputs), "images", enabled=not (printing and sys.stdout.isatty()))
     outputs: list[Output] = []
     with bar, contextlib.ExitStack() as stack:
         if csv is not None:
@@ -104,7 +106,7 @@ def image(  # noqa: PLR0917
 def _analyze(
     entry: ImageInput, pipeline: FacePipeline, outputs: list[Output], bar: ProgressBar
 ) -> bool:
-    """Analyze one picture; whether that went well. What cannot be read is told, and passed over."""
+    """Analyze one image. Return False, after reporting the error, if it cannot be read."""
     try:
         pixels = _read(entry, pipeline.settings.max_megapixels)
         result = pipeline.analyze(pixels, source=entry.source)
@@ -129,6 +131,6 @@ def _read(entry: ImageInput, max_megapixels: float) -> Image:
 
 @contextlib.contextmanager
 def _writable(path: str) -> Iterator[TextIO]:
-    # File names need not be valid text; they are written back as the bytes that they were.
+    # A file name that is not valid text is written as its original bytes.
     with open(path, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         yield file

@@ -16,8 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from mien.applications import APPLICATIONS, Application, build_application, open_stream
+from mien.cli.console import graceful_stop
 from mien.cli.options import takes_settings
-from mien.cli.stopping import asked_to_stop
 from mien.config import Settings
 from mien.errors import SettingError
 from mien.media.camera import CameraSource
@@ -111,7 +111,7 @@ def live(  # noqa: PLR0917
         steps = stack.enter_context(
             closing(run(source, follower, sinks=sinks, on_event=dispatcher, dropped=dropped))
         )
-        should_stop = stack.enter_context(asked_to_stop(screen.is_waiting))
+        should_stop = stack.enter_context(graceful_stop(screen.is_waiting))
         try:
             for step in steps:
                 events = list(step.events)

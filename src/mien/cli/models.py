@@ -1,4 +1,4 @@
-"""``mien models``: what models there are, and whether their files are sound."""
+"""``mien models``: list, check, add and remove models."""
 
 import dataclasses
 import json as json_module
@@ -39,15 +39,15 @@ def models(context: typer.Context, json: _Json = False) -> None:
     console = stdout_console()
     for entry in entries:
         console.print(_card(entry))
-    here = {entry.spec.name for entry in entries}
-    for model in (model for model in others if model.name not in here):
+    installed = {entry.spec.name for entry in entries}
+    for model in (model for model in others if model.name not in installed):
         console.print(_known_card(model))
-    console.print(Text(f"Added models lie in {models_folder()}", style="dim"))
+    console.print(Text(f"Added models are stored in {models_folder()}", style="dim"))
 
 
 @app.command()
 def check() -> None:
-    """Compare every model file with its recorded checksum."""
+    """Verify the checksum of every model file."""
     entries = catalog.entries()
     failed = 0
     for entry in entries:
@@ -65,25 +65,29 @@ def check() -> None:
 
 @app.command()
 def add(
-    name: Annotated[str, typer.Argument(help="How the model shall be called.")],
+    name: Annotated[str, typer.Argument(help="Model name.")],
     url: Annotated[
-        str | None, typer.Option(help="Where it is; http or https.", show_default=False)
+        str | None, typer.Option(help="HTTP or HTTPS URL of the model file.", show_default=False)
     ] = None,
     sha256: Annotated[
-        str | None, typer.Option(help="Its checksum, 64 hexadecimal digits.", show_default=False)
+        str | None,
+        typer.Option(help="SHA-256 checksum, 64 hexadecimal digits.", show_default=False),
     ] = None,
     spec: Annotated[
         Path | None,
-        typer.Option(help="Its spec as JSON; else that in the ONNX file.", show_default=False),
+        typer.Option(
+            help="Model spec as JSON. Default: the spec in the ONNX file.", show_default=False
+        ),
     ] = None,
 ) -> None:
-    """Download a model into the models folder; what broke off is resumed."""
+    """Download a model into the models folder. An interrupted download is resumed."""
     model = known.find(name)
     if model is not None:
         url, sha256 = url or model.url, sha256 or model.sha256
     if not url or not sha256:
         raise typer.BadParameter(
-            f"expected --url and --sha256, because mien does not know both for {name!r}"
+            f"expected --url and --sha256 for {name!r}, because they are not in the list of known "
+            "models"
         )
     spec_text = model.spec_text if model is not None else None
     if spec is not None:
@@ -94,7 +98,7 @@ def add(
 
 
 @app.command()
-def remove(name: Annotated[str, typer.Argument(help="An added model.")]) -> None:
+def remove(name: Annotated[str, typer.Argument(help="Name of an added model.")]) -> None:
     """Delete an added model."""
     for path in store.remove(name):
         typer.echo(f"deleted {path}")
@@ -104,7 +108,7 @@ def _read_spec(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise typer.BadParameter(f"the spec {path} cannot be read: {error}") from None
+        raise typer.BadParameter(f"expected a readable spec in {path}, got: {error}") from None
 
 
 def _document(entry: CatalogEntry) -> dict[str, Any]:
@@ -127,7 +131,7 @@ def _card(entry: CatalogEntry) -> Group:
         "training data": spec.training_data or "not recorded",
         "input": f"{width}×{height} {spec.input.color}",
         "labels": ", ".join(label.value for label in spec.labels),
-        "measured": ", ".join(f"{name} {value:g}" for name, value in spec.metrics.items()),
+        "metrics": ", ".join(f"{name} {value:g}" for name, value in spec.metrics.items()),
     }
     heading = Text.assemble((spec.name, "bold"), "" if entry.shipped else "  (added)")
     return Group(heading, _rows(rows), "")
@@ -136,15 +140,15 @@ def _card(entry: CatalogEntry) -> Group:
 def _known_card(model: KnownModel) -> Group:
     rows = {
         "task": model.task,
-        "about": model.about,
+        "description": model.about,
         "license": model.license,
         "source": model.source,
         "checked": model.checked,
-        "url": model.url or "not known: give --url",
-        "sha256": model.sha256 or "not known: give --sha256",
+        "url": model.url or "unknown: pass --url",
+        "sha256": model.sha256 or "unknown: pass --sha256",
     }
     heading = Text.assemble(
-        (model.name, "bold"), f"  (not here; get it with: mien models add {model.name})"
+        (model.name, "bold"), f"  (not installed; run: mien models add {model.name})"
     )
     return Group(heading, _rows(rows), "")
 
@@ -163,4 +167,4 @@ def _megabytes(path: Path) -> str:
     try:
         return f"{path.stat().st_size / 1e6:.1f} MB"
     except FileNotFoundError:
-        return "the file is missing"
+        return "file not found"

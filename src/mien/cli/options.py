@@ -1,24 +1,31 @@
-"""Command line options out of the table of settings."""
+"""Settings on the command line: an option for each, and ``mien settings``, which lists them."""
 
+import dataclasses
 import functools
 import inspect
+import json as json_module
 from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
+from rich.table import Table
+from rich.text import Text
 
 from mien import config
+from mien.cli.console import stdout_console
 from mien.config import Settings
 from mien.errors import SettingError
+
+app = typer.Typer(add_completion=False)
 
 _PANEL = "Settings (see also: mien settings)"
 
 
 def takes_settings(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command an option for each setting, and ``--preset``.
+    """Decorate a command with an option for each setting and ``--preset``.
 
-    The command gets them as its keyword argument ``settings``. An option wins over the preset, the
-    preset over the environment, the environment over the default.
+    The command receives them as its keyword argument ``settings``. An option overrides the preset,
+    the preset the environment, and the environment the default.
     """
     signature = inspect.signature(function, eval_str=True)
     own = [p for p in signature.parameters.values() if p.name != "settings"]
@@ -42,7 +49,7 @@ def _preset(name: str | None) -> dict[str, Any]:
     if name is None:
         return {}
     if name not in config.PRESETS:
-        raise SettingError(f"expected a preset out of {', '.join(config.PRESETS)}, got {name!r}")
+        raise SettingError(f"expected one of the presets {', '.join(config.PRESETS)}, got {name!r}")
     return dict(config.PRESETS[name])
 
 
@@ -52,7 +59,7 @@ def _preset_option() -> inspect.Parameter:
         for name, bundle in config.PRESETS.items()
     )
     return _parameter(
-        "preset", str, f"Several settings at once ({contents}).", choices=tuple(config.PRESETS)
+        "preset", str, f"A named set of settings ({contents}).", choices=tuple(config.PRESETS)
     )
 
 
@@ -77,10 +84,35 @@ def _parameter(
         autocompletion=(lambda: list(choices)) if choices else None,
         rich_help_panel=_PANEL,
     )
-    # None tells that the option was not given; the default itself comes from Settings.
+    # None means that the option was not given; Settings has the default.
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,
         default=None,
         annotation=Annotated[kind | None, option],
     )
+
+
+@app.command("settings")
+def list_settings(
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the settings with their environment variables, defaults and current values."""
+    values = dataclasses.asdict(Settings.from_environment())
+    rows = [{**facts, "value": values[facts["name"]]} for facts in config.describe()]
+    if json:
+        typer.echo(json_module.dumps(rows, indent=2))
+        return
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for title in ("Setting", "Environment", "Default", "Value", "Description"):
+        table.add_column(title, overflow="fold")
+    for row in rows:
+        changed = "bold" if row["value"] != row["default"] else ""
+        table.add_row(
+            row["name"],
+            row["environment"],
+            str(row["default"]),
+            Text(str(row["value"]), style=changed),
+            Text(row["help"]),
+        )
+    stdout_console().print(table)

@@ -1,6 +1,6 @@
-"""Where results of stills go: a table, JSON, JSON lines, CSV, annotated pictures.
+"""Outputs of ``mien image``: a table, JSON, JSON lines, CSV, annotated images.
 
-Every output takes one result after the other and keeps none, however many pictures there are.
+Each output writes results one by one and keeps none in memory.
 """
 
 import csv
@@ -32,34 +32,34 @@ from mien.types import (
     flat_row,
 )
 
-# A table's columns have fixed widths, so that long ones can be printed piece by piece.
+# Long tables are printed in parts; the columns have fixed widths, so that the parts line up.
 _TABLE_ROWS = 200
 _JPEG_QUALITY = 92
-# What the first column holds in a line where stdout is no terminal.
+# Width of the first column when stdout is not a terminal.
 _LONG_NAME = 38
 
 
 class Output(Protocol):
-    """Something that results are written to."""
+    """A destination for results."""
 
     def add(self, result: FrameResult, image: Image, relative: PurePath) -> None:
-        """Write the result of one picture.
+        """Write the result of one image.
 
         Args:
-            result: of the picture.
-            image: its pixels.
-            relative: its place in an output folder.
+            result: the result.
+            image: the pixels.
+            relative: path of the image below an output folder.
         """
 
     def fail(self, source: str, message: str) -> None:
-        """Write that a picture could not be analyzed."""
+        """Write that an image could not be analyzed."""
 
     def close(self) -> None:
-        """Write what remains; also called after an interruption."""
+        """Finish writing; also called after an interruption."""
 
 
 class JsonOutput:
-    """One JSON document, written as it grows: schema_version, results, errors."""
+    """One JSON document, written incrementally: schema_version, results, errors."""
 
     def __init__(self, file: TextIO, *, landmarks: bool) -> None:
         self._file = file
@@ -81,7 +81,7 @@ class JsonOutput:
 
 
 class JsonLinesOutput:
-    """One result on each line. Failures are told on stderr only, so that every line is a result."""
+    """One result per line. Failures are reported on stderr only, so every line is a result."""
 
     def __init__(self, file: TextIO, *, landmarks: bool) -> None:
         self._file = file
@@ -99,7 +99,7 @@ class JsonLinesOutput:
 
 
 class CsvOutput:
-    """One row for each face; a picture without faces has none."""
+    """One row per face; an image without faces has no row."""
 
     def __init__(self, file: TextIO, labels: Sequence[Expression]) -> None:
         self._file = file
@@ -118,7 +118,7 @@ class CsvOutput:
 
 
 class TableOutput:
-    """A table for people, printed in pieces of a few hundred rows."""
+    """A table for the terminal, printed in parts of a few hundred rows."""
 
     def __init__(self, bar: ProgressBar) -> None:
         self._console = stdout_console()
@@ -148,23 +148,23 @@ class TableOutput:
 
 
 class AnnotatedOutput:
-    """Pictures with the results drawn in, in the folders that the originals have."""
+    """Annotated images, in the same subfolders as the originals."""
 
     def __init__(self, folder: Path, *, blur_faces: bool, landmarks: bool) -> None:
         self._folder = folder
         self._blur_faces = blur_faces
         self._landmarks = landmarks
-        self._taken: set[str] = set()
+        self._used_names: set[str] = set()
 
     def add(self, result: FrameResult, image: Image, relative: PurePath) -> None:
         if self._blur_faces:
             image = drawing.blur_faces(image, result)
         drawn = PillowImage.fromarray(drawing.annotate(image, result, landmarks=self._landmarks))
-        path = self._folder / self._free_name(relative)
+        path = self._folder / self._unused_name(relative)
         if result.source is not None and _same_file(path, Path(result.source)):
             raise SettingError(
-                f"{path}: the annotated picture would take the place of the original; "
-                "choose another folder for --annotate"
+                f"expected --annotate to keep the originals, got a folder where {path} would be "
+                "overwritten; choose another folder"
             )
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".png":
@@ -178,19 +178,19 @@ class AnnotatedOutput:
     def close(self) -> None:
         pass
 
-    def _free_name(self, relative: PurePath) -> PurePath:
+    def _unused_name(self, relative: PurePath) -> PurePath:
         suffix = ".png" if relative.suffix.lower() == ".png" else ".jpg"
         name = relative.with_suffix(suffix)
         number = 2
-        while str(name).casefold() in self._taken:
+        while str(name).casefold() in self._used_names:
             name = relative.with_name(f"{relative.stem}-{number}{suffix}")
             number += 1
-        self._taken.add(str(name).casefold())
+        self._used_names.add(str(name).casefold())
         return name
 
 
 def _columns(labels: Sequence[Expression]) -> list[str]:
-    """The columns of a face of which everything was measured; the header comes before the rows."""
+    """The columns of a face with all measurements; the header is written before the first row."""
     face = Face(
         Detection(Box(0, 0, 1, 1), score=1.0),
         expression=ExpressionScores(tuple(labels), np.full(len(labels), 1 / len(labels))),
@@ -207,18 +207,18 @@ def _same_file(path: Path, other: Path) -> bool:
 
 def _empty_table(*, header: bool) -> Table:
     table = Table(box=None, show_header=header, expand=True, header_style="bold", pad_edge=False)
-    table.add_column("Picture", ratio=3, overflow="fold")
+    table.add_column("Image", ratio=3, overflow="fold")
     table.add_column("Face", width=4, justify="right")
-    table.add_column("Looks like", width=12)
-    table.add_column("Share", width=5, justify="right")
-    table.add_column("Next", width=15)
+    table.add_column("Expression", width=12)
+    table.add_column("Probability", width=11, justify="right")
+    table.add_column("Runner-up", width=15)
     table.add_column("Size", width=7, justify="right")
-    table.add_column("Doubts", ratio=2, overflow="fold")
+    table.add_column("Warnings", ratio=2, overflow="fold")
     return table
 
 
 def _name(source: str) -> Text:
-    """A picture's path; a long one is broken after its folder rather than within its name."""
+    """The path of an image; a long one breaks after its folder, not within its name."""
     folder, slash, name = source.rpartition("/")
     line_break = "\n" if slash and len(source) > _LONG_NAME else ""
     return Text.assemble((f"{folder}{slash}", "dim"), f"{line_break}{name}")
@@ -226,11 +226,11 @@ def _name(source: str) -> Text:
 
 def _cells(face: Face) -> list[Any]:
     cells = ["", "", ""]
-    doubts: list[str] = []
+    warnings: list[str] = []
     if face.expression is not None:
-        (top, share), *others = face.expression.ranked()
-        cells = [top.value, f"{share:.0%}"]
+        (top, probability), *others = face.expression.ranked()
+        cells = [top.value, f"{probability:.0%}"]
         cells.append(f"{others[0][0].value} {others[0][1]:.0%}" if others else "")
-        doubts += ["uncertain"] if face.expression.uncertain else []
-    doubts += face.quality.reasons if face.quality else ()
-    return [*cells, f"{face.box.width:.0f} px", Text(", ".join(doubts), style="yellow")]
+        warnings += ["uncertain"] if face.expression.uncertain else []
+    warnings += face.quality.reasons if face.quality else ()
+    return [*cells, f"{face.box.width:.0f} px", Text(", ".join(warnings), style="yellow")]

@@ -11,7 +11,7 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command(
-    epilog="Also set by the environment: MIEN_ACCESS_TOKEN, MIEN_PUBLIC, MIEN_SECRET_KEY, "
+    epilog="Environment variables: MIEN_ACCESS_TOKEN, MIEN_PUBLIC, MIEN_SECRET_KEY, "
     "MIEN_DATA_DIR, PORT, DATABASE_URL, MIEN_JOBS; see docs/web.md."
 )
 def serve(
@@ -23,17 +23,15 @@ def serve(
     ] = None,
     camera: Annotated[
         str | None,
-        typer.Option(
-            help="Show a camera of this machine: a number, an rtsp:// address or a video file."
-        ),
+        typer.Option(help="Show a server-side camera: index, rtsp:// URL or video file."),
     ] = None,
     public: Annotated[
         bool,
-        typer.Option("--public", help="Serve anybody who can reach the port, without a token."),
+        typer.Option("--public", help="Allow access without a token."),
     ] = False,
 ) -> None:
-    """Serve the web page: live expressions, photographs, videos and sessions."""
+    """Start the web application: live camera, photos, videos and sessions."""
     config = WebConfig.from_environment(
         host=host, port=port, camera=camera, public=True if public else None
     )
-    serve_web(config, lambda url: typer.echo(f"mien is at {url}", err=True))
+    serve_web(config, lambda url: typer.echo(f"Serving mien on {url}", err=True))

@@ -10,9 +10,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from mien.cli.console import print_error
+from mien.cli.console import graceful_stop, print_error
 from mien.cli.options import takes_settings
-from mien.cli.stopping import asked_to_stop
 from mien.config import Settings
 from mien.errors import InputError
 from mien.media.sources import Selection
@@ -112,7 +111,7 @@ def _analyze(
     settings: StreamSettings,
 ) -> VideoOutcome:
     already: int | None = None
-    with _bar(clip.name) as (progress, task), asked_to_stop() as should_stop:
+    with _bar(clip.name) as (progress, task), graceful_stop() as should_stop:
 
         def show(now: VideoProgress) -> None:
             nonlocal already
