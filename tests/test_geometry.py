@@ -27,16 +27,6 @@ def test_iou_of_no_boxes_and_of_empty_boxes() -> None:
     assert geometry.box_iou([(3, 3, 3, 3)], [(3, 3, 3, 3)]) == pytest.approx(np.zeros((1, 1)))
 
 
-def test_nms_keeps_the_best_of_each_cluster_in_order_of_score() -> None:
-    boxes = [(0, 0, 10, 10), (1, 0, 11, 10), (50, 50, 60, 60), (51, 50, 61, 60), (0, 0, 2, 2)]
-    kept = geometry.nms(boxes, [0.6, 0.9, 0.95, 0.5, 0.3], iou_threshold=0.3)
-    assert kept == [2, 1, 4]
-
-
-def test_nms_of_nothing_keeps_nothing() -> None:
-    assert geometry.nms([], [], 0.5) == []
-
-
 @settings(deadline=None)
 @given(SCALES, ANGLES, OFFSETS, OFFSETS)
 def test_similarity_is_found_again_from_its_points(

@@ -10,8 +10,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from mien.runtime.catalog import CatalogEntry, entries
-from mien.runtime.known import known_models
+from mien.runtime.catalog import CatalogEntry, entries, known_models
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks/results"

@@ -43,27 +43,6 @@ def intersection_area(boxes_a: npt.ArrayLike, boxes_b: npt.ArrayLike) -> Array:
     return sides[..., 0] * sides[..., 1]
 
 
-def nms(boxes_xyxy: npt.ArrayLike, scores: npt.ArrayLike, iou_threshold: float) -> list[int]:
-    """Greedy non-maximum suppression.
-
-    Args:
-        boxes_xyxy: ``(N, 4)``.
-        scores: ``(N,)``.
-        iou_threshold: a box is dropped where it overlaps a better one by more than this.
-
-    Returns:
-        Indices of the kept boxes, the best score first.
-    """
-    boxes = np.asarray(boxes_xyxy, dtype=np.float64).reshape(-1, 4)
-    order = np.argsort(-np.asarray(scores, dtype=np.float64), kind="stable")
-    kept: list[int] = []
-    while order.size:
-        best, rest = order[0], order[1:]
-        kept.append(int(best))
-        order = rest[box_iou(boxes[best : best + 1], boxes[rest])[0] <= iou_threshold]
-    return kept
-
-
 def estimate_similarity(source: npt.ArrayLike, target: npt.ArrayLike) -> Array:
     """The least-squares similarity without reflection that takes source to target.
 

@@ -157,10 +157,10 @@ def test_doctor_opens_cameras_only_on_request(mien: Any, monkeypatch: pytest.Mon
         opened.append(index)
         return 64, 48
 
-    devices = importlib.import_module("mien.media.devices")
-    monkeypatch.setattr(devices, "list_cameras", lambda: [devices.CameraDevice(0, "probe", True)])
-    monkeypatch.setattr(devices, "can_list_cameras", lambda: True)
-    monkeypatch.setattr(devices, "try_camera", capture)
+    cameras = importlib.import_module("mien.media.camera")
+    monkeypatch.setattr(cameras, "list_cameras", lambda: [cameras.CameraDevice(0, "probe", True)])
+    monkeypatch.setattr(cameras, "can_list_cameras", lambda: True)
+    monkeypatch.setattr(cameras, "try_camera", capture)
     monkeypatch.setattr(doctor, "CHECKS", {"cameras": doctor.CHECKS["cameras"]})
     assert "0: probe" in mien("doctor").stdout
     assert opened == []

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from mien import geometry, imaging
 from mien.detection import BlazeFace, FaceSearch
-from mien.detection.merging import drop_repeated, merge_weighted
-from mien.detection.tiling import tile_sides, tile_starts, tiles
+from mien.detection.base import drop_repeated
+from mien.detection.blazeface import merge_weighted
+from mien.detection.search import tile_sides, tile_starts, tiles
 from mien.media.images import read_image
 from mien.runtime import catalog
 from mien.types import Box, Detection, Image, Landmarks

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from mien.errors import SettingError
-from mien.expression.priors import resolve_prior, softmax
-from mien.expression.scores import scores_from_logits
+from mien.expression.priors import resolve_prior, scores_from_logits, softmax
 from mien.labels import Expression
 from mien.types import InputSpec, ModelSpec
 

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image as PillowImage
 
 from mien.errors import VideoReadError
-from mien.media.sources import ArraySource, PacedSource, Selection, SourceInfo, open_source
+from mien.media import open_source
+from mien.media.sources import ArraySource, PacedSource, Selection, SourceInfo
 from mien.media.video import VideoSource
 
 pytest.importorskip("av", reason="videos need PyAV")

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from mien.tracking import Observation, Tracker
-from mien.tracking.assignment import assign
-from mien.tracking.shape import blend_shapes, face_shape, shape_distance
+from mien.tracking.tracker import assign, blend_shapes, face_shape, shape_distance
 from mien.types import Box, Detection, Landmarks
 
 

@@ -199,12 +199,12 @@ def _folders(topic: str) -> Iterator[Finding]:
 
 def _cameras(topic: str) -> Iterator[Finding]:
     """List the devices without opening any camera, so that no light turns on."""
-    from mien.media import devices
+    from mien.media import camera as cameras
 
-    if not devices.can_list_cameras():
+    if not cameras.can_list_cameras():
         yield Finding(topic, "note", "cannot be listed on this system; use --try-cameras")
         return
-    found = devices.list_cameras()
+    found = cameras.list_cameras()
     if not found:
         yield Finding(topic, "note", "no camera found; in a container, pass the device through")
     for camera in found:
@@ -217,12 +217,12 @@ def _cameras(topic: str) -> Iterator[Finding]:
 
 def _try_cameras(topic: str = "cameras") -> Iterator[Finding]:
     """Capture one frame from each camera, which turns on its light."""
-    from mien.media import devices
+    from mien.media import camera as cameras
 
-    listed = [camera.index for camera in devices.list_cameras()]
-    for index in listed or ([] if devices.can_list_cameras() else [0]):
+    listed = [camera.index for camera in cameras.list_cameras()]
+    for index in listed or ([] if cameras.can_list_cameras() else [0]):
         try:
-            width, height = devices.try_camera(index)
+            width, height = cameras.try_camera(index)
         except CameraError as error:
             yield Finding(topic, "broken", str(error))
         else:

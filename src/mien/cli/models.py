@@ -13,9 +13,9 @@ from rich.text import Text
 from mien.cli.console import ProgressBar, print_error, stdout_console
 from mien.config import models_folder
 from mien.errors import ModelFileError
-from mien.runtime import catalog, known, store
-from mien.runtime.catalog import CatalogEntry
-from mien.runtime.known import KnownModel
+from mien.runtime import catalog
+from mien.runtime.catalog import CatalogEntry, KnownModel
+from mien.runtime.download import add_model, remove_model
 
 app = typer.Typer(add_completion=False)
 
@@ -28,7 +28,7 @@ def models(context: typer.Context, json: _Json = False) -> None:
     if context.invoked_subcommand is not None:
         return
     entries = catalog.entries()
-    others = known.known_models()
+    others = catalog.known_models()
     if json:
         document = {
             "models": [_document(entry) for entry in entries],
@@ -81,7 +81,7 @@ def add(
     ] = None,
 ) -> None:
     """Download a model into the models folder. An interrupted download is resumed."""
-    model = known.find(name)
+    model = catalog.find_known(name)
     if model is not None:
         url, sha256 = url or model.url, sha256 or model.sha256
     if not url or not sha256:
@@ -93,14 +93,14 @@ def add(
     if spec is not None:
         spec_text = _read_spec(spec)
     with ProgressBar(None, f"{name}, bytes") as bar:
-        entry = store.add(name, url, sha256=sha256, spec_text=spec_text, progress=bar.set)
+        entry = add_model(name, url, sha256=sha256, spec_text=spec_text, progress=bar.set)
     typer.echo(f"added {entry.spec.name}: {entry.path}")
 
 
 @app.command()
 def remove(name: Annotated[str, typer.Argument(help="Name of an added model.")]) -> None:
     """Delete an added model."""
-    for path in store.remove(name):
+    for path in remove_model(name):
         typer.echo(f"deleted {path}")
 
 

@@ -5,9 +5,9 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
-from mien import imaging
-from mien.detection.merging import merge_weighted
+from mien import geometry, imaging
 from mien.errors import SpecError
 from mien.runtime.catalog import CatalogEntry
 from mien.runtime.session import Session
@@ -164,6 +164,45 @@ class _Facts:
             for columns, rows, n in self.grids
         ]
         return np.concatenate(parts) * np.asarray(size_wh, np.float32)
+
+
+def merge_weighted(
+    coordinates: npt.ArrayLike, scores: npt.ArrayLike, iou_threshold: float
+) -> tuple[FloatArray, FloatArray]:
+    """Non-maximum suppression that averages the suppressed boxes into the best one.
+
+    Method: the blending of Bazarevsky et al., "BlazeFace: sub-millisecond neural face detection on
+    mobile GPUs", 2019, section 3.4: the coordinates are means weighted by score, which also keeps
+    boxes from trembling between frames.
+
+    Args:
+        coordinates: ``(N, C)``, of which the first four columns are a box as x_min, y_min, x_max,
+            y_max and the rest go along.
+        scores: ``(N,)``, positive.
+        iou_threshold: boxes that overlap the best one by more than this are averaged into it.
+
+    Returns:
+        ``(M, C)`` and ``(M,)``: the merged coordinates and the best score of each, the best first.
+    """
+    values = np.asarray(coordinates, np.float32)
+    weights = np.asarray(scores, np.float32)
+    order = np.argsort(-weights, kind="stable")
+    if len(order) == 1:
+        return values, weights
+    overlaps = geometry.box_iou(values[:, :4], values[:, :4])
+    merged: list[FloatArray] = []
+    best_scores: list[np.float32] = []
+    while order.size:
+        close = overlaps[order[0], order] > iou_threshold
+        close[0] = True
+        group = order[close]
+        share = weights[group] / weights[group].sum()
+        merged.append(share @ values[group])
+        best_scores.append(weights[order[0]])
+        order = order[~close]
+    return np.reshape(merged, (-1, values.shape[1])).astype(np.float32), np.asarray(
+        best_scores, np.float32
+    )
 
 
 def anchor_centers(columns: int, rows: int, per_cell: int) -> FloatArray:

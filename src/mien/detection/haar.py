@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mien import imaging
-from mien.detection.merging import drop_repeated
+from mien.detection.base import drop_repeated
 from mien.errors import ModelFileError
 from mien.runtime.catalog import CatalogEntry
 from mien.types import Box, Detection, Image, Landmarks

@@ -13,8 +13,7 @@ import numpy.typing as npt
 from mien import imaging
 from mien.errors import InputError, ModelFileError, SpecError
 from mien.expression.features import FeatureExtractor, FeatureSpec, HogGrid
-from mien.expression.priors import resolve_prior
-from mien.expression.scores import scores_from_logits
+from mien.expression.priors import resolve_prior, scores_from_logits
 from mien.runtime.catalog import CatalogEntry
 from mien.types import ExpressionScores, FloatArray, Image, ModelSpec
 

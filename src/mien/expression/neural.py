@@ -6,8 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mien import imaging
-from mien.expression.priors import resolve_prior
-from mien.expression.scores import scores_from_logits
+from mien.expression.priors import resolve_prior, scores_from_logits
 from mien.runtime.catalog import CatalogEntry
 from mien.runtime.session import Session
 from mien.types import ExpressionScores, Image

@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from mien.errors import SpecError
-from mien.landmarks.base import LandmarkPredictor
+from mien.landmarks.base import DetectorLandmarks, LandmarkPredictor
 from mien.landmarks.facemesh import FaceMesh
-from mien.landmarks.from_detector import DetectorLandmarks
 from mien.landmarks.regions import Region, box_from_landmarks, roi_from_landmarks
 from mien.runtime import catalog
 

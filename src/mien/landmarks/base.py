@@ -1,7 +1,9 @@
-"""The contract of landmark models."""
+"""The contract of landmark models, and the landmarks that a detector already provides."""
 
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
+
+import numpy as np
 
 from mien.types import Detection, Image, Landmarks
 
@@ -30,3 +32,20 @@ class LandmarkPredictor(Protocol):
             face lies there.
         """
         ...
+
+
+_NO_POINTS = Landmarks(np.empty((0, 2), np.float32), "none")
+
+
+class DetectorLandmarks:
+    """Passes on what the detector found: the route without any landmark network.
+
+    Faces of a detector that gives no points get landmarks without points, of scheme ``"none"``.
+    """
+
+    name = "detector"
+    scheme = "detector"
+
+    def predict(self, image: Image, detections: Sequence[Detection]) -> list[Landmarks]:
+        """See :meth:`mien.landmarks.base.LandmarkPredictor.predict`."""
+        return [detection.landmarks or _NO_POINTS for detection in detections]

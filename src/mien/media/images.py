@@ -1,5 +1,6 @@
-"""Still pictures: the edge where files become RGB arrays."""
+"""Still images: from files in any common format to RGB arrays."""
 
+import importlib
 import io
 import os
 import stat
@@ -15,8 +16,7 @@ from PIL import Image as PillowImage
 
 from mien import imaging
 from mien.config import DEFAULT_MAX_MEGAPIXELS
-from mien.errors import ImageReadError, InputError
-from mien.media import formats
+from mien.errors import ImageReadError, InputError, MissingExtraError
 from mien.types import Image
 
 ImageSource = (
@@ -133,19 +133,17 @@ def _read_stream(stream: IO[bytes], max_megapixels: float) -> Image:
     if not (hasattr(stream, "seekable") and stream.seekable()):
         stream = _buffered(stream, _byte_limit(max_megapixels))
     start = stream.tell()
-    head = stream.read(formats.HEAD_BYTES)
+    head = stream.read(HEAD_BYTES)
     if not isinstance(head, bytes):
         raise ImageReadError("expected a file opened in binary mode, got text")
-    name = formats.sniff(head)
+    name = sniff(head)
     if name is None:
-        raise ImageReadError(
-            f"expected a picture ({formats.READABLE}), got {formats.describe(head)}"
-        )
+        raise ImageReadError(f"expected a picture ({READABLE}), got {describe(head)}")
     if start:  # Pillow's formats count from the beginning of the file.
         stream.seek(start)
         stream = _buffered(stream, _byte_limit(max_megapixels))
     stream.seek(0)
-    with formats.open_as(name, stream) as picture:
+    with open_as(name, stream) as picture:
         return _decode(picture, max_megapixels)
 
 
@@ -209,3 +207,139 @@ def _band_as_rgb(band: PillowImage.Image) -> Image:
     if band.has_transparency_data:
         return imaging.as_rgb(np.asarray(band.convert("RGBA")))
     return np.asarray(band.convert("RGB"))
+
+
+HEAD_BYTES = 64
+"""How many bytes of a file :func:`sniff` wants to see."""
+
+READABLE = "JPEG, PNG, WebP, GIF, BMP, TIFF, PNM, AVIF or HEIC"
+
+_SUFFIXES_OF = {
+    "jpeg": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "png": (".png",),
+    "webp": (".webp",),
+    "gif": (".gif",),
+    "bmp": (".bmp", ".dib"),
+    "tiff": (".tif", ".tiff"),
+    "pnm": (".pgm", ".ppm", ".pnm"),
+    "avif": (".avif",),
+    "heif": (".heic", ".heif", ".hif"),
+}
+
+SUFFIXES = frozenset(suffix for suffixes in _SUFFIXES_OF.values() for suffix in suffixes)
+"""File name endings that count as pictures when a folder is searched."""
+
+_PLUGINS = {
+    "jpeg": ("PIL.JpegImagePlugin", "JpegImageFile"),
+    "png": ("PIL.PngImagePlugin", "PngImageFile"),
+    "webp": ("PIL.WebPImagePlugin", "WebPImageFile"),
+    "gif": ("PIL.GifImagePlugin", "GifImageFile"),
+    "bmp": ("PIL.BmpImagePlugin", "BmpImageFile"),
+    "tiff": ("PIL.TiffImagePlugin", "TiffImageFile"),
+    "pnm": ("PIL.PpmImagePlugin", "PpmImageFile"),
+    "avif": ("PIL.AvifImagePlugin", "AvifImageFile"),
+    "heif": ("pillow_heif", "HeifImageFile"),
+}
+
+_MAGIC: tuple[tuple[bytes, str], ...] = (
+    (b"\xff\xd8\xff", "jpeg"),
+    (b"\x89PNG\r\n\x1a\n", "png"),
+    (b"GIF87a", "gif"),
+    (b"GIF89a", "gif"),
+    (b"BM", "bmp"),
+    (b"II*\0", "tiff"),
+    (b"MM\0*", "tiff"),
+    (b"II+\0", "tiff"),
+    (b"MM\0+", "tiff"),
+    *((b"P%d%c" % (kind, space), "pnm") for kind in range(1, 7) for space in b" \t\n\r"),
+)
+
+# What people hand in by mistake, so that the message can name it.
+_FOREIGN: tuple[tuple[bytes, str], ...] = (
+    (b"%PDF", "a PDF document"),
+    (b"PK\3\4", "a ZIP archive or an office document"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"RIFF", "a video or sound (RIFF)"),
+    (bytes(16), "a file of zeros"),
+    (b"\x1aE\xdf\xa3", "a video (Matroska or WebM)"),
+    (b"8BPS", "a Photoshop document"),
+    (b"%!PS", "a PostScript document"),
+    (b"\0\0\0\x0cjP  ", "a JPEG 2000 picture"),
+    (b"\0\0\0\x0cJXL ", "a JPEG XL picture"),
+    (b"\xff\x0a", "a JPEG XL picture"),
+    (b"\0\0\1\0", "an icon"),
+    (b"<svg", "an SVG drawing"),
+    (b"<!DOCTYPE html", "a web page"),
+    (b"<html", "a web page"),
+)
+
+_AVIF_BRANDS = {b"avif", b"avis"}
+_HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+
+
+def sniff(head: bytes) -> str | None:
+    """The format that a file's first bytes tell: a key of the table above, or None."""
+    for magic, name in _MAGIC:
+        if head.startswith(magic):
+            return name
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "webp"
+    brands = _brands(head)
+    if brands & _AVIF_BRANDS:
+        return "avif"
+    if brands & _HEIF_BRANDS:
+        return "heif"
+    return None
+
+
+def describe(head: bytes) -> str:
+    """What a file that is no readable picture seems to be, by its first bytes."""
+    if not head:
+        return "an empty file"
+    for magic, description in _FOREIGN:
+        if head.startswith(magic):
+            return description
+    if _brands(head):
+        return "a video (MP4 or MOV)"
+    if all(byte >= 0x80 or 0x20 <= byte < 0x7F or byte in b"\t\n\r\f" for byte in head):
+        return "text"
+    return f"unknown data that begins with {head[:8].hex(' ')}"
+
+
+def open_as(name: str, stream: IO[bytes]) -> ImageFile.ImageFile:
+    """Read a picture's header; its pixels are decoded later.
+
+    Args:
+        name: what :func:`sniff` said.
+        stream: binary and seekable, at its beginning.
+
+    Raises:
+        ImageReadError: the installed libraries lack this format.
+        Exception: whatever Pillow trips over in a damaged file.
+    """
+    module_name, class_name = _PLUGINS[name]
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError:
+        raise ImageReadError(_how_to_read(name)) from None
+    if not getattr(module, "SUPPORTED", True):
+        raise ImageReadError(_how_to_read(name))
+    opened: ImageFile.ImageFile = getattr(module, class_name)(stream)
+    return opened
+
+
+def _how_to_read(name: str) -> str:
+    if name == "heif":
+        return str(MissingExtraError("pillow_heif", "heif", "read HEIC pictures"))
+    if name == "avif":
+        return "the installed Pillow cannot read AVIF pictures: pip install 'Pillow>=11.3'"
+    return f"the installed Pillow was built without {name.upper()}: pip install --force Pillow"
+
+
+def _brands(head: bytes) -> set[bytes]:
+    """The brands in an ISO base media file's first box (ISO/IEC 14496-12, 4.3); none elsewhere."""
+    if head[4:8] != b"ftyp":
+        return set()
+    end = min(int.from_bytes(head[:4], "big"), len(head))
+    compatible = {head[start : start + 4] for start in range(16, end - 3, 4)}
+    return {head[8:12], *compatible}

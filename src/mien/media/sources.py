@@ -3,8 +3,6 @@
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from os import PathLike
-from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy.typing as npt
@@ -88,10 +86,6 @@ class Selection:
         """A function of index and timestamp that tells, frame after frame, which to take."""
         return _Chooser(self)
 
-    @property
-    def takes_all(self) -> bool:
-        return self.every == 1 and not self.max_fps
-
     def is_over(self, timestamp_s: float) -> bool:
         return self.end_s is not None and timestamp_s >= self.end_s
 
@@ -152,27 +146,3 @@ class PacedSource:
             if early_s > 0:
                 time.sleep(early_s)
             yield frame
-
-
-def open_source(
-    source: "Source | str | int | PathLike[str]", selection: Selection | None = None
-) -> Source:
-    """The source that someone means.
-
-    Args:
-        source: a source; the path of a video; the number of a camera, as a number; or the
-            address of a network camera (``rtsp://…``, ``http://…``).
-        selection: which frames of a video are wanted.
-
-    Raises:
-        VideoReadError: a file that is no readable video, or is not there.
-        MissingExtraError: PyAV is not installed.
-    """
-    from mien.media.camera import CameraSource
-    from mien.media.video import VideoSource
-
-    if isinstance(source, int) or (isinstance(source, str) and "://" in source):
-        return CameraSource(source)
-    if isinstance(source, str | PathLike):
-        return VideoSource(Path(source), selection)
-    return source

@@ -181,14 +181,10 @@ def _info(path: Path, container: Any) -> SourceInfo:
 
 
 def _upright_rgb(decoded: Any) -> Image:
-    """Square pixels, turned as the file says."""
-    size: dict[str, int] = {}
-    shape = getattr(decoded, "sample_aspect_ratio", None)
-    if shape and 0.25 <= shape <= 4 and shape != 1:
-        size = {"width": max(1, round(decoded.width * float(shape))), "height": decoded.height}
+    """The pixels of a frame, rotated as the file says."""
     if decoded.width * decoded.height > MAX_PIXELS:
         raise VideoReadError(f"a frame of {decoded.width}x{decoded.height} pixels is too large")
-    image = decoded.to_ndarray(format="rgb24", **size)
+    image = decoded.to_ndarray(format="rgb24")
     quarter_turns = round(decoded.rotation / 90) % 4
     if quarter_turns:
         image = np.ascontiguousarray(np.rot90(image, quarter_turns))

@@ -4,10 +4,8 @@ from dataclasses import replace
 
 from mien.labels import Expression
 from mien.signals.affect import derive_affect
-from mien.signals.attention import facing
-from mien.signals.eyes import eye_openings
-from mien.signals.mouth import mouth_opening
-from mien.signals.pose import HeadPose, estimate_pose
+from mien.signals.openings import eye_openings, mouth_opening
+from mien.signals.pose import HeadPose, estimate_pose, facing
 from mien.signals.quality import LIMITS, QualityLimits, measure
 from mien.types import Face, Image, Signals
 

@@ -1,4 +1,4 @@
-"""Which way a head is turned."""
+"""Head pose, and whether a head faces the camera."""
 
 import math
 from dataclasses import dataclass
@@ -129,3 +129,13 @@ def _cofactors(rows: Rows) -> Rows:
         [c * h - b * i, a * i - c * g, b * g - a * h],
         [b * f - c * e, c * d - a * f, a * e - b * d],
     ]
+
+
+def facing(pose: HeadPose) -> float:
+    """Cosine in [-1, 1] between the way that a head faces and the line to the camera.
+
+    1 is straight into the camera, 0 is full profile. It tells of the head and not of the gaze. The
+    line to the camera is taken as the optical axis, which is off by the face's own angle from the
+    middle of the picture.
+    """
+    return math.cos(math.radians(pose.yaw_deg)) * math.cos(math.radians(pose.pitch_deg))

@@ -5,8 +5,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from os import PathLike
 
+from mien.media import open_source
 from mien.media.sinks import Sink
-from mien.media.sources import Frame, Selection, Source, open_source
+from mien.media.sources import Frame, Selection, Source
 from mien.pipeline import FacePipeline
 from mien.streaming.background import Counter, in_background, newest_in_background
 from mien.streaming.face_stream import FaceStream, StreamSettings

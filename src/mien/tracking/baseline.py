@@ -1,12 +1,10 @@
 """A person's resting face as their neutral: some faces look sad or angry at rest."""
 
 import numpy as np
-import numpy.typing as npt
 
+from mien.geometry import Array
 from mien.labels import Expression
 from mien.types import ExpressionScores
-
-Array = npt.NDArray[np.float64]
 
 # Looks that a face can have at rest. A smile or raised brows are made, not had: frames where one
 # of them leads are not taken for rest, and neither is ever discounted.
@@ -42,11 +40,6 @@ class NeutralBaseline:
         self._samples: list[Array] = []
         self._due_s = -np.inf
         self._shift: Array | None = None
-
-    @property
-    def is_known(self) -> bool:
-        """Whether enough of the resting face was seen."""
-        return self._shift is not None
 
     def apply(self, raw: ExpressionScores, weight: float, timestamp_s: float) -> ExpressionScores:
         """The scores as seen against the person's resting face; unchanged before it is known.

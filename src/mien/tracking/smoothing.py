@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from mien.geometry import Array
 from mien.labels import Expression
 from mien.types import ExpressionScores, ExpressionState, FloatArray, Landmarks, Quality
-
-Array = npt.NDArray[np.float64]
 
 
 class OneEuroFilter:

@@ -1,15 +1,154 @@
-"""Giving the faces of a stream a lasting number."""
+"""Assigning lasting track IDs to the faces of a stream."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from mien.tracking.assignment import assign
-from mien.tracking.motion import Motion
-from mien.tracking.shape import Array, blend_shapes, face_shape, shape_distance
+from mien.errors import MissingExtraError
+from mien.geometry import Array
 from mien.types import Box, Detection, Landmarks
+
+# A head seldom keeps its velocity for longer than this.
+_VELOCITY_DECAY_S = 0.5
+# How fast the velocity follows what is seen; smoother than that lags behind a turning head.
+_VELOCITY_TIME_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Motion:
+    """Place, size and velocity of a face.
+
+    Attributes:
+        x, y: center in pixels.
+        width, height: in pixels.
+        velocity_x, velocity_y: pixels per second.
+        timestamp_s: when it was seen.
+    """
+
+    x: float
+    y: float
+    width: float
+    height: float
+    velocity_x: float
+    velocity_y: float
+    timestamp_s: float
+
+    @classmethod
+    def start(cls, box: Box, timestamp_s: float) -> "Motion":
+        x, y = box.center
+        return cls(x, y, box.width, box.height, 0.0, 0.0, timestamp_s)
+
+    def seen(self, box: Box, timestamp_s: float) -> "Motion":
+        """The motion after the face was seen again."""
+        x, y = box.center
+        elapsed = timestamp_s - self.timestamp_s
+        if elapsed <= 0:
+            return Motion(
+                x, y, box.width, box.height, self.velocity_x, self.velocity_y, timestamp_s
+            )
+        weight = 1 - math.exp(-elapsed / _VELOCITY_TIME_S)
+        return Motion(
+            x,
+            y,
+            box.width,
+            box.height,
+            (1 - weight) * self.velocity_x + weight * (x - self.x) / elapsed,
+            (1 - weight) * self.velocity_y + weight * (y - self.y) / elapsed,
+            timestamp_s,
+        )
+
+    def predict(self, timestamp_s: float) -> tuple[float, float]:
+        """Where the center is expected at a time, in pixels."""
+        elapsed = max(0.0, timestamp_s - self.timestamp_s)
+        reach = _VELOCITY_DECAY_S * (1 - math.exp(-elapsed / _VELOCITY_DECAY_S))
+        return self.x + self.velocity_x * reach, self.y + self.velocity_y * reach
+
+    def distance(self, box: Box, timestamp_s: float) -> float:
+        """How far a box lies from the expected place, in units of the faces' mean size.
+
+        A change of size counts along: twice or half the size is as far off as 0.7 of a face.
+        """
+        x, y = self.predict(timestamp_s)
+        box_x, box_y = box.center
+        own, other = math.sqrt(self.width * self.height), math.sqrt(box.width * box.height)
+        apart = math.hypot(box_x - x, box_y - y) / ((own + other) / 2)
+        return math.hypot(apart, math.log(other / own))
+
+
+# Eye corners, bridge and tip of the nose, temples, cheek bones, forehead, chin line by the ears:
+# points that skin moves over bone the least. Brows, lids and mouth move with the expression.
+_RIGID = (33, 133, 362, 263, 168, 6, 197, 195, 1, 10, 151, 9, 127, 356, 234, 454, 93, 323, 50, 280)
+
+
+def face_shape(landmarks: Landmarks | None) -> Array | None:
+    """The rigid points, centerd and of unit size, ``(P, 3)``; None without a mesh in depth."""
+    if landmarks is None or landmarks.scheme != "mesh468" or landmarks.points.shape[1] != 3:
+        return None
+    points = landmarks.points[list(_RIGID)].astype(np.float64)
+    points -= points.mean(axis=0)
+    size = float(np.sqrt((points**2).sum()))
+    return points / size if size > 0 else None
+
+
+def shape_distance(a: Array, b: Array) -> float:
+    """Distance of two shapes after turning one onto the other, in [0, about 1].
+
+    Method: the partial Procrustes distance (Dryden and Mardia 1998) by the Kabsch rotation
+    (Kabsch 1976), so that it does not depend on the pose of the head.
+    """
+    singular = np.linalg.svd(a.T @ b, compute_uv=False)
+    if np.linalg.det(a.T @ b) < 0:
+        singular[-1] = -singular[-1]
+    return float(np.sqrt(max(0.0, 2 - 2 * singular.sum())))
+
+
+def blend_shapes(mean: Array, new: Array, weight: float) -> Array:
+    """The running mean of a shape, moved towards a new one by a weight in [0, 1]."""
+    u, _, vt = np.linalg.svd(new.T @ mean)
+    turn = u @ np.diag([1.0, 1.0, float(np.sign(np.linalg.det(u @ vt)))]) @ vt
+    mixed: Array = (1 - weight) * mean + weight * (new @ turn)
+    return mixed / float(np.sqrt((mixed**2).sum()))
+
+
+def assign(costs: npt.ArrayLike, max_cost: float) -> list[tuple[int, int]]:
+    """Pairs of row and column with the least total cost, none of them dearer than `max_cost`.
+
+    Method: Jonker and Volgenant, "A shortest augmenting path algorithm for dense and sparse linear
+    assignment problems", Computing 38, 1987, as in lapx.
+
+    Args:
+        costs: ``(N, M)``; infinity forbids a pair.
+        max_cost: leaving both sides alone costs this much.
+
+    Raises:
+        MissingExtraError: lapx is not installed.
+    """
+    matrix = np.asarray(costs, np.float64)
+    if matrix.size == 0:
+        return []
+    lapjv = _lapjv()
+    if matrix.size == 1:
+        # One face and one track, as in most frames of most videos.
+        return [(0, 0)] if matrix[0, 0] <= max_cost else []
+    finite = np.where(np.isfinite(matrix), matrix, 1e6)
+    _, columns, _ = lapjv(finite, extend_cost=True, cost_limit=max_cost)
+    return [
+        (row, int(column))
+        for row, column in enumerate(columns)
+        if column >= 0 and matrix[row, column] <= max_cost
+    ]
+
+
+def _lapjv() -> Callable[..., Any]:
+    try:
+        from lap import lapjv
+    except ImportError:
+        raise MissingExtraError("lapx", "video", "follow faces through a stream") from None
+    return lapjv  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,14 +357,3 @@ class Tracker:
     def _is_over(self, track: Track, timestamp_s: float) -> bool:
         gap = self._max_gap_s if track.track_id is not None else self._TENTATIVE_GAP_S
         return timestamp_s - track.last_s > gap
-
-
-def overlaps(boxes_xyxy: np.ndarray, box: Box, min_share: float) -> np.ndarray:
-    """Which boxes share at least this part of the smaller area with a box: ``(N,)`` bool."""
-    array = np.asarray(boxes_xyxy, np.float64).reshape(-1, 4)
-    low = np.maximum(array[:, :2], (box.x_min, box.y_min))
-    high = np.minimum(array[:, 2:], (box.x_max, box.y_max))
-    shared = np.clip(high - low, 0, None).prod(axis=1)
-    areas = (array[:, 2:] - array[:, :2]).prod(axis=1)
-    result: np.ndarray = shared >= min_share * np.minimum(areas, box.width * box.height)
-    return result

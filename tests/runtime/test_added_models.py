@@ -14,7 +14,8 @@ from mien.config import Settings, models_folder
 from mien.errors import DownloadError, ModelError, ModelFileError, ModelNotFoundError, SpecError
 from mien.labels import Expression
 from mien.pipeline import FacePipeline
-from mien.runtime import catalog, known, store
+from mien.runtime import catalog
+from mien.runtime.download import add_model, remove_model
 from mien.runtime.session import Session
 from mien.runtime.spec import spec_from_json, spec_to_json
 
@@ -30,7 +31,7 @@ def content(server: Any, tiny_expression_model: Any) -> bytes:
 
 
 def test_an_added_model_is_used_by_name(server: Any, content: bytes) -> None:
-    entry = store.add("mine", server.url, sha256=sha256(content))
+    entry = add_model("mine", server.url, sha256=sha256(content))
     assert entry.path == models_folder() / "mine.onnx"
     assert entry.spec.name == "mine"
     assert not entry.shipped
@@ -51,7 +52,7 @@ def test_a_spec_from_a_file(server: Any, tiny_expression_model: Any) -> None:
     for key in ("name", "file", "sha256"):
         del facts[key]
     server.content = tiny_expression_model("plain", with_spec=False).read_bytes()
-    entry = store.add(
+    entry = add_model(
         "mine", server.url, sha256=sha256(server.content), spec_text=json.dumps(facts)
     )
     assert entry.spec.file == "mine.onnx"
@@ -61,7 +62,7 @@ def test_a_spec_from_a_file(server: Any, tiny_expression_model: Any) -> None:
 def test_a_model_without_any_spec_is_not_kept(server: Any, tiny_expression_model: Any) -> None:
     server.content = tiny_expression_model(with_spec=False).read_bytes()
     with pytest.raises(SpecError, match="carries no model spec"):
-        store.add("mine", server.url, sha256=sha256(server.content))
+        add_model("mine", server.url, sha256=sha256(server.content))
     assert list(models_folder().iterdir()) == []
 
 
@@ -71,64 +72,64 @@ def test_a_spec_that_does_not_fit_the_file(
     facts = json.loads(spec_to_json(Session(tiny_expression_model()).read_spec()))
     facts["outputs"] = ["probabilities"]
     with pytest.raises(SpecError, match=r"names 'probabilities', but .* image, logits"):
-        store.add("mine", server.url, sha256=sha256(content), spec_text=json.dumps(facts))
+        add_model("mine", server.url, sha256=sha256(content), spec_text=json.dumps(facts))
     assert list(models_folder().iterdir()) == []
 
 
 @pytest.mark.parametrize("text", ["no JSON", "[1]", "{}"])
 def test_a_wrong_spec_is_told_before_the_download(server: Any, content: bytes, text: str) -> None:
     with pytest.raises(SpecError):
-        store.add("mine", server.url, sha256=sha256(content), spec_text=text)
+        add_model("mine", server.url, sha256=sha256(content), spec_text=text)
     assert server.requested == []
 
 
 def test_a_file_that_is_no_model(server: Any) -> None:
     server.content = b"this is no ONNX model"
     with pytest.raises(ModelFileError, match="cannot be loaded"):
-        store.add("mine", server.url, sha256=sha256(server.content))
+        add_model("mine", server.url, sha256=sha256(server.content))
     assert list(models_folder().iterdir()) == []
 
 
 def test_a_wrong_checksum_adds_nothing(server: Any, content: bytes) -> None:
     with pytest.raises(DownloadError):
-        store.add("mine", server.url, sha256=sha256(b"other"))
+        add_model("mine", server.url, sha256=sha256(b"other"))
     assert not any(entry.spec.name == "mine" for entry in catalog.entries())
 
 
 @pytest.mark.parametrize("name", ["../escape", "a/b", "", "Großes", ".hidden", "x" * 65])
 def test_names_that_are_no_names(server: Any, content: bytes, name: str) -> None:
     with pytest.raises(ModelError, match="expected a model name"):
-        store.add(name, server.url, sha256=sha256(content))
+        add_model(name, server.url, sha256=sha256(content))
 
 
 def test_shipped_models_are_not_replaced_or_removed(server: Any, content: bytes) -> None:
     with pytest.raises(ModelError, match="ships with mien"):
-        store.add("blazeface", server.url, sha256=sha256(content))
+        add_model("blazeface", server.url, sha256=sha256(content))
     with pytest.raises(ModelError, match="ships with mien"):
-        store.remove("blazeface")
+        remove_model("blazeface")
 
 
 @pytest.mark.parametrize("checksum", ["", "abc", "g" * 64])
 def test_checksums_that_are_none(server: Any, checksum: str) -> None:
     with pytest.raises(ModelError, match="64 hexadecimal digits"):
-        store.add("mine", server.url, sha256=checksum)
+        add_model("mine", server.url, sha256=checksum)
 
 
 def test_adding_again_replaces(server: Any, content: bytes, tiny_expression_model: Any) -> None:
-    store.add("mine", server.url, sha256=sha256(content))
+    add_model("mine", server.url, sha256=sha256(content))
     server.content = tiny_expression_model("another").read_bytes()
-    entry = store.add("mine", server.url, sha256=sha256(server.content))
+    entry = add_model("mine", server.url, sha256=sha256(server.content))
     catalog.verify(entry)
     assert entry.path.read_bytes() == server.content
 
 
 def test_remove(server: Any, content: bytes) -> None:
-    store.add("mine", server.url, sha256=sha256(content))
-    store.add("mine.2", server.url, sha256=sha256(content))
-    assert [path.name for path in store.remove("mine")] == ["mine.json", "mine.onnx"]
+    add_model("mine", server.url, sha256=sha256(content))
+    add_model("mine.2", server.url, sha256=sha256(content))
+    assert [path.name for path in remove_model("mine")] == ["mine.json", "mine.onnx"]
     assert [e.spec.name for e in catalog.entries() if not e.shipped] == ["mine.2"]
     with pytest.raises(ModelNotFoundError):
-        store.remove("mine")
+        remove_model("mine")
 
 
 def test_known_models_are_read_from_their_descriptions(tmp_path: Path) -> None:
@@ -142,7 +143,7 @@ def test_known_models_are_read_from_their_descriptions(tmp_path: Path) -> None:
         "spec": {"labels": ["neutral", "happiness"]},
     }
     (tmp_path / "somebodys.json").write_text(json.dumps(facts))
-    [model] = known.known_models(tmp_path)
+    [model] = catalog.known_models(tmp_path)
     assert model.url is None
     assert json.loads(model.spec_text or "")["license"] == "MIT"
 
@@ -150,11 +151,11 @@ def test_known_models_are_read_from_their_descriptions(tmp_path: Path) -> None:
 def test_a_damaged_description_is_named(tmp_path: Path) -> None:
     (tmp_path / "broken.json").write_text('{"name": "broken"}')
     with pytest.raises(SpecError, match=r"broken\.json cannot be read"):
-        known.known_models(tmp_path)
+        catalog.known_models(tmp_path)
 
 
 def test_every_shipped_description_can_be_used() -> None:
-    models = known.known_models()
+    models = catalog.known_models()
     assert {"yunet", "opencv-fer"} <= {model.name for model in models}
     for model in models:
         spec = spec_from_json(
@@ -171,7 +172,7 @@ def test_a_known_model_is_added_by_its_name_alone(
     path = tiny_expression_model(with_spec=False)
     server.content = path.read_bytes()
     described = json.loads(spec_to_json(Session(tiny_expression_model("other")).read_spec()))
-    model = known.KnownModel(
+    model = catalog.KnownModel(
         name="somebodys",
         task="expression",
         about="An example.",
@@ -182,7 +183,7 @@ def test_a_known_model_is_added_by_its_name_alone(
         sha256=sha256(server.content),
         spec={key: described[key] for key in ("input", "outputs", "labels")},
     )
-    monkeypatch.setattr(known, "known_models", lambda: [model])
+    monkeypatch.setattr(catalog, "known_models", lambda: [model])
     ran = CliRunner().invoke(app, ["models", "add", "somebodys"])
     assert ran.exit_code == 0, ran.stderr
     assert catalog.find("somebodys").spec.license == "Apache-2.0"
