@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 
 from mien.config import Settings
-from mien.evaluation.crops import MIN_PRESENCE, align_crop, crop_landmarks
 from mien.evaluation.dataset import LabeledSet
 from mien.evaluation.explanation import cell_order, deletion_curve, saliency_of_crop
 from mien.evaluation.readers import read_data
 from mien.evaluation.resampling import mean_interval
+from mien.expression.crop import face_crop, is_trusted, landmarks_of_crop
 from mien.pipeline import FacePipeline
 
 _RANDOM_ORDERS = 5
@@ -79,11 +79,11 @@ def measure(
 ) -> tuple[float, float, float] | None:
     """Deletion AUC of one face by saliency, at random, and outwards; None without landmarks."""
     image = data.load(index)
-    landmarks = crop_landmarks(image, pipeline.landmarks)
-    if landmarks.presence is not None and landmarks.presence < MIN_PRESENCE:
+    landmarks = landmarks_of_crop(image, pipeline.landmarks)
+    if not is_trusted(landmarks):
         return None
     classifier = pipeline.classifier
-    crop = align_crop(image, landmarks, classifier.spec).image
+    crop = face_crop(image, None, landmarks, classifier.spec).image
     expression = classifier.classify([crop])[0].top
 
     def auc(order: np.ndarray) -> float:

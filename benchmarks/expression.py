@@ -26,12 +26,12 @@ from mien import geometry, imaging
 from mien.config import Settings
 from mien.evaluation.calibration import cross_fitted_ece
 from mien.evaluation.compare import compare
-from mien.evaluation.crops import align_crop, crop_landmarks
 from mien.evaluation.dataset import ImageSource, IntArray, LabeledSet
 from mien.evaluation.figures import measure
 from mien.evaluation.predict import ask_about_crops, ask_about_photographs
 from mien.evaluation.readers import read_data
 from mien.evaluation.report import percent
+from mien.expression.crop import face_crop, landmarks_of_crop
 from mien.pipeline import FacePipeline
 from mien.types import Image
 
@@ -156,7 +156,10 @@ def _cross_fitted(options: argparse.Namespace) -> float:
     spec = pipeline.classifier.spec
     place = [spec.labels.index(label) for label in valid.labels]
     crops = [valid.load(i) for i in range(len(valid))]
-    aligned = [align_crop(c, crop_landmarks(c, pipeline.landmarks), spec).image for c in crops]
+    aligned = [
+        face_crop(crop, None, landmarks_of_crop(crop, pipeline.landmarks), spec).image
+        for crop in crops
+    ]
     # Probabilities under the natural prior are a softmax, whose logarithm serves as its logits.
     scores = pipeline.classifier.classify(aligned)
     logits = np.log(np.maximum([s.probabilities for s in scores], 1e-12))

@@ -11,8 +11,8 @@ from mien.config import Settings
 from mien.detection import FaceDetector, FaceSearch, build_detector
 from mien.errors import InputError
 from mien.expression import ExpressionClassifier, build_classifier
+from mien.expression.crop import face_crop
 from mien.landmarks import LandmarkPredictor, build_landmarks
-from mien.landmarks.schemes import to_five
 from mien.signals import measure_face
 from mien.types import (
     AlignedCrop,
@@ -144,15 +144,8 @@ class FacePipeline:
         return faces
 
     def align(self, image: Image, detection: Detection, landmarks: Landmarks) -> AlignedCrop:
-        """Cut a face out as the expression model wants it: by its landmarks, else by its box."""
-        spec = self.classifier.spec
-        template = spec.alignment_for(landmarks.scheme)
-        if template is None and landmarks.scheme == "mesh468":
-            # Many published models were trained on faces aligned by five points.
-            template, landmarks = spec.alignment_for("five"), to_five(landmarks)
-        if template is not None and len(landmarks):
-            return imaging.align(image, landmarks.points, template, spec.input.size_wh)
-        return imaging.crop_box(image, detection.box, spec.input.size_wh)
+        """Cut out a face as the expression model expects it; see :func:`face_crop`."""
+        return face_crop(image, detection.box, landmarks, self.classifier.spec)
 
     def classify(self, crops: Sequence[npt.ArrayLike]) -> list[ExpressionScores]:
         """The third step alone, for one's own crops.

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from mien import geometry, imaging
 from mien.errors import InputError
 from mien.expression import ExpressionClassifier
+from mien.expression.crop import face_crop
 from mien.labels import Expression
 from mien.pipeline import FacePipeline
 from mien.types import Face, FloatArray, FrameResult, Image, Landmarks
@@ -81,8 +82,7 @@ def explain(
     explanations = []
     for face in result.faces:
         assert face.expression is not None
-        landmarks = face.landmarks or Landmarks(np.empty((0, 2), np.float32), "none")
-        crop = pipeline.align(image, face.detection, landmarks)
+        crop = face_crop(image, face.box, face.landmarks, pipeline.classifier.spec)
         saliency = saliency_of_crop(
             crop.image, pipeline.classifier, face.expression.top, masks=masks, seed=seed
         )
@@ -92,7 +92,7 @@ def explain(
                 probability=face.expression[face.expression.top],
                 saliency=saliency,
                 transform=crop.transform,
-                parts=share_of_parts(saliency, landmarks, crop.transform),
+                parts=share_of_parts(saliency, face.landmarks, crop.transform),
             )
         )
     return result, explanations
@@ -174,7 +174,7 @@ def _random_mask(rng: np.random.Generator, width: int, height: int) -> FloatArra
 
 
 def share_of_parts(
-    saliency: FloatArray, landmarks: Landmarks, transform: npt.NDArray[np.float64]
+    saliency: FloatArray, landmarks: Landmarks | None, transform: npt.NDArray[np.float64]
 ) -> dict[str, float]:
     """Share of the positive saliency on each part of the face.
 
@@ -187,7 +187,7 @@ def share_of_parts(
         The largest share first; empty where the parts or the saliency are not there.
     """
     positive = np.clip(saliency, 0, None)
-    if landmarks.scheme != "mesh468" or positive.sum() <= 0:
+    if landmarks is None or landmarks.scheme != "mesh468" or positive.sum() <= 0:
         return {}
     points = geometry.apply_transform(transform, landmarks.points[:, :2])
     width = max(len(name) for name in (*_ANCHORS, _OUTSIDE))

@@ -8,7 +8,6 @@ import numpy.typing as npt
 
 from mien import geometry
 from mien.errors import ImageReadError
-from mien.evaluation.crops import MIN_PRESENCE, align_crop, crop_landmarks
 from mien.evaluation.dataset import LabeledSet
 from mien.evaluation.predictions import (
     ANSWERED,
@@ -19,6 +18,7 @@ from mien.evaluation.predictions import (
     answerable,
     assemble,
 )
+from mien.expression.crop import face_crop, is_trusted, landmarks_of_crop
 from mien.labels import Expression
 from mien.pipeline import FacePipeline
 from mien.types import Face, Image
@@ -68,9 +68,9 @@ def ask_about_crops(
         for index in indices:
             image = _load(rows, index, change)
             if image is not None:
-                points = crop_landmarks(image, pipeline.landmarks)
-                aligned = points.presence is None or points.presence >= MIN_PRESENCE
-                found[index] = align_crop(image, points, spec).image, str(aligned).lower()
+                points = landmarks_of_crop(image, pipeline.landmarks)
+                crop = face_crop(image, None, points, spec).image
+                found[index] = crop, str(is_trusted(points)).lower()
         scores = pipeline.classifier.classify([crop for crop, _ in found.values()])
         by_index = dict(zip(found, scores, strict=True))
         return [

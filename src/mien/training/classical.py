@@ -12,18 +12,18 @@ from mien.detection import build_detector
 from mien.errors import DataError
 from mien.evaluation import confidence, confusion
 from mien.evaluation.calibration import uncertain_threshold
-from mien.evaluation.crops import align_crop, crop_landmarks
 from mien.evaluation.dataset import FileImages, LabeledSet
-from mien.evaluation.eyes import eye_landmarks
 from mien.evaluation.readers import read_data
 from mien.evaluation.votes import vote_shares
 from mien.expression.classical import feature_spec, save_machine
+from mien.expression.crop import face_crop, landmarks_of_crop
 from mien.expression.features import FeatureExtractor
 from mien.expression.priors import softmax
 from mien.landmarks import build_landmarks
 from mien.runtime.catalog import checksum
 from mien.runtime.spec import read_sidecar, sidecar_path, spec_to_json
 from mien.training.classical_recipe import EYES_SCHEME, ClassicalRecipe
+from mien.training.eyes import eye_landmarks
 from mien.training.kernel_machine import Fit, fit_machine, fit_projection
 from mien.training.split import check_variety, in_groups_of, readable_rows, renumbered, valid_rows
 from mien.types import FloatArray, Image, InputSpec, Landmarks, ModelSpec
@@ -41,7 +41,7 @@ def finders() -> dict[str, LandmarkFinder]:
     """The landmark finder of each scheme: FaceMesh, and the eyes of the Haar cascades."""
     mesh, haar = build_landmarks("facemesh"), build_detector("haar")
     return {
-        "mesh468": lambda image: crop_landmarks(image, mesh),
+        "mesh468": lambda image: landmarks_of_crop(image, mesh),
         EYES_SCHEME: lambda image: eye_landmarks(image, haar),
     }
 
@@ -223,7 +223,8 @@ class _Describer:
         parts = np.empty((1 + mirror, len(rows), self._extractor.length), np.float16)
         for place, row in enumerate(rows):
             image = data.load(int(row))
-            crop = imaging.to_gray(align_crop(image, self._find[scheme](image), self.spec).image)
+            landmarks = self._find[scheme](image)
+            crop = imaging.to_gray(face_crop(image, None, landmarks, self.spec).image)
             parts[0, place] = self._extractor.describe(crop)
             if mirror:
                 parts[1, place] = self._extractor.describe(np.ascontiguousarray(crop[:, ::-1]))

@@ -10,18 +10,18 @@ import numpy.typing as npt
 
 from mien import geometry, imaging
 from mien.errors import DataError, ImageReadError
-from mien.evaluation.crops import MIN_PRESENCE, crop_landmarks
 from mien.evaluation.dataset import UNLABELLED, LabeledSet
 from mien.evaluation.predict import choose_face
 from mien.evaluation.readers import read_data
 from mien.evaluation.votes import vote_shares
+from mien.expression.crop import crop_transform, landmarks_of_crop
 from mien.labels import Expression
 from mien.pipeline import FacePipeline
 from mien.training import split
 from mien.training.balance import majority_prior
 from mien.training.faces import MAIN_HEAD, SECOND_HEAD, Faces
-from mien.training.recipe import Recipe
-from mien.types import AlignmentTemplate, FloatArray, Image, Landmarks
+from mien.training.recipe import Recipe, bare_spec
+from mien.types import Face, FloatArray, Image, ModelSpec
 
 Transform = npt.NDArray[np.float64]
 Told = Callable[[int, int], None]
@@ -133,11 +133,6 @@ def load_training_data(
     )
 
 
-def template_of(recipe: Recipe) -> AlignmentTemplate:
-    """The recipe's alignment as it stands in a model's spec."""
-    return AlignmentTemplate(recipe.input.scheme, recipe.input.indices, recipe.input.points)
-
-
 def _size(recipe: Recipe) -> tuple[int, int]:
     return recipe.input.size, recipe.input.size
 
@@ -172,11 +167,12 @@ def _prepare(
     """``(N, H, W)`` gray pictures, ``(N, 2, 3)`` transforms to the network's input, and ``(N,)``
     what came of each.
     """
+    spec = bare_spec(recipe)
     pixels = data.pixels if crops else None
     if pixels is not None and pixels.ndim == 3:
         transforms = np.empty((len(data), 2, 3))
         for row, image in enumerate(pixels):
-            transforms[row] = _crop_transform(image, recipe, pipeline)
+            transforms[row] = _crop_transform(image, spec, pipeline)
             tell(row + 1, len(data))
         return pixels, transforms, np.full(len(data), _READY)
     width = round(recipe.input.size * _ENLARGED * (1 + 2 * _MARGIN))
@@ -193,33 +189,31 @@ def _prepare(
             outcome[row] = _UNREADABLE
             continue
         if crops:
-            transform = _crop_transform(image, recipe, pipeline)
+            transform = _crop_transform(image, spec, pipeline)
         else:
-            transform, found = _photograph_transform(image, data, row, recipe, pipeline)
-            outcome[row] = _READY if found else _NO_FACE
+            found = _photograph_transform(image, data, row, spec, pipeline)
+            if found is None:
+                outcome[row] = _NO_FACE
+                continue
+            transform = found
         wide = imaging.warp(image, geometry.compose(enlarge, transform), (width, width))
         images[row] = imaging.to_gray(wide)
     return images, np.repeat(geometry.invert(enlarge)[None], len(data), axis=0), outcome
 
 
-def _crop_transform(image: Image, recipe: Recipe, pipeline: FacePipeline) -> Transform:
-    """Of a picture that is a face crop; the whole crop where no landmarks are found in it."""
-    return _transform(crop_landmarks(image, pipeline.landmarks), image, recipe)
-
-
-def _transform(landmarks: Landmarks | None, image: Image, recipe: Recipe) -> Transform:
-    size, (height, width) = recipe.input.size, image.shape[:2]
-    if landmarks is not None and (landmarks.presence or 0) >= MIN_PRESENCE:
-        return imaging.alignment_transform(landmarks.points, template_of(recipe), _size(recipe))
-    return np.array([[size / width, 0, 0], [0, size / height, 0]], np.float64)
+def _crop_transform(image: Image, spec: ModelSpec, pipeline: FacePipeline) -> Transform:
+    """Of a picture that is a face crop."""
+    return crop_transform(image, None, landmarks_of_crop(image, pipeline.landmarks), spec)
 
 
 def _photograph_transform(
-    image: Image, data: LabeledSet, row: int, recipe: Recipe, pipeline: FacePipeline
-) -> tuple[Transform, bool]:
-    """Of the labeled face in a photograph, and whether it was found."""
-    faces = pipeline.analyze(image).faces
+    image: Image, data: LabeledSet, row: int, spec: ModelSpec, pipeline: FacePipeline
+) -> Transform | None:
+    """Of the labeled face in a photograph; None where it was not found."""
     box = None if data.boxes_xyxy is None else data.boxes_xyxy[row]
+    faces = [Face(detection) for detection in pipeline.detect(imaging.as_rgb(image))]
     face = choose_face(faces, box) if faces else None
-    landmarks = None if face is None else face.landmarks
-    return _transform(landmarks, image, recipe), face is not None
+    if face is None:
+        return None
+    (landmarks,) = pipeline.landmarks.predict(imaging.as_rgb(image), [face.detection])
+    return crop_transform(image, face.box, landmarks, spec)

@@ -19,11 +19,11 @@ from mien.runtime.catalog import CatalogEntry
 from mien.training import export
 from mien.training.balance import majority_prior
 from mien.training.card import write_card
-from mien.training.data import TrainingData, template_of
+from mien.training.data import TrainingData
 from mien.training.faces import MAIN_HEAD, SECOND_HEAD, Faces
 from mien.training.networks.heads import ExpressionNetwork
-from mien.training.recipe import Recipe
-from mien.types import Image, InputSpec, ModelSpec
+from mien.training.recipe import Recipe, bare_spec
+from mien.types import Image, ModelSpec
 
 FORMATS = ("fp32", "fp16", "int8")
 
@@ -93,22 +93,11 @@ def check_formats(formats: Sequence[str]) -> None:
 
 
 def _bare_spec(recipe: Recipe, data: TrainingData, name: str) -> ModelSpec:
-    return ModelSpec(
+    spec = bare_spec(recipe)
+    return dataclasses.replace(
+        spec,
         name=name,
-        task="expression",
         file=f"{name}.onnx",
-        input=InputSpec(
-            name="image",
-            size_wh=(recipe.input.size, recipe.input.size),
-            color="gray",
-            mean=(recipe.input.mean,),
-            std=(recipe.input.std,),
-        ),
-        outputs=("logits",),
-        license=recipe.license,
-        source=recipe.source,
-        labels=recipe.network.labels,
-        alignment=template_of(recipe),
         training_prior=tuple(round(float(share), 5) for share in data.training_prior),
         training_data=recipe.training_data or _in_words(data.facts),
     )

@@ -10,6 +10,7 @@ from mien.errors import SettingError
 from mien.evaluation.readers.ferplus_npz import Labeling, parse_labeling
 from mien.labels import Expression, parse_expression
 from mien.training.augmentation import Augmentation
+from mien.types import AlignmentTemplate, InputSpec, ModelSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +126,28 @@ class Recipe:
     license: str = "MIT"
     source: str = "trained by `mien train`"
     training_data: str = ""
+
+
+def bare_spec(recipe: Recipe) -> ModelSpec:
+    """The spec of a model that the recipe describes, before anything is trained or measured."""
+    return ModelSpec(
+        name=recipe.name,
+        task="expression",
+        file=f"{recipe.name}.onnx",
+        input=InputSpec(
+            name="image",
+            size_wh=(recipe.input.size, recipe.input.size),
+            color="gray",
+            mean=(recipe.input.mean,),
+            std=(recipe.input.std,),
+        ),
+        outputs=("logits",),
+        license=recipe.license,
+        source=recipe.source,
+        labels=recipe.network.labels,
+        alignment=AlignmentTemplate(recipe.input.scheme, recipe.input.indices, recipe.input.points),
+        training_data=recipe.training_data,
+    )
 
 
 def load_recipe(path: Path) -> Recipe:

@@ -1,0 +1,97 @@
+"""The crop of a face that an expression model sees.
+
+Analysis, streams, evaluation, training and explanation all cut faces by these functions: a crop
+that is made differently in training and in use costs more accuracy than the choice of the network.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from mien import geometry, imaging
+from mien.landmarks import FaceMesh, LandmarkPredictor, Region
+from mien.landmarks.schemes import to_five
+from mien.types import AlignedCrop, Box, Detection, Image, Landmarks, ModelSpec
+
+MIN_PRESENCE = 0.5
+"""Landmarks of a lower presence probability are not used.
+
+Measured on photographs of LFW (blurred, coarse, noisy, dark, occluded and turned, since no face of
+the originals is below it): of 372 such faces 44.1 % are classified right in the crop by their box,
+39.8 % in the crop by their landmarks (p = 0.01).
+"""
+
+# FaceMesh expects a margin around the face, which tight crops lack. With 10 px (replicated) around
+# the 48 px of FER2013's crops it finds 95.8 % of the faces.
+_MARGIN = 10 / 48
+
+
+def face_crop(
+    image: Image, box: Box | None, landmarks: Landmarks | None, spec: ModelSpec
+) -> AlignedCrop:
+    """Cut out a face as an expression model expects it; see :func:`crop_transform`.
+
+    Args:
+        image: ``(H, W)`` gray or ``(H, W, 3)`` RGB uint8.
+        box: of the face in pixels, or None where the picture is a face crop already.
+        landmarks: of the face in pixels of the image, or None.
+        spec: of the model.
+
+    Returns:
+        A crop of ``spec.input.size_wh`` with its transform.
+    """
+    transform = crop_transform(image, box, landmarks, spec)
+    return AlignedCrop(imaging.warp(image, transform, spec.input.size_wh), transform)
+
+
+def crop_transform(
+    image: Image, box: Box | None, landmarks: Landmarks | None, spec: ModelSpec
+) -> npt.NDArray[np.float64]:
+    """The similarity from an image to the crop of a face.
+
+    The face is aligned by its landmarks where these are trusted and the model has a template for
+    their scheme; a mesh is reduced to five points for models with a five-point template only.
+    Otherwise the crop is an upright square around the box, or around the whole picture where the
+    picture is the face crop.
+
+    Args:
+        image: ``(H, W)`` gray or ``(H, W, 3)`` RGB uint8.
+        box: of the face in pixels, or None where the picture is a face crop already.
+        landmarks: of the face in pixels of the image, or None.
+        spec: of the model.
+
+    Returns:
+        ``(2, 3)`` float64.
+    """
+    size_wh = spec.input.size_wh
+    if landmarks is not None and len(landmarks) and is_trusted(landmarks):
+        template = spec.alignment_for(landmarks.scheme)
+        if template is None and landmarks.scheme == "mesh468":
+            # Many published models were trained on faces aligned by five points.
+            template, landmarks = spec.alignment_for("five"), to_five(landmarks)
+        if template is not None:
+            return imaging.alignment_transform(landmarks.points, template, size_wh)
+    box = box or Box(0, 0, image.shape[1], image.shape[0])
+    return geometry.square_to_frame(box.center, max(box.width, box.height), 0.0, size_wh[0])
+
+
+def is_trusted(landmarks: Landmarks) -> bool:
+    """Whether landmarks probably lie on a face; True where the predictor returns no presence."""
+    return landmarks.presence is None or landmarks.presence >= MIN_PRESENCE
+
+
+def landmarks_of_crop(image: Image, predictor: LandmarkPredictor) -> Landmarks:
+    """Find the landmarks of the face that fills a picture, such as FER2013's.
+
+    Args:
+        image: ``(H, W)`` gray or ``(H, W, 3)`` RGB uint8.
+        predictor: FaceMesh gets the picture with a margin; others get the whole picture as box.
+
+    Returns:
+        In pixels of the picture.
+    """
+    height, width = image.shape[:2]
+    rgb = imaging.as_rgb(image)
+    if isinstance(predictor, FaceMesh):
+        side = max(height, width) * (1 + 2 * _MARGIN)
+        return predictor.predict_region(rgb, Region((width / 2, height / 2), side))
+    return predictor.predict(rgb, [Detection(Box(0, 0, width, height), score=1.0)])[0]
