@@ -13,11 +13,12 @@ from mien.landmarks.schemes import to_five
 from mien.types import AlignedCrop, Box, Detection, Image, Landmarks, ModelSpec
 
 MIN_PRESENCE = 0.5
-"""Landmarks of a lower presence probability are not used.
+"""In a face crop, landmarks of a lower presence are not used: the picture is taken as it is.
 
-Measured on photographs of LFW (blurred, coarse, noisy, dark, occluded and turned, since no face of
-the originals is below it): of 372 such faces 44.1 % are classified right in the crop by their box,
-39.8 % in the crop by their landmarks (p = 0.01).
+In a photograph they are used all the same. Measured on 400 degraded photographs of LFW (none of the
+originals has such a face): of 953 faces of a lower presence 44.3 % are classified right when
+aligned by their landmarks, 44.9 % in the crop by their box (p = 0.63), with a log loss of 2.02
+against 2.06.
 """
 
 # FaceMesh expects a margin around the face, which tight crops lack. With 10 px (replicated) around
@@ -48,10 +49,10 @@ def crop_transform(
 ) -> npt.NDArray[np.float64]:
     """The similarity from an image to the crop of a face.
 
-    The face is aligned by its landmarks where these are trusted and the model has a template for
-    their scheme; a mesh is reduced to five points for models with a five-point template only.
-    Otherwise the crop is an upright square around the box, or around the whole picture where the
-    picture is the face crop.
+    The face is aligned by its landmarks where the model has a template for their scheme; a mesh is
+    reduced to five points for models with a five-point template only. Otherwise, and where the
+    landmarks of a face crop are not trusted (:data:`MIN_PRESENCE`), the crop is an upright square
+    around the box, or around the whole picture where that is the face crop.
 
     Args:
         image: ``(H, W)`` gray or ``(H, W, 3)`` RGB uint8.
@@ -63,7 +64,7 @@ def crop_transform(
         ``(2, 3)`` float64.
     """
     size_wh = spec.input.size_wh
-    if landmarks is not None and len(landmarks) and is_trusted(landmarks):
+    if landmarks is not None and len(landmarks) and (box is not None or is_trusted(landmarks)):
         template = spec.alignment_for(landmarks.scheme)
         if template is None and landmarks.scheme == "mesh468":
             # Many published models were trained on faces aligned by five points.

@@ -100,11 +100,14 @@ def load_training_data(
         by_head[SECOND_HEAD] = _one_hot(second.label_index, len(second.labels))
         truth[SECOND_HEAD] = second.label_index[valid_rows]
     rows = np.concatenate([train_rows, valid_rows])
-    images, transforms, outcome = _prepare(
-        data.take(rows), recipe, pipeline, crops=crops, tell=tell
+    faces, outcome = prepare_faces(
+        data.take(rows),
+        bare_spec(recipe),
+        pipeline,
+        targets={head: table[rows] for head, table in by_head.items()},
+        crops=crops,
+        tell=tell,
     )
-    at_head = {head: table[rows] for head, table in by_head.items()}
-    faces = Faces(images, transforms, _size(recipe), at_head)
     learning = np.arange(len(rows)) < len(train_rows)
     found, unreadable = outcome == _READY, outcome == _UNREADABLE
     for of_head in truth.values():
@@ -133,10 +136,6 @@ def load_training_data(
     )
 
 
-def _size(recipe: Recipe) -> tuple[int, int]:
-    return recipe.input.size, recipe.input.size
-
-
 def _targets(data: LabeledSet, labels: Sequence[Expression]) -> FloatArray:
     """``(N, K)`` shares: of the votes where there are votes, else all for the one label."""
     if data.votes is not None:
@@ -161,26 +160,42 @@ def _usable_rows(data: LabeledSet, targets: FloatArray) -> npt.NDArray[np.bool_]
     return np.asarray(usable & (lost < kept))
 
 
-def _prepare(
-    data: LabeledSet, recipe: Recipe, pipeline: FacePipeline, *, crops: bool, tell: Told
-) -> tuple[Image, Transform, npt.NDArray[np.int64]]:
-    """``(N, H, W)`` gray pictures, ``(N, 2, 3)`` transforms to the network's input, and ``(N,)``
-    what came of each.
+def prepare_faces(
+    data: LabeledSet,
+    spec: ModelSpec,
+    pipeline: FacePipeline,
+    *,
+    targets: dict[str, FloatArray] | None = None,
+    crops: bool = True,
+    tell: Told = lambda *_: None,
+) -> tuple[Faces, npt.NDArray[np.int64]]:
+    """Find and align the face in every picture.
+
+    Args:
+        data: the pictures.
+        spec: of the model to be trained: input size and alignment template.
+        pipeline: finds faces and landmarks.
+        targets: by head, ``(N, labels)``, see :class:`Faces`.
+        crops: whether the pictures are face crops already, else photographs.
+        tell: called with the number of pictures done and their total.
+
+    Returns:
+        A face for every row, and ``(N,)`` its outcome. Rows without a face show the whole picture,
+        unreadable ones are black.
     """
-    spec = bare_spec(recipe)
+    size_wh, targets = spec.input.size_wh, targets or {}
     pixels = data.pixels if crops else None
+    outcome = np.full(len(data), _READY)
     if pixels is not None and pixels.ndim == 3:
         transforms = np.empty((len(data), 2, 3))
         for row, image in enumerate(pixels):
             transforms[row] = _crop_transform(image, spec, pipeline)
             tell(row + 1, len(data))
-        return pixels, transforms, np.full(len(data), _READY)
-    width = round(recipe.input.size * _ENLARGED * (1 + 2 * _MARGIN))
-    enlarge = geometry.similarity(
-        _ENLARGED, translation=(_MARGIN * recipe.input.size * _ENLARGED,) * 2
-    )
-    images = np.zeros((len(data), width, width), np.uint8)
-    outcome = np.full(len(data), _READY)
+        return Faces(pixels, transforms, size_wh, targets), outcome
+    margin = _MARGIN * size_wh[0] * _ENLARGED
+    enlarge = geometry.similarity(_ENLARGED, translation=(margin, margin))
+    side = round(size_wh[0] * _ENLARGED + 2 * margin)
+    images = np.zeros((len(data), side, side), np.uint8)
     for row in range(len(data)):
         tell(row + 1, len(data))
         try:
@@ -191,14 +206,12 @@ def _prepare(
         if crops:
             transform = _crop_transform(image, spec, pipeline)
         else:
-            found = _photograph_transform(image, data, row, spec, pipeline)
-            if found is None:
-                outcome[row] = _NO_FACE
-                continue
-            transform = found
-        wide = imaging.warp(image, geometry.compose(enlarge, transform), (width, width))
+            transform, found = _photograph_transform(image, data, row, spec, pipeline)
+            outcome[row] = _READY if found else _NO_FACE
+        wide = imaging.warp(image, geometry.compose(enlarge, transform), (side, side))
         images[row] = imaging.to_gray(wide)
-    return images, np.repeat(geometry.invert(enlarge)[None], len(data), axis=0), outcome
+    transforms = np.repeat(geometry.invert(enlarge)[None], len(data), axis=0)
+    return Faces(images, transforms, size_wh, targets), outcome
 
 
 def _crop_transform(image: Image, spec: ModelSpec, pipeline: FacePipeline) -> Transform:
@@ -208,12 +221,13 @@ def _crop_transform(image: Image, spec: ModelSpec, pipeline: FacePipeline) -> Tr
 
 def _photograph_transform(
     image: Image, data: LabeledSet, row: int, spec: ModelSpec, pipeline: FacePipeline
-) -> Transform | None:
-    """Of the labeled face in a photograph; None where it was not found."""
+) -> tuple[Transform, bool]:
+    """Of the labeled face in a photograph, and whether it was found."""
+    rgb = imaging.as_rgb(image)
+    faces = [Face(detection) for detection in pipeline.detect(rgb)]
     box = None if data.boxes_xyxy is None else data.boxes_xyxy[row]
-    faces = [Face(detection) for detection in pipeline.detect(imaging.as_rgb(image))]
     face = choose_face(faces, box) if faces else None
     if face is None:
-        return None
-    (landmarks,) = pipeline.landmarks.predict(imaging.as_rgb(image), [face.detection])
-    return crop_transform(image, face.box, landmarks, spec)
+        return crop_transform(image, None, None, spec), False
+    (landmarks,) = pipeline.landmarks.predict(rgb, [face.detection])
+    return crop_transform(image, face.box, landmarks, spec), True
