@@ -2,7 +2,7 @@
 
     python tools/write_model_tables.py
 
-The specs are those of the shipped models, the results those in benchmarks/results.
+It reads the specs of the bundled models and the results in benchmarks/results.
 """
 
 import json
@@ -15,7 +15,7 @@ from mien.runtime.catalog import CatalogEntry, entries, known_models
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks/results"
 
-# Heading and the names that a figure may have in a spec, the first that is there being shown.
+# Column heading, and the possible metric names in a spec; the first one that exists is used.
 _FIGURES = (
     ("accuracy", ("ferplus_valid_accuracy", "valid_mesh468_accuracy")),
     ("macro-F1", ("ferplus_valid_macro_f1", "valid_mesh468_macro_f1")),
@@ -28,7 +28,7 @@ _FIGURES = (
 
 
 def table(rows: list[list[str]]) -> str:
-    """Rows as a Markdown table; the first one is its head."""
+    """Format rows as a Markdown table; the first row is the header."""
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join([lines[0], "| " + " | ".join("---" for _ in rows[0]) + " |", *lines[1:]])
 
@@ -49,7 +49,7 @@ def megabytes(entry: CatalogEntry) -> str:
 def expression_models(shipped: list[CatalogEntry]) -> str:
     times = read_result("classifiers")["models"]
     headings = [heading for heading, _ in _FIGURES]
-    rows = [["model", *headings, "size", "a face", "license", "source"]]
+    rows = [["model", *headings, "size", "time per face", "license", "source"]]
     for entry in shipped:
         if entry.spec.task != "expression":
             continue
@@ -89,7 +89,7 @@ def checksums(shipped: list[CatalogEntry]) -> str:
 
 
 def end_to_end() -> str:
-    """Every result of benchmarks/expression.py, one row for each data set and prior."""
+    """Results of benchmarks/expression.py, one row per data set and prior."""
     counts = ("missed", "wrong_face", "wrong_label")
     shares = ("accuracy", "balanced_accuracy_n30", "macro_f1_n30", "ece")
     heads = ["model", "detector", "pictures", "prior", "n", "accuracy", "balanced (30+)"]
@@ -104,7 +104,7 @@ def end_to_end() -> str:
 
 
 def robustness() -> str:
-    """Accuracy under each corruption, the clean one first."""
+    """Accuracy under each corruption."""
     document = read_result("robustness")
     rows = [["corruption", *(f"severity {n}" for n in range(1, 6)), "mean of 1 to 3"]]
     for kind, facts in document["corruptions"].items():
@@ -115,7 +115,7 @@ def robustness() -> str:
 
 
 def pages() -> dict[Path, str]:
-    """Both pages, with every table written anew."""
+    """Both pages with regenerated tables."""
     shipped = [entry for entry in entries() if entry.shipped]
     models = {
         "expression models": expression_models(shipped),
@@ -131,7 +131,7 @@ def pages() -> dict[Path, str]:
 
 
 def with_tables(path: Path, tables: dict[str, str]) -> str:
-    """A page with the tables put where their names stand."""
+    """The page with its named tables replaced."""
     page = path.read_text(encoding="utf-8")
     for name, text in tables.items():
         pattern = rf"(<!-- {name} -->\n).*?(<!-- end -->)"
