@@ -128,7 +128,7 @@ def test_a_detector_of_near_faces_is_asked_where_nothing_is_found() -> None:
     def scores_of(near: Near, image: Image) -> list[float]:
         return [
             found.score
-            for found in FaceSearch(WhiteSquares(), tiled=False, near=near).detect(image)
+            for found in FaceSearch(WhiteSquares(), tiled=False, close_up=near).detect(image)
         ]
 
     assert scores_of(Near(), _picture(640, 360, (100, 100, 120))) == [0.6]

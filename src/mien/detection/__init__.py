@@ -1,4 +1,4 @@
-"""Finding faces. Each module is a detector; :mod:`mien.detection.base` is their contract."""
+"""Face detection. Each module is one detector; :mod:`mien.detection.base` is their contract."""
 
 from pathlib import Path
 
@@ -19,7 +19,8 @@ __all__ = [
     "build_detector",
 ]
 
-_DEFAULT, _NEAR = "blazeface", "blazeface-short"
+_DEFAULT, _CLOSE_UP = "blazeface", "blazeface-short"
+_NAMES = "blazeface, blazeface-short, haar, yunet:PATH"
 _YUNET_PREFIX = "yunet:"
 
 
@@ -30,24 +31,24 @@ def build_detector(
     provider: str = "cpu",
     tiles: str = "off",
 ) -> FaceDetector:
-    """A face detector by its name, or from a model file.
+    """Build a face detector by name, or from a model file.
 
     Args:
-        name_or_path: ``"blazeface"`` (the default, which asks ``"blazeface-short"`` where it finds
-            nothing), ``"blazeface-short"``, ``"haar"``,
-            ``"yunet:PATH"`` with the path of a YuNet file; or the path of a model file whose spec
-            names its ``architecture``, ``"blazeface"`` or ``"yunet"``, among its parameters.
-        threads: that one run may use. Haar cascades and YuNet use those of OpenCV.
-        provider: where it runs; a key of :data:`mien.runtime.session.PROVIDERS`. Haar cascades and
-            YuNet run on the CPU.
+        name_or_path: ``"blazeface"`` (the default; falls back to ``"blazeface-short"`` where it
+            finds nothing), ``"blazeface-short"``, ``"haar"``, ``"yunet:PATH"`` with the path of a
+            YuNet file, or the path of a model file whose spec has the parameter ``architecture``
+            set to ``"blazeface"`` or ``"yunet"``.
+        threads: maximum number of threads per run. Haar cascades and YuNet use OpenCV's threads.
+        provider: execution provider; a key of :data:`mien.runtime.session.PROVIDERS`. Haar cascades
+            and YuNet run on the CPU.
         tiles: ``"auto"`` searches large images in overlapping tiles, ``"off"`` does not. Haar
-            cascades and YuNet, whose input has no fixed size, need none.
+            cascades and YuNet accept images of any size and use no tiles.
 
     Raises:
-        ModelNotFoundError: there is no such detector and no such file.
-        SpecError: the file's spec is missing, or names no architecture that mien can decode.
+        ModelNotFoundError: no such detector and no such file.
+        SpecError: the file has no spec, or an architecture that mien cannot decode.
         ProviderError: the provider is not installed.
-        SettingError: tiles is neither of the two.
+        SettingError: tiles is neither ``"auto"`` nor ``"off"``.
     """
     if tiles not in ("auto", "off"):
         raise SettingError(f"expected tiles to be auto or off, got {tiles!r}")
@@ -66,19 +67,24 @@ def build_detector(
     if architecture == "yunet":
         return YuNet(entry.path)
     detector = BlazeFace(entry, threads=threads, provider=provider)
-    near = None
+    close_up = None
     if name == _DEFAULT:
-        near = BlazeFace(catalog.find(_NEAR), threads=threads, provider=provider)
-    return FaceSearch(detector, tiled=tiles == "auto", near=near)
+        close_up = BlazeFace(catalog.find(_CLOSE_UP), threads=threads, provider=provider)
+    return FaceSearch(detector, tiled=tiles == "auto", close_up=close_up)
 
 
 def _find(name_or_path: str | Path) -> catalog.CatalogEntry:
     try:
         return catalog.find(name_or_path)
-    except ModelNotFoundError:
-        if name_or_path != "yunet":
+    except ModelNotFoundError as error:
+        if name_or_path == "yunet":
+            raise ModelNotFoundError(
+                "mien ships no YuNet model: add the path of its file, as in "
+                "yunet:face_detection_yunet_2023mar.onnx"
+            ) from None
+        if catalog.looks_like_a_path(name_or_path):
             raise
         raise ModelNotFoundError(
-            "mien ships no YuNet model: give the path of its file, as in "
-            "yunet:face_detection_yunet_2023mar.onnx"
-        ) from None
+            f"expected a face detector ({_NAMES}) or the path of a model file, got "
+            f"{str(name_or_path)!r}"
+        ) from error

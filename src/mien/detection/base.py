@@ -14,33 +14,33 @@ _REPEATED_CONTAINED = 0.6
 
 @runtime_checkable
 class FaceDetector(Protocol):
-    """Finds faces in one image. May be shared between threads, and used after a fork.
+    """Finds faces in one image. Safe to share between threads and to use after a fork.
 
     Attributes:
-        name: as it stands in results.
+        name: shown in results.
     """
 
     name: str
 
     def detect(self, image: Image, *, min_score: float = 0.5) -> list[Detection]:
-        """Find faces.
+        """Find all faces in an image.
 
         Args:
             image: ``(H, W, 3)`` RGB uint8.
-            min_score: in [0, 1]; faces with a lower score are left out.
+            min_score: in [0, 1]; faces with a lower score are dropped.
 
         Returns:
-            The best score first, overlapping boxes merged, in pixels of the image; empty where
-            there is no face. Boxes may reach beyond the image where a face is cut off by its edge.
+            Detections in pixels of the image, best score first, overlapping boxes merged; empty if
+            there is no face. A box extends beyond the image where the edge cuts a face off.
         """
         ...
 
 
 def drop_repeated(detections: Sequence[Detection]) -> list[int]:
-    """Which detections to keep, so that each face is there once: their indices, the best first.
+    """Indices of the detections to keep so that each face occurs once, best score first.
 
-    A box goes where a better one overlaps it by an IoU of more than 0.3, or where more than 0.6 of
-    the smaller of the two lies in both.
+    A box is dropped if a better one overlaps it with an IoU above 0.3, or if the intersection
+    covers more than 0.6 of the smaller of the two.
     """
     if len(detections) < 2:
         return list(range(len(detections)))

@@ -1,4 +1,4 @@
-"""BlazeFace: a single-shot detector of faces and six points on each."""
+"""BlazeFace: a single-shot face detector with six landmarks per face."""
 
 import itertools
 import math
@@ -20,22 +20,20 @@ _POINTS = 6
 class BlazeFace:
     """Bazarevsky et al., "BlazeFace: sub-millisecond neural face detection on mobile GPUs", 2019.
 
-    Its detections carry landmarks of the scheme ``"blazeface6"``: the eye on the left in the image,
-    the eye on the right, the tip of the nose, the middle of the mouth, the ear on the left, the ear
-    on the right.
+    Its detections carry landmarks of the scheme ``"blazeface6"``: left eye, right eye (as seen in
+    the image), nose tip, mouth center, left ear, right ear.
 
     Args:
-        entry: a model whose spec gives, in its parameters, ``anchor_grids``, for each output grid
-            in order its columns, rows and anchors per cell; ``scale``, by which the network's
-            offsets are divided to become fractions of the input; and, where the file leaves the
-            axes ``height`` and ``width`` open, ``sides``, the lengths that they may have. Its
-            outputs are the offsets ``(1, A, 16)`` (center, size, six points; x before y) and logits
-            ``(1, A, 1)``.
-        threads: that one run may use.
-        provider: where it runs.
+        entry: a model whose spec has these parameters: ``anchor_grids``, the columns, rows and
+            anchors per cell of each output grid; ``scale``, which the network's offsets are divided
+            by to become fractions of the input; and, if the axes ``height`` and ``width`` are
+            dynamic, ``sides``, their possible lengths. The outputs are offsets ``(1, A, 16)``
+            (center, size, six points; x before y) and logits ``(1, A, 1)``.
+        threads: maximum number of threads per run.
+        provider: execution provider.
 
     Raises:
-        SpecError: a parameter is missing or cannot be used.
+        SpecError: a parameter is missing or invalid.
         ProviderError: the provider is not installed.
     """
 
@@ -60,8 +58,8 @@ class BlazeFace:
         offsets, logits = frame.session.run({frame.input.name: batch})[:2]
         if logits.size != len(frame.anchors):
             raise SpecError(
-                f"the anchor_grids in the spec of {self.name!r} give {len(frame.anchors)} anchors, "
-                f"but the model gives {logits.size} scores"
+                f"expected {len(frame.anchors)} scores, as the anchor_grids of {self.name!r} say, "
+                f"got {logits.size}; correct the spec"
             )
         logits = logits.reshape(-1)
         (found,) = np.nonzero(logits >= _logit(min_score))
@@ -84,7 +82,7 @@ class BlazeFace:
         ]
 
     def _frame_for(self, image: Image) -> "_Frame":
-        """The input that holds the whole picture with the least black beside it."""
+        """The input size that holds the whole image with the least padding."""
         if len(self._frames) == 1:
             return next(iter(self._frames.values()))
         height, width = image.shape[:2]
@@ -98,7 +96,7 @@ class BlazeFace:
         return min(fitting, key=lambda frame: len(frame.anchors))
 
     def _decode(self, offsets: FloatArray, anchors: FloatArray) -> FloatArray:
-        """Offsets ``(N, 16)`` of some anchors to corners and points ``(N, 16)`` in input pixels."""
+        """Convert offsets ``(N, 16)`` to box corners and points ``(N, 16)`` in input pixels."""
         pairs = offsets[:, : 4 + 2 * _POINTS].reshape(len(anchors), -1, 2) * self._unit
         half = pairs[:, 1] / 2
         pairs[:, 2:] += anchors[:, None]
@@ -109,7 +107,7 @@ class BlazeFace:
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """One size of input, the model loaded for it, and its anchors ``(A, 2)`` in input pixels."""
+    """One input size, its session, and its anchors ``(A, 2)`` in input pixels."""
 
     input: InputSpec
     session: Session
@@ -118,7 +116,7 @@ class _Frame:
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
-    """What the spec's parameters say; see :class:`BlazeFace`."""
+    """The parameters of the spec; see :class:`BlazeFace`."""
 
     grids: tuple[tuple[int, int, int], ...]
     scale: float
@@ -143,13 +141,13 @@ class _Facts:
         width, height = spec.input.size_wh
         if sides and not width == height == sides[-1]:
             raise SpecError(
-                f"expected the longest of sides in the parameters of {spec.name!r} to be that of "
-                f"its square input, got {sides} for {width}x{height}"
+                f"expected a square input as long as the longest of sides in the parameters of "
+                f"{spec.name!r}, got {sides} for {width}x{height}"
             )
         return cls(grids, scale, sides)
 
     def sizes(self, full_wh: tuple[int, int]) -> list[tuple[tuple[int, int], dict[str, int]]]:
-        """Every size of input, and the sizes of the axes that the file leaves open."""
+        """Every input size, with the sizes of the dynamic axes."""
         if not self.sides:
             return [(full_wh, {})]
         longest = self.sides[-1]
@@ -158,7 +156,7 @@ class _Facts:
         return [((x, y), {"width": x, "height": y}) for x, y in (*wide, *high)]
 
     def anchors(self, full_wh: tuple[int, int], size_wh: tuple[int, int]) -> FloatArray:
-        """Anchors in pixels of an input; its cells are as large as those of the full one."""
+        """Anchors in pixels of an input; cells have the same size as in the full input."""
         parts = [
             anchor_centers(columns * size_wh[0] // full_wh[0], rows * size_wh[1] // full_wh[1], n)
             for columns, rows, n in self.grids
@@ -171,18 +169,18 @@ def merge_weighted(
 ) -> tuple[FloatArray, FloatArray]:
     """Non-maximum suppression that averages the suppressed boxes into the best one.
 
-    Method: the blending of Bazarevsky et al., "BlazeFace: sub-millisecond neural face detection on
-    mobile GPUs", 2019, section 3.4: the coordinates are means weighted by score, which also keeps
-    boxes from trembling between frames.
+    Method: blending as in Bazarevsky et al., "BlazeFace: sub-millisecond neural face detection on
+    mobile GPUs", 2019, section 3.4: coordinates are score-weighted means, which
+    also reduces jitter between frames.
 
     Args:
-        coordinates: ``(N, C)``, of which the first four columns are a box as x_min, y_min, x_max,
-            y_max and the rest go along.
+        coordinates: ``(N, C)``; the first four columns are x_min, y_min, x_max, y_max, the others
+            are averaged in the same way.
         scores: ``(N,)``, positive.
-        iou_threshold: boxes that overlap the best one by more than this are averaged into it.
+        iou_threshold: boxes with a higher IoU with the best one are averaged into it.
 
     Returns:
-        ``(M, C)`` and ``(M,)``: the merged coordinates and the best score of each, the best first.
+        Merged coordinates ``(M, C)`` and the best score of each ``(M,)``, best first.
     """
     values = np.asarray(coordinates, np.float32)
     weights = np.asarray(scores, np.float32)
@@ -206,7 +204,7 @@ def merge_weighted(
 
 
 def anchor_centers(columns: int, rows: int, per_cell: int) -> FloatArray:
-    """Centers of the anchors of a grid, ``(rows * columns * per_cell, 2)``, as fractions."""
+    """Anchor centers of a grid as fractions, ``(rows * columns * per_cell, 2)``."""
     cells = itertools.product(range(rows), range(columns), range(per_cell))
     return np.array([((x + 0.5) / columns, (y + 0.5) / rows) for y, x, _ in cells], np.float32)
 

@@ -1,4 +1,4 @@
-"""OpenCV's Haar cascades: faces and eyes without any network."""
+"""OpenCV's Haar cascades: faces and eyes without a neural network."""
 
 import threading
 from pathlib import Path
@@ -13,22 +13,21 @@ from mien.errors import ModelFileError
 from mien.runtime.catalog import CatalogEntry
 from mien.types import Box, Detection, Image, Landmarks
 
-# Larger pictures are shrunk to this longer side: the cascade's cost grows with the area, and a
-# face of 24 pixels in one of them is no frontal portrait.
+# Larger images are shrunk to this longer side, because the cost grows with the area.
 _MAX_SIDE = 1280
 _MIN_FACE = 24
 _SCALE_STEP = 1.1
 
-# Score of a cascade's weight: a logistic fitted to the boxes that it gave with three neighbors on
-# dlib's nine annotated group photographs, on every eighth of muxspace's 1,297 facial expression
-# photographs and on half of the London set, all weighing the same; right where the box meets the
-# face. At 0.5 it finds 40 of the 43 faces in the groups, with 3 false ones.
+# Maps a cascade's weight to a score: a logistic function fitted to its boxes (three neighbors) on
+# dlib's nine annotated group photographs, every eighth of muxspace's 1,297 facial expression
+# photographs and half of the London set, weighted equally. At a score of 0.5 it finds 40 of the 43
+# faces in the groups, with 3 false positives.
 _WEIGHT_SLOPE, _WEIGHT_OFFSET = 0.90, -1.16
-_MIN_NEIGHBOURS = 3
+_MIN_NEIGHBORS = 3
 
-# Eyes are looked for in the upper part of a face brought to this width, near where they lie on
-# average: means over 234 faces, on which these eyes were 5 % of the eye distance (median) away from
-# FaceMesh's. The average place, which stands in where no eye is found, is 8 % away.
+# Eyes are searched in the upper part of a face resized to this width, near their mean position in
+# 234 faces. The median distance to FaceMesh's eyes is 5 % of the eye distance; for the mean
+# position, which is used where no eye is found, it is 8 %.
 _FACE_WIDTH = 100
 _UPPER_PART = 0.6
 _EYE_PLACES = np.array([[0.30, 0.392], [0.70, 0.392]])
@@ -40,19 +39,20 @@ _EYE_SCALE_STEP = 1.05
 class HaarDetector:
     """Viola and Jones, "Rapid object detection using a boosted cascade of simple features", 2001.
 
-    Its detections carry landmarks of the scheme ``"eyes2"``: the eye on the left and the eye on
-    the right in the image, found by the eye cascade, or put where eyes lie on average. It sees
-    frontal, upright faces of 24 pixels and more (in pictures beyond 1280 pixels, of that share of
-    them), and runs on the CPU, on as many threads as OpenCV was given (``cv2.setNumThreads``).
+    Its detections carry landmarks of the scheme ``"eyes2"``: left and right eye as seen in the
+    image, found by the eye cascade or placed at their mean position. It finds upright frontal faces
+    of at least 24 pixels (in images larger than 1280 pixels, proportionally more), and runs on the
+    CPU with OpenCV's threads (``cv2.setNumThreads``).
 
     Args:
-        face, eye: the two cascades.
+        face: the face cascade.
+        eye: the eye cascade.
     """
 
     def __init__(self, face: CatalogEntry, eye: CatalogEntry) -> None:
         self.name = "haar"
         self._paths = (face.path, eye.path)
-        # A cascade keeps the picture that it works on, so that threads cannot share one.
+        # A cascade keeps state while it runs, so each thread has its own.
         self._local = threading.local()
 
     def detect(self, image: Image, *, min_score: float = 0.5) -> list[Detection]:
@@ -68,7 +68,7 @@ class HaarDetector:
         boxes, _, weights = faces.detectMultiScale3(
             gray,
             scaleFactor=_SCALE_STEP,
-            minNeighbors=_MIN_NEIGHBOURS,
+            minNeighbors=_MIN_NEIGHBORS,
             minSize=(_MIN_FACE, _MIN_FACE),
             outputRejectLevels=True,
         )
@@ -100,14 +100,16 @@ def _load(path: Path) -> cv2.CascadeClassifier:
     try:
         cascade = cv2.CascadeClassifier(str(path))
     except cv2.error as error:
-        raise ModelFileError(f"{path} cannot be read as a Haar cascade: {error}") from None
+        raise ModelFileError(
+            f"expected a Haar cascade in {path}, but it cannot be read: {error}"
+        ) from None
     if cascade.empty():
         raise ModelFileError(f"expected a Haar cascade in {path}, but there is none")
     return cascade
 
 
 def _find_eyes(cascade: cv2.CascadeClassifier, face: Image) -> npt.NDArray[np.float64]:
-    """Centers of the left and right eye, ``(2, 2)``, in pixels of a square gray face."""
+    """Centers of the left and right eye ``(2, 2)`` in pixels of a square gray face."""
     side = face.shape[1]
     upper = face[: max(1, round(_UPPER_PART * face.shape[0]))]
     scale = _FACE_WIDTH / side

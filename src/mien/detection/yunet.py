@@ -1,4 +1,4 @@
-"""YuNet, by OpenCV's own wrapper, with a model file that the user supplies."""
+"""YuNet, run by OpenCV's own wrapper, with a model file that the user supplies."""
 
 import os
 import threading
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
     from cv2 import FaceDetectorYN
 
 _MERGE_IOU = 0.3
-_MOST_CANDIDATES = 5000
+_MAX_CANDIDATES = 5000
 
 
 class YuNet:
     """Wu, Peng and Yu, "YuNet: a tiny millisecond-level face detector", 2023.
 
-    Its detections carry landmarks of the scheme ``"five"``: the eye on the left in the image, the
-    eye on the right, the tip of the nose, and the corners of the mouth on the left and the right.
-    It runs on the CPU by OpenCV's DNN module, one picture at a time.
+    Its detections carry landmarks of the scheme ``"five"``: left eye, right eye (as seen in the
+    image), nose tip, left and right mouth corner. It runs on the CPU with OpenCV's DNN module, one
+    image at a time.
 
     Args:
-        path: of ``face_detection_yunet_2023mar.onnx`` or a later file of OpenCV's model zoo.
+        path: ``face_detection_yunet_2023mar.onnx`` or a later file of OpenCV's model zoo.
 
     Raises:
-        ModelNotFoundError: there is no such file.
+        ModelNotFoundError: the file does not exist.
     """
 
     def __init__(self, path: Path) -> None:
@@ -45,7 +45,7 @@ class YuNet:
         """See :meth:`mien.detection.base.FaceDetector.detect`.
 
         Raises:
-            ModelFileError: the file is no YuNet model.
+            ModelFileError: the file is not a YuNet model.
         """
         height, width = image.shape[:2]
         with self._lock:
@@ -55,7 +55,7 @@ class YuNet:
             try:
                 _, rows = network.detect(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
             except cv2.error as error:
-                raise ModelFileError(f"{self.path} does not work as YuNet: {error}") from None
+                raise ModelFileError(f"expected a YuNet model in {self.path}: {error}") from None
         if rows is None:
             return []
         found = [
@@ -73,9 +73,11 @@ class YuNet:
         if self._network is None or self._owner_pid != os.getpid():
             try:
                 self._network = cv2.FaceDetectorYN.create(
-                    str(self.path), "", (32, 32), 0.5, _MERGE_IOU, _MOST_CANDIDATES
+                    str(self.path), "", (32, 32), 0.5, _MERGE_IOU, _MAX_CANDIDATES
                 )
             except cv2.error as error:
-                raise ModelFileError(f"{self.path} cannot be read by OpenCV: {error}") from None
+                raise ModelFileError(
+                    f"expected a YuNet model in {self.path}, but OpenCV cannot read it: {error}"
+                ) from None
             self._owner_pid = os.getpid()
         return self._network

@@ -59,7 +59,7 @@ def find(name_or_path: str | Path) -> CatalogEntry:
         ModelFileError: a file that is no model.
     """
     text = str(name_or_path)
-    if isinstance(name_or_path, str) and not _looks_like_a_path(text):
+    if not looks_like_a_path(name_or_path):
         for entry in entries():
             if entry.spec.name == text:
                 return entry
@@ -76,7 +76,11 @@ def find(name_or_path: str | Path) -> CatalogEntry:
     return CatalogEntry(Session(path).read_spec(), path, shipped=False)
 
 
-def _looks_like_a_path(text: str) -> bool:
+def looks_like_a_path(name_or_path: str | Path) -> bool:
+    """Whether :func:`find` reads this as a path rather than as a model name."""
+    if isinstance(name_or_path, Path):
+        return True
+    text = name_or_path
     return "/" in text or "\\" in text or Path(text).suffix in {".onnx", ".xml", ".npz", ".gz"}
 
 
