@@ -133,7 +133,7 @@ def test_a_file_that_does_not_fit_its_spec_is_refused(tmp_path: Path) -> None:
 
 def test_a_spec_without_features_is_refused(tmp_path: Path) -> None:
     path = _copied(tmp_path, b"", parameters={})
-    with pytest.raises(SpecError, match="expected features with a list of hog grids"):
+    with pytest.raises(SpecError, match="expected features with a list of HOG grids"):
         build_classifier(path)
 
 

@@ -65,12 +65,12 @@ def test_temperature_divides_the_logits() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "no readable file"),
-        ("{", "not JSON"),
+        (None, "not a readable file"),
+        ("{", "not valid JSON"),
         ("[1, 2]", "holds no object"),
-        ('{"neutral": 1, "happiness": 1}', "fear missing"),
+        ('{"neutral": 1, "happiness": 1}', "missing: fear"),
         ('{"neutral": 1, "happiness": 1, "fear": 0}', "above 0"),
-        ('{"neutral": 1, "happiness": 1, "fear": "much"}', "cannot be read"),
+        ('{"neutral": 1, "happiness": 1, "fear": "much"}', "expressions and numbers"),
         ('{"neutral": 1, "happiness": 1, "hunger": 1}', "hunger"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The third step: which expression a face apparently shows."""
+"""Expression classification: which expression a face apparently shows."""
 
 from pathlib import Path
 
@@ -14,19 +14,21 @@ def build_classifier(
     threads: int = 1,
     provider: str = "cpu",
 ) -> ExpressionClassifier:
-    """An expression classifier by the name or the path of its model.
+    """Build an expression classifier by the name or path of its model.
 
     Args:
-        name_or_path: ``"default"``, a name that ``mien models`` lists, or the path of a file with
-            its spec inside or beside it.
+        name_or_path: ``"default"``, a name listed by ``mien models``, or the path of a file with
+            its spec inside or next to it.
         prior: see :func:`mien.expression.priors.resolve_prior`.
-        threads: that one run may use.
-        provider: where a neural model runs.
+        threads: maximum number of threads per run.
+        provider: execution provider of a neural model.
 
     Raises:
-        ModelNotFoundError, SpecError, ModelFileError: it cannot be used.
-        ModelError: it is a model of another kind.
-        SettingError: the prior cannot be used with it.
+        ModelNotFoundError: no such model.
+        ModelFileError: the file is damaged or of an unknown format.
+        SpecError: the model has no spec, or an invalid one.
+        ModelError: the model is for another task.
+        SettingError: the prior is unknown, or cannot be used with the model.
     """
     if name_or_path == "default":
         name_or_path = catalog.DEFAULT_EXPRESSION_MODEL

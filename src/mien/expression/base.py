@@ -8,12 +8,12 @@ from mien.types import ExpressionScores, Image, ModelSpec
 
 @runtime_checkable
 class ExpressionClassifier(Protocol):
-    """Tells the apparent expression of faces. May be shared between threads, used after a fork.
+    """Classifies apparent expressions. Safe to share between threads and to use after a fork.
 
     Attributes:
-        name: as it stands in results.
-        spec: labels, input size, alignment template, prior: what a caller must know to crop.
-        prior: name of the prior that the probabilities stand under.
+        name: shown in results.
+        spec: labels, input size and alignment template, which define the crops.
+        prior: name of the prior of the probabilities.
     """
 
     name: str
@@ -21,13 +21,13 @@ class ExpressionClassifier(Protocol):
     prior: str
 
     def classify(self, crops: Sequence[Image]) -> list[ExpressionScores]:
-        """Classify faces, as one batch.
+        """Classify a batch of face crops.
 
         Args:
             crops: ``(H, W, 3)`` RGB or ``(H, W)`` gray uint8, aligned to ``spec.alignment`` and
-                of size ``spec.input.size_wh``.
+                of the size ``spec.input.size_wh``.
 
         Returns:
-            One for each crop, in order.
+            One per crop, in order.
         """
         ...

@@ -1,4 +1,4 @@
-"""Expression classification without any network: texture features and a kernel machine."""
+"""Expression classification without a neural network: texture features and a kernel machine."""
 
 import threading
 import zipfile
@@ -18,24 +18,24 @@ from mien.runtime.catalog import CatalogEntry
 from mien.types import ExpressionScores, FloatArray, Image, ModelSpec
 
 DECISION_FLOOR = 0.01
-"""Decisions below this count as this where the calibration takes their logarithm."""
+"""Lower bound of decisions before the calibration takes their logarithm."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KernelMachine:
-    """One-against-rest least-squares support vector machines that share their support vectors.
+    """One-vs-rest least-squares support vector machines with shared support vectors.
 
     Method: least-squares support vector machines (Suykens and Vandewalle 1999) with a Gaussian
-    kernel, over the support vectors that stand for all training faces (Nyström method, Williams and
+    kernel and a subset of the training faces as support vectors (Nyström method, Williams and
     Seeger 2001), on the principal components of the features.
 
     Attributes:
-        mean: ``(D,)`` of the features.
-        components: ``(D, P)`` principal directions.
-        vectors: ``(M, P)`` the support vectors' principal components.
+        mean: ``(D,)`` mean of the features.
+        components: ``(D, P)`` principal axes.
+        vectors: ``(M, P)`` principal components of the support vectors.
         gamma: the kernel is ``exp(-gamma * squared distance)``.
-        weights: ``(M, K)`` of the kernel's values in each machine's decision.
-        calibration: ``(2 K + 1, K)`` from the decisions, their logarithms and 1 to logits.
+        weights: ``(M, K)`` weights of the kernel values in each decision.
+        calibration: ``(2 K + 1, K)`` from decisions, their logarithms and 1 to logits.
     """
 
     mean: FloatArray
@@ -46,20 +46,20 @@ class KernelMachine:
     calibration: FloatArray
 
     def project(self, features: FloatArray) -> FloatArray:
-        """Principal components: ``(N, D)`` to ``(N, P)``."""
+        """Project features ``(N, D)`` to principal components ``(N, P)``."""
         return np.asarray((features - self.mean) @ self.components)
 
     def decisions(self, projected: FloatArray) -> FloatArray:
-        """The machines' decisions: ``(N, P)`` to ``(N, K)``, near 1 where one says yes, else 0."""
+        """Decisions ``(N, K)`` from ``(N, P)``: near 1 for the class of a machine, else near 0."""
         return gaussian_kernel(projected, self.vectors, self.gamma) @ self.weights
 
     def logits(self, features: FloatArray) -> FloatArray:
-        """Calibrated logits: ``(N, D)`` to ``(N, K)``."""
+        """Calibrated logits ``(N, K)`` from features ``(N, D)``."""
         return calibration_inputs(self.decisions(self.project(features))) @ self.calibration
 
 
 def gaussian_kernel(rows: FloatArray, vectors: FloatArray, gamma: float) -> FloatArray:
-    """``exp(-gamma * squared distance)`` between ``(N, P)`` and ``(M, P)``: ``(N, M)``."""
+    """Kernel matrix ``(N, M)`` of ``exp(-gamma * squared distance)``."""
     distances = rows @ vectors.T
     distances *= -2
     distances += np.einsum("np,np->n", rows, rows)[:, None]
@@ -70,7 +70,7 @@ def gaussian_kernel(rows: FloatArray, vectors: FloatArray, gamma: float) -> Floa
 
 
 def calibration_inputs(decisions: npt.NDArray[Any]) -> FloatArray:
-    """What calibration is linear in: decisions, their logarithms, 1: ``(N, 2 K + 1)``."""
+    """Inputs of the linear calibration ``(N, 2 K + 1)``: decisions, their logarithms, 1."""
     logarithms = np.log(np.maximum(decisions, DECISION_FLOOR))
     ones = np.ones((len(decisions), 1), np.float32)
     return np.concatenate([decisions, logarithms, ones], axis=1).astype(np.float32)
@@ -82,13 +82,13 @@ def save_machine(
     vector_codes: npt.NDArray[np.int8],
     vector_scales: FloatArray,
 ) -> None:
-    """Write a machine: components as float16, support vectors as 8-bit codes.
+    """Write a machine with components as float16 and support vectors as 8-bit codes.
 
     Args:
-        path: of the ``.npz`` file.
-        machine: its ``vectors`` are ``vector_codes * vector_scales``.
-        vector_codes: ``(M, P)``.
-        vector_scales: ``(P,)``.
+        path: the ``.npz`` file.
+        machine: with ``vectors`` equal to ``vector_codes * vector_scales``.
+        vector_codes: ``(M, P)`` int8.
+        vector_scales: ``(P,)`` float32.
     """
     np.savez(
         path,
@@ -103,13 +103,13 @@ def save_machine(
 
 
 def load_machine(path: Path) -> KernelMachine:
-    """Read a machine that :func:`save_machine` wrote.
+    """Read a machine written by :func:`save_machine`.
 
     Raises:
-        ModelFileError: the file is missing, damaged, or something else.
+        ModelFileError: the file is missing, damaged, or of another kind.
     """
     try:
-        # Opened here, because NumPy leaves a damaged file open.
+        # Opened here because NumPy does not close a damaged file.
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             scales = file["vector_scales"].astype(np.float32)
             return KernelMachine(
@@ -127,10 +127,10 @@ def load_machine(path: Path) -> KernelMachine:
 
 
 def feature_spec(spec: ModelSpec) -> FeatureSpec:
-    """The features that a model's spec tells.
+    """The feature parameters of a model's spec.
 
     Raises:
-        SpecError: it tells none.
+        SpecError: they are missing or invalid.
     """
     try:
         given = spec.parameters["features"]
@@ -138,23 +138,22 @@ def feature_spec(spec: ModelSpec) -> FeatureSpec:
         return FeatureSpec(spec.input.size_wh, hog, int(given.get("lbp_grid", 0)))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise SpecError(
-            f"expected features with a list of hog grids in the parameters of {spec.name!r}, "
-            f"which cannot be read: {error!r}"
+            f"expected features with a list of HOG grids in the spec of {spec.name!r}: {error!r}"
         ) from error
 
 
 class ClassicalClassifier:
-    """Features and a kernel machine, by OpenCV and NumPy; see :class:`ExpressionClassifier`.
+    """Texture features and a kernel machine; see :class:`ExpressionClassifier`.
 
-    The file is read at the first face. It may be shared between threads, and used after a fork.
+    The file is read at the first face.
 
     Args:
-        entry: the model. Its spec tells the features, labels, input, alignments and priors.
+        entry: the model; its spec has features, labels, input, alignments and priors.
         prior: see :func:`mien.expression.priors.resolve_prior`.
 
     Raises:
-        SpecError: its spec tells no features.
-        SettingError: the prior cannot be used with it.
+        SpecError: the spec has no features.
+        SettingError: the prior is unknown, or cannot be used with the model.
     """
 
     def __init__(self, entry: CatalogEntry, *, prior: str = "default") -> None:
@@ -167,11 +166,11 @@ class ClassicalClassifier:
         self._machine: KernelMachine | None = None
 
     def logits(self, crops: Sequence[Image]) -> npt.NDArray[np.float32]:
-        """Calibrated logits under the training prior: ``(N, K)``.
+        """Calibrated logits ``(N, K)`` under the training prior.
 
         Raises:
-            InputError: a crop has another size than the spec tells.
-            ModelFileError: the model's file cannot be used.
+            InputError: a crop does not have the size of the spec.
+            ModelFileError: the model file is damaged or does not fit its spec.
         """
         machine = self._loaded()
         grays = [self._gray(crop) for crop in crops]
@@ -182,7 +181,7 @@ class ClassicalClassifier:
         return scores_from_logits(self.logits(crops), self.spec, self._log_ratio)
 
     def warm_up(self) -> None:
-        """Load the model now instead of at the first face."""
+        """Load the model now rather than at the first face."""
         self._loaded()
 
     def _gray(self, crop: Image) -> Image:
@@ -203,10 +202,10 @@ class ClassicalClassifier:
     def _load(self) -> KernelMachine:
         machine = load_machine(self._path)
         found = len(machine.mean), machine.weights.shape[1]
-        wanted = self._extractor.length, len(self.spec.labels)
-        if found != wanted:
+        expected = self._extractor.length, len(self.spec.labels)
+        if found != expected:
             raise ModelFileError(
-                f"the file {self._path} does not fit its spec: expected {wanted[0]} features and "
-                f"{wanted[1]} labels, found {found[0]} and {found[1]}"
+                f"{self._path} does not fit its spec: expected {expected[0]} features and "
+                f"{expected[1]} labels, got {found[0]} and {found[1]}"
             )
         return machine

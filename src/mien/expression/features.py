@@ -1,4 +1,4 @@
-"""Hand-made descriptions of a face's texture: gradients and local binary patterns."""
+"""Texture features of a face: oriented gradients and local binary patterns."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ class HogGrid:
 
     Attributes:
         block: side of the blocks that are normalized together.
-        stride: from block to block.
+        stride: distance between blocks.
         cell: side of the cells, each with one histogram.
-        bins: of the unsigned orientation.
+        bins: number of bins of the unsigned orientation.
     """
 
     block: int
@@ -29,12 +29,12 @@ class HogGrid:
 
 @dataclass(frozen=True, slots=True)
 class FeatureSpec:
-    """Which features are taken of a crop.
+    """Which features describe a crop.
 
     Attributes:
-        size_wh: of the crop in pixels.
-        hog: one grid for each scale.
-        lbp_grid: cells in a row, and in a column, of the local binary patterns; 0 for none.
+        size_wh: width and height of the crop in pixels.
+        hog: one grid per scale.
+        lbp_grid: cells per row and column of the local binary patterns; 0 for none.
     """
 
     size_wh: tuple[int, int]
@@ -42,13 +42,14 @@ class FeatureSpec:
     lbp_grid: int = 0
 
 
-# Derivative aperture, window sigma, kind and threshold of the normalization, square root of the
-# gray levels. Given one by one because the last defaults to False in OpenCV 4 and to True in 5.
+# Derivative aperture, window sigma, type and threshold of the normalization, square root of the
+# gray levels. All are explicit because the last defaults to False in OpenCV 4 and to True in OpenCV
+# 5.
 _HOG_SETTINGS = (1, -1.0, cv2.HOGDescriptor_L2Hys, 0.2, True)
 
 
 class FeatureExtractor:
-    """Describes a gray crop by one vector of numbers in [0, 1]. May be shared between threads.
+    """Computes a feature vector in [0, 1] of a gray crop. Safe to share between threads.
 
     Methods: histograms of oriented gradients (Dalal and Triggs 2005) in OpenCV's implementation,
     and square roots of the histograms of uniform local binary patterns of eight neighbors (Ojala
@@ -73,10 +74,10 @@ class FeatureExtractor:
         self.length += self._lbp.length if self._lbp else 0
 
     def describe(self, gray: Image) -> FloatArray:
-        """Features of one crop: ``(length,)``.
+        """Features ``(length,)`` of one crop.
 
         Args:
-            gray: ``(H, W)`` uint8 of the size in the spec.
+            gray: ``(H, W)`` uint8, of the size in the spec.
         """
         parts = [np.asarray(hog.compute(gray), np.float32).ravel() for hog in self._hog]
         if self._lbp is not None:
@@ -84,7 +85,7 @@ class FeatureExtractor:
         return np.concatenate(parts)
 
     def describe_all(self, grays: Sequence[Image]) -> FloatArray:
-        """Features of several crops: ``(N, length)``."""
+        """Features ``(N, length)`` of several crops."""
         features = np.empty((len(grays), self.length), np.float32)
         for slot, gray in zip(features, grays, strict=True):
             slot[:] = self.describe(gray)
@@ -105,12 +106,12 @@ class _PatternHistograms:
         self.length = grid * grid * self._bins
 
     def describe(self, gray: Image) -> FloatArray:
-        # Single noisy pixels would flip the patterns of smooth skin.
+        # Without smoothing, noise would change the patterns of smooth skin.
         smooth = cv2.GaussianBlur(gray, (3, 3), 0)
         framed = cv2.copyMakeBorder(smooth, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
         height, width = gray.shape
         patterns = np.zeros((height, width), np.uint8)
-        for bit, (row, column) in enumerate(_NEIGHBOURS):
+        for bit, (row, column) in enumerate(_NEIGHBORS):
             neighbor = framed[row : row + height, column : column + width]
             patterns |= (neighbor >= smooth).view(np.uint8) << np.uint8(bit)
         places = self._first_bin + self._bin_of_pattern[patterns]
@@ -119,12 +120,12 @@ class _PatternHistograms:
         return np.asarray(np.sqrt(shares).ravel())
 
 
-# Row and column in a frame one pixel wider on each side, once around the middle.
-_NEIGHBOURS = ((1, 2), (2, 2), (2, 1), (2, 0), (1, 0), (0, 0), (0, 1), (0, 2))
+# Row and column of the eight neighbors, in an image with a border of one pixel.
+_NEIGHBORS = ((1, 2), (2, 2), (2, 1), (2, 0), (1, 0), (0, 0), (0, 1), (0, 2))
 
 
 def _uniform_patterns() -> tuple[npt.NDArray[np.int32], int]:
-    """The bin of each of the 256 patterns: all with more than two changes share the last one."""
+    """The bin of each of the 256 patterns; those with more than two transitions share the last."""
     changes = [sum((p >> i & 1) != (p >> (i + 1) % 8 & 1) for i in range(8)) for p in range(256)]
     uniform = [p for p in range(256) if changes[p] <= 2]
     bins = np.full(256, len(uniform), np.int32)

@@ -1,4 +1,4 @@
-"""Expression classification by a neural network in ONNX."""
+"""Expression classification by a neural network in ONNX format."""
 
 from collections.abc import Sequence
 
@@ -11,18 +11,18 @@ from mien.runtime.catalog import CatalogEntry
 from mien.runtime.session import Session
 from mien.types import ExpressionScores, Image
 
-# Larger batches bring no speed on a CPU and let memory grow with the crowd in the picture.
+# Larger batches are not faster on a CPU, and memory would grow with the number of faces.
 _MAX_BATCH = 32
 
 
 class NeuralClassifier:
-    """A network that gives one logit for each expression; see :class:`ExpressionClassifier`.
+    """A network with one logit per expression; see :class:`ExpressionClassifier`.
 
     Args:
-        entry: the model. Its spec tells all: labels, input, alignment, temperature, priors.
+        entry: the model; its spec has labels, input, alignment, temperature and priors.
         prior: see :func:`mien.expression.priors.resolve_prior`.
-        threads: that one run may use.
-        provider: where it runs.
+        threads: maximum number of threads per run.
+        provider: execution provider.
     """
 
     def __init__(
@@ -39,8 +39,8 @@ class NeuralClassifier:
         self._session = Session(entry.path, threads=threads, provider=provider)
 
     def logits(self, crops: Sequence[Image]) -> npt.NDArray[np.float32]:
-        """The network's raw output, ``(N, K)``, before temperature and prior."""
-        # Some published files are made for one face at a time.
+        """Raw output of the network ``(N, K)``, before temperature and prior."""
+        # Some published models only accept one face at a time.
         size = int(self.spec.parameters.get("max_batch", _MAX_BATCH))
         parts = [
             self._session.run({self.spec.input.name: imaging.to_input(batch, self.spec.input)})[0]
@@ -51,8 +51,9 @@ class NeuralClassifier:
         return np.concatenate(parts)
 
     def classify(self, crops: Sequence[Image]) -> list[ExpressionScores]:
+        """See :meth:`mien.expression.base.ExpressionClassifier.classify`."""
         return scores_from_logits(self.logits(crops), self.spec, self._log_ratio)
 
     def warm_up(self) -> None:
-        """Load the model now instead of at the first face."""
+        """Load the model now rather than at the first face."""
         self._session.warm_up()

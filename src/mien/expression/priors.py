@@ -1,11 +1,11 @@
-"""Moving probabilities from the shares of expressions in training to those in use.
+"""Probabilities under a prior: from the class frequencies in training to those expected in use.
 
-A model learns how common each expression was in its training data and leans towards the common
-ones. FER+ is a third neutral and one hundredth disgust, so a model trained on it hardly ever
-answers disgust where all expressions are equally likely. Dividing by the training share and
-multiplying by the expected one corrects this exactly, if only the shares differ (Saerens, Latinne
-and Decaestecker, "Adjusting the outputs of a classifier to new a priori probabilities", Neural
-Computation 14(1), 2002).
+A model is biased towards the expressions that are frequent in its training data. FER+ is a third
+neutral and one hundredth disgust, so a model trained on it rarely predicts disgust even where all
+expressions are equally likely. Dividing by the training frequency and multiplying by the expected
+one corrects this exactly if only the frequencies differ (Saerens, Latinne and Decaestecker,
+"Adjusting the outputs of a classifier to new a priori probabilities", Neural Computation 14(1),
+2002).
 """
 
 import json
@@ -21,25 +21,25 @@ from mien.types import ExpressionScores, ModelSpec
 
 
 def softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Softmax over the last axis, without overflow."""
+    """Numerically stable softmax over the last axis."""
     exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return np.asarray(exponentials / exponentials.sum(axis=-1, keepdims=True))
 
 
 def resolve_prior(prior: str, spec: ModelSpec) -> tuple[str, npt.NDArray[np.float64] | None]:
-    """The name and the log ratio of a prior against the training shares of a model.
+    """The name of a prior, and its log ratio to the training prior of a model.
 
     Args:
-        prior: ``"default"`` (the model's own choice), ``"natural"`` (the training shares),
-            ``"uniform"``, or the path of a JSON file that maps each expression to its share.
-        spec: of the model.
+        prior: ``"default"`` (the model's own choice), ``"natural"`` (the training prior),
+            ``"uniform"``, or the path of a JSON file with the probability of each expression.
+        spec: spec of the model.
 
     Returns:
-        The prior's name as it stands in results, and ``(K,)`` numbers to add to the logits, or
-        None where nothing changes.
+        The prior's name for results, and ``(K,)`` numbers to add to the logits, or None if nothing
+        changes.
 
     Raises:
-        SettingError: no such prior, or the model does not tell its training shares.
+        SettingError: no such prior, or the model's spec has no training prior.
     """
     if prior == "default":
         if isinstance(spec.prior, Mapping):
@@ -53,15 +53,15 @@ def resolve_prior(prior: str, spec: ModelSpec) -> tuple[str, npt.NDArray[np.floa
 
 
 def _read(path: Path) -> Mapping[str, float]:
-    wanted = "expected the prior to be default, natural, uniform, or a JSON file of shares"
+    expected = "expected the prior to be default, natural, uniform, or a JSON file"
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except OSError:
-        raise SettingError(f"{wanted}, got {str(path)!r}, which is no readable file") from None
+        raise SettingError(f"{expected}, got {str(path)!r}, which is not a readable file") from None
     except ValueError as error:
-        raise SettingError(f"{wanted}; {path} is not JSON: {error}") from None
+        raise SettingError(f"{expected}; {path} is not valid JSON: {error}") from None
     if not isinstance(document, dict):
-        raise SettingError(f"{wanted} such as {{'neutral': 0.5, …}}; {path} holds no object")
+        raise SettingError(f"{expected} such as {{'neutral': 0.5, …}}; {path} holds no object")
     return document
 
 
@@ -69,21 +69,21 @@ def _shares(given: Mapping[str, float], labels: Sequence[Expression]) -> npt.NDA
     try:
         by_label = {parse_expression(str(name)): float(share) for name, share in given.items()}
     except (DataError, TypeError, ValueError) as error:
-        raise SettingError(f"a prior's shares cannot be read: {error}") from None
+        raise SettingError(f"expected a prior of expressions and numbers: {error}") from None
     missing = [label.value for label in labels if label not in by_label]
     if missing:
-        raise SettingError(f"expected a share for every expression; {', '.join(missing)} missing")
+        raise SettingError(f"expected a prior with every expression; missing: {', '.join(missing)}")
     shares = np.array([by_label[label] for label in labels])
     if not np.isfinite(shares).all() or (shares <= 0).any():
-        raise SettingError(f"expected shares above 0 in a prior, got {by_label}")
+        raise SettingError(f"expected a prior with numbers above 0, got {by_label}")
     return np.asarray(shares / shares.sum())
 
 
 def _log_ratio(shares: npt.NDArray[np.float64], spec: ModelSpec) -> npt.NDArray[np.float64]:
     if not spec.training_prior:
         raise SettingError(
-            f"the model {spec.name!r} does not tell the shares of its training data, so its "
-            "probabilities cannot be moved to another prior: use --prior natural"
+            f"the spec of {spec.name!r} has no training prior, so its probabilities cannot be "
+            "adjusted to another prior: use --prior natural"
         )
     return np.asarray(np.log(shares) - np.log(spec.training_prior))
 
@@ -91,12 +91,12 @@ def _log_ratio(shares: npt.NDArray[np.float64], spec: ModelSpec) -> npt.NDArray[
 def scores_from_logits(
     logits: npt.NDArray[np.float32], spec: ModelSpec, log_ratio: npt.NDArray[np.float64] | None
 ) -> list[ExpressionScores]:
-    """Calibrate, move to the prior, and mark what is uncertain.
+    """Calibrated probabilities under a prior, with uncertain predictions marked.
 
     Args:
         logits: ``(N, K)``.
-        spec: gives the labels, the temperature and the threshold of doubt.
-        log_ratio: ``(K,)`` from :func:`mien.expression.priors.resolve_prior`.
+        spec: with labels, temperature and the threshold of uncertainty.
+        log_ratio: ``(K,)`` from :func:`resolve_prior`.
     """
     calibrated = logits.astype(np.float64) / spec.temperature
     if log_ratio is not None:

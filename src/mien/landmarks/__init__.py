@@ -1,4 +1,4 @@
-"""Finding points on faces. :mod:`mien.landmarks.base` is the contract."""
+"""Face landmarks. :mod:`mien.landmarks.base` is the contract."""
 
 from pathlib import Path
 
@@ -22,17 +22,17 @@ __all__ = [
 def build_landmarks(
     name: str | Path = "facemesh", *, threads: int = 1, provider: str = "cpu"
 ) -> LandmarkPredictor:
-    """A landmark model by its name, or from a model file.
+    """Build a landmark model by name, or from a model file.
 
     Args:
-        name: of the model, or the path of its file; ``"detector"`` for the points that the
-            detector itself gives.
-        threads: that one run may use.
-        provider: where it runs; a key of :data:`mien.runtime.session.PROVIDERS`.
+        name: name of the model or path of its file; ``"detector"`` uses the landmarks of the
+            face detector.
+        threads: maximum number of threads per run.
+        provider: execution provider; a key of :data:`mien.runtime.session.PROVIDERS`.
 
     Raises:
-        ModelNotFoundError: there is no such model.
-        SpecError: its spec is missing, or is for another task.
+        ModelNotFoundError: no such model.
+        SpecError: the model has no spec, or is for another task.
         ProviderError: the provider is not installed.
     """
     if name == "detector":

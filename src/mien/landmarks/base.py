@@ -1,4 +1,4 @@
-"""The contract of landmark models, and the landmarks that a detector already provides."""
+"""The contract of landmark models, and landmarks that come from the detector."""
 
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
@@ -10,11 +10,11 @@ from mien.types import Detection, Image, Landmarks
 
 @runtime_checkable
 class LandmarkPredictor(Protocol):
-    """Finds the landmarks of detected faces. May be shared between threads, used after a fork.
+    """Finds landmarks of detected faces. Safe to share between threads and to use after a fork.
 
     Attributes:
-        name: as it stands in results.
-        scheme: of the landmarks that it gives.
+        name: shown in results.
+        scheme: landmark scheme of the results.
     """
 
     name: str
@@ -28,8 +28,8 @@ class LandmarkPredictor(Protocol):
             detections: the faces.
 
         Returns:
-            One for each detection, in order, in pixels of the image; `presence` tells whether a
-            face lies there.
+            One per detection, in order, in pixels of the image; `presence` is the probability of a
+            face at that place.
         """
         ...
 
@@ -38,9 +38,9 @@ _NO_POINTS = Landmarks(np.empty((0, 2), np.float32), "none")
 
 
 class DetectorLandmarks:
-    """Passes on what the detector found: the route without any landmark network.
+    """Uses the landmarks of the detections, without a landmark network.
 
-    Faces of a detector that gives no points get landmarks without points, of scheme ``"none"``.
+    Detections without landmarks get empty landmarks of the scheme ``"none"``.
     """
 
     name = "detector"

@@ -1,4 +1,4 @@
-"""The square of an image that a landmark network looks at."""
+"""The square region of an image that is the input of a landmark network."""
 
 import math
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from mien.types import Box, Detection, Landmarks
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A turned square of an image.
+    """A rotated square of an image.
 
     Attributes:
         center: in pixels.
-        side: length in pixels, positive.
-        angle_deg: how far the face in it is turned clockwise.
+        side: side length in pixels, positive.
+        angle_deg: clockwise rotation of the face in it.
     """
 
     center: tuple[float, float]
@@ -35,10 +35,10 @@ class Region:
         return geometry.square_to_frame(self.center, self.side, self.angle_deg, size)
 
     def distance(self, other: "Region") -> float:
-        """How far another region is from this one, at least 0.
+        """Distance to another region, at least 0.
 
-        The largest of: the way between the centers over the side, the logarithm of the ratio of the
-        sides, and the angle between them over 90 degrees.
+        The maximum of the distance between the centers relative to the side, the logarithm of the
+        ratio of the sides, and the angle between the regions relative to 90 degrees.
         """
         shift = math.dist(self.center, other.center) / self.side
         angle_deg = (self.angle_deg - other.angle_deg + 180) % 360 - 180
@@ -46,11 +46,11 @@ class Region:
 
 
 def roi_from_detection(detection: Detection, scale: float) -> Region:
-    """The first region of a detected face: turned by its eyes where the detector gave them.
+    """The region of a detected face, rotated by the eye line if the detection has landmarks.
 
     Args:
-        detection: with any landmarks that have eyes, or none.
-        scale: side of the region over the longer side of the box.
+        detection: with landmarks of a scheme that has eyes, or without landmarks.
+        scale: side of the region relative to the longer side of the box.
     """
     box = detection.box
     angle_deg = 0.0
@@ -60,11 +60,11 @@ def roi_from_detection(detection: Detection, scale: float) -> Region:
 
 
 def roi_from_landmarks(landmarks: Landmarks, scale: float = 1.5) -> Region:
-    """The next region from the last landmarks, for a second look or for the next frame.
+    """The region around known landmarks, for a second pass or for the next frame.
 
     Args:
-        landmarks: of a whole face.
-        scale: side of the region over the longer side of the landmarks' own turned box.
+        landmarks: of a scheme that covers the whole face.
+        scale: side of the region relative to the longer side of the landmarks' rotated box.
     """
     angle_deg = schemes.eye_line_angle_deg(landmarks)
     cos, sin = math.cos(math.radians(angle_deg)), math.sin(math.radians(angle_deg))
@@ -76,6 +76,6 @@ def roi_from_landmarks(landmarks: Landmarks, scale: float = 1.5) -> Region:
 
 
 def box_from_landmarks(landmarks: Landmarks) -> Box:
-    """The upright box around all points."""
+    """The axis-aligned bounding box of all points."""
     xs, ys = landmarks.points[:, 0], landmarks.points[:, 1]
     return Box(float(xs.min()), float(ys.min()), float(xs.max()), float(ys.max()))

@@ -1,4 +1,4 @@
-"""Which point is which, in each landmark scheme. Left and right are left and right in the image."""
+"""Point indices of each landmark scheme. Left and right are as seen in the image."""
 
 import math
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from mien.errors import InputError
 from mien.types import FloatArray, Landmarks
 
 WHOLE_FACE = frozenset({"mesh468", "ibug68"})
-"""Schemes whose points span the face from brow to chin."""
+"""Schemes whose points cover the face from brow to chin."""
 
 _EYES: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     "mesh468": ((33, 133), (362, 263)),
@@ -25,13 +25,13 @@ EYE_CONTOURS: dict[str, tuple[Contour, Contour]] = {
     "mesh468": ((33, 160, 158, 133, 153, 144), (362, 385, 387, 263, 373, 380)),
     "ibug68": ((36, 37, 38, 39, 40, 41), (42, 43, 44, 45, 46, 47)),
 }
-"""Left and right eye, by scheme: left corner, two points of the upper lid, right corner, two of
-the lower lid from right to left."""
+"""Left and right eye by scheme: left corner, two points of the upper lid, right corner, two points
+of the lower lid from right to left."""
 
 
 @dataclass(frozen=True, slots=True)
 class InnerLips:
-    """Corners of the mouth, and opposite points of the inner lips from left to right."""
+    """Mouth corners, and opposite points of the inner lips from left to right."""
 
     corners: tuple[int, int]
     upper: tuple[int, int, int]
@@ -42,7 +42,7 @@ INNER_LIPS: dict[str, InnerLips] = {
     "mesh468": InnerLips((61, 291), (82, 13, 312), (87, 14, 317)),
     "ibug68": InnerLips((48, 54), (61, 62, 63), (67, 66, 65)),
 }
-"""By scheme."""
+"""Inner lips by scheme."""
 
 
 def eye_centers(landmarks: Landmarks) -> FloatArray:
@@ -61,7 +61,7 @@ def eye_centers(landmarks: Landmarks) -> FloatArray:
 
 
 def eye_line_angle_deg(landmarks: Landmarks) -> float:
-    """How far the line through the eyes is turned clockwise, in degrees in (-180, 180]."""
+    """Clockwise rotation of the line through the eyes, in degrees in (-180, 180]."""
     (left_x, left_y), (right_x, right_y) = eye_centers(landmarks).tolist()
     return math.degrees(math.atan2(right_y - left_y, right_x - left_x))
 
@@ -74,9 +74,9 @@ IBUG68_FROM_MESH: Contour = (
     *(61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181),
     *(78, 82, 13, 312, 308, 317, 14, 87),
 )
-"""For each of the 68 points of iBUG's 300-W markup (Sagonas et al. 2016) the mesh point that lies
-where it does. The jaw differs in kind: the mesh follows the skin, the markup the outline that is
-seen, so that they part as the head turns."""
+"""The mesh point at the position of each of the 68 points of the iBUG 300-W markup (Sagonas et al.
+2016). The jaw differs: the mesh follows the skin, the markup the visible outline, so they diverge
+as the head turns."""
 
 IBUG68_PARTS: dict[str, slice] = {
     "jaw": slice(0, 17),
@@ -89,15 +89,15 @@ IBUG68_PARTS: dict[str, slice] = {
     "outer_lips": slice(48, 60),
     "inner_lips": slice(60, 68),
 }
-"""Which of the 68 points belong to which part of the face."""
+"""Indices of the 68 points by part of the face."""
 
-# Eyes come from the corners' means; then the tip of the nose and the corners of the mouth.
+# Nose tip and mouth corners; the eyes are the means of the eye corners.
 _FIVE_FROM_MESH = (4, 61, 291)
 
 
 @dataclass(frozen=True, slots=True)
 class MeshLine:
-    """A line over mesh points in order; a closed one ends where it began."""
+    """A line through mesh points in order; a closed one ends at its first point."""
 
     indices: Contour
     closed: bool
@@ -138,14 +138,14 @@ MESH_LINES: dict[str, MeshLine] = {
         closed=True,
     ),
 }
-"""The lines of a face over ``"mesh468"``, for drawing; from MediaPipe's face_mesh_connections."""
+"""Lines of a ``"mesh468"`` face for drawing, from MediaPipe's face_mesh_connections."""
 
 
 def to_ibug68(landmarks: Landmarks) -> Landmarks:
-    """The 68 points of the iBUG markup, from a mesh.
+    """Convert a mesh to the 68 points of the iBUG markup.
 
     Raises:
-        InputError: not a mesh.
+        InputError: the scheme is not ``"mesh468"``.
     """
     _expect_mesh(landmarks)
     points = landmarks.points[list(IBUG68_FROM_MESH)]
@@ -153,10 +153,10 @@ def to_ibug68(landmarks: Landmarks) -> Landmarks:
 
 
 def to_five(landmarks: Landmarks) -> Landmarks:
-    """Centers of the eyes, tip of the nose and corners of the mouth ``(5, 2)``, from a mesh.
+    """Convert a mesh to eye centers, nose tip and mouth corners ``(5, 2)``.
 
     Raises:
-        InputError: not a mesh.
+        InputError: the scheme is not ``"mesh468"``.
     """
     _expect_mesh(landmarks)
     others = landmarks.points[list(_FIVE_FROM_MESH), :2]

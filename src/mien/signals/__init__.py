@@ -1,4 +1,4 @@
-"""Measurements of a face, from its pixels, landmarks and probabilities. Pure functions."""
+"""Measurements of a face from its pixels, landmarks and probabilities. Pure functions."""
 
 from dataclasses import replace
 
@@ -24,12 +24,12 @@ __all__ = [
 
 
 def measure_face(image: Image, face: Face, limits: QualityLimits = LIMITS) -> Face:
-    """The face with its quality, signals and affect; what cannot be measured on it stays None.
+    """Add quality, signals and affect to a face; None for what cannot be measured.
 
     Args:
-        image: ``(H, W, 3)`` RGB uint8 in which the face lies.
-        face: with whatever landmarks and expression are known.
-        limits: where the reasons of :class:`mien.types.Quality` begin.
+        image: ``(H, W, 3)`` RGB uint8 that contains the face.
+        face: with or without landmarks and expression.
+        limits: thresholds for the reasons of :class:`mien.types.Quality`.
     """
     landmarks, scores = face.landmarks, face.expression
     pose = None if landmarks is None else estimate_pose(landmarks)

@@ -1,15 +1,15 @@
-"""Valence and arousal."""
+"""Valence and arousal, derived from expression probabilities."""
 
 from mien.labels import Expression
 from mien.types import Affect, ExpressionScores
 
 METHOD = "derived from probabilities"
-"""Written into every result: nothing was measured beyond the expression's probabilities."""
+"""The method in every result: nothing is measured beyond the expression probabilities."""
 
-# Mean pleasure and arousal that people gave to the words happy, sad, surprised, fearful, disgusted
-# and angry: Russell and Mehrabian, "Evidence for a three-factor theory of emotions", Journal of
-# Research in Personality 11, 1977, whose plane is that of Russell's circumplex (1980). Neutral is
-# the origin of that plane. For contempt the table has no such word.
+# Mean ratings of pleasure and arousal of the words happy, sad, surprised, fearful, disgusted and
+# angry: Russell and Mehrabian, "Evidence for a three-factor theory of emotions", Journal of
+# Research in Personality 11, 1977, on the plane of Russell's circumplex (1980). Neutral is the
+# origin. The table has no word for contempt.
 _COORDINATES: dict[Expression, tuple[float, float]] = {
     Expression.NEUTRAL: (0.0, 0.0),
     Expression.HAPPINESS: (0.81, 0.51),
@@ -20,21 +20,21 @@ _COORDINATES: dict[Expression, tuple[float, float]] = {
     Expression.ANGER: (-0.51, 0.59),
 }
 
-_LEAST_KNOWN_SHARE = 0.5
+_MIN_KNOWN = 0.5
 
 
 def derive_affect(scores: ExpressionScores) -> Affect | None:
-    """Valence and arousal as the mean of the expressions' places, weighted by probability.
+    """Valence and arousal as the probability-weighted mean of the expressions' coordinates.
 
-    The places are those of words on the plane of pleasure and arousal; see the table's source
-    above. This repeats what the probabilities say in two numbers. It is no second measurement, and
-    it cannot see an arousal that the expressions do not show.
+    The coordinates are ratings of words (Russell and Mehrabian 1977). This summarizes the
+    probabilities in two numbers. It is not an independent measurement, and cannot detect arousal
+    that the expressions do not show.
 
     Args:
         scores: probabilities of the expressions.
 
     Returns:
-        None where expressions without a place (contempt) hold half of the probability or more.
+        None if expressions without coordinates (contempt) have half of the probability or more.
     """
     shares = [
         (float(probability), *_COORDINATES[label])
@@ -42,7 +42,7 @@ def derive_affect(scores: ExpressionScores) -> Affect | None:
         if label in _COORDINATES
     ]
     known = sum(share for share, _, _ in shares)
-    if known <= _LEAST_KNOWN_SHARE:
+    if known <= _MIN_KNOWN:
         return None
     return Affect(
         valence=sum(share * valence for share, valence, _ in shares) / known,

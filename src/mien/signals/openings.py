@@ -7,9 +7,9 @@ from mien.types import FloatArray, Landmarks
 
 
 def eye_openings(landmarks: Landmarks) -> tuple[float, float] | None:
-    """Eye aspect ratio of the eye on the left and of the eye on the right in the image.
+    """Eye aspect ratio of the left and the right eye as seen in the image.
 
-    Method: the mean of two distances between the lids over the distance between the corners
+    Method: the mean of two distances between the lids divided by the distance between the corners
     (Soukupová and Čech, "Real-time eye blink detection using facial landmarks", 2016); about 0.3
     open and below 0.2 closed.
 
@@ -17,7 +17,7 @@ def eye_openings(landmarks: Landmarks) -> tuple[float, float] | None:
         landmarks: of a scheme with eye contours, ``"mesh468"`` or ``"ibug68"``.
 
     Returns:
-        Two numbers, at least 0; None for other landmarks, or where a contour is a single point.
+        Two numbers, at least 0; None for other schemes, or for an eye of zero width.
     """
     contours = schemes.EYE_CONTOURS.get(landmarks.scheme)
     if contours is None:
@@ -27,7 +27,7 @@ def eye_openings(landmarks: Landmarks) -> tuple[float, float] | None:
 
 
 def _aspect_ratio(contour: FloatArray) -> float | None:
-    # Six points are too few for numpy to be quicker.
+    # For six points, plain Python is faster than numpy.
     left, upper_left, upper_right, right, lower_right, lower_left = contour.tolist()
     width = math.dist(left, right)
     if width == 0:
@@ -36,16 +36,17 @@ def _aspect_ratio(contour: FloatArray) -> float | None:
 
 
 def mouth_opening(landmarks: Landmarks) -> float | None:
-    """Mean distance between the inner lips, at three places, over the width of the mouth.
+    """Mean distance between the inner lips at three places divided by the mouth width.
 
-    Method: the eye aspect ratio of Soukupová and Čech (2016) carried over to the inner lips, as is
-    usual in yawn detection.
+    Method: the eye aspect ratio of Soukupová and Čech (2016) applied to the inner lips, as is
+        common
+    in yawn detection.
 
     Args:
         landmarks: of a scheme with inner lips, ``"mesh468"`` or ``"ibug68"``.
 
     Returns:
-        At least 0; near 0 for a closed mouth. None for other landmarks, or a mouth without width.
+        At least 0; near 0 for a closed mouth. None for other schemes, or a mouth of zero width.
     """
     lips = schemes.INNER_LIPS.get(landmarks.scheme)
     if lips is None:

@@ -50,7 +50,7 @@ _FLAT = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class HeadPose:
-    """Angles of a head in degrees; all 0 where it faces the camera upright.
+    """Angles of a head in degrees; all 0 for an upright head that faces the camera.
 
     Attributes:
         yaw_deg: turn to the side in [-180, 180], positive towards the right edge of the image.
@@ -64,18 +64,18 @@ class HeadPose:
 
 
 def estimate_pose(landmarks: Landmarks) -> HeadPose | None:
-    """The turn of a head from a three-dimensional mesh.
+    """Estimate the head pose from a three-dimensional mesh.
 
-    Method: the rotation that takes a mean face to the landmarks with the least squared error
-    (Kabsch, "A solution for the best rotation to relate two sets of vectors", Acta
-    Crystallographica A32, 1976), taken apart as roll after yaw after pitch: yaw and pitch are those
-    of the picture once the head stands upright in it.
+    Method: the least-squares rotation from a mean face to the landmarks (Kabsch, "A solution for
+        the best rotation to relate two sets of vectors", Acta
+    Crystallographica A32, 1976), decomposed as roll after yaw after pitch: yaw and pitch are
+    those of the image after the roll is undone.
 
     Args:
         landmarks: of the scheme ``"mesh468"`` with depth.
 
     Returns:
-        None for other landmarks, whose depth is unknown.
+        None for landmarks without depth.
     """
     if landmarks.scheme != "mesh468" or landmarks.points.shape[1] != 3:
         return None
@@ -84,7 +84,7 @@ def estimate_pose(landmarks: Landmarks) -> HeadPose | None:
     (right_x, _, away_x), (right_y, _, away_y), (_, _, away_z) = _nearest_rotation(spread.T)
     roll = math.atan2(right_y, right_x)
     cos, sin = math.cos(roll), math.sin(roll)
-    # Where the face looks, once the roll is taken back: against the axis that leads away.
+    # The direction of the face after the roll is undone: opposite to the axis away from the camera.
     x, y, z = -(cos * away_x + sin * away_y), -(cos * away_y - sin * away_x), -away_z
     return HeadPose(
         yaw_deg=math.degrees(math.atan2(x, -z)),
@@ -94,12 +94,12 @@ def estimate_pose(landmarks: Landmarks) -> HeadPose | None:
 
 
 def _nearest_rotation(matrix: npt.NDArray[np.float64]) -> Rows:
-    """The rotation with the greatest trace of its product with a ``(3, 3)`` matrix.
+    """The rotation nearest to a ``(3, 3)`` matrix.
 
     Method: Newton's iteration for the polar decomposition (Higham, "Computing the polar
-    decomposition, with applications", SIAM J. Sci. Stat. Comput. 7(4), 1986), which on nine
-    numbers takes a fraction of the time of a singular value decomposition. That one remains for
-    matrices that are flat or nearest to a reflection, as those of no face are.
+    decomposition, with applications", SIAM J. Sci. Stat. Comput. 7(4), 1986), which is
+    much faster than a singular value decomposition. The latter handles singular matrices and those
+    nearest to a reflection.
     """
     rows: Rows = (matrix / max(float(np.abs(matrix).max()), 1e-300)).tolist()
     for _ in range(_NEWTON_STEPS):
@@ -132,10 +132,9 @@ def _cofactors(rows: Rows) -> Rows:
 
 
 def facing(pose: HeadPose) -> float:
-    """Cosine in [-1, 1] between the way that a head faces and the line to the camera.
+    """Cosine in [-1, 1] of the angle between the head's direction and the optical axis.
 
-    1 is straight into the camera, 0 is full profile. It tells of the head and not of the gaze. The
-    line to the camera is taken as the optical axis, which is off by the face's own angle from the
-    middle of the picture.
+    1 is straight into the camera, 0 is full profile. It measures the head, not the gaze. The angle
+    of the face's position in the image is not taken into account.
     """
     return math.cos(math.radians(pose.yaw_deg)) * math.cos(math.radians(pose.pitch_deg))

@@ -1,4 +1,4 @@
-"""How well a face can be seen, and why its expression should not be trusted."""
+"""Image quality of a face, and reasons not to trust its expression."""
 
 import math
 from dataclasses import dataclass, replace
@@ -16,18 +16,18 @@ _CROP_SIZE = 64
 
 @dataclass(frozen=True, slots=True)
 class QualityLimits:
-    """Beyond these a reason is given: where accuracy has fallen by about ten points.
+    """Thresholds of the quality reasons: where accuracy drops by about ten percentage points.
 
     Measured on the valid split of FER+ by benchmarks/quality.py; docs/quality.md has the table.
 
     Attributes:
-        min_size_px: below it a face is "small".
-        min_sharpness: below it a face is "blurred".
-        min_brightness, max_brightness: outside them a face is "dark" or "bright".
-        max_yaw_deg, max_pitch_deg: beyond either a face is "turned".
-        max_roll_deg: beyond it a face is "tilted".
-        min_inside: with a smaller share of it inside the image a face is "cut off".
-        min_presence: below it a face is "unclear".
+        min_size_px: "small" below.
+        min_sharpness: "blurred" below.
+        min_brightness, max_brightness: "dark" below, "bright" above.
+        max_yaw_deg, max_pitch_deg: "turned" above either.
+        max_roll_deg: "tilted" above.
+        min_inside: "cut off" if a smaller share of the face is inside the image.
+        min_presence: "unclear" below.
     """
 
     min_size_px: float = 20.0
@@ -42,7 +42,7 @@ class QualityLimits:
 
 
 LIMITS = QualityLimits()
-"""The limits in force."""
+"""The default limits."""
 
 
 def measure(
@@ -52,18 +52,18 @@ def measure(
     pose: HeadPose | None = None,
     limits: QualityLimits = LIMITS,
 ) -> Quality:
-    """Measure one face.
+    """Measure the quality of one face.
 
-    Sharpness and brightness are those of the face alone, turned upright and brought to 64 by 64
-    pixels, so that they do not depend on the size of the picture: sharpness is the variance of the
+    Sharpness and brightness are measured on the upright face at 64 by 64 pixels, so they do not
+    depend on the size of the image. Sharpness is the variance of the
     Laplacian over the variance of the gray levels (:func:`mien.imaging.sharpness`).
 
     Args:
         image: ``(H, W, 3)`` RGB uint8.
         detection: the face.
-        landmarks: of the face, if there are any.
-        pose: of the head, as :func:`mien.signals.pose.estimate_pose` gives it.
-        limits: where reasons begin.
+        landmarks: landmarks of the face, if known.
+        pose: head pose from :func:`mien.signals.pose.estimate_pose`, if known.
+        limits: thresholds of the reasons.
     """
     box = detection.box
     crop = _upright_crop(image, detection, landmarks)
@@ -81,7 +81,7 @@ def measure(
 
 
 def share_inside(image: Image, detection: Detection, landmarks: Landmarks | None) -> float:
-    """Which part of a face lies inside the image, in [0, 1]: of its points, else of its box."""
+    """Share of a face inside the image in [0, 1]: of its points, or else of its box."""
     height, width = image.shape[:2]
     if landmarks is not None and landmarks.scheme in schemes.WHOLE_FACE:
         x, y = landmarks.points[:, 0], landmarks.points[:, 1]

@@ -1,4 +1,4 @@
-"""Following faces through a stream: tracks, calm labels, and what happens over time."""
+"""Faces over time: tracks, smoothed labels, statistics and events."""
 
 from mien.tracking.baseline import NeutralBaseline
 from mien.tracking.events import Event, EventKind

@@ -1,4 +1,4 @@
-"""Finding cuts: the frame where another scene begins."""
+"""Scene cuts, and the coarse grid of gray levels that they are detected in."""
 
 import numpy as np
 import numpy.typing as npt
@@ -8,31 +8,32 @@ from mien.types import Image
 
 _GRID_WH = (32, 18)
 _BINS = 16
-# Both must be passed: a pan or a flash changes the places but not the histogram, or the reverse.
-# Chosen so that the sample clip has no cut and changes between the sample pictures are cuts, which
-# the tests check; how often they err on films was not measured.
+# Both must be exceeded: a pan changes the grid but not the histogram, a flash does the reverse.
+# Chosen so that the sample clip has no cut and every change between sample images is one, which the
+# tests check; the error rate on films was not measured.
 _MIN_DIFFERENCE = 0.18
 _MIN_HISTOGRAM_DISTANCE = 0.25
 
 
 Grid = npt.NDArray[np.float32]
-"""``(18, 32)`` gray levels in [0, 1] of a whole frame."""
+"""``(18, 32)`` float32: mean gray levels of a frame, in [0, 1]."""
 
 
 class SceneCutDetector:
-    """Tells whether a frame starts another scene than the one before it.
+    """Detects whether a frame starts a new scene.
 
-    It compares the mean change of a coarse grid and the distance of the gray histograms.
+    Method: thresholds for the mean difference of coarse grids and for the distance of their gray
+    histograms.
     """
 
     def __init__(self) -> None:
         self._last: Grid | None = None
 
     def is_cut(self, grid: Grid) -> bool:
-        """Whether this frame does not continue the last one that was given.
+        """Whether this frame starts a new scene; compares it with the previous call's frame.
 
         Args:
-            grid: of the frame, by :func:`coarse`.
+            grid: the grid of the frame, from :func:`coarse`.
         """
         last, self._last = self._last, grid
         if last is None:
@@ -43,13 +44,13 @@ class SceneCutDetector:
 
 
 def histogram_distance(a: Grid, b: Grid) -> float:
-    """How far the gray levels of two grids are apart, wherever they lie; in [0, 1]."""
+    """Distance of the gray-level histograms of two grids, in [0, 1]."""
     first, second = (np.histogram(grid, bins=_BINS, range=(0.0, 1.0))[0] for grid in (a, b))
     return float(np.abs(first - second).sum()) / (2 * a.size)
 
 
 def coarse(image: Image) -> Grid:
-    """A frame's grid of gray levels; each cell is the mean of 16 or more sampled pixels.
+    """The grid of gray levels of a frame; each cell is the mean of at least 16 sampled pixels.
 
     Args:
         image: ``(H, W, 3)`` RGB uint8.

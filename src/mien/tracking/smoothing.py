@@ -1,4 +1,4 @@
-"""Calm values out of jumping ones: by time, not by frame count, and weighted by quality."""
+"""Smoothing of landmarks and expressions: by time rather than frame count, weighted by quality."""
 
 import math
 from dataclasses import dataclass, replace
@@ -12,15 +12,15 @@ from mien.types import ExpressionScores, ExpressionState, FloatArray, Landmarks,
 
 
 class OneEuroFilter:
-    """A low-pass filter that lets fast movement through and holds slow movement still.
+    """A low-pass filter with a cutoff that rises with speed.
 
     Method: Casiez, Roussel and Vogel, "1 € filter: a simple speed-based low-pass filter for noisy
     input in interactive systems", CHI 2012.
 
     Args:
-        min_cutoff_hz: of a value at rest; lower is calmer and slower.
-        beta: how much the cutoff rises with speed, in Hz per unit of the value per second.
-        speed_cutoff_hz: of the speed's own filter.
+        min_cutoff_hz: cutoff frequency of a constant value; lower is smoother and slower.
+        beta: increase of the cutoff with speed, in Hz per unit of the value per second.
+        speed_cutoff_hz: cutoff frequency of the speed estimate.
     """
 
     def __init__(self, min_cutoff_hz: float, beta: float, speed_cutoff_hz: float = 1.0) -> None:
@@ -32,7 +32,7 @@ class OneEuroFilter:
         self._timestamp_s = 0.0
 
     def update(self, value: npt.ArrayLike, timestamp_s: float) -> Array:
-        """The filtered value, of the same shape as the given one."""
+        """The filtered value, of the same shape as the input."""
         new = np.asarray(value, np.float64)
         elapsed = timestamp_s - self._timestamp_s
         if self._value is None or self._speed is None or self._value.shape != new.shape:
@@ -53,10 +53,9 @@ def _low_pass(cutoff_hz: float | Array, elapsed_s: float) -> float | Array:
 
 
 class LandmarkSmoother:
-    """One Euro filter over a face's points, in units of the face's size.
+    """1 € filter for landmarks in units of the face size.
 
-    So a near and a far face are held equally still. The whole face's own movement is let through
-    by the speed term.
+    Near and far faces are smoothed equally. The speed term passes movements of the whole face.
     """
 
     _MIN_CUTOFF_HZ = 1.5
@@ -70,26 +69,26 @@ class LandmarkSmoother:
         points = landmarks.points.astype(np.float64)
         low, high = points[:, :2].min(axis=0), points[:, :2].max(axis=0)
         size = max(float((high - low).max()), 1e-6)
-        # A slow size keeps the unit itself from jittering.
+        # The size is smoothed, too, so that the unit does not jitter.
         self._size = size if self._size == 1.0 else 0.9 * self._size + 0.1 * size
-        calm = self._filter.update(points / self._size, timestamp_s) * self._size
-        return replace(landmarks, points=calm.astype(np.float32))
+        smoothed = self._filter.update(points / self._size, timestamp_s) * self._size
+        return replace(landmarks, points=smoothed.astype(np.float32))
 
 
 @dataclass(frozen=True, slots=True)
 class LabelSettings:
-    """How calm labels are.
+    """How much expressions and labels are smoothed.
 
-    The defaults are the calmest that stay within 250 ms of lag on the synthetic clips of
-    benchmarks/streams.py, which reports what they reach.
+    The defaults are the strongest smoothing with at most 250 ms of lag on the synthetic clips of
+    benchmarks/streams.py, which reports the results.
 
     Attributes:
-        time_constant_s: of the probabilities' exponential mean.
-        lead: the challenger must be this much more probable than the held label, in [0, 1].
-        hold_s: for this long without a break.
-        strong_lead: a challenger this far ahead need not wait.
-        hidden_s: without a readable frame for this long the expression is not visible.
-        forget_s: after a gap of this length the mean starts anew.
+        time_constant_s: time constant of the exponential mean of the probabilities.
+        lead: a new label must be more probable than the held one by this much, in [0, 1].
+        hold_s: and for this long without interruption.
+        strong_lead: with this lead a new label replaces the held one at once.
+        hidden_s: after this time without a readable frame the expression is not visible.
+        forget_s: after a gap of this length the mean starts over.
     """
 
     time_constant_s: float = 0.15
@@ -104,8 +103,8 @@ class ExpressionSmoother:
     """Smooths the probabilities of one track and holds its label.
 
     Args:
-        settings: how calm.
-        uncertain_below: a top probability below this is uncertain; the model's own figure.
+        settings: how much to smooth.
+        uncertain_below: a top probability below this is uncertain; from the model's spec.
     """
 
     def __init__(
@@ -122,12 +121,12 @@ class ExpressionSmoother:
     def update(
         self, raw: ExpressionScores, weight: float, timestamp_s: float
     ) -> tuple[ExpressionScores, ExpressionState]:
-        """The smoothed scores and how far they can be relied upon.
+        """The smoothed scores, and whether they are clear, uncertain or not visible.
 
         Args:
-            raw: of this frame alone.
-            weight: how well the face can be read in it, in [0, 1]; see :func:`quality_weight`.
-            timestamp_s: of the frame.
+            raw: scores of this frame.
+            weight: how readable the face is in it, in [0, 1]; see :func:`quality_weight`.
+            timestamp_s: time of the frame.
         """
         self._blend(raw, weight, timestamp_s)
         assert self._mean is not None
@@ -173,13 +172,13 @@ class ExpressionSmoother:
         return self._held
 
 
-# What each doubt leaves of a frame's weight; doubts multiply.
-_DOUBT = 0.2
+_WEIGHT_PER_REASON = 0.2
 
 
 def quality_weight(quality: Quality | None) -> float:
-    """How much a frame counts in a track's mean, in (0, 1]: a fifth for each doubt."""
+    """Weight of a frame in a track's mean, in (0, 1]: presence, times 0.2 for each quality
+    reason."""
     if quality is None:
         return 1.0
     presence = 1.0 if quality.presence is None else max(0.05, quality.presence)
-    return float(presence * _DOUBT ** len(quality.reasons))
+    return float(presence * _WEIGHT_PER_REASON ** len(quality.reasons))

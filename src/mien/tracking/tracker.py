@@ -12,21 +12,23 @@ from mien.errors import MissingExtraError
 from mien.geometry import Array
 from mien.types import Box, Detection, Landmarks
 
-# A head seldom keeps its velocity for longer than this.
+# Heads rarely keep their velocity for longer than this.
 _VELOCITY_DECAY_S = 0.5
-# How fast the velocity follows what is seen; smoother than that lags behind a turning head.
+# Time constant of the velocity estimate; a longer one lags behind a turning head.
 _VELOCITY_TIME_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Motion:
-    """Place, size and velocity of a face.
+    """Position, size and velocity of a face.
+
+    The velocity decays exponentially, in time rather than in frames.
 
     Attributes:
         x, y: center in pixels.
         width, height: in pixels.
         velocity_x, velocity_y: pixels per second.
-        timestamp_s: when it was seen.
+        timestamp_s: time of the last update.
     """
 
     x: float
@@ -43,7 +45,7 @@ class Motion:
         return cls(x, y, box.width, box.height, 0.0, 0.0, timestamp_s)
 
     def seen(self, box: Box, timestamp_s: float) -> "Motion":
-        """The motion after the face was seen again."""
+        """The motion updated with a new box."""
         x, y = box.center
         elapsed = timestamp_s - self.timestamp_s
         if elapsed <= 0:
@@ -62,15 +64,15 @@ class Motion:
         )
 
     def predict(self, timestamp_s: float) -> tuple[float, float]:
-        """Where the center is expected at a time, in pixels."""
+        """Expected center at a time, in pixels."""
         elapsed = max(0.0, timestamp_s - self.timestamp_s)
         reach = _VELOCITY_DECAY_S * (1 - math.exp(-elapsed / _VELOCITY_DECAY_S))
         return self.x + self.velocity_x * reach, self.y + self.velocity_y * reach
 
     def distance(self, box: Box, timestamp_s: float) -> float:
-        """How far a box lies from the expected place, in units of the faces' mean size.
+        """Distance of a box from the expected position, in units of the mean face size.
 
-        A change of size counts along: twice or half the size is as far off as 0.7 of a face.
+        Includes the change of size: double or half the size counts as 0.7 face sizes.
         """
         x, y = self.predict(timestamp_s)
         box_x, box_y = box.center
@@ -79,13 +81,13 @@ class Motion:
         return math.hypot(apart, math.log(other / own))
 
 
-# Eye corners, bridge and tip of the nose, temples, cheek bones, forehead, chin line by the ears:
-# points that skin moves over bone the least. Brows, lids and mouth move with the expression.
+# Points that move little with the expression: eye corners, bridge and tip of the nose, temples,
+# cheek bones, forehead, and the jaw near the ears.
 _RIGID = (33, 133, 362, 263, 168, 6, 197, 195, 1, 10, 151, 9, 127, 356, 234, 454, 93, 323, 50, 280)
 
 
 def face_shape(landmarks: Landmarks | None) -> Array | None:
-    """The rigid points, centerd and of unit size, ``(P, 3)``; None without a mesh in depth."""
+    """Centered rigid points of unit size, ``(P, 3)``; None without a mesh with depth."""
     if landmarks is None or landmarks.scheme != "mesh468" or landmarks.points.shape[1] != 3:
         return None
     points = landmarks.points[list(_RIGID)].astype(np.float64)
@@ -95,10 +97,10 @@ def face_shape(landmarks: Landmarks | None) -> Array | None:
 
 
 def shape_distance(a: Array, b: Array) -> float:
-    """Distance of two shapes after turning one onto the other, in [0, about 1].
+    """Distance of two shapes after rotating one onto the other, in [0, about 1].
 
-    Method: the partial Procrustes distance (Dryden and Mardia 1998) by the Kabsch rotation
-    (Kabsch 1976), so that it does not depend on the pose of the head.
+    Method: partial Procrustes distance (Dryden and Mardia 1998) with the Kabsch rotation (Kabsch
+    1976), which makes it independent of the head pose.
     """
     singular = np.linalg.svd(a.T @ b, compute_uv=False)
     if np.linalg.det(a.T @ b) < 0:
@@ -107,7 +109,7 @@ def shape_distance(a: Array, b: Array) -> float:
 
 
 def blend_shapes(mean: Array, new: Array, weight: float) -> Array:
-    """The running mean of a shape, moved towards a new one by a weight in [0, 1]."""
+    """Move the running mean of a shape towards a new one by a weight in [0, 1]."""
     u, _, vt = np.linalg.svd(new.T @ mean)
     turn = u @ np.diag([1.0, 1.0, float(np.sign(np.linalg.det(u @ vt)))]) @ vt
     mixed: Array = (1 - weight) * mean + weight * (new @ turn)
@@ -115,14 +117,14 @@ def blend_shapes(mean: Array, new: Array, weight: float) -> Array:
 
 
 def assign(costs: npt.ArrayLike, max_cost: float) -> list[tuple[int, int]]:
-    """Pairs of row and column with the least total cost, none of them dearer than `max_cost`.
+    """Pairs of row and column with the minimum total cost, each at most `max_cost`.
 
     Method: Jonker and Volgenant, "A shortest augmenting path algorithm for dense and sparse linear
     assignment problems", Computing 38, 1987, as in lapx.
 
     Args:
-        costs: ``(N, M)``; infinity forbids a pair.
-        max_cost: leaving both sides alone costs this much.
+        costs: ``(N, M)``; infinity excludes a pair.
+        max_cost: cost of leaving a row and a column unassigned.
 
     Raises:
         MissingExtraError: lapx is not installed.
@@ -132,7 +134,7 @@ def assign(costs: npt.ArrayLike, max_cost: float) -> list[tuple[int, int]]:
         return []
     lapjv = _lapjv()
     if matrix.size == 1:
-        # One face and one track, as in most frames of most videos.
+        # One face and one track, the most common case.
         return [(0, 0)] if matrix[0, 0] <= max_cost else []
     finite = np.where(np.isfinite(matrix), matrix, 1e6)
     _, columns, _ = lapjv(finite, extend_cost=True, cost_limit=max_cost)
@@ -153,12 +155,12 @@ def _lapjv() -> Callable[..., Any]:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """A face that was seen in a frame, before it is known whose.
+    """A face in a frame, not yet assigned to a track.
 
     Attributes:
-        detection: its box and score.
-        landmarks: its points, if they were looked for.
-        followed: the tracks whose last landmarks led here; empty for what a detector found.
+        detection: box and score.
+        landmarks: landmarks, if known.
+        followed: keys of the tracks whose last landmarks led here; empty for a new detection.
     """
 
     detection: Detection
@@ -171,16 +173,17 @@ class Track:
     """One person's face through a stream.
 
     Attributes:
-        key: unique in its tracker, from the first sight on.
-        track_id: the number that results carry, from 1; None until the face is sure to be one.
-        motion: place, size and velocity when last seen.
-        score: of the detector, when it last saw the face.
-        first_s, last_s: when the face was first and last seen.
-        hits: in how many frames it was seen.
-        mean_score: of the detector, over these frames.
-        landmarks: when last seen.
-        detector_s: when a detector last saw it.
-        shape: running mean of its rigid points, and `shape_s`, when it was last learned from.
+        key: unique within the tracker, also before the track is confirmed.
+        track_id: ID in results, from 1; None until the track is confirmed.
+        motion: position, size and velocity at the last observation.
+        score: last detection score.
+        first_s, last_s: time of the first and the last observation.
+        hits: number of observations.
+        mean_score: mean detection score over all observations.
+        landmarks: last landmarks.
+        detector_s: time of the last detection by the detector.
+        shape: running mean of the rigid points.
+        shape_s: time of the last update of the shape.
     """
 
     key: int
@@ -200,31 +203,31 @@ class Track:
 class Tracker:
     """Assigns observations to tracks by motion and by the shape of the landmarks.
 
-    A track that is not seen waits for `max_gap_s`, at the place where it is expected, and goes on
-    under its number when a face like its own turns up there. Costs are in units of face sizes.
+    A lost track is kept for `max_gap_s`, and continues with the same ID if a similar face appears
+    at its expected position. Costs are in units of face sizes.
 
     Args:
-        max_gap_s: a face that is hidden for longer is a new one afterwards.
-        sure_score: a face with this score and with landmarks that fit counts at once; one that
-            has only one of the two must be seen thrice, and one without either never counts.
+        max_gap_s: a face that is hidden for longer gets a new track ID.
+        sure_score: a face with this mean score and present landmarks is confirmed at once; with one
+            of the two after three observations, and with neither never.
     """
 
-    # The face may be found this far from where it was expected, growing while it is hidden.
+    # Maximum distance from the expected position; it grows while the face is hidden.
     _REACH = 0.8
     _REACH_PER_S = 0.5
     _MAX_REACH = 1.5
-    # Rigid shapes of one person, neutral and smiling, large and 90 px small, lie 0.012 to 0.044
-    # apart, those of two people 0.020 to 0.062 (5th to 95th percentile of 34 people of the London
-    # set): a hint while the face is in view, and after a gap a reason to doubt.
+    # Shape distances of one person, neutral and smiling, large and at 90 px, are 0.012 to 0.044,
+    # those of two people 0.020 to 0.062 (5th to 95th percentile of 34 people of the London set): a
+    # weak cue while the face is in view, and a criterion after a gap.
     _SHAPE_WEIGHT = 4.0
     _MAX_SHAPE_AFTER_GAP = 0.045
     _GAP_S = 0.3
-    # A face that the last landmarks led to is the same one unless much speaks against it.
+    # Penalty for a face that was not followed from the track's last landmarks.
     _NOT_FOLLOWED = 0.5
-    # Where a known face and one that is not sure yet turn out to be the same, the known one stays.
-    _NOT_SURE = 1.0
+    # Where a confirmed and a tentative track lead to the same face, the confirmed one continues.
+    _NOT_CONFIRMED = 1.0
     _MAX_COST = 3.0
-    _SURE_HITS = 3
+    _CONFIRM_HITS = 3
     _TENTATIVE_GAP_S = 0.3
     _SHAPE_TIME_S = 1.0
     _SHAPE_EVERY_S = 0.2
@@ -239,16 +242,16 @@ class Tracker:
     def update(
         self, observations: Sequence[Observation], timestamp_s: float
     ) -> tuple[list[Track], list[Track]]:
-        """Take in what was seen in a frame.
+        """Assign the faces of a frame to tracks.
 
         Args:
-            observations: the faces, none of them twice.
-            timestamp_s: of the frame, larger than the one before.
+            observations: the faces, without duplicates.
+            timestamp_s: time of the frame, later than the previous one.
 
         Returns:
             The track of each observation, in order, and the tracks that ended.
         """
-        # A face that was away for too long is a new one, even at the very same place.
+        # A face that was hidden for too long gets a new track, even at the same position.
         over = [track for track in self.tracks if self._is_over(track, timestamp_s)]
         self.tracks = [track for track in self.tracks if not self._is_over(track, timestamp_s)]
         costs = [
@@ -274,14 +277,14 @@ class Tracker:
         return ended
 
     def restore(self, track_id: int, box: Box, timestamp_s: float) -> None:
-        """Take up a track of an earlier run, as it was last seen."""
+        """Restore a track of an earlier run at its last position."""
         track = self._begin(Observation(Detection(box, score=1.0)), timestamp_s)
         track.track_id = track_id
         self.tracks.append(track)
         self.reserve_ids(track_id)
 
     def reserve_ids(self, last_id: int) -> None:
-        """Give new tracks larger numbers than this."""
+        """Let new tracks get IDs above this one."""
         self._next_id = max(self._next_id, last_id + 1)
 
     def _cost(self, seen: Observation, track: Track, timestamp_s: float) -> float:
@@ -290,10 +293,10 @@ class Tracker:
         if distance > min(reach, self._MAX_REACH):
             return math.inf
         if seen.followed == {track.key}:
-            # Nobody else was led here, and the face is where it should be: its shape is known.
+            # Only this track led here, and the position fits: no need to compare shapes.
             return distance
         if len(seen.followed) > 1 and track.track_id is None:
-            distance += self._NOT_SURE
+            distance += self._NOT_CONFIRMED
         shape = face_shape(seen.landmarks)
         if shape is not None and track.shape is not None:
             apart = shape_distance(shape, track.shape)
@@ -341,15 +344,15 @@ class Tracker:
         track.shape_s = timestamp_s
 
     def _confirm(self, track: Track) -> None:
-        """Give the track its number once it is sure to be a face.
+        """Assign the track ID once the track is likely to be a face.
 
-        The detector and the landmarks must agree, or one of them must say so again and again:
-        in clips of a street and of a title sequence, false faces had a presence below 0.06 and a
+        The detector and the landmarks must agree, or one of them must confirm it repeatedly: in
+        clips of a street and of a title sequence, false positives had a presence below 0.06 and a
         mean score below 0.7.
         """
         presence = track.landmarks.presence if track.landmarks else None
         votes = (track.mean_score >= self._sure_score) + (presence is None or presence >= 0.5)
-        sure = votes == 2 or (votes == 1 and track.hits >= self._SURE_HITS)
+        sure = votes == 2 or (votes == 1 and track.hits >= self._CONFIRM_HITS)
         if track.track_id is None and sure:
             track.track_id = self._next_id
             self._next_id += 1
