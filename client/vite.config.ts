@@ -1,6 +1,6 @@
 import { defineConfig } from "vitest/config";
 
-// The built files go into the Python package, which reads their names from the manifest.
+// The build output is part of the Python package, which reads the file names from the manifest.
 export default defineConfig({
   base: "./",
   test: { include: ["tests/**/*.test.ts"] },
@@ -9,10 +9,10 @@ export default defineConfig({
     emptyOutDir: true,
     manifest: true,
     modulePreload: { polyfill: false },
-    // The content security policy allows no inlined data beyond pictures.
+    // The content security policy forbids inlined data except images.
     assetsInlineLimit: 0,
     rollupOptions: {
-      input: ["live", "photo", "video", "job", "replay", "camera"].map((name) => `src/${name}.ts`),
+      input: ["live", "upload", "job", "replay", "camera"].map((name) => `src/${name}.ts`),
       output: {
         entryFileNames: "[name]-[hash].js",
         chunkFileNames: "[name]-[hash].js",

@@ -1,8 +1,8 @@
-"""Take the pictures of the web pages that the documentation shows.
+"""Take screenshots of all pages of the web application, to review changes.
 
 Needs a built client, Chromium and Playwright::
 
-    python tools/make_screenshots.py docs/images
+    python tools/make_screenshots.py /tmp/screenshots
 """
 
 import argparse
@@ -27,12 +27,12 @@ PORT = 8123
 URL = f"http://127.0.0.1:{PORT}"
 SIZES = {"desktop": (1280, 860), "phone": (390, 844)}
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync")
-# Into the clip's second in which one person smiles and the other does not yet.
-INTO_THE_CLIP_MS = 11_500
+# Position in the clip where one person smiles and the other one does not yet.
+CLIP_POSITION_MS = 11_500
 
 
 @contextmanager
-def served() -> Iterator[None]:
+def running_server() -> Iterator[None]:
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "MIEN_DATA_DIR": folder}
         command = [sys.executable, "-m", "mien", "serve", "--port", str(PORT), "--camera", CLIP]
@@ -56,7 +56,7 @@ def main() -> None:
     folder = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
     chromium = os.environ.get("CHROMIUM", shutil.which("chromium"))
-    with served(), sync_playwright() as playwright:
+    with running_server(), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
         for theme in ("light", "dark"):
             for size, (width, height) in SIZES.items():
@@ -65,52 +65,52 @@ def main() -> None:
                 )
                 context.set_default_timeout(120_000)
                 page = context.new_page()
-                take_all(page, folder, f"{size}-{theme}")
+                screenshot_pages(page, folder, f"{size}-{theme}")
                 context.close()
         browser.close()
 
 
-def take_all(page: Any, folder: Path, tag: str) -> None:
-    def shot(name: str, *, whole: bool = True) -> None:
-        page.screenshot(path=folder / f"web-{name}-{tag}.png", full_page=whole)
+def screenshot_pages(page: Any, folder: Path, tag: str) -> None:
+    def screenshot(name: str, *, full_page: bool = True) -> None:
+        page.screenshot(path=folder / f"{name}-{tag}.png", full_page=full_page)
 
     page.goto(URL)
     page.wait_for_selector("[data-start]:enabled")
-    shot("consent")
+    screenshot("consent")
     page.click("[data-start-clip]")
     page.wait_for_selector(".person")
     page.click("[data-record]")
-    page.wait_for_timeout(INTO_THE_CLIP_MS)
+    page.wait_for_timeout(CLIP_POSITION_MS)
     page.wait_for_selector(".person[data-expression='happiness']")
-    shot("live")
+    screenshot("live")
     page.click("[data-record]")
     page.wait_for_selector("[data-toast]:has-text('in your sessions')")
     page.goto(f"{URL}/photo")
-    shot("photo-empty")
+    screenshot("photo-empty")
     page.click("button[value='group.jpg']")
     page.wait_for_selector(".result")
-    shot("photo")
+    screenshot("photo")
     page.goto(f"{URL}/video")
     page.set_input_files("#video", CLIP)
     page.fill("input[name=every]", "4")
-    shot("video")
+    screenshot("video")
     page.click("button:has-text('Analyze')")
     page.wait_for_selector("[data-state]:has-text('done')")
     page.wait_for_selector("iframe.report")
     page.wait_for_timeout(1500)
-    shot("job")
+    screenshot("job")
     page.goto(f"{URL}/sessions")
-    shot("sessions")
+    screenshot("sessions")
     page.click(".rows h3 a")
     page.wait_for_selector("[data-replay]:visible")
-    shot("session")
+    screenshot("session")
     page.goto(f"{URL}/camera", wait_until="domcontentloaded")
     page.wait_for_selector(".person")
     page.wait_for_timeout(2000)
-    shot("camera")
+    screenshot("camera")
     for name in ("docs", "about"):
         page.goto(f"{URL}/{name}")
-        shot(name, whole=False)
+        screenshot(name, full_page=False)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-/** The server's own camera: its picture is one stream, what is seen in it another. */
+/** The server camera page: the video is one stream, the results are another. */
 
-import { find } from "./page";
+import { find, SERVER_UNREACHABLE } from "./page";
 import { PeopleView } from "./people";
 import { type FrameResult, serverMs } from "./result";
 import { Timeline } from "./timeline";
 
 const root = find("[data-server-camera]");
 const pick = <T extends HTMLElement = HTMLElement>(name: string): T => find<T>(`[data-${name}]`, root);
-const people = new PeopleView(pick("people"), pick("nobody"));
+const people = new PeopleView(pick("people"), pick("people-empty"));
 const timeline = new Timeline(
   pick("timeline"), pick("plot"), pick("legend"), pick<HTMLSelectElement>("person"),
 );
@@ -31,6 +31,6 @@ events.addEventListener("away", (event: MessageEvent<string>) => {
   toast.hidden = false;
 });
 events.onerror = () => {
-  toast.textContent = "The server is away. Trying again…";
+  toast.textContent = SERVER_UNREACHABLE;
   toast.hidden = false;
 };

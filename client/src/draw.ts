@@ -1,4 +1,4 @@
-/** Boxes, labels and landmarks over the picture. */
+/** Draws boxes, labels and landmarks over the video. */
 
 import { expressionColor, percent } from "./page";
 import type { Face, FrameResult } from "./result";
@@ -8,15 +8,15 @@ export interface View {
   landmarks: boolean;
 }
 
-/** Where a picture of one size lies inside a canvas of another, kept in shape. */
+/** Scale and offset that fit an image into a canvas and keep its aspect ratio. */
 export function fit(
-  pictureW: number,
-  pictureH: number,
+  imageW: number,
+  imageH: number,
   canvasW: number,
   canvasH: number,
 ): { scale: number; left: number; top: number } {
-  const scale = Math.min(canvasW / pictureW, canvasH / pictureH);
-  return { scale, left: (canvasW - pictureW * scale) / 2, top: (canvasH - pictureH * scale) / 2 };
+  const scale = Math.min(canvasW / imageW, canvasH / imageH);
+  return { scale, left: (canvasW - imageW * scale) / 2, top: (canvasH - imageH * scale) / 2 };
 }
 
 export function drawResult(canvas: HTMLCanvasElement, result: FrameResult, view: View): void {
@@ -28,30 +28,30 @@ export function drawResult(canvas: HTMLCanvasElement, result: FrameResult, view:
   canvas.width = width * ratio;
   canvas.height = height * ratio;
   context.scale(ratio, ratio);
-  const [pictureW, pictureH] = result.image_size_wh;
-  const { scale, left, top } = fit(pictureW, pictureH, width, height);
-  const placeX = (x: number) => (view.mirrored ? width - (left + x * scale) : left + x * scale);
-  const placeY = (y: number) => top + y * scale;
+  const [imageW, imageH] = result.image_size_wh;
+  const { scale, left, top } = fit(imageW, imageH, width, height);
+  const toCanvasX = (x: number) => (view.mirrored ? width - (left + x * scale) : left + x * scale);
+  const toCanvasY = (y: number) => top + y * scale;
   for (const face of result.faces) {
     const color = expressionColor(face.expression?.label ?? "neutral");
-    if (view.landmarks) drawPoints(context, face, placeX, placeY);
-    const x = Math.min(placeX(face.box.x_min), placeX(face.box.x_max));
-    const y = placeY(face.box.y_min);
+    if (view.landmarks) drawPoints(context, face, toCanvasX, toCanvasY);
+    const x = Math.min(toCanvasX(face.box.x_min), toCanvasX(face.box.x_max));
+    const y = toCanvasY(face.box.y_min);
     drawBox(context, x, y, (face.box.x_max - face.box.x_min) * scale,
       (face.box.y_max - face.box.y_min) * scale, color, face.expression?.uncertain ?? true);
-    drawLabel(context, x, y, words(face), color, width);
+    drawLabel(context, x, y, labelText(face), color, width);
   }
 }
 
 function drawPoints(
   context: CanvasRenderingContext2D,
   face: Face,
-  placeX: (x: number) => number,
-  placeY: (y: number) => number,
+  toCanvasX: (x: number) => number,
+  toCanvasY: (y: number) => number,
 ): void {
   context.fillStyle = "rgb(255 255 255 / 75%)";
   for (const [x = 0, y = 0] of face.landmarks?.points ?? []) {
-    context.fillRect(placeX(x) - 0.6, placeY(y) - 0.6, 1.2, 1.2);
+    context.fillRect(toCanvasX(x) - 0.6, toCanvasY(y) - 0.6, 1.2, 1.2);
   }
 }
 
@@ -66,7 +66,7 @@ function drawBox(
 ): void {
   context.beginPath();
   context.roundRect(x, y, width, height, Math.min(14, width / 6));
-  // A dark line under the colored one keeps the box visible on any background.
+  // A dark line below the colored one keeps the box visible on every background.
   context.setLineDash([]);
   context.strokeStyle = "rgb(0 0 0 / 45%)";
   context.lineWidth = 5;
@@ -78,11 +78,11 @@ function drawBox(
   context.setLineDash([]);
 }
 
-function words(face: Face): string {
+function labelText(face: Face): string {
   const { expression } = face;
   if (!expression) return "face";
-  const share = percent(expression.probabilities[expression.label] ?? 0);
-  return `${expression.label}${expression.uncertain ? "?" : ""} ${share}`;
+  const probability = percent(expression.probabilities[expression.label] ?? 0);
+  return `${expression.label}${expression.uncertain ? "?" : ""} ${probability}`;
 }
 
 function drawLabel(

@@ -1,8 +1,8 @@
-/** What was seen since the start, in bounded memory. */
+/** The results since the start, in bounded memory. */
 
 import type { FrameResult } from "./result";
 
-const MOST = 40_000;
+const MAX_RESULTS = 40_000;
 
 export class History {
   private results: FrameResult[] = [];
@@ -11,7 +11,7 @@ export class History {
     return this.results.length;
   }
 
-  /** Landmarks are left out: a minute of them would outweigh an hour of all else. */
+  /** Landmarks are dropped: a minute of them needs more memory than an hour of everything else. */
   add(result: FrameResult): void {
     const faces = result.faces.map((face) =>
       face.landmarks?.points
@@ -19,7 +19,7 @@ export class History {
         : face,
     );
     this.results.push({ ...result, faces });
-    if (this.results.length > MOST) this.results = this.results.slice(MOST / 4);
+    if (this.results.length > MAX_RESULTS) this.results = this.results.slice(MAX_RESULTS / 4);
   }
 
   all(): readonly FrameResult[] {
@@ -31,29 +31,29 @@ export class History {
   }
 }
 
-/** One person's series, thinned by age so that a chart never holds more than a few thousand points. */
+/** The probabilities of one person over time. Older points are thinned to bound the size of the chart. */
 export class Series {
   readonly times: number[] = [];
   readonly values = new Map<string, (number | null)[]>();
 
   constructor(
     readonly labels: readonly string[],
-    private readonly most = 3000,
+    private readonly maxPoints = 3000,
   ) {
     for (const label of labels) this.values.set(label, []);
   }
 
-  add(timeS: number, shares: Record<string, number>): void {
+  add(timeS: number, probabilities: Record<string, number>): void {
     const last = this.times.at(-1);
     if (last !== undefined && timeS <= last) return;
     if (last !== undefined && timeS - last > 1.5) this.push((last + timeS) / 2, null);
-    this.push(timeS, shares);
-    if (this.times.length > this.most) this.thin();
+    this.push(timeS, probabilities);
+    if (this.times.length > this.maxPoints) this.thin();
   }
 
-  private push(timeS: number, shares: Record<string, number> | null): void {
+  private push(timeS: number, probabilities: Record<string, number> | null): void {
     this.times.push(timeS);
-    for (const label of this.labels) this.values.get(label)?.push(shares?.[label] ?? null);
+    for (const label of this.labels) this.values.get(label)?.push(probabilities?.[label] ?? null);
   }
 
   private thin(): void {
@@ -68,7 +68,7 @@ export class Series {
   }
 }
 
-/** The last frame that is not later than a time. */
+/** Index of the last frame at or before a time. */
 export function indexAt(frames: readonly FrameResult[], timeS: number): number {
   let low = 0;
   let high = frames.length - 1;

@@ -1,6 +1,6 @@
-/** A job's page: follows the job, and shows the results when it ends. */
+/** The job page: polls the job, and shows the results when it ends. */
 
-import { find, percent } from "./page";
+import { find, percent, SERVER_UNREACHABLE } from "./page";
 
 interface Job {
   state: string;
@@ -11,16 +11,16 @@ interface Job {
 const card = find("[data-job]");
 const bar = find<HTMLProgressElement>("[data-progress]", card);
 const badge = find("[data-state]", card);
-const words = find("[data-progress-text]", card);
+const status = find("[data-progress-text]", card);
 
-async function follow(): Promise<void> {
+async function poll(): Promise<void> {
   for (;;) {
     await new Promise((resolve) => setTimeout(resolve, 1000));
     let response: Response;
     try {
       response = await fetch(card.dataset["job"] ?? "");
     } catch {
-      words.textContent = "The server is away. Trying again…";
+      status.textContent = SERVER_UNREACHABLE;
       continue;
     }
     if (response.status === 404) break;
@@ -29,11 +29,11 @@ async function follow(): Promise<void> {
     badge.textContent = job.state;
     if (job.state !== "queued" && job.state !== "running") break;
     bar.value = job.progress;
-    words.textContent = job.state === "queued"
-      ? "Waiting for its turn"
+    status.textContent = job.state === "queued"
+      ? "Waiting in the queue"
       : `${percent(job.progress)}, ${job.frames_done} frames`;
   }
   location.reload();
 }
 
-void follow();
+void poll();

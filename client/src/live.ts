@@ -2,9 +2,9 @@
 
 import { drawResult } from "./draw";
 import { History } from "./history";
-import { clock, find, saveFile } from "./page";
+import { clock, find, saveFile, SERVER_UNREACHABLE } from "./page";
 import { PeopleView } from "./people";
-import { type FrameResult, serverMs, toCsv } from "./result";
+import { type FrameResult, type Notice, serverMs, toCsv } from "./result";
 import { LiveSession } from "./session";
 import { closeSource, listCameras, openCamera, openClip, SourceError } from "./source";
 import { Timeline } from "./timeline";
@@ -28,7 +28,7 @@ const mirror = pick<HTMLInputElement>("mirror");
 const landmarks = pick<HTMLInputElement>("landmarks");
 const downloads = [pick<HTMLButtonElement>("csv"), pick<HTMLButtonElement>("json")] as const;
 
-const people = new PeopleView(pick("people"), pick("nobody"));
+const people = new PeopleView(pick("people"), pick("people-empty"));
 const timeline = new Timeline(
   pick("timeline"), pick("plot"), pick("legend"), pick<HTMLSelectElement>("person"),
 );
@@ -38,41 +38,41 @@ let session: LiveSession | undefined;
 let latest: FrameResult | undefined;
 let fromCamera = false;
 let recordingSince: number | undefined;
-let wantsRecording = false;
+let recordingRequested = false;
 let offsetS = 0;
 let lastS = 0;
-let lastSpoken = "";
+let lastAnnounced = "";
 let latencyMs = 0;
-let workMs = 0;
+let serverSmoothedMs = 0;
 
 const STATES: Record<LinkState, string> = {
   connecting: "Connecting to the server…",
   open: "",
-  away: "The server is away. Trying again…",
-  full: "All live places on this server are taken. Trying again…",
+  unreachable: SERVER_UNREACHABLE,
+  full: "The server has reached its limit of live connections. Retrying…",
 };
 
-let saidFor: ReturnType<typeof setTimeout> | undefined;
+let messageTimer: ReturnType<typeof setTimeout> | undefined;
 
-/** @param forMs after which the words go again; what stays until it is mended is said for ever */
-function say(text: string, bad = false, forMs = 0): void {
-  clearTimeout(saidFor);
-  if (forMs) saidFor = setTimeout(() => say(""), forMs);
+/** @param forMs duration of the message; 0 shows it until it is replaced */
+function showMessage(text: string, bad = false, forMs = 0): void {
+  clearTimeout(messageTimer);
+  if (forMs) messageTimer = setTimeout(() => showMessage(""), forMs);
   toast.textContent = text;
   toast.classList.toggle("bad", bad);
   toast.hidden = !text;
 }
 
-async function begin(open: () => Promise<unknown>, camera: boolean): Promise<void> {
-  say("");
+async function start(open: () => Promise<unknown>, camera: boolean): Promise<void> {
+  showMessage("");
   problem.hidden = true;
   try {
     await open();
   } catch (error) {
     if (!(error instanceof SourceError)) throw error;
     closeSource(video);
-    // Before the start there is room for it beside the buttons; afterwards the picture goes on top.
-    if (consent.hidden) say(error.message, true);
+    // Before the start, the message is shown beside the buttons; later, on top of the video.
+    if (consent.hidden) showMessage(error.message, true);
     problem.textContent = error.message;
     problem.hidden = false;
     return;
@@ -95,15 +95,15 @@ async function begin(open: () => Promise<unknown>, camera: boolean): Promise<voi
   }
 }
 
-/** The stage takes the picture's shape, so that no black bars stand beside it. */
+/** Give the stage the aspect ratio of the video, so that it has no black bars. */
 function fitStage(): void {
   if (video.videoWidth) stage.style.aspectRatio = `${video.videoWidth} / ${video.videoHeight}`;
 }
 
 const startCamera = (): Promise<void> =>
-  begin(() => openCamera(video, cameraChoice.value, Number(resolution.value) || 640), true);
+  start(() => openCamera(video, cameraChoice.value, Number(resolution.value) || 640), true);
 const startClip = (): Promise<void> =>
-  begin(() => openClip(video, root.dataset["clip"] ?? ""), false);
+  start(() => openClip(video, root.dataset["clip"] ?? ""), false);
 
 function stop(): void {
   setRecording(false);
@@ -121,7 +121,7 @@ function stop(): void {
   consent.hidden = false;
   recordingSince = undefined;
   showRecording();
-  say("");
+  showMessage("");
   history.clear();
   for (const button of downloads) button.disabled = true;
 }
@@ -131,7 +131,7 @@ function watchCamera(): void {
   if (!(stream instanceof MediaStream)) return;
   for (const track of stream.getVideoTracks()) {
     track.addEventListener("ended", () => {
-      if (video.srcObject === stream) say(new SourceError("ended").message, true);
+      if (video.srcObject === stream) showMessage(new SourceError("ended").message, true);
     });
   }
 }
@@ -153,7 +153,7 @@ async function fillCameras(): Promise<void> {
 function onResult(result: FrameResult, tookMs: number): void {
   const now = performance.now();
   latest = result;
-  // A stream that was opened again counts from nought; the page's time goes on.
+  // A reopened stream starts at 0; the time on the page continues.
   const streamS = result.timestamp_s ?? 0;
   if (offsetS + streamS <= lastS) offsetS = lastS + 0.05 - streamS;
   lastS = offsetS + streamS;
@@ -163,7 +163,7 @@ function onResult(result: FrameResult, tookMs: number): void {
   timeline.add(result.faces, lastS, now);
   for (const button of downloads) button.disabled = false;
   showStats(now, tookMs, result);
-  speak(result);
+  announceChanges(result);
 }
 
 function showStats(now: number, tookMs: number, result: FrameResult): void {
@@ -173,59 +173,61 @@ function showStats(now: number, tookMs: number, result: FrameResult): void {
   const spanS = (now - (arrivals[0] ?? now)) / 1000;
   pick("fps").textContent = spanS > 0 ? ((arrivals.length - 1) / spanS).toFixed(1) : "–";
   pick("latency").textContent = latencyMs.toFixed(0);
-  workMs = workMs ? 0.8 * workMs + 0.2 * serverMs(result) : serverMs(result);
-  pick("server").textContent = workMs.toFixed(0);
+  serverSmoothedMs = serverSmoothedMs ? 0.8 * serverSmoothedMs + 0.2 * serverMs(result) : serverMs(result);
+  pick("server").textContent = serverSmoothedMs.toFixed(0);
   pick("size").textContent = result.image_size_wh.join(" × ");
   if (recordingSince !== undefined) {
     pick("rec-time").textContent = clock((now - recordingSince) / 1000);
   }
 }
 
-/** Screen readers hear changes, not every frame. */
-function speak(result: FrameResult): void {
-  const words = result.faces
+/** Announce changes to screen readers, not every frame. */
+function announceChanges(result: FrameResult): void {
+  const text = result.faces
     .filter((face) => face.expression && !face.expression.uncertain)
     .map((face) => `Person ${face.track_id}: ${face.expression?.label}`)
     .join(", ");
-  if (words && words !== lastSpoken) announce.textContent = lastSpoken = words;
+  if (text && text !== lastAnnounced) announce.textContent = lastAnnounced = text;
 }
 
 function onState(state: LinkState, transport: string): void {
-  say(STATES[state], state === "away" || state === "full");
+  showMessage(STATES[state], state === "unreachable" || state === "full");
   pick("link").textContent = state === "open" ? transport : "not connected";
-  if (state === "open" && wantsRecording) session?.record(true);
-  if (state === "away") {
+  if (state === "open" && recordingRequested) session?.record(true);
+  if (state === "unreachable") {
     recordingSince = undefined;
     showRecording();
   }
 }
 
-function onNotice(answer: Parameters<ConstructorParameters<typeof LiveSession>[1]["onNotice"]>[0]): void {
-  if (answer.type === "busy") {
-    say("The server is busy; frames are sent more slowly.", false, 2500);
-  } else if (answer.type === "error") {
-    say(answer.error.message, true);
-    if (answer.error.code === "storage_unavailable") setRecording(false);
-  } else if (answer.type === "recording" && answer.state === "started") {
+function onNotice(notice: Notice): void {
+  if (notice.type === "busy") {
+    showMessage("The server is busy. Sending fewer frames.", false, 2500);
+  } else if (notice.type === "error") {
+    showMessage(notice.error.message, true);
+    if (notice.error.code === "storage_unavailable") setRecording(false);
+  } else if (notice.type === "recording" && notice.state === "started") {
     recordingSince = performance.now();
     showRecording();
-  } else if (answer.type === "recording" && answer.state === "stopped" && answer.session_id) {
+  } else if (notice.type === "recording" && notice.state === "stopped" && notice.session_id) {
     recordingSince = undefined;
     showRecording();
-    const words = answer.complete ? "Recorded. It is in your sessions." : "The end could not be stored.";
-    say(words, !answer.complete, 4000);
+    const text = notice.complete
+      ? "Recording saved in your sessions."
+      : "The end of the recording could not be saved.";
+    showMessage(text, !notice.complete, 4000);
   }
 }
 
 function onSlow(): void {
-  say("The network is slow; smaller pictures are sent.", false, 4000);
+  showMessage("The network is slow. Sending smaller images.", false, 4000);
 }
 
-function setRecording(wanted: boolean): void {
-  if (wantsRecording === wanted) return;
-  wantsRecording = wanted;
-  recordButton.setAttribute("aria-pressed", String(wanted));
-  session?.record(wanted);
+function setRecording(requested: boolean): void {
+  if (recordingRequested === requested) return;
+  recordingRequested = requested;
+  recordButton.setAttribute("aria-pressed", String(requested));
+  session?.record(requested);
 }
 
 function showRecording(): void {
@@ -270,13 +272,13 @@ function snapshot(): void {
   canvas.toBlob((blob) => blob && saveFile("snapshot.png", blob, "image/png"), "image/png");
 }
 
-const start = pick<HTMLButtonElement>("start");
-const clip = pick<HTMLButtonElement>("start-clip");
-start.addEventListener("click", () => void startCamera());
-clip.addEventListener("click", () => void startClip());
+const cameraButton = pick<HTMLButtonElement>("start");
+const clipButton = pick<HTMLButtonElement>("start-clip");
+cameraButton.addEventListener("click", () => void startCamera());
+clipButton.addEventListener("click", () => void startClip());
 pick("stop").addEventListener("click", stop);
 pauseButton.addEventListener("click", () => setPaused(pauseButton.ariaPressed !== "true"));
-recordButton.addEventListener("click", () => setRecording(!wantsRecording));
+recordButton.addEventListener("click", () => setRecording(!recordingRequested));
 pick("snapshot").addEventListener("click", snapshot);
 mirror.addEventListener("change", applyMirror);
 landmarks.addEventListener("change", () => session?.showLandmarks(landmarks.checked));
@@ -297,4 +299,4 @@ downloads[1].addEventListener("click", () =>
 );
 video.addEventListener("resize", fitStage);
 addEventListener("pagehide", () => session?.close());
-start.disabled = clip.disabled = false;
+cameraButton.disabled = clipButton.disabled = false;

@@ -1,18 +1,20 @@
-/** Small things that every page needs. */
+/** Helpers for all pages. */
+
+export const SERVER_UNREACHABLE = "Server unreachable. Reconnecting…";
 
 export function find<T extends HTMLElement>(selector: string, root: ParentNode = document): T {
   const element = root.querySelector<T>(selector);
-  if (!element) throw new Error(`expected an element ${selector} in the page`);
+  if (!element) throw new Error(`expected an element ${selector} on the page`);
   return element;
 }
 
-/** A color of the expression table, which the server hands out as custom properties. */
+/** The color of an expression; the server defines them as custom properties. */
 export function expressionColor(label: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue(`--x-${label}`).trim() || "#888";
 }
 
 export function themeColor(name: string): string {
-  // A custom property that holds light-dark() only becomes a color where it is used.
+  // A custom property with light-dark() resolves to a color only where it is used.
   const probe = document.createElement("span");
   probe.style.color = `var(--${name})`;
   document.body.append(probe);
@@ -34,6 +36,6 @@ export function clock(seconds: number): string {
   return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
 }
 
-export function percent(share: number): string {
-  return `${Math.round(100 * share)}\u202f%`;
+export function percent(fraction: number): string {
+  return `${Math.round(100 * fraction)}\u202f%`;
 }

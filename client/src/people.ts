@@ -1,16 +1,16 @@
-/** A card for each person in view: the calm label, and a bar for each expression. */
+/** A card for each person in view: the smoothed label, and a bar for each expression. */
 
 import { percent } from "./page";
 import type { Face } from "./result";
 
 const SVG = "http://www.w3.org/2000/svg";
-const LEAVES_AFTER_MS = 2500;
-/** The signals in words: a name, and what a face shows of it; nothing where it was not measured. */
+const REMOVE_AFTER_MS = 2500;
+/** Name and text of each signal; null if it was not measured. */
 const SIGNALS: readonly [string, (face: Face) => string | null][] = [
-  ["Turned to the camera", ({ signals }) => share(signals?.facing)],
+  ["Facing the camera", ({ signals }) => fraction(signals?.facing)],
   ["Eyes", ({ track, signals }) => signals?.eye_opening_left == null || !track
     ? null : track.eyes_closed_s > 0 ? `closed ${track.eyes_closed_s.toFixed(1)} s` : "open"],
-  ["Mouth open", ({ signals }) => share(signals?.mouth_opening)],
+  ["Mouth open", ({ signals }) => fraction(signals?.mouth_opening)],
   ["Blinks", ({ track }) => track ? String(track.blinks) : null],
   ["Yawns", ({ track }) => track ? String(track.yawns) : null],
   ["Valence", ({ affect }) => signed(affect?.valence)],
@@ -21,7 +21,7 @@ interface Card {
   root: HTMLElement;
   title: HTMLElement;
   value: HTMLElement;
-  doubt: HTMLElement;
+  warning: HTMLElement;
   signals: HTMLElement[];
   dot: SVGElement;
   bars: Map<string, { fill: SVGElement; value: HTMLElement }>;
@@ -33,7 +33,7 @@ export class PeopleView {
 
   constructor(
     private readonly root: HTMLElement,
-    private readonly nobody: HTMLElement,
+    private readonly placeholder: HTMLElement,
   ) {}
 
   show(faces: readonly Face[], nowMs: number): void {
@@ -49,18 +49,18 @@ export class PeopleView {
       fillCard(card, face);
     }
     for (const [id, card] of this.cards) {
-      if (nowMs - card.seenAt > LEAVES_AFTER_MS) {
+      if (nowMs - card.seenAt > REMOVE_AFTER_MS) {
         card.root.remove();
         this.cards.delete(id);
       }
     }
-    this.nobody.hidden = this.cards.size > 0;
+    this.placeholder.hidden = this.cards.size > 0;
   }
 
   clear(): void {
     for (const card of this.cards.values()) card.root.remove();
     this.cards.clear();
-    this.nobody.hidden = false;
+    this.placeholder.hidden = false;
   }
 
   private makeCard(trackId: number, labels: readonly string[]): Card {
@@ -87,12 +87,12 @@ export class PeopleView {
       });
       const fill = svg("rect", { height: "8", width: "0", class: `x-${label}` });
       bar.append(svg("rect", { width: "100", height: "8", class: "track" }), fill);
-      const valueShown = element("span", "bar-value");
-      item.append(element("span", "bar-label", label), bar, valueShown);
+      const barValue = element("span", "bar-value");
+      item.append(element("span", "bar-label", label), bar, barValue);
       list.append(item);
-      bars.set(label, { fill, value: valueShown });
+      bars.set(label, { fill, value: barValue });
     }
-    const doubt = element("p", "doubt");
+    const warning = element("p", "warning");
     const more = element("details");
     const facts = element("dl", "facts");
     const signals = SIGNALS.map(([title]) => {
@@ -103,8 +103,8 @@ export class PeopleView {
       return shown;
     });
     more.append(element("summary", "", "Signals"), facts);
-    root.append(header, list, doubt, more);
-    return { root, title: name, value, doubt, signals, dot: circle, bars, seenAt: 0 };
+    root.append(header, list, warning, more);
+    return { root, title: name, value, warning, signals, dot: circle, bars, seenAt: 0 };
   }
 }
 
@@ -116,22 +116,22 @@ function fillCard(card: Card, face: Face): void {
   card.value.textContent = percent(expression.probabilities[expression.label] ?? 0);
   card.dot.setAttribute("class", `x-${expression.label}`);
   for (const [label, bar] of card.bars) {
-    const share = expression.probabilities[label] ?? 0;
-    bar.fill.setAttribute("width", (100 * share).toFixed(1));
-    bar.value.textContent = percent(share);
+    const probability = expression.probabilities[label] ?? 0;
+    bar.fill.setAttribute("width", (100 * probability).toFixed(1));
+    bar.value.textContent = percent(probability);
   }
-  SIGNALS.forEach(([, words], index) => {
+  SIGNALS.forEach(([, text], index) => {
     const shown = card.signals[index];
-    if (shown) shown.textContent = words(face) ?? "–";
+    if (shown) shown.textContent = text(face) ?? "–";
   });
   const reasons = quality?.reasons ?? [];
-  card.doubt.textContent = reasons.length
-    ? `Look with care: ${reasons.join(", ").replaceAll("_", " ")}.`
+  card.warning.textContent = reasons.length
+    ? `Low confidence: ${reasons.join(", ").replaceAll("_", " ")}.`
     : expression.uncertain ? "Uncertain." : "";
-  card.doubt.hidden = !card.doubt.textContent;
+  card.warning.hidden = !card.warning.textContent;
 }
 
-function share(value: number | null | undefined): string | null {
+function fraction(value: number | null | undefined): string | null {
   return value == null ? null : percent(Math.min(1, Math.max(0, value)));
 }
 

@@ -1,4 +1,4 @@
-/** How large and how fine frames are sent: as good as the network carries without lag. */
+/** Chooses the size and JPEG quality of sent frames: the best that the network carries without lag. */
 
 export interface Level {
   width: number;
@@ -13,10 +13,10 @@ export const LEVELS: readonly Level[] = [
 ];
 
 const SLOW_MS = 260;
-const QUICK_MS = 140;
-const PATIENCE_MS = 4000;
+const FAST_MS = 140;
+const STEP_UP_AFTER_MS = 4000;
 
-/** Steps down at once where answers come late, and up again only after a calm while. */
+/** Steps down at once if results arrive late, and up only after a stable period. */
 export class QualityControl {
   private index = LEVELS.length - 1;
   private smoothedMs = 0;
@@ -27,15 +27,15 @@ export class QualityControl {
   }
 
   /**
-   * @param networkMs time from sending to the answer, the server's own work left out
-   * @param nowMs a clock
+   * @param networkMs time from sending to the result, without the server's processing time
+   * @param nowMs current time
    * @returns whether the level changed
    */
   observe(networkMs: number, nowMs: number): boolean {
     this.smoothedMs = this.smoothedMs ? 0.7 * this.smoothedMs + 0.3 * networkMs : networkMs;
     const age = nowMs - this.changedAt;
     if (this.smoothedMs > SLOW_MS && this.index > 0 && age > 500) return this.move(-1, nowMs);
-    if (this.smoothedMs < QUICK_MS && this.index < LEVELS.length - 1 && age > PATIENCE_MS) {
+    if (this.smoothedMs < FAST_MS && this.index < LEVELS.length - 1 && age > STEP_UP_AFTER_MS) {
       return this.move(1, nowMs);
     }
     return false;

@@ -1,4 +1,4 @@
-/** Replays a recorded session: boxes and labels move as they did, over no picture at all. */
+/** Replays a recorded session: boxes and labels without the video, which is not stored. */
 
 import { drawResult } from "./draw";
 import { indexAt } from "./history";
@@ -22,32 +22,32 @@ async function main(): Promise<void> {
   canvas.parentElement?.style.setProperty("aspect-ratio", first.image_size_wh.join(" / "));
   let atS = 0;
   let playing = false;
-  let before = 0;
+  let previousMs = 0;
 
   const show = (): void => {
     const frame = frames[indexAt(frames, atS)];
     if (frame) drawResult(canvas, frame, { mirrored: false, landmarks: false });
     seek.value = String((1000 * atS) / endS);
-    time.textContent = `${clock(atS)} of ${clock(endS)}`;
+    time.textContent = `${clock(atS)} / ${clock(endS)}`;
   };
   const step = (now: number): void => {
     if (!playing) return;
-    atS = Math.min(endS, atS + (now - before) / 1000);
-    before = now;
+    atS = Math.min(endS, atS + (now - previousMs) / 1000);
+    previousMs = now;
     show();
-    if (atS >= endS) set(false);
+    if (atS >= endS) setPlaying(false);
     else requestAnimationFrame(step);
   };
-  const set = (wanted: boolean): void => {
-    playing = wanted;
-    play.textContent = wanted ? "Pause" : "Replay";
-    play.setAttribute("aria-pressed", String(wanted));
-    if (!wanted) return;
+  const setPlaying = (requested: boolean): void => {
+    playing = requested;
+    play.textContent = requested ? "Pause" : "Play";
+    play.setAttribute("aria-pressed", String(requested));
+    if (!requested) return;
     if (atS >= endS) atS = 0;
-    before = performance.now();
+    previousMs = performance.now();
     requestAnimationFrame(step);
   };
-  play.addEventListener("click", () => set(!playing));
+  play.addEventListener("click", () => setPlaying(!playing));
   seek.addEventListener("input", () => {
     atS = (Number(seek.value) / 1000) * endS;
     show();

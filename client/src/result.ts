@@ -1,4 +1,4 @@
-/** The documents that the server sends: FrameResult's JSON, and the few other answers. */
+/** The messages of the server: the JSON of FrameResult, and notices. */
 
 export interface Box {
   x_min: number;
@@ -28,7 +28,7 @@ export interface Signals {
   facing: number | null;
 }
 
-/** What following a person has shown so far. */
+/** Statistics of a track so far. */
 export interface Track {
   state: string;
   blinks: number;
@@ -64,18 +64,18 @@ export type Notice =
   | { type: "recording"; state: "started"; session_id: string }
   | { type: "recording"; state: "stopped"; session_id: string | null; complete: boolean };
 
-export type Answer = FrameResult | Notice;
+export type Message = FrameResult | Notice;
 
-export function isNotice(answer: Answer): answer is Notice {
-  return "type" in answer;
+export function isNotice(message: Message): message is Notice {
+  return "type" in message;
 }
 
-/** The server's own work on a frame, in milliseconds. */
+/** Processing time of a frame on the server, in milliseconds. */
 export function serverMs(result: FrameResult): number {
   return Object.values(result.timings_ms).reduce((sum, ms) => sum + ms, 0);
 }
 
-/** One row per face, for a spreadsheet. */
+/** A CSV table with one row per face. */
 export function toCsv(results: readonly FrameResult[]): string {
   const labels = Object.keys(
     results.flatMap((result) => result.faces).find((face) => face.expression)?.expression

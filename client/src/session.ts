@@ -1,32 +1,69 @@
-/** The live loop: one picture in flight, the newest wins, and what the answers say is shown. */
+/** The live loop: sends the newest frame when the result of the previous one has arrived. */
 
-import { Flight } from "./flight";
 import { QualityControl } from "./quality";
-import { type Answer, type FrameResult, isNotice, serverMs } from "./result";
-import { Grabber } from "./source";
+import { type FrameResult, isNotice, type Message, type Notice, serverMs } from "./result";
+import { FrameGrabber } from "./source";
 import { HttpTransport, type LinkState, SocketTransport, type Transport } from "./transport";
 
 export interface Hooks {
   onResult(result: FrameResult, latencyMs: number): void;
   onState(state: LinkState, transport: string): void;
-  onNotice(answer: Exclude<Answer, FrameResult>): void;
-  /** The network carries less: smaller pictures are sent from now on. */
+  onNotice(notice: Notice): void;
+  /** Called when a slow network requires smaller images. */
   onSlow(): void;
 }
 
-// Without an answer for so long, the picture is given up and the next one is sent.
-const GIVE_UP_MS = 6000;
-const FASTEST_MS = 1000 / 30;
+// After this time without a result, the next frame is sent.
+const TIMEOUT_MS = 6000;
+const MIN_INTERVAL_MS = 1000 / 30;
+
+/** Sent frames without a result yet. Results arrive in the order of the frames. */
+export class PendingFrames {
+  private readonly sentAt: number[] = [];
+  private timedOut = 0;
+
+  /** Whether a result is expected. */
+  get waiting(): boolean {
+    return this.sentAt.length > this.timedOut;
+  }
+
+  sent(nowMs: number): void {
+    this.sentAt.push(nowMs);
+  }
+
+  /** @returns time since the frame was sent, also for a frame that timed out */
+  received(nowMs: number): number {
+    const sentAt = this.sentAt.shift() ?? nowMs;
+    this.timedOut = Math.max(0, this.timedOut - 1);
+    return nowMs - sentAt;
+  }
+
+  /**
+   * Stop waiting for late frames. Their results may still arrive.
+   *
+   * @returns whether any frame timed out
+   */
+  checkTimeout(nowMs: number, afterMs: number): boolean {
+    const newest = this.sentAt.at(-1);
+    if (!this.waiting || newest === undefined || nowMs - newest <= afterMs) return false;
+    this.timedOut = this.sentAt.length;
+    return true;
+  }
+
+  clear(): void {
+    this.sentAt.length = this.timedOut = 0;
+  }
+}
 
 export class LiveSession {
   readonly quality = new QualityControl();
-  /** Frames are sent this wide; null adapts to the network. */
+  /** Width of sent frames; null adapts it to the network. */
   fixedWidth: number | null = null;
   paused = false;
-  private readonly grabber = new Grabber();
+  private readonly grabber = new FrameGrabber();
   private transport: Transport;
   private landmarks = false;
-  private readonly flight = new Flight();
+  private readonly pending = new PendingFrames();
   private sentAt = 0;
   private notBefore = 0;
   private running = true;
@@ -36,8 +73,8 @@ export class LiveSession {
     private readonly hooks: Hooks,
   ) {
     const listener = {
-      onAnswer: (answer: Answer) => this.take(answer),
-      onState: (state: LinkState) => this.changed(state),
+      onMessage: (message: Message) => this.onMessage(message),
+      onState: (state: LinkState) => this.onState(state),
     };
     this.transport = new SocketTransport(listener, () => {
       this.transport = new HttpTransport(listener);
@@ -45,13 +82,13 @@ export class LiveSession {
     void this.loop();
   }
 
-  showLandmarks(wanted: boolean): void {
-    this.landmarks = wanted;
-    this.transport.command({ type: "options", landmarks: wanted });
+  showLandmarks(enabled: boolean): void {
+    this.landmarks = enabled;
+    this.transport.command({ type: "options", landmarks: enabled });
   }
 
-  record(wanted: boolean): void {
-    this.transport.command({ type: wanted ? "record" : "stop_recording" });
+  record(enabled: boolean): void {
+    this.transport.command({ type: enabled ? "record" : "stop_recording" });
   }
 
   close(): void {
@@ -61,39 +98,39 @@ export class LiveSession {
 
   private async loop(): Promise<void> {
     while (this.running) {
-      await nextPicture(this.video);
+      await nextFrame(this.video);
       const now = performance.now();
-      if (this.flight.giveUp(now, GIVE_UP_MS)) this.adapt(GIVE_UP_MS);
-      const due = now >= this.notBefore && now - this.sentAt >= FASTEST_MS - 2;
-      if (this.paused || this.flight.busy || !due || !this.transport.ready) continue;
+      if (this.pending.checkTimeout(now, TIMEOUT_MS)) this.adapt(TIMEOUT_MS);
+      const due = now >= this.notBefore && now - this.sentAt >= MIN_INTERVAL_MS - 2;
+      if (this.paused || this.pending.waiting || !due || !this.transport.ready) continue;
       const { width, jpeg } = this.fixedWidth
         ? { width: this.fixedWidth, jpeg: 0.8 }
         : this.quality.level;
-      const picture = await this.grabber.grab(this.video, width, jpeg);
-      if (!picture || !this.running || !this.transport.ready) continue;
+      const frame = await this.grabber.grab(this.video, width, jpeg);
+      if (!frame || !this.running || !this.transport.ready) continue;
       this.sentAt = performance.now();
-      this.flight.depart(this.sentAt);
-      this.transport.send(picture);
+      this.pending.sent(this.sentAt);
+      this.transport.send(frame);
     }
   }
 
-  private take(answer: Answer): void {
+  private onMessage(message: Message): void {
     const now = performance.now();
-    if (isNotice(answer)) {
-      if (answer.type === "busy") {
-        this.flight.arrive(now);
-        this.notBefore = now + Math.min(5000, answer.retry_after_ms);
-      } else if (answer.type === "dropped") {
-        for (let i = 0; i < answer.frames; i++) this.flight.arrive(now);
-      } else if (answer.type === "error" && answer.error.code === "image_unreadable") {
-        this.flight.arrive(now);
+    if (isNotice(message)) {
+      if (message.type === "busy") {
+        this.pending.received(now);
+        this.notBefore = now + Math.min(5000, message.retry_after_ms);
+      } else if (message.type === "dropped") {
+        for (let i = 0; i < message.frames; i++) this.pending.received(now);
+      } else if (message.type === "error" && message.error.code === "image_unreadable") {
+        this.pending.received(now);
       }
-      this.hooks.onNotice(answer);
+      this.hooks.onNotice(message);
       return;
     }
-    const latencyMs = this.flight.arrive(now);
-    this.adapt(latencyMs - serverMs(answer));
-    this.hooks.onResult(answer, latencyMs);
+    const latencyMs = this.pending.received(now);
+    this.adapt(latencyMs - serverMs(message));
+    this.hooks.onResult(message, latencyMs);
   }
 
   private adapt(networkMs: number): void {
@@ -102,16 +139,16 @@ export class LiveSession {
     if (this.quality.level.width < before && this.fixedWidth === null) this.hooks.onSlow();
   }
 
-  private changed(state: LinkState): void {
-    this.flight.clear();
+  private onState(state: LinkState): void {
+    this.pending.clear();
     if (state === "open" && this.landmarks) this.showLandmarks(true);
     this.hooks.onState(state, this.transport?.name ?? "WebSocket");
   }
 }
 
-function nextPicture(video: HTMLVideoElement): Promise<void> {
+function nextFrame(video: HTMLVideoElement): Promise<void> {
   return new Promise((resolve) => {
-    // A picture that never comes (a hidden tab, a paused video) must not end the loop.
+    // Without a new frame (hidden tab, paused video) the loop must continue.
     const timer = setTimeout(resolve, 250);
     video.requestVideoFrameCallback?.(() => {
       clearTimeout(timer);

@@ -1,4 +1,4 @@
-/** Where frames come from: the camera, or the sample clip, through the same path. */
+/** Sources of frames: the camera or the sample clip. */
 
 export type SourceProblem =
   | "insecure"
@@ -9,21 +9,21 @@ export type SourceProblem =
   | "ended"
   | "clip";
 
-const WORDS: Record<SourceProblem, string> = {
+const MESSAGES: Record<SourceProblem, string> = {
   insecure:
-    "Browsers give the camera to secure pages only. Open this page by https, or as http://localhost on the server itself.",
-  unsupported: "This browser cannot open a camera. A current Firefox, Chrome, Edge or Safari can.",
+    "Browsers allow camera access only on secure pages. Use HTTPS, or http://localhost on the server itself.",
+  unsupported: "This browser does not support cameras. Use a current version of Firefox, Chrome, Edge or Safari.",
   denied:
-    "The camera was not allowed. Allow it with the camera symbol beside the address, then start again.",
-  missing: "No camera was found. Connect one, or play the sample clip.",
-  busy: "Another program is using the camera. Close it, then start again.",
-  ended: "The camera went away. Connect it again, then start again.",
-  clip: "The sample clip cannot be played by this browser.",
+    "Camera access was denied. Allow it with the camera icon in the address bar, then start again.",
+  missing: "No camera found. Connect one, or play the sample clip.",
+  busy: "The camera is in use by another program. Close it, then start again.",
+  ended: "The camera was disconnected. Reconnect it, then start again.",
+  clip: "This browser cannot play the sample clip.",
 };
 
 export class SourceError extends Error {
   constructor(readonly problem: SourceProblem) {
-    super(WORDS[problem]);
+    super(MESSAGES[problem]);
   }
 }
 
@@ -61,9 +61,9 @@ export async function openCamera(
   return stream;
 }
 
-export async function openClip(video: HTMLVideoElement, address: string): Promise<void> {
+export async function openClip(video: HTMLVideoElement, url: string): Promise<void> {
   video.srcObject = null;
-  video.src = address;
+  video.src = url;
   video.loop = true;
   try {
     await video.play();
@@ -86,8 +86,8 @@ export async function listCameras(): Promise<MediaDeviceInfo[]> {
   return devices.filter((device) => device.kind === "videoinput");
 }
 
-/** Makes JPEGs of a video's current picture. */
-export class Grabber {
+/** Encodes the current frame of a video as JPEG. */
+export class FrameGrabber {
   private readonly canvas = document.createElement("canvas");
   private readonly context = this.canvas.getContext("2d", { alpha: false });
 

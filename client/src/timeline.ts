@@ -1,4 +1,4 @@
-/** The timeline of one person at a time, drawn by uPlot. */
+/** The timeline of one person, drawn with uPlot. */
 
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
@@ -9,7 +9,7 @@ import type { Face } from "./result";
 const HEIGHT = 220;
 const REDRAW_MS = 120;
 const WINDOW_S = 60;
-const LEFT_AFTER_S = 3;
+const SWITCH_AFTER_S = 3;
 const SECONDS = [1, 2, 5, 10, 15, 30, 60];
 
 export class Timeline {
@@ -17,19 +17,19 @@ export class Timeline {
   private plot: uPlot | undefined;
   private shown: number | undefined;
   private drawnAt = 0;
-  private chosenByHand = false;
+  private selectedByUser = false;
 
   constructor(
     private readonly root: HTMLElement,
-    private readonly place: HTMLElement,
+    private readonly container: HTMLElement,
     private readonly legend: HTMLElement,
-    private readonly choice: HTMLSelectElement,
+    private readonly select: HTMLSelectElement,
   ) {
-    choice.addEventListener("change", () => {
-      this.chosenByHand = true;
-      this.choose(Number(choice.value));
+    select.addEventListener("change", () => {
+      this.selectedByUser = true;
+      this.show(Number(select.value));
     });
-    new ResizeObserver(() => this.resize()).observe(place);
+    new ResizeObserver(() => this.resize()).observe(container);
     addEventListener("themechange", () => this.rebuild());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.rebuild());
   }
@@ -37,43 +37,43 @@ export class Timeline {
   add(faces: readonly Face[], timeS: number, nowMs: number): void {
     for (const { track_id: id, expression } of faces) {
       if (id === null || !expression) continue;
-      let one = this.series.get(id);
-      if (!one) {
-        one = new Series(Object.keys(expression.probabilities));
-        this.series.set(id, one);
-        this.choice.add(new Option(String(id), String(id)));
-        if (this.shown === undefined) this.choose(id);
+      let series = this.series.get(id);
+      if (!series) {
+        series = new Series(Object.keys(expression.probabilities));
+        this.series.set(id, series);
+        this.select.add(new Option(String(id), String(id)));
+        if (this.shown === undefined) this.show(id);
       }
-      one.add(timeS, expression.probabilities);
+      series.add(timeS, expression.probabilities);
     }
-    this.followWhoIsThere(faces, timeS);
+    this.switchToVisible(faces, timeS);
     if (nowMs - this.drawnAt > REDRAW_MS) {
       this.drawnAt = nowMs;
       this.draw();
     }
   }
 
-  /** Nobody wants to look at the timeline of one who left, unless they chose it. */
-  private followWhoIsThere(faces: readonly Face[], timeS: number): void {
+  /** Switch to a visible person when the shown one has left, unless the user selected them. */
+  private switchToVisible(faces: readonly Face[], timeS: number): void {
     const lastS = this.current()?.times.at(-1);
-    if (this.chosenByHand || lastS === undefined || timeS - lastS < LEFT_AFTER_S) return;
+    if (this.selectedByUser || lastS === undefined || timeS - lastS < SWITCH_AFTER_S) return;
     const present = faces.find((face) => face.track_id !== null && this.series.has(face.track_id));
-    if (present?.track_id != null) this.choose(present.track_id);
+    if (present?.track_id != null) this.show(present.track_id);
   }
 
   clear(): void {
-    this.chosenByHand = false;
+    this.selectedByUser = false;
     this.series.clear();
-    this.choice.replaceChildren();
+    this.select.replaceChildren();
     this.shown = undefined;
     this.plot?.destroy();
     this.plot = undefined;
     this.root.hidden = true;
   }
 
-  private choose(id: number): void {
+  private show(id: number): void {
     this.shown = id;
-    this.choice.value = String(id);
+    this.select.value = String(id);
     this.root.hidden = false;
     this.rebuild();
   }
@@ -92,7 +92,7 @@ export class Timeline {
     };
     this.plot = new uPlot(
       {
-        width: Math.max(200, this.place.clientWidth),
+        width: Math.max(200, this.container.clientWidth),
         height: HEIGHT,
         legend: { show: false },
         cursor: { drag: { x: false, y: false }, points: { size: 6 } },
@@ -112,7 +112,7 @@ export class Timeline {
         ],
       },
       this.data(series),
-      this.place,
+      this.container,
     );
     this.legend.replaceChildren(...series.labels.map(legendEntry));
     this.draw();
@@ -135,7 +135,7 @@ export class Timeline {
   }
 
   private resize(): void {
-    const width = this.place.clientWidth;
+    const width = this.container.clientWidth;
     if (width > 0) this.plot?.setSize({ width, height: HEIGHT });
   }
 }

@@ -1,11 +1,11 @@
-/** Carries pictures to the server and answers back: a WebSocket, or HTTP where those are blocked. */
+/** Sends frames to the server and receives results: by WebSocket, or by HTTP where it is blocked. */
 
-import type { Answer } from "./result";
+import type { Message } from "./result";
 
-export type LinkState = "connecting" | "open" | "away" | "full";
+export type LinkState = "connecting" | "open" | "unreachable" | "full";
 
 export interface Listener {
-  onAnswer(answer: Answer): void;
+  onMessage(message: Message): void;
   onState(state: LinkState): void;
 }
 
@@ -17,24 +17,24 @@ export interface Command {
 export interface Transport {
   readonly name: string;
   readonly ready: boolean;
-  send(picture: Blob): void;
+  send(frame: Blob): void;
   command(command: Command): void;
   close(): void;
 }
 
-const FULL = 1013;
-const FIRST_WAIT_MS = 400;
-const LONGEST_WAIT_MS = 8000;
+const TRY_AGAIN_LATER = 1013;
+const MIN_RETRY_MS = 400;
+const MAX_RETRY_MS = 8000;
 
-/** Comes back by itself after a break, waiting longer each time. */
+/** Reconnects automatically with exponential backoff. */
 export class SocketTransport implements Transport {
   readonly name = "WebSocket";
   private socket: WebSocket | undefined;
   private closed = false;
-  private waitMs = FIRST_WAIT_MS;
-  private everOpen = false;
+  private waitMs = MIN_RETRY_MS;
+  private wasOpen = false;
 
-  /** @param onBlocked called once, where no WebSocket ever opens but the server answers */
+  /** @param onBlocked called once if no WebSocket ever opens although the server responds */
   constructor(
     private readonly listener: Listener,
     private readonly onBlocked: () => void,
@@ -46,8 +46,8 @@ export class SocketTransport implements Transport {
     return this.socket?.readyState === WebSocket.OPEN && this.socket.bufferedAmount === 0;
   }
 
-  send(picture: Blob): void {
-    this.socket?.send(picture);
+  send(frame: Blob): void {
+    this.socket?.send(frame);
   }
 
   command(command: Command): void {
@@ -64,36 +64,36 @@ export class SocketTransport implements Transport {
     const socket = new WebSocket(new URL("/ws/live", location.href.replace(/^http/, "ws")));
     this.socket = socket;
     socket.onopen = () => {
-      this.everOpen = true;
-      this.waitMs = FIRST_WAIT_MS;
+      this.wasOpen = true;
+      this.waitMs = MIN_RETRY_MS;
       this.listener.onState("open");
     };
     socket.onmessage = (event: MessageEvent<string>) => {
-      this.listener.onAnswer(JSON.parse(event.data) as Answer);
+      this.listener.onMessage(JSON.parse(event.data) as Message);
     };
     socket.onclose = (event) => {
       if (this.closed) return;
-      this.listener.onState(event.code === FULL ? "full" : "away");
-      void this.comeBack();
+      this.listener.onState(event.code === TRY_AGAIN_LATER ? "full" : "unreachable");
+      void this.reconnect();
     };
   }
 
-  private async comeBack(): Promise<void> {
-    if (!this.everOpen && (await isServerThere())) {
+  private async reconnect(): Promise<void> {
+    if (!this.wasOpen && (await isServerReachable())) {
       this.closed = true;
       this.onBlocked();
       return;
     }
-    // Clients that lost one server together shall not all return in the same moment.
+    // Jitter, so that the clients of one server do not reconnect at the same time.
     const wait = this.waitMs * (0.75 + Math.random() / 2);
-    this.waitMs = Math.min(LONGEST_WAIT_MS, this.waitMs * 2);
+    this.waitMs = Math.min(MAX_RETRY_MS, this.waitMs * 2);
     setTimeout(() => {
       if (!this.closed) this.connect();
     }, wait);
   }
 }
 
-async function isServerThere(): Promise<boolean> {
+async function isServerReachable(): Promise<boolean> {
   try {
     return (await fetch("/healthz", { signal: AbortSignal.timeout(3000) })).ok;
   } catch {
@@ -101,10 +101,10 @@ async function isServerThere(): Promise<boolean> {
   }
 }
 
-/** The same conversation as a row of HTTP requests. */
+/** The same protocol over HTTP requests. */
 export class HttpTransport implements Transport {
   readonly name = "HTTP";
-  private address: string | undefined;
+  private url: string | undefined;
   private closed = false;
   private landmarks = false;
 
@@ -113,22 +113,22 @@ export class HttpTransport implements Transport {
   }
 
   get ready(): boolean {
-    return this.address !== undefined;
+    return this.url !== undefined;
   }
 
-  send(picture: Blob): void {
-    void this.post(picture);
+  send(frame: Blob): void {
+    void this.post(frame);
   }
 
   command(command: Command): void {
     if (command.type === "options") this.landmarks = command.landmarks ?? false;
-    else if (this.address) void this.record(command.type === "record" ? "POST" : "DELETE");
+    else if (this.url) void this.record(command.type === "record" ? "POST" : "DELETE");
   }
 
   close(): void {
     this.closed = true;
-    if (this.address) void fetch(this.address, { method: "DELETE", keepalive: true });
-    this.address = undefined;
+    if (this.url) void fetch(this.url, { method: "DELETE", keepalive: true });
+    this.url = undefined;
   }
 
   private async open(): Promise<void> {
@@ -137,46 +137,46 @@ export class HttpTransport implements Transport {
       const response = await request("/api/v1/live", { method: "POST" });
       if (response?.ok) {
         const { id } = (await response.json()) as { id: string };
-        this.address = `/api/v1/live/${id}`;
+        this.url = `/api/v1/live/${id}`;
         this.listener.onState("open");
         return;
       }
-      this.listener.onState(response?.status === 503 ? "full" : "away");
+      this.listener.onState(response?.status === 503 ? "full" : "unreachable");
       await new Promise((resolve) => setTimeout(resolve, 2000));
     }
   }
 
-  private async post(picture: Blob): Promise<void> {
-    const response = await request(`${this.address}/frames?landmarks=${this.landmarks}`, {
+  private async post(frame: Blob): Promise<void> {
+    const response = await request(`${this.url}/frames?landmarks=${this.landmarks}`, {
       method: "POST",
-      body: picture,
+      body: frame,
       headers: { "Content-Type": "image/jpeg" },
     });
     if (this.closed) return;
     if (response?.ok) {
-      this.listener.onAnswer((await response.json()) as Answer);
+      this.listener.onMessage((await response.json()) as Message);
     } else if (response?.status === 503) {
       const seconds = Number(response.headers.get("Retry-After") ?? 1);
-      this.listener.onAnswer({ type: "busy", retry_after_ms: 1000 * seconds });
+      this.listener.onMessage({ type: "busy", retry_after_ms: 1000 * seconds });
     } else if (response?.status === 400) {
       const { error } = (await response.json()) as { error: { code: string; message: string } };
-      this.listener.onAnswer({ type: "error", error });
+      this.listener.onMessage({ type: "error", error });
     } else {
-      this.address = undefined;
-      this.listener.onState("away");
+      this.url = undefined;
+      this.listener.onState("unreachable");
       await this.open();
     }
   }
 
   private async record(method: "POST" | "DELETE"): Promise<void> {
-    const response = await request(`${this.address}/recording`, { method });
-    if (response) this.listener.onAnswer((await response.json()) as Answer);
+    const response = await request(`${this.url}/recording`, { method });
+    if (response) this.listener.onMessage((await response.json()) as Message);
   }
 }
 
-async function request(address: string, init: RequestInit): Promise<Response | undefined> {
+async function request(url: string, init: RequestInit): Promise<Response | undefined> {
   try {
-    return await fetch(address, { ...init, signal: AbortSignal.timeout(10_000) });
+    return await fetch(url, { ...init, signal: AbortSignal.timeout(10_000) });
   } catch {
     return undefined;
   }

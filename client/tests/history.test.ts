@@ -26,7 +26,7 @@ function result(timeS: number, label = "happiness"): FrameResult {
   };
 }
 
-test("history leaves landmarks out and forgets the oldest", () => {
+test("history drops landmarks and the oldest results", () => {
   const history = new History();
   for (let i = 0; i < 40_001; i++) history.add(result(i));
   expect(history.length).toBe(30_001);
@@ -34,7 +34,7 @@ test("history leaves landmarks out and forgets the oldest", () => {
   expect(history.all()[0]?.faces[0]?.landmarks?.points).toBeUndefined();
 });
 
-test("a series shows gaps, and thins its older half", () => {
+test("series marks gaps and thins its older half", () => {
   const series = new Series(["happiness"], 100);
   series.add(1, { happiness: 0.5 });
   series.add(1, { happiness: 0.9 });
@@ -47,23 +47,23 @@ test("a series shows gaps, and thins its older half", () => {
   expect(series.times.at(-1)).toBe(505);
 });
 
-test("the frame at a time is the last one not later", () => {
+test("indexAt returns the last frame at or before a time", () => {
   const frames = [0, 1, 2, 5].map((timeS) => result(timeS));
   expect([-1, 0, 1.5, 4.9, 5, 99].map((timeS) => indexAt(frames, timeS))).toEqual([0, 0, 1, 2, 3, 3]);
 });
 
-test("a table has a row for each face", () => {
+test("toCsv writes a row per face", () => {
   const lines = toCsv([result(0), result(0.1, "neutral")]).trimEnd().split("\n");
   expect(lines[0]).toContain("expression,uncertain,p_happiness,p_neutral");
   expect(lines[2]).toBe("1,0.1,1,1,2,3,4,0.9,neutral,false,0.75,0.25,,,");
 });
 
-test("a picture is fitted without changing its shape", () => {
+test("fit keeps the aspect ratio", () => {
   expect(fit(640, 480, 1280, 1280)).toEqual({ scale: 2, left: 0, top: 160 });
   expect(fit(960, 540, 480, 540)).toEqual({ scale: 0.5, left: 0, top: 135 });
 });
 
-test("small things", () => {
+test("clock, serverMs and isNotice", () => {
   expect([0, 59.6, 61, 600].map(clock)).toEqual(["0:00", "1:00", "1:01", "10:00"]);
   expect(serverMs(result(0))).toBe(5.5);
   expect(isNotice(result(0))).toBe(false);

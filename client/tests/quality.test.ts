@@ -3,13 +3,13 @@ import { LEVELS, QualityControl } from "../src/quality";
 
 const top = LEVELS.at(-1);
 
-test("a quick network keeps the best quality", () => {
+test("keeps the best quality on a fast network", () => {
   const control = new QualityControl();
   for (let ms = 0; ms < 20_000; ms += 100) control.observe(40, ms);
   expect(control.level).toBe(top);
 });
 
-test("a slow network steps down at once, and up again only after a calm while", () => {
+test("steps down at once on a slow network, and up only after a stable period", () => {
   const control = new QualityControl();
   let now = 1000;
   expect(control.observe(900, now)).toBe(true);

@@ -63,13 +63,13 @@ def test_live_from_consent_to_deletion(
     while int(page.input_value("[data-seek]")) <= 50:
         page.wait_for_timeout(100)
     with page.expect_download() as download:
-        page.click("text=Save as JSON")
+        page.click("text=Download JSON")
     download.value.save_as(tmp_path / "session.json")
     exported = json.loads((tmp_path / "session.json").read_text())
     assert len(exported["frames"]) == exported["session"]["frames"] > 1
     page.click("summary:has-text('Rename or delete')")
     page.click("button:has-text('Delete')")
-    page.wait_for_selector("text=Nothing is recorded")
+    page.wait_for_selector("text=No sessions yet")
     assert page.problems == []
 
 
@@ -78,7 +78,7 @@ def test_the_sample_clip_plays_where_there_is_no_camera(
 ) -> None:
     page = open_page(launch(), server)
     page.click("[data-start]")
-    page.wait_for_selector("[data-problem]:has-text('No camera was found')")
+    page.wait_for_selector("[data-problem]:has-text('No camera found')")
     page.click("[data-start-clip]")
     page.wait_for_selector(".person[data-expression='happiness']")
     assert page.problems == []
@@ -88,7 +88,7 @@ def test_a_camera_that_is_not_allowed(launch: Launch, server: Any, open_page: Op
     browser = launch("--use-fake-device-for-media-stream", "--deny-permission-prompts")
     page = open_page(browser, server)
     page.click("[data-start]")
-    page.wait_for_selector("[data-problem]:has-text('was not allowed')")
+    page.wait_for_selector("[data-problem]:has-text('was denied')")
     assert page.is_visible("[data-consent]")
 
 
@@ -100,7 +100,7 @@ def test_a_camera_that_another_program_uses(browser: Any, server: Any, open_page
         "Promise.reject(new DOMException('Device in use', 'NotReadableError'))",
     )
     page.click("[data-start]")
-    page.wait_for_selector("[data-problem]:has-text('Another program is using the camera')")
+    page.wait_for_selector("[data-problem]:has-text('in use by another program')")
     # What went wrong covers nothing: the other way in is still open.
     page.click("[data-start-clip]")
     page.wait_for_selector(".person")
@@ -114,7 +114,7 @@ def test_a_page_over_plain_http_says_how_to_mend_that(
     page = open_page(launch("--host-resolver-rules=MAP faces.test 127.0.0.1"), server)
     assert "http://localhost:" in page.inner_text("[role=alert]:visible")
     page.click("[data-start]")
-    page.wait_for_selector("[data-problem]:has-text('secure pages only')")
+    page.wait_for_selector("[data-problem]:has-text('only on secure pages')")
 
 
 def test_the_page_goes_on_after_the_server_was_killed(
@@ -136,7 +136,7 @@ def test_the_page_goes_on_after_the_server_was_killed(
     page.wait_for_selector("[data-rec]:visible")
     stored(1)
     server.kill()
-    page.wait_for_selector("[data-toast]:has-text('server is away')")
+    page.wait_for_selector("[data-toast]:has-text('Server unreachable')")
     server.start()
     page.wait_for_selector("[data-link]:has-text('WebSocket')")
     # The recording goes on as a new session; what was written before is there, too.
@@ -193,7 +193,7 @@ def test_a_photograph_by_choosing_and_by_pasting(
         }""",
         "/samples/person-b-smiling.jpg",
     )
-    page.wait_for_selector("h2:has-text('One face')")
+    page.wait_for_selector("h2:has-text('1 face')")
     assert page.inner_text(".face h3").lower() == "happiness"
     assert page.problems == []
 
@@ -217,7 +217,7 @@ def test_everything_but_live_works_without_scripts(
     page = open_page(browser, server, "/photo", java_script_enabled=False)
     page.set_input_files("#image", ROOT / "src/mien/samples/person-a-smiling.jpg")
     page.click("button:has-text('Analyze')")
-    page.wait_for_selector("h2:has-text('One face')")
+    page.wait_for_selector("h2:has-text('1 face')")
     page.goto(server.url + "/video")
     page.set_input_files("#video", CLIP)
     page.fill("input[name=every]", "48")

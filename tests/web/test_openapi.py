@@ -55,7 +55,7 @@ def test_every_error_has_the_one_shape(app: Flask) -> None:
 def test_a_person_gets_a_page_for_an_error(client: FlaskClient) -> None:
     answer = client.get("/nowhere", headers={"Accept": "text/html"})
     assert answer.status_code == 404
-    assert "Nothing is here" in answer.text
+    assert "Page not found" in answer.text
     assert "There is nothing at this address" in answer.text
 
 

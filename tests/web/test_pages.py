@@ -29,7 +29,7 @@ def test_a_photograph_from_form_to_faces(client: FlaskClient, samples: dict[str,
 
 def test_a_sample_and_a_bad_file(client: FlaskClient, csrf_of: CsrfOf) -> None:
     form = {"csrf_token": csrf_of(client, "/photo"), "sample": "person-b-smiling.jpg"}
-    assert "One face" in client.post("/photo", data=form).text
+    assert "1 face" in client.post("/photo", data=form).text
     assert client.get("/samples/person-b-smiling.jpg").mimetype == "image/jpeg"
     assert client.get("/samples/..%2f..%2fpyproject.toml").status_code == 404
     token = csrf_of(client, "/photo")

@@ -88,7 +88,7 @@ def test_pages_compare_rename_and_delete(
     client.post(f"/sessions/{first}", data={**form, "action": "delete"})
     assert client.get(f"/sessions/{first}").status_code == 404
     client.post("/sessions", data={**form, "action": "delete-all"})
-    assert "Nothing is recorded" in client.get("/sessions").text
+    assert "No sessions yet" in client.get("/sessions").text
 
 
 def test_what_was_written_survives_its_recorder(app: Flask) -> None:

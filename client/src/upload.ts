@@ -1,0 +1,84 @@
+/** The photo and video pages: choose, drop or paste a file. A video is uploaded with a progress bar. */
+
+import { find } from "./page";
+
+interface Created {
+  id?: string;
+  error?: { message: string };
+}
+
+const form = find<HTMLFormElement>("[data-drop]");
+const input = find<HTMLInputElement>('input[type="file"]', form);
+const title = find(".drop-title");
+const button = find<HTMLButtonElement>('button[type="submit"]', form);
+const isVideo = form.dataset["drop"] === "video";
+
+document.documentElement.classList.add("js");
+input.addEventListener("change", () => input.files?.length && onFile());
+addEventListener("paste", (event) => useFiles(event.clipboardData?.files));
+addEventListener("dragover", (event) => {
+  event.preventDefault();
+  form.classList.add("over");
+});
+addEventListener("dragleave", (event) => {
+  if (!event.relatedTarget) form.classList.remove("over");
+});
+addEventListener("drop", (event) => {
+  event.preventDefault();
+  form.classList.remove("over");
+  useFiles(event.dataTransfer?.files);
+});
+
+function useFiles(files: FileList | undefined): void {
+  if (!files?.length) return;
+  input.files = files;
+  onFile();
+}
+
+/** A photo is analyzed at once; a video has options to set first. */
+function onFile(): void {
+  if (isVideo) {
+    title.textContent = input.files?.[0]?.name ?? title.textContent;
+  } else {
+    form.setAttribute("aria-busy", "true");
+    form.requestSubmit();
+  }
+}
+
+if (isVideo) {
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const video = input.files?.[0];
+    if (video) uploadVideo(video);
+  });
+}
+
+function uploadVideo(video: File): void {
+  const option = (name: string) => find<HTMLInputElement>(`input[name="${name}"]`, form);
+  const bar = find<HTMLProgressElement>("[data-upload]");
+  const data = new FormData();
+  data.set("video", video);
+  data.set("every", option("every").value);
+  data.set("annotate", String(option("annotate").checked));
+  data.set("blur_faces", String(option("blur_faces").checked));
+  const fail = (message: string): void => {
+    bar.hidden = true;
+    button.disabled = false;
+    title.textContent = message;
+    title.setAttribute("role", "alert");
+  };
+  button.disabled = true;
+  bar.hidden = false;
+  const request = new XMLHttpRequest();
+  request.upload.onprogress = ({ loaded, total }) => {
+    bar.value = total ? loaded / total : 0;
+  };
+  request.onload = () => {
+    const created = JSON.parse(request.responseText) as Created;
+    if (created.id) location.assign(`/jobs/${created.id}`);
+    else fail(created.error?.message ?? "Upload failed. Try again.");
+  };
+  request.onerror = () => fail("Server unreachable. Try again.");
+  request.open("POST", "/api/v1/videos");
+  request.send(data);
+}
