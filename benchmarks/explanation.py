@@ -21,9 +21,9 @@ import numpy as np
 
 from mien.config import Settings
 from mien.evaluation.dataset import LabeledSet
-from mien.evaluation.explanation import cell_order, deletion_curve, saliency_of_crop
+from mien.evaluation.explain import cell_order, deletion_curve, saliency_of_crop
+from mien.evaluation.figures import mean_interval
 from mien.evaluation.readers import read_data
-from mien.evaluation.resampling import mean_interval
 from mien.expression.crop import face_crop, is_trusted, landmarks_of_crop
 from mien.pipeline import FacePipeline
 

@@ -27,10 +27,10 @@ from mien.config import Settings
 from mien.evaluation.calibration import cross_fitted_ece
 from mien.evaluation.compare import compare
 from mien.evaluation.dataset import ImageSource, IntArray, LabeledSet
-from mien.evaluation.figures import measure
-from mien.evaluation.predict import ask_about_crops, ask_about_photographs
+from mien.evaluation.predict import predict_crops, predict_photographs
 from mien.evaluation.readers import read_data
 from mien.evaluation.report import percent
+from mien.evaluation.summary import summarize
 from mien.expression.crop import face_crop, landmarks_of_crop
 from mien.pipeline import FacePipeline
 from mien.types import Image
@@ -136,17 +136,17 @@ def main() -> None:
 
 def _ferplus(options: argparse.Namespace, pipeline: FacePipeline) -> list[dict[str, Any]]:
     valid = _limited(read_data(options.ferplus).labeled().in_split("valid"), options)
-    crops = ask_about_crops(valid, pipeline)
-    scenes = ask_about_photographs(scenes_of(valid, options.seed), pipeline)
-    pasted = _summary(measure(scenes, seed=options.seed))
+    crops = predict_crops(valid, pipeline)
+    scenes = predict_photographs(scenes_of(valid, options.seed), pipeline)
+    pasted = _summary(summarize(scenes, seed=options.seed))
     pasted["against_crops"] = compare(crops, scenes, seed=options.seed)["accuracy"]
-    return [_summary(measure(crops, seed=options.seed)), pasted]
+    return [_summary(summarize(crops, seed=options.seed)), pasted]
 
 
 def _photographs(
     data: LabeledSet, pipeline: FacePipeline, slices: Sequence[str], seed: int
 ) -> dict[str, Any]:
-    return _summary(measure(ask_about_photographs(data, pipeline), slices=slices, seed=seed))
+    return _summary(summarize(predict_photographs(data, pipeline), slices=slices, seed=seed))
 
 
 def _cross_fitted(options: argparse.Namespace) -> float:

@@ -92,10 +92,10 @@ def test_two_models_and_two_files_are_compared(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nowhere"], "nothing lies there"),
-        (["--compare", "a", "b"], "expected a data set"),
+        (["nowhere"], "nothing is there"),
+        (["--compare", "a", "b"], "expected a data set with labeled"),
         (["--compare", "a.json", "b.json"], "expected an evaluation"),
-        ([], "expected a labeled data set"),
+        ([], "expected a data set with labeled pictures"),
         (["PHOTOGRAPHS", "--labels", "boredom"], "expected an expression"),
         (["PHOTOGRAPHS", "--split", "valid"], "expected the split 'valid'"),
         (["PHOTOGRAPHS", "--split", "half"], "expected a split"),
@@ -103,7 +103,7 @@ def test_two_models_and_two_files_are_compared(
         (["PHOTOGRAPHS", "--slice", "age"], "expected a column"),
     ],
 )
-def test_what_cannot_be_done_is_told(
+def test_rejects_invalid_arguments(
     mien: Any, photographs: Path, quick: list[str], arguments: list[str], words: str
 ) -> None:
     arguments = [str(photographs) if a == "PHOTOGRAPHS" else a for a in arguments]

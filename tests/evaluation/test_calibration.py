@@ -1,4 +1,4 @@
-"""Temperature, cross-fitting, priors and the rule of doubt."""
+"""Temperature, cross-fitting and the rule of uncertainty."""
 
 import numpy as np
 import numpy.typing as npt
@@ -6,7 +6,7 @@ import pytest
 
 from mien.errors import InputError
 from mien.evaluation import calibration
-from mien.evaluation.confidence import ece
+from mien.evaluation.figures import ece
 from mien.expression.priors import softmax
 
 
@@ -20,14 +20,14 @@ def drawn(n: int, temperature: float) -> tuple[npt.NDArray[np.float64], npt.NDAr
 
 
 @pytest.mark.parametrize("temperature", [0.6, 1.0, 2.5])
-def test_temperature_is_found_again(temperature: float) -> None:
+def test_finds_the_temperature(temperature: float) -> None:
     # 0.05 is four standard errors at 20,000 rows.
     assert calibration.fit_temperature(*drawn(20_000, temperature)) == pytest.approx(
         temperature, rel=0.05
     )
 
 
-def test_few_right_answers_make_nobody_sure() -> None:
+def test_few_right_rows_do_not_make_predictions_certain() -> None:
     """24 of 24 right: the next is right with a probability of about 25 / 26."""
     truth = np.arange(24) % 4
     logits = np.eye(4)[truth] * 5
@@ -66,15 +66,7 @@ def test_folds_are_even_and_keep_groups_together() -> None:
     assert all(len(set(fold[groups == g])) == 1 for g in range(30))
 
 
-def test_prior_shift_by_hand() -> None:
-    # 0.6/0.5 : 0.4/0.5 scaled by 0.2 : 0.8 is 0.12 : 0.32.
-    moved = calibration.shift_prior([[0.6, 0.4]], [0.5, 0.5], [0.2, 0.8])
-    np.testing.assert_allclose(moved, [[0.12 / 0.44, 0.32 / 0.44]])
-    back = calibration.shift_prior(moved, [0.2, 0.8], [0.5, 0.5])
-    np.testing.assert_allclose(back, [[0.6, 0.4]])
-
-
-def test_doubt_rule_keeps_the_asked_share() -> None:
+def test_uncertainty_threshold_keeps_the_wanted_coverage() -> None:
     logits, truth = drawn(5000, 1.0)
     rule = calibration.uncertain_threshold(softmax(logits), truth, coverage=0.8)
     assert rule["coverage"] == pytest.approx(0.8, abs=1e-3)
@@ -84,12 +76,10 @@ def test_doubt_rule_keeps_the_asked_share() -> None:
     assert rule["error_covered"] == pytest.approx(1 - (p.argmax(axis=1) == truth)[kept].mean())
 
 
-def test_unfit_input_is_refused() -> None:
+def test_rejects_invalid_input() -> None:
     with pytest.raises(InputError, match="labels from 0 to 1"):
         calibration.fit_temperature([[0, 1]], [2])
     with pytest.raises(InputError, match="folds"):
         calibration.cross_fitted_ece([[0, 1]], [0])
-    with pytest.raises(InputError, match="positive"):
-        calibration.shift_prior([[0.5, 0.5]], [0, 1], [0.5, 0.5])
     with pytest.raises(InputError, match="coverage"):
         calibration.uncertain_threshold([[0.5, 0.5]], [0], coverage=0)

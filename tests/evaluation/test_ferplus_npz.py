@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from mien.errors import DataError, InputError
-from mien.evaluation.readers.ferplus_npz import read_npz
-from mien.evaluation.votes import FERPLUS_COLUMNS, majority_label, vote_shares
+from mien.evaluation.dataset import FERPLUS_COLUMNS, majority_label, vote_shares
+from mien.evaluation.readers.fer2013 import read_npz
 from mien.labels import Expression
 
 LABELS = tuple(Expression)

@@ -1,199 +1,182 @@
-"""The document of an evaluation: figures, slices, files, plots, comparison."""
-
-import dataclasses
-import json
-import math
-import sys
-from fractions import Fraction
-from pathlib import Path
+"""Figures against values worked out by hand, and intervals against those of theory."""
 
 import numpy as np
 import pytest
 
-from mien.errors import DataError, MissingExtraError
-from mien.evaluation import report
-from mien.evaluation.compare import compare, mcnemar, to_markdown
-from mien.evaluation.figures import measure
-from mien.evaluation.plots import write_plots
-from mien.evaluation.predictions import ANSWERED, MISSED, WRONG_FACE, Answers
-from mien.labels import Expression
+from mien.errors import InputError
+from mien.evaluation import figures as f
 
-LABELS = (Expression.NEUTRAL, Expression.FEAR)
+# Truth 0: two right, one taken for 1. Truth 1: one right, one missed. Truth 2 never occurs, but is
+# answered once, for a 1.
+TRUTH = [0, 0, 0, 1, 1, 1]
+PREDICTED = [0, 0, 1, 1, f.NO_PREDICTION, 2]
 
 
-def answers(right: int, wrong: int, missed: int = 0, wrong_face: int = 0) -> Answers:
-    """Truth is neutral throughout, then one fear that is right."""
-    n = right + wrong + missed + wrong_face
-    probabilities = [[0.9, 0.1]] * right + [[0.4, 0.6]] * wrong
-    probabilities += [[np.nan] * 2] * (missed + wrong_face) + [[0.2, 0.8]]
-    outcome = [ANSWERED] * (right + wrong) + [MISSED] * missed + [WRONG_FACE] * wrong_face
-    return Answers(
-        data="faces",
-        labels=LABELS,
-        truth=np.array([0] * n + [1]),
-        probabilities=np.array(probabilities),
-        outcome=np.array([*outcome, ANSWERED]),
-        names=tuple(f"{i}.jpg" for i in range(n + 1)),
-        columns={"half": np.array(["first"] * (n // 2) + ["second"] * (n - n // 2) + ["rest"])},
-        facts={"model": "a model", "prior": "natural", "mode": "photographs"},
-        left_out={"the picture cannot be read": ("x.jpg",)},
-    )
+@pytest.fixture
+def matrix() -> np.ndarray:
+    return f.confusion_matrix(TRUTH, PREDICTED, 3)
 
 
-def test_figures_by_hand() -> None:
-    document = measure(answers(right=30, wrong=5, missed=3, wrong_face=2))
-    assert document["n"] == 41
-    assert document["accuracy"] == pytest.approx(31 / 41, abs=1e-6)
-    # Recall of neutral is 30 of 40, of fear 1 of 1.
-    assert document["balanced_accuracy"] == pytest.approx(0.875)
-    # F1 of neutral is 60 / (40 + 30), of fear 2 / (1 + 6).
-    assert document["macro_f1"] == pytest.approx((60 / 70 + 2 / 7) / 2, abs=1e-6)
-    assert document["macro_f1_n30"] == pytest.approx(60 / 70, abs=1e-6)
-    assert document["balanced_accuracy_n30"] == pytest.approx(0.75)
-    counts = {k: document[k] for k in ("wrong", "missed", "wrong_face", "wrong_label")}
-    assert counts == {"wrong": 10, "missed": 3, "wrong_face": 2, "wrong_label": 5}
-    assert document["confusion"]["counts"] == [[30, 5, 5], [0, 1, 0]]
-    # Squared distances: 0.02 thirty times, 0.72 five times, 0.08 once, over 36 with an answer.
-    assert document["brier"] == pytest.approx((30 * 0.02 + 5 * 0.72 + 0.08) / 36, abs=1e-6)
-    assert document["risk_coverage"]["error"] == pytest.approx(5 / 36, abs=1e-6)
-    fear = document["per_class"]["fear"]
-    assert (fear["n"], fear["recall"], fear["missed"]) == (1, 1, 0)
-    assert document["per_class"]["neutral"]["missed"] == 3
-    low, high = document["intervals"]["accuracy"]
-    assert low < 31 / 41 < high
-    assert document["left_out"] == {"the picture cannot be read": {"count": 1, "names": ["x.jpg"]}}
-    json.dumps(document, allow_nan=False)
+def test_counts(matrix: np.ndarray) -> None:
+    assert matrix.tolist() == [[2, 1, 0, 0], [0, 1, 1, 1], [0, 0, 0, 0]]
 
 
-def test_every_picture_missed() -> None:
-    document = measure(answers(0, 0, missed=4).take([0, 1, 2, 3]))
-    assert document["accuracy"] == 0
-    assert document["ece"] is None
-    assert document["per_class"]["fear"]["recall"] is None
-    assert "missed" in json.dumps(document)
-    assert "| … no face found | 4 |" in report.to_markdown(document)
+def test_accuracy_counts_missing_predicted_as_wrong(matrix: np.ndarray) -> None:
+    assert f.accuracy(matrix) == pytest.approx(3 / 6)
 
 
-def test_slices_under_twenty_are_only_counted() -> None:
-    table = measure(answers(right=38, wrong=6), slices=["half"])["slices"]["half"]
-    assert table["values"].keys() == {"first", "second"}
-    assert table["too_small"] == 1
-    assert table["values"]["second"]["accuracy"] == pytest.approx(16 / 22, abs=1e-6)
-    low, high = table["values"]["second"]["accuracy_interval"]
-    assert low < 16 / 22 < high
+def test_recall_and_precision(matrix: np.ndarray) -> None:
+    np.testing.assert_allclose(f.recall(matrix), [2 / 3, 1 / 3, np.nan])
+    np.testing.assert_allclose(f.precision(matrix), [1, 1 / 2, 0])
 
 
-def test_slices_count_people_where_they_are_known() -> None:
-    few = answers(right=40, wrong=0)
-    people = np.array([str(i // 2) for i in range(41)])
-    few = dataclasses.replace(few, columns={**few.columns, "subject": people})
-    table = measure(few, slices=["half"])["slices"]["half"]
-    assert table == {"values": {}, "too_small": 3}
+def test_f1(matrix: np.ndarray) -> None:
+    # 2 * 2 / (3 + 2) and 2 * 1 / (3 + 2).
+    np.testing.assert_allclose(f.f1(matrix), [0.8, 0.4, np.nan])
 
 
-def test_unknown_column_is_named() -> None:
-    with pytest.raises(DataError, match="half"):
-        measure(answers(1, 1), slices=["age"])
+def test_means_leave_out_classes_that_do_not_occur(matrix: np.ndarray) -> None:
+    assert f.balanced_accuracy(matrix) == pytest.approx(0.5)
+    assert f.macro_f1(matrix) == pytest.approx(0.6)
+    assert f.macro_f1(matrix, [1]) == pytest.approx(0.4)
+    assert np.isnan(f.macro_f1(matrix, []))
 
 
-def written(path: Path, answered: Answers) -> Path:
-    document = measure(answered)
-    document["rows"] = report.rows_document(answered)
-    report.write_json(path, document)
-    return path
+def test_stacks_of_matrices_give_the_figures_of_each(matrix: np.ndarray) -> None:
+    stack = np.stack([matrix, np.eye(3, 4, dtype=np.int64)])
+    np.testing.assert_allclose(f.accuracy(stack), [0.5, 1])
+    np.testing.assert_allclose(f.macro_f1(stack), [0.6, 1])
 
 
-def test_rows_are_read_again(tmp_path: Path) -> None:
-    given = answers(3, 2, missed=1)
-    read = report.read_answers(written(tmp_path / "a.json", given))
-    np.testing.assert_array_equal(read.probabilities, given.probabilities)
-    np.testing.assert_array_equal(read.truth, given.truth)
-    assert read.names == given.names
-    assert read.labels == given.labels
-    assert read.outcome.tolist() == given.outcome.tolist()
+@pytest.mark.parametrize(
+    ("truth", "predicted"), [([3], [0]), ([0], [3]), ([-1], [0]), ([0], [0, 1])]
+)
+def test_indices_out_of_range_are_refused(truth: list[int], predicted: list[int]) -> None:
+    with pytest.raises(InputError):
+        f.confusion_matrix(truth, predicted, 3)
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"labels": []}', None])
-def test_other_files_are_refused(tmp_path: Path, content: str | None) -> None:
-    path = tmp_path / "a.json"
-    if content is not None:
-        path.write_text(content)
-    with pytest.raises(DataError, match=r"evaluation|evaluate"):
-        report.read_answers(path)
+def test_ece_by_hand() -> None:
+    # Bins of two: confidence .55 and accuracy .5, confidence .9 and accuracy .5.
+    c, correct = [0.5, 0.6, 0.8, 1.0], [1, 0, 1, 0]
+    assert f.ece(c, correct, bins=2) == pytest.approx((0.05 + 0.4) / 2)
 
 
-def test_markdown_tells_the_figures() -> None:
-    page = report.to_markdown(measure(answers(30, 10), slices=["half"]))
-    assert "| accuracy | 75.6 % |" in page
-    assert "| neutral | 40 | 75.0 % |" in page
-    assert "## By half" in page
-    assert "the picture cannot be read: 1" in page
+def test_bins_hold_equally_many() -> None:
+    rng = np.random.default_rng(0)
+    table = f.reliability(rng.random(300) ** 4, rng.random(300) < 0.5)
+    assert table["n"].tolist() == [20] * 15
+    assert (np.diff(table["confidence"]) > 0).all()
 
 
-def test_plots_are_written(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
-    files = write_plots(measure(answers(30, 10)), tmp_path / "plots")
-    assert {file.name for file in files} == {
-        "confusion.png",
-        "reliability.png",
-        "risk-coverage.png",
-    }
-    assert all(file.read_bytes().startswith(b"\x89PNG") for file in files)
+def test_calibrated_predicted_have_little_ece() -> None:
+    rng = np.random.default_rng(1)
+    c = rng.uniform(0.2, 1, 40_000)
+    correct = rng.random(40_000) < c
+    assert f.ece(c, correct) < 0.01
+    assert f.ece(np.sqrt(c), correct) > 0.1
 
 
-def test_missing_matplotlib_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [n for n in sys.modules if n.split(".")[0] == "matplotlib"]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(MissingExtraError, match=r"mien\[eval\]"):
-        write_plots(measure(answers(3, 1)), tmp_path)
+def test_brier_score_by_hand() -> None:
+    # (0.3² + 0.2² + 0.1²) and (1 + 1).
+    p = [[0.7, 0.2, 0.1], [0.0, 1.0, 0.0]]
+    assert f.brier_of_rows(p, [0, 2]) == pytest.approx([0.14, 2])
 
 
-def test_mcnemar_by_hand() -> None:
-    # Of ten, at most one falls to one side: (1 + 10) / 1024, twice.
-    assert mcnemar(1, 9) == pytest.approx(22 / 1024)
-    assert mcnemar(0, 0) == 1
-    assert mcnemar(5, 5) == 1
+def test_risk_coverage_by_hand() -> None:
+    coverage, risk = f.risk_coverage([0.9, 0.8, 0.7, 0.6, 0.5], [1, 1, 0, 1, 0])
+    np.testing.assert_allclose(risk, [0, 0, 1 / 3, 1 / 4, 2 / 5])
+    np.testing.assert_allclose(coverage, [0.2, 0.4, 0.6, 0.8, 1])
+    assert f.risk_at(0.8, risk) == pytest.approx(1 / 4)
 
 
-@pytest.mark.parametrize(("a", "b"), [(3, 17), (40, 61), (300, 260), (1500, 1400)])
-def test_mcnemar_in_whole_numbers(a: int, b: int) -> None:
-    n = a + b
-    tail = sum(math.comb(n, k) for k in range(min(a, b) + 1))
-    assert mcnemar(a, b) == pytest.approx(float(Fraction(2 * tail, 2**n)), rel=1e-9)
+def test_risk_coverage_does_not_depend_on_the_order_of_ties() -> None:
+    _, one = f.risk_coverage([0.5, 0.5, 0.5, 0.5], [1, 1, 0, 0])
+    _, other = f.risk_coverage([0.5, 0.5, 0.5, 0.5], [0, 0, 1, 1])
+    np.testing.assert_allclose(one, other)
+    np.testing.assert_allclose(one, 0.5)
 
 
-def test_comparison_is_paired() -> None:
-    a, b = answers(right=30, wrong=10), answers(right=36, wrong=4)
-    document = compare(a, b)
-    assert document["only_b_right"] == 6
-    assert document["only_a_right"] == 0
-    assert document["mcnemar_p"] == pytest.approx(2 / 64, abs=1e-6)
-    assert document["accuracy"]["difference"] == pytest.approx(6 / 41, abs=1e-6)
-    low, high = document["accuracy"]["interval"]
-    # No row is lost, so that no resample can lose one, as an unpaired comparison would.
-    assert 0 <= low < 6 / 41 < high
-    assert compare(b, a)["accuracy"]["interval"] == pytest.approx([-high, -low], abs=0.02)
-    assert "+14.6" in to_markdown(document)
+@pytest.mark.parametrize(("c", "correct"), [([], []), ([0.5], [1, 0])])
+def test_unfit_input_is_refused(c: list[float], correct: list[int]) -> None:
+    with pytest.raises(InputError, match="at least one"):
+        f.ece(c, correct)
 
 
-def test_comparison_takes_the_rows_in_common_in_any_order() -> None:
-    a = answers(right=6, wrong=4)
-    b = a.take([10, 3, 1, 0, 9])
-    b = dataclasses.replace(
-        b, labels=LABELS[::-1], truth=1 - b.truth, probabilities=b.probabilities[:, ::-1]
-    )
-    document = compare(a, b)
-    assert document["n"] == 5
-    assert document["accuracy"]["difference"] == 0
-    assert document["mcnemar_p"] == 1
+def test_interval_of_an_accuracy_is_the_binomial_one() -> None:
+    # 800 of 1000: standard error sqrt(.8 * .2 / 1000) = .01265, times 1.96.
+    matrix = f.confusion_matrix([0] * 1000, [0] * 800 + [1] * 200, 2)
+    interval = f.percentile_interval(f.accuracy(f.resample_counts(matrix, samples=4000)))
+    assert interval is not None
+    np.testing.assert_allclose(interval, [0.8 - 0.0248, 0.8 + 0.0248], atol=0.003)
 
 
-def test_incomparable_answers_are_refused() -> None:
-    a = answers(2, 2)
-    with pytest.raises(DataError, match="in common"):
-        compare(a, dataclasses.replace(a, names=tuple("vwxyz")))
-    with pytest.raises(DataError, match="same labels"):
-        compare(a, dataclasses.replace(a, labels=(Expression.NEUTRAL, Expression.ANGER)))
-    with pytest.raises(DataError, match="true labels"):
-        compare(a, dataclasses.replace(a, truth=1 - a.truth))
+def test_interval_of_a_mean() -> None:
+    values = np.random.default_rng(0).normal(3, 2, 400)
+    interval = f.mean_interval(values, samples=4000)
+    half = 1.96 * values.std() / 20
+    assert interval is not None
+    np.testing.assert_allclose(interval, [values.mean() - half, values.mean() + half], atol=0.03)
+
+
+def test_interval_of_the_ece_holds_it() -> None:
+    rng = np.random.default_rng(2)
+    c = rng.uniform(0.3, 1, 2000)
+    correct = rng.random(2000) < c - 0.1
+    interval = f.ece_interval(c, correct)
+    assert interval is not None
+    assert interval[0] < f.ece(c, correct) < interval[1]
+    assert interval[1] - interval[0] < 0.06
+
+
+def test_same_seed_same_interval() -> None:
+    one, two, three = (f.mean_interval([1, 2, 3, 9], seed=s) for s in (4, 4, 5))
+    assert one == two
+    assert one != three
+
+
+def test_large_tables_are_drawn_in_parts() -> None:
+    values = np.linspace(0, 1, 50_000)
+    interval = f.mean_interval(values, samples=100)
+    assert interval is not None
+    assert interval[0] < 0.5 < interval[1]
+
+
+def test_figures_that_are_no_numbers_have_no_interval() -> None:
+    assert f.percentile_interval([np.nan, np.nan]) is None
+
+
+def test_empty_tables_are_refused() -> None:
+    with pytest.raises(InputError, match="at least one row"):
+        f.resample_counts([[0, 0]])
+    with pytest.raises(InputError, match="at least one row"):
+        f.mean_interval([])
+
+
+def test_figures_of_probabilities_by_hand() -> None:
+    probabilities = [[0.8, 0.2], [0.6, 0.4], [0.3, 0.7], [np.nan, np.nan]]
+    figures = f.figures(probabilities, [0, 1, 1, 1])
+    assert figures.matrix.tolist() == [[1, 0, 0], [1, 1, 1]]
+    assert figures.accuracy == pytest.approx(2 / 4)
+    assert figures.balanced_accuracy == pytest.approx((1 + 1 / 3) / 2)
+    assert figures.nll == pytest.approx(-np.log([0.8, 0.4, 0.7]).mean())
+    assert figures.brier == pytest.approx((0.08 + 0.72 + 0.18) / 3)
+    assert figures.recall == pytest.approx([1, 1 / 3])
+
+
+def test_figures_under_a_uniform_prior() -> None:
+    # 0.6 / 0.75 is below 0.4 / 0.25, so that the second row becomes right.
+    figures = f.figures([[0.9, 0.1], [0.6, 0.4]], [0, 1], prior=[0.75, 0.25])
+    assert figures.accuracy == 1
+    assert figures.nll == pytest.approx(-np.log([1.2 / 1.6, 1.6 / 2.4]).mean())
+
+
+def test_figures_without_any_prediction() -> None:
+    figures = f.figures([[np.nan, np.nan]], [0])
+    assert figures.accuracy == 0
+    assert np.isnan([figures.ece, figures.nll, figures.brier]).all()
+
+
+def test_rejects_probabilities_of_another_shape() -> None:
+    with pytest.raises(InputError, match=r"\(N, K\)"):
+        f.figures([0.5, 0.5], [0, 1])

@@ -9,9 +9,8 @@ import pytest
 from PIL import Image as PillowImage
 
 from mien.errors import DataError, ImageReadError
-from mien.evaluation.dataset import LabeledSet
+from mien.evaluation.dataset import FERPLUS_COLUMNS, LabeledSet
 from mien.evaluation.readers import read_data
-from mien.evaluation.votes import FERPLUS_COLUMNS
 from mien.labels import Expression
 
 

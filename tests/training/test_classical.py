@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("scipy", reason="training needs SciPy: pip install 'mien[train]'")
 
 from mien.errors import SettingError
-from mien.evaluation.confidence import ece
+from mien.evaluation.figures import ece
 from mien.evaluation.readers import read_data
 from mien.expression import build_classifier
 from mien.expression.classical import calibration_inputs

@@ -1,4 +1,4 @@
-"""``mien explain``: what carried the decisions."""
+"""``mien explain``: which parts of a face determined its predicted expression."""
 
 import json as json_module
 from pathlib import Path
@@ -12,8 +12,8 @@ from mien.cli.console import ProgressBar, print_error
 from mien.cli.options import takes_settings
 from mien.config import Settings
 from mien.errors import InputError
-from mien.evaluation.explanation import MASKS, draw_explanation
-from mien.evaluation.explanation import explain as explain_image
+from mien.evaluation.explain import MASKS, draw_explanation
+from mien.evaluation.explain import explain as explain_image
 from mien.media.images import read_image
 from mien.pipeline import FacePipeline
 
@@ -21,25 +21,26 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command(
-    epilog="Exit status: 0 all explained, 1 some inputs failed, 2 wrong usage. "
-    "It tells what moved the model, not why a person looks as they do."
+    epilog="Exit status: 0 all explained, 1 some inputs failed, 2 wrong usage. An explanation "
+    "describes the model, not the person."
 )
 @takes_settings
 def explain(
-    photographs: Annotated[list[Path], typer.Argument(help="Files.", show_default=False)],
+    photographs: Annotated[list[Path], typer.Argument(help="Photographs.", show_default=False)],
     out: Annotated[
         Path,
-        typer.Option(help="Where the drawn faces go, one file for each picture.", metavar="FOLDER"),
+        typer.Option(help="Folder for the drawings, one per photograph.", metavar="FOLDER"),
     ] = Path("explained"),
     masks: Annotated[
-        int, typer.Option(help="More are steadier and slower.", min=2, max=100_000)
+        int,
+        typer.Option(help="Masks per face; more are more precise and slower.", min=2, max=100_000),
     ] = MASKS,
-    seed: Annotated[int, typer.Option(help="Of the masks.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of the masks.", min=0)] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     *,
     settings: Settings,
 ) -> None:
-    """Show which parts of each face carried the decision about its expression."""
+    """Show which parts of each face determined its predicted expression."""
     pipeline = FacePipeline(settings)
     documents, failures = [], 0
     with ProgressBar(len(photographs), "pictures", enabled=not json) as bar:

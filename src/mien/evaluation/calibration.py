@@ -1,4 +1,4 @@
-"""Making probabilities mean what they say: temperature, prior, and when to doubt."""
+"""Calibrating probabilities: the temperature, and the threshold of uncertainty."""
 
 import math
 from collections.abc import Callable
@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mien.errors import InputError
-from mien.evaluation.confidence import ece, risk_coverage
+from mien.evaluation.figures import ece, risk_coverage
 from mien.expression.priors import softmax
 
 Array = npt.NDArray[np.float64]
@@ -24,7 +24,7 @@ def negative_log_likelihood(
     Args:
         logits: ``(N, K)``.
         truth: ``(N,)`` index of the label.
-        smoothing: so much of each truth is spread evenly over all labels.
+        smoothing: share of each truth that is spread evenly over all labels.
     """
     z = np.asarray(logits, np.float64)
     z = z - z.max(axis=1, keepdims=True)
@@ -38,7 +38,7 @@ def fit_temperature(logits: npt.ArrayLike, truth: npt.ArrayLike) -> float:
 
     Method: Guo et al., "On calibration of modern neural networks", 2017; found by golden-section
     search over its logarithm, in which the likelihood has one maximum. As in Platt (1999) the truth
-    counts for (N + 1) / (N + 2): a few rows that are all answered right do not make the next sure.
+    counts for (N + 1) / (N + 2): a few rows that are all right do not make the next certain.
 
     Args:
         logits: ``(N, K)`` of rows that the model was not trained on.
@@ -75,7 +75,7 @@ def _golden_section(function: Callable[[float], float], bounds: tuple[float, flo
 def fold_numbers(
     n: int, folds: int, seed: int, groups: npt.ArrayLike | None = None
 ) -> npt.NDArray[np.int64]:
-    """Which fold each row belongs to: ``(N,)`` in 0..folds-1, equal in size, seeded.
+    """The fold of each row: ``(N,)`` in 0..folds-1, equal in size, seeded.
 
     Args:
         n: number of rows.
@@ -97,7 +97,7 @@ def cross_fitted_probabilities(
     seed: int = 0,
     groups: npt.ArrayLike | None = None,
 ) -> Array:
-    """Calibrated probabilities in which no row helped to choose its own temperature.
+    """Calibrated probabilities for which no row helped to choose its own temperature.
 
     Args:
         logits: ``(N, K)``.
@@ -139,40 +139,19 @@ def cross_fitted_ece(
     return ece(probabilities.max(axis=1), correct)
 
 
-def shift_prior(probabilities: npt.ArrayLike, old: npt.ArrayLike, new: npt.ArrayLike) -> Array:
-    """Move probabilities from one prior to another: p × new / old, summing to 1 again.
-
-    Method: Saerens, Latinne and Decaestecker, "Adjusting the outputs of a classifier to new a
-    priori probabilities", Neural Computation 14(1), 2002.
-
-    Args:
-        probabilities: ``(N, K)``, calibrated under ``old``.
-        old: ``(K,)`` shares above 0.
-        new: ``(K,)`` shares, at least 0.
-
-    Raises:
-        InputError: a share is not positive.
-    """
-    old_shares, new_shares = np.asarray(old, np.float64), np.asarray(new, np.float64)
-    if (old_shares <= 0).any() or (new_shares < 0).any() or new_shares.sum() <= 0:
-        raise InputError(f"expected positive shares in a prior, got {old_shares} and {new_shares}")
-    moved = np.asarray(probabilities, np.float64) * (new_shares / old_shares)
-    return np.asarray(moved / moved.sum(axis=-1, keepdims=True))
-
-
 def uncertain_threshold(
     probabilities: npt.ArrayLike, truth: npt.ArrayLike, *, coverage: float = 0.8
 ) -> dict[str, float]:
-    """The documented rule of doubt: answers below a top probability are marked uncertain.
+    """The documented rule of uncertainty: a top probability below a threshold is marked uncertain.
 
     Args:
         probabilities: ``(N, K)``, calibrated.
         truth: ``(N,)`` index of the label.
-        coverage: share of the answers in (0, 1] that shall not be marked.
+        coverage: share of the predictions in (0, 1] that are not marked.
 
     Returns:
-        ``threshold`` (the ``uncertain_below`` of a spec), ``coverage`` that it gives, ``error`` of
-        all answers, ``error_covered`` of those not marked, and ``error_ratio`` of the two, all in
+        ``threshold`` (the ``uncertain_below`` of a spec), its ``coverage``, ``error`` of all
+        predictions, ``error_covered`` of those not marked, and ``error_ratio`` of the two, all in
         [0, 1].
 
     Raises:
@@ -191,7 +170,7 @@ def uncertain_threshold(
         "error": error,
         "error_covered": error_covered,
         "error_ratio": error_covered / error if error > 0 else 0.0,
-        "aurc": risk_coverage(confidence, correct)["aurc"],
+        "aurc": float(risk_coverage(confidence, correct)[1].mean()),
     }
 
 

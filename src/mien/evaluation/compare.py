@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from mien.errors import DataError
-from mien.evaluation import confusion, resampling
-from mien.evaluation.figures import plain
-from mien.evaluation.predictions import Answers
+from mien.evaluation import figures as f
+from mien.evaluation.predictions import Predictions
 from mien.evaluation.report import percent
+from mien.evaluation.summary import plain
 
 
 def mcnemar(only_a: int, only_b: int) -> float:
@@ -36,12 +36,12 @@ def mcnemar(only_a: int, only_b: int) -> float:
 
 
 def compare(
-    a: Answers, b: Answers, *, samples: int = resampling.SAMPLES, seed: int = 0
+    a: Predictions, b: Predictions, *, samples: int = f.SAMPLES, seed: int = 0
 ) -> dict[str, Any]:
-    """Paired comparison over the rows that both answered, or could have.
+    """Paired comparison over the rows that both were run on.
 
     Args:
-        a: the first model's answers.
+        a: the first model's predictions.
         b: the second's, about pictures of the same names.
         samples: of the bootstrap.
         seed: of the bootstrap.
@@ -55,20 +55,24 @@ def compare(
     """
     a, b = _same_rows(a, b)
     k = len(a.labels)
-    # One cell for each truth and pair of answers; both confusion matrices are sums over it.
+    # One cell for each truth and pair of predictions; both confusion matrices are sums over it.
     flat = np.ravel_multi_index(
-        (a.truth, np.where(a.answer < 0, k, a.answer), np.where(b.answer < 0, k, b.answer)),
+        (
+            a.truth,
+            np.where(a.predicted < 0, k, a.predicted),
+            np.where(b.predicted < 0, k, b.predicted),
+        ),
         (k, k + 1, k + 1),
     )
     cells = np.bincount(flat, minlength=k * (k + 1) ** 2).reshape(k, k + 1, k + 1)
-    drawn = resampling.resample_counts(cells, samples=samples, seed=seed)
+    drawn = f.resample_counts(cells, samples=samples, seed=seed)
     only_a = int((a.correct & ~b.correct).sum())
     only_b = int((b.correct & ~a.correct).sum())
     differences = {}
     for name, figure in (
-        ("accuracy", confusion.accuracy),
-        ("balanced_accuracy", confusion.balanced_accuracy),
-        ("macro_f1", confusion.macro_f1),
+        ("accuracy", f.accuracy),
+        ("balanced_accuracy", f.balanced_accuracy),
+        ("macro_f1", f.macro_f1),
     ):
         in_a, in_b = float(figure(cells.sum(axis=-1))), float(figure(cells.sum(axis=-2)))
         resampled = figure(drawn.sum(axis=-2)) - figure(drawn.sum(axis=-1))
@@ -76,9 +80,9 @@ def compare(
             "a": in_a,
             "b": in_b,
             "difference": in_b - in_a,
-            "interval": resampling.percentile_interval(resampled),
+            "interval": f.percentile_interval(resampled),
         }
-    document = {
+    summary = {
         "data": a.data,
         "a": dict(a.facts),
         "b": dict(b.facts),
@@ -89,10 +93,10 @@ def compare(
         "only_b_right": only_b,
         "mcnemar_p": mcnemar(only_a, only_b),
     }
-    return dict(plain(document))
+    return dict(plain(summary))
 
 
-def _same_rows(a: Answers, b: Answers) -> tuple[Answers, Answers]:
+def _same_rows(a: Predictions, b: Predictions) -> tuple[Predictions, Predictions]:
     place_in_b = {name: row for row, name in enumerate(b.names)}
     shared = [(row, place_in_b[name]) for row, name in enumerate(a.names) if name in place_in_b]
     if not shared:
@@ -112,31 +116,31 @@ def _same_rows(a: Answers, b: Answers) -> tuple[Answers, Answers]:
     return a, b
 
 
-def _reordered(answers: Answers, labels: Sequence[Any]) -> Answers:
-    order = [answers.labels.index(label) for label in labels]
+def _reordered(predictions: Predictions, labels: Sequence[Any]) -> Predictions:
+    order = [predictions.labels.index(label) for label in labels]
     new_place = np.argsort(order)
     return dataclasses.replace(
-        answers,
+        predictions,
         labels=tuple(labels),
-        truth=new_place[answers.truth],
-        probabilities=answers.probabilities[:, order],
+        truth=new_place[predictions.truth],
+        probabilities=predictions.probabilities[:, order],
     )
 
 
-def to_markdown(document: dict[str, Any]) -> str:
-    """A comparison as a page."""
-    a, b = (_name(document[side]) for side in "ab")
+def to_markdown(summary: dict[str, Any]) -> str:
+    """A comparison as Markdown."""
+    a, b = (_name(summary[side]) for side in "ab")
     lines = [
-        f"# {b} against {a} on {document['data']}",
+        f"# {b} against {a} on {summary['data']}",
         "",
-        f"{document['n']} pictures that both were asked about. Differences are {b} minus {a}, with "
+        f"{summary['n']} pictures that both models saw. Differences are {b} minus {a}, with "
         "95 % bootstrap intervals over the pictures.",
         "",
         f"| figure | {a} | {b} | difference | interval |",
         "| --- | --- | --- | --- | --- |",
     ]
     for name in ("accuracy", "balanced_accuracy", "macro_f1"):
-        entry = document[name]
+        entry = summary[name]
         low, high = entry["interval"]
         lines.append(
             f"| {name.replace('_', ' ')} | {percent(entry['a'])} | {percent(entry['b'])} "
@@ -144,8 +148,8 @@ def to_markdown(document: dict[str, Any]) -> str:
         )
     lines += [
         "",
-        f"Only {a} right: {document['only_a_right']}; only {b} right: {document['only_b_right']}; "
-        f"McNemar's exact test: p = {document['mcnemar_p']:.3g}.",
+        f"Only {a} right: {summary['only_a_right']}; only {b} right: {summary['only_b_right']}; "
+        f"McNemar's exact test: p = {summary['mcnemar_p']:.3g}.",
     ]
     return "\n".join(lines) + "\n"
 

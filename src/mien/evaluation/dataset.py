@@ -1,4 +1,4 @@
-"""A labeled data set, whatever form it lay in."""
+"""A labeled data set, whatever format it came in, and labels from votes."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -9,24 +9,24 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from mien.errors import DataError
-from mien.labels import Expression
+from mien.errors import DataError, InputError
+from mien.labels import Expression, parse_expression
 from mien.types import FloatArray, Image
 
 IntArray = npt.NDArray[np.int64]
 TextArray = npt.NDArray[np.str_]
 
-UNLABELLED = -1
+UNLABELED = -1
 """In ``label_index``: the row has no usable label."""
 
 SUBJECT = "subject"
-"""The column that tells who is in the picture, where a data set has one."""
+"""The column that names the person in the picture, where a data set has one."""
 
 SPLITS = ("train", "valid", "test")
 
 
 class ImageSource(Protocol):
-    """Pictures by their number; what is not in memory is read when asked for."""
+    """Pictures by their number; those that are not in memory are read on demand."""
 
     def __len__(self) -> int: ...
 
@@ -49,7 +49,7 @@ class ArrayImages:
 
     Attributes:
         array: ``(M, H, W)`` or ``(M, H, W, 3)`` uint8.
-        rows: ``(N,)`` which of them.
+        rows: ``(N,)`` indices into it.
     """
 
     array: Image
@@ -72,7 +72,7 @@ class FileImages:
 
     Attributes:
         paths: of the files.
-        read: reads one.
+        read: the function that reads one.
     """
 
     paths: Sequence[Path]
@@ -90,23 +90,22 @@ class FileImages:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabeledSet:
-    """Pictures with the expressions that people gave them. Row ``i`` is the same in every field.
+    """Pictures labeled with expressions. Row ``i`` is the same in every field.
 
     Attributes:
         name: of the data set, for reports.
         labels: ``(K,)`` the expressions that the numbers in ``label_index`` mean.
-        label_index: ``(N,)``; :data:`UNLABELLED` where a row has no usable label.
-        names: ``(N,)`` what reports call a picture: its path in the data set, or its row.
+        label_index: ``(N,)``; :data:`UNLABELED` where a row has no usable label.
+        names: ``(N,)`` of the pictures in reports: the path in the data set, or the row.
         images: the ``N`` pictures.
         split: ``(N,)`` "train", "valid", "test", or "" where the data set has no splits.
-        group: ``(N,)`` equal numbers for near-duplicate pictures, or None where the data set does
-            not tell; see :func:`mien.evaluation.duplicates.near_duplicate_groups`.
-        votes: ``(N, V)`` uint8, how many people chose each of ``vote_names``, or None.
+        group: ``(N,)`` equal numbers for near-duplicate pictures, or None where that is not
+            known.
+        votes: ``(N, V)`` uint8, the number of people who chose each of ``vote_names``, or None.
         vote_names: ``(V,)``.
         columns: further columns by name, each ``(N,)`` text, to slice by.
         face_crops: whether the pictures are tight crops of one face each, not photographs.
-        boxes_xyxy: ``(N, 4)`` float32 where the labeled face is, NaN where that is not known; or
-            None.
+        boxes_xyxy: ``(N, 4)`` float32 boxes of the labeled faces, NaN where unknown; or None.
         left_out: the rows that could not be used, by reason: the names of the pictures or folders.
     """
 
@@ -157,6 +156,10 @@ class LabeledSet:
             return None
         return self.images.array[self.images.rows]
 
+    def box(self, index: int) -> FloatArray | None:
+        """``(4,)`` the labeled face's box, NaN where it is unknown; None without boxes."""
+        return None if self.boxes_xyxy is None else self.boxes_xyxy[index]
+
     def take(self, rows: npt.ArrayLike) -> "LabeledSet":
         """Some rows.
 
@@ -191,12 +194,119 @@ class LabeledSet:
             raise DataError(f"expected the split {split!r} in {self.name}, which has: {found}")
         return self.take(mask)
 
+    def relabel(self, labels: tuple[Expression, ...]) -> "LabeledSet":
+        """The same rows with other labels in another order; rows of no such label lose theirs."""
+        places = [labels.index(label) if label in labels else UNLABELED for label in self.labels]
+        # UNLABELED is -1 and reads the last entry.
+        index = np.array([*places, UNLABELED], np.int64)[self.label_index]
+        return dataclasses.replace(self, labels=labels, label_index=index)
+
+    def targets(self) -> FloatArray:
+        """``(N, K)`` shares of the labels: of the votes where there are votes, else all for one."""
+        if self.votes is not None:
+            return vote_shares(self.votes, self.vote_names, self.labels)
+        table = np.zeros((len(self), len(self.labels)), np.float32)
+        known = np.flatnonzero(self.label_index != UNLABELED)
+        table[known, self.label_index[known]] = 1
+        return table
+
     def labeled(self) -> "LabeledSet":
         """The rows that have a usable label."""
-        return self.take(self.label_index != UNLABELLED)
+        return self.take(self.label_index != UNLABELED)
 
     def counts(self) -> dict[Expression, int]:
-        """How many rows each expression has."""
+        """Number of rows of each expression."""
         return {
             label: int((self.label_index == index).sum()) for index, label in enumerate(self.labels)
         }
+
+
+FERPLUS_COLUMNS: tuple[str, ...] = (
+    "neutral",
+    "happiness",
+    "surprise",
+    "sadness",
+    "anger",
+    "disgust",
+    "fear",
+    "contempt",
+    "unknown",
+    "NF",
+)
+"""The vote columns of FER+'s fer2013new.csv, in order; ``NF`` means no face."""
+
+_MIN_VOTES = 2
+
+
+def majority_label(
+    votes: npt.ArrayLike, vote_names: Sequence[str], labels: Sequence[Expression]
+) -> npt.NDArray[np.int64]:
+    """The label on which most people agree.
+
+    Method: FER+'s majority rule (Barsoum et al. 2016): a label that fewer than two people chose is
+    dropped as a slip; of the votes that remain, "unknown" and "no face" among them, more than half
+    must fall on one expression.
+
+    Args:
+        votes: ``(N, V)`` whole numbers, at least 0.
+        vote_names: ``(V,)`` what each column counts.
+        labels: ``(K,)`` the expressions that count.
+
+    Returns:
+        ``(N,)`` index into ``labels``; -1 where no expression has the majority.
+
+    Raises:
+        InputError: the shapes do not fit.
+    """
+    counted = _without_slips(votes, vote_names)
+    total = counted.sum(axis=1)
+    winner = counted.argmax(axis=1)
+    clear = 2 * counted.max(axis=1, initial=0) > total
+    places = np.array([_place(name, labels) for name in vote_names], np.int64)
+    return np.where(clear, places[winner], -1)
+
+
+def vote_shares(
+    votes: npt.ArrayLike, vote_names: Sequence[str], labels: Sequence[Expression]
+) -> FloatArray:
+    """The votes as a distribution over expressions; votes for anything else do not count.
+
+    Args:
+        votes: ``(N, V)`` whole numbers, at least 0.
+        vote_names: ``(V,)`` what each column counts.
+        labels: ``(K,)`` the expressions that count.
+
+    Returns:
+        ``(N, K)`` float32, each row summing to 1, or 0 throughout where none of them has
+        two votes.
+
+    Raises:
+        InputError: the shapes do not fit.
+    """
+    counted = _without_slips(votes, vote_names)
+    shares = np.zeros((len(counted), len(labels)), np.float32)
+    for column, name in enumerate(vote_names):
+        place = _place(name, labels)
+        if place >= 0:
+            shares[:, place] += counted[:, column]
+    total = shares.sum(axis=1, keepdims=True)
+    np.divide(shares, total, out=shares, where=total > 0)
+    return shares
+
+
+def _without_slips(votes: npt.ArrayLike, vote_names: Sequence[str]) -> npt.NDArray[np.int64]:
+    counts = np.asarray(votes).astype(np.int64)
+    if counts.ndim != 2 or counts.shape[1] != len(vote_names):
+        raise InputError(
+            f"expected votes of shape (N, {len(vote_names)}), one column for each of "
+            f"{', '.join(vote_names)}, got {counts.shape}"
+        )
+    return np.where(counts < _MIN_VOTES, 0, counts)
+
+
+def _place(name: str, labels: Sequence[Expression]) -> int:
+    try:
+        expression = parse_expression(name)
+    except DataError:
+        return -1
+    return list(labels).index(expression) if expression in labels else -1

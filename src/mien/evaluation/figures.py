@@ -1,207 +1,325 @@
-"""All figures about a model's answers, as one document."""
+"""Figures of merit: from probabilities and true labels to numbers, with bootstrap intervals.
 
-import math
-from collections.abc import Sequence
-from typing import Any
+A confusion matrix is ``(K, K + 1)``: rows are the true expressions, columns the predicted ones, and
+the last column counts the rows without a prediction (a missed face, or the wrong one), which are
+wrong. Functions of a matrix also work on a stack of resampled ones.
+"""
+
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from mien.errors import DataError
-from mien.evaluation import confidence, confusion, resampling
-from mien.evaluation.dataset import SUBJECT
-from mien.evaluation.predictions import MISSED, WRONG_FACE, Answers
+from mien.errors import InputError
 
-SCHEMA_VERSION = 1
+Array = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+Interval = tuple[float, float]
 
-FEWEST_IN_CLASS = 30
-"""Figures over classes with as many pictures stand beside those over all classes."""
+NO_PREDICTION = -1
+"""In an array of predicted labels: there is none."""
 
-FEWEST_IN_SLICE = 20
-"""A slice with fewer people tells about persons, not about the model, and is not shown. Where the
-data set does not tell who is in a picture, each picture counts as one."""
+ECE_BINS = 15
+SAMPLES = 2000
+"""Of a bootstrap."""
 
-_NAMES_SHOWN = 50
+_LEVEL = 0.95
+# How many resampled weights are held at once: 8 bytes each.
+_WEIGHTS_AT_ONCE = 4_000_000
+_TINY = 1e-9
 
 
-def measure(
-    answers: Answers,
-    *,
-    slices: Sequence[str] = (),
-    samples: int = resampling.SAMPLES,
-    seed: int = 0,
-) -> dict[str, Any]:
-    """Every figure, with 95 % bootstrap intervals.
+@dataclass(frozen=True, slots=True, eq=False)
+class Figures:
+    """How good probabilities are. Fractions in [0, 1]; NaN where a figure does not exist.
 
-    Rows without an answer count as wrong in accuracy, recall and F1; figures about probabilities
-    (ECE, Brier, risk-coverage) are over the rows that have them.
+    Attributes:
+        matrix: ``(K, K + 1)`` confusion matrix.
+        accuracy, balanced_accuracy, macro_f1: rows without a prediction count as wrong.
+        recall: ``(K,)`` of each expression, NaN where it is absent.
+        ece: expected calibration error, over the rows that have a prediction.
+        nll: mean of ``-log p(truth)`` in nats, over the rows that have a prediction.
+        brier: Brier score in [0, 2], over the rows that have a prediction.
+    """
+
+    matrix: IntArray
+    accuracy: float
+    balanced_accuracy: float
+    macro_f1: float
+    recall: Array
+    ece: float
+    nll: float
+    brier: float
+
+
+def figures(
+    probabilities: npt.ArrayLike, truth: npt.ArrayLike, prior: npt.ArrayLike | None = None
+) -> Figures:
+    """Measure probabilities against true labels.
 
     Args:
-        answers: at least one.
-        slices: columns to slice by.
-        samples: of the bootstrap.
-        seed: of the bootstrap.
+        probabilities: ``(N, K)``; rows of NaN have no prediction.
+        truth: ``(N,)`` index of the label.
+        prior: ``(K,)`` shares that the probabilities stand under: they are moved to a uniform prior
+            first, see :mod:`mien.expression.priors`. None measures them as they are.
+
+    Raises:
+        InputError: the shapes do not fit, or an index is out of range.
+    """
+    p, y = np.asarray(probabilities, np.float64), np.asarray(truth, np.int64)
+    if p.ndim != 2:
+        raise InputError(f"expected probabilities of shape (N, K), got {p.shape}")
+    if prior is not None:
+        p = p / np.maximum(np.asarray(prior, np.float64), _TINY)
+        p /= p.sum(axis=1, keepdims=True)
+    known = np.isfinite(p).all(axis=1)
+    predicted = np.full(len(p), NO_PREDICTION)
+    predicted[known] = p[known].argmax(axis=1)
+    matrix = confusion_matrix(y, predicted, p.shape[1])
+    p, y, correct = p[known], y[known], (predicted == y)[known]
+    some = bool(known.any())
+    of_truth = p[np.arange(len(p)), y]
+    return Figures(
+        matrix=matrix,
+        accuracy=float(accuracy(matrix)),
+        balanced_accuracy=float(balanced_accuracy(matrix)),
+        macro_f1=float(macro_f1(matrix)),
+        recall=recall(matrix),
+        ece=ece(p.max(axis=1), correct) if some else np.nan,
+        nll=-float(np.log(np.maximum(of_truth, np.finfo(float).tiny)).mean()) if some else np.nan,
+        brier=float(brier_of_rows(p, y).mean()) if some else np.nan,
+    )
+
+
+def confusion_matrix(truth: npt.ArrayLike, predicted: npt.ArrayLike, classes: int) -> IntArray:
+    """Count every pair of true and predicted label.
+
+    Args:
+        truth: ``(N,)`` in 0..classes-1.
+        predicted: ``(N,)`` in 0..classes-1, or :data:`NO_PREDICTION`.
+        classes: K.
 
     Returns:
-        A document of plain numbers, lists and mappings, ready for JSON; fractions in [0, 1], and
-        None where a figure does not exist.
+        ``(K, K + 1)``.
 
     Raises:
-        DataError: there is no such column.
+        InputError: an index is out of range.
     """
-    matrix = matrix_of(answers)
-    drawn = resampling.resample_counts(matrix, samples=samples, seed=seed)
-    large = np.flatnonzero(matrix.sum(axis=1) >= FEWEST_IN_CLASS)
-    outcome = answers.outcome
-    wrong = int(len(answers) - answers.correct.sum())
-    missed, wrong_face = int((outcome == MISSED).sum()), int((outcome == WRONG_FACE).sum())
-    document: dict[str, Any] = {
-        "schema_version": SCHEMA_VERSION,
-        "data": answers.data,
-        **answers.facts,
-        "labels": [label.value for label in answers.labels],
-        "n": len(answers),
-        "accuracy": confusion.accuracy(matrix),
-        "balanced_accuracy": confusion.balanced_accuracy(matrix),
-        "macro_f1": confusion.macro_f1(matrix),
-        f"balanced_accuracy_n{FEWEST_IN_CLASS}": confusion.balanced_accuracy(matrix, large),
-        f"macro_f1_n{FEWEST_IN_CLASS}": confusion.macro_f1(matrix, large),
-        "wrong": wrong,
-        "missed": missed,
-        "wrong_face": wrong_face,
-        "wrong_label": wrong - missed - wrong_face,
-        "intervals": {
-            "accuracy": resampling.percentile_interval(confusion.accuracy(drawn)),
-            "balanced_accuracy": resampling.percentile_interval(confusion.balanced_accuracy(drawn)),
-            "macro_f1": resampling.percentile_interval(confusion.macro_f1(drawn)),
-        },
-        "per_class": _per_class(answers, matrix, drawn),
-        "confusion": {
-            "rows": "truth",
-            "columns": [*(label.value for label in answers.labels), "none"],
-            "counts": matrix,
-        },
-        "slices": {name: slice_by(answers, name, samples=samples, seed=seed) for name in slices},
-        "left_out": {
-            reason: {"count": len(names), "names": list(names[:_NAMES_SHOWN])}
-            for reason, names in answers.left_out.items()
-        },
-    }
-    document |= {"ece": None, "brier": None, "reliability": None, "risk_coverage": None}
-    answered = answers.take(answers.has_answer)
-    if len(answered):
-        about, intervals = _about_probabilities(answered, samples, seed)
-        document |= about
-        document["intervals"] |= intervals
-    return dict(plain(document))
+    y, a = np.asarray(truth, np.int64), np.asarray(predicted, np.int64)
+    if y.shape != a.shape or ((y < 0) | (y >= classes)).any() or ((a < -1) | (a >= classes)).any():
+        raise InputError(f"expected as many true as predicted labels, in 0..{classes - 1}")
+    flat = y * (classes + 1) + np.where(a == NO_PREDICTION, classes, a)
+    counts = np.bincount(flat, minlength=classes * (classes + 1))
+    return counts.astype(np.int64).reshape(classes, classes + 1)
 
 
-def matrix_of(answers: Answers) -> npt.NDArray[np.int64]:
-    """The confusion matrix: ``(K, K + 1)``, see :mod:`mien.evaluation.confusion`."""
-    return confusion.confusion_matrix(answers.truth, answers.answer, len(answers.labels))
+def accuracy(matrix: npt.ArrayLike) -> Array:
+    """Share of right predictions: ``(..., K, K + 1)`` to ``(...)``, NaN without rows."""
+    counts = np.asarray(matrix, np.float64)
+    return _ratio(_hits(counts).sum(axis=-1), counts.sum(axis=(-1, -2)))
 
 
-def _about_probabilities(
-    answered: Answers, samples: int, seed: int
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    top, correct = answered.confidence, answered.correct
-    distances = confidence.brier_of_rows(answered.probabilities, answered.truth)
-    curve = confidence.risk_coverage(top, correct)
-    # A hundred points draw the curve; the rows themselves are in the answers.
-    shown = np.unique(np.linspace(0, len(top) - 1, 101).round().astype(int))
-    error = float(1 - correct.mean())
-    figures = {
-        "ece": confidence.ece(top, correct),
-        "brier": float(distances.mean()),
-        "confidence": float(top.mean()),
-        "reliability": confidence.reliability(top, correct),
-        "risk_coverage": {
-            "aurc": curve["aurc"],
-            "error": error,
-            "error_at_80": curve["risk_at_80"],
-            "error_ratio_at_80": curve["risk_at_80"] / error if error > 0 else None,
-            "coverage": curve["coverage"][shown],
-            "risk": curve["risk"][shown],
-        },
-    }
-    intervals = {
-        "ece": resampling.ece_interval(top, correct, samples=samples, seed=seed),
-        "brier": resampling.mean_interval(distances, samples=samples, seed=seed),
-    }
-    return figures, intervals
+def recall(matrix: npt.ArrayLike) -> Array:
+    """Share of each expression that was recognized: ``(..., K)``, NaN where it is absent."""
+    counts = np.asarray(matrix, np.float64)
+    return _ratio(_hits(counts), counts.sum(axis=-1))
 
 
-def _per_class(
-    answers: Answers, matrix: npt.NDArray[np.int64], drawn: npt.NDArray[np.float64]
-) -> dict[str, dict[str, Any]]:
-    recall, precision, f1 = (
-        f(matrix) for f in (confusion.recall, confusion.precision, confusion.f1)
-    )
-    drawn_recall = confusion.recall(drawn)
-    table = {}
-    for index, label in enumerate(answers.labels):
-        of_class = answers.truth == index
-        table[label.value] = {
-            "n": int(of_class.sum()),
-            "precision": precision[index],
-            "recall": recall[index],
-            "recall_interval": resampling.percentile_interval(drawn_recall[:, index]),
-            "f1": f1[index],
-            "missed": int((of_class & (answers.outcome == MISSED)).sum()),
-            "wrong_face": int((of_class & (answers.outcome == WRONG_FACE)).sum()),
-        }
-    return table
+def precision(matrix: npt.ArrayLike) -> Array:
+    """Share of each prediction that was right: ``(..., K)``, NaN where it was never made."""
+    counts = np.asarray(matrix, np.float64)
+    return _ratio(_hits(counts), counts[..., :-1].sum(axis=-2))
 
 
-def slice_by(
-    answers: Answers, column: str, *, samples: int = resampling.SAMPLES, seed: int = 0
-) -> dict[str, Any]:
-    """Accuracy and balanced accuracy of each value of a column, with intervals.
+def f1(matrix: npt.ArrayLike) -> Array:
+    """Harmonic mean of precision and recall: ``(..., K)``, NaN where the expression is absent."""
+    counts = np.asarray(matrix, np.float64)
+    hits, true = _hits(counts), counts.sum(axis=-1)
+    scores = _ratio(2 * hits, true + counts[..., :-1].sum(axis=-2))
+    return np.where(true > 0, scores, np.nan)
+
+
+def balanced_accuracy(matrix: npt.ArrayLike, classes: npt.ArrayLike | None = None) -> Array:
+    """Mean recall over the expressions that occur, or over some of them: ``(...)``."""
+    return _mean_over(recall(matrix), classes)
+
+
+def macro_f1(matrix: npt.ArrayLike, classes: npt.ArrayLike | None = None) -> Array:
+    """Mean F1 over the expressions that occur, or over some of them: ``(...)``.
+
+    An expression that was predicted but never occurs has no F1 of its own; it lowers the others'.
+    """
+    return _mean_over(f1(matrix), classes)
+
+
+def _hits(counts: Array) -> Array:
+    return np.diagonal(counts, axis1=-2, axis2=-1)
+
+
+def _ratio(part: Array, whole: Array) -> Array:
+    result = np.full(np.broadcast(part, whole).shape, np.nan)
+    np.divide(part, whole, out=result, where=whole > 0)
+    return result
+
+
+def _mean_over(values: Array, classes: npt.ArrayLike | None) -> Array:
+    if classes is not None:
+        values = values[..., np.asarray(classes, np.int64)]
+    there = np.isfinite(values)
+    return _ratio(np.where(there, values, 0).sum(axis=-1), there.sum(axis=-1).astype(np.float64))
+
+
+def reliability(
+    confidence: npt.ArrayLike, correct: npt.ArrayLike, *, bins: int = ECE_BINS
+) -> dict[str, Array]:
+    """Accuracy against confidence in bins that hold equally many predictions.
+
+    Method: equal-mass bins after Nixon et al., "Measuring calibration in deep learning", 2019.
 
     Args:
-        answers: to slice.
-        column: whose values make the slices; slices under :data:`FEWEST_IN_SLICE` people are
-            left out and only counted.
+        confidence: ``(N,)`` top probability in [0, 1].
+        correct: ``(N,)`` whether the prediction was right.
+        bins: number of bins; fewer where there are fewer predictions.
+
+    Returns:
+        ``n``, ``confidence`` (mean) and ``accuracy`` of each bin, from the least confident.
 
     Raises:
-        DataError: there is no such column.
+        InputError: there are no predictions, or the shapes differ.
     """
-    if column not in answers.columns:
-        known = ", ".join(answers.columns) or "none"
-        raise DataError(f"expected a column out of {known} to slice by, got {column!r}")
-    values = answers.columns[column]
-    shown: dict[str, Any] = {}
-    too_small = 0
-    for value in sorted({str(v) for v in values}):
-        part = answers.take(values == value)
-        if len(set(part.columns.get(SUBJECT, part.names))) < FEWEST_IN_SLICE:
-            too_small += 1
-            continue
-        matrix = matrix_of(part)
-        drawn = resampling.resample_counts(matrix, samples=samples, seed=seed)
-        shown[value] = {
-            "n": len(part),
-            "accuracy": confusion.accuracy(matrix),
-            "accuracy_interval": resampling.percentile_interval(confusion.accuracy(drawn)),
-            "balanced_accuracy": confusion.balanced_accuracy(matrix),
-            "balanced_accuracy_interval": resampling.percentile_interval(
-                confusion.balanced_accuracy(drawn)
-            ),
-            "missed": int((part.outcome == MISSED).sum()),
-        }
-    return {"values": shown, "too_small": too_small}
+    confidence, hits = _checked(confidence, correct)
+    parts = np.array_split(np.argsort(confidence, kind="stable"), min(bins, len(confidence)))
+    return {
+        "n": np.array([len(part) for part in parts], np.float64),
+        "confidence": np.array([confidence[part].mean() for part in parts]),
+        "accuracy": np.array([hits[part].mean() for part in parts]),
+    }
 
 
-def plain(value: Any) -> Any:
-    """NumPy's numbers and arrays as Python's own, and what is no number as None."""
-    if isinstance(value, dict):
-        return {str(key): plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(entry) for entry in value]
-    if isinstance(value, np.ndarray):
-        return plain(value.tolist())
-    if isinstance(value, np.generic):
-        return plain(value.item())
-    if isinstance(value, float):
-        return round(value, 6) if math.isfinite(value) else None
-    return value
+def ece(confidence: npt.ArrayLike, correct: npt.ArrayLike, *, bins: int = ECE_BINS) -> float:
+    """Expected calibration error in [0, 1]: the mean gap between confidence and accuracy."""
+    table = reliability(confidence, correct, bins=bins)
+    gaps = np.abs(table["accuracy"] - table["confidence"])
+    return float((gaps * table["n"]).sum() / table["n"].sum())
+
+
+def brier_of_rows(probabilities: npt.ArrayLike, truth: npt.ArrayLike) -> Array:
+    """Squared distance of each row to the right answer: ``(N,)`` in [0, 2] (Brier 1950)."""
+    p = np.asarray(probabilities, np.float64)
+    one_hot = np.eye(p.shape[1])[np.asarray(truth, np.int64)]
+    return np.asarray(((p - one_hot) ** 2).sum(axis=1))
+
+
+def risk_coverage(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> tuple[Array, Array]:
+    """Error among the most confident predictions, for every share of predictions kept.
+
+    Method: El-Yaniv and Wiener, "On the foundations of noise-free selective classification", 2010.
+    The mean risk is the area under the curve (AURC, Geifman et al. 2019). Predictions of equal
+    confidence are kept or dropped together, in proportion.
+
+    Returns:
+        Coverage and risk, ``(N,)`` each in [0, 1], from the most confident prediction to all.
+
+    Raises:
+        InputError: there are no predictions, or the shapes differ.
+    """
+    confidence, hits = _checked(confidence, correct)
+    order = np.argsort(-confidence, kind="stable")
+    wrong = 1 - hits[order]
+    # Within a tie the order is arbitrary, so each prediction counts as the tie's mean.
+    _, tie, size = np.unique(-confidence[order], return_inverse=True, return_counts=True)
+    wrong = (np.bincount(tie, weights=wrong) / size)[tie]
+    kept = np.arange(1, len(wrong) + 1)
+    return kept / len(wrong), np.cumsum(wrong) / kept
+
+
+def risk_at(coverage: float, risk: Array) -> float:
+    """The risk of a :func:`risk_coverage` curve at a coverage in (0, 1]."""
+    return float(risk[max(0, round(coverage * len(risk)) - 1)])
+
+
+def _checked(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> tuple[Array, Array]:
+    c, hits = np.asarray(confidence, np.float64), np.asarray(correct, np.float64)
+    if c.ndim != 1 or c.shape != hits.shape or not len(c):
+        raise InputError(
+            "expected equally many confidences and predictions, at least one, got "
+            f"{c.shape} and {hits.shape}"
+        )
+    return c, hits
+
+
+def percentile_interval(values: npt.ArrayLike, level: float = _LEVEL) -> Interval | None:
+    """The middle share of resampled figures; None where none is a number.
+
+    Method: percentile bootstrap (Efron 1979).
+    """
+    resampled = np.asarray(values, np.float64)
+    resampled = resampled[np.isfinite(resampled)]
+    if not len(resampled):
+        return None
+    low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def resample_counts(counts: npt.ArrayLike, *, samples: int = SAMPLES, seed: int = 0) -> Array:
+    """Resample the rows that a table of counts sums up.
+
+    Resampling rows and counting them again equals drawing the counts from a multinomial
+    distribution, so that thousands of resamples cost as much as one sort.
+
+    Args:
+        counts: of any shape, whole numbers.
+        samples: number of tables to draw.
+        seed: of the draw.
+
+    Returns:
+        ``(samples, *counts.shape)``.
+
+    Raises:
+        InputError: the table is empty.
+    """
+    table = np.asarray(counts, np.int64)
+    total = int(table.sum())
+    if total < 1:
+        raise InputError("expected at least one row to resample, got none")
+    rng = np.random.default_rng(seed)
+    drawn = rng.multinomial(total, table.reshape(-1) / total, size=samples)
+    return drawn.reshape(samples, *table.shape).astype(np.float64)
+
+
+def mean_interval(
+    values: npt.ArrayLike, *, samples: int = SAMPLES, seed: int = 0
+) -> Interval | None:
+    """Interval of the mean of ``(N,)`` values."""
+    rows = np.asarray(values, np.float64)
+    return percentile_interval(_weighted_sums(rows[:, None], samples, seed)[:, 0] / len(rows))
+
+
+def ece_interval(
+    confidence: npt.ArrayLike, correct: npt.ArrayLike, *, samples: int = SAMPLES, seed: int = 0
+) -> Interval | None:
+    """Interval of the expected calibration error, with fixed bins.
+
+    Chance gaps add up in a resample, so that the interval leans upwards.
+    """
+    c, hits = np.asarray(confidence, np.float64), np.asarray(correct, np.float64)
+    parts = np.array_split(np.argsort(c, kind="stable"), min(ECE_BINS, len(c)))
+    table = np.zeros((len(c), len(parts)))
+    for number, part in enumerate(parts):
+        table[part, number] = hits[part] - c[part]
+    gaps = np.abs(_weighted_sums(table, samples, seed))
+    return percentile_interval(gaps.sum(axis=1) / len(c))
+
+
+def _weighted_sums(table: Array, samples: int, seed: int) -> Array:
+    """Column sums of resampled rows: ``(N, C)`` to ``(samples, C)``."""
+    n = len(table)
+    if n < 1:
+        raise InputError("expected at least one row to resample, got none")
+    rng = np.random.default_rng(seed)
+    at_once = max(1, _WEIGHTS_AT_ONCE // n)
+    sums = [
+        rng.multinomial(n, np.full(n, 1 / n), size=min(at_once, samples - start)) @ table
+        for start in range(0, samples, at_once)
+    ]
+    return np.concatenate(sums)

@@ -1,22 +1,25 @@
-"""Asking a pipeline about every picture of a labeled set: face crops, or photographs."""
+"""Running a pipeline over a labeled set, of face crops or photographs, and measuring it."""
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from mien import geometry
-from mien.errors import ImageReadError
-from mien.evaluation.dataset import LabeledSet
+from mien.errors import DataError, ImageReadError
+from mien.evaluation.dataset import SPLITS, LabeledSet
 from mien.evaluation.predictions import (
-    ANSWERED,
     MISSED,
+    PREDICTED,
     UNREADABLE,
     WRONG_FACE,
-    Answers,
-    answerable,
+    Predictions,
     assemble,
+    predictable_rows,
 )
 from mien.expression.crop import face_crop, is_trusted, landmarks_of_crop
 from mien.labels import Expression
@@ -24,96 +27,108 @@ from mien.pipeline import FacePipeline
 from mien.types import Face, Image
 
 Progress = Callable[[int, int], None]
-"""Called with how many pictures are done, and how many there are."""
+"""Called with the number of pictures done, and their total."""
 
 Change = Callable[[Image, int], Image]
-"""Changes a picture before it is looked at; gets its row as well."""
-
-Row = tuple[str, npt.NDArray[np.float32] | None, dict[str, str]]
+"""Changes a picture before it is analyzed; gets its row as well."""
 
 MIN_IOU = 0.3
 """A found face that overlaps the labeled one by less is another one."""
 
-# Enough for the classifier to work in batches, few enough to hold photographs of.
+ALL_ROWS = "all"
+
+# Outcome, probabilities and further columns of one row.
+_Row = tuple[str, npt.NDArray[np.float32] | None, dict[str, str]]
+
+# Enough for the classifier to work in batches, few enough to keep photographs in memory.
 _BATCH = 32
 _WORKERS = 2
 
 
-def ask_about_crops(
+class Predict(Protocol):
+    """:func:`predict_crops` or :func:`predict_photographs`."""
+
+    def __call__(
+        self,
+        data: LabeledSet,
+        pipeline: FacePipeline,
+        *,
+        only: Sequence[Expression] | None = None,
+        progress: Progress | None = None,
+        change: Change | None = None,
+    ) -> Predictions: ...
+
+
+def predict_crops(
     data: LabeledSet,
     pipeline: FacePipeline,
     *,
     only: Sequence[Expression] | None = None,
     progress: Progress | None = None,
     change: Change | None = None,
-) -> Answers:
-    """Classify pictures that are face crops; every readable one gets an answer.
+) -> Predictions:
+    """Classify pictures that are face crops; every readable one gets a prediction.
 
     Args:
-        data: the crops. Each is aligned by the landmarks that are found in it, and taken as it is
-            where none are.
+        data: the crops, aligned by :func:`mien.expression.crop.face_crop`.
         pipeline: its landmark model and its classifier are used.
-        only: restricts the answers to some labels.
-        progress: is told how far it is.
+        only: restricts the predictions to some labels.
+        progress: called after each batch.
         change: is applied to each crop first.
 
     Raises:
-        DataError: there is no row that the model can be asked about.
+        DataError: no row has a label that the model can predict, or no picture can be read.
     """
-    rows, labels = answerable(data, pipeline.classifier.spec.labels, only)
+    rows, labels = predictable_rows(data, pipeline.classifier.spec.labels, only)
 
-    def answer(indices: Sequence[int]) -> list[Row]:
-        spec = pipeline.classifier.spec
+    def predict(indices: Sequence[int]) -> list[_Row]:
         found: dict[int, tuple[Image, str]] = {}
         for index in indices:
             image = _load(rows, index, change)
             if image is not None:
                 points = landmarks_of_crop(image, pipeline.landmarks)
-                crop = face_crop(image, None, points, spec).image
+                crop = face_crop(image, None, points, pipeline.classifier.spec).image
                 found[index] = crop, str(is_trusted(points)).lower()
         scores = pipeline.classifier.classify([crop for crop, _ in found.values()])
         by_index = dict(zip(found, scores, strict=True))
         return [
-            (ANSWERED, by_index[i].probabilities, {"aligned": found[i][1]})
+            (PREDICTED, by_index[i].probabilities, {"aligned": found[i][1]})
             if i in by_index
             else (UNREADABLE, None, {"aligned": ""})
             for i in indices
         ]
 
-    answers = _in_batches(len(rows), answer, progress)
-    return _assembled(rows, labels, pipeline, answers, {"mode": "crops"})
+    results = _in_batches(len(rows), predict, progress)
+    return _assembled(rows, labels, pipeline, results, {"mode": "crops"})
 
 
-def ask_about_photographs(
+def predict_photographs(
     data: LabeledSet,
     pipeline: FacePipeline,
     *,
     only: Sequence[Expression] | None = None,
     progress: Progress | None = None,
     change: Change | None = None,
-) -> Answers:
+) -> Predictions:
     """Run the whole pipeline on photographs that have one labeled face each.
 
-    Where the set tells the face's box, the found face that overlaps it most is taken, and one that
-    overlaps it by less than :data:`MIN_IOU` is the wrong face; else the largest found face is
-    taken. ``columns["faces_found"]`` tells how many there were: none, one, several.
+    Where the set has the face's box, the found face that overlaps it most is taken, and one that
+    overlaps it by less than :data:`MIN_IOU` is the wrong face; otherwise the largest found face is
+    taken. ``columns["faces_found"]`` is ``"none"``, ``"one"`` or ``"several"``.
 
     Args:
         data: the photographs.
-        pipeline: is asked.
-        only: restricts the answers to some labels.
-        progress: is told how far it is.
+        pipeline: to be run.
+        only: restricts the predictions to some labels.
+        progress: called after each batch.
         change: is applied to each photograph first.
 
     Raises:
-        DataError: there is no row that the model can be asked about.
+        DataError: no row has a label that the model can predict, or no picture can be read.
     """
-    rows, labels = answerable(data, pipeline.classifier.spec.labels, only)
+    rows, labels = predictable_rows(data, pipeline.classifier.spec.labels, only)
 
-    def answer(indices: Sequence[int]) -> list[Row]:
-        return [answer_one(index) for index in indices]
-
-    def answer_one(index: int) -> Row:
+    def predict_one(index: int) -> _Row:
         image = _load(rows, index, change)
         if image is None:
             return UNREADABLE, None, {"faces_found": ""}
@@ -121,28 +136,29 @@ def ask_about_photographs(
         columns = {"faces_found": ("none", "one", "several")[min(len(faces), 2)]}
         if not faces:
             return MISSED, None, columns
-        box = None if rows.boxes_xyxy is None else rows.boxes_xyxy[index]
-        face = choose_face(faces, box)
+        face = choose_face(faces, rows.box(index))
         if face is None:
             return WRONG_FACE, None, columns
         assert face.expression is not None
-        return ANSWERED, face.expression.probabilities, columns
+        return PREDICTED, face.expression.probabilities, columns
 
-    answers = _in_batches(len(rows), answer, progress)
+    results = _in_batches(len(rows), lambda part: [predict_one(index) for index in part], progress)
     facts = {"mode": "photographs", "detector": pipeline.detector.name}
-    return _assembled(rows, labels, pipeline, answers, facts)
+    return _assembled(rows, labels, pipeline, results, facts)
 
 
 def choose_face(faces: Sequence[Face], box_xyxy: npt.ArrayLike | None) -> Face | None:
     """The face that a label is about; None where it was not found.
 
     Args:
-        faces: at least one.
-        box_xyxy: ``(4,)`` where the labeled face is, NaN or None where that is not known.
+        faces: found faces.
+        box_xyxy: ``(4,)`` the labeled face, NaN or None where that is not known.
     """
-    boxes = np.array([face.box.to_array() for face in faces])
+    if not faces:
+        return None
     if box_xyxy is None or not np.isfinite(np.asarray(box_xyxy)).all():
         return max(faces, key=lambda face: face.box.width * face.box.height)
+    boxes = np.array([face.box.to_array() for face in faces])
     overlaps = geometry.box_iou(boxes, box_xyxy)[:, 0]
     best = int(overlaps.argmax())
     return faces[best] if overlaps[best] >= MIN_IOU else None
@@ -157,40 +173,81 @@ def _load(data: LabeledSet, index: int, change: Change | None) -> Image | None:
 
 
 def _in_batches(
-    count: int, answer: Callable[[Sequence[int]], list[Row]], progress: Progress | None
-) -> list[Row]:
+    count: int, predict: Callable[[Sequence[int]], list[_Row]], progress: Progress | None
+) -> list[_Row]:
     batches = [range(start, min(start + _BATCH, count)) for start in range(0, count, _BATCH)]
-    answers: list[Row] = []
+    results: list[_Row] = []
     pool = ThreadPoolExecutor(_WORKERS)
     try:
-        for part in pool.map(answer, batches):
-            answers.extend(part)
+        for part in pool.map(predict, batches):
+            results.extend(part)
             if progress is not None:
-                progress(len(answers), count)
+                progress(len(results), count)
     finally:
-        # After Ctrl-C or an error nobody waits for the batches that have not begun.
+        # After Ctrl-C or an error the batches that have not started are dropped.
         pool.shutdown(cancel_futures=True)
-    return answers
+    return results
 
 
 def _assembled(
     data: LabeledSet,
     labels: tuple[Expression, ...],
     pipeline: FacePipeline,
-    answers: Sequence[Row],
+    results: Sequence[_Row],
     facts: Mapping[str, str],
-) -> Answers:
-    columns = {name: [row[2][name] for row in answers] for name in answers[0][2]}
+) -> Predictions:
     return assemble(
         data,
         labels,
         pipeline.classifier.spec.labels,
-        [(outcome, probabilities) for outcome, probabilities, _ in answers],
+        [(outcome, probabilities) for outcome, probabilities, _ in results],
         facts={
             "model": pipeline.classifier.name,
             "prior": pipeline.classifier.prior,
             "landmarks": pipeline.landmarks.name,
             **facts,
         },
-        columns=columns,
+        columns={name: [row[2][name] for row in results] for name in results[0][2]},
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which rows of a data set are evaluated, and as what.
+
+    Attributes:
+        crops: whether the pictures are face crops; None uses what the data set says.
+        split: "train", "valid", "test" or "all"; None is "valid" where the data set has one, so
+            that nothing is measured on training rows by mistake, and "all" otherwise.
+        only: restricts the predictions, and the rows, to some labels.
+        limit: maximum number of rows, drawn at random; 0 for all.
+        seed: of the draw.
+    """
+
+    crops: bool | None = None
+    split: str | None = None
+    only: tuple[Expression, ...] | None = None
+    limit: int = 0
+    seed: int = 0
+
+    def apply(
+        self, data: LabeledSet, model_labels: Sequence[Expression]
+    ) -> tuple[LabeledSet, Predict, str]:
+        """The rows, the function that predicts them, and the name of their split.
+
+        Raises:
+            DataError: no such split, or no row is left.
+        """
+        split = self.split or ("valid" if "valid" in data.split else ALL_ROWS)
+        if split not in (*SPLITS, ALL_ROWS):
+            expected = ", ".join((*SPLITS, ALL_ROWS))
+            raise DataError(f"expected a split out of {expected}, got {split!r}")
+        rows = data if split == ALL_ROWS else data.in_split(split)
+        if 0 < self.limit < len(rows):
+            # Rows that cannot be predicted are dropped first, or they would use up the limit.
+            rows, _ = predictable_rows(rows, model_labels, self.only)
+            rng = np.random.default_rng(self.seed)
+            rows = rows.take(np.sort(rng.permutation(len(rows))[: self.limit]))
+        crops = data.face_crops if self.crops is None else self.crops
+        predict: Predict = predict_crops if crops else predict_photographs
+        return dataclasses.replace(rows, face_crops=crops), predict, split

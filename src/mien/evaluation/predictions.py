@@ -1,4 +1,4 @@
-"""What a model answered on every row of a data set."""
+"""What a model predicted for every row of a data set."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -8,30 +8,30 @@ import numpy as np
 import numpy.typing as npt
 
 from mien.errors import DataError
-from mien.evaluation.confusion import NO_ANSWER
-from mien.evaluation.dataset import UNLABELLED, IntArray, LabeledSet, TextArray
+from mien.evaluation.dataset import UNLABELED, IntArray, LabeledSet, TextArray
+from mien.evaluation.figures import NO_PREDICTION
 from mien.labels import Expression
 
-ANSWERED = "answered"
+PREDICTED = "answered"
 MISSED = "missed"
 WRONG_FACE = "wrong_face"
 UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Answers:
-    """The answers to the rows that count; row ``i`` is the same in every field.
+class Predictions:
+    """The predictions for the rows that count; row ``i`` is the same in every field.
 
     Attributes:
         data: name of the data set.
-        labels: ``(K,)`` the expressions that could be answered.
+        labels: ``(K,)`` the expressions that could be predicted.
         truth: ``(N,)`` index into ``labels``.
-        probabilities: ``(N, K)``, NaN where there is no answer.
-        outcome: ``(N,)`` :data:`ANSWERED`, :data:`MISSED` (no face was found) or
+        probabilities: ``(N, K)``, NaN where there is no prediction.
+        outcome: ``(N,)`` :data:`PREDICTED`, :data:`MISSED` (no face was found) or
             :data:`WRONG_FACE` (faces were found, the labeled one was not).
         names: ``(N,)`` the pictures.
         columns: to slice by, each ``(N,)`` text.
-        facts: how the answers came about: model, prior, mode.
+        facts: how they were made: model, prior, mode.
         left_out: the rows that do not count, by reason: the names of the pictures.
     """
 
@@ -49,28 +49,28 @@ class Answers:
         return len(self.names)
 
     @property
-    def has_answer(self) -> npt.NDArray[np.bool_]:
+    def has_prediction(self) -> npt.NDArray[np.bool_]:
         """``(N,)``: whether there are probabilities."""
         return np.asarray(np.isfinite(self.probabilities).all(axis=1))
 
     @property
-    def answer(self) -> IntArray:
-        """``(N,)`` index of the most probable label, or -1 where there is no answer."""
+    def predicted(self) -> IntArray:
+        """``(N,)`` index of the most probable label, or -1 where there is no prediction."""
         best = np.where(np.isfinite(self.probabilities), self.probabilities, -1.0).argmax(axis=1)
-        return np.where(self.has_answer, best, NO_ANSWER)
+        return np.where(self.has_prediction, best, NO_PREDICTION)
 
     @property
     def confidence(self) -> npt.NDArray[np.float64]:
-        """``(N,)`` top probability, NaN where there is no answer."""
+        """``(N,)`` top probability, NaN where there is no prediction."""
         top: npt.NDArray[np.float64] = self.probabilities.max(axis=1, initial=0.0)
         return top
 
     @property
     def correct(self) -> npt.NDArray[np.bool_]:
-        """``(N,)``: whether the answer is right."""
-        return np.asarray(self.answer == self.truth)
+        """``(N,)``: whether the prediction is right."""
+        return np.asarray(self.predicted == self.truth)
 
-    def take(self, rows: npt.ArrayLike) -> "Answers":
+    def take(self, rows: npt.ArrayLike) -> "Predictions":
         """Some rows, by index or by an ``(N,)`` mask."""
         wanted = np.asarray(rows)
         if wanted.dtype == np.bool_:
@@ -85,22 +85,22 @@ class Answers:
         )
 
 
-def answerable(
+def predictable_rows(
     data: LabeledSet, model_labels: Sequence[Expression], only: Sequence[Expression] | None
 ) -> tuple[LabeledSet, tuple[Expression, ...]]:
-    """The rows that a model can be asked about, and the labels that it may answer.
+    """The rows whose label a model can predict, and the labels that it may choose from.
 
     Args:
         data: the labeled set.
         model_labels: that the model has.
-        only: restricts the answers to some of these.
+        only: restricts the predictions to some of these.
 
     Returns:
-        The rows whose label is among the answers, the others added to ``left_out``; the labels in
-        the model's order.
+        The rows whose label is among them, the others added to ``left_out``; the labels in the
+        model's order.
 
     Raises:
-        DataError: a label that the model lacks was asked for, or no row is left.
+        DataError: the model lacks a label, or no row is left.
     """
     unknown = [label.value for label in only or () if label not in model_labels]
     if unknown:
@@ -118,7 +118,7 @@ def answerable(
         elif mask.any():
             reason = f"the answers do not include {label.value}"
             left_out[reason] = tuple(data.names[i] for i in np.flatnonzero(mask))
-    without = data.label_index == UNLABELLED
+    without = data.label_index == UNLABELED
     if without.any():
         left_out["no usable label"] = tuple(data.names[i] for i in np.flatnonzero(without))
     if not keep.any():
@@ -137,31 +137,31 @@ def assemble(
     *,
     facts: Mapping[str, str],
     columns: Mapping[str, Sequence[str]] | None = None,
-) -> Answers:
-    """Put the answers to each row of a set together.
+) -> Predictions:
+    """Put the predictions for each row of a set together.
 
     Args:
-        data: as :func:`answerable` gave it.
-        labels: as :func:`answerable` gave them.
+        data: as :func:`predictable_rows` returned it.
+        labels: as :func:`predictable_rows` returned them.
         model_labels: in the order of the probabilities.
         rows: for each row its outcome and ``(len(model_labels),)`` probabilities, or None.
-        facts: how they came about.
-        columns: further columns that came with the answers.
+        facts: how they were made.
+        columns: further columns to slice by.
 
     Returns:
-        The answers, with the probabilities of ``labels`` scaled to sum to 1, and without the rows
+        The predictions, with the probabilities of ``labels`` scaled to sum to 1, without the rows
         that could not be read.
     """
     places = [list(model_labels).index(label) for label in labels]
     probabilities = np.full((len(rows), len(labels)), np.nan)
     for slot, (_, given) in zip(probabilities, rows, strict=True):
         if given is not None:
-            # A hair above zero keeps a row whose every allowed label was ruled out answerable.
+            # Slightly above zero, so that a row whose allowed labels all have 0 keeps a prediction.
             slot[:] = np.asarray(given, np.float64)[places] + 1e-12
     probabilities /= probabilities.sum(axis=1, keepdims=True)
     outcome = np.array([name for name, _ in rows], np.str_)
     truth_of = np.array([list(labels).index(x) if x in labels else -1 for x in data.labels])
-    every = Answers(
+    every = Predictions(
         data=data.name,
         labels=labels,
         truth=truth_of[data.label_index],

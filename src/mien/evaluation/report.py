@@ -1,61 +1,109 @@
-"""Evaluations as files: JSON with every row's answer, and Markdown for people."""
+"""One evaluation from data to files: JSON with every prediction, Markdown tables, plots."""
 
+import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.errors import DataError
-from mien.evaluation.figures import FEWEST_IN_CLASS, FEWEST_IN_SLICE
-from mien.evaluation.predictions import Answers
+from mien.errors import DataError, MissingExtraError
+from mien.evaluation.dataset import LabeledSet
+from mien.evaluation.predict import Progress, Selection
+from mien.evaluation.predictions import Predictions
+from mien.evaluation.robustness import measure_robustness
+from mien.evaluation.summary import MIN_IN_CLASS, MIN_IN_SLICE, summarize
 from mien.labels import parse_expression
+from mien.pipeline import FacePipeline
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
-def rows_document(answers: Answers) -> dict[str, Any]:
-    """Every row's truth and answer, so that two evaluations can be compared later."""
+def evaluate(
+    data: LabeledSet,
+    pipeline: FacePipeline,
+    selection: Selection | None = None,
+    *,
+    slices: Sequence[str] = (),
+    robustness: bool = False,
+    progress: Progress | None = None,
+) -> tuple[dict[str, Any], Predictions]:
+    """Run a pipeline on a labeled set and measure its predictions.
+
+    Args:
+        data: the labeled set.
+        pipeline: whose classifier (face crops) or whose every step (photographs) is measured.
+        selection: which rows; its seed is also that of the bootstrap and the corruptions.
+        slices: columns to slice by.
+        robustness: whether to measure accuracy under corruption as well.
+        progress: called with the number of pictures done, and their total.
+
+    Returns:
+        The summary, see :func:`mien.evaluation.summary.summarize`, with every row's prediction
+        under ``rows`` and the robustness under ``robustness``; and the predictions.
+
+    Raises:
+        DataError: no row is left, or there is no such column.
+    """
+    selection = selection or Selection()
+    rows, predict, split = selection.apply(data, pipeline.classifier.spec.labels)
+    found = predict(rows, pipeline, only=selection.only, progress=progress)
+    found = dataclasses.replace(found, facts={**found.facts, "split": split})
+    summary = summarize(found, slices=slices, seed=selection.seed)
+    if robustness:
+        summary["robustness"] = measure_robustness(
+            rows, pipeline, predict, only=selection.only, progress=progress, seed=selection.seed
+        )
+    summary["rows"] = rows_of(found)
+    return summary, found
+
+
+def rows_of(predictions: Predictions) -> dict[str, Any]:
+    """Truth and prediction of every row, so that two evaluations can be compared later."""
     return {
-        "names": list(answers.names),
-        "truth": [answers.labels[i].value for i in answers.truth],
-        "outcome": answers.outcome.tolist(),
+        "names": list(predictions.names),
+        "truth": [predictions.labels[i].value for i in predictions.truth],
+        "outcome": predictions.outcome.tolist(),
         "probabilities": [
             [round(float(p), 5) for p in row] if np.isfinite(row).all() else None
-            for row in answers.probabilities
+            for row in predictions.probabilities
         ],
     }
 
 
-def write_json(path: Path, document: dict[str, Any]) -> None:
-    """Write a document, indented, but rows on one line each."""
-    rows = document.get("rows")
-    text = json.dumps({k: v for k, v in document.items() if k != "rows"}, indent=2)
+def write_json(path: Path, summary: dict[str, Any]) -> None:
+    """Write a summary as indented JSON, its rows on one line."""
+    rows = summary.get("rows")
+    text = json.dumps({k: v for k, v in summary.items() if k != "rows"}, indent=2)
     if rows is not None:
         text = f'{text[:-2]},\n  "rows": {json.dumps(rows)}\n}}'
     path.write_text(text + "\n", encoding="utf-8")
 
 
-def read_answers(path: Path) -> Answers:
+def read_predictions(path: Path) -> Predictions:
     """The rows of a file that :func:`write_json` wrote.
 
     Raises:
         DataError: it is no evaluation with rows.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        rows = document["rows"]
-        labels = tuple(parse_expression(label) for label in document["labels"])
+        summary = json.loads(path.read_text(encoding="utf-8"))
+        rows = summary["rows"]
+        labels = tuple(parse_expression(label) for label in summary["labels"])
         truth = [labels.index(parse_expression(label)) for label in rows["truth"]]
-        no_answer = [np.nan] * len(labels)
-        return Answers(
-            data=document["data"],
+        no_prediction = [np.nan] * len(labels)
+        return Predictions(
+            data=summary["data"],
             labels=labels,
             truth=np.array(truth, np.int64),
             probabilities=np.array(
-                [no_answer if p is None else p for p in rows["probabilities"]], np.float64
+                [no_prediction if p is None else p for p in rows["probabilities"]], np.float64
             ).reshape(-1, len(labels)),
             outcome=np.array(rows["outcome"], np.str_),
             names=tuple(rows["names"]),
-            facts={key: document[key] for key in ("model", "prior", "mode") if key in document},
+            facts={key: summary[key] for key in ("model", "prior", "mode") if key in summary},
         )
     except OSError as error:
         raise DataError(f"expected an evaluation at {path}, but: {error}") from None
@@ -65,64 +113,68 @@ def read_answers(path: Path) -> Answers:
         ) from None
 
 
-def to_markdown(document: dict[str, Any]) -> str:
-    """An evaluation as a page of tables."""
+def to_markdown(summary: dict[str, Any]) -> str:
+    """An evaluation as Markdown tables."""
     blocks = [
-        f"# {document['model']} on {document['data']}",
-        _facts(document),
-        _main_figures(document),
-        _classes(document),
-        _confusion(document),
-        *(_slice(name, table) for name, table in document["slices"].items()),
+        f"# {summary['model']} on {summary['data']}",
+        _facts(summary),
+        _main_figures(summary),
+        _classes(summary),
+        _confusion(summary),
+        *(_slice(name, table) for name, table in summary["slices"].items()),
     ]
-    if document.get("robustness"):
-        blocks.append(robustness_markdown(document["robustness"]))
-    if document["left_out"]:
-        lines = [f"- {reason}: {e['count']}" for reason, e in document["left_out"].items()]
+    if summary.get("robustness"):
+        blocks.append(robustness_markdown(summary["robustness"]))
+    if summary["left_out"]:
+        lines = [f"- {reason}: {e['count']}" for reason, e in summary["left_out"].items()]
         blocks.append("\n".join(["## Left out", "", *lines]))
     return "\n\n".join(blocks) + "\n"
 
 
-def _facts(document: dict[str, Any]) -> str:
-    parts = [f"Prior: {document['prior']}", f"mode: {document['mode']}"]
-    parts += [f"split: {document['split']}"] if document.get("split") else []
-    answered = f"{document['n']} pictures; answers out of {', '.join(document['labels'])}"
+def _facts(summary: dict[str, Any]) -> str:
+    parts = [f"Prior: {summary['prior']}", f"mode: {summary['mode']}"]
+    parts += [f"split: {summary['split']}"] if summary.get("split") else []
+    answered = f"{summary['n']} pictures; labels: {', '.join(summary['labels'])}"
     return f"{'; '.join(parts)}. {answered}. Intervals are 95 % bootstrap intervals."
 
 
-def _main_figures(document: dict[str, Any]) -> str:
-    intervals = document["intervals"]
-    n30 = f"over classes with {FEWEST_IN_CLASS} pictures and more"
+def _main_figures(summary: dict[str, Any]) -> str:
+    intervals = summary["intervals"]
+    n30 = f"over classes with {MIN_IN_CLASS} pictures or more"
     rows = [
-        ["accuracy", *_figure(document["accuracy"], intervals["accuracy"])],
+        ["accuracy", *_figure(summary["accuracy"], intervals["accuracy"])],
         [
             "balanced accuracy",
-            *_figure(document["balanced_accuracy"], intervals["balanced_accuracy"]),
+            *_figure(summary["balanced_accuracy"], intervals["balanced_accuracy"]),
         ],
         [
             f"balanced accuracy {n30}",
-            percent(document[f"balanced_accuracy_n{FEWEST_IN_CLASS}"]),
+            percent(summary[f"balanced_accuracy_n{MIN_IN_CLASS}"]),
             "",
         ],
-        ["macro-F1", *_figure(document["macro_f1"], intervals["macro_f1"])],
-        [f"macro-F1 {n30}", percent(document[f"macro_f1_n{FEWEST_IN_CLASS}"]), ""],
-        ["ECE, 15 equal-mass bins", *_figure(document["ece"], intervals.get("ece"))],
-        ["Brier score", *_plain_figure(document["brier"], intervals.get("brier"))],
+        ["macro-F1", *_figure(summary["macro_f1"], intervals["macro_f1"])],
+        [f"macro-F1 {n30}", percent(summary[f"macro_f1_n{MIN_IN_CLASS}"]), ""],
+        ["ECE, 15 equal-mass bins", *_figure(summary["ece"], intervals.get("ece"))],
+        ["Brier score", *_plain_figure(summary["brier"], intervals.get("brier"))],
     ]
-    if document["risk_coverage"] is not None:
+    if summary["risk_coverage"] is not None:
         rows.append(
-            ["error of the surest 80 %", percent(document["risk_coverage"]["error_at_80"]), ""]
+            [
+                "error at 80 % coverage",
+                percent(summary["risk_coverage"]["error_at_80"]),
+                "",
+            ]
         )
     rows += [
-        ["wrong", str(document["wrong"]), ""],
-        ["… no face found", str(document["missed"]), ""],
-        ["… another face found", str(document["wrong_face"]), ""],
-        ["… another expression", str(document["wrong_label"]), ""],
+        ["wrong", str(summary["wrong"]), ""],
+        ["… no face found", str(summary["missed"]), ""],
+        ["… another face found", str(summary["wrong_face"]), ""],
+        ["… another expression", str(summary["wrong_label"]), ""],
     ]
     return _table(["figure", "value", "interval"], rows)
 
 
-def _classes(document: dict[str, Any]) -> str:
+def _classes(summary: dict[str, Any]) -> str:
     rows = [
         [
             label,
@@ -132,19 +184,19 @@ def _classes(document: dict[str, Any]) -> str:
             percent(facts["precision"]),
             percent(facts["f1"]),
         ]
-        for label, facts in document["per_class"].items()
+        for label, facts in summary["per_class"].items()
     ]
     header = ["expression", "n", "recall", "interval", "precision", "F1"]
     return "## Each expression\n\n" + _table(header, rows)
 
 
-def _confusion(document: dict[str, Any]) -> str:
-    confusion = document["confusion"]
+def _confusion(summary: dict[str, Any]) -> str:
+    confusion = summary["confusion"]
     rows = [
         [label, *(str(count) for count in counts)]
-        for label, counts in zip(document["labels"], confusion["counts"], strict=True)
+        for label, counts in zip(summary["labels"], confusion["counts"], strict=True)
     ]
-    return "## Confusion\n\n" + _table(["truth ↓ answer →", *confusion["columns"]], rows)
+    return "## Confusion\n\n" + _table(["truth ↓ predicted →", *confusion["columns"]], rows)
 
 
 def _slice(name: str, table: dict[str, Any]) -> str:
@@ -158,7 +210,7 @@ def _slice(name: str, table: dict[str, Any]) -> str:
         for value, facts in table["values"].items()
     ]
     header = [name, "n", "accuracy", "interval", "balanced accuracy", "interval"]
-    note = f"\n\nNot shown, under {FEWEST_IN_SLICE} people: {table['too_small']}."
+    note = f"\n\nNot shown, under {MIN_IN_SLICE} people: {table['too_small']}."
     return f"## By {name}\n\n" + _table(header, rows) + (note if table["too_small"] else "")
 
 
@@ -185,7 +237,7 @@ def _table(header: list[str], rows: list[list[str]]) -> str:
 
 
 def percent(value: float | None) -> str:
-    """A fraction for people."""
+    """A fraction as a percentage; a dash for None."""
     return "–" if value is None else f"{100 * value:.1f} %"
 
 
@@ -203,3 +255,86 @@ def _plain_figure(value: float | None, interval: list[float] | None) -> list[str
     if value is None or interval is None:
         return ["–", ""]
     return [f"{value:.3f}", f"{interval[0]:.3f} to {interval[1]:.3f}"]
+
+
+def write_plots(summary: dict[str, Any], folder: Path) -> list[Path]:
+    """Draw the confusion matrix, the reliability diagram and the risk-coverage curve.
+
+    Args:
+        summary: from :func:`mien.evaluation.summary.summarize`.
+        folder: is created if it is missing.
+
+    Returns:
+        The files.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    plots = {"confusion.png": _draw_confusion}
+    if summary["reliability"] is not None:
+        plots |= {"reliability.png": _draw_reliability, "risk-coverage.png": _draw_risk_coverage}
+    if summary.get("robustness"):
+        plots["robustness.png"] = _draw_robustness
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingExtraError("matplotlib", "eval", "draw plots") from None
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, draw in plots.items():
+        # Without pyplot: no window system, no state that outlives the call.
+        figure = Figure(figsize=(6.4, 5.2), dpi=150, layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.add_subplot()
+        draw(axes, summary)
+        figure.savefig(folder / name)
+        written.append(folder / name)
+    return written
+
+
+def _title(axes: "Axes", summary: dict[str, Any], what: str) -> None:
+    axes.set_title(f"{what}\n{summary['model']} on {summary['data']}, n = {summary['n']}")
+
+
+def _draw_confusion(axes: "Axes", summary: dict[str, Any]) -> None:
+    counts = np.array(summary["confusion"]["counts"], np.float64)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), count in np.ndenumerate(counts):
+        if count:
+            ink = "white" if shares[row, column] > 0.5 else "black"
+            axes.text(column, row, f"{count:.0f}", ha="center", va="center", color=ink, fontsize=8)
+    columns = summary["confusion"]["columns"]
+    axes.set_xticks(range(len(columns)), columns, rotation=45, ha="right")
+    axes.set_yticks(range(len(summary["labels"])), summary["labels"])
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("truth")
+    _title(axes, summary, "Confusion: counts, shaded by share of the truth")
+
+
+def _draw_reliability(axes: "Axes", summary: dict[str, Any]) -> None:
+    table = summary["reliability"]
+    axes.plot([0, 1], [0, 1], color="0.6", linestyle="--", label="perfect")
+    axes.plot(table["confidence"], table["accuracy"], marker="o", label="measured")
+    axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
+    axes.legend(loc="upper left")
+    _title(axes, summary, f"Reliability: ECE {100 * summary['ece']:.1f} %, equal-mass bins")
+
+
+def _draw_risk_coverage(axes: "Axes", summary: dict[str, Any]) -> None:
+    curve = summary["risk_coverage"]
+    axes.plot(curve["coverage"], curve["risk"])
+    axes.axvline(0.8, color="0.6", linestyle=":")
+    axes.set(xlabel="coverage, the most confident faces first", ylabel="error", xlim=(0, 1))
+    axes.set_ylim(bottom=0)
+    _title(axes, summary, f"Risk and coverage: {100 * curve['error_at_80']:.1f} % error at 80 %")
+
+
+def _draw_robustness(axes: "Axes", summary: dict[str, Any]) -> None:
+    robustness = summary["robustness"]
+    for kind, facts in robustness["corruptions"].items():
+        axes.plot(range(6), [robustness["clean"], *facts["accuracy"]], marker="o", label=kind)
+    axes.set(xlabel="severity", ylabel="accuracy", ylim=(0, 1))
+    axes.legend(loc="lower left", fontsize=8)
+    _title(axes, summary, "Accuracy under corruption")

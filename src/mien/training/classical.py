@@ -12,9 +12,8 @@ from mien.detection import build_detector
 from mien.errors import DataError
 from mien.evaluation import confidence, confusion
 from mien.evaluation.calibration import uncertain_threshold
-from mien.evaluation.dataset import FileImages, LabeledSet
+from mien.evaluation.dataset import FileImages, LabeledSet, vote_shares
 from mien.evaluation.readers import read_data
-from mien.evaluation.votes import vote_shares
 from mien.expression.classical import feature_spec, save_machine
 from mien.expression.crop import face_crop, landmarks_of_crop
 from mien.expression.features import FeatureExtractor

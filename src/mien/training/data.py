@@ -10,10 +10,9 @@ import numpy.typing as npt
 
 from mien import geometry, imaging
 from mien.errors import DataError, ImageReadError
-from mien.evaluation.dataset import UNLABELLED, LabeledSet
+from mien.evaluation.dataset import UNLABELED, LabeledSet, vote_shares
 from mien.evaluation.predict import choose_face
 from mien.evaluation.readers import read_data
-from mien.evaluation.votes import vote_shares
 from mien.expression.crop import crop_transform, landmarks_of_crop
 from mien.labels import Expression
 from mien.pipeline import FacePipeline
@@ -111,11 +110,11 @@ def load_training_data(
     learning = np.arange(len(rows)) < len(train_rows)
     found, unreadable = outcome == _READY, outcome == _UNREADABLE
     for of_head in truth.values():
-        of_head[unreadable[~learning]] = UNLABELLED
-    if not found[learning].any() or not (truth[MAIN_HEAD] != UNLABELLED).any():
+        of_head[unreadable[~learning]] = UNLABELED
+    if not found[learning].any() or not (truth[MAIN_HEAD] != UNLABELED).any():
         raise DataError(
             f"expected faces to learn from and faces to choose by in {path}, found "
-            f"{found[learning].sum()} and {(truth[MAIN_HEAD] != UNLABELLED).sum()}"
+            f"{found[learning].sum()} and {(truth[MAIN_HEAD] != UNLABELED).sum()}"
         )
     return TrainingData(
         name=data.name,
@@ -126,7 +125,7 @@ def load_training_data(
         second_labels=() if second is None else second.labels,
         facts={
             "train": int((learning & found).sum()),
-            "valid": int((truth[MAIN_HEAD] != UNLABELLED).sum()),
+            "valid": int((truth[MAIN_HEAD] != UNLABELED).sum()),
             "dropped_near_duplicates": int((leaking & usable).sum()),
             "dropped_without_label": int((~valid & ~usable).sum()),
             "dropped_without_face": int((learning & (outcome == _NO_FACE)).sum()),
@@ -145,7 +144,7 @@ def _targets(data: LabeledSet, labels: Sequence[Expression]) -> FloatArray:
 
 def _one_hot(label_index: npt.NDArray[np.int64], classes: int) -> FloatArray:
     table = np.zeros((len(label_index), classes), np.float32)
-    known = np.flatnonzero(label_index != UNLABELLED)
+    known = np.flatnonzero(label_index != UNLABELED)
     table[known, label_index[known]] = 1
     return table
 

@@ -13,7 +13,7 @@ import onnx
 from mien import imaging
 from mien.errors import SettingError
 from mien.evaluation import calibration, confusion
-from mien.evaluation.dataset import UNLABELLED
+from mien.evaluation.dataset import UNLABELED
 from mien.expression.neural import NeuralClassifier
 from mien.runtime.catalog import CatalogEntry
 from mien.training import export
@@ -52,7 +52,7 @@ def finish(
         ModelError: an exported file does not do what the network does.
     """
     check_formats(formats)
-    counted = np.flatnonzero(data.truth[MAIN_HEAD] != UNLABELLED)
+    counted = np.flatnonzero(data.truth[MAIN_HEAD] != UNLABELED)
     crops, truth = _crops(data.valid, counted), data.truth[MAIN_HEAD][counted]
     spec = _bare_spec(recipe, data, name)
     float_model = export.to_onnx(network, MAIN_HEAD, spec)
@@ -189,7 +189,7 @@ def _second(
     recipe: Recipe, network: ExpressionNetwork, data: TrainingData, folder: Path, first_name: str
 ) -> CatalogEntry:
     """The second head as a model of its own, in float16, for comparison with published figures."""
-    known = np.flatnonzero(data.truth[SECOND_HEAD] != UNLABELLED)
+    known = np.flatnonzero(data.truth[SECOND_HEAD] != UNLABELED)
     crops, truth = _crops(data.valid, known), data.truth[SECOND_HEAD][known]
     name = f"{first_name}-second"
     shares = majority_prior(data.train.targets[SECOND_HEAD])

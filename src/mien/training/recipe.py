@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mien.errors import SettingError
-from mien.evaluation.readers.ferplus_npz import Labeling, parse_labeling
+from mien.evaluation.readers.fer2013 import Labeling, parse_labeling
 from mien.labels import Expression, parse_expression
 from mien.training.augmentation import Augmentation
 from mien.types import AlignmentTemplate, InputSpec, ModelSpec

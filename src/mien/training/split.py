@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mien.errors import DataError, ImageReadError
-from mien.evaluation.dataset import UNLABELLED, LabeledSet
+from mien.evaluation.dataset import UNLABELED, LabeledSet
 from mien.labels import Expression
 
 _VALID_SHARE = 0.1
@@ -14,9 +14,9 @@ _VALID_SHARE = 0.1
 
 def renumbered(data: LabeledSet, labels: Sequence[Expression]) -> npt.NDArray[np.int64]:
     """``(N,)`` each row's label as its place in ``labels``; -1 where it has none of them."""
-    places = [labels.index(label) if label in labels else UNLABELLED for label in data.labels]
-    # Numbers count from the end as well: the appended one is what UNLABELLED reads.
-    return np.array([*places, UNLABELLED], np.int64)[data.label_index]
+    places = [labels.index(label) if label in labels else UNLABELED for label in data.labels]
+    # Numbers count from the end as well: the appended one is what UNLABELED reads.
+    return np.array([*places, UNLABELED], np.int64)[data.label_index]
 
 
 def valid_rows(data: LabeledSet, seed: int) -> npt.NDArray[np.bool_]:

@@ -8,7 +8,7 @@ import torch
 
 from mien.evaluation import confusion
 from mien.evaluation.calibration import fit_temperature, negative_log_likelihood
-from mien.evaluation.dataset import UNLABELLED
+from mien.evaluation.dataset import UNLABELED
 from mien.training.faces import MAIN_HEAD, SECOND_HEAD, Faces
 from mien.training.networks.heads import ExpressionNetwork
 from mien.types import FloatArray
@@ -63,7 +63,7 @@ class Validation:
         are to be sacrificed.
         """
         by_head = self.logits(network, device)
-        counted = self.truth[MAIN_HEAD] != UNLABELLED
+        counted = self.truth[MAIN_HEAD] != UNLABELED
         logits, truth = by_head[MAIN_HEAD][counted], self.truth[MAIN_HEAD][counted]
         temperature = fit_temperature(logits, truth)
         calibrated = (logits / temperature).astype(np.float32)
@@ -77,7 +77,7 @@ class Validation:
         }
         figures["score"] = (figures["accuracy"] + figures["balanced_accuracy_uniform"]) / 2
         if SECOND_HEAD in by_head:
-            known = self.truth[SECOND_HEAD] != UNLABELLED
+            known = self.truth[SECOND_HEAD] != UNLABELED
             second = _matrix(by_head[SECOND_HEAD][known], self.truth[SECOND_HEAD][known])
             figures["second_accuracy"] = float(confusion.accuracy(second))
         return figures

@@ -1,5 +1,80 @@
-"""Reading labeled data as people have it; see :func:`read_data`."""
+"""Reading labeled data sets in their usual formats; see :func:`read_data`."""
 
-from mien.evaluation.readers.choose import read_data
+from pathlib import Path
 
-__all__ = ["read_data"]
+from mien.errors import DataError
+from mien.evaluation.dataset import LabeledSet
+from mien.evaluation.readers.class_folders import has_class_folders, read_class_folders
+from mien.evaluation.readers.fer2013 import (
+    Labeling,
+    has_ferplus_folders,
+    is_fer2013,
+    read_fer2013,
+    read_ferplus_folders,
+    read_npz,
+)
+from mien.evaluation.readers.tables import read_header, read_table
+
+_FER2013_FILE = "fer2013.csv"
+_TABLE_FILES = ("labels.csv", "label.csv")
+
+_EXPECTED = (
+    "one folder for each expression, a CSV file with the columns image and expression, Kaggle's "
+    "fer2013.csv (with FER+'s fer2013new.csv beside it or without), FER+'s folders of PNG files "
+    "with label.csv, or a .npz file with images and votes"
+)
+
+
+def read_data(path: Path, labeling: Labeling = "ferplus") -> LabeledSet:
+    """Read a labeled data set in any of these formats.
+
+    Args:
+        path: a folder with one folder for each expression; a CSV file of ``image,expression``;
+            Kaggle's ``fer2013.csv``, with FER+'s ``fer2013new.csv`` beside it or without; FER+'s
+            folders of PNG files; or a ``.npz`` file with pictures and votes.
+        labeling: which labels, where a data set has both FER2013's own and FER+'s votes.
+
+    Raises:
+        DataError: there is no such file or folder, or it is in another format.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise DataError(f"expected a labeled data set at {path}, but nothing is there")
+    if path.is_dir():
+        return _read_folder(path, labeling)
+    if path.suffix.lower() == ".npz":
+        return read_npz(path, labeling)
+    if path.suffix.lower() == ".csv":
+        return _read_csv(path, labeling)
+    raise DataError(f"expected {_EXPECTED}; got {path}")
+
+
+def _read_folder(folder: Path, labeling: Labeling) -> LabeledSet:
+    if (folder / _FER2013_FILE).is_file():
+        return read_fer2013(folder / _FER2013_FILE, labeling=labeling)
+    for name in _TABLE_FILES:
+        table = folder / name
+        if table.is_file() and _has_table_header(table):
+            return read_table(table)
+    if has_ferplus_folders(folder):
+        return read_ferplus_folders(folder)
+    if has_class_folders(folder):
+        return read_class_folders(folder)
+    raise DataError(f"expected {_EXPECTED}; {folder} is a folder with none of these")
+
+
+def _read_csv(path: Path, labeling: Labeling) -> LabeledSet:
+    header = read_header(path)
+    if is_fer2013(header):
+        return read_fer2013(path, labeling=labeling)
+    if "image name" in [name.lower() for name in header] and "NF" in header:
+        raise DataError(
+            f"{path} holds FER+'s votes but no pictures: use fer2013.csv with this file beside "
+            "it, or the folder of PNG files"
+        )
+    return read_table(path)
+
+
+def _has_table_header(path: Path) -> bool:
+    """FER+'s label.csv has no header, that of a table of pictures has one."""
+    return "expression" in [name.lower() for name in read_header(path)]

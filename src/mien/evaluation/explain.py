@@ -1,9 +1,9 @@
-"""Which parts of a face carried the decision about its expression.
+"""Which parts of a face determined its predicted expression.
 
 Method: RISE (Petsiuk et al., "RISE: randomized input sampling for explanation of black-box models",
 2018). Random parts of the aligned crop are blurred away hundreds of times; a place matters as far
-as the probability is higher where it stayed. It needs nothing but the classifier's answers, so that
-it explains any model. Blur takes the place of RISE's black: black patches would be seen as shadows.
+as the probability is higher where it stayed visible. Only the classifier's predictions are needed,
+so that any model can be explained. Blur replaces RISE's black, which would look like shadows.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from mien.pipeline import FacePipeline
 from mien.types import Face, FloatArray, FrameResult, Image, Landmarks
 
 MASKS = 500
-"""Masks for each face: more are steadier and slower."""
+"""Masks for each face; more are more precise and slower."""
 
 _GRID = 7
 _KEEP = 0.5
@@ -45,16 +45,16 @@ _OUTSIDE = "around the face"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Explanation:
-    """What carried one decision.
+    """What determined one prediction.
 
     Attributes:
-        expression: that was decided on.
+        expression: that was predicted.
         probability: its probability, in [0, 1].
         saliency: ``(H, W)`` float32 over the aligned crop: positive where seeing the place raised
             the probability, in units of probability.
         transform: ``(2, 3)`` from pixels of the image to pixels of the crop.
         parts: share of the positive saliency that lies on each part of the face, summing to 1;
-            empty where the landmarks do not tell the parts.
+            empty without a mesh.
     """
 
     expression: Expression
@@ -71,7 +71,7 @@ def explain(
 
     Args:
         image: ``(H, W, 3)`` RGB uint8.
-        pipeline: analyzes.
+        pipeline: that analyzes it.
         masks: for each face.
         seed: of the masks.
 
@@ -110,7 +110,7 @@ def saliency_of_crop(
 
     Args:
         crop: aligned, of the model's input size.
-        classifier: is asked ``masks`` times.
+        classifier: called on ``masks`` crops.
         expression: whose probability is explained.
         masks: at least 2.
         seed: of the masks.
@@ -139,13 +139,13 @@ def saliency_of_crop(
             for start in range(0, masks, _BATCH)
         ]
     )
-    # The mean over masks is taken off: it says nothing about places, and would only add noise.
+    # The mean over masks is subtracted: it carries no information about places, only noise.
     weights = (probabilities - probabilities.mean()) / (masks * _KEEP * (1 - _KEEP))
     return np.asarray(np.tensordot(weights, shown, axes=1), np.float32)
 
 
 def blur_away(crop: Image) -> Image:
-    """The crop without its expression: what takes the place of hidden parts."""
+    """The crop without its expression: shown in place of hidden parts."""
     blurred = cv2.GaussianBlur(crop, (0, 0), _BLUR * crop.shape[1])
     return np.asarray(blurred, np.uint8)
 
@@ -184,7 +184,7 @@ def share_of_parts(
         transform: ``(2, 3)`` from the image to the crop.
 
     Returns:
-        The largest share first; empty where the parts or the saliency are not there.
+        The largest share first; empty without a mesh or without positive saliency.
     """
     positive = np.clip(saliency, 0, None)
     if landmarks is None or landmarks.scheme != "mesh468" or positive.sum() <= 0:
@@ -216,18 +216,18 @@ def deletion_curve(
 ) -> FloatArray:
     """Probability of an expression while places are blurred away in an order.
 
-    A faithful explanation makes it fall soon: its mean is the deletion AUC of RISE.
+    A faithful explanation makes it fall quickly: its mean is the deletion AUC of RISE.
 
     Args:
         crop: aligned, of the model's input size.
-        classifier: is asked ``steps + 1`` times.
-        expression: whose probability is watched.
-        order: ``(cells²,)`` the cells of a grid over the crop, row by row, first to go first.
+        classifier: called on ``steps + 1`` crops.
+        expression: whose probability is measured.
+        order: ``(cells²,)`` the cells of a grid over the crop, row by row, in the order of removal.
         cells: along each side.
-        steps: how often the classifier is asked on the way.
+        steps: number of steps.
 
     Returns:
-        ``(steps + 1,)``, from the whole crop to nothing of it.
+        ``(steps + 1,)``, from the whole crop to its blur.
     """
     ranks = np.empty(cells * cells, np.int64)
     ranks[np.asarray(order, np.int64)] = np.arange(cells * cells)
@@ -248,11 +248,11 @@ def cell_order(saliency: FloatArray, *, cells: int = 16) -> npt.NDArray[np.int64
 
 
 def draw_explanation(image: Image, face: Face, explanation: Explanation) -> Image:
-    """The face beside itself, with the places that carried the decision glowing.
+    """The face beside a copy with the places that determined the prediction highlighted.
 
     Args:
-        image: that was explained.
-        face: in it.
+        image: ``(H, W, 3)`` RGB uint8.
+        face: the one explained.
         explanation: of the face.
 
     Returns:
@@ -270,7 +270,7 @@ def draw_explanation(image: Image, face: Face, explanation: Explanation) -> Imag
     )
     heat = cv2.applyColorMap(glow, cv2.COLORMAP_INFERNO)[:, :, ::-1].astype(np.float32)
     weight = 0.75 * (glow.astype(np.float32) / 255)[:, :, None]
-    # The face is dimmed where nothing glows, so that the eye goes where the model looked.
+    # The rest of the face is dimmed.
     overlaid = np.rint(panel * 0.8 * (1 - weight) + heat * weight)
     both = np.hstack([panel, np.asarray(np.clip(overlaid, 0, 255), np.uint8)])
     return _captioned(both, _caption(explanation))

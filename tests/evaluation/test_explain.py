@@ -8,7 +8,7 @@ import pytest
 
 from mien.config import Settings
 from mien.errors import InputError
-from mien.evaluation import explanation
+from mien.evaluation import explain
 from mien.expression import build_classifier
 from mien.labels import Expression
 from mien.media.images import read_image
@@ -36,9 +36,7 @@ def test_saliency_lies_where_the_answer_comes_from(
     classifier = build_classifier(tiny_expression_model())
     crop = np.full((8, 8), 60, np.uint8)
     crop[:2, :2] = 255
-    saliency = explanation.saliency_of_crop(
-        crop, classifier, Expression.HAPPINESS, masks=2000, seed=1
-    )
+    saliency = explain.saliency_of_crop(crop, classifier, Expression.HAPPINESS, masks=2000, seed=1)
     assert saliency.shape == (8, 8)
     row, column = np.unravel_index(saliency.argmax(), (8, 8))
     assert max(row, column) < 2
@@ -48,7 +46,7 @@ def test_saliency_lies_where_the_answer_comes_from(
 def test_same_seed_same_saliency(pipeline: FacePipeline) -> None:
     crop = np.random.default_rng(0).integers(0, 256, (96, 96), dtype=np.uint8)
     one, two, other = (
-        explanation.saliency_of_crop(crop, pipeline.classifier, Expression.FEAR, masks=20, seed=s)
+        explain.saliency_of_crop(crop, pipeline.classifier, Expression.FEAR, masks=20, seed=s)
         for s in (1, 1, 2)
     )
     np.testing.assert_array_equal(one, two)
@@ -56,12 +54,12 @@ def test_same_seed_same_saliency(pipeline: FacePipeline) -> None:
 
 
 def test_a_smile_is_seen_at_the_mouth(smile: Image, pipeline: FacePipeline) -> None:
-    result, (found,) = explanation.explain(smile, pipeline, masks=150)
+    result, (found,) = explain.explain(smile, pipeline, masks=150)
     assert found.expression is Expression.HAPPINESS
     assert found.probability == pytest.approx(result.faces[0].expression[Expression.HAPPINESS])  # type: ignore[index]
     assert next(iter(found.parts)) == "mouth"
     assert sum(found.parts.values()) == pytest.approx(1)
-    drawn = explanation.draw_explanation(smile, result.faces[0], found)
+    drawn = explain.draw_explanation(smile, result.faces[0], found)
     assert drawn.shape == (288, 512, 3)
     left, right = drawn[:256, :256].astype(int), drawn[:256, 256:].astype(int)
     # It glows over the mouth, in the lower half, more than over the eyes.
@@ -76,25 +74,25 @@ def test_explained_places_matter_more_than_random_ones(
     assert face.landmarks is not None
     crop = pipeline.align(smile, face.detection, face.landmarks).image
     label = Expression.HAPPINESS
-    saliency = explanation.saliency_of_crop(crop, pipeline.classifier, label, masks=150)
+    saliency = explain.saliency_of_crop(crop, pipeline.classifier, label, masks=150)
 
     def auc(order: np.ndarray) -> float:
-        curve = explanation.deletion_curve(crop, pipeline.classifier, label, order)
+        curve = explain.deletion_curve(crop, pipeline.classifier, label, order)
         assert curve.shape == (17,)
         return float(curve.mean())
 
-    order = explanation.cell_order(saliency)
+    order = explain.cell_order(saliency)
     rng = np.random.default_rng(0)
     assert auc(order) < np.mean([auc(rng.permutation(256)) for _ in range(3)]) < auc(order[::-1])
 
 
 def test_deletion_begins_with_the_crop_and_ends_with_the_blur(pipeline: FacePipeline) -> None:
     crop = np.random.default_rng(3).integers(0, 256, (96, 96), dtype=np.uint8)
-    curve = explanation.deletion_curve(
+    curve = explain.deletion_curve(
         crop, pipeline.classifier, Expression.ANGER, np.arange(256), steps=4
     )
-    ends = explanation.probability_of(
-        [crop, explanation.blur_away(crop)], pipeline.classifier, Expression.ANGER
+    ends = explain.probability_of(
+        [crop, explain.blur_away(crop)], pipeline.classifier, Expression.ANGER
     )
     np.testing.assert_allclose(curve[[0, -1]], ends, atol=1e-5)
 
@@ -103,17 +101,17 @@ def test_cells_are_ordered_by_saliency() -> None:
     saliency = np.zeros((8, 8), np.float32)
     saliency[6:, 6:] = 1
     saliency[:4, 6:] = 0.5
-    order = explanation.cell_order(saliency, cells=4)
+    order = explain.cell_order(saliency, cells=4)
     assert order[:3].tolist() == [15, 3, 7]
 
 
 def test_parts_need_a_mesh() -> None:
     few = Landmarks(np.zeros((5, 2), np.float32), "five")
-    assert explanation.share_of_parts(np.ones((4, 4), np.float32), few, EYE) == {}
+    assert explain.share_of_parts(np.ones((4, 4), np.float32), few, EYE) == {}
 
 
 def test_too_few_masks_are_refused(pipeline: FacePipeline) -> None:
     with pytest.raises(InputError, match="at least 2 masks"):
-        explanation.saliency_of_crop(
+        explain.saliency_of_crop(
             np.zeros((96, 96), np.uint8), pipeline.classifier, Expression.FEAR, masks=1
         )

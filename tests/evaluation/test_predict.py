@@ -10,8 +10,8 @@ from PIL import Image as PillowImage
 from mien.config import Settings
 from mien.errors import DataError
 from mien.evaluation.dataset import LabeledSet
-from mien.evaluation.predict import ask_about_crops, ask_about_photographs, choose_face
-from mien.evaluation.predictions import ANSWERED, MISSED, WRONG_FACE
+from mien.evaluation.predict import choose_face, predict_crops, predict_photographs
+from mien.evaluation.predictions import MISSED, PREDICTED, WRONG_FACE
 from mien.evaluation.readers import read_data
 from mien.labels import Expression
 from mien.pipeline import FacePipeline
@@ -39,9 +39,9 @@ def table(folder: Path, rows: list[str]) -> LabeledSet:
 
 
 def test_photographs_are_answered_right(photographs: LabeledSet, pipeline: FacePipeline) -> None:
-    answers = ask_about_photographs(photographs, pipeline)
+    answers = predict_photographs(photographs, pipeline)
     assert answers.correct.all()
-    assert answers.outcome.tolist() == [ANSWERED] * 4
+    assert answers.outcome.tolist() == [PREDICTED] * 4
     assert answers.columns["faces_found"].tolist() == ["one"] * 4
     np.testing.assert_allclose(answers.probabilities.sum(axis=1), 1)
     assert answers.facts["mode"] == "photographs"
@@ -51,7 +51,7 @@ def test_allowed_labels_share_the_whole_probability(
     photographs: LabeledSet, pipeline: FacePipeline
 ) -> None:
     only = (Expression.SURPRISE, Expression.NEUTRAL)
-    answers = ask_about_photographs(photographs, pipeline, only=only)
+    answers = predict_photographs(photographs, pipeline, only=only)
     assert set(answers.labels) == set(only)
     assert len(answers) == 2
     np.testing.assert_allclose(answers.probabilities.sum(axis=1), 1)
@@ -75,8 +75,8 @@ def test_missed_faces_wrong_faces_and_unreadable_files_are_counted_apart(
             "broken.jpg,neutral,,,,",
         ],
     )
-    answers = ask_about_photographs(data, pipeline)
-    assert answers.outcome.tolist() == [ANSWERED, WRONG_FACE, MISSED]
+    answers = predict_photographs(data, pipeline)
+    assert answers.outcome.tolist() == [PREDICTED, WRONG_FACE, MISSED]
     assert answers.correct.tolist() == [True, False, False]
     assert answers.left_out == {"the picture cannot be read": ("broken.jpg",)}
 
@@ -93,19 +93,19 @@ def test_crops_are_aligned_and_all_answered(
         PillowImage.fromarray(image).crop(corners).resize((48, 48)).save(folder / name)
     PillowImage.new("L", (48, 48), 128).save(folder / "neutral" / "gray.png")
     done: list[tuple[int, int]] = []
-    answers = ask_about_crops(
+    answers = predict_crops(
         read_data(folder), pipeline, progress=lambda part, of: done.append((part, of))
     )
     by_name = dict(zip(answers.names, answers.columns["aligned"], strict=True))
     assert by_name.pop("neutral/gray.png") == "false"
     assert set(by_name.values()) == {"true"}
-    assert (answers.outcome == ANSWERED).all()
+    assert (answers.outcome == PREDICTED).all()
     assert answers.correct[[name in by_name for name in answers.names]].all()
     assert done[-1] == (5, 5)
 
 
 def test_pictures_can_be_changed_first(photographs: LabeledSet, pipeline: FacePipeline) -> None:
-    answers = ask_about_photographs(
+    answers = predict_photographs(
         photographs, pipeline, change=lambda image, _: np.zeros_like(image)
     )
     assert answers.outcome.tolist() == [MISSED] * 4
@@ -115,9 +115,9 @@ def test_nothing_to_ask_about_is_an_error(tmp_path: Path, pipeline: FacePipeline
     (tmp_path / "a.jpg").write_text("no picture")
     data = table(tmp_path, ["a.jpg,neutral,,,,"])
     with pytest.raises(DataError, match="readable pictures"):
-        ask_about_photographs(data, pipeline)
+        predict_photographs(data, pipeline)
     with pytest.raises(DataError, match="found none"):
-        ask_about_crops(data, pipeline, only=(Expression.FEAR,))
+        predict_crops(data, pipeline, only=(Expression.FEAR,))
 
 
 def test_which_face_a_label_is_about() -> None:

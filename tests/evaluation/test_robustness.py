@@ -9,13 +9,12 @@ import pytest
 
 from mien.config import Settings
 from mien.errors import InputError
-from mien.evaluation.corruptions import SEVERITIES, corrupt
 from mien.evaluation.dataset import ArrayImages, LabeledSet
-from mien.evaluation.predict import ask_about_crops, ask_about_photographs
-from mien.evaluation.predictions import Answers
+from mien.evaluation.predict import predict_crops, predict_photographs
+from mien.evaluation.predictions import Predictions
 from mien.evaluation.readers import read_data
 from mien.evaluation.report import robustness_markdown
-from mien.evaluation.robustness import measure_robustness
+from mien.evaluation.robustness import SEVERITIES, corrupt, measure_robustness
 from mien.imaging import resize, to_gray
 from mien.labels import Expression
 from mien.media.images import read_image
@@ -103,7 +102,7 @@ def test_robustness_of_a_real_model(samples: dict[str, Path]) -> None:
     table = measure_robustness(
         crops(samples),
         FacePipeline(Settings(model="transfer")),
-        ask_about_crops,
+        predict_crops,
         progress=lambda part, of: done.append((part, of)),
     )
     assert table["clean"] == 1
@@ -126,10 +125,10 @@ def test_photographs_are_corrupted_where_the_face_is(
     data = read_data(tmp_path / "t.csv")
     seen: list[Image] = []
 
-    def ask(data: LabeledSet, *arguments: Any, **options: Any) -> Answers:
+    def ask(data: LabeledSet, *arguments: Any, **options: Any) -> Predictions:
         if options.get("change") is not None:
             seen.append(options["change"](data.load(0), 0))
-        return ask_about_photographs(data, *arguments, **options)
+        return predict_photographs(data, *arguments, **options)
 
     table = measure_robustness(data, pipeline, ask)
     assert table["n"] == 1

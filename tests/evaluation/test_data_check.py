@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from mien.evaluation import duplicates
+from mien.evaluation import data_check
 from mien.evaluation.data_check import agreement, check
 from mien.evaluation.dataset import ArrayImages, LabeledSet
 from mien.evaluation.readers import read_data
@@ -58,10 +58,10 @@ def test_twins_are_found_and_other_pictures_are_not(face: Image, other_face: Ima
     flat = np.full_like(face, 90)
     pictures = [face, other_face, jpeg(face), flat, smaller(face), dimmer(face), flat]
     data = labeled(pictures, [""] * 7, [0] * 7)
-    pairs = duplicates.near_duplicate_pairs(duplicates.make_thumbnails(data))
+    pairs = data_check.near_duplicate_pairs(data_check.make_thumbnails(data))
     # The same person's other picture and pictures without contrast are no twins.
     assert {tuple(p) for p in pairs.tolist()} == {(0, 2), (0, 4), (0, 5), (2, 4), (2, 5), (4, 5)}
-    assert duplicates.near_duplicate_groups(data).tolist() == [0, 1, 0, 3, 0, 0, 6]
+    assert data_check.groups_of_pairs(pairs, 7).tolist() == [0, 1, 0, 3, 0, 0, 6]
 
 
 def test_pairs_beyond_one_block_are_found() -> None:
@@ -69,23 +69,23 @@ def test_pairs_beyond_one_block_are_found() -> None:
     pictures = rng.integers(0, 256, (2500, 12, 12), dtype=np.uint8)
     pictures[[1800, 2400]] = pictures[[3, 1100]]
     data = labeled(list(pictures), [""] * 2500, [0] * 2500)
-    pairs = duplicates.near_duplicate_pairs(duplicates.make_thumbnails(data))
+    pairs = data_check.near_duplicate_pairs(data_check.make_thumbnails(data))
     assert pairs.tolist() == [[3, 1800], [1100, 2400]]
 
 
 def test_groups_are_connected_rows() -> None:
-    assert duplicates.groups_of_pairs([[4, 2], [2, 1], [5, 6]], 7).tolist() == [0, 1, 1, 3, 1, 5, 5]
+    assert data_check.groups_of_pairs([[4, 2], [2, 1], [5, 6]], 7).tolist() == [0, 1, 1, 3, 1, 5, 5]
 
 
 def test_leaking_rows_are_training_rows() -> None:
     group = np.array([1, 1, 2, 2, 3, 4])
     split = np.array(["train", "valid", "train", "train", "test", ""])
-    assert duplicates.leaking_rows(group, split).tolist() == [True, *[False] * 5]
+    assert data_check.leaking_rows(group, split).tolist() == [True, *[False] * 5]
 
 
 def test_conflicts_are_between_labeled_rows() -> None:
     group, label = np.array([1, 1, 2, 2, 3, 3]), np.array([0, 1, 0, -1, 2, 2])
-    assert duplicates.conflicting_groups(group, label).tolist() == [1]
+    assert data_check.conflicting_groups(group, label).tolist() == [1]
 
 
 def test_check_tells_everything(face: Image, other_face: Image) -> None:
@@ -126,7 +126,7 @@ def test_known_twins_of_fer2013_are_found(shared_data: Path) -> None:
     numbers, sizes = np.unique(data.group, return_counts=True)
     twins = data.take(np.isin(data.group, numbers[sizes > 1]))
     assert twins.group is not None
-    pairs = duplicates.near_duplicate_pairs(duplicates.make_thumbnails(twins))
+    pairs = data_check.near_duplicate_pairs(data_check.make_thumbnails(twins))
     facts = agreement(pairs, twins.group)
     assert facts["pairs"] == 1791
     assert facts["recall"] > 0.995

@@ -1,0 +1,194 @@
+"""All figures about a model's predictions, as one mapping that is ready for JSON."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mien.errors import DataError
+from mien.evaluation import figures as f
+from mien.evaluation.dataset import SUBJECT
+from mien.evaluation.predictions import MISSED, WRONG_FACE, Predictions
+
+SCHEMA_VERSION = 1
+
+MIN_IN_CLASS = 30
+"""Figures over classes with at least as many pictures are given beside those over all classes."""
+
+MIN_IN_SLICE = 20
+"""A slice with fewer people says something about persons, not about the model, and is not shown.
+Where the data set does not name the subjects, each picture counts as one."""
+
+NAMES_SHOWN = 50
+
+
+def summarize(
+    predictions: Predictions,
+    *,
+    slices: Sequence[str] = (),
+    samples: int = f.SAMPLES,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Every figure, with 95 % bootstrap intervals.
+
+    Rows without a prediction count as wrong in accuracy, recall and F1; figures about
+    probabilities (ECE, Brier, risk-coverage) are over the rows that have them.
+
+    Args:
+        predictions: at least one.
+        slices: columns to slice by.
+        samples, seed: of the bootstrap.
+
+    Returns:
+        Plain numbers, lists and mappings; fractions in [0, 1], None where a figure does not exist.
+
+    Raises:
+        DataError: there is no such column.
+    """
+    main = f.figures(predictions.probabilities, predictions.truth)
+    matrix = main.matrix
+    drawn = f.resample_counts(matrix, samples=samples, seed=seed)
+    large = np.flatnonzero(matrix.sum(axis=1) >= MIN_IN_CLASS)
+    wrong = int(len(predictions) - predictions.correct.sum())
+    missed, wrong_face = (
+        int((predictions.outcome == outcome).sum()) for outcome in (MISSED, WRONG_FACE)
+    )
+    summary: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "data": predictions.data,
+        **predictions.facts,
+        "labels": [label.value for label in predictions.labels],
+        "n": len(predictions),
+        "accuracy": main.accuracy,
+        "balanced_accuracy": main.balanced_accuracy,
+        "macro_f1": main.macro_f1,
+        f"balanced_accuracy_n{MIN_IN_CLASS}": f.balanced_accuracy(matrix, large),
+        f"macro_f1_n{MIN_IN_CLASS}": f.macro_f1(matrix, large),
+        "wrong": wrong,
+        "missed": missed,
+        "wrong_face": wrong_face,
+        "wrong_label": wrong - missed - wrong_face,
+        "intervals": {
+            "accuracy": f.percentile_interval(f.accuracy(drawn)),
+            "balanced_accuracy": f.percentile_interval(f.balanced_accuracy(drawn)),
+            "macro_f1": f.percentile_interval(f.macro_f1(drawn)),
+        },
+        "per_class": _per_class(predictions, matrix, drawn),
+        "confusion": {
+            "rows": "truth",
+            "columns": [*(label.value for label in predictions.labels), "none"],
+            "counts": matrix,
+        },
+        "slices": {name: _slice_by(predictions, name, samples, seed) for name in slices},
+        "left_out": {reason: name_rows(names) for reason, names in predictions.left_out.items()},
+        "ece": main.ece,
+        "brier": main.brier,
+        "reliability": None,
+        "risk_coverage": None,
+    }
+    answered = predictions.take(predictions.has_prediction)
+    if len(answered):
+        _add_confidence(summary, answered, samples, seed)
+    return dict(plain(summary))
+
+
+def _add_confidence(
+    summary: dict[str, Any], answered: Predictions, samples: int, seed: int
+) -> None:
+    top, correct = answered.confidence, answered.correct
+    coverage, risk = f.risk_coverage(top, correct)
+    # A hundred points draw the curve; the rows themselves are in the file of predictions.
+    shown = np.unique(np.linspace(0, len(top) - 1, 101).round().astype(int))
+    error, error_at_80 = float(1 - correct.mean()), f.risk_at(0.8, risk)
+    summary |= {
+        "confidence": float(top.mean()),
+        "reliability": f.reliability(top, correct),
+        "risk_coverage": {
+            "aurc": float(risk.mean()),
+            "error": error,
+            "error_at_80": error_at_80,
+            "error_ratio_at_80": error_at_80 / error if error > 0 else None,
+            "coverage": coverage[shown],
+            "risk": risk[shown],
+        },
+    }
+    distances = f.brier_of_rows(answered.probabilities, answered.truth)
+    summary["intervals"] |= {
+        "ece": f.ece_interval(top, correct, samples=samples, seed=seed),
+        "brier": f.mean_interval(distances, samples=samples, seed=seed),
+    }
+
+
+def _per_class(
+    predictions: Predictions, matrix: npt.NDArray[np.int64], drawn: npt.NDArray[np.float64]
+) -> dict[str, dict[str, Any]]:
+    recall, precision, f1, drawn_recall = (
+        f.recall(matrix),
+        f.precision(matrix),
+        f.f1(matrix),
+        f.recall(drawn),
+    )
+    table = {}
+    for index, label in enumerate(predictions.labels):
+        of_class = predictions.truth == index
+        table[label.value] = {
+            "n": int(of_class.sum()),
+            "precision": precision[index],
+            "recall": recall[index],
+            "recall_interval": f.percentile_interval(drawn_recall[:, index]),
+            "f1": f1[index],
+            "missed": int((of_class & (predictions.outcome == MISSED)).sum()),
+            "wrong_face": int((of_class & (predictions.outcome == WRONG_FACE)).sum()),
+        }
+    return table
+
+
+def _slice_by(predictions: Predictions, column: str, samples: int, seed: int) -> dict[str, Any]:
+    """Accuracy and balanced accuracy of each value of a column, with intervals.
+
+    Slices under :data:`MIN_IN_SLICE` people are left out and only counted.
+    """
+    if column not in predictions.columns:
+        known = ", ".join(predictions.columns) or "none"
+        raise DataError(f"expected a column out of {known} to slice by, got {column!r}")
+    values = predictions.columns[column]
+    shown: dict[str, Any] = {}
+    too_small = 0
+    for value in sorted({str(v) for v in values}):
+        part = predictions.take(values == value)
+        if len(set(part.columns.get(SUBJECT, part.names))) < MIN_IN_SLICE:
+            too_small += 1
+            continue
+        main = f.figures(part.probabilities, part.truth)
+        drawn = f.resample_counts(main.matrix, samples=samples, seed=seed)
+        shown[value] = {
+            "n": len(part),
+            "accuracy": main.accuracy,
+            "accuracy_interval": f.percentile_interval(f.accuracy(drawn)),
+            "balanced_accuracy": main.balanced_accuracy,
+            "balanced_accuracy_interval": f.percentile_interval(f.balanced_accuracy(drawn)),
+            "missed": int((part.outcome == MISSED).sum()),
+        }
+    return {"values": shown, "too_small": too_small}
+
+
+def name_rows(names: Sequence[str]) -> dict[str, Any]:
+    """The number of rows, and the names of the first :data:`NAMES_SHOWN`."""
+    return {"count": len(names), "names": list(names[:NAMES_SHOWN])}
+
+
+def plain(value: Any) -> Any:
+    """NumPy's numbers and arrays as Python's own; None for a float that is not finite."""
+    if isinstance(value, dict):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(entry) for entry in value]
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, float):
+        return round(value, 6) if math.isfinite(value) else None
+    return value

@@ -1,0 +1,199 @@
+"""The document of an evaluation: figures, slices, files, plots, comparison."""
+
+import dataclasses
+import json
+import math
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mien.errors import DataError, MissingExtraError
+from mien.evaluation import report
+from mien.evaluation.compare import compare, mcnemar, to_markdown
+from mien.evaluation.predictions import MISSED, PREDICTED, WRONG_FACE, Predictions
+from mien.evaluation.report import write_plots
+from mien.evaluation.summary import summarize
+from mien.labels import Expression
+
+LABELS = (Expression.NEUTRAL, Expression.FEAR)
+
+
+def predictions(right: int, wrong: int, missed: int = 0, wrong_face: int = 0) -> Predictions:
+    """Truth is neutral throughout, then one fear that is right."""
+    n = right + wrong + missed + wrong_face
+    probabilities = [[0.9, 0.1]] * right + [[0.4, 0.6]] * wrong
+    probabilities += [[np.nan] * 2] * (missed + wrong_face) + [[0.2, 0.8]]
+    outcome = [PREDICTED] * (right + wrong) + [MISSED] * missed + [WRONG_FACE] * wrong_face
+    return Predictions(
+        data="faces",
+        labels=LABELS,
+        truth=np.array([0] * n + [1]),
+        probabilities=np.array(probabilities),
+        outcome=np.array([*outcome, PREDICTED]),
+        names=tuple(f"{i}.jpg" for i in range(n + 1)),
+        columns={"half": np.array(["first"] * (n // 2) + ["second"] * (n - n // 2) + ["rest"])},
+        facts={"model": "a model", "prior": "natural", "mode": "photographs"},
+        left_out={"the picture cannot be read": ("x.jpg",)},
+    )
+
+
+def test_figures_by_hand() -> None:
+    document = summarize(predictions(right=30, wrong=5, missed=3, wrong_face=2))
+    assert document["n"] == 41
+    assert document["accuracy"] == pytest.approx(31 / 41, abs=1e-6)
+    # Recall of neutral is 30 of 40, of fear 1 of 1.
+    assert document["balanced_accuracy"] == pytest.approx(0.875)
+    # F1 of neutral is 60 / (40 + 30), of fear 2 / (1 + 6).
+    assert document["macro_f1"] == pytest.approx((60 / 70 + 2 / 7) / 2, abs=1e-6)
+    assert document["macro_f1_n30"] == pytest.approx(60 / 70, abs=1e-6)
+    assert document["balanced_accuracy_n30"] == pytest.approx(0.75)
+    counts = {k: document[k] for k in ("wrong", "missed", "wrong_face", "wrong_label")}
+    assert counts == {"wrong": 10, "missed": 3, "wrong_face": 2, "wrong_label": 5}
+    assert document["confusion"]["counts"] == [[30, 5, 5], [0, 1, 0]]
+    # Squared distances: 0.02 thirty times, 0.72 five times, 0.08 once, over 36 with an answer.
+    assert document["brier"] == pytest.approx((30 * 0.02 + 5 * 0.72 + 0.08) / 36, abs=1e-6)
+    assert document["risk_coverage"]["error"] == pytest.approx(5 / 36, abs=1e-6)
+    fear = document["per_class"]["fear"]
+    assert (fear["n"], fear["recall"], fear["missed"]) == (1, 1, 0)
+    assert document["per_class"]["neutral"]["missed"] == 3
+    low, high = document["intervals"]["accuracy"]
+    assert low < 31 / 41 < high
+    assert document["left_out"] == {"the picture cannot be read": {"count": 1, "names": ["x.jpg"]}}
+    json.dumps(document, allow_nan=False)
+
+
+def test_every_picture_missed() -> None:
+    document = summarize(predictions(0, 0, missed=4).take([0, 1, 2, 3]))
+    assert document["accuracy"] == 0
+    assert document["ece"] is None
+    assert document["per_class"]["fear"]["recall"] is None
+    assert "missed" in json.dumps(document)
+    assert "| … no face found | 4 |" in report.to_markdown(document)
+
+
+def test_slices_under_twenty_are_only_counted() -> None:
+    table = summarize(predictions(right=38, wrong=6), slices=["half"])["slices"]["half"]
+    assert table["values"].keys() == {"first", "second"}
+    assert table["too_small"] == 1
+    assert table["values"]["second"]["accuracy"] == pytest.approx(16 / 22, abs=1e-6)
+    low, high = table["values"]["second"]["accuracy_interval"]
+    assert low < 16 / 22 < high
+
+
+def test_slices_count_people_where_they_are_known() -> None:
+    few = predictions(right=40, wrong=0)
+    people = np.array([str(i // 2) for i in range(41)])
+    few = dataclasses.replace(few, columns={**few.columns, "subject": people})
+    table = summarize(few, slices=["half"])["slices"]["half"]
+    assert table == {"values": {}, "too_small": 3}
+
+
+def test_unknown_column_is_named() -> None:
+    with pytest.raises(DataError, match="half"):
+        summarize(predictions(1, 1), slices=["age"])
+
+
+def written(path: Path, predictions_: Predictions) -> Path:
+    document = summarize(predictions_)
+    document["rows"] = report.rows_of(predictions_)
+    report.write_json(path, document)
+    return path
+
+
+def test_rows_are_read_again(tmp_path: Path) -> None:
+    given = predictions(3, 2, missed=1)
+    read = report.read_predictions(written(tmp_path / "a.json", given))
+    np.testing.assert_array_equal(read.probabilities, given.probabilities)
+    np.testing.assert_array_equal(read.truth, given.truth)
+    assert read.names == given.names
+    assert read.labels == given.labels
+    assert read.outcome.tolist() == given.outcome.tolist()
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"labels": []}', None])
+def test_other_files_are_refused(tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "a.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(DataError, match=r"evaluation|evaluate"):
+        report.read_predictions(path)
+
+
+def test_markdown_tells_the_figures() -> None:
+    page = report.to_markdown(summarize(predictions(30, 10), slices=["half"]))
+    assert "| accuracy | 75.6 % |" in page
+    assert "| neutral | 40 | 75.0 % |" in page
+    assert "## By half" in page
+    assert "the picture cannot be read: 1" in page
+
+
+def test_plots_are_written(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    files = write_plots(summarize(predictions(30, 10)), tmp_path / "plots")
+    assert {file.name for file in files} == {
+        "confusion.png",
+        "reliability.png",
+        "risk-coverage.png",
+    }
+    assert all(file.read_bytes().startswith(b"\x89PNG") for file in files)
+
+
+def test_missing_matplotlib_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [n for n in sys.modules if n.split(".")[0] == "matplotlib"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(MissingExtraError, match=r"mien\[eval\]"):
+        write_plots(summarize(predictions(3, 1)), tmp_path)
+
+
+def test_mcnemar_by_hand() -> None:
+    # Of ten, at most one falls to one side: (1 + 10) / 1024, twice.
+    assert mcnemar(1, 9) == pytest.approx(22 / 1024)
+    assert mcnemar(0, 0) == 1
+    assert mcnemar(5, 5) == 1
+
+
+@pytest.mark.parametrize(("a", "b"), [(3, 17), (40, 61), (300, 260), (1500, 1400)])
+def test_mcnemar_in_whole_numbers(a: int, b: int) -> None:
+    n = a + b
+    tail = sum(math.comb(n, k) for k in range(min(a, b) + 1))
+    assert mcnemar(a, b) == pytest.approx(float(Fraction(2 * tail, 2**n)), rel=1e-9)
+
+
+def test_comparison_is_paired() -> None:
+    a, b = predictions(right=30, wrong=10), predictions(right=36, wrong=4)
+    document = compare(a, b)
+    assert document["only_b_right"] == 6
+    assert document["only_a_right"] == 0
+    assert document["mcnemar_p"] == pytest.approx(2 / 64, abs=1e-6)
+    assert document["accuracy"]["difference"] == pytest.approx(6 / 41, abs=1e-6)
+    low, high = document["accuracy"]["interval"]
+    # No row is lost, so that no resample can lose one, as an unpaired comparison would.
+    assert 0 <= low < 6 / 41 < high
+    assert compare(b, a)["accuracy"]["interval"] == pytest.approx([-high, -low], abs=0.02)
+    assert "+14.6" in to_markdown(document)
+
+
+def test_comparison_takes_the_rows_in_common_in_any_order() -> None:
+    a = predictions(right=6, wrong=4)
+    b = a.take([10, 3, 1, 0, 9])
+    b = dataclasses.replace(
+        b, labels=LABELS[::-1], truth=1 - b.truth, probabilities=b.probabilities[:, ::-1]
+    )
+    document = compare(a, b)
+    assert document["n"] == 5
+    assert document["accuracy"]["difference"] == 0
+    assert document["mcnemar_p"] == 1
+
+
+def test_incomparable_answers_are_refused() -> None:
+    a = predictions(2, 2)
+    with pytest.raises(DataError, match="in common"):
+        compare(a, dataclasses.replace(a, names=tuple("vwxyz")))
+    with pytest.raises(DataError, match="same labels"):
+        compare(a, dataclasses.replace(a, labels=(Expression.NEUTRAL, Expression.ANGER)))
+    with pytest.raises(DataError, match="true labels"):
+        compare(a, dataclasses.replace(a, truth=1 - a.truth))
