@@ -1,15 +1,15 @@
-"""How many faces the detectors find, and how far the landmarks are off.
+"""Faces found by the detectors, and errors of the landmarks.
 
     python benchmarks/detection.py --media MEDIA --expressions LFW \\
         --output benchmarks/results/detection.json
 
 MEDIA holds five-people.jpg, no-face.jpg, dlib's annotated examples in groups/ and
-street-crowd-1080p.mp4, whose five frames were marked by hand in data/crowd-faces.csv: faces of 24
-pixels and more of which an eye, the nose and the mouth can be seen; `ignore` marks those that can
-be argued about (reflections, heads turned away or covered), which count neither way. LFW is
-muxspace's folder of facial expression photographs, with one face in each. What is not given is left
-out. A face is found where a box overlaps its own by an IoU above 0.3. The frames and groups also
-served to choose the defaults, so that these figures are no test on unseen pictures.
+street-crowd-1080p.mp4. Five of its frames are annotated by hand in data/crowd-faces.csv: faces of
+at least 24 pixels with a visible eye, nose and mouth; `ignore` marks debatable ones
+(reflections, heads turned away or covered), which are not counted. LFW is
+muxspace's folder of facial expression photographs, with one face in each. Parts without data are
+skipped. A face is found if a box overlaps it with an IoU above 0.3. The frames and groups were
+also used to choose the defaults, so these figures are no test on unseen images.
 """
 
 import argparse
@@ -48,8 +48,8 @@ DETECTORS = {
 
 
 @dataclass(frozen=True)
-class Marked:
-    """A picture with the boxes ``(N, 4)`` of its faces, and of what counts neither way."""
+class AnnotatedImage:
+    """An image with the boxes ``(N, 4)`` of its faces and of debatable faces."""
 
     image: Image
     boxes: Array
@@ -57,8 +57,8 @@ class Marked:
     points: tuple[Array, ...] = ()
 
 
-def read_groups(folder: Path) -> list[Marked]:
-    """dlib's example photographs, of which those that lie in the folder are taken."""
+def read_groups(folder: Path) -> list[AnnotatedImage]:
+    """dlib's annotated example photographs, as far as the folder contains them."""
     marked = []
     for file in sorted(folder.glob("*.xml")):
         for entry in ElementTree.parse(file).getroot().iter("image"):
@@ -74,15 +74,17 @@ def read_groups(folder: Path) -> list[Marked]:
                 places = [
                     (float(str(p.get("x"))), float(str(p.get("y")))) for p in box.iter("part")
                 ]
-                points.append(np.array(places) + 0.5)  # dlib counts from the first pixel's middle
+                points.append(
+                    np.array(places) + 0.5
+                )  # dlib's origin is the center of the first pixel
             marked.append(
-                Marked(read_image(path), np.array(boxes), np.empty((0, 4)), tuple(points))
+                AnnotatedImage(read_image(path), np.array(boxes), np.empty((0, 4)), tuple(points))
             )
     return marked
 
 
-def read_crowd(video: Path) -> list[Marked]:
-    """The hand-marked frames of the street."""
+def read_crowd(video: Path) -> list[AnnotatedImage]:
+    """The hand-annotated frames of the street."""
     import av
 
     rows: dict[int, list[dict[str, str]]] = {}
@@ -95,7 +97,7 @@ def read_crowd(video: Path) -> list[Marked]:
             if index in rows:
                 of_frame = rows[index]
                 marked.append(
-                    Marked(
+                    AnnotatedImage(
                         frame.to_ndarray(format="rgb24"),
                         _boxes(row for row in of_frame if row["ignore"] == "0"),
                         _boxes(row for row in of_frame if row["ignore"] == "1"),
@@ -109,8 +111,10 @@ def _boxes(rows: Any) -> Array:
     return np.array([[float(row[name]) for name in names] for row in rows]).reshape(-1, 4)
 
 
-def count(detector: FaceDetector, pictures: Sequence[Marked], min_score: float) -> dict[str, Any]:
-    """Faces found, missed and wrong, and the CPU time of a picture."""
+def count(
+    detector: FaceDetector, pictures: Sequence[AnnotatedImage], min_score: float
+) -> dict[str, Any]:
+    """Faces found, false positives, and the CPU time per image."""
     found, false, times = 0, [], []
     for picture in pictures:
         start = time.process_time()
@@ -120,8 +124,8 @@ def count(detector: FaceDetector, pictures: Sequence[Marked], min_score: float) 
         same = geometry.box_iou(picture.boxes, boxes) > SAME_IOU
         found += int(same.any(axis=1).sum())
         areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-        arguable = geometry.intersection_area(picture.ignored, boxes) > SAME_IOU * areas
-        false.append(int((~same.any(axis=0) & ~arguable.any(axis=0)).sum()))
+        debatable = geometry.intersection_area(picture.ignored, boxes) > SAME_IOU * areas
+        false.append(int((~same.any(axis=0) & ~debatable.any(axis=0)).sum()))
     faces = sum(len(picture.boxes) for picture in pictures)
     return {
         "faces": faces,
@@ -131,8 +135,8 @@ def count(detector: FaceDetector, pictures: Sequence[Marked], min_score: float) 
     }
 
 
-def landmark_errors(groups: Sequence[Marked]) -> dict[str, Any]:
-    """Mean distance to the annotated points over that of the outer corners of the eyes."""
+def landmark_errors(groups: Sequence[AnnotatedImage]) -> dict[str, Any]:
+    """Mean distance to the annotated points, relative to that of the outer eye corners."""
     detector, mesh = build_detector("blazeface"), build_landmarks("facemesh")
     errors = []
     for picture in groups:

@@ -1,11 +1,11 @@
-"""The shipped networks in onnxruntime against their originals in LiteRT, on one thread.
+"""The bundled networks in onnxruntime against their originals in LiteRT, on one thread.
 
     .venv-import/bin/python benchmarks/model_runtime.py --json benchmarks/results/model_runtime.json
 
-Run it in the environment of `tools/import_models.py`, which has both runtimes. Both sides get the
-same parts of the same photographs. Rounds alternate between the two, so that a busy machine slows
-both; times are of the process's CPU, and medians over the rounds. The ratio is the median of the
-ratios of each round, with its quartiles.
+Run it in the environment of `tools/import_models.py`, which has both runtimes. Both process the
+same crops of the same photographs. Rounds alternate between the two, so that other load affects
+both. Times are CPU times of the process, as medians over the rounds. The ratio is the median of
+the ratios of the rounds, with its quartiles.
 """
 
 import argparse
@@ -112,7 +112,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--faces", type=Path, default=ROOT / "src/mien/samples")
     parser.add_argument("--wheels", type=Path, default=ROOT / "build/wheels")
     parser.add_argument("--rounds", type=int, default=300)
-    parser.add_argument("--json", type=Path, help="write the figures to this file too")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
     return parser.parse_args()
 
 

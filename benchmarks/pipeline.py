@@ -1,13 +1,13 @@
-"""Time of the whole pipeline and of its stages, beside the bare models and a peer.
+"""Time of the whole pipeline and of its stages, compared with the bare models and a peer.
 
     python benchmarks/pipeline.py --output benchmarks/results/pipeline.json
     python benchmarks/pipeline.py --peer-python /path/to/venv-with-fer/bin/python
 
-Every figure is CPU time of the process in milliseconds per image, a median over rounds in which
-all contenders take turns, so that a machine that slows down slows them all. "Bare models" are the
-same model runs on inputs made beforehand; the overhead is what our own code adds to them. Decoding
-the picture is left out. The peer is `fer` with its Haar detector, which needs an environment of its
-own (fer==25.10.3, setuptools<80, tensorflow-cpu).
+Every figure is CPU time of the process in milliseconds per image, as a median over rounds in which
+the contenders alternate, so that changes of the machine's speed affect all of them. "Bare models"
+are the same model runs on precomputed inputs; the overhead is the rest of the analysis. Decoding
+is not included. The peer is `fer` with its Haar detector, in a separate environment
+(fer==25.10.3, setuptools<80, tensorflow-cpu).
 """
 
 import argparse
@@ -39,9 +39,9 @@ SIZE_WH = (640, 360)
 
 
 def scene(faces: int) -> Image:
-    """A 640x360 picture of the sample people, side by side."""
+    """A 640x360 image of the sample people, side by side."""
     people = [path for path in sample_paths() if path.name.startswith("person")]
-    # Five faces are four people and the first one's other picture.
+    # Five faces are four people and the other photograph of the first one.
     chosen = [people[i] for i in (0, 2, 4, 6, 1)][:faces]
     width, height = SIZE_WH
     canvas = np.full((height, width, 3), 200, np.uint8)
@@ -54,7 +54,7 @@ def scene(faces: int) -> Image:
 
 
 def median_cpu_ms(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median CPU time of each call, all of them taking turns."""
+    """Median CPU time of each call, in alternating runs."""
     for call in calls.values():
         call()
     times: dict[str, list[float]] = {name: [] for name in calls}
@@ -67,7 +67,7 @@ def median_cpu_ms(calls: dict[str, Callable[[], object]], rounds: int) -> dict[s
 
 
 def bare_runs(pipeline: FacePipeline, image: Image) -> list[tuple[Session, dict[str, Any]]]:
-    """Every model run, second looks too, that an analysis of the image makes, with its input."""
+    """Every model run of an analysis of the image, including second passes, with its input."""
     recorded: list[tuple[Session, dict[str, Any]]] = []
 
     def record(session: Session, inputs: dict[str, Any]) -> Any:
@@ -146,7 +146,7 @@ print(json.dumps(medians))
 
 
 def cold_start() -> dict[str, float]:
-    """Seconds to import mien, and from there to the first result, in fresh processes."""
+    """Seconds to import mien, and then to the first result, in new processes."""
     path = str(next(path for path in sample_paths() if path.name.startswith("person")))
     runs = []
     for _ in range(5):

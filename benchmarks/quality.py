@@ -1,12 +1,12 @@
-"""How the accuracy of an expression model falls with each quality of the picture.
+"""Accuracy of an expression model against each measure of image quality.
 
     python benchmarks/quality.py --data ferplus.npz --output benchmarks/results/quality.json
 
-Pictures of the valid split of FER+ whose votes have a majority are made smaller, blurred, darker,
-brighter, paler and cut off, go through FaceMesh, alignment and the classifier as in the pipeline,
-and are measured by `mien.signals.measure`. The data file holds `images`, `votes`, `vote_names` and
-`split`. A face's box, which these crops do not have, is taken as 2.55 eye distances wide, which is
-what the default detector gives (mean of 34 portraits, standard deviation 0.14). The limits in
+Images of the valid split of FER+ with a majority vote are made smaller, blurred, darker,
+brighter, paler and cut off. They pass through FaceMesh, alignment and the classifier as in the
+pipeline, and are measured by `mien.signals.measure`. The data file contains `images`, `votes`,
+`vote_names` and `split`. These crops have no face box; it is assumed to be 2.55 eye distances
+wide, as from the default detector (mean of 34 portraits, standard deviation 0.14). The limits in
 `mien.signals.quality` come from this table.
 """
 
@@ -35,10 +35,10 @@ BOX_EYE_DISTANCES = 2.55
 MEASURES = ("size_px", "sharpness", "brightness", "yaw_deg", "pitch_deg", "roll_deg", "presence")
 
 
-def worsened(
+def degraded(
     image: Image, rng: np.random.Generator
 ) -> Iterator[tuple[str, Image, float, int, int]]:
-    """Name, picture, its scale, and how many columns and rows were cut off before it."""
+    """Name, image, scale, and the numbers of removed columns and rows on the left and top."""
     levels = image.astype(np.float32)
     yield "as it is", image, 1.0, 0, 0
     for share in (0.75, 0.6, 0.5, 0.4, 0.33, 0.25, 0.2, 0.15):
@@ -67,8 +67,8 @@ def _image(levels: Any) -> Image:
 def find_landmarks(mesh: FaceMesh, rgb: Image, region: Region) -> Landmarks:
     first = mesh.predict_region(rgb, region)
     again = roi_from_landmarks(first)
-    sure = first.presence is not None and first.presence > 0.5
-    return mesh.predict_region(rgb, again) if sure and again.distance(region) > 0.08 else first
+    reliable = first.presence is not None and first.presence > 0.5
+    return mesh.predict_region(rgb, again) if reliable and again.distance(region) > 0.08 else first
 
 
 def detection_of(landmarks: Landmarks) -> Detection:
@@ -99,7 +99,7 @@ def run(data: Path, model: str, count: int) -> dict[str, Any]:
     rng = np.random.default_rng(2)
     table: dict[str, list[list[float]]] = {}
     for image, label in zip(images, truth, strict=True):
-        for name, picture, scale, cut_x, cut_y in worsened(image, rng):
+        for name, picture, scale, cut_x, cut_y in degraded(image, rng):
             rgb = imaging.as_rgb(picture)
             middle = (SIDE / 2 * scale - cut_x, SIDE / 2 * scale - cut_y)
             region = Region(middle, (SIDE + 2 * PADDING) * scale)
@@ -119,15 +119,15 @@ def run(data: Path, model: str, count: int) -> dict[str, Any]:
 
 
 def summarize(table: dict[str, list[list[float]]], count: int) -> dict[str, Any]:
-    """Accuracy and medians of each way of worsening, and accuracy by bins of pose and presence."""
+    """Accuracy and medians of each degradation, and accuracy by bins of pose and presence."""
     columns = ("accuracy", *MEASURES, "inside")
-    ways = {}
+    variants = {}
     for name, values in table.items():
         rows = np.array(values, np.float64)
         medians = dict(
             zip(columns[1:], np.median(rows[:, 1:], axis=0).round(3).tolist(), strict=True)
         )
-        ways[name] = {"accuracy": round(float(rows[:, 0].mean()), 3), **medians}
+        variants[name] = {"accuracy": round(float(rows[:, 0].mean()), 3), **medians}
     whole = np.array(table["as it is"], np.float64)
     bins = {}
     for name, edges in (
@@ -147,7 +147,7 @@ def summarize(table: dict[str, list[list[float]]], count: int) -> dict[str, Any]
             for low, high in itertools.pairwise(edges)
             for inside in [(values >= low) & (values < high)]
         ]
-    return {"faces": count, "worsened": ways, "as it is, by": bins}
+    return {"faces": count, "degraded": variants, "as it is, by": bins}
 
 
 def main() -> None:

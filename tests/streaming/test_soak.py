@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.soak
 def test_an_hour_of_video_needs_no_more_memory_than_a_minute(tmp_path: Path) -> None:
     output = tmp_path / "soak.json"
-    command = [sys.executable, str(ROOT / "benchmarks" / "streams.py"), "soak"]
+    command = [sys.executable, str(ROOT / "benchmarks" / "streams"), "soak"]
     subprocess.run([*command, "--minutes", "60", "--output", str(output)], check=True)
     figures = json.loads(output.read_text())["figures"]
     assert figures["frames"] == 36_000

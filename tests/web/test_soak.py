@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.soak
 def test_memory_is_flat_while_200_clients_come_and_go(tmp_path: Path) -> None:
     output = tmp_path / "soak.json"
-    command = [sys.executable, str(ROOT / "benchmarks" / "web_load.py"), "--soak", "600"]
+    command = [sys.executable, str(ROOT / "benchmarks" / "web" / "load.py"), "--soak", "600"]
     subprocess.run([*command, "--json", str(output)], check=True)
     report = json.loads(output.read_text())
     assert len(report["memory_pss_mb"]) > 30

@@ -23,7 +23,7 @@ class NeutralBaseline:
     of a face that is neutral at rest stay unchanged.
 
     A person who is sad during the first seconds would be taken as sad at rest, so this is off by
-    default. benchmarks/streams.py measures the effect.
+    default. benchmarks/streams measures the effect.
 
     Args:
         seconds: duration of the rest to learn from.

@@ -21,7 +21,7 @@ class EyeState:
     by more than a factor of two: below `closed_share` of the running level of the open eye, and
     open again above `open_share` of it. The mesh never closes an eye wholly: in the blink of one
     person its opening fell to a half, and in laughing it stayed above 0.78, between which the
-    shares lie. benchmarks/streams.py shows what they find in another person's clip.
+    shares lie. benchmarks/streams shows what they find in another person's clip.
     """
 
     CLOSED_SHARE = 0.68

@@ -80,7 +80,7 @@ class LabelSettings:
     """How much expressions and labels are smoothed.
 
     The defaults are the strongest smoothing with at most 250 ms of lag on the synthetic clips of
-    benchmarks/streams.py, which reports the results.
+    benchmarks/streams, which reports the results.
 
     Attributes:
         time_constant_s: time constant of the exponential mean of the probabilities.

@@ -1,8 +1,7 @@
-"""Made-up clips of real faces, for benchmarks/streams.py.
+"""Synthetic clips of real faces.
 
-The synthetic clips of `calm`: a person's two photographs, cross-faded over 0.4 s at times drawn at
-random, two to four times in eight seconds, under slow movement of the head's picture (sway, zoom,
-tilt), flicker, blur that comes and goes, and noise.
+Each clip cross-fades two photographs of one person over 0.4 s at random times, two to four times
+in eight seconds, with slow movement (sway, zoom, tilt), flicker, intermittent blur, and noise.
 """
 
 from collections.abc import Iterator
@@ -26,15 +25,15 @@ FADE_S = 0.4
 
 @dataclass(frozen=True)
 class Script:
-    """What a synthetic clip shows: who, and when the look changes."""
+    """The content of a synthetic clip: two photographs and the times of the changes."""
 
-    looks: tuple[Pixels, Pixels]
+    photographs: tuple[Pixels, Pixels]
     changes_s: tuple[float, ...]
     length_s: float
     seed: int
 
     def share(self, timestamp_s: float) -> float:
-        """How much of the second look is shown at a time."""
+        """Weight of the second photograph at a time."""
         share = 0.0
         for number, middle in enumerate(self.changes_s):
             ramp = float(np.clip((timestamp_s - middle) / FADE_S + 0.5, 0, 1))
@@ -43,16 +42,18 @@ class Script:
 
 
 def scripts(london: Path, people: int, seed: int) -> list[Script]:
-    """Clips of people drawn at random."""
+    """Clips of randomly drawn people."""
     rng = np.random.default_rng(seed)
     names = sorted(path.name for path in (london / "neutral").glob("*.jpg"))
     made = []
     for name in rng.choice(names, people, replace=False):
-        looks = tuple(read_image(london / look / name) for look in ("neutral", "happiness"))
+        photographs = tuple(read_image(london / kind / name) for kind in ("neutral", "happiness"))
         count = int(rng.integers(2, 5))
         slots = np.sort(rng.choice(np.arange(1, 7), count, replace=False))
         changes = tuple(float(slot + rng.uniform(0.25, 0.75)) for slot in slots)
-        made.append(Script((looks[0], looks[1]), changes, 8.0, int(rng.integers(1 << 31))))
+        made.append(
+            Script((photographs[0], photographs[1]), changes, 8.0, int(rng.integers(1 << 31)))
+        )
     return made
 
 
@@ -60,11 +61,11 @@ def render(script: Script) -> Iterator[tuple[Pixels, float]]:
     """The frames of a clip."""
     rng = np.random.default_rng(script.seed)
     phase = rng.uniform(0, 2 * np.pi, 6)
-    looks = [cv2.resize(look, (420, 420), interpolation=cv2.INTER_AREA) for look in script.looks]
+    faces = [cv2.resize(p, (420, 420), interpolation=cv2.INTER_AREA) for p in script.photographs]
     for number in range(round(script.length_s * FPS)):
         now = number / FPS
         share = script.share(now)
-        mixed = cv2.addWeighted(looks[0], 1 - share, looks[1], share, 0)
+        mixed = cv2.addWeighted(faces[0], 1 - share, faces[1], share, 0)
         angle = 4 * np.sin(0.9 * now + phase[0])
         zoom = 0.8 + 0.05 * np.sin(0.5 * now + phase[1])
         turn = cv2.getRotationMatrix2D((210, 210), angle, zoom)
@@ -82,10 +83,10 @@ def render(script: Script) -> Iterator[tuple[Pixels, float]]:
 
 
 def still(script: Script) -> list[tuple[Pixels, float]]:
-    """Two seconds of a person's first look that does not move, in noise."""
+    """Two seconds of a person's first photograph without movement, with noise."""
     rng = np.random.default_rng(script.seed)
     canvas = np.full((360, 640, 3), 120, np.uint8)
-    canvas[:, 140:500] = cv2.resize(script.looks[0], (360, 360), interpolation=cv2.INTER_AREA)
+    canvas[:, 140:500] = cv2.resize(script.photographs[0], (360, 360), interpolation=cv2.INTER_AREA)
     return [
         ((canvas + rng.normal(0, 9, canvas.shape)).clip(0, 255).astype(np.uint8), number / FPS)
         for number in range(50)
@@ -119,7 +120,7 @@ def write_scene(path: Path, size_wh: tuple[int, int], faces: int, seconds: float
 
 
 def write_long_clip(path: Path, minutes: float) -> Path:
-    """Ten frames a second of the sample people, each for eight seconds, with pauses between."""
+    """Ten frames per second of the sample people, each for eight seconds, with pauses."""
     people = [
         cv2.resize(read_image(p)[60:500, 100:540], (300, 300))
         for p in sample_paths()

@@ -1,10 +1,10 @@
-"""Open against closed eyes, for benchmarks/streams.py: what the eye aspect ratio tells apart.
+"""Open against closed eyes: how well the eye aspect ratio separates them.
 
-Closed Eyes in the Wild (Song et al. 2014) is published as patches of 24 by 24 pixels, one for each
-eye, and the aspect ratio needs the mesh of a whole face. So each person's two patches are set into
-a sample face whose eyes have their size (18 pixels from corner to corner; a face of about 100
-pixels), by Poisson blending, and the mesh is laid over that. It is harder than a face of its own:
-the lids come from 24 pixels, and the face around them is another person's.
+Closed Eyes in the Wild (Song et al. 2014) is published as patches of 24 by 24 pixels, one per
+eye, but the aspect ratio needs the mesh of a whole face. So the two patches of each person are
+pasted into a sample face with eyes of the same size (18 pixels from corner to corner; a face of
+about 100 pixels) by Poisson blending, and the mesh is computed on the result. This is harder than
+a real face: the eyelids have only 24 pixels, and the surrounding face is another person's.
 """
 
 import csv
@@ -28,7 +28,7 @@ from mien.streaming import FaceStream, StreamSettings
 from mien.tracking.eyes import EyeState
 
 Array = npt.NDArray[np.float64]
-CLOSURES = Path(__file__).parent / "data" / "closures.csv"
+CLOSURES = Path(__file__).parents[1] / "data" / "closures.csv"
 SCALES = (1.0, 0.6, 0.4, 0.3)
 HOSTS = (0, 2, 4, 6)
 EYE_WIDTH_PX = 18.0
@@ -37,7 +37,7 @@ PATCH = 24
 
 
 def eyes(patches: Path, media: Path | None) -> dict[str, Any]:
-    """Open against closed by the patches, and in clips whose closures were marked by hand."""
+    """Open against closed eyes in the patches and in clips with hand-annotated closures."""
     report: dict[str, Any] = {"closed_eyes_in_the_wild": _by_patches(patches)}
     if media is not None:
         report["clips"] = _by_clips(media)
@@ -59,14 +59,14 @@ def _by_clips(media: Path) -> list[dict[str, Any]]:
 
 
 def _by_clip(clip: Path, spans: list[tuple[int, int, str]], scale: float) -> dict[str, Any]:
-    """Frames in which a stream takes the eyes for closed, against marks; half closed ones aside."""
-    stream, told, sizes = FaceStream(settings=StreamSettings(expressions=False)), [], []
+    """Frames that a stream counts as closed against the annotation, without half-closed ones."""
+    stream, event_kinds, sizes = FaceStream(settings=StreamSettings(expressions=False)), [], []
     counts = Counter[tuple[str, bool]]()
     for frame in VideoSource(clip).frames():
         height, width = frame.image.shape[:2]
         size_wh = round(width * scale), round(height * scale)
         result = stream.update(imaging.resize(frame.image, size_wh), frame.timestamp_s)
-        told += [event.kind for event in stream.events]
+        event_kinds += [event.kind for event in stream.events]
         kinds = [kind for first, last, kind in spans if first <= frame.index <= last]
         for face in result.faces[:1]:
             sizes.append(face.quality.size_px if face.quality else 0)
@@ -77,19 +77,19 @@ def _by_clip(clip: Path, spans: list[tuple[int, int, str]], scale: float) -> dic
         "closed_found": counts["closed", True],
         "open_frames": counts["open", True] + counts["open", False],
         "open_taken_for_closed": counts["open", True],
-        "blinks": told.count("blink"),
+        "blinks": event_kinds.count("blink"),
         "true_blinks": sum(kind == "closed" and last - first < 12 for first, last, kind in spans),
     }
 
 
 def _closed(stream: FaceStream) -> bool:
-    """Whether a closure is under way, also one that is 0 s old."""
+    """Whether the eyes are closed, also if since 0 s."""
     eyes_of_all = [memory.timeline.eyes for memory in stream._memories.values()]
     return any(state.closed_since_s is not None for state in eyes_of_all)
 
 
 def _by_patches(path: Path) -> dict[str, Any]:
-    """How well the opening tells open from closed, over people and hosts."""
+    """How well the opening separates open from closed eyes, over people and host faces."""
     data = np.load(path)
     images, is_open, side, name = (data[key] for key in ("images", "open", "side", "name"))
     people: dict[str, dict[str, int]] = {}
@@ -101,13 +101,13 @@ def _by_patches(path: Path) -> dict[str, Any]:
     samples = [sample for sample in sample_paths() if sample.name.startswith("person")]
     by_host = []
     for number in HOSTS:
-        host, places = _host(pipeline, read_image(samples[number]))
+        host, centers = _host(pipeline, read_image(samples[number]))
         region = roi_from_landmarks(_landmarks(pipeline, host))
         openings = []
         for pair in pairs:
             face = host
-            for place, index in zip(places, pair, strict=True):
-                face = _with_eye(face, images[index], place)
+            for center, index in zip(centers, pair, strict=True):
+                face = _with_eye(face, images[index], center)
             found = eye_openings(pipeline.landmarks.predict_region(face, region))
             assert found is not None
             openings.append(sum(found) / 2)
@@ -116,8 +116,8 @@ def _by_patches(path: Path) -> dict[str, Any]:
 
 
 def _figures(openings: Array, is_open: npt.NDArray[np.bool_]) -> dict[str, float]:
-    # As a stream does it: closed is below a share of the level of the open eye, which is the
-    # median of the open eyes here, for want of several pictures of one person.
+    # As in a stream, closed means below a share of the level of the open eye. Here the level is
+    # the median of all open eyes, because there is only one image per person.
     level = float(np.median(openings[is_open]))
     closed = openings < EyeState.CLOSED_SHARE * level
     ranks = openings.argsort().argsort() + 1
@@ -133,7 +133,7 @@ def _figures(openings: Array, is_open: npt.NDArray[np.bool_]) -> dict[str, float
 
 
 def _host(pipeline: FacePipeline, image: Any) -> tuple[Any, list[tuple[int, int]]]:
-    """A gray face whose eyes have the patches' size, and where they are."""
+    """A gray face with eyes of the size of the patches, and their centers."""
     points = _landmarks(pipeline, image).points
     width = np.mean([np.linalg.norm(points[a, :2] - points[b, :2]) for a, b in CORNERS])
     scale = EYE_WIDTH_PX / float(width)
@@ -147,8 +147,8 @@ def _landmarks(pipeline: FacePipeline, image: Any) -> Any:
     return pipeline.landmarks.predict(image, pipeline.detect(image))[0]
 
 
-def _with_eye(face: Any, patch: Any, place: tuple[int, int]) -> Any:
+def _with_eye(face: Any, patch: Any, center: tuple[int, int]) -> Any:
     color = cv2.cvtColor(patch, cv2.COLOR_GRAY2RGB)
     mask = np.zeros((PATCH, PATCH), np.uint8)
     mask[2:-2, 1:-1] = 255
-    return cv2.seamlessClone(color, face, mask, place, cv2.NORMAL_CLONE)
+    return cv2.seamlessClone(color, face, mask, center, cv2.NORMAL_CLONE)

@@ -1,4 +1,4 @@
-"""What streams cost, for benchmarks/streams.py: CPU time per frame, and memory over an hour."""
+"""Cost of streams: CPU time per frame, and memory over an hour."""
 
 import json
 import resource
@@ -14,16 +14,16 @@ from mien.media.video import VideoSource
 from mien.pipeline import FacePipeline
 from mien.streaming import FaceStream
 from mien.streaming.video import VideoOptions, VideoProgress, analyze_video
-from stream_scenes import write_long_clip, write_scene
+from scenes import write_long_clip, write_scene
 
-PEER = Path(__file__).parent / "stream_peer.py"
+PEER = Path(__file__).parent / "facemesh.py"
 CLIPS = ("neutral-to-smile.mp4", "woman-laughing.mp4", "street-crowd-1080p.mp4")
-# FaceMesh is told to follow one face, so that it may only be compared where there is one.
+# FaceMesh is configured for one face, so only clips with one face are comparable.
 ONE_FACE = ("640x360, 1 face", "1920x1080, 1 face", "neutral-to-smile.mp4", "woman-laughing.mp4")
 
 
 def cost(media: Path | None, rounds: int, peer_python: Path | None) -> dict[str, Any]:
-    """CPU milliseconds per frame, decoding included, annotation not; all take turns."""
+    """CPU milliseconds per frame with decoding, without annotation, in alternating runs."""
     pipeline = FacePipeline()
     pipeline.warm_up()
     with tempfile.TemporaryDirectory() as folder:
@@ -38,20 +38,20 @@ def cost(media: Path | None, rounds: int, peer_python: Path | None) -> dict[str,
         measured: dict[str, dict[str, list[float]]] = {name: {} for name in clips}
         for _ in range(rounds):
             for name, path in clips.items():
-                turns: dict[str, Callable[[], float]] = {"mien": lambda p=path: own(pipeline, p)}
+                runs: dict[str, Callable[[], float]] = {"mien": lambda p=path: own(pipeline, p)}
                 if peer_python is not None and name in ONE_FACE:
-                    turns["facemesh"] = lambda p=path: peer(peer_python, p)
-                for who, turn in turns.items():
-                    measured[name].setdefault(who, []).append(turn())
-    return {name: _summary(by_whom) for name, by_whom in measured.items()}
+                    runs["facemesh"] = lambda p=path: peer(peer_python, p)
+                for contender, run in runs.items():
+                    measured[name].setdefault(contender, []).append(run())
+    return {name: _summary(by_contender) for name, by_contender in measured.items()}
 
 
-def _summary(by_whom: dict[str, list[float]]) -> dict[str, Any]:
-    medians = {who: statistics.median(values) for who, values in by_whom.items()}
-    summary: dict[str, Any] = {"cpu_ms_per_frame": medians["mien"], "rounds": by_whom["mien"]}
+def _summary(by_contender: dict[str, list[float]]) -> dict[str, Any]:
+    medians = {name: statistics.median(values) for name, values in by_contender.items()}
+    summary: dict[str, Any] = {"cpu_ms_per_frame": medians["mien"], "rounds": by_contender["mien"]}
     if "facemesh" in medians:
         summary["facemesh_cpu_ms_per_frame"] = medians["facemesh"]
-        summary["facemesh_rounds"] = by_whom["facemesh"]
+        summary["facemesh_rounds"] = by_contender["facemesh"]
         summary["ratio"] = medians["mien"] / medians["facemesh"]
     return summary
 
@@ -72,18 +72,18 @@ def peer(python: Path, path: Path) -> float:
 
 
 def soak(minutes: float) -> dict[str, Any]:
-    """Resident memory while a long video of changing people is analyzed into a folder."""
+    """Resident memory during the analysis of a long video of changing people."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         clip = write_long_clip(folder / "long.mp4", minutes)
         samples: list[tuple[float, float]] = []
 
-        def note(progress: VideoProgress) -> None:
+        def sample(progress: VideoProgress) -> None:
             if not samples or progress.timestamp_s - samples[-1][0] >= 30:
                 samples.append((progress.timestamp_s, resident_mb()))
 
         outcome = analyze_video(
-            clip, folder / "out", VideoOptions(annotate=False), on_progress=note
+            clip, folder / "out", VideoOptions(annotate=False), on_progress=sample
         )
         samples.append((60 * minutes, resident_mb()))
     after_a_minute = next(mb for now, mb in samples if now >= 60)

@@ -1,16 +1,16 @@
-r"""Load on the live page: frames a second, and the time from a frame to its answer.
+r"""Load on the live page: frames per second, and the time from a frame to its result.
 
-Measures the bare pipeline first, in the same run, then starts ``mien serve`` and clients in
-processes of their own, on the same cores; each client keeps one picture in flight::
+Measures the bare pipeline first, then starts ``mien serve`` and clients in separate
+processes on the same cores; each client has one pending frame::
 
-    python benchmarks/web_load.py --clients 1 2 10 20 20@5 --flood 200 \
+    python benchmarks/web/load.py --clients 1 2 10 20 20@5 --flood 200 \
         --json benchmarks/results/web-load.json
 
-``20@5`` are 20 clients that send at most 5 frames a second each; ``--flood 200`` opens that many
-clients against the full server, and counts what each was told. ``--soak 600`` lets so many seconds
-pass with 200 clients that come back whenever they were sent away, and watches the memory::
+``20@5`` are 20 clients that send at most 5 frames per second each. ``--flood 200`` connects 200
+clients to the full server and counts the responses. ``--soak 600`` runs 200 clients that
+reconnect whenever they are rejected for 600 seconds, and measures the memory::
 
-    python benchmarks/web_load.py --soak 600 --json benchmarks/results/web-soak.json
+    python benchmarks/web/load.py --soak 600 --json benchmarks/results/web-soak.json
 """
 
 import argparse
@@ -33,13 +33,13 @@ import numpy as np
 from simple_websocket import ConnectionClosed
 from simple_websocket import ConnectionError as WebSocketConnectionError
 
-from web_client import LiveClient
+from client import LiveClient
 
-# A fork of a process in which OpenCV or FFmpeg have started threads may hang.
+# A forked process may hang after OpenCV or FFmpeg have started threads.
 SPAWN = multiprocessing.get_context("spawn")
 PORT = 8137
 URL = f"http://127.0.0.1:{PORT}"
-CLIP = Path(__file__).parents[1] / "src/mien/web/static/sample.mp4"
+CLIP = Path(__file__).parents[2] / "src/mien/web/static/sample.mp4"
 
 
 def pictures(count: int = 48) -> list[bytes]:
@@ -57,12 +57,12 @@ def pictures(count: int = 48) -> list[bytes]:
 
 
 def bare_fps(data: list[bytes], seconds: float, streams: int = 0) -> float:
-    """The pipeline alone, decoding included, in as many processes as there are cores.
+    """The bare pipeline with decoding, in one process per core.
 
     Args:
-        streams: so many are followed in turns, each frame at the time at which it comes: the fewer
-            frames a second a stream has, the more work each of them is. By default a stream of 30
-            frames a second in each process.
+        streams: number of alternating streams, each frame with its actual time: the fewer frames
+            per second a stream has, the more work is each of them. By default, one stream of 30
+            frames per second in each process.
     """
     cores = os.cpu_count() or 1
     shares = [1] * cores if not streams else [len(range(i, streams, cores)) for i in range(cores)]
@@ -70,7 +70,7 @@ def bare_fps(data: list[bytes], seconds: float, streams: int = 0) -> float:
         return sum(pool.starmap(_bare, [(data, seconds, n, bool(streams)) for n in shares if n]))
 
 
-def _bare(data: list[bytes], seconds: float, count: int, as_they_come: bool) -> float:
+def _bare(data: list[bytes], seconds: float, count: int, real_time: bool) -> float:
     from mien.media.images import read_image
     from mien.pipeline import FacePipeline
     from mien.streaming import FaceStream
@@ -83,20 +83,18 @@ def _bare(data: list[bytes], seconds: float, count: int, as_they_come: bool) -> 
     started, done = time.perf_counter(), 0
     while (passed := time.perf_counter() - started) < seconds:
         number, index = divmod(done, count)
-        at_s = passed if as_they_come else number / 30
+        at_s = passed if real_time else number / 30
         streams[index].update(read_image(data[number % len(data)]), 100 + at_s)
         done += 1
     return done / (time.perf_counter() - started)
 
 
-def live_client(
-    data: list[bytes], seconds: float, rate: float, answers: Any, everybody: Any
-) -> None:
-    """One client; puts its latencies in milliseconds, and what else it was told."""
-    latencies, told, sent = [], {"busy": 0, "dropped": 0, "full": 0}, 0
+def live_client(data: list[bytes], seconds: float, rate: float, results: Any, barrier: Any) -> None:
+    """One client; reports its latencies in milliseconds and counts of other messages."""
+    latencies, counts, sent = [], {"busy": 0, "dropped": 0, "full": 0}, 0
     try:
-        # All begin together, so that no client's own start is measured with another's frames.
-        everybody.wait()
+        # All start together, so that the start of a client does not affect the measurement.
+        barrier.wait()
         client = LiveClient.connect(f"ws://127.0.0.1:{PORT}/ws/live")
         deadline = time.perf_counter() + seconds
         while time.perf_counter() < deadline:
@@ -107,36 +105,36 @@ def live_client(
             if "faces" in answer:
                 latencies.append(1000 * (time.perf_counter() - began))
             else:
-                told[answer["type"]] += 1
+                counts[answer["type"]] += 1
                 time.sleep(answer.get("retry_after_ms", 0) / 1000)
             if rate:
                 time.sleep(max(0.0, 1 / rate - (time.perf_counter() - began)))
         client.close()
     except ConnectionClosed as closed:
-        told["full"] += closed.reason == 1013
-        # The picture that met the closed door was answered by the closing.
+        counts["full"] += closed.reason == 1013
+        # The close is the response to the last frame.
         sent -= closed.reason == 1013 and sent > 0
-    answers.put((sent, latencies, told))
+    results.put((sent, latencies, counts))
 
 
 def run(
     data: list[bytes], clients: int, seconds: float, rate: float, *, threads: bool = False
 ) -> dict[str, Any]:
-    """Clients in processes of their own, or in threads of this one where they are very many."""
-    answers: Any = queue.Queue() if threads else SPAWN.Queue()
-    everybody: Any = threading.Barrier(clients) if threads else SPAWN.Barrier(clients)
+    """Run clients in separate processes, or in threads of this process if there are many."""
+    results: Any = queue.Queue() if threads else SPAWN.Queue()
+    barrier: Any = threading.Barrier(clients) if threads else SPAWN.Barrier(clients)
     start: Any = threading.Thread if threads else SPAWN.Process
     processes = [
-        start(target=live_client, args=(data, seconds, rate, answers, everybody))
+        start(target=live_client, args=(data, seconds, rate, results, barrier))
         for _ in range(clients)
     ]
     for process in processes:
         process.start()
-    collected = [answers.get(timeout=seconds + 120) for _ in processes]
+    collected = [results.get(timeout=seconds + 120) for _ in processes]
     for process in processes:
         process.join()
     latencies = np.array([ms for _, some, _ in collected for ms in some])
-    told = {key: sum(t[key] for _, _, t in collected) for key in collected[0][2]}
+    counts = {key: sum(t[key] for _, _, t in collected) for key in collected[0][2]}
     sent = sum(count for count, _, _ in collected)
     return {
         "clients": clients,
@@ -146,24 +144,24 @@ def run(
         "p95_ms": round(float(np.percentile(latencies, 95)), 1) if len(latencies) else None,
         "sent": sent,
         "answered": len(latencies),
-        **told,
-        "lost_silently": sent - len(latencies) - told["busy"] - told["dropped"],
+        **counts,
+        "lost_silently": sent - len(latencies) - counts["busy"] - counts["dropped"],
         "slowest_served_client_frames": min(
-            (len(some) for _, some, told in collected if not told["full"]), default=0
+            (len(some) for _, some, counts in collected if not counts["full"]), default=0
         ),
     }
 
 
 def soak(data: list[bytes], server: "subprocess.Popen[bytes]", seconds: float) -> dict[str, Any]:
-    """200 clients for a while: what they were told, how health was answered, what memory did."""
+    """200 clients for a while: their messages, the response time of /healthz, and memory."""
     deadline = time.monotonic() + seconds
-    told = {"answered": 0, "busy": 0, "dropped": 0, "full": 0, "unanswered": 0, "broken": 0}
+    counts = {"answered": 0, "busy": 0, "dropped": 0, "full": 0, "unanswered": 0, "broken": 0}
     breaks: Counter[str] = Counter()
     lock = threading.Lock()
 
     def count(what: str, why: str = "") -> None:
         with lock:
-            told[what] += 1
+            counts[what] += 1
             if why:
                 breaks[why] += 1
 
@@ -206,7 +204,7 @@ def soak(data: list[bytes], server: "subprocess.Popen[bytes]", seconds: float) -
     return {
         "seconds": seconds,
         "clients": len(threads),
-        **told,
+        **counts,
         "breaks": dict(breaks),
         "healthz_worst_ms": max(healthz_ms),
         "memory_pss_mb": memory,
@@ -217,7 +215,7 @@ def soak(data: list[bytes], server: "subprocess.Popen[bytes]", seconds: float) -
 
 
 def _memory_mb(leader: int) -> float:
-    """Proportional set size of the server's processes together."""
+    """Total proportional set size of the server's processes."""
     total = 0
     for entry in Path("/proc").glob("[0-9]*"):
         try:
@@ -295,7 +293,7 @@ def _wait_until_ready() -> None:
             time.sleep(0.2)
         else:
             return
-    sys.exit("the server did not get ready")
+    sys.exit("expected the server to become ready within a minute")
 
 
 if __name__ == "__main__":

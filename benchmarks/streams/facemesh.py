@@ -1,12 +1,13 @@
-"""CPU time of MediaPipe's FaceMesh alone on a clip, in an environment of its own.
+"""CPU time of MediaPipe's FaceMesh alone on a clip, in a separate environment.
 
     python3.11 -m venv /tmp/peer
     /tmp/peer/bin/pip install --no-deps mediapipe==0.10.21
     /tmp/peer/bin/pip install 'numpy<2' 'protobuf<5' absl-py attrs flatbuffers matplotlib \\
         opencv-python-headless==4.10.0.84 av
-    python benchmarks/streams.py cost --peer /tmp/peer/bin/python
+    python benchmarks/streams cost --peer /tmp/peer/bin/python
 
-Its last line is JSON. Decoding is included, as on the other side, and loading the models is not.
+The last line of the output is JSON. The time includes decoding, as for mien, but not loading the
+models.
 """
 
 import json

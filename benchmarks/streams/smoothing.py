@@ -1,29 +1,13 @@
-"""How calm, how quick and how costly streams are.
+"""Stability and lag of labels, jitter of landmarks, track ids, and the effect of the baseline.
 
-    python benchmarks/streams.py calm LONDON --media CLIPS     flips, lag, jitter, tracks
-    python benchmarks/streams.py baseline LONDON               what a resting face's baseline does
-    python benchmarks/streams.py eyes CEW                      open against closed eyes
-    taskset -c 0 python benchmarks/streams.py cost --media CLIPS --peer PYTHON   CPU per frame
-    python benchmarks/streams.py soak                          memory over an hour; `make soak`
-
-LONDON is the Face Research Lab London Set as folders ``neutral`` and ``happiness`` (DeBruine and
-Jones, CC BY 4.0); CLIPS a folder of videos; CEW the eye patches of Closed Eyes in the Wild as an
-npz of ``images``, ``open``, ``side`` and ``name``; PYTHON that of an environment with MediaPipe,
-see stream_peer.py. Each writes its result to benchmarks/results/streams-<what>.json.
-``MIEN_MODEL`` chooses another expression model than the default.
-
-A flip is a change of the label; the changes that a synthetic clip (stream_scenes.py) really has
-are taken away. The lag of a change is the time from the middle of the cross-fade to the first
-frame with the new label that lasts for half a second; the added lag is that of the smoothed label
-less that of the label of single frames, which a second pass reads in every frame.
+A flip is a change of the label. The true changes of a synthetic clip (scenes.py) are subtracted.
+The lag of a change is the time from the middle of the cross-fade to the first frame with the new
+label, if that label lasts for half a second. The added lag is the lag of the smoothed label minus
+that of the single-frame label, which a second pass computes in every frame.
 """
 
-import argparse
 import csv
-import json
-import platform
 import statistics
-import subprocess
 from collections import defaultdict
 from itertools import pairwise
 from pathlib import Path
@@ -38,13 +22,10 @@ from mien.media.video import VideoSource
 from mien.pipeline import FacePipeline
 from mien.streaming import FaceStream, StreamSettings
 from mien.types import FrameResult
-from stream_cost import cost, soak
-from stream_eyes import eyes
-from stream_scenes import FADE_S, FPS, Script, render, scripts, still
+from scenes import FADE_S, FPS, Script, render, scripts, still
 
 LASTING_S = 0.5
-RESULTS = Path(__file__).parent / "results"
-CROWD = Path(__file__).parent / "data" / "crowd-faces.csv"
+CROWD = Path(__file__).parents[1] / "data" / "crowd-faces.csv"
 EVERY_FRAME = StreamSettings(same_look=0)
 
 
@@ -53,31 +34,31 @@ def flips(labels: list[Expression | None]) -> int:
     return sum(a is not b for a, b in pairwise(seen))
 
 
-def first_lasting(labels: list[Expression | None], start: int, wanted: bool) -> int | None:
-    """The first frame from which on the label is (or is not) happiness for half a second."""
+def first_lasting(labels: list[Expression | None], start: int, happy: bool) -> int | None:
+    """The first frame from which the label is (or is not) happiness for half a second."""
     need = round(LASTING_S * FPS)
     for index in range(start, len(labels) - need + 1):
         window = labels[index : index + need]
-        if all((label is Expression.HAPPINESS) == wanted for label in window):
+        if all((label is Expression.HAPPINESS) == happy for label in window):
             return index
     return None
 
 
 def lags_s(script: Script, labels: list[Expression | None]) -> list[float | None]:
-    """The lag of each change; None for one that the labels never show."""
+    """The lag of each change; None if the labels never show it."""
     ends = (*script.changes_s[1:], script.length_s)
     found: list[float | None] = []
     for number, (middle, end) in enumerate(zip(script.changes_s, ends, strict=True)):
-        start, wanted = int((middle - FADE_S / 2) * FPS), number % 2 == 0
-        index = first_lasting(labels, start, wanted)
-        # A label that stood there already did not follow this change.
-        already = (labels[start] is Expression.HAPPINESS) == wanted
+        start, happy = int((middle - FADE_S / 2) * FPS), number % 2 == 0
+        index = first_lasting(labels, start, happy)
+        # A label that was already there is not a reaction to this change.
+        already = (labels[start] is Expression.HAPPINESS) == happy
         late = already or index is None or index / FPS > end
         found.append(None if late or index is None else index / FPS - middle)
     return found
 
 
-def calm(london: Path, media: Path | None, people: int, seed: int) -> dict[str, Any]:
+def smoothing(london: Path, media: Path | None, people: int, seed: int) -> dict[str, Any]:
     """Flips and lag of labels, and jitter of landmarks, smoothed against raw."""
     pipeline = FacePipeline()
     clips = []
@@ -148,20 +129,20 @@ def summarize(clips: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def jitter(pipeline: FacePipeline, chosen: list[Script]) -> dict[str, float]:
-    """Movement of the landmarks of a still, noisy picture, in thousandths of the face's width."""
+    """Movement of the landmarks of a still, noisy image, in thousandths of the face width."""
     raw, smoothed = [], []
     for script in chosen:
         frames = still(script)
         results = follow(FaceStream(pipeline), frames)
-        calm_points = np.array([result.faces[0].landmarks.points[:, :2] for result in results])
+        smoothed_points = np.array([result.faces[0].landmarks.points[:, :2] for result in results])
         single = np.array(
             [
                 pipeline.landmarks.predict(image, [result.faces[0].detection])[0].points[:, :2]
                 for (image, _), result in zip(frames, results, strict=True)
             ]
         )
-        width = float(np.ptp(calm_points[0, :, 0]))
-        for points, sums in ((single, raw), (calm_points, smoothed)):
+        width = float(np.ptp(smoothed_points[0, :, 0]))
+        for points, sums in ((single, raw), (smoothed_points, smoothed)):
             sums.append(1000 * float(np.abs(np.diff(points[10:], axis=0)).mean()) / width)
     return {"raw": statistics.median(raw), "smoothed": statistics.median(smoothed)}
 
@@ -196,7 +177,7 @@ def real_clip(pipeline: FacePipeline, path: Path) -> dict[str, Any]:
 
 
 class CountingPipeline(FacePipeline):
-    """Counts how often it looks for faces and how many it reads."""
+    """Counts detector runs and classified faces."""
 
     read = searches = 0
 
@@ -210,10 +191,10 @@ class CountingPipeline(FacePipeline):
 
 
 def carried(some: list[FrameResult], every: list[FrameResult]) -> dict[str, float]:
-    """How far raw values that are carried over lie from what reading every frame gives.
+    """Difference between reused raw probabilities and those of classifying every frame.
 
-    Half of the sum of absolute differences (0: the same, 1: wholly different), and for comparison
-    how far two frames that follow each other lie apart when every one is read.
+    Half of the sum of absolute differences (0: equal, 1: disjoint), and for comparison the
+    difference between consecutive frames when every frame is classified.
     """
     pairs = [
         (a.faces[0].expression_raw, b.faces[0].expression_raw)
@@ -234,7 +215,7 @@ def carried(some: list[FrameResult], every: list[FrameResult]) -> dict[str, floa
 
 
 def crowd(pipeline: FacePipeline, path: Path) -> dict[str, Any]:
-    """Who has which number in the hand-marked frames of a street."""
+    """Track ids of the people in the hand-annotated frames of a street."""
     marked = defaultdict(list)
     with CROWD.open(newline="") as file:
         for row in csv.DictReader(file):
@@ -275,18 +256,18 @@ def label_of(result: FrameResult, *, raw: bool = False) -> Expression | None:
 
 
 def baseline(london: Path, people: int, seed: int) -> dict[str, Any]:
-    """Neutral and smiling faces read with and without the baseline of each person's rest.
+    """Predictions for neutral and smiling faces with and without the resting-face baseline.
 
-    Nothing is fitted on anyone: the rule's two numbers are fixed. Each person has four seconds of
-    rest in noise and movement, and then two of the other look; the last second of each counts.
+    The two parameters of the rule are fixed and not fitted. Each person has four seconds of
+    rest with noise and movement, then two seconds of smiling; the end of each part counts.
     """
     pipeline = FacePipeline()
     counts: dict[str, dict[str, int]] = {}
     rng = np.random.default_rng(seed)
     names = sorted(path.name for path in (london / "neutral").glob("*.jpg"))
     for name in rng.choice(names, min(people, len(names)), replace=False):
-        looks = tuple(read_image(london / look / name) for look in ("neutral", "happiness"))
-        script = Script((looks[0], looks[1]), (4.0,), 6.0, int(rng.integers(1 << 31)))
+        photographs = tuple(read_image(london / kind / name) for kind in ("neutral", "happiness"))
+        script = Script((photographs[0], photographs[1]), (4.0,), 6.0, int(rng.integers(1 << 31)))
         frames = [frame for n, frame in enumerate(render(script)) if n % 2 == 0]
         for kind, on in (("off", False), ("on", True)):
             results = follow(FaceStream(pipeline, StreamSettings(baseline=on)), iter(frames))
@@ -300,49 +281,3 @@ def baseline(london: Path, people: int, seed: int) -> dict[str, Any]:
 def at(results: list[FrameResult], timestamp_s: float) -> Expression | None:
     """The label at the last frame up to a time."""
     return label_of([result for result in results if (result.timestamp_s or 0) <= timestamp_s][-1])
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("what", choices=("calm", "baseline", "eyes", "cost", "soak"))
-    parser.add_argument("data", nargs="?", type=Path)
-    parser.add_argument("--media", type=Path)
-    parser.add_argument("--peer", type=Path)
-    parser.add_argument("--people", type=int, default=24)
-    parser.add_argument("--seed", type=int, default=11)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--minutes", type=float, default=60)
-    parser.add_argument("--output", type=Path)
-    chosen = parser.parse_args()
-    if chosen.what in ("calm", "baseline", "eyes") and chosen.data is None:
-        parser.error(f"{chosen.what} needs its data set; see the top of this file")
-    figures = {
-        "calm": lambda: calm(chosen.data, chosen.media, chosen.people, chosen.seed),
-        "baseline": lambda: baseline(chosen.data, chosen.people, chosen.seed),
-        "eyes": lambda: eyes(chosen.data, chosen.media),
-        "cost": lambda: cost(chosen.media, chosen.rounds, chosen.peer),
-        "soak": lambda: soak(chosen.minutes),
-    }[chosen.what]()
-    output = chosen.output or RESULTS / f"streams-{chosen.what}.json"
-    document = json.dumps({"what": chosen.what, **provenance(), "figures": figures}, indent=2)
-    output.write_text(document + "\n", encoding="utf-8")
-    print(document)
-
-
-def provenance() -> dict[str, Any]:
-    """With what and where it was measured."""
-    command = ["git", "-C", str(RESULTS), "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-    names = [
-        line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
-    ]
-    return {
-        "machine": names[0].partition(": ")[2] if names else platform.machine(),
-        "python": platform.python_version(),
-        "commit": commit,
-        "models": FacePipeline().models,
-    }
-
-
-if __name__ == "__main__":
-    main()

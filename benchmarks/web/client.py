@@ -1,4 +1,4 @@
-"""A client of the live page's WebSocket, for programs that pretend to be very many."""
+"""A WebSocket client of the live page, for load tests."""
 
 from simple_websocket import Client, ConnectionClosed
 from wsproto.frame_protocol import CloseReason
@@ -8,13 +8,13 @@ from mien.web.sockets import OneAtATime
 
 
 class LiveClient(Client):  # type: ignore[misc]
-    """As the library's, but it always knows why the server closed."""
+    """The client of the library, which also reports why the server closed the connection."""
 
     def handshake(self) -> None:
-        """Ask, and hear what came together with the consent.
+        """Connect, and process data that arrived together with the handshake response.
 
-        The library looks at that only when more comes: a client that is sent away at once would
-        never hear why, and take the end of the connection for a broken one.
+        The library processes it only when more data arrives: a client that is rejected at once
+        would not learn the reason and report a broken connection.
         """
         self.sock = OneAtATime(self.sock)
         super().handshake()
@@ -27,8 +27,8 @@ class LiveClient(Client):  # type: ignore[misc]
         """Send.
 
         Raises:
-            ConnectionClosed: the server closed; also where the library closes its own socket, or
-                hears of the close, in the same moment.
+            ConnectionClosed: the server closed the connection, also if the library closes its own
+                socket or receives the close at the same time.
         """
         try:
             super().send(data)
