@@ -10,7 +10,7 @@ import numpy.typing as npt
 from mien import imaging
 from mien.detection import build_detector
 from mien.errors import DataError
-from mien.evaluation import confidence, confusion
+from mien.evaluation import figures
 from mien.evaluation.calibration import uncertain_threshold
 from mien.evaluation.dataset import FileImages, LabeledSet, vote_shares
 from mien.evaluation.readers import read_data
@@ -129,13 +129,13 @@ def measure(
     natural = softmax(logits.astype(np.float64))
     uniform = softmax(logits.astype(np.float64) - np.log(prior))
     answer, classes = natural.argmax(axis=1), logits.shape[1]
-    matrix = confusion.confusion_matrix(truth, answer, classes)
-    moved = confusion.confusion_matrix(truth, uniform.argmax(axis=1), classes)
+    matrix = figures.confusion_matrix(truth, answer, classes)
+    moved = figures.confusion_matrix(truth, uniform.argmax(axis=1), classes)
     return {
-        "accuracy": float(confusion.accuracy(matrix)),
-        "macro_f1": float(confusion.macro_f1(matrix)),
-        "balanced_accuracy_uniform": float(confusion.balanced_accuracy(moved)),
-        "ece": confidence.ece(natural.max(axis=1), answer == truth),
+        "accuracy": float(figures.accuracy(matrix)),
+        "macro_f1": float(figures.macro_f1(matrix)),
+        "balanced_accuracy_uniform": float(figures.balanced_accuracy(moved)),
+        "ece": figures.ece(natural.max(axis=1), answer == truth),
     }
 
 

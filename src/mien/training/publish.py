@@ -12,7 +12,7 @@ import onnx
 
 from mien import imaging
 from mien.errors import SettingError
-from mien.evaluation import calibration, confusion
+from mien.evaluation import calibration, figures
 from mien.evaluation.dataset import UNLABELED
 from mien.expression.neural import NeuralClassifier
 from mien.runtime.catalog import CatalogEntry
@@ -138,10 +138,10 @@ def _measured(
     doubt = calibration.uncertain_threshold(crossed, truth)
     natural, uniform = _matrices(spec.training_prior, temperature, logits, truth)
     metrics = {
-        "valid_accuracy": float(confusion.accuracy(natural)),
-        "valid_macro_f1": float(confusion.macro_f1(natural)),
-        "valid_balanced_accuracy_natural": float(confusion.balanced_accuracy(natural)),
-        "valid_balanced_accuracy_uniform": float(confusion.balanced_accuracy(uniform)),
+        "valid_accuracy": float(figures.accuracy(natural)),
+        "valid_macro_f1": float(figures.macro_f1(natural)),
+        "valid_balanced_accuracy_natural": float(figures.balanced_accuracy(natural)),
+        "valid_balanced_accuracy_uniform": float(figures.balanced_accuracy(uniform)),
         "valid_ece_cross_fitted": calibration.cross_fitted_ece(logits, truth),
         "valid_error_at_80_coverage": doubt["error_covered"],
     }
@@ -158,7 +158,7 @@ def recalls(
 ) -> dict[str, dict[str, float]]:
     """By label, how many faces there are and the share recognized under two priors."""
     natural, uniform = _matrices(spec.training_prior, spec.temperature, logits, truth)
-    by_prior = confusion.recall(natural), confusion.recall(uniform)
+    by_prior = figures.recall(natural), figures.recall(uniform)
     return {
         label.value: {
             "n": float((truth == index).sum()),
@@ -180,8 +180,8 @@ def _matrices(
     shifted = calibrated - np.log(np.maximum(prior, 1e-6))
     classes = logits.shape[1]
     return (
-        confusion.confusion_matrix(truth, calibrated.argmax(axis=1), classes),
-        confusion.confusion_matrix(truth, shifted.argmax(axis=1), classes),
+        figures.confusion_matrix(truth, calibrated.argmax(axis=1), classes),
+        figures.confusion_matrix(truth, shifted.argmax(axis=1), classes),
     )
 
 
@@ -204,9 +204,9 @@ def _second(
     temperature = calibration.fit_temperature(logits, truth)
     natural, uniform = _matrices(spec.training_prior, temperature, logits, truth)
     metrics = {
-        f"{data.name}_valid_second_labels_accuracy": float(confusion.accuracy(natural)),
+        f"{data.name}_valid_second_labels_accuracy": float(figures.accuracy(natural)),
         f"{data.name}_valid_second_labels_balanced_accuracy_uniform": float(
-            confusion.balanced_accuracy(uniform)
+            figures.balanced_accuracy(uniform)
         ),
     }
     complete = dataclasses.replace(

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from mien.evaluation import confusion
+from mien.evaluation import figures as evaluation_figures
 from mien.evaluation.calibration import fit_temperature, negative_log_likelihood
 from mien.evaluation.dataset import UNLABELED
 from mien.training.faces import MAIN_HEAD, SECOND_HEAD, Faces
@@ -70,18 +70,18 @@ class Validation:
         natural = _matrix(calibrated, truth)
         uniform = _matrix(calibrated - self.log_prior, truth)
         figures = {
-            "accuracy": float(confusion.accuracy(natural)),
-            "balanced_accuracy_uniform": float(confusion.balanced_accuracy(uniform)),
-            "macro_f1": float(confusion.macro_f1(natural)),
+            "accuracy": float(evaluation_figures.accuracy(natural)),
+            "balanced_accuracy_uniform": float(evaluation_figures.balanced_accuracy(uniform)),
+            "macro_f1": float(evaluation_figures.macro_f1(natural)),
             "nll": negative_log_likelihood(calibrated, truth),
         }
         figures["score"] = (figures["accuracy"] + figures["balanced_accuracy_uniform"]) / 2
         if SECOND_HEAD in by_head:
             known = self.truth[SECOND_HEAD] != UNLABELED
             second = _matrix(by_head[SECOND_HEAD][known], self.truth[SECOND_HEAD][known])
-            figures["second_accuracy"] = float(confusion.accuracy(second))
+            figures["second_accuracy"] = float(evaluation_figures.accuracy(second))
         return figures
 
 
 def _matrix(logits: FloatArray, truth: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    return confusion.confusion_matrix(truth, logits.argmax(axis=1), logits.shape[1])
+    return evaluation_figures.confusion_matrix(truth, logits.argmax(axis=1), logits.shape[1])
