@@ -27,8 +27,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def sources(*paths: str, leave_out: Path | None = None) -> list[str]:
-    found = list(find_images(paths, leave_out=leave_out))
+def sources(*paths: str, exclude: Path | None = None) -> list[str]:
+    found = list(find_images(paths, exclude=exclude))
     assert [entry.problem for entry in found] == [None] * len(found)
     return [Path(entry.source).as_posix() for entry in found]
 
@@ -41,8 +41,8 @@ def test_a_folder_with_its_folders_by_name(folder: Path) -> None:
 
 
 def test_a_folder_for_output_is_left_out(folder: Path) -> None:
-    assert sources(".", leave_out=Path("deep")) == ["a.PNG", "b.jpg", "odd[1].jpg"]
-    assert sources(".", leave_out=Path("not there yet"))[-1] == "deep/er/d.heic"
+    assert sources(".", exclude=Path("deep")) == ["a.PNG", "b.jpg", "odd[1].jpg"]
+    assert sources(".", exclude=Path("not there yet"))[-1] == "deep/er/d.heic"
 
 
 def test_patterns(folder: Path) -> None:
@@ -62,8 +62,8 @@ def test_files_are_taken_whatever_they_are_called(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "problem"),
     [
-        ("*.tiff", "*.tiff: no file matches the pattern"),
-        ("empty", "empty: the folder holds no picture"),
+        ("*.tiff", "*.tiff: no file matches this pattern"),
+        ("empty", "empty: no image in this folder"),
     ],
 )
 def test_what_leads_to_no_picture(folder: Path, path: str, problem: str) -> None:

@@ -79,7 +79,7 @@ def image(  # noqa: PLR0917
         )
     if blur_faces and annotate is None:
         raise typer.BadParameter("expected --annotate FOLDER together with --blur-faces")
-    inputs = list(find_images(paths, leave_out=annotate))
+    inputs = list(find_images(paths, exclude=annotate))
     pipeline = FacePipeline(settings)
     printing = json or jsonl or csv == "-"
     bar = ProgressBar(len(inputs), "images", enabled=not (printing and sys.stdout.isatty()))

@@ -11,15 +11,15 @@ from mien.media.video import VideoSource
 def open_source(
     source: "Source | str | int | PathLike[str]", selection: Selection | None = None
 ) -> Source:
-    """The source that someone means.
+    """Open a video, a camera or any other source of frames.
 
     Args:
-        source: a source; the path of a video; the number of a camera, as a number; or the
-            address of a network camera (``rtsp://…``, ``http://…``).
-        selection: which frames of a video are wanted.
+        source: path of a video, number of a camera (int), address of a network camera
+            (``rtsp://…``, ``http://…``), or a :class:`Source`, which is returned as it is.
+        selection: which frames of a video to use.
 
     Raises:
-        VideoReadError: a file that is no readable video, or is not there.
+        VideoReadError: the file does not exist or is not a readable video.
         MissingExtraError: PyAV is not installed.
     """
     if isinstance(source, int) or (isinstance(source, str) and "://" in source):

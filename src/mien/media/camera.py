@@ -1,4 +1,4 @@
-"""Cameras, by OpenCV: attached ones by number, network ones by address."""
+"""Cameras, read with OpenCV: attached ones by number, network cameras by address."""
 
 import os
 import sys
@@ -19,18 +19,18 @@ _NETWORK_TIMEOUT_MS = 5000
 
 
 class CameraSource:
-    """The frames of a camera, for as long as it is wanted.
+    """The frames of a camera, without end.
 
-    A camera that goes away after it was open is waited for and opened again. Nothing is opened
-    before :meth:`frames` is iterated: opening a camera switches its light on.
+    A camera that is disconnected is opened again as soon as it is back. It is not opened before
+    :meth:`frames` is iterated, because opening a camera switches its light on.
 
     Args:
-        camera: the number of an attached camera, or an address such as ``rtsp://…``.
-        on_state: told ``"open"``, ``"lost"`` and ``"waiting"`` as they happen.
-        size_wh: what to ask an attached camera for; it may give another size.
+        camera: number of an attached camera, or an address such as ``rtsp://…``.
+        on_state: called with ``"open"``, ``"lost"`` and ``"waiting"``.
+        size_wh: requested size of an attached camera, which may return another one.
 
     Attributes:
-        info: its name; the size is not known before it is open.
+        info: properties of the camera; its size is not known before it is open.
     """
 
     def __init__(
@@ -47,16 +47,16 @@ class CameraSource:
         self.info = SourceInfo(name, size_wh, live=True)
 
     def frames(self) -> Iterator[Frame]:
-        """Frames as they come, with the time since the first one.
+        """Frames as they arrive, with the time since the camera was opened.
 
         Raises:
-            CameraError: it cannot be opened the first time.
+            CameraError: the camera cannot be opened the first time.
         """
         capture = self._open()
         if capture is None:
             raise CameraError(
-                f"{self.info.name} cannot be opened: expected a camera that is connected, is not "
-                "used by another program, and that this user may use (on Linux, group `video`)"
+                f"{self.info.name} cannot be opened: connect it, close other programs that use "
+                "it, and check that this user may access it (on Linux, by the group `video`)"
             )
         started = time.monotonic()
         last_s, index = -1.0, -1
@@ -71,7 +71,7 @@ class CameraSource:
                     self._on_state("open")
                     continue
                 index += 1
-                # Two frames may leave a driver's buffer within one tick of the clock.
+                # Two buffered frames may arrive within one tick of the clock.
                 last_s = max(time.monotonic() - started, last_s + 1e-4)
                 yield Frame(image, last_s, index)
         finally:
@@ -100,9 +100,9 @@ class CameraSource:
         if isinstance(self._camera, int):
             capture = cv2.VideoCapture(self._camera)
         else:
-            # By TCP a network camera's pictures are not torn by lost packets.
+            # Over TCP, lost packets do not damage frames.
             os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;tcp")
-            # What OpenCV and FFmpeg would say each time, `on_state` and CameraError say once.
+            # `on_state` and CameraError report what OpenCV and FFmpeg would log at each attempt.
             os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
             timeouts = [
                 cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
@@ -130,7 +130,7 @@ def _read(capture: cv2.VideoCapture) -> Image | None:
 
 
 def _without_password(address: str) -> str:
-    """The address as it may stand in results and logs."""
+    """The address without user name and password, for results and logs."""
     scheme, separator, rest = address.partition("://")
     host = rest.rpartition("@")[2]
     return f"{scheme}{separator}{host}" if separator else address
@@ -142,11 +142,11 @@ _NAMES = Path("/sys/class/video4linux")
 
 @dataclass(frozen=True, slots=True)
 class CameraDevice:
-    """A camera that the operating system knows.
+    """A connected camera.
 
     Attributes:
-        index: the number that opens it.
-        name: what its driver calls it.
+        index: number to open it with.
+        name: name from its driver.
         permitted: whether this user may open it.
     """
 
@@ -156,12 +156,12 @@ class CameraDevice:
 
 
 def can_list_cameras() -> bool:
-    """Whether this operating system tells of cameras without opening them."""
+    """Whether cameras can be listed on this operating system without opening them."""
     return sys.platform.startswith("linux")
 
 
 def list_cameras() -> list[CameraDevice]:
-    """The connected cameras, by index. None of them is opened, so no light goes on."""
+    """The connected cameras, by index. None is opened, so no camera light goes on."""
     found = []
     for device in _DEVICES.glob("video*"):
         number = device.name.removeprefix("video")
@@ -174,21 +174,21 @@ def list_cameras() -> list[CameraDevice]:
 
 
 def try_camera(index: int) -> tuple[int, int]:
-    """Open a camera, take one picture, and forget it.
+    """Open a camera and read one frame, which is discarded.
 
     Returns:
-        Its width and height in pixels.
+        Width and height in pixels.
 
     Raises:
-        CameraError: it cannot be opened, or gives no picture.
+        CameraError: the camera cannot be opened, or returns no frame.
     """
     capture = cv2.VideoCapture(index)
     try:
         if not capture.isOpened():
-            raise CameraError(f"camera {index} cannot be opened: another program may be using it")
-        taken, picture = capture.read()
-        if not taken:
-            raise CameraError(f"camera {index} was opened, but gives no picture")
-        return picture.shape[1], picture.shape[0]
+            raise CameraError(f"camera {index} cannot be opened: close other programs that use it")
+        found, frame = capture.read()
+        if not found:
+            raise CameraError(f"camera {index} returns no frame: reconnect it")
+        return frame.shape[1], frame.shape[0]
     finally:
         capture.release()

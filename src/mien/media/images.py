@@ -23,11 +23,11 @@ ImageSource = (
     str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | PillowImage.Image
     | npt.NDArray[Any]
 )  # fmt: skip
-"""What :func:`read_image` understands."""
+"""The inputs of :func:`read_image`."""
 
-# Pixels are converted in bands of about this many, so that a picture is never held three times.
+# Pixels are converted in bands of about this many, to bound memory.
 _BAND_PIXELS = 1 << 20
-# No stored pixel takes more: four channels of 16 bits; and beside the pixels stand metadata.
+# The maximum is four channels of 16 bits; metadata come on top.
 _MAX_BYTES_PER_PIXEL = 8
 _METADATA_BYTES = 64 << 20
 
@@ -40,30 +40,30 @@ _TURNS = {
     7: PillowImage.Transpose.TRANSVERSE,
     8: PillowImage.Transpose.ROTATE_90,
 }
-"""What undoes each EXIF orientation (CIPA DC-008, 4.6.4); 1 is upright."""
+"""The inverse of each EXIF orientation (CIPA DC-008, 4.6.4); 1 is upright."""
 
 
 def read_image(source: ImageSource, *, max_megapixels: float = DEFAULT_MAX_MEGAPIXELS) -> Image:
-    """Read a picture as an RGB array, upright.
+    """Read an image as an upright RGB array.
 
-    JPEG, PNG, WebP, the first frame of GIF, BMP, TIFF and PNM are always read, AVIF and HEIC where
-    the installed libraries can. The format is told by the content and not by the name. The EXIF
-    orientation is applied, transparency is laid over white, 16 bits become 8.
+    Formats: JPEG, PNG, WebP, GIF (first frame), BMP, TIFF, PNM; AVIF and HEIC if the installed
+    libraries support them. The format is detected from the content, not from the file name. The
+    EXIF orientation is applied, transparency is blended with white, 16 bits are reduced to 8.
 
-    A picture is always decoded at its full size, because boxes are in its own pixels.
+    Images are decoded at full size, because boxes are in pixels of the original image.
 
     Args:
         source: a path, the bytes of a file, an open binary file, a Pillow image, or an array (see
             :func:`mien.imaging.as_rgb`).
-        max_megapixels: a file that announces more pixels is refused before it is decoded, which
-            bounds memory at about 7 bytes a pixel (AVIF 10, WebP 16).
+        max_megapixels: images with more pixels are rejected before they are decoded, which bounds
+            memory at about 7 bytes per pixel (AVIF 10, WebP 16).
 
     Returns:
         ``(H, W, 3)`` RGB uint8, contiguous.
 
     Raises:
-        ImageReadError: no readable picture; the message names it.
-        InputError: an array that is no image, or something else altogether.
+        ImageReadError: the image cannot be read; the message names it.
+        InputError: the array is not an image, or the source is of another type.
     """
     if isinstance(source, np.ndarray):
         return imaging.as_rgb(source)
@@ -82,23 +82,23 @@ def read_image(source: ImageSource, *, max_megapixels: float = DEFAULT_MAX_MEGAP
     if hasattr(source, "__array__"):
         return imaging.as_rgb(source)
     raise InputError(
-        "expected a picture as a path, bytes, an open binary file, a Pillow image or an array, "
+        "expected an image as a path, bytes, an open binary file, a Pillow image or an array, "
         f"got {type(source).__name__}"
     )
 
 
 def _named(name: str, read: Any, source: Any, max_megapixels: float) -> Image:
-    """Call a reader; whatever goes wrong becomes an ImageReadError that names the picture."""
+    """Call a reader, and raise any error as an ImageReadError that names the image."""
     try:
         return read(source, max_megapixels)  # type: ignore[no-any-return]
     except InputError as error:
         raise ImageReadError(f"{name}: {error}") from error
     except MemoryError as error:
-        raise ImageReadError(f"{name}: there is not enough memory to decode it") from error
+        raise ImageReadError(f"{name}: not enough memory to decode the image") from error
     except Exception as error:
-        # Damaged pictures make Pillow's decoders raise nearly anything.
+        # Pillow's decoders raise almost any exception for damaged images.
         raise ImageReadError(
-            f"{name}: the picture is damaged or cut short, and cannot be decoded ({error})"
+            f"{name}: the image is damaged or truncated and cannot be decoded ({error})"
         ) from error
 
 
@@ -107,10 +107,10 @@ def _opened(path: str, max_megapixels: float) -> Iterator[BinaryIO]:
     try:
         stream = open(path, "rb")  # noqa: SIM115
     except FileNotFoundError:
-        hint = "; addresses are not fetched, download it first" if "://" in path else ""
-        raise ImageReadError(f"{path}: there is no such file{hint}") from None
+        hint = "; URLs are not supported, download the image first" if "://" in path else ""
+        raise ImageReadError(f"{path}: no such file{hint}") from None
     except IsADirectoryError:
-        raise ImageReadError(f"{path}: expected a picture, got a folder") from None
+        raise ImageReadError(f"{path}: expected an image, got a folder") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ImageReadError(f"{path}: the file cannot be opened: {reason}") from None
@@ -119,7 +119,7 @@ def _opened(path: str, max_megapixels: float) -> Iterator[BinaryIO]:
         limit = _byte_limit(max_megapixels)
         if stat.S_ISREG(facts.st_mode) and facts.st_size > limit:
             raise ImageReadError(
-                f"{path}: expected a picture of at most {limit >> 20} MiB, "
+                f"{path}: expected an image of at most {limit >> 20} MiB, "
                 f"got a file of {facts.st_size >> 20} MiB"
             )
         yield stream
@@ -133,17 +133,17 @@ def _read_stream(stream: IO[bytes], max_megapixels: float) -> Image:
     if not (hasattr(stream, "seekable") and stream.seekable()):
         stream = _buffered(stream, _byte_limit(max_megapixels))
     start = stream.tell()
-    head = stream.read(HEAD_BYTES)
+    head = stream.read(_HEAD_BYTES)
     if not isinstance(head, bytes):
         raise ImageReadError("expected a file opened in binary mode, got text")
-    name = sniff(head)
+    name = _sniff(head)
     if name is None:
-        raise ImageReadError(f"expected a picture ({READABLE}), got {describe(head)}")
-    if start:  # Pillow's formats count from the beginning of the file.
+        raise ImageReadError(f"expected an image ({_READABLE}), got {_describe(head)}")
+    if start:  # Pillow's decoders expect the image at the beginning of the file.
         stream.seek(start)
         stream = _buffered(stream, _byte_limit(max_megapixels))
     stream.seek(0)
-    with open_as(name, stream) as picture:
+    with _open_as(name, stream) as picture:
         return _decode(picture, max_megapixels)
 
 
@@ -152,18 +152,18 @@ def _buffered(stream: IO[bytes], limit: int) -> IO[bytes]:
     if not isinstance(content, bytes):
         raise ImageReadError("expected a file opened in binary mode, got text")
     if len(content) > limit:
-        raise ImageReadError(f"expected a picture of at most {limit >> 20} MiB, got more")
+        raise ImageReadError(f"expected an image of at most {limit >> 20} MiB, got more")
     return io.BytesIO(content)
 
 
 def _decode(picture: PillowImage.Image, max_megapixels: float) -> Image:
     width, height = picture.size
     if width < 1 or height < 1:
-        raise ImageReadError(f"expected a picture with at least one pixel, got {width}×{height}")
+        raise ImageReadError(f"expected an image with at least one pixel, got {width}×{height}")
     if width * height > max_megapixels * 1e6:
         raise ImageReadError(
-            f"expected a picture of at most {max_megapixels:g} megapixels, got {width}×{height}; "
-            "where it can be trusted, raise the setting max_megapixels"
+            f"expected an image of at most {max_megapixels:g} megapixels, got {width}×{height}; "
+            "if you trust it, raise the setting max_megapixels"
         )
     if isinstance(picture, ImageFile.ImageFile):
         picture.load()
@@ -181,7 +181,7 @@ def _decode(picture: PillowImage.Image, max_megapixels: float) -> Image:
 
 
 def _orientation(picture: PillowImage.Image) -> int:
-    # Damaged metadata is no reason to refuse a picture whose pixels are sound.
+    # An image with damaged metadata is still usable.
     try:
         value = picture.getexif().get(ExifTags.Base.Orientation, 1)
         return value if isinstance(value, int) else 1
@@ -209,10 +209,8 @@ def _band_as_rgb(band: PillowImage.Image) -> Image:
     return np.asarray(band.convert("RGB"))
 
 
-HEAD_BYTES = 64
-"""How many bytes of a file :func:`sniff` wants to see."""
-
-READABLE = "JPEG, PNG, WebP, GIF, BMP, TIFF, PNM, AVIF or HEIC"
+_HEAD_BYTES = 64
+_READABLE = "JPEG, PNG, WebP, GIF, BMP, TIFF, PNM, AVIF or HEIC"
 
 _SUFFIXES_OF = {
     "jpeg": (".jpg", ".jpeg", ".jpe", ".jfif"),
@@ -227,7 +225,7 @@ _SUFFIXES_OF = {
 }
 
 SUFFIXES = frozenset(suffix for suffixes in _SUFFIXES_OF.values() for suffix in suffixes)
-"""File name endings that count as pictures when a folder is searched."""
+"""File extensions of images, for searching folders."""
 
 _PLUGINS = {
     "jpeg": ("PIL.JpegImagePlugin", "JpegImageFile"),
@@ -254,7 +252,7 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     *((b"P%d%c" % (kind, space), "pnm") for kind in range(1, 7) for space in b" \t\n\r"),
 )
 
-# What people hand in by mistake, so that the message can name it.
+# Other formats, to name them in error messages.
 _FOREIGN: tuple[tuple[bytes, str], ...] = (
     (b"%PDF", "a PDF document"),
     (b"PK\3\4", "a ZIP archive or an office document"),
@@ -264,9 +262,9 @@ _FOREIGN: tuple[tuple[bytes, str], ...] = (
     (b"\x1aE\xdf\xa3", "a video (Matroska or WebM)"),
     (b"8BPS", "a Photoshop document"),
     (b"%!PS", "a PostScript document"),
-    (b"\0\0\0\x0cjP  ", "a JPEG 2000 picture"),
-    (b"\0\0\0\x0cJXL ", "a JPEG XL picture"),
-    (b"\xff\x0a", "a JPEG XL picture"),
+    (b"\0\0\0\x0cjP  ", "a JPEG 2000 image"),
+    (b"\0\0\0\x0cJXL ", "a JPEG XL image"),
+    (b"\xff\x0a", "a JPEG XL image"),
     (b"\0\0\1\0", "an icon"),
     (b"<svg", "an SVG drawing"),
     (b"<!DOCTYPE html", "a web page"),
@@ -277,8 +275,8 @@ _AVIF_BRANDS = {b"avif", b"avis"}
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 
 
-def sniff(head: bytes) -> str | None:
-    """The format that a file's first bytes tell: a key of the table above, or None."""
+def _sniff(head: bytes) -> str | None:
+    """The image format by a file's first bytes: a key of ``_PLUGINS``, or None."""
     for magic, name in _MAGIC:
         if head.startswith(magic):
             return name
@@ -292,8 +290,8 @@ def sniff(head: bytes) -> str | None:
     return None
 
 
-def describe(head: bytes) -> str:
-    """What a file that is no readable picture seems to be, by its first bytes."""
+def _describe(head: bytes) -> str:
+    """The likely type of a file that is not a readable image, by its first bytes."""
     if not head:
         return "an empty file"
     for magic, description in _FOREIGN:
@@ -303,19 +301,22 @@ def describe(head: bytes) -> str:
         return "a video (MP4 or MOV)"
     if all(byte >= 0x80 or 0x20 <= byte < 0x7F or byte in b"\t\n\r\f" for byte in head):
         return "text"
-    return f"unknown data that begins with {head[:8].hex(' ')}"
+    return f"unknown data that starts with {head[:8].hex(' ')}"
 
 
-def open_as(name: str, stream: IO[bytes]) -> ImageFile.ImageFile:
-    """Read a picture's header; its pixels are decoded later.
+def _open_as(name: str, stream: IO[bytes]) -> ImageFile.ImageFile:
+    """Read an image's header; its pixels are decoded later.
+
+    Pillow's own ``Image.open`` is not used: it tries formats that run other programs (EPS), and its
+    limit on pixels is a global variable.
 
     Args:
-        name: what :func:`sniff` said.
-        stream: binary and seekable, at its beginning.
+        name: the format.
+        stream: binary, seekable, at its beginning.
 
     Raises:
-        ImageReadError: the installed libraries lack this format.
-        Exception: whatever Pillow trips over in a damaged file.
+        ImageReadError: the installed libraries do not support this format.
+        Exception: any error from Pillow for a damaged file.
     """
     module_name, class_name = _PLUGINS[name]
     try:
@@ -330,14 +331,14 @@ def open_as(name: str, stream: IO[bytes]) -> ImageFile.ImageFile:
 
 def _how_to_read(name: str) -> str:
     if name == "heif":
-        return str(MissingExtraError("pillow_heif", "heif", "read HEIC pictures"))
+        return str(MissingExtraError("pillow_heif", "heif", "read HEIC images"))
     if name == "avif":
-        return "the installed Pillow cannot read AVIF pictures: pip install 'Pillow>=11.3'"
+        return "the installed Pillow cannot read AVIF images: pip install 'Pillow>=11.3'"
     return f"the installed Pillow was built without {name.upper()}: pip install --force Pillow"
 
 
 def _brands(head: bytes) -> set[bytes]:
-    """The brands in an ISO base media file's first box (ISO/IEC 14496-12, 4.3); none elsewhere."""
+    """The brands in the first box of an ISO base media file (ISO/IEC 14496-12, 4.3), else none."""
     if head[4:8] != b"ftyp":
         return set()
     end = min(int.from_bytes(head[:4], "big"), len(head))

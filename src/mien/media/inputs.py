@@ -1,4 +1,4 @@
-"""Which pictures a list of paths, folders and patterns means."""
+"""Finding the images that paths, folders and patterns refer to."""
 
 import glob
 import os
@@ -9,17 +9,17 @@ from pathlib import Path, PurePath
 from mien.media.images import SUFFIXES
 
 STDIN = "-"
-"""The path that means standard input."""
+"""The path that stands for standard input."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImageInput:
-    """A picture to be read, or a path that led to none.
+    """An image to read, or a path without any image.
 
     Attributes:
-        source: its path as it stands in results; ``"-"`` is standard input.
-        relative: where it lies under the folder that was given; its file name otherwise.
-        problem: why there is nothing to read, or None.
+        source: path of the image, for results; ``"-"`` is standard input.
+        relative: path relative to the given folder; else the file name.
+        problem: why there is no image to read, or None.
     """
 
     source: str
@@ -27,27 +27,27 @@ class ImageInput:
     problem: str | None = None
 
 
-def find_images(paths: Iterable[str], *, leave_out: Path | None = None) -> Iterator[ImageInput]:
-    """Every picture that the paths mean, in their order.
+def find_images(paths: Iterable[str], *, exclude: Path | None = None) -> Iterator[ImageInput]:
+    """All images that the paths refer to, in order.
 
-    A folder is searched with the folders in it, by file name ending; hidden files and folders are
-    left out, links to folders are not followed. A path that does not exist but holds ``*``, ``?``
-    or ``[`` is a pattern, where ``**`` stands for folders in folders. A path that leads to no
-    picture is given back with its problem.
+    Folders are searched recursively by file extension; hidden files and folders are skipped, and
+    links to folders are not followed. A path that does not exist and contains ``*``, ``?`` or ``[``
+    is a pattern, in which ``**`` matches nested folders. A path without any image is returned with
+    its problem.
 
     Args:
         paths: files, folders, patterns, and ``"-"`` for standard input.
-        leave_out: a folder that is not searched, such as one for output.
+        exclude: a folder that is not searched, such as the output folder.
     """
     for path in paths:
         if path == STDIN:
             yield ImageInput(STDIN, PurePath("stdin"))
         elif os.path.isdir(path):
-            yield from _or_problem(path, _in_folder(path, leave_out), "the folder holds no picture")
+            yield from _or_problem(path, _in_folder(path, exclude), "no image in this folder")
         elif glob.has_magic(path) and not os.path.lexists(path):
             matches = sorted(glob.iglob(path, recursive=True))
             found = (ImageInput(m, PurePath(Path(m).name)) for m in matches if os.path.isfile(m))
-            yield from _or_problem(path, found, "no file matches the pattern")
+            yield from _or_problem(path, found, "no file matches this pattern")
         else:
             yield ImageInput(path, PurePath(Path(path).name))
 
@@ -61,13 +61,13 @@ def _or_problem(path: str, found: Iterator[ImageInput], problem: str) -> Iterato
         yield ImageInput(path, PurePath(), problem=f"{path}: {problem}")
 
 
-def _in_folder(folder: str, leave_out: Path | None) -> Iterator[ImageInput]:
+def _in_folder(folder: str, exclude: Path | None) -> Iterator[ImageInput]:
     problems: list[OSError] = []
     for parent, folders, files in os.walk(folder, onerror=problems.append):
         folders[:] = sorted(
             name
             for name in folders
-            if not name.startswith(".") and not _same(os.path.join(parent, name), leave_out)
+            if not name.startswith(".") and not _same(os.path.join(parent, name), exclude)
         )
         for name in sorted(files):
             if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES:

@@ -1,4 +1,4 @@
-"""Where frames come from: the contract of sources, and choosing one."""
+"""The contract of frame sources, the selection of frames, and sources for arrays."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -13,12 +13,12 @@ from mien.types import Image
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One picture of a stream.
+    """One frame of a stream.
 
     Attributes:
         image: ``(H, W, 3)`` RGB uint8, upright.
-        timestamp_s: when it is shown, in seconds since the stream's begin.
-        index: its number in the stream, from 0; frames that were left out are counted.
+        timestamp_s: presentation time in seconds since the start of the stream.
+        index: frame number in the stream, from 0; skipped frames are counted.
     """
 
     image: Image
@@ -28,14 +28,14 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class SourceInfo:
-    """What is known of a source before its frames are read.
+    """Properties of a source, known before frames are read.
 
     Attributes:
-        name: what results call it.
-        size_wh: of the frames, upright; None where it is not known yet.
+        name: shown in results.
+        size_wh: width and height of the upright frames; None if not known yet.
         frame_rate: mean frames per second, if known.
-        duration_s: if known; None for a camera.
-        live: whether frames come by themselves and are lost when nobody takes them.
+        duration_s: duration in seconds, if known; None for a camera.
+        live: whether frames arrive in real time and are dropped if not read in time.
     """
 
     name: str
@@ -47,34 +47,34 @@ class SourceInfo:
 
 @runtime_checkable
 class Source(Protocol):
-    """Gives the frames of one stream. Users may write their own.
+    """Yields the frames of one stream. Can be implemented by users.
 
     Attributes:
-        info: what is known of it.
+        info: properties of the source.
     """
 
     info: SourceInfo
 
     def frames(self) -> Iterator[Frame]:
-        """The frames in order, with timestamps that grow.
+        """The frames in order, with increasing timestamps.
 
-        Called once, in a thread of its own; closing the iterator releases what it holds.
+        Called once, in a separate thread; closing the iterator releases its resources.
 
         Raises:
-            VideoReadError: a file that is no readable video.
-            CameraError: a camera that cannot be opened.
+            VideoReadError: the file is not a readable video.
+            CameraError: the camera cannot be opened.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which frames of a recording are wanted.
+    """Which frames of a video to use.
 
     Attributes:
-        every: each so-manieth frame, at least 1.
-        max_fps: at most so many frames per second; 0 takes all.
-        start_s, end_s: from this time, and before that time.
+        every: use every Nth frame, at least 1.
+        max_fps: maximum frames per second; 0 for no limit.
+        start_s, end_s: use frames from this time (inclusive) to that time (exclusive).
     """
 
     every: int = 1
@@ -82,26 +82,26 @@ class Selection:
     start_s: float = 0.0
     end_s: float | None = None
 
-    def wanted(self) -> "_Chooser":
-        """A function of index and timestamp that tells, frame after frame, which to take."""
-        return _Chooser(self)
+    def selector(self) -> "_Selector":
+        """A function of index and timestamp that says, frame by frame, which to use."""
+        return _Selector(self)
 
     def is_over(self, timestamp_s: float) -> bool:
         return self.end_s is not None and timestamp_s >= self.end_s
 
 
-class _Chooser:
+class _Selector:
     def __init__(self, selection: Selection) -> None:
         self._selection = selection
         self._due_s = selection.start_s
 
     def __call__(self, index: int, timestamp_s: float) -> bool:
-        chosen = self._selection
-        if timestamp_s < chosen.start_s or index % chosen.every:
+        selection = self._selection
+        if timestamp_s < selection.start_s or index % selection.every:
             return False
-        if not chosen.max_fps:
+        if not selection.max_fps:
             return True
-        period_s = 1 / chosen.max_fps
+        period_s = 1 / selection.max_fps
         # A tenth of a period of tolerance keeps 30 frames per second 30 when they jitter.
         if timestamp_s < self._due_s - 0.1 * period_s:
             return False
@@ -111,12 +111,12 @@ class _Chooser:
 
 @dataclass(slots=True)
 class ArraySource:
-    """Frames that the caller has or makes.
+    """Frames from arrays.
 
     Args:
-        images: pairs of a picture, as :func:`mien.imaging.as_rgb` understands it, and its time in
+        images: pairs of an image, in any form :func:`mien.imaging.as_rgb` accepts, and its time in
             seconds.
-        info: what is known of them.
+        info: properties of the source.
     """
 
     images: Iterable[tuple[npt.ArrayLike, float]]
@@ -128,10 +128,10 @@ class ArraySource:
 
 
 class PacedSource:
-    """A recording played at its own speed, as if it were a camera.
+    """Plays a video at its own speed, like a camera.
 
     Args:
-        source: the recording.
+        source: the video.
     """
 
     def __init__(self, source: Source) -> None:

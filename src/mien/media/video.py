@@ -1,4 +1,4 @@
-"""Video files, by PyAV (FFmpeg): every codec, true timestamps, rotation flags."""
+"""Video files, read with PyAV (FFmpeg)."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -11,10 +11,10 @@ from mien.errors import MissingExtraError, VideoReadError
 from mien.media.sources import Frame, Selection, SourceInfo
 from mien.types import Image
 
-# 8K has 33 million; a header that claims much more is damaged or hostile.
+# 8K has 33 million; a header with many more is damaged or malicious.
 MAX_PIXELS = 64_000_000
 
-# Formats that name other files or devices to open, and those that make a video of any text.
+# Formats that open other files or devices, and those that accept any text as a video.
 _REFUSED_FORMATS = frozenset(
     (
         *("hls", "dash", "concat", "imf", "sdp", "rtsp", "rtp", "sap", "webm_dash_manifest"),
@@ -24,12 +24,12 @@ _REFUSED_FORMATS = frozenset(
         *("tty", "bin", "xbin", "adf", "idf"),
     )
 )
-# A broken file may hold thousands of damaged packets; each costs time and none gives a frame.
+# A damaged file may have thousands of undecodable packets, which cost time without any frame.
 _MAX_DAMAGED_IN_A_ROW = 1000
 
 
 def require_av() -> Any:
-    """The module ``av``.
+    """Import the module ``av``.
 
     Raises:
         MissingExtraError: it is not installed.
@@ -42,23 +42,23 @@ def require_av() -> Any:
 
 
 class VideoSource:
-    """The frames of a video file. Only the file itself is ever opened, whatever it refers to.
+    """The frames of a video file. Files and devices that it refers to are never opened.
 
-    Timestamps count from the first frame. A recording with a variable frame rate keeps its own
-    times; where a file gives none or ones that go back, the mean frame rate fills in. Damaged
-    parts are passed over, and counted in `damaged`.
+    Timestamps are relative to the first frame. Variable frame rates are kept; missing or decreasing
+    timestamps are replaced using the mean frame rate. Damaged packets are skipped, and counted in
+    `damaged`.
 
     Args:
-        path: of the file.
-        selection: which frames are wanted. The others are decoded, too, because frames build on
-            each other, so the frame numbers are exact.
+        path: path of the file.
+        selection: which frames to use. The others are decoded, too, because frames depend on each
+            other, so frame numbers are exact.
 
     Attributes:
-        info: size, frame rate and duration as the file's header tells them.
-        damaged: packets that could not be decoded so far.
+        info: size, frame rate and duration from the file's header.
+        damaged: number of packets that could not be decoded so far.
 
     Raises:
-        VideoReadError: no such file, no video in it, or more pixels than 64 million.
+        VideoReadError: no such file, no video in it, or frames of more than 64 million pixels.
         MissingExtraError: PyAV is not installed.
     """
 
@@ -70,12 +70,12 @@ class VideoSource:
             self.info = _info(self.path, container)
 
     def frames(self) -> Iterator[Frame]:
-        """The wanted frames, in order.
+        """The selected frames, in order.
 
         Raises:
-            VideoReadError: the file is damaged from the start.
+            VideoReadError: no frame can be decoded.
         """
-        wanted, index, last_s = self._selection.wanted(), -1, -1.0
+        selected, index, last_s = self._selection.selector(), -1, -1.0
         with open_container(self.path) as container:
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
@@ -91,11 +91,11 @@ class VideoSource:
                     timestamp_s = seconds - first_s
                 if timestamp_s <= last_s:
                     timestamp_s = last_s + 0.5 / rate
-                # Microseconds, so that what stands in the tables is exactly the time that was used.
+                # Rounded so that tables contain exactly the time that was used.
                 last_s = timestamp_s = round(timestamp_s, 6)
                 if self._selection.is_over(timestamp_s):
                     return
-                if wanted(index, timestamp_s):
+                if selected(index, timestamp_s):
                     yield Frame(_upright_rgb(decoded), timestamp_s, index)
         if index < 0:
             raise VideoReadError(f"expected a video in {self.path}, but no frame can be decoded")
@@ -108,7 +108,7 @@ class VideoSource:
             try:
                 packet = next(packets, None)
             except av.FFmpegError:
-                # What follows cannot be found any more; what came before is good.
+                # The rest of the file cannot be read.
                 self.damaged += 1
                 return
             if packet is None:
@@ -126,17 +126,17 @@ class VideoSource:
 
 
 def open_container(path: Path) -> Any:
-    """Open a media file with PyAV, and nothing that it may refer to.
+    """Open a media file with PyAV, but nothing that it refers to.
 
     Raises:
-        VideoReadError: it is not there, or is in no format that is allowed.
+        VideoReadError: the file does not exist, or its format is not allowed.
         MissingExtraError: PyAV is not installed.
     """
     av = require_av()
     if not path.is_file():
         raise VideoReadError(f"expected a video file at {path}, but there is none")
     options = {"protocol_whitelist": "file", "format_whitelist": _allowed_formats()}
-    # Titles in odd encodings are replaced by PyAV itself from version 19 on.
+    # PyAV 19 and later replaces metadata in unknown encodings by default.
     old = int(av.__version__.partition(".")[0]) < 19
     more = {"metadata_errors": "replace"} if old else {}
     try:
@@ -181,9 +181,12 @@ def _info(path: Path, container: Any) -> SourceInfo:
 
 
 def _upright_rgb(decoded: Any) -> Image:
-    """The pixels of a frame, rotated as the file says."""
+    """The pixels of a frame, rotated as the file's metadata says."""
     if decoded.width * decoded.height > MAX_PIXELS:
-        raise VideoReadError(f"a frame of {decoded.width}x{decoded.height} pixels is too large")
+        raise VideoReadError(
+            f"expected frames of at most {MAX_PIXELS:,} pixels, "
+            f"got {decoded.width}x{decoded.height}"
+        )
     image = decoded.to_ndarray(format="rgb24")
     quarter_turns = round(decoded.rotation / 90) % 4
     if quarter_turns:

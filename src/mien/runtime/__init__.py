@@ -1,1 +1,1 @@
-"""Models: their facts, their files, and running them. The only user of onnxruntime."""
+"""Model files, their specs, and running them. The only user of onnxruntime."""

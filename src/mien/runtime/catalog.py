@@ -1,4 +1,4 @@
-"""Which models there are: shipped, added by the user, known but not added, or files by path."""
+"""Models by name or path: shipped, added by the user, and known ones that can be added."""
 
 import dataclasses
 import hashlib
@@ -20,12 +20,12 @@ DEFAULT_EXPRESSION_MODEL = "transfer"
 
 @dataclass(frozen=True, slots=True)
 class CatalogEntry:
-    """A model that can be used by name.
+    """A model and its file.
 
     Attributes:
-        spec: its facts.
-        path: of the model file.
-        shipped: whether it came with the package, or was added by the user.
+        spec: spec of the model.
+        path: path of the model file.
+        shipped: whether it is part of the package, rather than added by the user.
     """
 
     spec: ModelSpec
@@ -35,13 +35,13 @@ class CatalogEntry:
 
 @cache
 def shipped_folder() -> Path:
-    """Where the models of the package lie."""
+    """The folder of the shipped models."""
     with resources.as_file(resources.files("mien") / "models") as folder:
         return folder
 
 
 def entries() -> list[CatalogEntry]:
-    """Every shipped and every added model, by name; an added one never hides a shipped one."""
+    """All shipped and added models, by task and name; an added one never replaces a shipped one."""
     found: dict[str, CatalogEntry] = {}
     for folder, shipped in ((shipped_folder(), True), (models_folder(), False)):
         for sidecar in sorted(folder.glob("*.json")):
@@ -51,12 +51,12 @@ def entries() -> list[CatalogEntry]:
 
 
 def find(name_or_path: str | Path) -> CatalogEntry:
-    """A model by its name, or by the path of its file with its spec inside or beside it.
+    """Find a model by its name, or by the path of its file with its spec inside or next to it.
 
     Raises:
-        ModelNotFoundError: there is neither.
-        SpecError: a file without a spec.
-        ModelFileError: a file that is no model.
+        ModelNotFoundError: no such model or file.
+        SpecError: the file has no spec.
+        ModelFileError: the file is not a model.
     """
     text = str(name_or_path)
     if not looks_like_a_path(name_or_path):
@@ -72,7 +72,9 @@ def find(name_or_path: str | Path) -> CatalogEntry:
     if beside.is_file():
         return CatalogEntry(read_sidecar(beside), path, shipped=False)
     if path.suffix != ".onnx":
-        raise SpecError(f"expected the spec of {path} beside it as {beside.name}, found none")
+        raise SpecError(
+            f"expected the spec of {path} in {beside.name} next to it, but there is none"
+        )
     return CatalogEntry(Session(path).read_spec(), path, shipped=False)
 
 
@@ -85,42 +87,44 @@ def looks_like_a_path(name_or_path: str | Path) -> bool:
 
 
 def checksum(path: Path) -> str:
-    """SHA-256 of a file, as 64 hexadecimal digits."""
+    """SHA-256 of a file as 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def verify(entry: CatalogEntry) -> None:
-    """Compare a model file with the checksum in its sidecar.
+    """Check a model file against the checksum in its sidecar.
 
     Raises:
-        ModelFileError: it is missing, or differs.
+        ModelFileError: the file is missing, or its checksum differs.
     """
     if not entry.path.is_file():
         raise ModelFileError(f"the file of model {entry.spec.name!r} is missing: {entry.path}")
     actual = checksum(entry.path)
     if entry.spec.sha256 is not None and actual != entry.spec.sha256:
         raise ModelFileError(
-            f"{entry.path} is damaged or was changed: expected SHA-256 {entry.spec.sha256}, "
-            f"got {actual}; install mien again"
+            f"{entry.path} is damaged or modified: expected SHA-256 {entry.spec.sha256}, "
+            f"got {actual}; reinstall it"
         )
 
 
 @dataclass(frozen=True, slots=True)
 class KnownModel:
-    """A model that can be added by its name.
+    """A published model that does not ship with mien, but can be added by name.
+
+    Each is a JSON file in ``models/known`` with these fields. URL and checksum are given only if
+    the publisher provides them.
 
     Attributes:
-        name: by which it is added.
+        name: name to add it by.
         task: detection, landmarks or expression.
-        about: what it is, and what it gives, in a sentence or two.
-        license: of the weights; SPDX expression, or a sentence where none fits.
-        source: who published it, and as which file.
-        checked: how far these facts were verified, and whether the file was ever run here.
-        url: of the file, as its publisher gives it; None where none is known.
-        sha256: of the file, as its publisher gives it; None where none is known.
-        spec: the facts of its ModelSpec, without name, file and sha256; None where the file
-            carries them itself.
+        about: short description.
+        license: SPDX expression of the weights' license, or a sentence.
+        source: publisher and file.
+        checked: how this information was verified, and whether the file was ever run.
+        url: URL of the file from its publisher, or None.
+        sha256: checksum of the file from its publisher, or None.
+        spec: fields of its ModelSpec without name, file and sha256; None if the file has a spec.
     """
 
     name: str
@@ -146,16 +150,16 @@ class KnownModel:
 
 
 def known_models(folder: Path | None = None) -> list[KnownModel]:
-    """Every known model, by name.
+    """All known models, by name.
 
     Raises:
-        SpecError: a description cannot be read.
+        SpecError: a description is invalid.
     """
     return _read_known(folder or shipped_folder() / "known")
 
 
 def find_known(name: str) -> KnownModel | None:
-    """A known model by its name, or None."""
+    """Find a known model by its name."""
     return next((model for model in known_models() if model.name == name), None)
 
 
@@ -166,5 +170,5 @@ def _read_known(folder: Path) -> list[KnownModel]:
         try:
             found.append(KnownModel(**json.loads(path.read_text(encoding="utf-8"))))
         except (OSError, ValueError, TypeError) as error:
-            raise SpecError(f"the description {path} cannot be read: {error}") from None
+            raise SpecError(f"expected the description of a model in {path}: {error}") from None
     return found

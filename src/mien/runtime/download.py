@@ -22,11 +22,11 @@ from mien.runtime.spec import sidecar_path, spec_from_json, spec_to_json
 from mien.types import ModelSpec
 
 Progress = Callable[[int, int | None], None]
-"""Called with the bytes that are there, and their total where the server told it."""
+"""Called with the number of bytes so far, and the total if the server sent it."""
 
 _CHUNK_BYTES = 1 << 18
 _ATTEMPTS = 4
-# No model that a laptop can run is larger; a server that sends without end is cut off here.
+# Larger than any model for a laptop; stops servers that send without end.
 _MAX_BYTES = 4 << 30
 
 
@@ -38,38 +38,35 @@ def download(
     timeout_s: float = 30.0,
     progress: Progress | None = None,
 ) -> None:
-    """Fetch a file; it appears under its name only when it is whole and its checksum right.
+    """Download a file. It appears at its destination only when it is complete and verified.
 
-    What has arrived is kept beside the destination as ``*.part``, and the next call goes on from
-    there. A broken connection is taken up again a few times within one call.
+    An interrupted download is kept next to the destination as ``*.part``, and the next call resumes
+    it. Within a call, a broken connection is retried a few times.
 
     Args:
         url: http or https.
-        destination: where the file shall lie; its folder is made.
-        sha256: 64 hexadecimal digits that the content must have.
-        timeout_s: without a single byte, in seconds, before the connection counts as broken.
-        progress: called after each piece.
+        destination: path of the file; its folder is created.
+        sha256: expected checksum, 64 hexadecimal digits.
+        timeout_s: seconds without data after which the connection counts as broken.
+        progress: called after each chunk.
 
     Raises:
-        DownloadError: the address, the server, the connection, the disk or the checksum is at
-            fault; the message says which.
+        DownloadError: the URL is invalid, the server or connection fails, the disk cannot be
+            written, or the checksum differs.
     """
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
-        raise DownloadError(f"expected an address with http or https, got {url!r}")
+        raise DownloadError(f"expected a URL with http or https, got {url!r}")
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DownloadError(f"{destination} cannot be written: {error.strerror}") from error
-    # Named by content: pieces of two different files are never put together.
+    # Named by the checksum, so that parts of different files are never mixed.
     part = destination.with_name(f".{sha256.lower()}.part")
     _fetch(url, part, timeout_s, progress or _ignore)
     actual = catalog.checksum(part)
     if actual != sha256.lower():
         part.unlink()
-        raise DownloadError(
-            f"{url} has another content than expected: SHA-256 {actual} instead of {sha256}; "
-            "nothing was kept"
-        )
+        raise DownloadError(f"expected SHA-256 {sha256} from {url}, got {actual}; nothing was kept")
     os.replace(part, destination)
 
 
@@ -81,35 +78,37 @@ def _fetch(url: str, part: Path, timeout_s: float, progress: Progress) -> None:
         except urllib.error.HTTPError as error:
             error.close()
             if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE and before:
-                # The part is as long as the file or longer: whole if its checksum is right.
+                # The part is at least as long as the file: complete if the checksum is right.
                 if _server_size(error) != before:
                     part.unlink()
                     continue
                 return
-            raise DownloadError(f"{url}: the server answered {error.code} {error.reason}") from None
+            raise DownloadError(
+                f"{url}: the server responded {error.code} {error.reason}"
+            ) from None
         except (OSError, http.client.HTTPException) as error:
             if isinstance(error, OSError) and error.filename is not None:
                 raise DownloadError(f"{part} cannot be written: {error.strerror}") from error
-            # Where bytes still arrive, it is worth going on.
+            # Other errors do not go away with a retry.
             if attempt == _ATTEMPTS or not isinstance(error, _BROKEN_CONNECTION):
-                raise DownloadError(_what_broke(url, part, error)) from error
+                raise DownloadError(_describe_failure(url, part, error)) from error
         else:
             return
-    raise DownloadError(f"{url}: the server's answers to parts of the file contradict each other")
+    raise DownloadError(f"{url}: the server's responses to range requests are inconsistent")
 
 
 _BROKEN_CONNECTION = (ConnectionError, TimeoutError, http.client.HTTPException)
 
 
-def _what_broke(url: str, part: Path, error: Exception) -> str:
+def _describe_failure(url: str, part: Path, error: Exception) -> str:
     reason = getattr(error, "reason", None) or error
     kept = _size(part)
-    mend = f"; {kept} bytes are kept, the same command goes on from there" if kept else ""
-    return f"{url} cannot be fetched: {reason or type(error).__name__}{mend}"
+    resume = f"; {kept} bytes are kept, run the command again to resume" if kept else ""
+    return f"{url} cannot be downloaded: {reason or type(error).__name__}{resume}"
 
 
 def _fetch_rest(url: str, part: Path, timeout_s: float, progress: Progress) -> None:
-    """Append what is missing to the part, or write it anew where the server knows no ranges."""
+    """Append the rest to the part, or start over if the server does not support ranges."""
     start = _size(part)
     request = urllib.request.Request(url, headers={"User-Agent": "mien"})
     if start:
@@ -117,7 +116,7 @@ def _fetch_rest(url: str, part: Path, timeout_s: float, progress: Progress) -> N
     with urllib.request.urlopen(request, timeout=timeout_s) as response:
         resumed = response.status == http.client.PARTIAL_CONTENT
         if resumed and not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
-            raise http.client.HTTPException("the server sent another part than was asked for")
+            raise http.client.HTTPException("the server sent another range than requested")
         done = start if resumed else 0
         length = response.headers.get("Content-Length")
         total = done + int(length) if length and length.isdigit() else None
@@ -141,7 +140,7 @@ def _copy(
 
 
 def _server_size(error: urllib.error.HTTPError) -> int | None:
-    """The file's size in an answer to a range that is not there (RFC 9110, 14.4)."""
+    """The file size in the response to an unsatisfiable range (RFC 9110, 14.4)."""
     match = re.fullmatch(r"bytes \*/(\d+)", error.headers.get("Content-Range", ""))
     return int(match[1]) if match else None
 
@@ -166,28 +165,28 @@ def add_model(
     spec_text: str | None = None,
     progress: Progress | None = None,
 ) -> CatalogEntry:
-    """Download a model and make it usable by name. A model added before is replaced.
+    """Download a model and make it available by name. An added model of that name is replaced.
 
     Args:
-        name: small letters, digits, dots, dashes and underscores; not that of a shipped model.
-        url: of the model file, http or https.
-        sha256: its checksum, 64 hexadecimal digits.
-        spec_text: the model's spec as JSON, whose name, file and sha256 may be left out; None
-            takes the one inside the ONNX file.
-        progress: see :func:`mien.runtime.download.download`.
+        name: lowercase letters, digits, dots, dashes and underscores; not of a shipped model.
+        url: URL of the model file, http or https.
+        sha256: checksum of the file, 64 hexadecimal digits.
+        spec_text: spec of the model as JSON; name, file and sha256 are optional in it. None uses
+            the spec inside the ONNX file.
+        progress: see :func:`download`.
 
     Raises:
-        ModelError: the name or the checksum cannot be used.
-        DownloadError: the file could not be fetched, or is another than expected.
-        SpecError: the spec is missing or does not fit the file; nothing is kept then.
-        ModelFileError: the file is no model; nothing is kept then.
+        ModelError: the name or the checksum is invalid.
+        DownloadError: the download failed, or the checksum differs.
+        SpecError: the spec is missing or does not fit the file; nothing is kept.
+        ModelFileError: the file is not a model; nothing is kept.
     """
     _check_name(name)
     if not _CHECKSUM.fullmatch(sha256):
         raise ModelError(f"expected a SHA-256 of 64 hexadecimal digits, got {sha256!r}")
     suffix = PurePosixPath(urlsplit(url).path).suffix or ".onnx"
     facts = {"name": name, "file": f"{name}{suffix}", "sha256": sha256.lower()}
-    # What is wrong with the spec is better told before a long download.
+    # A wrong spec is reported before a long download.
     spec = None if spec_text is None else _with_facts(spec_text, facts)
     path = models_folder() / facts["file"]
     waiting = path.with_name(f".{path.name}")
@@ -199,7 +198,7 @@ def add_model(
         raise
     spec = dataclasses.replace(spec, name=name, file=path.name, sha256=sha256.lower())
     os.replace(waiting, path)
-    # The sidecar comes last and in one piece: it is what makes the model known.
+    # The sidecar is written last and atomically, because it makes the model available.
     new_sidecar = path.with_name(f".{name}.json")
     new_sidecar.write_text(spec_to_json(spec), encoding="utf-8")
     os.replace(new_sidecar, sidecar_path(path))
@@ -210,10 +209,10 @@ def remove_model(name: str) -> list[Path]:
     """Delete an added model.
 
     Returns:
-        The files that were deleted.
+        The deleted files.
 
     Raises:
-        ModelError: it ships with mien.
+        ModelError: the model ships with mien.
         ModelNotFoundError: no such model was added.
     """
     _check_name(name)
@@ -229,11 +228,11 @@ def remove_model(name: str) -> list[Path]:
 def _check_name(name: str) -> None:
     if not _NAME.fullmatch(name):
         raise ModelError(
-            "expected a model name of small letters, digits, dots, dashes and underscores, "
+            "expected a model name of lowercase letters, digits, dots, dashes and underscores, "
             f"got {name!r}"
         )
     if any(entry.shipped and entry.spec.name == name for entry in catalog.entries()):
-        raise ModelError(f"the model {name!r} ships with mien, and is not replaced or removed")
+        raise ModelError(f"the model {name!r} ships with mien and cannot be replaced or removed")
 
 
 def _with_facts(spec_text: str, facts: dict[str, str]) -> ModelSpec:
@@ -247,10 +246,10 @@ def _with_facts(spec_text: str, facts: dict[str, str]) -> ModelSpec:
 
 
 def _checked(path: Path, spec: ModelSpec | None, suffix: str) -> ModelSpec:
-    """The spec of a model file, after a look whether the two belong together."""
+    """The spec of a model file, after a check that the two fit together."""
     if suffix != ".onnx":
         if spec is None:
-            raise SpecError(f"expected a spec for a model of type {suffix}, which carries none")
+            raise SpecError(f"expected a spec for a model of type {suffix}, which contains none")
         return spec
     session = Session(path)
     if spec is None:

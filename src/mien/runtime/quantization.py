@@ -1,4 +1,4 @@
-"""Eight-bit models. Needs the ``onnx`` package, which the extra ``train`` brings."""
+"""Quantization to 8 bits. Needs the ``onnx`` package, which the extra ``train`` installs."""
 
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -23,12 +23,12 @@ class _Batches(CalibrationDataReader):  # type: ignore[misc]
 
 
 def quantize(model: onnx.ModelProto, input_name: str, batches: Iterable[Batch]) -> onnx.ModelProto:
-    """Weights and activations as eight-bit integers, with ranges seen on real inputs.
+    """Quantize weights and activations to 8-bit integers, calibrated with real inputs.
 
     Args:
-        model: in float32.
-        input_name: of its only input.
-        batches: inputs by which the ranges of the activations are found.
+        model: float32 model.
+        input_name: name of its only input.
+        batches: inputs to calibrate the ranges of the activations with.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -43,7 +43,7 @@ def quantize(model: onnx.ModelProto, input_name: str, batches: Iterable[Batch]) 
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
-            # Seven bits: x86 without VNNI overflows its 16-bit sums on eight.
+            # Seven bits for weights: with eight, x86 without VNNI overflows its 16-bit sums.
             reduce_range=True,
             extra_options=options,
         )

@@ -20,7 +20,7 @@ PROVIDERS = {
     "openvino": "OpenVINOExecutionProvider",
     "coreml": "CoreMLExecutionProvider",
 }
-"""Execution providers by the names that mien's settings use."""
+"""onnxruntime's execution providers by their names in mien's settings."""
 
 _PACKAGES = {"cuda": "onnxruntime-gpu", "openvino": "onnxruntime-openvino", "coreml": "onnxruntime"}
 
@@ -34,15 +34,14 @@ def available_providers() -> list[str]:
 class Session:
     """An ONNX model, loaded when first used.
 
-    It may be shared between threads. It may be made before a fork: each process loads the model
-    anew, because onnxruntime's thread pools do not survive a fork.
+    Safe to share between threads, and to create before a fork: each process loads the model itself,
+    because onnxruntime's thread pools do not survive a fork.
 
     Args:
-        path: of the ONNX file.
-        threads: that one run may use, at least 1.
+        path: path of the ONNX file.
+        threads: maximum number of threads per run, at least 1.
         provider: a key of :data:`PROVIDERS`.
-        sizes: of axes that the file leaves open, by their names in it. A fixed size runs a tenth
-            quicker than an open one.
+        sizes: sizes of the file's dynamic axes by name. Fixed sizes are about 10 % faster.
 
     Raises:
         ProviderError: the provider is not installed.
@@ -66,19 +65,19 @@ class Session:
         self._owner_pid = 0
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # What is sent to another process is what it takes to load the model there.
+        # The other process loads the model itself.
         return _restore, (self.path, self._threads, self._provider, self._sizes)
 
     def run(self, inputs: dict[str, npt.NDArray[np.float32]]) -> list[npt.NDArray[np.float32]]:
-        """Run the model; outputs come in the order of the file.
+        """Run the model; outputs are in the order of the file.
 
         Raises:
-            ModelFileError: the file is damaged or no ONNX model.
+            ModelFileError: the file is damaged or not an ONNX model.
         """
         return self._loaded().run(None, inputs)  # type: ignore[no-any-return]
 
     def warm_up(self) -> None:
-        """Load the model now instead of at the first run."""
+        """Load the model now rather than at the first run."""
         self._loaded()
 
     def input_names(self) -> list[str]:
@@ -88,16 +87,16 @@ class Session:
         return [entry.name for entry in self._loaded().get_outputs()]
 
     def read_spec(self) -> ModelSpec:
-        """The spec in the file's own metadata.
+        """Read the spec from the file's metadata.
 
         Raises:
-            SpecError: there is none.
+            SpecError: there is no spec.
         """
         text = self._loaded().get_modelmeta().custom_metadata_map.get(METADATA_KEY)
         if text is None:
             raise SpecError(
-                f"{self.path} carries no model spec: expected one in its metadata under "
-                f"{METADATA_KEY!r}, or beside it as {self.path.with_suffix('.json').name}"
+                f"{self.path} has no model spec: expected one in its metadata under "
+                f"{METADATA_KEY!r}, or next to it as {self.path.with_suffix('.json').name}"
             )
         return spec_from_json(text)
 
@@ -116,7 +115,7 @@ class Session:
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
         options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-        # Threads that spin while they wait would burn a laptop's battery between frames.
+        # Spinning threads would drain a laptop's battery between frames.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         for name, size in self._sizes.items():
             options.add_free_dimension_override_by_name(name, size)
@@ -137,12 +136,12 @@ def _restore(path: Path, threads: int, provider: str, sizes: dict[str, int]) -> 
 
 
 def check_provider(provider: str) -> None:
-    """Raise ProviderError unless the provider is known and installed."""
+    """Raise ProviderError if the provider is unknown or not installed."""
     if provider not in PROVIDERS:
         raise ProviderError(f"expected a provider out of {', '.join(PROVIDERS)}, got {provider!r}")
     if provider not in available_providers():
         raise ProviderError(
             f"the provider {provider!r} is not in the installed onnxruntime, which has "
-            f"{', '.join(available_providers())}: pip install {_PACKAGES.get(provider)} in its "
-            "place, or choose another provider"
+            f"{', '.join(available_providers())}: install {_PACKAGES.get(provider)} in its place, "
+            "or choose another provider"
         )

@@ -1,7 +1,7 @@
-"""Reading and writing the facts that travel with a model.
+"""Reading and writing model specs.
 
-A spec stands in the ONNX file's metadata under :data:`METADATA_KEY`, and as JSON in a sidecar of
-the same name ending in ``.json``, which also carries the file's checksum.
+A spec is in the ONNX file's metadata under :data:`METADATA_KEY`, and as JSON in a sidecar file of
+the same name with the extension ``.json``, which also has the checksum of the model file.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ METADATA_KEY = "mien.spec"
 
 
 def spec_to_json(spec: ModelSpec) -> str:
-    """The spec as JSON: keys in a fixed order, so that equal specs give equal bytes."""
+    """The spec as JSON with keys in a fixed order."""
     document = dataclasses.asdict(spec)
     document["labels"] = [label.value for label in spec.labels]
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
@@ -27,7 +27,7 @@ def spec_from_json(text: str) -> ModelSpec:
     """Read a spec.
 
     Raises:
-        SpecError: not JSON, or a fact is missing, unknown or wrong.
+        SpecError: not JSON, or a field is missing, unknown or invalid.
     """
     try:
         document = json.loads(text)
@@ -39,7 +39,7 @@ def spec_from_json(text: str) -> ModelSpec:
         return _from_document(document)
     except (TypeError, KeyError, ValueError) as error:
         name = document.get("name", "without a name")
-        raise SpecError(f"the spec of model {name!r} cannot be used: {error}") from None
+        raise SpecError(f"the spec of model {name!r} is invalid: {error}") from None
 
 
 def _from_document(document: dict[str, Any]) -> ModelSpec:
@@ -60,15 +60,15 @@ def _from_document(document: dict[str, Any]) -> ModelSpec:
 
 
 def sidecar_path(model_path: Path) -> Path:
-    """Where the sidecar of a model file lies."""
+    """The path of a model file's sidecar."""
     return model_path.with_suffix(".json")
 
 
 def read_sidecar(path: Path) -> ModelSpec:
-    """Read the spec in a sidecar file.
+    """Read the spec from a sidecar file.
 
     Raises:
-        SpecError: it cannot be read, or is no spec.
+        SpecError: the file cannot be read, or is not a spec.
     """
     try:
         return spec_from_json(path.read_text(encoding="utf-8"))
