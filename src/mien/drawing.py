@@ -1,4 +1,4 @@
-"""Drawing results over images."""
+"""Drawing results on images."""
 
 from functools import lru_cache
 
@@ -27,39 +27,39 @@ EXPRESSION_COLORS: dict[Expression, Color] = {
     Expression.ANGER: (213, 94, 0),
     Expression.CONTEMPT: (240, 228, 66),
 }
-"""One RGB color for each expression, in pictures, plots and pages alike.
+"""The RGB color of each expression, in images, plots and pages.
 
-Seven are the palette of Okabe and Ito ("Color universal design", 2008), which people with any kind
-of color blindness can tell apart; neutral is gray.
+Seven are from the palette of Okabe and Ito ("Color universal design", 2008), which is
+distinguishable with any kind of color blindness; neutral is gray.
 """
 
 _INK: Color = (20, 22, 26)
 _PAPER: Color = (255, 255, 255)
-# Height of a label's letters over the width of its face, up to 18 pixels on a screen.
+# Text height relative to the width of the face.
 _LABEL_SHARE = 0.2
-# Below this many blocks across a face, people and face recognition fail to tell who it is.
+# With so few blocks across a face, neither people nor face recognition can identify it.
 _BLUR_BLOCKS = 6
 
 
 def annotate(image: npt.ArrayLike, result: FrameResult, *, landmarks: bool = False) -> Image:
-    """Draw each face's box, its label and the shares of all expressions.
+    """Draw the box, label and expression probabilities of each face.
 
-    An uncertain expression has a question mark and a thinner box.
+    Uncertain expressions have a question mark and a thinner box.
 
     Args:
-        image: the image that was analyzed; it is not changed.
-        result: what was found in it.
-        landmarks: whether to draw the landmarks: a mesh as the lines of its face, others as dots.
+        image: the analyzed image; it is not modified.
+        result: the result for this image.
+        landmarks: whether to draw landmarks: meshes as lines, others as dots.
 
     Returns:
         ``(H, W, 3)`` RGB uint8, a new image.
     """
     canvas = imaging.as_rgb(image).copy()
-    # One unit is a thin line when the picture fills a screen.
+    # One unit is a thin line when the image is shown on a full screen.
     unit = max(1, round(max(canvas.shape[:2]) / 1000))
     for face in result.faces:
         _draw_face(canvas, face, unit, landmarks=landmarks)
-    # Labels come last, and each seeks a place that hides neither a face nor another label.
+    # Labels are drawn last, at positions that do not cover faces or other labels.
     taken = [_spot(face.box) for face in result.faces]
     for face in sorted(result.faces, key=lambda face: face.box.y_max):
         if face.expression is not None:
@@ -68,9 +68,9 @@ def annotate(image: npt.ArrayLike, result: FrameResult, *, landmarks: bool = Fal
 
 
 def blur_faces(image: npt.ArrayLike, result: FrameResult) -> Image:
-    """Make every found face unrecognizable: averaged to a few blocks, then smoothed.
+    """Make every detected face unrecognizable by reducing it to a few smoothed blocks.
 
-    A face that was not found is not blurred: look before you share.
+    Faces that were not detected are not blurred: check the image before you share it.
 
     Returns:
         ``(H, W, 3)`` RGB uint8, a new image.
@@ -78,7 +78,7 @@ def blur_faces(image: npt.ArrayLike, result: FrameResult) -> Image:
     canvas = imaging.as_rgb(image).copy()
     height, width = canvas.shape[:2]
     for face in result.faces:
-        # Detectors draw the box around the features; hair, ears and chin identify, too.
+        # Boxes cover the facial features only, but hair, ears and chin identify people, too.
         box = _grown(face.box, 0.3)
         x_min, y_min = max(0, int(box.x_min)), max(0, int(box.y_min))
         x_max, y_max = min(width, int(box.x_max) + 1), min(height, int(box.y_max) + 1)
@@ -133,9 +133,9 @@ def _spot(box: Box) -> Spot:
 def _draw_label(
     canvas: Image, face: Face, scores: ExpressionScores, unit: int, taken: list[Spot]
 ) -> Spot:
-    """A chip with the label and its share, beside the face; returns where it lies."""
-    doubt = "?" if scores.uncertain else ""
-    text = f"{scores.label.value}{doubt} {100 * scores[scores.label]:.0f} %"
+    """Draw the label and its probability next to the face; returns the position."""
+    mark = "?" if scores.uncertain else ""
+    text = f"{scores.label.value}{mark} {100 * scores[scores.label]:.0f} %"
     if face.track_id is not None:
         text = f"{face.track_id} · {text}"
     size_px = max(11, min(18 * unit, round(_LABEL_SHARE * face.box.width)))
@@ -146,7 +146,7 @@ def _draw_label(
 
 
 def _free_spot(canvas: Image, chip: Image, box: Box, unit: int, taken: list[Spot]) -> Spot:
-    """Of the places around a box and inside it, the first that hides the least."""
+    """The first of the positions around and inside a box that covers the least."""
     high, wide = chip.shape[:2]
     x_min, y_min, x_max, y_max = _spot(box)
     left, right = x_min - unit, x_max + unit - wide
@@ -163,7 +163,7 @@ def _free_spot(canvas: Image, chip: Image, box: Box, unit: int, taken: list[Spot
 
 
 def _draw_shares(canvas: Image, box: Box, scores: ExpressionScores, unit: int) -> None:
-    """A strip under the box, divided by the probabilities."""
+    """Draw a strip below the box, divided by the probabilities."""
     strip = np.empty((4 * unit, max(8, round(box.width)), 3), np.uint8)
     edges = np.round(np.cumsum([p for _, p in scores.ranked()]) * strip.shape[1])
     start = 0
@@ -176,13 +176,13 @@ def _draw_shares(canvas: Image, box: Box, scores: ExpressionScores, unit: int) -
 
 @lru_cache(maxsize=256)
 def _chip(text: str, color: Color, size_px: int) -> Image:
-    """Text on a colored ground, as an image."""
+    """An image of text on a colored background."""
     font = ImageFont.load_default(size_px)
     left, _, right, _ = font.getbbox(text)
     pad = size_px // 3
     width, height = int(right - left) + 2 * pad, int(size_px * 1.25) + pad
     chip = PillowImage.new("RGB", (width, height), color)
-    # ITU-R BT.601 luma tells whether dark or light text reads better on the color.
+    # Dark text on light colors and light text on dark ones, by ITU-R BT.601 luma.
     luma = 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2]
     ink = _INK if luma > 110 else _PAPER
     ImageDraw.Draw(chip).text((pad - left, height / 2), text, fill=ink, font=font, anchor="lm")
@@ -190,7 +190,7 @@ def _chip(text: str, color: Color, size_px: int) -> Image:
 
 
 def _paste(canvas: Image, patch: Image, x: int, y: int) -> None:
-    """Copy a patch into the canvas, moved sideways into it and cut off where it reaches out."""
+    """Copy a patch into the canvas, moved inside horizontally and clipped vertically."""
     height, width = canvas.shape[:2]
     x = max(0, min(x, width - patch.shape[1]))
     y_end, x_end = min(height, y + patch.shape[0]), min(width, x + patch.shape[1])

@@ -1,7 +1,7 @@
 """Boxes and similarity transforms. Pure numpy; a transform is a ``(2, 3)`` float64 matrix.
 
-Single transforms are reckoned with plain numbers: they run several times for every face, and on six
-numbers the overhead of numpy's calls would be ten times the sums.
+Single transforms are computed with plain numbers: they run several times per face, and for six
+numbers the overhead of numpy would be ten times the computation.
 """
 
 import math
@@ -34,7 +34,7 @@ def box_iou(boxes_a: npt.ArrayLike, boxes_b: npt.ArrayLike) -> Array:
 
 
 def intersection_area(boxes_a: npt.ArrayLike, boxes_b: npt.ArrayLike) -> Array:
-    """Area in square pixels that every pair shares: ``(N, 4)`` and ``(M, 4)`` to ``(N, M)``."""
+    """Intersection area of every pair in square pixels: ``(N, 4)`` and ``(M, 4)`` to ``(N, M)``."""
     a = np.asarray(boxes_a, dtype=np.float64).reshape(-1, 4)
     b = np.asarray(boxes_b, dtype=np.float64).reshape(-1, 4)
     low = np.maximum(a[:, None, :2], b[None, :, :2])
@@ -44,20 +44,20 @@ def intersection_area(boxes_a: npt.ArrayLike, boxes_b: npt.ArrayLike) -> Array:
 
 
 def estimate_similarity(source: npt.ArrayLike, target: npt.ArrayLike) -> Array:
-    """The least-squares similarity without reflection that takes source to target.
+    """The least-squares similarity without reflection from source to target points.
 
     Method: Umeyama, "Least-squares estimation of transformation parameters between two point
     patterns", IEEE TPAMI 13(4), 1991.
 
     Args:
-        source: ``(P, 2)`` points, P at least 2 and not all the same.
+        source: ``(P, 2)`` points, at least two of them distinct.
         target: ``(P, 2)`` points.
 
     Returns:
         ``(2, 3)`` transform.
 
     Raises:
-        InputError: the shapes differ, or the source points coincide.
+        InputError: the shapes differ, or all source points are equal.
     """
     src = np.asarray(source, dtype=np.float64)
     dst = np.asarray(target, dtype=np.float64)
@@ -71,8 +71,8 @@ def estimate_similarity(source: npt.ArrayLike, target: npt.ArrayLike) -> Array:
         along += dx * du + dy * dv
         across += dx * dv - dy * du
     if spread < 1e-12:
-        raise InputError("expected source points that differ, got one point repeated")
-    # In two dimensions the optimal rotation has a closed form; no SVD is needed.
+        raise InputError("expected at least two distinct source points, got one point repeated")
+    # In two dimensions the optimal rotation has a closed form.
     cos, sin = along / spread, across / spread
     return np.array(
         [
@@ -93,7 +93,7 @@ def similarity(
     translation: tuple[float, float] = (0.0, 0.0),
     center: tuple[float, float] = (0.0, 0.0),
 ) -> Array:
-    """Scale and turn about a center (clockwise as seen, y pointing down), then move."""
+    """Scale and rotate around a center (clockwise, as y points down), then translate."""
     angle = math.radians(angle_deg)
     cos, sin = scale * math.cos(angle), scale * math.sin(angle)
     (x, y), (move_x, move_y) = center, translation
@@ -103,7 +103,7 @@ def similarity(
 
 
 def compose(outer: npt.ArrayLike, inner: npt.ArrayLike) -> Array:
-    """The transform that applies ``inner`` and then ``outer``."""
+    """The transform that applies ``inner``, then ``outer``."""
     (a, b, x), (c, d, y) = np.asarray(outer, dtype=np.float64).tolist()
     (p, q, u), (r, s, v) = np.asarray(inner, dtype=np.float64).tolist()
     return np.array(
@@ -118,18 +118,18 @@ def invert(transform: npt.ArrayLike) -> Array:
     """The inverse transform.
 
     Raises:
-        InputError: it flattens the plane and has no inverse.
+        InputError: the transform is singular.
     """
     (a, b, x), (c, d, y) = np.asarray(transform, dtype=np.float64).tolist()
     determinant = a * d - b * c
     if abs(determinant) < 1e-12:
-        raise InputError("expected a transform that can be inverted, got one that is singular")
+        raise InputError("expected an invertible transform, got a singular one")
     a, b, c, d = d / determinant, -b / determinant, -c / determinant, a / determinant
     return np.array([[a, b, -a * x - b * y], [c, d, -c * x - d * y]])
 
 
 def apply_transform(transform: npt.ArrayLike, points: npt.ArrayLike) -> Array:
-    """Take ``(P, 2)`` points through a transform; a third column is scaled along."""
+    """Apply a transform to ``(P, 2)`` points; a third column is scaled."""
     (a, b, x), (c, d, y) = np.asarray(transform, dtype=np.float64).tolist()
     values = np.asarray(points, dtype=np.float64)
     if values.shape[1] == 2:
@@ -139,19 +139,19 @@ def apply_transform(transform: npt.ArrayLike, points: npt.ArrayLike) -> Array:
 
 
 def scale_of(transform: npt.ArrayLike) -> float:
-    """How much longer lengths become, as the square root of the determinant."""
+    """The scale factor of lengths: the square root of the determinant."""
     (a, b, _), (c, d, _) = np.asarray(transform, dtype=np.float64).tolist()
     return math.sqrt(abs(a * d - b * c))
 
 
 def square_to_frame(center: tuple[float, float], side: float, angle_deg: float, size: int) -> Array:
-    """The transform that takes a turned square of the image to an upright ``size`` by ``size``.
+    """The transform from a rotated square of the image to an upright ``size`` by ``size``.
 
     Args:
-        center: of the square, in pixels of the image.
-        side: its length in pixels.
-        angle_deg: how far its content is turned clockwise; the transform turns it back.
-        size: side of the result in pixels.
+        center: center of the square in pixels of the image.
+        side: side length of the square in pixels.
+        angle_deg: clockwise rotation of its content, which the transform undoes.
+        size: side length of the result in pixels.
     """
     scale = size / side
     to_middle = (size / 2 - center[0], size / 2 - center[1])

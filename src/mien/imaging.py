@@ -1,8 +1,8 @@
-"""Every operation on pixels that comes before a network. Pure functions; RGB in, RGB out.
+"""All image operations before a network. Pure functions; RGB in, RGB out.
 
-Training, evaluation, export checks, inference and the browser's golden files all use these and
-nothing else: a crop made in two ways costs more accuracy than the choice of the network.
-Coordinates count from the corner of the image: the middle of the top left pixel is (0.5, 0.5).
+Training, evaluation, export and inference use the same functions, because different crops cost more
+accuracy than the choice of the network. The origin is the corner of the image: the center of the
+top left pixel is (0.5, 0.5).
 """
 
 import math
@@ -18,25 +18,24 @@ from mien import geometry
 from mien.errors import InputError
 from mien.types import AlignedCrop, AlignmentTemplate, Box, FloatArray, Image, InputSpec
 
-# Beyond this shrinking, bilinear sampling would skip pixels and alias.
+# Beyond this reduction, bilinear sampling would skip pixels and cause aliasing.
 _MAX_PLAIN_SHRINK = 1.5
-# A detector needs the detail of small faces more than it minds aliasing.
+# For a detector, the detail of small faces matters more than aliasing.
 _LETTERBOX_PLAIN_SHRINK = 2.0
 
 
 def as_rgb(image: npt.ArrayLike) -> Image:
-    """Any array that people call an image, as ``(H, W, 3)`` RGB uint8.
+    """Convert an array to an ``(H, W, 3)`` RGB uint8 image.
 
     Args:
-        image: ``(H, W)`` or ``(H, W, 1)`` gray, ``(H, W, 3)`` RGB, or ``(H, W, 4)`` RGBA, whose
-            transparency is laid over white. Of type uint8, of type uint16 in 0..65535, bool, or a
-            float in [0, 1]. Need not be contiguous.
+        image: ``(H, W)`` or ``(H, W, 1)`` gray, ``(H, W, 3)`` RGB, or ``(H, W, 4)`` RGBA, which is
+            blended with white. The type is uint8, uint16 in 0..65535, bool, or float in [0, 1].
 
     Returns:
-        Contiguous; the given array itself where it already is such an image.
+        A contiguous array; the input itself if it already has this form.
 
     Raises:
-        InputError: another shape, type or range.
+        InputError: unsupported shape, type or range.
     """
     array = np.asarray(image)
     if array.ndim == 2:
@@ -76,23 +75,23 @@ def _as_uint8(array: npt.NDArray[Any]) -> Image:
 
 
 def limit_threads(threads: int) -> None:
-    """Let OpenCV use so many threads, in the whole process.
+    """Set the number of OpenCV's threads, in the whole process.
 
-    On pictures of faces its own threads cost more CPU than they save: with two of them the
-    landmarks of five faces took 17.0 ms of CPU, with one 12.9.
+    For crops of faces, more threads cost more CPU than they save: the landmarks of five faces took
+    17.0 ms of CPU with two threads, and 12.9 ms with one.
     """
     cv2.setNumThreads(threads)
 
 
 def to_gray(image: Image) -> Image:
-    """RGB to gray by ITU-R BT.601 luma; a gray image comes back as it is."""
+    """RGB to gray by ITU-R BT.601 luma; a gray image is returned unchanged."""
     if image.ndim == 2:
         return image
     return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)  # type: ignore[return-value]
 
 
 def resize(image: Image, size_wh: tuple[int, int]) -> Image:
-    """Resize, averaging over areas when shrinking and bilinear when enlarging."""
+    """Resize by area averaging when shrinking, and bilinearly when enlarging."""
     height, width = image.shape[:2]
     shrinking = size_wh[0] < width or size_wh[1] < height
     method = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
@@ -100,10 +99,10 @@ def resize(image: Image, size_wh: tuple[int, int]) -> Image:
 
 
 def letterbox(image: Image, size_wh: tuple[int, int]) -> tuple[Image, npt.NDArray[np.float64]]:
-    """Fit an image into a size, keeping its shape, with black borders on both sides.
+    """Fit an image into a size with black borders, keeping its aspect ratio.
 
     Returns:
-        The ``(H, W, 3)`` result, and the ``(2, 3)`` transform from image to result.
+        The ``(H, W, 3)`` result, and the ``(2, 3)`` transform from the image to it.
     """
     height, width = image.shape[:2]
     scale = min(size_wh[0] / width, size_wh[1] / height)
@@ -120,12 +119,12 @@ def letterbox(image: Image, size_wh: tuple[int, int]) -> tuple[Image, npt.NDArra
 
 
 def _halved(image: Image, shrink: float, plain_shrink: float) -> tuple[Image, int]:
-    """Halve an image until bilinear sampling can do the rest of the shrinking.
+    """Halve an image until bilinear sampling can do the rest of the reduction.
 
-    Halving by averages takes OpenCV a fifteenth of the time of other ratios.
+    Halving by area averaging is 15 times faster in OpenCV than other ratios.
 
     Returns:
-        The smaller image and how many times smaller it is; an odd last row or column is left out.
+        The smaller image, and the reduction factor; an odd last row or column is dropped.
     """
     factor = 1
     while shrink / factor > plain_shrink and min(image.shape[:2]) >= 2:
@@ -143,21 +142,21 @@ def warp(
     *,
     replicate_border: bool = True,
 ) -> Image:
-    """Warp by a similarity, without aliasing.
+    """Warp an image by a similarity, without aliasing.
 
     Args:
         image: ``(H, W)`` or ``(H, W, 3)``.
-        transform: ``(2, 3)`` from image to result.
-        size_wh: of the result.
-        replicate_border: whether the edge pixels are continued outside the image, else black.
+        transform: ``(2, 3)``, from the image to the result.
+        size_wh: width and height of the result.
+        replicate_border: whether to repeat edge pixels outside the image; else black.
     """
     transform = np.asarray(transform, np.float64)
     part, transform = _part_to_read(image, transform, size_wh)
     colored = part.ndim == 3
     if colored:
-        # OpenCV warps four channels in half the time of three, to the same pixels.
+        # OpenCV warps four channels in half the time of three, with the same result.
         part = cv2.cvtColor(part, cv2.COLOR_RGB2RGBA)  # type: ignore[assignment]
-    # OpenCV counts from the middle of the first pixel, we from its corner.
+    # The origin of OpenCV is the center of the first pixel, ours its corner.
     (a, b, x), (c, d, y) = transform.tolist()
     matrix = np.array([[a, b, (a + b - 1) / 2 + x], [c, d, (c + d - 1) / 2 + y]])
     border = cv2.BORDER_REPLICATE if replicate_border else cv2.BORDER_CONSTANT
@@ -170,7 +169,7 @@ def warp(
 def _part_to_read(
     image: Image, transform: npt.NDArray[np.float64], size_wh: tuple[int, int]
 ) -> tuple[Image, npt.NDArray[np.float64]]:
-    """The part of the image that a warp reads, averaged down to about the warp's own scale."""
+    """The part of the image that a warp reads, reduced to about the scale of the warp."""
     height, width = image.shape[:2]
     inverse = geometry.invert(transform)
     shrink = geometry.scale_of(inverse)
@@ -191,12 +190,12 @@ def _part_to_read(
 def alignment_transform(
     points: npt.ArrayLike, template: AlignmentTemplate, size_wh: tuple[int, int]
 ) -> npt.NDArray[np.float64]:
-    """The similarity from an image to an expression model's input.
+    """The similarity from an image to the input of an expression model.
 
     Args:
         points: ``(K, 2)`` or ``(K, 3)`` landmarks in pixels of the image, in the template's scheme.
-        template: where some of them come to lie.
-        size_wh: of the model's input.
+        template: positions of some of the landmarks in the input.
+        size_wh: width and height of the input.
     """
     stable = np.asarray(points, np.float64)[list(template.indices), :2]
     return geometry.estimate_similarity(stable, np.asarray(template.points) * size_wh)
@@ -205,20 +204,20 @@ def alignment_transform(
 def align(
     image: Image, points: npt.ArrayLike, template: AlignmentTemplate, size_wh: tuple[int, int]
 ) -> AlignedCrop:
-    """Warp a face so that its stable points come to lie on the template; see above."""
+    """Warp a face to the template; see :func:`alignment_transform`."""
     transform = alignment_transform(points, template, size_wh)
     return AlignedCrop(warp(image, transform, size_wh), transform)
 
 
 def crop_box(image: Image, box: Box, size_wh: tuple[int, int]) -> AlignedCrop:
-    """Cut an upright square around a box: what remains where a face has no landmarks."""
+    """Crop an upright square around a box, for faces without landmarks."""
     side = max(box.width, box.height)
     transform = geometry.square_to_frame(box.center, side, 0.0, size_wh[0])
     return AlignedCrop(warp(image, transform, size_wh), transform)
 
 
 def to_input(images: Sequence[Image], spec: InputSpec) -> FloatArray:
-    """Stack images of the right size into a network's input.
+    """Convert images to the input of a network.
 
     Args:
         images: ``(H, W, 3)`` RGB or ``(H, W)`` gray, of ``spec.size_wh``.
@@ -227,7 +226,7 @@ def to_input(images: Sequence[Image], spec: InputSpec) -> FloatArray:
         ``(N, C, H, W)`` or ``(N, H, W, C)`` float32, by ``spec.layout``.
 
     Raises:
-        InputError: an image has another size.
+        InputError: an image does not have that size.
     """
     width, height = spec.size_wh
     channels = 1 if spec.color == "gray" else 3
@@ -246,7 +245,7 @@ def to_input(images: Sequence[Image], spec: InputSpec) -> FloatArray:
 
 @lru_cache(maxsize=32)
 def _normalization_tables(spec: InputSpec) -> list[FloatArray]:
-    """What each of the 256 levels becomes, by channel: ten times quicker than arithmetic."""
+    """Lookup tables of the 256 levels by channel: ten times faster than arithmetic."""
     levels = np.arange(256, dtype=np.float32)
     return [
         ((levels - np.float32(mean)) / np.float32(std)).astype(np.float32)
@@ -267,7 +266,7 @@ def sharpness(gray: Image) -> float:
     """Variance of the Laplacian over the variance of the gray levels.
 
     Method: the variance of the Laplacian as a focus measure (Pech-Pacheco et al. 2000), divided by
-    the contrast so that a dim picture does not count as blurred.
+    the contrast so that a low-contrast image does not count as blurred.
     """
     _, detail = cv2.meanStdDev(cv2.Laplacian(gray, cv2.CV_32F))
     _, spread = cv2.meanStdDev(gray)

@@ -119,16 +119,16 @@ def test_attention_counts_absence_until_the_track_is_over() -> None:
 
 
 def test_observation_has_a_table_for_each_stretch_and_names_the_gaps() -> None:
-    application = ObservationApplication(stretch_s=10)
+    application = ObservationApplication(interval_s=10)
     for n in range(100):
         application.update(frame(n / 10, face(label=Expression.HAPPINESS)), ())
     for n in range(100, 150):
         application.update(frame(n / 10), ())
     episode = Event("episode", 18.0, 1, {"expression": "happiness"})
     application.update(frame(18.0, face()), (episode,))
-    first, second = application.summary()["stretches"]
+    first, second = application.summary()["intervals"]
     assert first["seconds"] == {"happiness": pytest.approx(9.9)}
-    assert second["seconds"]["nobody_in_view"] == pytest.approx(5.0)
+    assert second["seconds"]["no_face"] == pytest.approx(5.0)
     assert second["seconds"]["not_recorded"] == pytest.approx(3.1)
     assert second["episodes"] == {"happiness": 1}
 

@@ -106,7 +106,7 @@ def test_a_preset_of_the_eyes_states_its_limits_and_reads_no_expression(short_cl
     words = ["live", "--camera", str(short_clip), "--json", "--application", "driver"]
     result = RUNNER.invoke(app, words)
     assert result.exit_code == 0
-    assert "No safety device" in result.stderr
+    assert "Not a safety device" in result.stderr
     document = json.loads(result.stdout.splitlines()[0])
     assert document["faces"][0]["expression"] is None
     assert document["models"]["expression"] == "none"

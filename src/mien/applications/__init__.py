@@ -1,4 +1,4 @@
-"""Small documented sets of rules over a stream's signals and events, each with its limits."""
+"""Applications: small documented rules on the signals and events of a stream."""
 
 from mien.applications.attention import AttentionApplication
 from mien.applications.base import Application, NoExpressions, open_stream
@@ -32,10 +32,10 @@ APPLICATIONS: dict[str, type[Application]] = {
 
 
 def build_application(name: str) -> Application:
-    """A application by its name, with its defaults.
+    """Build an application by name, with default settings.
 
     Raises:
-        SettingError: there is no such application.
+        SettingError: no such application.
     """
     if name not in APPLICATIONS:
         raise SettingError(

@@ -1,4 +1,4 @@
-"""Whether people are there, turned to the camera, with open eyes."""
+"""Attention: how long people face the camera with open eyes."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -7,33 +7,33 @@ from typing import Any, ClassVar
 from mien.tracking import Event
 from mien.types import Face, FrameResult
 
-# The head within 25 degrees of the camera.
+# Cosine of 25 degrees.
 _FACING_COSINE = 0.906
 _CLOSED_S = 1.0
 _MAX_STEP_S = 1.0
 
 
 class AttentionApplication:
-    """Adds up, for each track, the time in which it faced the camera with open eyes.
+    """Sums up, per track, the time in each state: facing, turned away, eyes closed, absent.
 
-    It looks at eyes and pose, and never loads the expression model: inferring the emotions of
-    people in education is prohibited in the European Union (Regulation 2024/1689, Article 5(1)(f)).
+    It uses eyes and pose, and never loads the expression model: inferring the emotions of people in
+    education is prohibited in the European Union (Regulation 2024/1689, Article 5(1)(f)).
 
     Args:
-        steady_s: another state must last so long before an event tells of it.
+        steady_s: seconds that a new state must last before an event reports it.
     """
 
     name: ClassVar[str] = "attention"
     limits: ClassVar[str] = (
-        "It sees the head, not the gaze, and nothing of what a person thinks: people listen with "
-        "their eyes closed and dream while they look. Do not grade, pay or discipline anyone by it."
+        "It measures the head, not the gaze or the mind: people listen with closed eyes and "
+        "daydream with open ones. Do not use it to grade, pay or discipline anyone."
     )
     reads_expressions: ClassVar[bool] = False
 
     def __init__(self, *, steady_s: float = 2.0) -> None:
         self._steady_s = steady_s
         self._seconds: dict[int, dict[str, float]] = {}
-        self._told: dict[int, str] = {}
+        self._reported: dict[int, str] = {}
         self._pending: dict[int, tuple[str, float]] = {}
         self._last_s: float | None = None
         self._session_s = 0.0
@@ -45,7 +45,7 @@ class AttentionApplication:
         self._last_s = now
         self._session_s += elapsed
         states = {face.track_id: _state(face) for face in result.faces if face.track_id}
-        for track_id in self._told:
+        for track_id in self._reported:
             states.setdefault(track_id, "absent")
         changes = []
         for track_id, state in states.items():
@@ -56,7 +56,7 @@ class AttentionApplication:
             changes += self._follow(track_id, state, now)
         for event in events:
             if event.kind == "track_ended" and event.track_id is not None:
-                self._told.pop(event.track_id, None)
+                self._reported.pop(event.track_id, None)
                 self._pending.pop(event.track_id, None)
         return changes
 
@@ -70,7 +70,7 @@ class AttentionApplication:
         }
 
     def _follow(self, track_id: int, state: str, now: float) -> list[Event]:
-        if self._told.get(track_id) == state:
+        if self._reported.get(track_id) == state:
             self._pending.pop(track_id, None)
             return []
         pending = self._pending.get(track_id)
@@ -79,8 +79,8 @@ class AttentionApplication:
             return []
         if now - pending[1] < self._steady_s:
             return []
-        before = self._told.get(track_id)
-        self._told[track_id] = state
+        before = self._reported.get(track_id)
+        self._reported[track_id] = state
         return [Event("attention", now, track_id, {"state": state, "before": before})]
 
 

@@ -1,4 +1,4 @@
-"""The contract of applications: rules over what a stream gives."""
+"""The contract of applications, and opening streams for them."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol
@@ -12,12 +12,12 @@ from mien.types import ExpressionScores, Face, FrameResult, Image, ModelSpec
 
 
 class Application(Protocol):
-    """Watches one stream and tells what matters for one use.
+    """Evaluates one stream for one purpose.
 
     Attributes:
-        name: as the command line has it.
-        limits: what it does not do, for people.
-        reads_expressions: whether it needs the expression model; where not, it is never loaded.
+        name: name on the command line.
+        limits: what it cannot do, for users.
+        reads_expressions: whether it needs the expression model, which is otherwise not loaded.
     """
 
     name: ClassVar[str]
@@ -25,37 +25,40 @@ class Application(Protocol):
     reads_expressions: ClassVar[bool]
 
     def update(self, result: FrameResult, events: Sequence[Event]) -> list[Event]:
-        """Take in one frame and what happened in it, and tell what follows from it."""
+        """Process the result and events of one frame, and return new events."""
         ...
 
     def summary(self) -> dict[str, Any]:
-        """What was seen so far, as JSON."""
+        """The state so far, as JSON-compatible data."""
         ...
 
 
+_NO_EXPRESSIONS = "this pipeline classifies no expressions: use an application that reads them"
+
+
 class NoExpressions:
-    """Stands in the place of the expression model where expressions must not be read."""
+    """A classifier for streams without expressions, which refuses to classify."""
 
     name = "none"
     prior = "none"
 
     @property
     def spec(self) -> ModelSpec:
-        raise ModelError("this pipeline reads no expressions: expected to be asked for none")
+        raise ModelError(_NO_EXPRESSIONS)
 
     def classify(self, crops: Sequence[Image]) -> list[ExpressionScores]:
-        raise ModelError("this pipeline reads no expressions: expected to be asked for none")
+        raise ModelError(_NO_EXPRESSIONS)
 
 
 def open_stream(application: Application, settings: Settings | None = None) -> FaceStream:
-    """A stream that measures what an application needs, and nothing else."""
+    """Open a stream that measures what an application needs, and nothing else."""
     if application.reads_expressions:
         return FaceStream(FacePipeline(settings))
-    # Its spec can be read but not set, which is all that anyone does.
+    # Its spec is a read-only property, unlike the protocol's.
     pipeline = FacePipeline(settings, classifier=NoExpressions())  # type: ignore[arg-type]
     return FaceStream(pipeline, StreamSettings(expressions=False))
 
 
 def largest_face(result: FrameResult) -> Face | None:
-    """The face nearest to the camera, by its box's area."""
+    """The face with the largest box."""
     return max(result.faces, key=lambda face: face.box.width * face.box.height, default=None)

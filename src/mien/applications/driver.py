@@ -1,4 +1,4 @@
-"""Drowsiness of a driver, from the eyelids alone."""
+"""Driver drowsiness, measured from the eyelids."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -9,24 +9,24 @@ from mien.types import FrameResult
 
 
 class DriverApplication:
-    """Raises an alarm at long closures of the eyes and at a high PERCLOS.
+    """Raises an alarm for long eye closures and for a high PERCLOS.
 
-    The thresholds: a closure of 1.5 s covers 42 m at 100 km/h; PERCLOS above 0.15 is where
-    Wierwille et al. (DOT HS 808 247, 1994) call a driver drowsy. Only the largest face is watched.
-    It looks at eyes and pose, and never loads the expression model: inferring the emotions of
-    people at work is prohibited in the European Union (Regulation 2024/1689, Article 5(1)(f)).
+    Thresholds: a closure of 1.5 s covers 42 m at 100 km/h; PERCLOS above 0.15 is where
+    Wierwille et al. (DOT HS 808 247, 1994) call a driver drowsy. Only the largest face is used.
+    It uses eyes and pose, and never loads the expression model: inferring the emotions of people at
+    work is prohibited in the European Union (Regulation 2024/1689, Article 5(1)(f)).
 
     Args:
-        max_closure_s: a longer closure raises an alarm, once.
-        max_perclos: a higher share of closed eyes over the last minute raises an alarm.
-        repeat_s: so long the alarm about PERCLOS waits before it is raised again.
+        max_closure_s: seconds; a longer closure raises one alarm.
+        max_perclos: in [0, 1]; a higher share of closed eyes in the last minute raises an alarm.
+        repeat_s: minimum seconds between two PERCLOS alarms.
     """
 
     name: ClassVar[str] = "driver"
     limits: ClassVar[str] = (
-        "No safety device: it is not certified, sunglasses and darkness blind it, a look down at "
-        "the dashboard counts as closed eyes, drowsiness often comes with open ones, and in the "
-        "first 10 seconds it knows no PERCLOS. It must never be the reason to drive on."
+        "Not a safety device: it is not certified, and fails with sunglasses and in darkness. A "
+        "glance down at the dashboard counts as closed eyes, drowsy drivers often have open eyes, "
+        "and in the first 10 seconds there is no PERCLOS. Never rely on it to keep driving."
     )
     reads_expressions: ClassVar[bool] = False
 
@@ -36,8 +36,8 @@ class DriverApplication:
         self._max_closure_s = max_closure_s
         self._max_perclos = max_perclos
         self._repeat_s = repeat_s
-        self._closure_told = False
-        self._perclos_told_s: float | None = None
+        self._closure_reported = False
+        self._perclos_reported_s: float | None = None
         self._alarms = {"long_closure": 0, "perclos": 0}
         self._perclos: float | None = None
         self._longest_s = 0.0
@@ -45,21 +45,21 @@ class DriverApplication:
     def update(self, result: FrameResult, events: Sequence[Event]) -> list[Event]:
         face, now = largest_face(result), result.timestamp_s or 0.0
         if face is None or face.track is None:
-            self._closure_told = False
+            self._closure_reported = False
             return []
         track = face.track
         self._perclos = track.perclos
         self._longest_s = max(self._longest_s, track.eyes_closed_s)
         alarms = []
         if track.eyes_closed_s < self._max_closure_s:
-            self._closure_told = False
-        elif not self._closure_told:
-            self._closure_told = True
+            self._closure_reported = False
+        elif not self._closure_reported:
+            self._closure_reported = True
             alarms.append(self._alarm("long_closure", track.eyes_closed_s, now, face.track_id))
         if track.perclos is not None and track.perclos > self._max_perclos:
-            told_s = self._perclos_told_s
-            if told_s is None or now - told_s >= self._repeat_s:
-                self._perclos_told_s = now
+            reported_s = self._perclos_reported_s
+            if reported_s is None or now - reported_s >= self._repeat_s:
+                self._perclos_reported_s = now
                 alarms.append(self._alarm("perclos", track.perclos, now, face.track_id))
         return alarms
 

@@ -1,4 +1,4 @@
-"""A slow estimate of how someone looks, and ordering things by it."""
+"""Mood: a slow estimate of valence and arousal, and ranking items by it."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -12,11 +12,11 @@ from mien.types import FrameResult
 
 @dataclass(frozen=True, slots=True)
 class MoodItem:
-    """Something that can be ordered by mood.
+    """An item that can be ranked by mood.
 
     Attributes:
-        title: for people.
-        valence, arousal: in [-1, 1], as its editor or its audience judged it.
+        title: display title.
+        valence, arousal: in [-1, 1], as rated by its editor or its audience.
     """
 
     title: str
@@ -25,12 +25,12 @@ class MoodItem:
 
 
 class MoodApplication:
-    """Follows the slow valence and arousal (time constant 30 s) of the largest face."""
+    """Tracks the smoothed valence and arousal (time constant 30 s) of the largest face."""
 
     name: ClassVar[str] = "mood"
     limits: ClassVar[str] = (
-        "It knows how a face looked over the last minute, not how a person feels, and most faces "
-        "look neutral in front of a screen. Let people see the estimate, and switch it off."
+        "It measures how a face looked in the last minute, not how a person feels, and most faces "
+        "are neutral in front of a screen. Let people see the estimate and turn it off."
     )
     reads_expressions: ClassVar[bool] = True
 
@@ -48,10 +48,8 @@ class MoodApplication:
         return {"valence": self.valence, "arousal": self.arousal}
 
     def rank(self, items: Iterable[MoodItem]) -> list[MoodItem]:
-        """Items whose mood is nearest to the estimate first; in their own order before there is
-        one."""
-        listed = list(items)
+        """Items sorted by the distance to the estimate; in their order if there is none yet."""
         if self.valence is None or self.arousal is None:
-            return listed
-        here = (self.valence, self.arousal)
-        return sorted(listed, key=lambda item: math.dist(here, (item.valence, item.arousal)))
+            return list(items)
+        mood = (self.valence, self.arousal)
+        return sorted(items, key=lambda item: math.dist(mood, (item.valence, item.arousal)))

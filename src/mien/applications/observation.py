@@ -1,4 +1,4 @@
-"""Expressions over hours: shares and episodes, hour by hour, with the time that nobody was seen."""
+"""Observation: durations and episodes of expressions, hour by hour."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -11,24 +11,24 @@ _MAX_STEP_S = 1.0
 
 
 class ObservationApplication:
-    """Adds up, for each stretch of time, how long each expression was held, by anyone in view.
+    """Sums up, per interval, how long each expression was shown by any face in view.
 
-    Memory grows by one small table for each stretch, and by nothing else.
+    Memory grows only by one small table per interval.
 
     Args:
-        stretch_s: length of a stretch; an hour by default.
+        interval_s: length of an interval in seconds.
     """
 
     name: ClassVar[str] = "observation"
     limits: ClassVar[str] = (
-        "No diagnosis: it adds up apparent expressions, which differ from person to person and "
-        "from illness to illness. Look at the gaps before you compare two stretches, and at the "
-        "recording before you believe an episode."
+        "Not a diagnosis: it sums up apparent expressions, which differ between people and between "
+        "illnesses. Check the gaps before you compare two intervals, and the recording before you "
+        "trust an episode."
     )
     reads_expressions: ClassVar[bool] = True
 
-    def __init__(self, *, stretch_s: float = 3600.0) -> None:
-        self._stretch_s = stretch_s
+    def __init__(self, *, interval_s: float = 3600.0) -> None:
+        self._interval_s = interval_s
         self._seconds: dict[int, defaultdict[str, float]] = {}
         self._episodes: dict[int, Counter[str]] = {}
         self._last_s: float | None = None
@@ -37,37 +37,38 @@ class ObservationApplication:
         now = result.timestamp_s or 0.0
         elapsed = 0.0 if self._last_s is None else now - self._last_s
         self._last_s = now
-        stretch = int(now // self._stretch_s)
-        sums = self._seconds.setdefault(stretch, defaultdict(float))
+        interval = int(now // self._interval_s)
+        sums = self._seconds.setdefault(interval, defaultdict(float))
         if elapsed > _MAX_STEP_S:
             sums["not_recorded"] += elapsed
         else:
-            for reading in self._readings(result):
-                sums[reading] += elapsed
+            for label in _labels(result):
+                sums[label] += elapsed
         for event in events:
             if event.kind == "episode":
-                counts = self._episodes.setdefault(stretch, Counter())
+                counts = self._episodes.setdefault(interval, Counter())
                 counts[event.details["expression"]] += 1
         return []
 
     def summary(self) -> dict[str, Any]:
         return {
-            "stretches": [
+            "intervals": [
                 {
-                    "start_s": stretch * self._stretch_s,
+                    "start_s": interval * self._interval_s,
                     "seconds": {name: round(value, 3) for name, value in sums.items()},
-                    "episodes": dict(self._episodes.get(stretch, {})),
+                    "episodes": dict(self._episodes.get(interval, {})),
                 }
-                for stretch, sums in sorted(self._seconds.items())
+                for interval, sums in sorted(self._seconds.items())
             ]
         }
 
-    def _readings(self, result: FrameResult) -> list[str]:
-        if not result.faces:
-            return ["nobody_in_view"]
-        return [
-            "not_visible"
-            if face.expression is None or (face.track and face.track.state == "not visible")
-            else face.expression.label.value
-            for face in result.faces
-        ]
+
+def _labels(result: FrameResult) -> list[str]:
+    if not result.faces:
+        return ["no_face"]
+    return [
+        "not_visible"
+        if face.expression is None or (face.track and face.track.state == "not visible")
+        else face.expression.label.value
+        for face in result.faces
+    ]
