@@ -94,7 +94,7 @@ def test_a_part_longer_than_the_file_is_thrown_away(server: Any, target: Path) -
 
 def test_another_content_is_not_kept(server: Any, target: Path) -> None:
     server.content = CONTENT[:-1] + b"?"
-    with pytest.raises(DownloadError, match="expected SHA-256 .* from .*, got "):
+    with pytest.raises(DownloadError, match=r"expected SHA-256 .* from .*, got "):
         download(server.url, target, sha256=SHA256)
     assert list(target.parent.iterdir()) == []
 
