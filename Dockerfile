@@ -28,4 +28,4 @@ VOLUME /var/lib/mien
 EXPOSE 8000
 HEALTHCHECK --interval=15s --timeout=5s --start-period=30s CMD \
     ["python3", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ['PORT'] + '/healthz', timeout=4)"]
-CMD ["gunicorn", "-c", "python:mien.web.gunicorn_conf", "mien.web.wsgi:app"]
+CMD ["mien", "serve"]

@@ -4,7 +4,7 @@ from simple_websocket import Client, ConnectionClosed
 from wsproto.frame_protocol import CloseReason
 from wsproto.utilities import LocalProtocolError
 
-from mien.web.sockets import OneAtATime
+from mien.web.live_socket import LockedSocket
 
 
 class LiveClient(Client):  # type: ignore[misc]
@@ -16,7 +16,7 @@ class LiveClient(Client):  # type: ignore[misc]
         The library processes it only when more data arrives: a client that is rejected at once
         would not learn the reason and report a broken connection.
         """
-        self.sock = OneAtATime(self.sock)
+        self.sock = LockedSocket(self.sock)
         super().handshake()
         self.connected = self._handle_events()
         if not self.connected:

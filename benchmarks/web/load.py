@@ -46,7 +46,7 @@ def pictures(count: int = 48) -> list[bytes]:
     """Frames of the sample clip as a browser sends them: 640 px wide, JPEG."""
     from mien import imaging
     from mien.media.video import VideoSource
-    from mien.web.pictures import encode_jpeg
+    from mien.web.photos import encode_jpeg
 
     found = []
     for frame in VideoSource(CLIP).frames():

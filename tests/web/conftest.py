@@ -1,40 +1,91 @@
-"""The web application with real models, in the test's own process and over a real socket."""
+"""The web application over a fake pipeline, in the test's own process and over a real socket."""
 
+import io
+import shutil
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from PIL import Image as PillowImage
 from werkzeug.serving import make_server
 
 from mien.pipeline import FacePipeline
+from mien.testing import FakePipeline, face_frames, face_image
+from mien.types import Box
 from mien.web.app import create_app
 from mien.web.config import WebConfig
+from mien.web.store.database import Database
 
 MakeApp = Callable[..., Flask]
 
 
 @pytest.fixture(scope="session")
 def pipeline() -> FacePipeline:
-    made = FacePipeline()
-    # As the server does at its start: a first frame that loads models is long under way.
-    made.warm_up()
-    return made
+    return FakePipeline()
+
+
+@pytest.fixture(scope="session")
+def photo() -> bytes:
+    """A JPEG of four fake faces, two of them happy."""
+    faces = [(40, "happiness"), (200, "neutral"), (360, "happiness"), (520, "neutral")]
+    return _jpeg(face_image([(Box(x, 60, x + 90, 150), label) for x, label in faces], (640, 240)))
+
+
+@pytest.fixture(scope="session")
+def smile() -> bytes:
+    """A JPEG of one happy fake face."""
+    return _jpeg(face_image([(Box(110, 60, 210, 160), "happiness")]))
+
+
+@pytest.fixture(scope="session")
+def walk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A video of a fake face that is neutral, then happy."""
+    path = tmp_path_factory.mktemp("walk") / "walk.mp4"
+    with av.open(str(path), "w") as target:
+        stream = target.add_stream("mpeg4", rate=8)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        for image, _ in face_frames(16, frame_rate=8):
+            target.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        target.mux(stream.encode())
+    return path
+
+
+def _jpeg(image: Any) -> bytes:
+    buffer = io.BytesIO()
+    PillowImage.fromarray(image).save(buffer, "JPEG", quality=95)
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database whose tables are up to date; copying it is faster than migrating."""
+    path = tmp_path_factory.mktemp("database") / "mien.sqlite"
+    Database(f"sqlite:///{path}").upgrade()
+    # The copy is complete without the write-ahead log.
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return path
 
 
 @pytest.fixture
-def make_app(tmp_path: Path, pipeline: FacePipeline) -> MakeApp:
+def make_app(tmp_path: Path, pipeline: FacePipeline, migrated: Path) -> MakeApp:
     """Makes applications; keyword arguments are settings of WebConfig."""
 
     def make(**settings: Any) -> Flask:
         settings = {"rate_limits": False, "data_dir": tmp_path / "data", **settings}
         app = create_app(WebConfig(**settings), pipeline)
+        if not (settings["data_dir"] / migrated.name).exists():
+            shutil.copy(migrated, settings["data_dir"])
         app.config["TESTING"] = True
-        # What is unexpected must reach the visitor as an answer, as in production.
+        # Unexpected errors must become responses, as in production.
         app.config["PROPAGATE_EXCEPTIONS"] = False
         return app
 
@@ -58,7 +109,9 @@ class Served:
         self.app = app
         self._server = make_server("127.0.0.1", 0, app, threaded=True)
         self.address = f"127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.05,), daemon=True
+        )
         self._thread.start()
 
     def close(self) -> None:
@@ -83,7 +136,7 @@ def serve() -> Iterator[Callable[[Flask], Served]]:
 
 @pytest.fixture
 def wait_until() -> Callable[..., Any]:
-    """Waits until a condition gives something true, and gives that."""
+    """Waits until a condition returns something true, and returns that."""
     return _wait_until
 
 
@@ -94,12 +147,12 @@ def _wait_until(condition: Callable[[], Any], *, seconds: float = 10.0) -> Any:
         if value:
             return value
         time.sleep(0.02)
-    raise AssertionError("waited in vain")
+    raise AssertionError("the condition did not become true in time")
 
 
 @pytest.fixture
 def csrf_of() -> Callable[[FlaskClient, str], str]:
-    """Gives the token of the first form of a page."""
+    """Returns the CSRF token of the first form of a page."""
     return _csrf_of
 
 

@@ -1,23 +1,34 @@
-"""Video jobs: leases, breaks, cancelling, and a real video through a real worker."""
+"""Video jobs: leases, failures, cancellation, folders, and a video from upload to report."""
 
 import csv
 import io
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
 import threading
 from collections.abc import Callable
 from datetime import timedelta
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
 import pytest
 import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy.exc import OperationalError
 
 from mien.errors import VideoReadError
 from mien.web.config import WebConfig
-from mien.web.jobs import JobRunner, Progress
+from mien.web.jobs import (
+    JobRunner,
+    JobStoppedError,
+    Progress,
+    job_folder,
+    remove_abandoned_folders,
+)
 from mien.web.store import jobs, tables
 from mien.web.store.database import Database, now
 
@@ -28,7 +39,8 @@ OPTIONS = {"every": 24, "annotate": False, "blur_faces": False}
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Database:
+def database(tmp_path: Path, migrated: Path) -> Database:
+    shutil.copy(migrated, tmp_path / "jobs.sqlite")
     return Database(f"sqlite:///{tmp_path / 'jobs.sqlite'}")
 
 
@@ -53,7 +65,7 @@ def runner(database: Database, tmp_path: Path, work: Any) -> JobRunner:
     return JobRunner(database, WebConfig(data_dir=tmp_path), work)
 
 
-def test_one_worker_gets_a_job(database: Database) -> None:
+def test_one_worker_claims_a_job(database: Database) -> None:
     job_id = submit(database)
     assert jobs.claim_job(database, "one") is not None
     assert jobs.claim_job(database, "two") is None
@@ -63,7 +75,7 @@ def test_one_worker_gets_a_job(database: Database) -> None:
     assert state_of(database, job_id)["frames_done"] == 3
 
 
-def test_a_job_that_lost_its_worker_is_taken_up_again_and_given_up_at_last(
+def test_lost_job_is_retried_and_fails_in_the_end(
     database: Database,
 ) -> None:
     job_id = submit(database)
@@ -74,11 +86,11 @@ def test_a_job_that_lost_its_worker_is_taken_up_again_and_given_up_at_last(
         assert jobs.sweep_jobs(database) == (attempt < jobs.MAX_ATTEMPTS)
     assert state_of(database, job_id)["state"] == "failed"
     assert jobs.find_files(database, job_id, role="upload") == []
-    # A worker that comes back from the dead changes nothing.
+    # A worker that lost its lease changes nothing.
     assert not jobs.finish_job(database, job_id, "worker 3", state="done", hours=1)
 
 
-def test_results_end_with_their_time_unless_kept(database: Database) -> None:
+def test_results_expire_unless_kept(database: Database) -> None:
     gone, kept = submit(database), submit(database)
     for job_id in (gone, kept):
         jobs.claim_job(database, "worker")
@@ -90,9 +102,7 @@ def test_results_end_with_their_time_unless_kept(database: Database) -> None:
     assert state_of(database, kept)["kept"]
 
 
-def test_what_the_work_leaves_is_stored_and_the_upload_is_deleted(
-    database: Database, tmp_path: Path
-) -> None:
+def test_results_are_stored_and_the_upload_is_deleted(database: Database, tmp_path: Path) -> None:
     content = bytes(range(256)) * 10_000
     seen: dict[str, Any] = {}
 
@@ -113,14 +123,14 @@ def test_what_the_work_leaves_is_stored_and_the_upload_is_deleted(
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "message"),
     [
         (VideoReadError("no video in /tmp/mien-job-x1/walk.mp4"), "No video in walk.mp4"),
         (ZeroDivisionError("secret"), "An internal error occurred. It was logged."),
     ],
 )
-def test_what_goes_wrong_is_told_without_what_is_nobodys_business(
-    database: Database, tmp_path: Path, error: Exception, told: str
+def test_failure_message_hides_local_paths(
+    database: Database, tmp_path: Path, error: Exception, message: str
 ) -> None:
     def work(*_: Any) -> None:
         raise error
@@ -128,10 +138,10 @@ def test_what_goes_wrong_is_told_without_what_is_nobodys_business(
     job_id = submit(database)
     assert runner(database, tmp_path, work).run_next()
     row = state_of(database, job_id)
-    assert (row["state"], row["message"]) == ("failed", told)
+    assert (row["state"], row["message"]) == ("failed", message)
 
 
-def test_a_cancelled_job_stops(database: Database, tmp_path: Path, wait_until: WaitUntil) -> None:
+def test_canceled_jobs_stop(database: Database, tmp_path: Path, wait_until: WaitUntil) -> None:
     started = threading.Event()
 
     def work(video: Path, folder: Path, options: dict[str, Any], report: Progress) -> None:
@@ -150,7 +160,7 @@ def test_a_cancelled_job_stops(database: Database, tmp_path: Path, wait_until: W
     assert jobs.find_files(database, waiting, role="upload") == []
 
 
-def test_a_job_at_hand_is_given_back_when_the_process_ends(
+def test_running_job_is_released_at_shutdown(
     database: Database, tmp_path: Path, wait_until: WaitUntil
 ) -> None:
     started = threading.Event()
@@ -169,33 +179,15 @@ def test_a_job_at_hand_is_given_back_when_the_process_ends(
     row = state_of(database, job_id)
     assert (row["state"], row["attempts"], row["worker"]) == ("queued", 0, None)
     assert jobs.find_files(database, job_id, role="upload")
-    # What has ended takes nothing more.
+    # A stopped runner claims nothing.
     assert not ending.run_next()
     assert state_of(database, job_id)["state"] == "queued"
 
 
-@pytest.fixture
-def walk(tmp_path: Path) -> Path:
-    """The sample clip's first smile, small and short."""
-    path = tmp_path / "walk.mp4"
-    with av.open(str(CLIP)) as source, av.open(str(path), "w") as target:
-        stream = target.add_stream("mpeg4", rate=8)
-        stream.width, stream.height, stream.pix_fmt = 480, 270, "yuv420p"
-        for index, frame in enumerate(source.decode(video=0)):
-            if index >= 96:
-                break
-            if index % 6 == 0:
-                small = frame.reformat(480, 270, "yuv420p")
-                small.pts, small.time_base = index // 6, Fraction(1, 8)
-                target.mux(stream.encode(small))
-        target.mux(stream.encode())
-    return path
-
-
-def test_a_video_from_upload_to_report(
+def test_video_from_upload_to_report(
     app: Flask, walk: Path, wait_until: WaitUntil, csrf_of: CsrfOf
 ) -> None:
-    runner: JobRunner = app.extensions["mien.jobs"]
+    runner: JobRunner = app.extensions["mien"].jobs
     runner.start(workers=1)
     client = app.test_client()
     token = csrf_of(client, "/video")
@@ -233,7 +225,7 @@ def test_a_video_from_upload_to_report(
     assert client.get(urls["faces.csv"]).status_code == 404
 
 
-def test_uploads_that_cannot_be_taken_are_refused(app: Flask) -> None:
+def test_rejects_invalid_uploads(app: Flask) -> None:
     client = app.test_client()
     url = "/api/v1/videos"
     assert client.post(url).status_code == 422
@@ -254,24 +246,136 @@ def test_uploads_that_cannot_be_taken_are_refused(app: Flask) -> None:
     assert huge.status_code == 413
 
 
-def test_too_long_a_video_fails_with_a_reason(app: Flask, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [("True", 202), ("true", 202), ("False", 202), ("false", 202), ("maybe", 422), ("1", 422)],
+)
+def test_form_accepts_booleans_of_generated_clients(app: Flask, text: str, status: int) -> None:
+    form = {"video": (io.BytesIO(b"x"), "x.mp4"), "annotate": text, "blur_faces": text}
+    assert app.test_client().post("/api/v1/videos", data=form).status_code == status
+
+
+def test_lease_lost_to_the_database_does_not_cancel_the_job(
+    database: Database, tmp_path: Path
+) -> None:
+    def work(*_: Any) -> None:
+        raise JobStoppedError
+
+    job_id = submit(database)
+    assert runner(database, tmp_path, work).run_next()
+    assert state_of(database, job_id)["state"] == "queued"
+
+
+def test_two_workers_share_many_jobs(
+    database: Database, tmp_path: Path, wait_until: WaitUntil
+) -> None:
+    ids = [submit(database) for _ in range(20)]
+    done: list[str] = []
+
+    def work(video: Path, folder: Path, options: dict[str, Any], report: Progress) -> None:
+        done.append(threading.current_thread().name)
+
+    both = runner(database, tmp_path, work)
+    both.start(workers=2)
+    wait_until(lambda: all(state_of(database, one)["state"] == "done" for one in ids))
+    both.stop()
+    assert len(done) == len(ids)
+    assert len(set(done)) == 2
+
+
+def test_worker_outlives_an_unavailable_database(
+    database: Database, tmp_path: Path, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = threading.Event()
+
+    def fail() -> None:
+        failed.set()
+        raise OperationalError("", None, Exception("connection refused"))
+
+    job_id = submit(database)
+    surviving = runner(database, tmp_path, lambda *_: None)
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "_ready", fail)
+        surviving.start(workers=1)
+        assert failed.wait(5)
+    wait_until(lambda: state_of(database, job_id)["state"] == "done")
+    surviving.stop()
+
+
+def test_rejects_too_long_videos(app: Flask, tmp_path: Path) -> None:
     from mien.web.worker import UploadAnalyzer
 
-    pipeline = app.extensions["mien.engine"].pipeline
+    pipeline = app.extensions["mien"].inference.pipeline
     work = UploadAnalyzer(pipeline, WebConfig(max_video_s=5, data_dir=tmp_path))
     with pytest.raises(VideoReadError, match="at most 5 seconds, got one of 16"):
         work(CLIP, tmp_path, OPTIONS, lambda done, share: None)
 
 
-def test_too_many_frames_fail_with_a_reason(
+def test_rejects_too_many_frames(
     app: Flask, walk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mien.web import worker
 
     monkeypatch.setattr(worker, "_MAX_FRAME_RATE", 3)
-    pipeline = app.extensions["mien.engine"].pipeline
+    pipeline = app.extensions["mien"].inference.pipeline
     work = worker.UploadAnalyzer(pipeline, WebConfig(max_video_s=4, data_dir=tmp_path))
     folder = tmp_path / "results"
     folder.mkdir()
     with pytest.raises(VideoReadError, match="at most 12 frames"):
         work(walk, folder, {**OPTIONS, "every": 1}, lambda done, share: None)
+
+
+_HOLD = """
+import sys, time
+from mien.web.jobs import job_folder
+with job_folder() as folder:
+    (folder / "walk.mp4").write_bytes(b"a video")
+    print(folder, flush=True)
+    time.sleep(60)
+"""
+
+
+def _make_old(folder: Path) -> None:
+    os.utime(folder, (0, 0))
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def test_job_folder_is_private_and_deleted(temporary: Path) -> None:
+    with job_folder() as folder:
+        assert folder.parent == temporary
+        assert folder.stat().st_mode & 0o077 == 0
+        _make_old(folder)
+        remove_abandoned_folders()
+        assert folder.is_dir()
+    assert not folder.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs file locks")
+def test_folder_of_a_killed_worker_is_removed(temporary: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", _HOLD],
+        env={**os.environ, "TMPDIR": str(temporary)},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as worker:
+        assert worker.stdout is not None
+        folder = Path(worker.stdout.readline().strip())
+        _make_old(folder)
+        remove_abandoned_folders()
+        assert (folder / "walk.mp4").is_file()
+        worker.send_signal(signal.SIGKILL)
+    # A new folder may not be locked yet.
+    young = temporary / "mien-job-young"
+    young.mkdir()
+    elsewhere = temporary / "elsewhere"
+    elsewhere.mkdir()
+    (temporary / "mien-job-link").symlink_to(elsewhere)
+    remove_abandoned_folders()
+    assert not folder.exists()
+    assert young.is_dir()
+    assert elsewhere.is_dir()

@@ -1,4 +1,4 @@
-"""The WebSocket, and its replacement over plain HTTP."""
+"""Live streams over the WebSocket and over plain HTTP."""
 
 import json
 import socket
@@ -7,7 +7,6 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,19 +17,21 @@ from simple_websocket import Client, ConnectionClosed  # type: ignore[import-unt
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import Message, Request
 
-from mien.web import sockets
+from mien.web import live_socket
 from mien.web.app import stop
+from mien.web.live_socket import LockedSocket
 from mien.web.schemas import FrameResultDocument
 
 WaitUntil = Callable[..., Any]
 MakeApp = Callable[..., Flask]
+_SIZE = 200_000
 
 
 Serve = Callable[[Flask], Any]
 
 
 class LiveClient(Client):  # type: ignore[misc]
-    """Hears what the server says in one breath with its consent, too."""
+    """Also handles what the server sends together with the handshake."""
 
     def handshake(self) -> None:
         super().handshake()
@@ -56,12 +57,7 @@ def ask(client: Client, message: bytes | dict[str, Any]) -> dict[str, Any]:
     return document
 
 
-@pytest.fixture
-def smile(samples: dict[str, Path]) -> bytes:
-    return samples["person-a-smiling"].read_bytes()
-
-
-def test_each_picture_is_answered_by_its_result(app: Flask, serve: Serve, smile: bytes) -> None:
+def test_each_image_is_answered_by_its_result(app: Flask, serve: Serve, smile: bytes) -> None:
     with connected(serve(app)) as client:
         first, second = ask(client, smile), ask(client, smile)
         FrameResultDocument.model_validate(first)
@@ -74,14 +70,12 @@ def test_each_picture_is_answered_by_its_result(app: Flask, serve: Serve, smile:
         assert len(ask(client, smile)["faces"][0]["landmarks"]["points"]) == 468
 
 
-def test_what_is_no_picture_is_told_and_the_stream_goes_on(
-    app: Flask, serve: Serve, smile: bytes
-) -> None:
+def test_invalid_messages_are_answered_by_errors(app: Flask, serve: Serve, smile: bytes) -> None:
     with connected(serve(app)) as client:
         for message, code in (
             (b"", "image_unreadable"),
             (b"\xff\xd8\xff nonsense", "image_unreadable"),
-            (smile[:2000], "image_unreadable"),
+            (smile[:1000], "image_unreadable"),
             ({"type": "dance"}, "message_unknown"),
             ({"kind": "record"}, "message_unreadable"),
         ):
@@ -91,9 +85,7 @@ def test_what_is_no_picture_is_told_and_the_stream_goes_on(
 
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(messages=st.lists(st.one_of(st.binary(max_size=300), st.text(max_size=80)), max_size=8))
-def test_nothing_that_is_sent_breaks_the_conversation(
-    shared: Any, messages: list[bytes | str]
-) -> None:
+def test_no_message_breaks_the_conversation(shared: Any, messages: list[bytes | str]) -> None:
     with connected(shared) as client:
         for message in messages:
             client.send(message)
@@ -112,7 +104,7 @@ def shared(app: Flask, serve: Serve) -> Any:
     return serve(app)
 
 
-def test_too_large_a_message_ends_the_connection(
+def test_too_large_message_closes_the_connection(
     app: Flask, serve: Serve, wait_until: WaitUntil
 ) -> None:
     served = serve(app)
@@ -121,10 +113,10 @@ def test_too_large_a_message_ends_the_connection(
         with pytest.raises(ConnectionClosed) as closed:
             client.receive(timeout=5)
         assert closed.value.reason == 1009
-    wait_until(lambda: app.extensions["mien.lobby"].count == 0)
+    wait_until(lambda: app.extensions["mien"].live_streams.count == 0)
 
 
-def test_pictures_that_came_too_fast_are_dropped_and_counted(
+def test_frames_that_arrive_too_fast_are_dropped_and_counted(
     app: Flask, serve: Serve, smile: bytes
 ) -> None:
     with connected(serve(app)) as client:
@@ -145,7 +137,7 @@ def test_pictures_that_came_too_fast_are_dropped_and_counted(
     assert f'mien_frames_total{{outcome="dropped",source="live"}} {float(dropped)}' in metrics
 
 
-def test_over_the_limit_a_client_is_told_to_come_back(
+def test_clients_over_the_limit_are_refused(
     make_app: MakeApp, serve: Serve, smile: bytes, wait_until: WaitUntil
 ) -> None:
     app = make_app(max_live=2)
@@ -159,7 +151,7 @@ def test_over_the_limit_a_client_is_told_to_come_back(
         with urllib.request.urlopen(f"http://{served.address}/healthz", timeout=5) as answer:
             assert answer.status == 200
         assert app.test_client().post("/api/v1/live").status_code == 503
-    wait_until(lambda: app.extensions["mien.lobby"].count == 0)
+    wait_until(lambda: app.extensions["mien"].live_streams.count == 0)
     with connected(served) as four:
         assert ask(four, smile)["faces"]
 
@@ -168,7 +160,7 @@ def test_over_the_limit_a_client_is_told_to_come_back(
     ("origin", "status"),
     [("https://evil.example", 403), ("null", 403), ("http://{}", 101), ("https://{}", 101)],
 )
-def test_only_our_own_pages_can_connect(app: Flask, serve: Serve, origin: str, status: int) -> None:
+def test_only_own_pages_can_connect(app: Flask, serve: Serve, origin: str, status: int) -> None:
     address = serve(app).address
     lines = (
         "GET /ws/live HTTP/1.1", f"Host: {address}", f"Origin: {origin.format(address)}",
@@ -181,15 +173,15 @@ def test_only_our_own_pages_can_connect(app: Flask, serve: Serve, origin: str, s
         connection.sendall("\r\n".join([*lines, "", ""]).encode())
         answer = connection.recv(4096).decode("latin-1")
     assert answer.startswith(f"HTTP/1.1 {status} ")
-    # Pictures are compressed already.
+    # Images are compressed already.
     assert "permessage-deflate" not in answer
 
 
-def test_a_client_that_reads_nothing_delays_nobody(app: Flask, serve: Serve, smile: bytes) -> None:
+def test_client_that_does_not_read_delays_no_one(app: Flask, serve: Serve, smile: bytes) -> None:
     served = serve(app)
     with connected(served) as slow, connected(served) as quick:
         ask(quick, smile)
-        # Only what the other one sends now is in the way; its answers are never read.
+        # Its answers are never read.
         flood = threading.Thread(target=lambda: [slow.send(smile) for _ in range(8)])
         flood.start()
         started = time.monotonic()
@@ -199,38 +191,39 @@ def test_a_client_that_reads_nothing_delays_nobody(app: Flask, serve: Serve, smi
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="needs Linux")
-def test_a_client_that_never_reads_loses_its_place(
+def test_client_that_never_reads_is_disconnected(
     app: Flask, serve: Serve, smile: bytes, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # As little as a socket can hold, so that few answers are enough.
-    notice = sockets.notice_the_deaf
+    # The smallest buffers, so that few answers fill them.
+    set_send_timeout = live_socket.set_send_timeout
 
-    def notice_soon(sock: socket.socket, _: float) -> None:
+    def set_short_timeout(sock: socket.socket, _: float) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
-        notice(sock, 1.0)
+        set_send_timeout(sock, 1.0)
 
-    monkeypatch.setattr(sockets, "notice_the_deaf", notice_soon)
+    monkeypatch.setattr(live_socket, "set_send_timeout", set_short_timeout)
     host, port = serve(app).address.split(":")
-    with socket.socket() as deaf:
-        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
-        deaf.connect((host, int(port)))
+    with socket.socket() as silent:
+        silent.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        silent.connect((host, int(port)))
         client = WSConnection(ConnectionType.CLIENT)
-        deaf.sendall(client.send(Request(host=host, target="/ws/live")))
+        silent.sendall(client.send(Request(host=host, target="/ws/live")))
         while not list(client.events()):
-            client.receive_data(deaf.recv(4096))
-        deaf.sendall(client.send(Message(data='{"type": "options", "landmarks": true}')))
-        lobby = app.extensions["mien.lobby"]
-        wait_until(lambda: lobby.count == 1)
-        deaf.sendall(client.send(Message(data=smile)))
-        wait_until(lambda: lobby.count == 0, seconds=30)
+            client.receive_data(silent.recv(4096))
+        silent.sendall(client.send(Message(data='{"type": "options", "landmarks": true}')))
+        streams = app.extensions["mien"].live_streams
+        wait_until(lambda: streams.count == 1)
+        silent.sendall(client.send(Message(data=smile)))
+        wait_until(lambda: streams.count == 0, seconds=30)
 
 
-def test_the_same_over_plain_http(app: Flask, smile: bytes) -> None:
+def test_plain_http_streams_record_and_close(app: Flask, smile: bytes) -> None:
     client = app.test_client()
     opened = client.post("/api/v1/live")
     assert opened.status_code == 201
     assert opened.json is not None
     url = f"/api/v1/live/{opened.json['id']}"
+    streams = app.extensions["mien"].live_streams
     results = [client.post(f"{url}/frames", data=smile).json for _ in range(2)]
     assert results[0] is not None
     assert results[1] is not None
@@ -238,7 +231,7 @@ def test_the_same_over_plain_http(app: Flask, smile: bytes) -> None:
     assert client.post(f"{url}/frames", data=b"nonsense").status_code == 400
     assert client.post(f"{url}/recording").json == {
         "type": "recording", "state": "started",
-        "session_id": app.extensions["mien.lobby"].find(opened.json["id"], "").recording.session_id,
+        "session_id": streams.find(opened.json["id"], "").recording.session_id,
     }  # fmt: skip
     client.post(f"{url}/frames", data=smile)
     stopped = client.delete(f"{url}/recording").json
@@ -248,18 +241,18 @@ def test_the_same_over_plain_http(app: Flask, smile: bytes) -> None:
     assert client.post(f"{url}/frames", data=smile).status_code == 404
 
 
-def test_streams_that_nobody_uses_are_closed(app: Flask) -> None:
+def test_idle_streams_are_closed(app: Flask) -> None:
     client = app.test_client()
-    lobby = app.extensions["mien.lobby"]
+    streams = app.extensions["mien"].live_streams
     opened = client.post("/api/v1/live").json
     assert opened is not None
-    lobby.find(opened["id"], "").last_used -= 60
+    streams.find(opened["id"], "").last_used -= 60
     client.post("/api/v1/live")
-    assert lobby.find(opened["id"], "") is None
-    assert lobby.count == 1
+    assert streams.find(opened["id"], "") is None
+    assert streams.count == 1
 
 
-def test_recordings_are_completed_when_the_server_ends(app: Flask, smile: bytes) -> None:
+def test_recordings_are_completed_at_shutdown(app: Flask, smile: bytes) -> None:
     client = app.test_client()
     opened = client.post("/api/v1/live").json
     assert opened is not None
@@ -272,3 +265,23 @@ def test_recordings_are_completed_when_the_server_ends(app: Flask, smile: bytes)
     assert session is not None
     assert (session["state"], session["frames"]) == ("complete", 1)
     assert client.post("/api/v1/live").status_code == 503
+
+
+def test_messages_of_two_threads_are_not_mixed() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        # A buffer so small that each message waits in the middle until the other side reads.
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        shared = LockedSocket(ours)
+        assert shared.fileno() == ours.fileno()
+        senders = [
+            threading.Thread(target=shared.send, args=(letter * _SIZE,)) for letter in (b"a", b"b")
+        ]
+        for sender in senders:
+            sender.start()
+        received = b""
+        while len(received) < 2 * _SIZE:
+            received += theirs.recv(65536)
+        for sender in senders:
+            sender.join()
+    assert received in (b"a" * _SIZE + b"b" * _SIZE, b"b" * _SIZE + b"a" * _SIZE)

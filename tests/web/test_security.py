@@ -1,4 +1,4 @@
-"""Who may ask, from where, and what browsers are told."""
+"""Access, request limits and response headers."""
 
 import stat
 from collections.abc import Callable
@@ -19,25 +19,25 @@ TOKEN = "correct horse battery staple"
 
 
 @pytest.mark.parametrize("host", ["evil.example", "10.0.0.1:8000", "localhost.evil.example"])
-def test_without_token_or_wish_only_this_machine_is_served(client: FlaskClient, host: str) -> None:
+def test_serves_only_local_hosts_by_default(client: FlaskClient, host: str) -> None:
     assert client.get("/photo").status_code == 200
     assert client.get("/photo", headers={"Host": host}).status_code == 403
 
 
-def test_without_token_or_wish_other_machines_are_refused(client: FlaskClient) -> None:
+def test_rejects_other_machines_by_default(client: FlaskClient) -> None:
     answer = client.get("/photo", environ_overrides={"REMOTE_ADDR": "192.0.2.7"})
     assert answer.status_code == 403
     assert "MIEN_ACCESS_TOKEN" in answer.text
 
 
-def test_public_serves_everybody(make_app: MakeApp) -> None:
+def test_public_serves_everyone(make_app: MakeApp) -> None:
     client = make_app(public=True).test_client()
     answer = client.get("/photo", headers={"Host": "faces.example"},
                         environ_overrides={"REMOTE_ADDR": "192.0.2.7"})  # fmt: skip
     assert answer.status_code == 200
 
 
-def test_programs_give_the_token_as_bearer(make_app: MakeApp) -> None:
+def test_programs_send_the_token_as_bearer(make_app: MakeApp) -> None:
     client = make_app(access_token=TOKEN).test_client()
     assert client.get("/api/v1/models").status_code == 401
     wrong = client.get("/api/v1/models", headers={"Authorization": "Bearer nonsense"})
@@ -49,7 +49,7 @@ def test_programs_give_the_token_as_bearer(make_app: MakeApp) -> None:
     assert client.get("/metrics").status_code == 401
 
 
-def test_people_give_the_token_once(make_app: MakeApp, csrf_of: CsrfOf) -> None:
+def test_login_form_stores_the_token(make_app: MakeApp, csrf_of: CsrfOf) -> None:
     client = make_app(access_token=TOKEN).test_client()
     answer = client.get("/video", headers={"Accept": "text/html"})
     assert answer.status_code == 302
@@ -61,14 +61,37 @@ def test_people_give_the_token_once(make_app: MakeApp, csrf_of: CsrfOf) -> None:
     assert client.get("/video").status_code == 200
 
 
-@pytest.mark.parametrize("target", ["//evil.example", "https://evil.example", "/\\evil.example"])
-def test_the_login_leads_nowhere_else(make_app: MakeApp, target: str, csrf_of: CsrfOf) -> None:
+@pytest.mark.parametrize(
+    "target",
+    [
+        "//evil.example", "https://evil.example", "/\\evil.example", "\\/evil.example",
+        "/\t/evil.example", "/\n/evil.example", "/\r\n/evil.example", "\t//evil.example",
+        " //evil.example", "/ /evil.example", "javascript:alert(1)", "evil.example", "",
+        "/\x00/evil.example", "/\x7f", "/\u2028/evil.example", "///evil.example", "/a\\..\\b",
+    ],
+)  # fmt: skip
+def test_login_redirects_only_to_this_site(make_app: MakeApp, target: str, csrf_of: CsrfOf) -> None:
     client = make_app(access_token=TOKEN).test_client()
     form = {"csrf_token": csrf_of(client, "/login"), "next": target, "token": TOKEN}
     assert client.post("/login", data=form).location == "/"
 
 
-def test_forms_of_others_are_refused(client: FlaskClient, csrf_of: CsrfOf) -> None:
+@pytest.mark.parametrize("target", ["/video", "/sessions/compare?id=a&id=b", "/a//b", "/%09/x"])
+def test_login_returns_to_the_requested_page(
+    make_app: MakeApp, target: str, csrf_of: CsrfOf
+) -> None:
+    client = make_app(access_token=TOKEN).test_client()
+    form = {"csrf_token": csrf_of(client, "/login"), "next": target, "token": TOKEN}
+    assert client.post("/login", data=form).location == target
+
+
+def test_login_without_a_token_redirects_only_to_this_site(client: FlaskClient) -> None:
+    for path in ("/login?next=/%09/evil.example", "/login?next=/%0a/evil.example"):
+        answer = client.get(path)
+        assert (answer.status_code, answer.location) == (302, "/")
+
+
+def test_rejects_forms_of_other_sites(client: FlaskClient, csrf_of: CsrfOf) -> None:
     token = csrf_of(client, "/photo")
     good = {"csrf_token": token, "sample": "person-a-neutral.jpg"}
     assert client.post("/photo", data=good).status_code == 200
@@ -81,7 +104,7 @@ def test_forms_of_others_are_refused(client: FlaskClient, csrf_of: CsrfOf) -> No
     assert client.delete("/api/v1/sessions").status_code == 200
 
 
-def test_every_answer_carries_the_headers(client: FlaskClient) -> None:
+def test_every_response_has_security_headers(client: FlaskClient) -> None:
     for path in ("/", "/api/v1/health", "/nowhere", "/static/mien.css"):
         with client.get(path) as answer:
             headers = answer.headers
@@ -93,7 +116,7 @@ def test_every_answer_carries_the_headers(client: FlaskClient) -> None:
         assert headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_cookies_are_out_of_reach(make_app: MakeApp) -> None:
+def test_cookies_are_protected(make_app: MakeApp) -> None:
     app = make_app(public=True, proxies=1)
     plain = app.test_client().get("/photo").headers["Set-Cookie"]
     assert "HttpOnly" in plain
@@ -104,7 +127,7 @@ def test_cookies_are_out_of_reach(make_app: MakeApp) -> None:
     assert "max-age" in behind_tls.headers["Strict-Transport-Security"]
 
 
-def test_the_secret_is_made_once_and_is_nobody_elses(make_app: MakeApp, tmp_path: Path) -> None:
+def test_secret_is_created_once_and_private(make_app: MakeApp, tmp_path: Path) -> None:
     keys = {make_app().config["SECRET_KEY"] for _ in range(2)}
     assert len(keys) == 1
     path = tmp_path / "data" / "secret_key"
@@ -113,7 +136,7 @@ def test_the_secret_is_made_once_and_is_nobody_elses(make_app: MakeApp, tmp_path
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::", "example.org"])
-def test_a_wide_address_needs_a_token_or_a_wish(host: str) -> None:
+def test_public_address_needs_a_token_or_public(host: str) -> None:
     with pytest.raises(SettingError, match="MIEN_ACCESS_TOKEN"):
         WebConfig().check_bind(host)
     WebConfig(public=True).check_bind(host)
@@ -121,18 +144,18 @@ def test_a_wide_address_needs_a_token_or_a_wish(host: str) -> None:
     WebConfig().check_bind("127.0.0.1")
 
 
-def test_settings_of_the_environment() -> None:
+def test_reads_settings_from_the_environment() -> None:
     config = WebConfig.from_environment(
         {"PORT": "5000", "MIEN_PUBLIC": "1", "DYNO": "web.1", "MIEN_ACCESS_TOKEN": TOKEN}, port=None
     )
     assert (config.port, config.public, config.host, config.proxies) == (5000, True, "0.0.0.0", 1)
     for bad in ({"PORT": "http"}, {"MIEN_PUBLIC": "maybe"}, {"MIEN_ACCESS_TOKEN": "short"},
-                {"MIEN_MAX_LIVE": "60"}, {"PORT": "70000"}):  # fmt: skip
+                {"MIEN_MAX_LIVE": "60"}, {"PORT": "70000"}, {"MIEN_JOBS": "redis"}):  # fmt: skip
         with pytest.raises(SettingError):
             WebConfig.from_environment(bad)
 
 
-def test_one_visitor_may_ask_so_often(make_app: MakeApp, csrf_of: CsrfOf) -> None:
+def test_login_attempts_are_limited(make_app: MakeApp, csrf_of: CsrfOf) -> None:
     client = make_app(access_token=TOKEN, rate_limits=True).test_client()
     form = {"csrf_token": csrf_of(client, "/login"), "token": "guess", "next": "/"}
     statuses = [client.post("/login", data=form).status_code for _ in range(12)]
@@ -141,3 +164,20 @@ def test_one_visitor_may_ask_so_often(make_app: MakeApp, csrf_of: CsrfOf) -> Non
     assert last.json is not None
     assert last.json["error"]["code"] == "too_many_requests"
     assert last.headers["Retry-After"]
+
+
+def test_wrong_bearer_tokens_are_limited(make_app: MakeApp) -> None:
+    client = make_app(access_token=TOKEN, rate_limits=True).test_client()
+
+    def status(token: str, address: str = "192.0.2.1") -> int:
+        return client.get(
+            "/api/v1/health",
+            headers={"Authorization": f"Bearer {token}"},
+            environ_overrides={"REMOTE_ADDR": address},
+        ).status_code
+
+    assert [status(TOKEN) for _ in range(15)] == [200] * 15
+    assert [status(f"guess {n}") for n in range(12)] == [401] * 10 + [429] * 2
+    # A right guess must not be told from a wrong one now; other addresses are not affected.
+    assert status(TOKEN) == 429
+    assert status(TOKEN, "192.0.2.2") == 200

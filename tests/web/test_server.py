@@ -1,4 +1,4 @@
-"""Starting and stopping the server: what is said where it cannot start, and a quiet end."""
+"""Start and stop of the server, and its messages when it cannot start."""
 
 import os
 import signal
@@ -7,6 +7,7 @@ import subprocess
 import sys
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,16 +23,16 @@ def mien_serve(*arguments: str, **environment: str) -> "subprocess.Popen[str]":
     )
 
 
-def test_nothing_that_dislikes_forks_is_imported_before_the_fork() -> None:
+def test_nothing_heavy_is_imported_before_the_fork() -> None:
     code = (
-        "import sys, mien.cli.serve, mien.web.gunicorn_conf\n"
+        "import sys, mien.cli.serve, mien.web.gunicorn_app\n"
         "print([name for name in ('onnxruntime', 'cv2', 'av', 'flask') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
-def test_it_serves_and_ends_without_a_word() -> None:
+def test_serves_and_stops_silently() -> None:
     process = mien_serve("--port", "0")
     assert process.stderr is not None
     try:
@@ -48,7 +49,7 @@ def test_it_serves_and_ends_without_a_word() -> None:
     assert (process.returncode, rest) == (0, "")
 
 
-def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
+def test_reports_a_port_in_use(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -57,34 +58,40 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
             server.serve(config)
 
 
-def test_an_address_of_no_machine_is_told(tmp_path: Path) -> None:
+def test_reports_an_address_of_no_machine(tmp_path: Path) -> None:
     config = WebConfig(host="nowhere.invalid", public=True, data_dir=tmp_path)
-    with pytest.raises(SettingError, match="no address of this machine"):
+    with pytest.raises(SettingError, match="not an address of this machine"):
         server.serve(config)
 
 
-def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "_NEEDED", ("a_package_that_nobody_has",))
+def test_names_the_missing_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_REQUIRED", ("a_package_that_does_not_exist",))
     with pytest.raises(MissingExtraError, match=r"mien\[web\]"):
         server.serve(WebConfig(data_dir=tmp_path))
 
 
 @pytest.mark.parametrize(
-    ("environment", "told"),
+    ("settings", "message"),
     [
-        ({"DATABASE_URL": "mysql://host/name"}, "expected DATABASE_URL of PostgreSQL or SQLite"),
-        ({"MIEN_DATA_DIR": "/proc/nowhere"}, "set MIEN_DATA_DIR to a folder"),
-        ({"MIEN_MODEL": "a-model-that-nobody-has"}, "a-model-that-nobody-has"),
+        ({"database_url": "mysql://host/name"}, "expected DATABASE_URL of PostgreSQL or SQLite"),
+        ({"data_dir": Path("/proc/nowhere")}, "set MIEN_DATA_DIR to a folder"),
     ],
 )
-def test_an_application_that_cannot_be_made_says_why_in_one_line(
-    environment: dict[str, str], told: str
+def test_invalid_settings_end_the_process_with_one_line(
+    settings: dict[str, Any], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    process = mien_serve("--port", "0", **environment)
-    try:
-        _, errors = process.communicate(timeout=60)
-    finally:
-        process.kill()
-    assert process.returncode != 0
-    assert told in errors
-    assert "Traceback" not in errors
+    with pytest.raises(SystemExit) as ended:
+        server._make_app(WebConfig(**settings))
+    errors = capsys.readouterr().err
+    assert ended.value.code == 3
+    assert message in errors
+    assert errors.count("\n") == 1
+
+
+def test_unknown_model_ends_the_process_with_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MIEN_MODEL", "a-model-that-does-not-exist")
+    with pytest.raises(SystemExit):
+        server._make_app(WebConfig(data_dir=tmp_path))
+    assert "a-model-that-does-not-exist" in capsys.readouterr().err

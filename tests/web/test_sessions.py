@@ -1,11 +1,10 @@
-"""Recorded sessions: kept, shown, exported, deleted, and nobody else's."""
+"""Recorded sessions: stored, shown, exported, deleted, and private to their owner."""
 
 import csv
 import io
 import zlib
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,22 +22,21 @@ CsrfOf = Callable[[FlaskClient, str], str]
 MakeApp = Callable[..., Flask]
 
 
-def record(client: FlaskClient, samples: dict[str, Path], count: int = 3) -> str:
-    """Records a few results over HTTP; gives the session's id."""
+def record(client: FlaskClient, smile: bytes, count: int = 3) -> str:
+    """Records a few results over HTTP; returns the session's id."""
     client.get("/photo")
     opened: Any = client.post("/api/v1/live").json
     url = f"/api/v1/live/{opened['id']}"
     started: Any = client.post(f"{url}/recording").json
     for _ in range(count):
-        picture = samples["person-a-smiling"].read_bytes()
-        assert client.post(f"{url}/frames", data=picture).status_code == 200
+        assert client.post(f"{url}/frames", data=smile).status_code == 200
     client.delete(url)
     return str(started["session_id"])
 
 
-def test_a_session_from_recording_to_deletion(app: Flask, samples: dict[str, Path]) -> None:
+def test_session_from_recording_to_deletion(app: Flask, smile: bytes) -> None:
     client = app.test_client()
-    session_id = record(client, samples)
+    session_id = record(client, smile)
     listed: Any = client.get("/api/v1/sessions").json
     (session,) = listed["sessions"]
     assert (session["id"], session["frames"], session["people"]) == (session_id, 3, 1)
@@ -51,6 +49,7 @@ def test_a_session_from_recording_to_deletion(app: Flask, samples: dict[str, Pat
     rows = list(csv.DictReader(io.StringIO(client.get(f"{url}/frames.csv").text)))
     assert [row["expression"] for row in rows] == ["happiness"] * 3
     assert float(rows[0]["p_happiness"]) > 0.5
+    assert float(rows[0]["p_raw_happiness"]) > 0.5
 
     page = client.get(f"/sessions/{session_id}").text
     assert "Person 1" in page
@@ -62,8 +61,8 @@ def test_a_session_from_recording_to_deletion(app: Flask, samples: dict[str, Pat
     assert client.get(url).status_code == 404
 
 
-def test_sessions_are_nobody_elses(app: Flask, samples: dict[str, Path]) -> None:
-    session_id = record(app.test_client(), samples, 1)
+def test_sessions_are_private_to_their_visitor(app: Flask, smile: bytes) -> None:
+    session_id = record(app.test_client(), smile, 1)
     stranger = app.test_client()
     stranger.get("/photo")
     assert stranger.get("/api/v1/sessions").json == {"sessions": []}
@@ -74,11 +73,9 @@ def test_sessions_are_nobody_elses(app: Flask, samples: dict[str, Path]) -> None
     assert stranger.delete("/api/v1/sessions").json == {"deleted": 0}
 
 
-def test_pages_compare_rename_and_delete(
-    app: Flask, samples: dict[str, Path], csrf_of: CsrfOf
-) -> None:
+def test_pages_compare_rename_and_delete(app: Flask, smile: bytes, csrf_of: CsrfOf) -> None:
     client = app.test_client()
-    first, second = record(client, samples, 2), record(client, samples, 2)
+    first, second = record(client, smile, 2), record(client, smile, 2)
     page = client.get("/sessions/compare", query_string=[("id", first), ("id", second)]).text
     assert page.count("<h3>Person 1</h3>") == 2
     form = {"csrf_token": csrf_of(client, "/sessions")}
@@ -91,8 +88,8 @@ def test_pages_compare_rename_and_delete(
     assert "No sessions yet" in client.get("/sessions").text
 
 
-def test_what_was_written_survives_its_recorder(app: Flask) -> None:
-    database: Database = app.extensions["mien.database"]
+def test_written_frames_survive_a_lost_recorder(app: Flask) -> None:
+    database: Database = app.extensions["mien"].database
     recording = store.start_recording(database, "", name="", days=1)
     with database.begin() as connection:
         connection.execute(
@@ -110,8 +107,8 @@ def test_what_was_written_survives_its_recorder(app: Flask) -> None:
     assert list(store.read_frames(database, recording.session_id)) == [{"faces": []}]
 
 
-def test_sessions_end_with_their_time(app: Flask) -> None:
-    database: Database = app.extensions["mien.database"]
+def test_sessions_expire(app: Flask) -> None:
+    database: Database = app.extensions["mien"].database
     old = store.start_recording(database, "", name="old", days=1)
     new = store.start_recording(database, "", name="new", days=2)
     with database.begin() as connection:
@@ -125,19 +122,19 @@ def test_sessions_end_with_their_time(app: Flask) -> None:
     assert store.find_session(database, new.session_id, "") is not None
 
 
-def test_results_wait_for_a_database_that_is_away(
-    app: Flask, samples: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+def test_results_wait_for_an_unavailable_database(
+    app: Flask, smile: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    database: Database = app.extensions["mien.database"]
-    pipeline = app.extensions["mien.engine"].pipeline
-    result = pipeline.analyze(read_image(samples["person-a-smiling"]))
+    database: Database = app.extensions["mien"].database
+    pipeline = app.extensions["mien"].inference.pipeline
+    result = pipeline.analyze(read_image(smile))
     recording = store.start_recording(database, "", name="", days=1)
 
-    def away() -> None:
+    def fail() -> None:
         raise OperationalError("", None, Exception("connection refused"))
 
     with monkeypatch.context() as patch:
-        patch.setattr(database, "_ready", away)
+        patch.setattr(database, "_ready", fail)
         recording.add(result)
         assert recording.finish() is False
         answer = app.test_client().get("/readyz")
@@ -147,17 +144,17 @@ def test_results_wait_for_a_database_that_is_away(
     assert len(list(store.read_frames(database, recording.session_id))) == 2
 
 
-def test_the_page_says_when_the_database_is_away(
+def test_unavailable_database_returns_503(
     make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = make_app()
     client = app.test_client()
     client.get("/photo")
 
-    def away() -> None:
+    def fail() -> None:
         raise OperationalError("", None, Exception("connection refused"))
 
-    monkeypatch.setattr(app.extensions["mien.database"], "_ready", away)
+    monkeypatch.setattr(app.extensions["mien"].database, "_ready", fail)
     answer = client.get("/api/v1/sessions")
     assert answer.status_code == 503
     assert answer.json is not None

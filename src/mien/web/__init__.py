@@ -3,10 +3,13 @@
 ::
 
     app.py        create_app(config, pipeline): the application and its wiring
-    pages.py      HTML          api.py    JSON under /api/v1        live.py   the WebSocket
-    engine.py     one inference engine for all connections: a fair gate, batched crops
-    store/        what is kept: sessions, jobs, files               jobs.py   the video jobs
-    camera.py     the server's own camera                           security.py  observe.py
+    services.py   what all parts share        config.py     settings
+    photos.py, videos.py, sessions.py, live.py, camera.py: each with its page and its API routes
+    live_socket.py  the WebSocket             live_streams.py  the open streams
+    inference.py  one engine for all connections: a fair gate, batched crops
+    store/        the database: sessions, jobs and their files
+    jobs.py       runs video jobs             worker.py     analyzes an upload, separate process
+    security.py   access, limits, headers     errors.py, metrics.py, api.py, pages.py
 
 Needs the extra ``mien[web]``.
 """
@@ -21,7 +24,7 @@ __all__ = ["WebConfig", "create_app"]
 
 
 def __getattr__(name: str) -> object:
-    # `import mien.web` must work, and be quick, where Flask is not installed.
+    # `import mien.web` must be fast, and must work where Flask is not installed.
     if name == "create_app":
         from mien.web.app import create_app
 

@@ -9,23 +9,22 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from mien.pipeline import FacePipeline
 from mien.web import (
     api,
-    api_sessions,
-    api_videos,
     camera,
     errors,
-    limits,
     live,
+    live_socket,
     metrics,
-    openapi,
     pages,
+    photos,
     security,
-    session_pages,
-    video_pages,
+    sessions,
+    videos,
 )
 from mien.web.config import WebConfig
-from mien.web.inference import Engine
+from mien.web.inference import InferenceEngine
 from mien.web.jobs import JobRunner
-from mien.web.live_streams import Lobby
+from mien.web.live_streams import LiveStreams
+from mien.web.services import Services
 from mien.web.store.database import Database, database_url
 from mien.web.worker import UploadAnalyzer
 
@@ -38,48 +37,22 @@ def create_app(config: WebConfig | None = None, pipeline: FacePipeline | None = 
         pipeline: analyzes the pictures; by default as the environment's settings say.
 
     Returns:
-        A WSGI application. Nothing heavy was loaded and no camera opened yet.
+        A WSGI application. Models are not loaded and the camera is not opened yet.
     """
     config = config or WebConfig.from_environment()
-    version = metadata.version("mien")
-    app = openapi.build_app(__name__, version=version, config=config)
-    # Documents keep the order that their authors gave them.
-    app.json.sort_keys = False  # type: ignore[attr-defined]
-    counters = metrics.Metrics()
-    engine = Engine(pipeline or FacePipeline(), on_batch=counters.batch_size.observe)
-    database = Database(database_url(config))
-    runner = JobRunner(
-        database,
-        config,
-        UploadAnalyzer(engine.pipeline, config),
-        on_end=lambda outcome: counters.jobs.labels(outcome).inc(),
-    )
-    lobby = Lobby(engine, config.max_live, on_change=counters.live.set)
-    app.extensions.update(
-        {
-            "mien.config": config,
-            "mien.version": version,
-            "mien.metrics": counters,
-            "mien.engine": engine,
-            "mien.lobby": lobby,
-            "mien.database": database,
-            "mien.jobs": runner,
-            "mien.checks": {"models": engine.problem, "database": database.problem},
-        }
-    )
+    made = _make_services(config, pipeline or FacePipeline())
+    app = api.build_app(__name__, version=made.version, config=config)
+    app.extensions["mien"] = made
 
-    errors.init_app(app)
-    metrics.init_app(app)
-    limits.init_app(app, config)
-    security.init_app(app, config)
-    pages.init_app(app)
-    app.register_blueprint(video_pages.blueprint)
-    app.register_blueprint(session_pages.blueprint)
-    for part in (api.blueprint, api_videos.blueprint, api_sessions.blueprint):
-        app.register_api(part)
-    live.init_app(app)
-    camera.init_app(app, config.camera, engine)
-    openapi.init_app(app, config)
+    for part in (errors, metrics, security, pages):
+        part.init_app(app)
+    for noun in (photos, videos, sessions, live):
+        app.register_blueprint(noun.pages)
+        app.register_api(noun.blueprint)
+    app.register_api(api.blueprint)
+    live_socket.init_app(app)
+    if config.camera:
+        app.register_blueprint(camera.blueprint)
 
     if config.proxies:
         hops = config.proxies
@@ -89,21 +62,39 @@ def create_app(config: WebConfig | None = None, pipeline: FacePipeline | None = 
     return app
 
 
-def start(app: Flask) -> None:
-    """Begin to work, once the serving process is there: load the models, take up jobs.
+def _make_services(config: WebConfig, pipeline: FacePipeline) -> Services:
+    counters = metrics.Metrics()
+    inference = InferenceEngine(pipeline, on_batch=counters.batch_size.observe)
+    database = Database(database_url(config))
+    return Services(
+        config=config,
+        inference=inference,
+        database=database,
+        jobs=JobRunner(
+            database,
+            config,
+            UploadAnalyzer(inference.pipeline, config),
+            on_end=lambda outcome: counters.jobs.labels(outcome).inc(),
+        ),
+        live_streams=LiveStreams(inference, config.max_live, on_change=counters.live.set),
+        metrics=counters,
+        camera=camera.CameraHub(config.camera, inference) if config.camera else None,
+        version=metadata.version("mien"),
+    )
 
-    ``/readyz`` tells when the models are loaded.
+
+def start(app: Flask) -> None:
+    """Load the models and start to work on jobs, in the process that serves.
+
+    ``/readyz`` reports when the models are loaded.
     """
-    engine: Engine = app.extensions["mien.engine"]
-    config: WebConfig = app.extensions["mien.config"]
-    runner: JobRunner = app.extensions["mien.jobs"]
-    threading.Thread(target=engine.warm_up, name="mien-warm-up", daemon=True).start()
-    runner.start(workers=1 if config.jobs == "inline" else 0)
+    made: Services = app.extensions["mien"]
+    threading.Thread(target=made.inference.warm_up, name="mien-warm-up", daemon=True).start()
+    made.jobs.start(workers=1 if made.config.jobs == "inline" else 0)
 
 
 def stop(app: Flask) -> None:
-    """End well: recordings are completed, the job at hand is given back."""
-    lobby: Lobby = app.extensions["mien.lobby"]
-    runner: JobRunner = app.extensions["mien.jobs"]
-    lobby.close_all()
-    runner.stop()
+    """Complete recordings and release the job in progress."""
+    made: Services = app.extensions["mien"]
+    made.live_streams.close_all()
+    made.jobs.stop()

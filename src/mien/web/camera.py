@@ -1,4 +1,4 @@
-"""The server's own camera: one capture thread, however many look on."""
+"""The server's own camera: its page and streams, one capture thread for all viewers."""
 
 import json
 import logging
@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from flask import Blueprint, Flask, Response, current_app, render_template
+from flask import Blueprint, Response, render_template
 
 from mien import drawing
 from mien.errors import MienError
@@ -19,13 +19,14 @@ from mien.media.video import VideoSource
 from mien.streaming import FaceStream
 from mien.streaming.background import newest_in_background
 from mien.web.errors import ProblemError
-from mien.web.inference import BusyError, Engine
-from mien.web.pictures import encode_jpeg
+from mien.web.inference import BusyError, InferenceEngine
+from mien.web.photos import encode_jpeg
+from mien.web.services import services
 
 log = logging.getLogger("mien.web")
 blueprint = Blueprint("camera", __name__, url_prefix="/camera")
-# Each viewer holds two of the server's threads: one for the picture, one for the results.
-_MAX_CONNECTIONS = 12
+# Each viewer occupies two of the server's threads: one for images, one for results.
+_MAX_VIEWERS = 12
 _LINGER_S = 5.0
 _RETRY_S = 3.0
 _KEEP_ALIVE_S = 10.0
@@ -33,11 +34,11 @@ _KEEP_ALIVE_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """The newest picture, annotated, and what was found in it.
+    """The newest frame, annotated, and its results.
 
     Attributes:
-        number: grows with each shot.
-        jpeg: the annotated picture; empty while the camera is away.
+        number: increases with each shot.
+        jpeg: the annotated frame; empty while the camera is unavailable.
         event: name and data of the server-sent event.
     """
 
@@ -50,13 +51,13 @@ class CameraHub:
     """Opens the camera for the first viewer, and closes it after the last.
 
     Args:
-        camera: a number, an address, or the path of a video, which is played again and again.
-        engine: does the inference.
+        camera: a number, an address, or the path of a video, which is played in a loop.
+        inference: shared with all other requests.
     """
 
-    def __init__(self, camera: str, engine: Engine) -> None:
+    def __init__(self, camera: str, inference: InferenceEngine) -> None:
         self._source_of = _source_maker(camera)
-        self._engine = engine
+        self._inference = inference
         self._changed = threading.Condition()
         self._shot = Shot(0, b"", ("away", json.dumps({"message": "The camera is starting…"})))
         self._viewers = 0
@@ -65,15 +66,18 @@ class CameraHub:
 
     @contextmanager
     def viewer(self) -> Iterator[None]:
-        """Look on.
+        """Count as a viewer, and start the capture thread if it does not run.
 
         Raises:
-            ProblemError: too many do already.
+            ProblemError: there are too many viewers.
         """
         with self._changed:
-            if self._viewers >= _MAX_CONNECTIONS:
+            if self._viewers >= _MAX_VIEWERS:
                 raise ProblemError(
-                    503, "full", "Too many look at this camera already.", retry_after_s=10
+                    503,
+                    "full",
+                    "This camera has too many viewers. Try again in a moment.",
+                    retry_after_s=10,
                 )
             self._viewers += 1
             if self._thread is None or not self._thread.is_alive():
@@ -89,7 +93,7 @@ class CameraHub:
                 self._left_at = time.monotonic()
 
     def shots(self) -> Iterator[Shot]:
-        """The newest shot, again and again; a slow viewer misses some, and delays nobody."""
+        """The newest shot, whenever it changes; a slow viewer misses some and delays no one."""
         shot = None
         while True:
             with self._changed:
@@ -99,29 +103,29 @@ class CameraHub:
             yield shot
 
     def _capture(self) -> None:
-        while self._is_wanted():
+        while self._has_viewers():
             try:
                 with closing(newest_in_background(self._source_of().frames())) as frames:
-                    self._watch(frames)
+                    self._analyze(frames)
             except (MienError, OSError) as error:
                 log.warning("camera: %s", error)
                 self._publish(b"", "away", {"message": str(error)})
                 time.sleep(_RETRY_S)
 
-    def _watch(self, frames: Iterator[Frame]) -> None:
-        faces = FaceStream(self._engine.pipeline)
+    def _analyze(self, frames: Iterator[Frame]) -> None:
+        faces = FaceStream(self._inference.pipeline)
         for frame in frames:
-            if not self._is_wanted():
+            if not self._has_viewers():
                 return
             try:
-                with self._engine.gate.admitted():
+                with self._inference.gate.admitted():
                     result = faces.update(frame.image, frame.timestamp_s, frame_index=frame.index)
             except BusyError:
                 continue
             picture = encode_jpeg(drawing.annotate(frame.image, result), quality=80)
             self._publish(picture, "result", result.to_dict())
 
-    def _is_wanted(self) -> bool:
+    def _has_viewers(self) -> bool:
         return self._viewers > 0 or time.monotonic() - self._left_at < _LINGER_S
 
     def _publish(self, jpeg: bytes, event: str, document: dict[str, object]) -> None:
@@ -132,7 +136,7 @@ class CameraHub:
 
 
 class _LoopedVideo:
-    """A video as if it were a camera: in its own time, and from the start again at its end."""
+    """A video as a camera: played in real time and in a loop."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -160,22 +164,15 @@ def _source_maker(camera: str) -> Callable[[], Source]:
     return lambda: _LoopedVideo(Path(camera))
 
 
-def init_app(app: Flask, camera: str, engine: Engine) -> None:
-    """Add the camera page, where there is a camera."""
-    if camera:
-        app.extensions["mien.camera"] = CameraHub(camera, engine)
-        app.register_blueprint(blueprint)
-
-
 @blueprint.get("")
 def page() -> str:
-    """What the server's camera sees."""
+    """The camera page."""
     return render_template("camera.html")
 
 
 @blueprint.get("/stream")
 def stream() -> Response:
-    """The annotated picture as MJPEG."""
+    """The annotated frames as MJPEG."""
     hub = _hub()
 
     def parts() -> Iterator[bytes]:
@@ -191,7 +188,7 @@ def stream() -> Response:
 
 @blueprint.get("/events")
 def events() -> Response:
-    """What is seen, as server-sent events."""
+    """The results as server-sent events."""
     hub = _hub()
 
     def lines() -> Iterator[str]:
@@ -202,11 +199,13 @@ def events() -> Response:
                 yield f"event: {event}\nid: {shot.number}\ndata: {data}\n\n"
 
     response = Response(lines(), mimetype="text/event-stream")
-    # nginx would hold the events back.
+    # nginx would buffer the events.
     response.headers["X-Accel-Buffering"] = "no"
     return response
 
 
 def _hub() -> CameraHub:
-    hub: CameraHub = current_app.extensions["mien.camera"]
+    hub = services().camera
+    # The routes are registered only where there is a camera.
+    assert hub is not None
     return hub

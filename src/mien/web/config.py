@@ -22,59 +22,69 @@ def _setting(default: Any, variable: str, help_text: str, **facts: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class WebConfig:
-    """How the web application works.
+    """Settings of the web application.
 
     Raises:
-        SettingError: a value that a setting cannot have.
+        SettingError: a value is invalid.
     """
 
     host: str = _setting("127.0.0.1", "MIEN_HOST", "Address to listen on.")
     port: int = _setting(8000, "PORT", "Port to listen on.", low=0, high=65_535)
     public: bool = _setting(
-        False, "MIEN_PUBLIC", "Serve anybody who can reach the port, without an access token."
+        False, "MIEN_PUBLIC", "Serve everyone who can reach the port, without an access token."
     )
     access_token: str = _setting(
-        "", "MIEN_ACCESS_TOKEN", "Ask visitors for this token, at least 12 characters."
+        "", "MIEN_ACCESS_TOKEN", "Token that visitors must enter, at least 12 characters."
     )
     secret_key: str = _setting(
-        "", "MIEN_SECRET_KEY", "Signs cookies; by default one is made and kept in the data folder."
+        "", "MIEN_SECRET_KEY", "Signs cookies; by default a random key in the data folder."
     )
     database_url: str = _setting(
-        "", "DATABASE_URL", "PostgreSQL for what is kept; by default SQLite in the data folder."
+        "", "DATABASE_URL", "PostgreSQL database; by default SQLite in the data folder."
     )
     jobs: str = _setting(
         "inline", "MIEN_JOBS",
-        "Who works on video jobs: `inline`, the web process; `worker`, only workers of their own.",
+        "Where video jobs run: `inline`, in the web process; `worker`, in separate workers only.",
         choices=("inline", "worker"),
     )  # fmt: skip
     camera: str = _setting(
-        "", "MIEN_CAMERA", "A camera of this machine: a number, an rtsp:// address or a file."
+        "", "MIEN_CAMERA", "Camera of the server: a number, an rtsp:// address or a video file."
     )
     proxies: int = _setting(
-        0, "MIEN_PROXIES", "Reverse proxies in front whose forwarded headers are believed.",
+        0, "MIEN_PROXIES", "Number of reverse proxies whose forwarded headers are trusted.",
         low=0, high=5,
     )  # fmt: skip
     threads: int = _setting(
-        64, "MIEN_WEB_THREADS", "Threads that serve requests; a live connection holds one.",
+        64, "MIEN_WEB_THREADS", "Threads that serve requests; each live connection occupies one.",
         low=20, high=512,
     )  # fmt: skip
     max_live: int = _setting(
-        40, "MIEN_MAX_LIVE", "Live connections at once; further ones are told to come back.",
+        40, "MIEN_MAX_LIVE", "Maximum number of live streams; more are refused.",
         low=1, high=496,
     )  # fmt: skip
-    max_image_mb: int = _setting(20, "MIEN_MAX_IMAGE_MB", "Largest photograph.", low=1, high=200)
-    max_video_mb: int = _setting(50, "MIEN_MAX_VIDEO_MB", "Largest video.", low=1, high=50)
+    max_image_mb: int = _setting(
+        20, "MIEN_MAX_IMAGE_MB", "Maximum size of a photograph in MB.", low=1, high=200
+    )
+    max_video_mb: int = _setting(
+        50, "MIEN_MAX_VIDEO_MB", "Maximum size of a video in MB.", low=1, high=50
+    )
     max_video_s: int = _setting(
-        600, "MIEN_MAX_VIDEO_S", "Longest video in seconds.", low=1, high=36_000
+        600, "MIEN_MAX_VIDEO_S", "Maximum length of a video in seconds.", low=1, high=36_000
     )
     result_hours: int = _setting(
-        24, "MIEN_RESULT_HOURS", "Results of videos are deleted after this, unless kept.",
+        24, "MIEN_RESULT_HOURS", "Hours after which results of videos are deleted, unless kept.",
         low=1, high=8_760,
     )  # fmt: skip
     session_days: int = _setting(
-        30, "MIEN_SESSION_DAYS", "Recorded sessions are deleted after this.", low=1, high=3_650
+        30,
+        "MIEN_SESSION_DAYS",
+        "Days after which recorded sessions are deleted.",
+        low=1,
+        high=3_650,
     )
-    rate_limits: bool = _setting(True, "MIEN_RATE_LIMITS", "Limit how often one visitor may ask.")
+    rate_limits: bool = _setting(
+        True, "MIEN_RATE_LIMITS", "Limit the request rate of each address."
+    )
     data_dir: Path = field(default_factory=data_folder, metadata={"env": ""})
 
     def __post_init__(self) -> None:
@@ -99,11 +109,11 @@ class WebConfig:
         if self.max_live > self.threads - _RESERVED_THREADS:
             raise SettingError(
                 f"expected MIEN_MAX_LIVE to be at least {_RESERVED_THREADS} below "
-                f"MIEN_WEB_THREADS, so that pages are served while all connections are taken, "
+                f"MIEN_WEB_THREADS, so that pages are served while all live streams are in use, "
                 f"got {self.max_live} and {self.threads}"
             )
 
-        # What looks like a file must be one: nobody shall learn that from a camera page.
+        # A missing file is reported at the start, not on the camera page.
         is_path = self.camera and not self.camera.isdecimal() and "://" not in self.camera
         if is_path and not Path(self.camera).is_file():
             raise SettingError(
@@ -118,7 +128,7 @@ class WebConfig:
         """Settings from the environment; overrides that are not None win.
 
         Raises:
-            SettingError: a value that a setting cannot have.
+            SettingError: a value is invalid.
         """
         environment = os.environ if environment is None else environment
         values: dict[str, Any] = {}
@@ -126,7 +136,7 @@ class WebConfig:
             variable = entry.metadata["env"]
             if variable and variable in environment:
                 values[entry.name] = _parse(variable, entry.default, environment[variable])
-        # On Heroku, known by this variable, the only way in is its router: one proxy, from outside.
+        # On Heroku, which sets this variable, all requests come through one proxy, its router.
         if "DYNO" in environment:
             values.setdefault("proxies", 1)
             values.setdefault("host", "0.0.0.0")
@@ -134,43 +144,43 @@ class WebConfig:
         return cls(**values)
 
     def ready_data_dir(self) -> Path:
-        """The data folder, made where it is not there yet.
+        """The data folder; a new one is private to this user.
 
         Raises:
-            SettingError: nothing can be kept there.
+            SettingError: the folder is not writable.
         """
         try:
-            self.data_dir.mkdir(parents=True, exist_ok=True)
+            self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
             usable = os.access(self.data_dir, os.W_OK | os.X_OK)
         except OSError:
             usable = False
         if not usable:
             raise SettingError(
-                f"nothing can be kept in {self.data_dir}: set MIEN_DATA_DIR to a folder that this "
-                "user may write to"
+                f"the data folder {self.data_dir} is not writable: set MIEN_DATA_DIR to a folder "
+                "that this user may write to"
             )
         return self.data_dir
 
     @property
     def is_open(self) -> bool:
-        """Whether others than this machine's own users may be served."""
+        """Whether clients of other machines may be served."""
         return self.public or bool(self.access_token)
 
     def check_bind(self, host: str) -> None:
-        """Refuse to listen beyond this machine without a token or an explicit wish.
+        """Refuse to listen for other machines without a token or ``public``.
 
         Raises:
-            SettingError: the address is not of this machine alone.
+            SettingError: the address can be reached from other machines.
         """
         if not self.is_open and not is_loopback(host):
             raise SettingError(
                 f"{host} can be reached from other machines: set MIEN_ACCESS_TOKEN to a secret "
-                "that visitors must give, or allow everybody with --public (MIEN_PUBLIC=1)"
+                "that visitors must enter, or allow everyone with --public (MIEN_PUBLIC=1)"
             )
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address belongs to this machine alone."""
+    """Whether an address can be reached from this machine only."""
     return host in {"localhost", "::1"} or host.startswith(("127.", "unix:"))
 
 

@@ -1,4 +1,4 @@
-"""One shape for every error: JSON for programs, a page for people."""
+"""One format for every error: JSON for programs, a page for people."""
 
 import logging
 from typing import Any
@@ -28,24 +28,24 @@ _CODES = {
     500: "internal",
     503: "unavailable",
 }
-# In our own words, where nothing more is known.
-_WORDS = {
-    404: "There is nothing at this address. It was mistyped, or what was here has been deleted.",
-    405: "This address does not take such requests.",
-    413: "More was sent than this server takes. Make the file smaller, or cut the video.",
+# Where the error itself has no more specific message.
+_MESSAGES = {
+    404: "There is no page at this address. Check its spelling; the page may have been deleted.",
+    405: "This address does not support this request method.",
+    413: "The request is too large. Make the file smaller, or cut the video.",
 }
-_FOR_PROGRAMS = ("/api/", "/ws/", "/openapi.json", "/metrics", "/healthz", "/readyz")
+_PROGRAM_PATHS = ("/api/", "/ws/", "/openapi.json", "/metrics", "/healthz", "/readyz")
 
 
 class ProblemError(Exception):
-    """An error for the one who asked.
+    """An error that is returned to the client.
 
     Args:
-        status: of HTTP.
-        code: a word that programs can rely on.
-        message: what was expected, what came, and the mend.
-        details: more, where there is more.
-        retry_after_s: when to come back.
+        status: the HTTP status.
+        code: a stable identifier for programs.
+        message: what was expected, what was received, and how to fix it.
+        details: structured details, such as the invalid parameters.
+        retry_after_s: seconds after which a client should try again.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class ProblemError(Exception):
 
 
 def init_app(app: Flask) -> None:
-    """Answer every error in the one shape."""
+    """Return every error in the one format."""
     app.register_error_handler(ProblemError, problem_response)
     app.register_error_handler(HTTPException, _http_exception)
     app.register_error_handler(InputError, _input_error)
@@ -85,18 +85,18 @@ def init_app(app: Flask) -> None:
 
 
 def validation_problem(error: pydantic.ValidationError) -> Response:
-    """The answer to a request whose parameters do not fit."""
+    """The response to a request with invalid parameters."""
     details = [
         {"where": ".".join(str(part) for part in entry["loc"]), "message": entry["msg"]}
         for entry in error.errors(include_url=False, include_context=False, include_input=False)
     ]
     return problem_response(
-        ProblemError(422, "invalid", "A parameter cannot have that value.", details=details)
+        ProblemError(422, "invalid", "A parameter is invalid; see details.", details=details)
     )
 
 
 def problem_response(problem: ProblemError) -> Response:
-    """The response that tells of a problem."""
+    """The response for a problem."""
     if wants_html():
         body = render_template("error.html", problem=problem)
         response = make_response(body, problem.status)
@@ -110,13 +110,13 @@ def problem_response(problem: ProblemError) -> Response:
 
 
 def sentence(text: str) -> str:
-    """An error's text as a sentence for a person: it begins with a capital letter."""
+    """An error's text as a sentence, which starts with a capital letter."""
     return text[:1].upper() + text[1:]
 
 
 def wants_html() -> bool:
-    """Whether a person with a browser asked, and not a program."""
-    if request.path.startswith(_FOR_PROGRAMS):
+    """Whether the client prefers a page to JSON."""
+    if request.path.startswith(_PROGRAM_PATHS):
         return False
     best = request.accept_mimetypes.best_match(["application/json", "text/html"])
     return best == "text/html"
@@ -128,8 +128,8 @@ def _http_exception(error: HTTPException) -> Response:
     status = error.code or 500
     if 300 <= status < 400:
         return make_response(error.get_response())
-    said = error.description if error.description != type(error).description else None
-    message = said or _WORDS.get(status) or error.description or error.name
+    own = error.description if error.description != type(error).description else None
+    message = own or _MESSAGES.get(status) or error.description or error.name
     response = problem_response(ProblemError(status, _CODES.get(status, "error"), message))
     allowed = getattr(error, "valid_methods", None)
     if allowed:
@@ -148,8 +148,8 @@ def _unexpected(error: Exception) -> Response:
             ProblemError(
                 503,
                 "storage_unavailable",
-                "What is kept cannot be reached now: the database is away. Live analysis and "
-                "photographs go on.",
+                "The database is unreachable. Live analysis and photographs still work; try again "
+                "in a moment.",
                 retry_after_s=5,
             )
         )
@@ -161,5 +161,9 @@ def _unexpected(error: Exception) -> Response:
         return problem_response(ProblemError(500, "internal", str(error)))
     log.exception("unexpected error")
     return problem_response(
-        ProblemError(500, "internal", "Something went wrong here, not with you. It was logged.")
+        ProblemError(
+            500,
+            "internal",
+            "An internal error occurred. It was logged; try again, or ask the administrator.",
+        )
     )

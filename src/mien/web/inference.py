@@ -1,9 +1,8 @@
 """One inference engine per process, shared by every connection.
 
-A fair gate admits as many analyses at once as the machine has use for; those that wait are served
-in the order in which they came, and when too many wait, the next one is told to slow down instead
-of being queued into an ever growing lag. The crops that the admitted analyses cut out at about the
-same time go through the expression model as one batch.
+A fair gate admits as many analyses at once as the machine can run; the others wait in order of
+arrival, and when too many wait, the next one is refused, so that the delay stays bounded. Crops of
+analyses that run at about the same time go through the expression model as one batch.
 """
 
 import copy
@@ -21,28 +20,28 @@ from mien.media.images import read_image
 from mien.pipeline import FacePipeline
 from mien.types import ExpressionScores, FrameResult, Image
 
-# Longer waits make larger batches, but a core stands idle meanwhile, and no batch repays that.
+# Longer waits make larger batches, but leave a core idle, which costs more than they save.
 _BATCH_WAIT_S = 0.001
 _MAX_BATCH_CROPS = 64
 
 
 class BusyError(Exception):
-    """More is asked than can be done in good time.
+    """The server has no capacity for a request in reasonable time.
 
     Args:
-        retry_after_ms: when it is worth to ask again.
+        retry_after_ms: milliseconds after which a client should try again.
     """
 
     def __init__(self, retry_after_ms: int) -> None:
-        super().__init__(f"too busy; try again in {retry_after_ms} ms")
+        super().__init__(f"busy: try again in {retry_after_ms} ms")
         self.retry_after_ms = retry_after_ms
 
 
 class Gate:
-    """Admits a few at a time, first come, first served, and refuses where too many wait.
+    """Admits a limited number at a time, in order of arrival, and refuses if too many wait.
 
     Args:
-        slots: how many may be inside at once.
+        slots: the maximum number inside at once.
         max_wait_s: an arrival that would have to wait longer is refused.
     """
 
@@ -52,30 +51,30 @@ class Gate:
         self._lock = threading.Lock()
         self._waiting: deque[threading.Event] = deque()
         self._inside = 0
-        # Running mean of the time that one stays inside; a careful first guess.
+        # Running mean of the time inside; the start value is a conservative guess.
         self._stay_s = 0.05
 
     @property
     def inside(self) -> int:
-        """How many are inside now."""
+        """The number inside."""
         return self._inside
 
     @property
     def waiting(self) -> int:
-        """How many wait now."""
+        """The number that waits."""
         return len(self._waiting)
 
     def expected_wait_s(self) -> float:
-        """How long an arrival would have to wait."""
+        """The expected wait of a new arrival in seconds."""
         ahead = self._inside + len(self._waiting) + 1 - self.slots
         return max(0.0, ahead * self._stay_s / self.slots)
 
     @contextmanager
     def admitted(self) -> Iterator[None]:
-        """Be inside.
+        """Wait for admission, and leave at the end.
 
         Raises:
-            BusyError: too many wait already.
+            BusyError: too many are waiting.
         """
         self._enter()
         started = time.perf_counter()
@@ -100,7 +99,7 @@ class Gate:
         with self._lock:
             self._stay_s += 0.1 * (stay_s - self._stay_s)
             if self._waiting:
-                # The place is handed over, so that a newcomer cannot slip in between.
+                # The slot is handed over, so that a new arrival cannot take it.
                 self._waiting.popleft().set()
             else:
                 self._inside -= 1
@@ -117,20 +116,20 @@ class _Request:
 class BatchingClassifier:
     """An expression classifier that runs the crops of several callers as one batch.
 
-    The first caller to arrive leads: while others are about to come it waits a moment
-    for their crops, then runs the model for all. A caller who is alone never waits.
+    The first caller leads: if others are expected it waits a moment for their crops, then runs the
+    model for all. A single caller never waits.
 
     Args:
-        classifier: does the work.
-        others_expected: tells how many analyses are under way, the caller's own included.
-        on_batch: is told the number of crops of each run.
+        classifier: classifies the batches.
+        expected: returns the number of running analyses, the caller's own included.
+        on_batch: called with the number of crops of each run.
     """
 
     def __init__(
         self,
         classifier: ExpressionClassifier,
         *,
-        others_expected: Callable[[], int],
+        expected: Callable[[], int],
         on_batch: Callable[[int], None] = lambda size: None,
         wait_s: float = _BATCH_WAIT_S,
     ) -> None:
@@ -138,7 +137,7 @@ class BatchingClassifier:
         self.spec = classifier.spec
         self.prior = classifier.prior
         self._classifier = classifier
-        self._others_expected = others_expected
+        self._expected = expected
         self._on_batch = on_batch
         self._wait_s = wait_s
         self._lock = threading.Lock()
@@ -169,7 +168,7 @@ class BatchingClassifier:
     def _lead(self) -> None:
         deadline = time.perf_counter() + self._wait_s
         with self._lock:
-            while len(self._queue) < self._others_expected():
+            while len(self._queue) < self._expected():
                 left_s = deadline - time.perf_counter()
                 if left_s <= 0 or not self._arrived.wait(left_s):
                     break
@@ -205,14 +204,14 @@ def _fitting(queue: list[_Request]) -> tuple[list[_Request], list[_Request]]:
     return queue, []
 
 
-class Engine:
-    """The pipeline behind the gate, its expression model shared by batches.
+class InferenceEngine:
+    """The pipeline behind the gate, with batched expression classification.
 
     Args:
-        pipeline: is not changed; the engine works with a copy that shares its models.
+        pipeline: not changed; the engine uses a copy that shares its models.
         slots: analyses at once; by default one more than the cores, so that decoding overlaps
             with the models.
-        on_batch: is told the number of crops of each run of the expression model.
+        on_batch: called with the number of crops of each run of the expression model.
     """
 
     def __init__(
@@ -225,26 +224,26 @@ class Engine:
         self.gate = Gate(slots or (os.cpu_count() or 1) + 1)
         self.pipeline = copy.copy(pipeline)
         self.pipeline.classifier = BatchingClassifier(
-            pipeline.classifier, others_expected=lambda: self.gate.inside, on_batch=on_batch
+            pipeline.classifier, expected=lambda: self.gate.inside, on_batch=on_batch
         )
-        self._problem: str | None = "models are not loaded yet"
+        self._problem: str | None = "the models are not loaded yet"
 
     def analyze(self, data: bytes, *, source: str | None = None) -> tuple[Image, FrameResult]:
         """Decode and analyze a photograph.
 
         Returns:
-            The RGB image and what was found in it.
+            The RGB image and its result.
 
         Raises:
-            BusyError: too many wait already.
-            ImageReadError: the bytes are no picture.
+            BusyError: too many are waiting.
+            ImageReadError: the bytes are not a readable image.
         """
         with self.gate.admitted():
             image = read_image(data)
             return image, self.pipeline.analyze(image, source=source)
 
     def warm_up(self) -> None:
-        """Load the models; what goes wrong is kept for :meth:`problem`."""
+        """Load the models; a failure is reported by :meth:`problem`."""
         try:
             self.pipeline.warm_up()
         except MienError as error:
@@ -253,5 +252,5 @@ class Engine:
             self._problem = None
 
     def problem(self) -> str | None:
-        """Why there can be no analysis; None where there can."""
+        """Why no analysis is possible; None if it is."""
         return self._problem

@@ -1,4 +1,4 @@
-"""The live streams that are open: who is in, how many more may come, what each of them sees."""
+"""The open live streams: tracks of their own, one inference engine for all."""
 
 import secrets
 import threading
@@ -9,34 +9,34 @@ from dataclasses import replace
 from mien.media.images import read_image
 from mien.streaming import FaceStream
 from mien.types import FrameResult
-from mien.web.inference import Engine
+from mien.web.inference import InferenceEngine
 from mien.web.store.sessions import Recording
 
-# A stream over plain HTTP has no connection whose end could be seen.
-_FORGET_AFTER_S = 20.0
+# A stream over plain HTTP has no connection whose end could be noticed.
+_IDLE_TIMEOUT_S = 20.0
 _MAX_FRAME_MEGAPIXELS = 4
 
 
 class FullError(Exception):
-    """All live places are taken."""
+    """The maximum number of live streams is open."""
 
 
 class LiveStream:
-    """One person's live stream: tracks and smoothing of its own, inference shared with all.
+    """A visitor's live stream, with its own tracks and smoothing.
 
     Attributes:
-        id: unguessable.
+        id: cannot be guessed.
         owner: the visitor who opened it; empty for a program without a cookie.
-        recording: where results are kept, while the person asked for that.
+        recording: stores the results, while the visitor records.
     """
 
-    def __init__(self, engine: Engine, owner: str) -> None:
+    def __init__(self, inference: InferenceEngine, owner: str) -> None:
         self.id = secrets.token_urlsafe(16)
         self.owner = owner
         self.recording: Recording | None = None
         self.last_used = time.monotonic()
-        self._engine = engine
-        self._faces = FaceStream(engine.pipeline)
+        self._inference = inference
+        self._faces = FaceStream(inference.pipeline)
         self._started = time.monotonic()
         self._lock = threading.Lock()
         self._frame_index = 0
@@ -45,15 +45,15 @@ class LiveStream:
         """Analyze the next frame; its time is that of its arrival.
 
         Args:
-            data: a JPEG, or another picture.
+            data: a JPEG or another image file.
 
         Raises:
-            BusyError: the server has too much to do; the frame was not analyzed.
-            ImageReadError: the bytes are no picture.
+            BusyError: the server has no capacity; the frame was not analyzed.
+            ImageReadError: the bytes are not a readable image.
         """
         arrived = time.monotonic()
         self.last_used = arrived
-        with self._lock, self._engine.gate.admitted():
+        with self._lock, self._inference.gate.admitted():
             image = read_image(data, max_megapixels=_MAX_FRAME_MEGAPIXELS)
             result = self._faces.update(image, arrived - self._started)
             result = replace(result, frame_index=self._frame_index)
@@ -63,26 +63,30 @@ class LiveStream:
         return result
 
     def close(self) -> None:
-        """End the stream, and its recording."""
+        """End the stream and its recording."""
         if self.recording is not None:
             self.recording.finish()
             self.recording = None
 
 
-class Lobby:
-    """Opens live streams up to a limit, and closes those that nobody uses any more.
+class LiveStreams:
+    """Opens live streams up to a limit, and closes idle ones.
 
     Args:
-        engine: does the inference for all.
-        capacity: streams at once.
-        on_change: is told how many there are.
+        inference: shared by all streams.
+        capacity: the maximum number of open streams.
+        on_change: called with the number of open streams.
     """
 
     def __init__(
-        self, engine: Engine, capacity: int, *, on_change: Callable[[int], None] = lambda n: None
+        self,
+        inference: InferenceEngine,
+        capacity: int,
+        *,
+        on_change: Callable[[int], None] = lambda n: None,
     ) -> None:
         self.capacity = capacity
-        self._engine = engine
+        self._inference = inference
         self._on_change = on_change
         self._streams: dict[str, LiveStream] = {}
         self._connected: set[str] = set()
@@ -90,25 +94,25 @@ class Lobby:
 
     @property
     def count(self) -> int:
-        """How many streams are open."""
+        """The number of open streams."""
         return len(self._streams)
 
     def open(self, owner: str, *, connected: bool) -> LiveStream:
         """Open a stream.
 
         Args:
-            owner: who asks.
-            connected: whether a connection's end will close it; otherwise it is closed when it
-                was not used for a while.
+            owner: the visitor.
+            connected: whether the end of a connection will close it; otherwise it is closed when
+                it is idle.
 
         Raises:
-            FullError: there are as many as may be.
+            FullError: the maximum number of streams is open.
         """
-        self.close_idle()
+        self._close_idle()
         with self._lock:
             if len(self._streams) >= self.capacity:
                 raise FullError
-            stream = LiveStream(self._engine, owner)
+            stream = LiveStream(self._inference, owner)
             self._streams[stream.id] = stream
             if connected:
                 self._connected.add(stream.id)
@@ -116,12 +120,12 @@ class Lobby:
         return stream
 
     def find(self, stream_id: str, visitor: str) -> LiveStream | None:
-        """A stream that is still open and the visitor's, or nobody's."""
+        """An open stream that belongs to the visitor, or to no one."""
         stream = self._streams.get(stream_id)
         return stream if stream is not None and stream.owner in {"", visitor} else None
 
     def close(self, stream_id: str) -> None:
-        """Close a stream; one that is closed already is none."""
+        """Close a stream, if it is open."""
         with self._lock:
             stream = self._streams.pop(stream_id, None)
             self._connected.discard(stream_id)
@@ -129,9 +133,14 @@ class Lobby:
             stream.close()
             self._on_change(self.count)
 
-    def close_idle(self) -> None:
-        """Close the streams without a connection that were not used for a while."""
-        before = time.monotonic() - _FORGET_AFTER_S
+    def close_all(self) -> None:
+        """Close every stream and open no more, as when the server shuts down."""
+        self.capacity = 0
+        for stream_id in list(self._streams):
+            self.close(stream_id)
+
+    def _close_idle(self) -> None:
+        before = time.monotonic() - _IDLE_TIMEOUT_S
         with self._lock:
             idle = [
                 stream.id
@@ -139,10 +148,4 @@ class Lobby:
                 if stream.id not in self._connected and stream.last_used < before
             ]
         for stream_id in idle:
-            self.close(stream_id)
-
-    def close_all(self) -> None:
-        """Close every stream, and take no more: the server ends."""
-        self.capacity = 0
-        for stream_id in list(self._streams):
             self.close(stream_id)

@@ -1,4 +1,4 @@
-"""What an operator sees: structured logs with request ids, metrics, health."""
+"""For operators: structured logs with request ids, metrics, health."""
 
 import json
 import logging
@@ -6,9 +6,8 @@ import re
 import secrets
 import sys
 import time
-from collections.abc import Callable
 
-from flask import Blueprint, Flask, Response, current_app, g, jsonify, request
+from flask import Blueprint, Flask, Response, g, jsonify, request
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
@@ -19,12 +18,15 @@ from prometheus_client import (
 )
 
 from mien.web.errors import ProblemError
+from mien.web.services import services
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
-_QUIET = {"/healthz", "/readyz", "/metrics"}
+# Clients may invent methods; each would be a new time series.
+_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+_DEBUG_PATHS = {"/healthz", "/readyz", "/metrics"}
 log = logging.getLogger("mien.web")
 
-blueprint = Blueprint("observe", __name__)
+blueprint = Blueprint("metrics", __name__)
 
 
 class Metrics:
@@ -33,29 +35,29 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.requests = Counter(
-            "mien_http_requests_total", "Requests answered.", ["method", "route", "status"],
+            "mien_http_requests_total", "Requests.", ["method", "route", "status"],
             registry=self.registry,
         )  # fmt: skip
         self.request_seconds = Histogram(
-            "mien_http_request_seconds", "Time to the answer.", ["route"], registry=self.registry
+            "mien_http_request_seconds", "Time to the response.", ["route"], registry=self.registry
         )
         self.frames = Counter(
-            "mien_frames_total", "Frames and photographs, by what became of them.",
+            "mien_frames_total", "Frames and photographs, by outcome.",
             ["source", "outcome"], registry=self.registry,
         )  # fmt: skip
         self.frame_seconds = Histogram(
-            "mien_frame_seconds", "From a frame's arrival to its answer.", ["source"],
+            "mien_frame_seconds", "Time from the arrival of a frame to its answer.", ["source"],
             buckets=(0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.25, 0.5, 1, 2, 5),
             registry=self.registry,
         )  # fmt: skip
         self.faces = Counter("mien_faces_total", "Faces found.", registry=self.registry)
         self.batch_size = Histogram(
-            "mien_batch_crops", "Crops that one run of the expression model held.",
+            "mien_batch_crops", "Crops in one run of the expression model.",
             buckets=(1, 2, 4, 8, 16, 32, 64), registry=self.registry,
         )  # fmt: skip
         self.live = Gauge("mien_live_connections", "Open live streams.", registry=self.registry)
         self.jobs = Counter(
-            "mien_jobs_total", "Video jobs, by how they ended.", ["outcome"],
+            "mien_jobs_total", "Video jobs, by outcome.", ["outcome"],
             registry=self.registry,
         )  # fmt: skip
 
@@ -77,10 +79,11 @@ def _finish(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.get("request_id", "")
     seconds = time.perf_counter() - g.get("started", time.perf_counter())
     route = request.url_rule.rule if request.url_rule else "(none)"
-    metrics: Metrics = current_app.extensions["mien.metrics"]
-    metrics.requests.labels(request.method, route, response.status_code).inc()
+    method = request.method if request.method in _METHODS else "OTHER"
+    metrics = services().metrics
+    metrics.requests.labels(method, route, response.status_code).inc()
     metrics.request_seconds.labels(route).observe(seconds)
-    level = logging.DEBUG if request.path in _QUIET else logging.INFO
+    level = logging.DEBUG if request.path in _DEBUG_PATHS else logging.INFO
     log.log(
         level,
         "request",
@@ -96,20 +99,20 @@ def _finish(response: Response) -> Response:
 
 @blueprint.get("/healthz")
 def healthz() -> Response:
-    """The process is alive."""
+    """Whether the process runs."""
     return jsonify({"status": "ok"})
 
 
 @blueprint.get("/readyz")
 def readyz() -> Response:
-    """The process can do its work: models loaded, database reached."""
-    checks: dict[str, Callable[[], str | None]] = current_app.extensions["mien.checks"]
-    failures = {name: problem for name, check in checks.items() if (problem := check())}
+    """Whether the process can serve: models loaded, database reachable."""
+    checks = {"models": services().inference.problem(), "database": services().database.problem()}
+    failures = {name: problem for name, problem in checks.items() if problem}
     if failures:
         raise ProblemError(
             503,
             "not_ready",
-            "This server cannot do its work yet, or for a while.",
+            "The server is not ready. Try again in a moment.",
             details=[{"check": name, "message": message} for name, message in failures.items()],
             retry_after_s=2,
         )
@@ -117,10 +120,10 @@ def readyz() -> Response:
 
 
 @blueprint.get("/metrics")
-def metrics() -> Response:
+def prometheus() -> Response:
     """Prometheus metrics."""
-    collected: Metrics = current_app.extensions["mien.metrics"]
-    return Response(generate_latest(collected.registry), content_type=CONTENT_TYPE_LATEST)
+    text = generate_latest(services().metrics.registry)
+    return Response(text, content_type=CONTENT_TYPE_LATEST)
 
 
 class JsonFormatter(logging.Formatter):
@@ -143,7 +146,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class PlainFormatter(logging.Formatter):
-    """For a person at a terminal."""
+    """For people at a terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
         if record.getMessage() == "request":
@@ -164,7 +167,7 @@ class _RequestIdFilter(logging.Filter):
 
 
 def configure_logging(*, json_lines: bool | None = None) -> None:
-    """Log to standard error: for a person at a terminal, as JSON lines otherwise."""
+    """Log to standard error: plain text on a terminal, JSON lines otherwise."""
     if json_lines is None:
         json_lines = not sys.stderr.isatty()
     handler = logging.StreamHandler()

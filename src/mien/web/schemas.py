@@ -3,10 +3,10 @@
 They mirror the ``to_dict`` methods of :mod:`mien.types`; a test holds real output against them.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from flask_openapi3.models.file import FileStorage
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt
 
 _ID = r"^[A-Za-z0-9_-]{22}$"
 
@@ -16,15 +16,15 @@ class Document(BaseModel):
 
 
 class ErrorBody(Document):
-    code: str = Field(description="A word that programs can rely on.")
-    message: str = Field(description="What was expected, what came, and the mend.")
+    code: str = Field(description="A stable identifier for programs.")
+    message: str = Field(description="What was expected, what was received, and how to fix it.")
     status: int
     request_id: str
     details: list[dict[str, Any]]
 
 
 class ErrorDocument(Document):
-    """The one shape of every error."""
+    """The format of every error."""
 
     error: ErrorBody
 
@@ -123,13 +123,21 @@ class AnalyzeQuery(BaseModel):
     landmarks: bool = Field(False, description="Whether to give every landmark's coordinates.")
 
 
+def _parse_bool(value: object) -> object:
+    """Form fields are text: Python clients send "True", browsers and others "true"."""
+    if isinstance(value, str):
+        return {"true": True, "false": False}.get(value.lower(), value)
+    return value
+
+
+FormBool = Annotated[StrictBool, BeforeValidator(_parse_bool)]
+
+
 class VideoForm(BaseModel):
     video: FileStorage = Field(description="Any file that FFmpeg reads.")
-    every: StrictInt = Field(1, ge=1, le=1000, description="Analyze every n-th frame.")
-    annotate: StrictBool = Field(True, description="Whether to make the annotated video.")
-    blur_faces: StrictBool = Field(
-        False, description="Whether the annotated video hides the faces."
-    )
+    every: StrictInt = Field(1, ge=1, le=1000, description="Analyze every Nth frame.")
+    annotate: FormBool = Field(True, description="Whether to make the annotated video.")
+    blur_faces: FormBool = Field(False, description="Whether the annotated video hides the faces.")
 
 
 class JobPath(BaseModel):

@@ -1,24 +1,60 @@
-"""Who may ask, from where, and what the browser may do with the answers."""
+"""Access to the server, request limits, and what browsers may do with the responses."""
 
+import base64
 import hashlib
 import hmac
+import re
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
+from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, current_app, g, redirect, request, session, url_for
+import limits
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    current_app,
+    g,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    session,
+    url_for,
+)
 from flask.sessions import SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
+from werkzeug.exceptions import TooManyRequests
 
-from mien.web.config import WebConfig, is_loopback
-from mien.web.errors import ProblemError, wants_html
+from mien.web.config import MEGABYTE, is_loopback
+from mien.web.errors import ProblemError, problem_response, wants_html
+from mien.web.services import services
 
-_OPEN_ENDPOINTS = {"observe.healthz", "observe.readyz", "pages.login", "static", "pages.colors"}
+blueprint = Blueprint("security", __name__)
+
+ANALYZE_LIMIT = "300/minute"
+UPLOAD_LIMIT = "20/minute;200/hour"
+LIVE_LIMIT = "120/minute"
+_LOGIN_LIMIT = "10/minute"
+_FORM_OVERHEAD = 64 * 1024
+_limiter = Limiter(get_remote_address, strategy="moving-window", storage_uri="memory://")
+_View = TypeVar("_View", bound=Callable[..., Any])
+
+_OPEN_ENDPOINTS = {"metrics.healthz", "metrics.readyz", "security.login", "static", "pages.colors"}
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 _LOCAL_HOSTS = {"localhost", "127.0.0.1", "[::1]"}
+# A path of this site in printable ASCII; browsers take "//host", "/\host" and "/<tab>/host" for
+# addresses of other sites.
+_LOCAL_PATH = re.compile(r"/(?!/)[!-\[\]-~]*")
+_DATA_TYPES = {"application/json", "application/ld+json"}
 
-CONTENT_SECURITY_POLICY = "; ".join(
+_CONTENT_SECURITY_POLICY = "; ".join(
     (
         "default-src 'none'",
         "script-src 'self'",
@@ -38,11 +74,11 @@ CONTENT_SECURITY_POLICY = "; ".join(
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """One who asks.
+    """The sender of a request.
 
     Attributes:
-        id: an unguessable name, kept in a signed cookie.
-        known: whether the request carried the cookie; a program usually carries none.
+        id: a random name, kept in a signed cookie.
+        known: whether the request had the cookie; programs usually send none.
     """
 
     id: str
@@ -50,31 +86,39 @@ class Visitor:
 
 
 def owner() -> str:
-    """To whom what is made now belongs: the visitor, or nobody where no cookie came.
+    """The owner of what the request creates: the visitor, or "" where no cookie was sent.
 
-    What belongs to nobody can be used by those who know its id, and is listed for no one.
+    What has no owner can be used by anyone who knows its id, and is not listed.
     """
     visitor: Visitor = g.visitor
     return visitor.id if visitor.known else ""
 
 
-def init_app(app: Flask, config: WebConfig) -> None:
-    """Guard every request, and set the headers of every response."""
+def init_app(app: Flask) -> None:
+    """Check every request, and set the headers of every response."""
+    config = app.extensions["mien"].config
     app.config.update(
-        SECRET_KEY=config.secret_key or _kept_secret(config.ready_data_dir()),
+        SECRET_KEY=config.secret_key or _stored_secret(config.ready_data_dir()),
         SESSION_COOKIE_NAME="mien",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         PERMANENT_SESSION_LIFETIME=365 * 24 * 3600,
         SESSION_REFRESH_EACH_REQUEST=False,
+        RATELIMIT_ENABLED=config.rate_limits,
+        MAX_CONTENT_LENGTH=config.max_video_mb * MEGABYTE + _FORM_OVERHEAD,
+        MAX_FORM_MEMORY_SIZE=MEGABYTE,
+        MAX_FORM_PARTS=20,
     )
     app.session_interface = _Cookies()
+    _limiter.init_app(app)
+    app.register_error_handler(TooManyRequests, _too_many_requests)
     app.before_request(_check_address)
-    app.before_request(_know_visitor)
+    app.before_request(_identify_visitor)
     app.before_request(_check_token)
     app.before_request(_check_origin)
     app.after_request(_set_headers)
-    app.jinja_env.globals["csrf_token"] = csrf_token
+    app.jinja_env.globals["csrf_token"] = _csrf_token
+    app.register_blueprint(blueprint)
 
 
 class _Cookies(SecureCookieSessionInterface):
@@ -82,7 +126,7 @@ class _Cookies(SecureCookieSessionInterface):
         return request.is_secure
 
 
-def _kept_secret(folder: Path) -> str:
+def _stored_secret(folder: Path) -> str:
     path = folder / "secret_key"
     if not path.is_file():
         fresh = path.with_name(f"secret_key.{secrets.token_hex(4)}")
@@ -98,27 +142,48 @@ def _kept_secret(folder: Path) -> str:
     return path.read_text(encoding="ascii")
 
 
-def _config() -> WebConfig:
-    config: WebConfig = current_app.extensions["mien.config"]
-    return config
+def limited(rule: str, *, methods: list[str] | None = None) -> Callable[[_View], _View]:
+    """Limit the requests of one address to a view, for example ``"10/minute"``."""
+    return cast(Callable[[_View], _View], _limiter.limit(rule, methods=methods))
+
+
+def limit_body(megabytes: int) -> None:
+    """Refuse a larger request body before it is read.
+
+    Raises:
+        ProblemError: the body is larger.
+    """
+    max_bytes = megabytes * MEGABYTE + _FORM_OVERHEAD
+    request.max_content_length = max_bytes
+    if (request.content_length or 0) > max_bytes:
+        raise ProblemError(413, "too_large", f"Expected at most {megabytes} MB.")
+
+
+def _too_many_requests(error: TooManyRequests) -> Response:
+    return problem_response(_rate_problem(str(error.description)))
+
+
+def _rate_problem(limit: str) -> ProblemError:
+    message = f"Expected at most {limit}. Wait a little and try again."
+    return ProblemError(429, "too_many_requests", message, retry_after_s=10)
 
 
 def _check_address() -> None:
-    """Without a token or an explicit wish, serve this machine alone, whatever server runs us."""
-    if _config().is_open:
+    """Without a token or MIEN_PUBLIC, serve only this machine, whatever server runs us."""
+    if services().config.is_open:
         return
     host = request.host.rsplit(":", 1)[0] if not request.host.endswith("]") else request.host
     if host not in _LOCAL_HOSTS or not is_loopback(request.remote_addr or "127.0.0.1"):
         raise ProblemError(
             403,
             "not_public",
-            "This server answers its own machine only. To let others in, set MIEN_ACCESS_TOKEN, "
-            "or MIEN_PUBLIC=1 to serve everybody.",
+            "This server accepts requests from its own machine only. To accept others, set "
+            "MIEN_ACCESS_TOKEN, or MIEN_PUBLIC=1 to serve everyone.",
         )
 
 
-def _know_visitor() -> None:
-    if request.endpoint in _OPEN_ENDPOINTS - {"pages.login"}:
+def _identify_visitor() -> None:
+    if request.endpoint in _OPEN_ENDPOINTS - {"security.login"}:
         g.visitor = Visitor("", known=False)
         return
     known = isinstance(session.get("visitor"), str)
@@ -129,25 +194,56 @@ def _know_visitor() -> None:
 
 
 def _check_token() -> ResponseReturnValue | None:
-    token = _config().access_token
+    token = services().config.access_token
     if not token or request.endpoint in _OPEN_ENDPOINTS:
         return None
     given = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
-    if given and hmac.compare_digest(given.encode(), token.encode()):
+    if given and _bearer_matches(given, token):
         return None
-    if hmac.compare_digest(session.get("token", ""), token_mark(token)):
+    if hmac.compare_digest(session.get("token", ""), _token_mark(token)):
         return None
     if request.method == "GET" and wants_html():
-        return redirect(url_for("pages.login", next=request.full_path.rstrip("?")))
+        return redirect(url_for("security.login", next=request.full_path.rstrip("?")))
     raise ProblemError(
         401, "token_needed", "Expected the access token as 'Authorization: Bearer …', got none "
-        "or another one."
+        "or another one. Ask the administrator for it."
     )  # fmt: skip
 
 
-def token_mark(token: str) -> str:
-    """What a signed cookie holds of an access token; it ends when the token is changed."""
+def _bearer_matches(given: str, token: str) -> bool:
+    """Whether a bearer token is right; wrong ones are limited as those of the login form."""
+    rule = limits.parse(_LOGIN_LIMIT)
+    key = ("bearer", get_remote_address())
+    if _limiter.enabled and not _limiter.limiter.test(rule, *key):
+        raise _rate_problem(str(rule))
+    matches = hmac.compare_digest(given.encode(), token.encode())
+    if _limiter.enabled and not matches:
+        _limiter.limiter.hit(rule, *key)
+    return matches
+
+
+def _token_mark(token: str) -> str:
+    """What a signed cookie holds of an access token; it is void when the token is changed."""
     return hashlib.sha256(b"mien access" + token.encode()).hexdigest()
+
+
+@blueprint.route("/login", methods=["GET", "POST"])
+@limited(_LOGIN_LIMIT, methods=["POST"])
+def login() -> ResponseReturnValue:
+    """The form for the access token."""
+    token = services().config.access_token
+    target = request.values.get("next", "")
+    if not _LOCAL_PATH.fullmatch(target):
+        target = url_for("live_pages.page")
+    if not token:
+        return redirect(target)
+    if request.method == "POST":
+        given = request.form.get("token", "").strip()
+        if hmac.compare_digest(given.encode(), token.encode()):
+            session["token"] = _token_mark(token)
+            return redirect(target)
+        return make_response(render_template("login.html", next=target, wrong=True), 401)
+    return render_template("login.html", next=target, wrong=False)
 
 
 def _check_origin() -> None:
@@ -164,26 +260,22 @@ def _check_origin() -> None:
     elif request.headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"}:
         raise ProblemError(403, "foreign_origin", "Expected a request from this site.")
     if not upgrade and g.visitor.known and not request.path.startswith("/api/"):
-        check_csrf(request.form.get("csrf_token", ""))
+        given = request.form.get("csrf_token", "")
+        if not hmac.compare_digest(given.encode(), _csrf_token().encode()):
+            raise ProblemError(
+                403, "form_expired", "This form has expired. Reload the page and try again."
+            )
 
 
-def csrf_token() -> str:
-    """The token that a form must carry: tied to the visitor's cookie."""
+def _csrf_token() -> str:
+    """The token that a form must send: tied to the visitor's cookie."""
     key = str(current_app.config["SECRET_KEY"]).encode()
     return hmac.new(key, b"csrf " + session["visitor"].encode(), "sha256").hexdigest()
 
 
-def check_csrf(given: str) -> None:
-    """Refuse a form that this site did not make for this visitor."""
-    if not hmac.compare_digest(given.encode(), csrf_token().encode()):
-        raise ProblemError(
-            403, "form_expired", "This form is too old or not ours. Reload the page and try again."
-        )
-
-
 def _set_headers(response: Response) -> Response:
     headers = response.headers
-    headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+    headers.setdefault("Content-Security-Policy", _CONTENT_SECURITY_POLICY)
     headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
     headers.setdefault("Cross-Origin-Embedder-Policy", "require-corp")
     headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
@@ -196,3 +288,58 @@ def _set_headers(response: Response) -> Response:
     if request.is_secure:
         headers.setdefault("Strict-Transport-Security", "max-age=31536000")
     return response
+
+
+def sandboxed_report(document: bytes) -> Response:
+    """A video's HTML report in a sandbox; its own scripts are allowed by their hashes."""
+    parser = _ScriptParser()
+    parser.feed(document.decode("utf-8", errors="replace"))
+    scripts = (
+        " ".join(
+            f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'"
+            for text in parser.scripts
+        )
+        or "'none'"
+    )
+    response = Response(document, mimetype="text/html")
+    response.headers["Content-Security-Policy"] = "; ".join(
+        (
+            "sandbox allow-scripts allow-downloads",
+            "default-src 'none'",
+            f"script-src {scripts}",
+            # The report has its own style sheet, and draws with style attributes.
+            "style-src 'unsafe-inline'",
+            "img-src data:",
+            "media-src data: blob:",
+            "font-src data:",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'self'",
+        )
+    )
+    return response
+
+
+class _ScriptParser(HTMLParser):
+    """Collects the inline scripts of a page."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=False)
+        self.scripts: list[str] = []
+        self._inside = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self._inside = (
+            tag == "script" and "src" not in given and given.get("type") not in _DATA_TYPES
+        )
+        if self._inside:
+            self.scripts.append("")
+
+    def handle_data(self, data: str) -> None:
+        if self._inside:
+            self.scripts[-1] += data
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "script":
+            self._inside = False

@@ -1,4 +1,4 @@
-"""Run by Alembic; the connection is handed over by :mod:`mien.web.store.database`."""
+"""Run by Alembic; the connection comes from :mod:`mien.web.store.database`."""
 
 from alembic import context
 

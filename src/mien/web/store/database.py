@@ -1,10 +1,11 @@
 """The database: SQLite in the data folder, or PostgreSQL where ``DATABASE_URL`` says so."""
 
 import logging
+import os
 import secrets
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,13 +28,13 @@ _CONNECT_TIMEOUT_S = 3
 
 
 class Database:
-    """Connections to the database, its tables brought up to date at the first use.
+    """Connections to the database, whose tables are migrated at the first use.
 
     Nothing is opened before that, so that an application can be made before a fork, and starts
-    while its database is away.
+    while its database is unavailable.
 
     Args:
-        url: as SQLAlchemy takes it.
+        url: in SQLAlchemy's format.
     """
 
     def __init__(self, url: str) -> None:
@@ -43,26 +44,26 @@ class Database:
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
-        """A transaction: committed at the end, rolled back where an exception leaves it.
+        """A transaction: committed at the end, rolled back on an exception.
 
         Raises:
-            SQLAlchemyError: the database cannot be reached.
+            SQLAlchemyError: the database is unreachable.
         """
         with self._ready().begin() as connection:
             yield connection
 
     def problem(self) -> str | None:
-        """Why the database cannot be used; None where it can."""
+        """Why the database cannot be used; None if it can."""
         try:
             with self.begin() as connection:
                 connection.execute(sa.text("SELECT 1"))
         except SQLAlchemyError as error:
             log.warning("database unavailable: %s", error)
-            return "the database cannot be reached"
+            return "the database is unreachable"
         return None
 
     def upgrade(self) -> None:
-        """Bring the tables up to date; safe where several processes do it at once."""
+        """Migrate the tables; safe when several processes do it at once."""
         self._ready()
 
     def _ready(self) -> Engine:
@@ -78,10 +79,11 @@ class Database:
 
 
 def database_url(config: WebConfig) -> str:
-    """The database's address in SQLAlchemy's spelling.
+    """The database's address in SQLAlchemy's format.
 
     Raises:
-        SettingError: it is none, of another kind of database, or the data folder is no use.
+        SettingError: it is invalid or of another kind of database, or the data folder is not
+            writable.
     """
     if not config.database_url:
         return f"sqlite:///{config.ready_data_dir() / 'mien.sqlite'}"
@@ -106,17 +108,18 @@ def now() -> datetime:
 
 
 def new_id() -> str:
-    """22 characters that nobody can guess."""
+    """22 random characters."""
     return secrets.token_urlsafe(16)
 
 
 def iso(moment: datetime | None) -> str | None:
-    """A time of the database as text that says its zone."""
+    """A time of the database as ISO 8601 text with its zone."""
     return None if moment is None else moment.isoformat(timespec="seconds") + "Z"
 
 
 def _make_engine(url: str) -> Engine:
     if url.startswith("sqlite"):
+        _make_private(make_url(url).database)
         engine = sa.create_engine(url, connect_args={"timeout": 15})
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
@@ -124,7 +127,7 @@ def _make_engine(url: str) -> Engine:
     try:
         return sa.create_engine(
             url,
-            # A connection that died while its server was away is replaced without a word.
+            # A connection that broke while the server was down is replaced.
             pool_pre_ping=True,
             pool_size=5,
             max_overflow=10,
@@ -132,11 +135,19 @@ def _make_engine(url: str) -> Engine:
             connect_args={"connect_timeout": _CONNECT_TIMEOUT_S},
         )
     except ModuleNotFoundError:
-        raise MissingExtraError("psycopg", "web", "keep things in PostgreSQL") from None
+        raise MissingExtraError("psycopg", "web", "use PostgreSQL") from None
+
+
+def _make_private(path: str | None) -> None:
+    """Create SQLite's file so that only this user can read it; its side files follow."""
+    if path and path != ":memory:":
+        with suppress(OSError):  # connecting reports it
+            os.close(os.open(path, os.O_CREAT, 0o600))
+            os.chmod(path, 0o600)
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:
-    # The driver's own transactions begin too late for a read that a write follows.
+    # The driver would begin the transaction only at the first write, after the reads.
     connection.isolation_level = None
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "secure_delete=ON"):
         connection.execute(f"PRAGMA {pragma}")
@@ -161,7 +172,7 @@ def _upgrade(engine: Engine) -> None:
 
 
 def main() -> None:
-    """``python -m mien.web.store.database``: bring the tables up to date, before a release."""
+    """``python -m mien.web.store.database``: migrate the tables, before a release."""
     Database(database_url(WebConfig.from_environment())).upgrade()
     print("The database is up to date.")
 

@@ -1,4 +1,4 @@
-"""Recorded sessions: timelines of results, written down every second while they are recorded."""
+"""Recorded sessions: results over time, written to the database every second."""
 
 import json
 import threading
@@ -17,20 +17,20 @@ from mien.web.store.database import Database, iso, new_id, now
 from mien.web.store.tables import session_chunks, sessions
 
 _WRITE_EVERY_S = 1.0
-# A recording without a new chunk for this long has lost its recorder.
+# A recording without a new chunk for so long has lost its process.
 _LOST_AFTER = timedelta(seconds=30)
-# Frames that wait for a database that is away; further ones are lost, and counted as lost.
+# Frames held in memory while the database is unavailable; more are discarded.
 _MAX_WAITING = 20_000
 
 
 class Recording:
-    """Writes a stream's results down while they come.
+    """Writes a stream's results to the database.
 
-    What was written stays readable whatever happens to this process, and less than two seconds
-    can be lost with it. Where the database goes away, results wait in memory for its return.
+    If this process is killed, less than two seconds of results are lost. While the database is
+    unavailable, results wait in memory.
 
     Attributes:
-        session_id: of the session that is recorded.
+        session_id: the recorded session.
     """
 
     def __init__(self, database: Database, session_id: str) -> None:
@@ -46,7 +46,7 @@ class Recording:
         self._wrote_at = time.monotonic()
 
     def add(self, result: FrameResult) -> None:
-        """Take the next result."""
+        """Add the next result."""
         with self._lock:
             if len(self._waiting) >= _MAX_WAITING:
                 return
@@ -63,13 +63,13 @@ class Recording:
                 self._write("recording")
 
     def finish(self) -> bool:
-        """Write the rest, and call the session complete; tells whether that was possible."""
+        """Write the rest and mark the session as complete; returns whether that succeeded."""
         with self._lock:
             return self._write("complete")
 
     def _write(self, state: str) -> bool:
         self._wrote_at = time.monotonic()
-        # Never the same number twice: of a commit that failed nobody knows whether it was made.
+        # Never the same number twice: a commit that failed may have been applied.
         self._sequence += 1
         lines = "".join(json.dumps(d, separators=(",", ":")) + "\n" for d in self._waiting)
         try:
@@ -100,10 +100,10 @@ class Recording:
 
 
 def start_recording(database: Database, owner: str, *, name: str, days: int) -> Recording:
-    """Begin a session.
+    """Start a session.
 
     Raises:
-        SQLAlchemyError: the database cannot be reached.
+        SQLAlchemyError: the database is unreachable.
     """
     moment = now()
     session_id = new_id()
@@ -135,7 +135,7 @@ def list_sessions(database: Database, owner: str) -> list[dict[str, Any]]:
 
 
 def find_session(database: Database, session_id: str, visitor: str) -> dict[str, Any] | None:
-    """A session that is the visitor's, or nobody's."""
+    """A session that belongs to the visitor, or to no one."""
     query = sa.select(sessions).where(
         sessions.c.id == session_id, sessions.c.owner.in_(("", visitor))
     )
@@ -145,7 +145,7 @@ def find_session(database: Database, session_id: str, visitor: str) -> dict[str,
 
 
 def read_frames(database: Database, session_id: str) -> Iterator[dict[str, Any]]:
-    """A session's FrameResults as documents, in order, read chunk by chunk."""
+    """A session's FrameResult documents, in order, read chunk by chunk."""
     sequence = -1
     while True:
         query = (
@@ -164,7 +164,7 @@ def read_frames(database: Database, session_id: str) -> Iterator[dict[str, Any]]
 
 
 def rename_session(database: Database, session_id: str, name: str) -> None:
-    """Give a session another name."""
+    """Rename a session."""
     with database.begin() as connection:
         connection.execute(sa.update(sessions).where(sessions.c.id == session_id).values(name=name))
 
@@ -176,13 +176,13 @@ def delete_session(database: Database, session_id: str) -> None:
 
 
 def delete_all_sessions(database: Database, owner: str) -> int:
-    """Delete every session of a visitor; tells how many."""
+    """Delete every session of a visitor; returns how many."""
     with database.begin() as connection:
         return connection.execute(sa.delete(sessions).where(sessions.c.owner == owner)).rowcount
 
 
 def sweep_sessions(database: Database) -> None:
-    """Delete what is past its time; end recordings whose recorder went away."""
+    """Delete expired sessions; mark recordings without a process as interrupted."""
     moment = now()
     with database.begin() as connection:
         connection.execute(sa.delete(sessions).where(sessions.c.expires_at < moment))

@@ -1,4 +1,4 @@
-"""The tables. Migrations in ``mien/web/migrations`` bring a database to them."""
+"""The tables; ``mien/web/migrations`` creates and changes them in a database."""
 
 from sqlalchemy import (
     JSON,
@@ -33,7 +33,7 @@ sessions = Table(
     Column("id", ID, primary_key=True),
     Column("owner", ID, nullable=False, index=True),
     Column("name", String(120), nullable=False),
-    # "recording" while it is, "complete", or "interrupted" where the recorder went away.
+    # "recording", "complete", or "interrupted" if the recorder was lost.
     Column("state", String(12), nullable=False),
     Column("created_at", DateTime, nullable=False),
     Column("updated_at", DateTime, nullable=False),
@@ -66,7 +66,7 @@ jobs = Table(
     Column("attempts", Integer, nullable=False),
     Column("cancel_asked", Boolean, nullable=False),
     Column("kept", Boolean, nullable=False),
-    # Who works on it, and until when that can be believed without a new sign of life.
+    # The worker that has the job, until the end of its lease.
     Column("worker", String(80)),
     Column("lease_until", DateTime),
     Column("created_at", DateTime, nullable=False),

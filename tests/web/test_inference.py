@@ -1,4 +1,4 @@
-"""The gate and the batches: fair, bounded, shared."""
+"""The gate and the batches of the inference engine."""
 
 import threading
 import time
@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mien.expression import ExpressionClassifier, build_classifier
+from mien.expression import ExpressionClassifier
+from mien.testing import FakeClassifier
 from mien.types import ExpressionScores, Image
-from mien.web import inference as engine_module
+from mien.web import inference
 from mien.web.inference import BatchingClassifier, BusyError, Gate
 
 WaitUntil = Callable[..., Any]
@@ -23,7 +24,7 @@ def _in_threads(*functions: object) -> list[threading.Thread]:
     return threads
 
 
-def test_the_gate_serves_in_the_order_of_arrival(wait_until: WaitUntil) -> None:
+def test_gate_admits_in_order_of_arrival(wait_until: WaitUntil) -> None:
     gate = Gate(1, max_wait_s=60)
     order: list[int] = []
     release = threading.Event()
@@ -48,7 +49,7 @@ def test_the_gate_serves_in_the_order_of_arrival(wait_until: WaitUntil) -> None:
     assert (gate.inside, gate.waiting) == (0, 0)
 
 
-def test_the_gate_refuses_whom_it_cannot_serve_in_time(wait_until: WaitUntil) -> None:
+def test_gate_refuses_when_too_many_wait(wait_until: WaitUntil) -> None:
     gate = Gate(1, max_wait_s=0.09)
     release = threading.Event()
 
@@ -70,7 +71,7 @@ def test_the_gate_refuses_whom_it_cannot_serve_in_time(wait_until: WaitUntil) ->
 
 
 class _Counting:
-    """A real classifier that writes down how many crops each run had."""
+    """Notes the number of crops of each run."""
 
     def __init__(self, classifier: ExpressionClassifier) -> None:
         self.name, self.spec, self.prior = classifier.name, classifier.spec, classifier.prior
@@ -79,12 +80,14 @@ class _Counting:
 
     def classify(self, crops: Sequence[Image]) -> list[ExpressionScores]:
         self.batches.append(len(crops))
+        if any(crop.shape != (48, 48, 3) for crop in crops):
+            raise ValueError("expected crops of 48 x 48 pixels")
         return self.classifier.classify(crops)
 
 
 @pytest.fixture(scope="module")
 def counting() -> _Counting:
-    return _Counting(build_classifier())
+    return _Counting(FakeClassifier())
 
 
 def _crops(counting: _Counting, count: int, seed: int) -> list[Image]:
@@ -92,9 +95,9 @@ def _crops(counting: _Counting, count: int, seed: int) -> list[Image]:
     return list(np.random.default_rng(seed).integers(0, 256, (count, height, width, 3), np.uint8))
 
 
-def test_crops_of_two_clients_share_a_batch_and_each_gets_its_own(counting: _Counting) -> None:
+def test_two_callers_share_a_batch(counting: _Counting) -> None:
     counting.batches.clear()
-    batching = BatchingClassifier(counting, others_expected=lambda: 2, wait_s=5)
+    batching = BatchingClassifier(counting, expected=lambda: 2, wait_s=5)
     mine, others = _crops(counting, 2, 1), _crops(counting, 3, 2)
     answers: dict[str, list[ExpressionScores]] = {}
     threads = _in_threads(
@@ -111,21 +114,21 @@ def test_crops_of_two_clients_share_a_batch_and_each_gets_its_own(counting: _Cou
             np.testing.assert_allclose(got.probabilities, wanted.probabilities, atol=1e-5)
 
 
-def test_who_is_alone_does_not_wait(counting: _Counting) -> None:
-    batching = BatchingClassifier(counting, others_expected=lambda: 1, wait_s=60)
+def test_single_caller_does_not_wait(counting: _Counting) -> None:
+    batching = BatchingClassifier(counting, expected=lambda: 1, wait_s=60)
     assert len(batching.classify(_crops(counting, 1, 3))) == 1
     assert batching.classify([]) == []
 
 
-def test_who_waits_for_others_in_vain_goes_on(counting: _Counting) -> None:
-    batching = BatchingClassifier(counting, others_expected=lambda: 9, wait_s=0.05)
+def test_wait_for_other_callers_is_bounded(counting: _Counting) -> None:
+    batching = BatchingClassifier(counting, expected=lambda: 9, wait_s=0.05)
     started = time.monotonic()
     batching.classify(_crops(counting, 1, 4))
     assert 0.05 <= time.monotonic() - started < 5
 
 
-def test_an_error_reaches_everybody_in_the_batch_and_nobody_after(counting: _Counting) -> None:
-    batching = BatchingClassifier(counting, others_expected=lambda: 2, wait_s=5)
+def test_error_reaches_every_caller_of_the_batch(counting: _Counting) -> None:
+    batching = BatchingClassifier(counting, expected=lambda: 2, wait_s=5)
     wrong = [np.zeros((4, 4, 4, 4), np.uint8)]
     errors: list[Exception] = []
 
@@ -138,14 +141,14 @@ def test_an_error_reaches_everybody_in_the_batch_and_nobody_after(counting: _Cou
     for thread in _in_threads(ask, ask):
         thread.join(10)
     assert len(errors) == 2
-    batching = BatchingClassifier(counting, others_expected=lambda: 1)
+    batching = BatchingClassifier(counting, expected=lambda: 1)
     assert len(batching.classify(_crops(counting, 1, 5))) == 1
 
 
-def test_a_full_batch_is_divided(counting: _Counting, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_module, "_MAX_BATCH_CROPS", 3)
+def test_full_batch_is_divided(counting: _Counting, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inference, "_MAX_BATCH_CROPS", 3)
     counting.batches.clear()
-    batching = BatchingClassifier(counting, others_expected=lambda: 2, wait_s=0.2)
+    batching = BatchingClassifier(counting, expected=lambda: 2, wait_s=0.2)
     crops = _crops(counting, 2, 6)
     sizes: list[int] = []
     threads = _in_threads(*[lambda: sizes.append(len(batching.classify(crops)))] * 2)

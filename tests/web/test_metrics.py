@@ -1,32 +1,31 @@
-"""What an operator sees."""
+"""Logs, metrics and health."""
 
 import json
 import logging
-from pathlib import Path
 
 from flask import Flask
 from flask.testing import FlaskClient
 
 from mien.web import metrics
-from mien.web.inference import Engine
+from mien.web.services import Services
 
 
-def test_readiness_follows_the_models(app: Flask) -> None:
+def test_ready_once_the_models_are_loaded(app: Flask) -> None:
     client = app.test_client()
     assert client.get("/healthz").json == {"status": "ok"}
     before = client.get("/readyz")
     assert before.status_code == 503
     assert before.json is not None
     assert before.json["error"]["details"][0]["check"] == "models"
-    engine: Engine = app.extensions["mien.engine"]
-    engine.warm_up()
+    services: Services = app.extensions["mien"]
+    services.inference.warm_up()
     assert client.get("/readyz").json == {
         "status": "ok", "checks": {"models": "ok", "database": "ok"},
     }  # fmt: skip
 
 
-def test_metrics_count_what_happened(client: FlaskClient, samples: dict[str, Path]) -> None:
-    client.post("/api/v1/analyze", data=samples["group"].read_bytes())
+def test_metrics_count_requests_and_frames(client: FlaskClient, photo: bytes) -> None:
+    client.post("/api/v1/analyze", data=photo)
     client.post("/api/v1/analyze", data=b"nonsense")
     text = client.get("/metrics").text
     for line in (
@@ -39,6 +38,14 @@ def test_metrics_count_what_happened(client: FlaskClient, samples: dict[str, Pat
         assert line in text
 
 
+def test_invented_methods_share_one_series(client: FlaskClient) -> None:
+    for number in range(5):
+        client.open("/api/v1/health", method=f"INVENTED{number}")
+    text = client.get("/metrics").text
+    assert "INVENTED" not in text
+    assert 'mien_http_requests_total{method="OTHER",route="(none)",status="405"} 5.0' in text
+
+
 def test_each_request_has_an_id(client: FlaskClient) -> None:
     given = client.get("/healthz", headers={"X-Request-ID": "abc-123_XYZ"})
     assert given.headers["X-Request-ID"] == "abc-123_XYZ"
@@ -48,7 +55,7 @@ def test_each_request_has_an_id(client: FlaskClient) -> None:
         assert len(made) == 12
 
 
-def test_logs_are_json_lines_with_the_requests_id() -> None:
+def test_logs_are_json_lines_with_request_ids() -> None:
     record = logging.makeLogRecord({"name": "mien.web", "levelname": "INFO", "msg": "request"})
     record.status, record.request_id = 200, "abc"
     record.exc_info = (ValueError, ValueError("broken"), None)

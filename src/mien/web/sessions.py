@@ -1,0 +1,225 @@
+"""Recorded sessions: their pages and the API below ``/api/v1/sessions``."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from flask import (
+    Blueprint,
+    Response,
+    g,
+    jsonify,
+    redirect,
+    render_template,
+    request,
+    stream_with_context,
+    url_for,
+)
+from flask.typing import ResponseReturnValue
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.tag import Tag
+
+from mien.labels import Expression
+from mien.media.sinks import csv_line, face_columns
+from mien.web import charts
+from mien.web.api import ERRORS, NOT_FOUND, PREFIX
+from mien.web.errors import ProblemError
+from mien.web.schemas import (
+    DeletedDocument,
+    RenameBody,
+    SessionDocument,
+    SessionFramesDocument,
+    SessionPath,
+    SessionsDocument,
+)
+from mien.web.security import owner
+from mien.web.services import services
+from mien.web.store import sessions as store
+
+pages = Blueprint("session_pages", __name__)
+blueprint = APIBlueprint(
+    "sessions",
+    __name__,
+    url_prefix=f"{PREFIX}/sessions",
+    abp_tags=[Tag(name="sessions", description="Recorded sessions.")],
+)
+
+
+@pages.get("/sessions")
+def sessions() -> str:
+    """The visitor's sessions."""
+    return render_template("sessions.html", sessions=_visitors_sessions())
+
+
+@pages.post("/sessions")
+def delete_all_form() -> ResponseReturnValue:
+    """Delete every session of the visitor."""
+    if request.form.get("action") != "delete-all":
+        raise ProblemError(400, "bad_request", "Expected the action delete-all.")
+    if owner():
+        store.delete_all_sessions(services().database, owner())
+    return redirect(url_for("session_pages.sessions"), 303)
+
+
+@pages.get("/sessions/compare")
+def compare() -> ResponseReturnValue:
+    """Up to four sessions side by side."""
+    chosen = request.args.getlist("id")[:4]
+    if len(chosen) < 2:
+        return redirect(url_for("session_pages.sessions"))
+    return render_template("compare.html", sides=[_with_charts(one) for one in chosen])
+
+
+@pages.get("/sessions/<session_id>")
+def session_page(session_id: str) -> str:
+    """A session: a timeline for each person."""
+    return render_template("session.html", **_with_charts(session_id))
+
+
+@pages.post("/sessions/<session_id>")
+def change(session_id: str) -> ResponseReturnValue:
+    """Rename or delete a session."""
+    _require_session(session_id)
+    action = request.form.get("action")
+    if action == "delete":
+        store.delete_session(services().database, session_id)
+        return redirect(url_for("session_pages.sessions"), 303)
+    if action == "rename":
+        name = request.form.get("name", "").strip()[:120]
+        if not name:
+            raise ProblemError(422, "invalid", "Expected a name of 1 to 120 characters.")
+        store.rename_session(services().database, session_id, name)
+        return redirect(url_for("session_pages.session_page", session_id=session_id), 303)
+    raise ProblemError(400, "bad_request", "Expected the action rename or delete.")
+
+
+@blueprint.get("", summary="The visitor's sessions", responses={**ERRORS, "200": SessionsDocument})
+def list_sessions() -> Response:
+    return jsonify({"sessions": _visitors_sessions()})
+
+
+@blueprint.delete(
+    "", summary="Delete all of the visitor's sessions", responses={**ERRORS, "200": DeletedDocument}
+)
+def delete_all() -> Response:
+    count = store.delete_all_sessions(services().database, owner()) if owner() else 0
+    return jsonify({"deleted": count})
+
+
+@blueprint.get(
+    "/<session_id>", summary="A session", responses={**NOT_FOUND, "200": SessionDocument}
+)
+def session(path: SessionPath) -> Response:
+    return jsonify(_require_session(path.session_id))
+
+
+@blueprint.patch(
+    "/<session_id>", summary="Rename a session", responses={**NOT_FOUND, "200": SessionDocument}
+)
+def rename(path: SessionPath, body: RenameBody) -> Response:
+    _require_session(path.session_id)
+    store.rename_session(services().database, path.session_id, body.name)
+    return jsonify(_require_session(path.session_id))
+
+
+@blueprint.delete(
+    "/<session_id>", summary="Delete a session", responses={**NOT_FOUND, "200": DeletedDocument}
+)
+def delete(path: SessionPath) -> Response:
+    _require_session(path.session_id)
+    store.delete_session(services().database, path.session_id)
+    return jsonify({"deleted": 1})
+
+
+@blueprint.get(
+    "/<session_id>/frames",
+    summary="A session's results as JSON",
+    responses={**NOT_FOUND, "200": SessionFramesDocument},
+)
+def frames_json(path: SessionPath) -> Response:
+    document = _require_session(path.session_id)
+
+    def parts() -> Iterator[str]:
+        yield '{"session":' + json.dumps(document) + ',"frames":['
+        for index, frame in enumerate(store.read_frames(services().database, path.session_id)):
+            yield ("," if index else "") + json.dumps(frame, separators=(",", ":"))
+        yield "]}"
+
+    return Response(stream_with_context(parts()), mimetype="application/json")
+
+
+@blueprint.get(
+    "/<session_id>/frames.csv",
+    summary="A session's results as a table",
+    responses={**NOT_FOUND, "200": {"content": {"text/csv": {}}}},
+)
+def frames_csv(path: SessionPath) -> Response:
+    """One row per frame and face, with the columns of `mien video`'s table."""
+    _require_session(path.session_id)
+    frames = store.read_frames(services().database, path.session_id)
+    return Response(
+        stream_with_context(_csv_lines(frames)),
+        mimetype="text/csv",
+        headers={"Content-Disposition": 'attachment; filename="session.csv"'},
+    )
+
+
+def _csv_lines(frames: Iterator[dict[str, Any]]) -> Iterator[str]:
+    columns: list[str] = []
+    waiting: list[dict[str, Any]] = []
+    for frame in frames:
+        for face in frame["faces"]:
+            waiting.append(_flat(frame, face))
+            # The labels, which are columns, come with the first expression.
+            if not columns and face["expression"] is not None:
+                columns = face_columns(map(Expression, face["expression"]["probabilities"]))
+                yield csv_line(columns)
+        if columns:
+            yield "".join(csv_line(row.get(name) for name in columns) for row in waiting)
+            waiting.clear()
+    if not columns:
+        columns = face_columns(Expression)
+        yield csv_line(columns)
+        yield "".join(csv_line(row.get(name) for name in columns) for row in waiting)
+
+
+def _flat(frame: dict[str, Any], face: dict[str, Any]) -> dict[str, Any]:
+    expression = face["expression"] or {}
+    quality = face["quality"] or {}
+    raw = face.get("expression_raw") or {}
+    return {
+        "source": frame["source"],
+        "frame_index": frame["frame_index"],
+        "timestamp_s": frame["timestamp_s"],
+        "track_id": face["track_id"],
+        **face["box"],
+        "score": face["score"],
+        "expression": expression.get("label"),
+        "uncertain": expression.get("uncertain"),
+        "expression_raw": raw.get("label"),
+        **{f"p_{label}": p for label, p in expression.get("probabilities", {}).items()},
+        **{f"p_raw_{label}": p for label, p in raw.get("probabilities", {}).items()},
+        **quality,
+        "reasons": " ".join(quality.get("reasons", ())),
+        **(face["affect"] or {}),
+        **(face["signals"] or {}),
+        **(face.get("track") or {}),
+    }
+
+
+def _visitors_sessions() -> list[dict[str, Any]]:
+    return store.list_sessions(services().database, owner()) if owner() else []
+
+
+def _require_session(session_id: str) -> dict[str, Any]:
+    """A session that the visitor may see; raises ProblemError 404 if there is none."""
+    document = store.find_session(services().database, session_id, g.visitor.id)
+    if document is None:
+        raise ProblemError(404, "not_found", "There is no such session, or it was deleted.")
+    return document
+
+
+def _with_charts(session_id: str) -> dict[str, Any]:
+    document = _require_session(session_id)
+    frames = store.read_frames(services().database, session_id)
+    return {"recorded": document, "people": charts.people(frames)}

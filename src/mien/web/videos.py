@@ -1,0 +1,212 @@
+"""Videos, as jobs: the upload page, the job pages, and the API below ``/api/v1``."""
+
+import json
+from typing import Any
+
+import pydantic
+from flask import Blueprint, Response, g, jsonify, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.tag import Tag
+
+from mien.web import security
+from mien.web.api import ERRORS, NOT_FOUND, PREFIX
+from mien.web.config import MEGABYTE
+from mien.web.errors import ProblemError
+from mien.web.jobs import RESULT_TYPES
+from mien.web.schemas import (
+    DeletedDocument,
+    ErrorDocument,
+    JobDocument,
+    JobFilePath,
+    JobPath,
+    JobsDocument,
+    VideoForm,
+)
+from mien.web.security import owner
+from mien.web.services import services
+from mien.web.store import jobs
+
+_MAX_ACTIVE = 3
+
+pages = Blueprint("video_pages", __name__)
+blueprint = APIBlueprint(
+    "videos", __name__, url_prefix=PREFIX, abp_tags=[Tag(name="videos", description="Video jobs.")]
+)
+
+
+@pages.route("/video", methods=["GET", "POST"])
+@security.limited(security.UPLOAD_LIMIT, methods=["POST"])
+def video() -> ResponseReturnValue:
+    """The upload form and the visitor's jobs."""
+    problem = None
+    if request.method == "POST":
+        try:
+            return redirect(url_for("video_pages.job", job_id=_submit(_form_of_page())), 303)
+        except ProblemError as raised:
+            problem = raised
+    page = render_template("video.html", jobs=_visitors_jobs(), problem=problem)
+    return page, problem.status if problem else 200
+
+
+@pages.get("/jobs/<job_id>")
+def job(job_id: str) -> str:
+    """Job status and, at its end, the report."""
+    return render_template("job.html", job=_document(_require_job(job_id)))
+
+
+@pages.post("/jobs/<job_id>")
+def change_job(job_id: str) -> ResponseReturnValue:
+    """Cancel, keep or delete a job."""
+    _require_job(job_id)
+    database = services().database
+    action = request.form.get("action")
+    if action == "delete":
+        jobs.delete_job(database, job_id)
+        return redirect(url_for("video_pages.video"), 303)
+    if action == "cancel":
+        jobs.cancel_job(database, job_id)
+    elif action == "keep":
+        jobs.keep_job(database, job_id, days=services().config.session_days)
+    else:
+        raise ProblemError(400, "bad_request", "Expected the action cancel, keep or delete.")
+    return redirect(url_for("video_pages.job", job_id=job_id), 303)
+
+
+@blueprint.post(
+    "/videos",
+    summary="Submit a video",
+    description="The response has the job's id; request `/api/v1/jobs/{job_id}` until it is done. "
+    "The video is deleted when the job ends, its results a day later.",
+    responses={**ERRORS, "202": JobDocument, "409": ErrorDocument, "413": ErrorDocument},
+)
+@security.limited(security.UPLOAD_LIMIT)
+def submit_video(form: VideoForm) -> tuple[Response, int]:
+    return jsonify(_document(_require_job(_submit(form)))), 202
+
+
+@blueprint.get("/jobs", summary="The visitor's jobs", responses={**ERRORS, "200": JobsDocument})
+def list_jobs() -> Response:
+    """For clients that keep the cookie; a job that was submitted without it is not listed."""
+    return jsonify({"jobs": _visitors_jobs()})
+
+
+@blueprint.get("/jobs/<job_id>", summary="Job status", responses={**NOT_FOUND, "200": JobDocument})
+def job_status(path: JobPath) -> Response:
+    return jsonify(_document(_require_job(path.job_id)))
+
+
+@blueprint.post(
+    "/jobs/<job_id>/cancel", summary="Cancel a job", responses={**NOT_FOUND, "200": JobDocument}
+)
+def cancel_job(path: JobPath) -> Response:
+    _require_job(path.job_id)
+    jobs.cancel_job(services().database, path.job_id)
+    return jsonify(_document(_require_job(path.job_id)))
+
+
+@blueprint.delete(
+    "/jobs/<job_id>",
+    summary="Delete a job and its results",
+    responses={**NOT_FOUND, "200": DeletedDocument},
+)
+def delete_job(path: JobPath) -> Response:
+    _require_job(path.job_id)
+    jobs.delete_job(services().database, path.job_id)
+    return jsonify({"deleted": 1})
+
+
+@blueprint.get(
+    "/jobs/<job_id>/files/<name>",
+    summary="A result of a job",
+    responses={**NOT_FOUND, "200": {"content": {kind: {} for kind in sorted(RESULT_TYPES)}}},
+)
+def job_file(path: JobFilePath) -> Response:
+    """`faces.csv`, `faces.jsonl`, `tracks.csv`, `annotated.mp4` or `report.html`."""
+    _require_job(path.job_id)
+    for entry in jobs.find_files(services().database, path.job_id, role="result"):
+        if entry["name"] == path.name:
+            return _file_response(entry)
+    raise ProblemError(404, "not_found", f"This job has no file {path.name}.")
+
+
+def _form_of_page() -> VideoForm:
+    upload = request.files.get("video")
+    if upload is None or not upload.filename:
+        raise ProblemError(400, "video_missing", "Choose a video first.")
+    try:
+        return VideoForm.model_validate(
+            {
+                "video": upload,
+                "every": request.form.get("every", 1, type=int),
+                "annotate": "annotate" in request.form,
+                "blur_faces": "blur_faces" in request.form,
+            }
+        )
+    except pydantic.ValidationError:
+        raise ProblemError(
+            422, "invalid", "Expected every Nth frame with N from 1 to 1000."
+        ) from None
+
+
+def _submit(form: VideoForm) -> str:
+    """Store an uploaded video and wake a worker; returns the job's id."""
+    config, database = services().config, services().database
+    security.limit_body(config.max_video_mb)
+    stream = form.video.stream
+    size = stream.seek(0, 2)
+    stream.seek(0)
+    if not size:
+        raise ProblemError(400, "video_missing", "Expected a video, got an empty file.")
+    if size > config.max_video_mb * MEGABYTE:
+        raise ProblemError(413, "too_large", f"Expected at most {config.max_video_mb} MB.")
+    if owner() and jobs.count_active(database, owner()) >= _MAX_ACTIVE:
+        raise ProblemError(
+            409, "enough_jobs", f"Expected at most {_MAX_ACTIVE} videos at once. Wait until one "
+            "is done, or cancel one.", retry_after_s=30,
+        )  # fmt: skip
+    job_id = jobs.create_job(
+        database,
+        stream,
+        owner=owner(),
+        name=(form.video.filename or "video")[-200:],
+        options=json.loads(form.model_dump_json(exclude={"video"})),
+        hours=config.result_hours,
+    )
+    services().jobs.wake()
+    return job_id
+
+
+def _file_response(entry: dict[str, Any]) -> Response:
+    data = jobs.read_file(services().database, entry["id"])
+    if entry["media_type"] == "text/html":
+        return security.sandboxed_report(b"".join(data))
+    response = Response(data, mimetype=entry["media_type"])
+    response.headers["Content-Length"] = str(entry["size"])
+    # The server chose the name; it has only letters, digits, dots and dashes.
+    disposition = "inline" if entry["media_type"].startswith("video/") else "attachment"
+    response.headers["Content-Disposition"] = f'{disposition}; filename="{entry["name"]}"'
+    return response
+
+
+def _visitors_jobs() -> list[dict[str, Any]]:
+    rows = jobs.list_jobs(services().database, owner()) if owner() else []
+    return [_document(row) for row in rows]
+
+
+def _require_job(job_id: str) -> dict[str, Any]:
+    """A job that the visitor may see; raises ProblemError 404 if there is none."""
+    row = jobs.find_job(services().database, job_id, g.visitor.id)
+    if row is None:
+        raise ProblemError(404, "not_found", "There is no such job, or it was deleted.")
+    return row
+
+
+def _document(row: dict[str, Any]) -> dict[str, Any]:
+    """A job as the API returns it, with the addresses of its results."""
+    document = jobs.job_document(
+        row, jobs.find_files(services().database, row["id"], role="result")
+    )
+    for entry in document["files"]:
+        entry["url"] = url_for("videos.job_file", job_id=row["id"], name=entry["name"])
+    return document

@@ -1,0 +1,121 @@
+"""Photographs: the API and the page."""
+
+import io
+import re
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from mien.media.images import read_image
+from mien.pipeline import FacePipeline
+from mien.web.app import create_app
+from mien.web.config import WebConfig
+from mien.web.inference import BusyError
+from mien.web.schemas import ErrorDocument, FrameResultDocument
+from mien.web.services import Services
+
+CsrfOf = Callable[[FlaskClient, str], str]
+URL = "/api/v1/analyze"
+
+
+def test_multipart_upload_returns_the_pipelines_result(
+    client: FlaskClient, photo: bytes, pipeline: FacePipeline
+) -> None:
+    answer = client.post(URL, data={"image": (io.BytesIO(photo), "group.jpg")})
+    assert answer.status_code == 200
+    wanted = pipeline.analyze(read_image(photo), source="group.jpg").to_dict()
+    assert answer.json is not None
+    assert {**answer.json, "timings_ms": 0} == {**wanted, "timings_ms": 0}
+    assert len(wanted["faces"]) == 4
+    FrameResultDocument.model_validate(answer.json)
+
+
+def test_body_upload_returns_landmarks_on_request(client: FlaskClient, smile: bytes) -> None:
+    answer = client.post(URL + "?landmarks=true", data=smile, content_type="image/jpeg")
+    assert answer.json is not None
+    (face,) = answer.json["faces"]
+    assert face["expression"]["label"] == "happiness"
+    assert len(face["landmarks"]["points"]) == 468
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({"data": b""}, 400, "image_missing"),
+        ({"data": b"no picture at all"}, 400, "image_unreadable"),
+        ({"data": {"picture": (io.BytesIO(b"x"), "x.jpg")}}, 400, "image_missing"),
+        ({"data": b"x", "query_string": {"landmarks": "perhaps"}}, 422, "invalid"),
+        ({"data": b"0" * (1024 * 1024 + 70_000)}, 413, "too_large"),
+    ],
+)
+def test_rejects_invalid_images(
+    app: Flask, body: dict[str, object], status: int, code: str
+) -> None:
+    config = app.extensions["mien"].config
+    object.__setattr__(config, "max_image_mb", 1)
+    answer = app.test_client().post(URL, **body)
+    assert answer.status_code == status
+    document = ErrorDocument.model_validate(answer.json)
+    assert document.error.code == code
+    assert document.error.request_id == answer.headers["X-Request-ID"]
+
+
+def test_rejects_too_many_pixels_before_decoding(client: FlaskClient) -> None:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        checksum = zlib.crc32(kind + data)
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum)
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 20_000, 20_000, 8, 2, 0, 0, 0))
+    bomb = b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(4096)))
+    answer = client.post(URL, data=bomb)
+    assert answer.status_code == 400
+    assert answer.json is not None
+    assert "pixels" in answer.json["error"]["message"]
+
+
+def test_busy_server_returns_503_with_retry_after(
+    app: Flask, photo: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services: Services = app.extensions["mien"]
+
+    def refuse() -> None:
+        raise BusyError(2400)
+
+    monkeypatch.setattr(services.inference.gate, "_enter", refuse)
+    answer = app.test_client().post(URL, data=photo)
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"] == "2"
+    assert answer.json is not None
+    assert answer.json["error"]["details"] == [{"retry_after_ms": 2400}]
+
+
+def test_page_shows_the_faces_of_a_real_photograph(
+    tmp_path: Path, samples: dict[str, Path]
+) -> None:
+    # The one test of this folder with real networks.
+    app = create_app(WebConfig(data_dir=tmp_path), FacePipeline())
+    with samples["group"].open("rb") as group:
+        page = app.test_client().post("/photo", data={"image": (group, "group.jpg")}).text
+    assert "4 faces" in page
+    assert page.count('class="card face"') == 4
+    assert re.findall(r'data-expression="(\w+)"', page) == [
+        "happiness", "neutral", "happiness", "neutral",
+    ]  # fmt: skip
+    assert page.count('src="data:image/jpeg;base64,') == 5
+    assert "&#34;schema_version&#34;: 1" in page
+
+
+def test_page_accepts_only_existing_samples(client: FlaskClient, csrf_of: CsrfOf) -> None:
+    form = {"csrf_token": csrf_of(client, "/photo"), "sample": "person-b-smiling.jpg"}
+    assert client.post("/photo", data=form).status_code == 200
+    assert client.get("/samples/person-b-smiling.jpg").mimetype == "image/jpeg"
+    assert client.get("/samples/..%2f..%2fpyproject.toml").status_code == 404
+    token = csrf_of(client, "/photo")
+    bad = client.post("/photo", data={"csrf_token": token, "sample": "../secret.jpg"})
+    assert bad.status_code == 404
+    assert 'role="alert"' in bad.text
