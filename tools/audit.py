@@ -1,9 +1,9 @@
-"""Look for known holes in what is installed: Python's packages by pip-audit, Node's by npm audit.
+"""Check dependencies for known vulnerabilities: Python with pip-audit, Node with npm audit.
 
     python tools/audit.py
 
-Fails where a hole is known. Both ask a service on the internet; where it cannot be reached, that is
-said, and is no failure: what was not looked at is not known to be broken.
+Fails if a vulnerability is known. Both tools query an online service. If it is unreachable, the
+check is skipped with a message and does not fail.
 """
 
 import json
@@ -16,8 +16,8 @@ from typing import Any
 CLIENT = Path(__file__).resolve().parents[1] / "client"
 
 
-def answer_of(*command: str, cwd: Path | None = None) -> dict[str, Any] | None:
-    """A command's JSON; None where it gave none."""
+def json_output(*command: str, cwd: Path | None = None) -> dict[str, Any] | None:
+    """The JSON output of a command; None if it has none."""
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
     try:
         document: dict[str, Any] = json.loads(done.stdout)
@@ -26,43 +26,43 @@ def answer_of(*command: str, cwd: Path | None = None) -> dict[str, Any] | None:
     return document
 
 
-def python_holes() -> list[str] | None:
-    """Known holes of the packages of this environment; None where nobody could be asked."""
+def python_vulnerabilities() -> list[str] | None:
+    """Vulnerabilities of the packages in this environment; None if the service is unreachable."""
     command = ("-m", "pip_audit", "--format", "json", "--progress-spinner", "off")
-    document = answer_of(sys.executable, *command, "--skip-editable")
+    document = json_output(sys.executable, *command, "--skip-editable")
     entries = document["dependencies"] if document else []
-    asked = [entry for entry in entries if "skip_reason" not in entry]
-    if not asked:
+    checked = [entry for entry in entries if "skip_reason" not in entry]
+    if not checked:
         return None
-    print(f"Python: {len(asked)} packages looked at, {len(entries) - len(asked)} not")
+    print(f"Python: {len(checked)} packages checked, {len(entries) - len(checked)} skipped")
     return [
-        f"{entry['name']} {entry['version']}: {hole['id']}, mended in "
-        f"{', '.join(hole['fix_versions']) or 'no version yet'}"
-        for entry in asked
-        for hole in entry["vulns"]
+        f"{entry['name']} {entry['version']}: {vulnerability['id']}, fixed in "
+        f"{', '.join(vulnerability['fix_versions']) or 'no version yet'}"
+        for entry in checked
+        for vulnerability in entry["vulns"]
     ]
 
 
-def node_holes() -> list[str] | None:
-    """Known holes of the client's packages; None where nobody could be asked."""
+def node_vulnerabilities() -> list[str] | None:
+    """Vulnerabilities of the client's packages; None if the service is unreachable."""
     if shutil.which("npm") is None:
         return None
-    document = answer_of("npm", "audit", "--json", cwd=CLIENT)
+    document = json_output("npm", "audit", "--json", cwd=CLIENT)
     if document is None or "vulnerabilities" not in document:
         return None
-    print(f"Node: {document['metadata']['dependencies']['total']} packages looked at")
-    return [f"{name}: {hole['severity']}" for name, hole in document["vulnerabilities"].items()]
+    print(f"Node: {document['metadata']['dependencies']['total']} packages checked")
+    return [f"{name}: {facts['severity']}" for name, facts in document["vulnerabilities"].items()]
 
 
 def main() -> None:
-    holes = []
-    for kind, found in (("Python", python_holes()), ("Node", node_holes())):
+    problems = []
+    for kind, found in (("Python", python_vulnerabilities()), ("Node", node_vulnerabilities())):
         if found is None:
-            print(f"{kind}: not looked at, the service cannot be reached")
+            print(f"{kind}: skipped, the service is unreachable")
         else:
-            holes += found
-    if holes:
-        sys.exit("\n".join(holes))
+            problems += found
+    if problems:
+        sys.exit("\n".join(problems))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Build the wheel and the sdist, install the wheel into an empty environment, and use it there.
+"""Build the wheel and the sdist, install the wheel into a new environment, and test it there.
 
     python tools/check_package.py [--python python3.12]
 
-Checks what a user gets from `pip install mien`: that the wheel is small, that the installed base is
-small and free of torch and TensorFlow, that `import mien` is quick, and that the command line and
-the library analyze the sample photographs without the repository and without a network.
+Checks the result of `pip install mien`: the sizes of the wheel and the installed base, that neither
+torch nor TensorFlow is installed, that `import mien` is fast, and that the command line and
+the library analyze the sample images without the repository and without a network.
 """
 
 import argparse
@@ -32,7 +32,7 @@ assert not {"torch", "tensorflow", "flask"} & set(sys.modules)
 
 
 def run(*command: object, **options: object) -> str:
-    """Run a command; its output where it succeeds, else the end of this program."""
+    """Run a command and return its output; exit if it fails."""
     finished = subprocess.run(
         [str(part) for part in command], capture_output=True, text=True, check=False, **options
     )
@@ -75,19 +75,19 @@ def main() -> None:
         installed = run(python, "-m", "pip", "list").lower()
         check("torch" not in installed and "tensorflow" not in installed, "no torch, no TensorFlow")
 
-        # Away from the repository, so that nothing of it is found by chance.
-        away = {"cwd": work, "env": {**os.environ, "MIEN_DATA_DIR": str(work / "data")}}
+        # Outside of the repository, so that none of its files are used.
+        outside = {"cwd": work, "env": {**os.environ, "MIEN_DATA_DIR": str(work / "data")}}
         timing = "import time; t = time.perf_counter(); import mien; print(time.perf_counter() - t)"
-        seconds = min(float(run(python, "-c", timing, **away)) for _ in range(5))
+        seconds = min(float(run(python, "-c", timing, **outside)) for _ in range(5))
         check(seconds < IMPORT_LIMIT_S, f"import mien: {seconds:.3f} s of {IMPORT_LIMIT_S}")
-        found = json.loads(run(python, "-c", _SMOKE, **away))
+        found = json.loads(run(python, "-c", _SMOKE, **outside))
         expected = ["happiness", "neutral", "happiness", "neutral"]
         check(found["group"] == expected, f"library: {found['group']}")
         samples = next((work / "venv").rglob("mien/samples"))
-        document = json.loads(run(work / "venv/bin/mien", "image", samples, "--json", **away))
-        check(len(document["results"]) == len(found), f"command line: {len(found)} pictures")
-        run(work / "venv/bin/mien", "models", "check", **away)
-        check(True, "models: as recorded")
+        document = json.loads(run(work / "venv/bin/mien", "image", samples, "--json", **outside))
+        check(len(document["results"]) == len(found), f"command line: {len(found)} images")
+        run(work / "venv/bin/mien", "models", "check", **outside)
+        check(True, "models: checksums match")
 
 
 if __name__ == "__main__":

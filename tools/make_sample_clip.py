@@ -1,6 +1,6 @@
-"""Make the live page's sample clip: two people who smile in turn, from the sample photographs.
+"""Make the sample clip of the live page: two people who smile alternately.
 
-Each person's two photographs are brought into one another by the landmarks of both, so that the
+The two photographs of each person are morphed by their landmarks, so that the
 mouth moves instead of fading. Needs ``mien[video]`` and SciPy::
 
     python tools/make_sample_clip.py src/mien/web/static/sample.mp4
@@ -21,18 +21,18 @@ from mien.samples import sample_paths
 FPS = 24
 SECONDS = 16
 SIZE_WH = (480, 540)
-# When each person smiles, and when the smile has gone again, in seconds.
+# Start and end of the smiles of each person in seconds.
 SMILES = {"person-a": ((2.0, 5.0), (10.0, 13.5)), "person-c": ((4.0, 8.0), (11.0, 14.0))}
 RAMP_S = 0.7
 
 
 class Person:
-    """Two photographs of one person, and the way between them."""
+    """Two photographs of one person and the motion field between them."""
 
     def __init__(self, name: str) -> None:
         paths = {path.stem: path for path in sample_paths()}
         self.neutral, self.smiling = (
-            read_image(paths[f"{name}-{look}"]) for look in ("neutral", "smiling")
+            read_image(paths[f"{name}-{kind}"]) for kind in ("neutral", "smiling")
         )
         points_a, points_b = (
             mien.analyze(image).faces[0].landmarks.points[:, :2]
@@ -40,7 +40,7 @@ class Person:
         )
         height, width = self.neutral.shape[:2]
         edge = np.array([(x, y) for x in (0, width / 2, width) for y in (0, height / 2, height)])
-        # The frame stays where it is; hair and shoulders go along a little.
+        # The border is fixed; hair and shoulders move a little.
         edge = edge[[0, 1, 2, 3, 5, 6, 7, 8]]
         middle = np.vstack([(points_a + points_b) / 2, edge])
         motion = np.vstack([points_a - points_b, np.zeros_like(edge)])
@@ -49,11 +49,11 @@ class Person:
         self.field = cv2.GaussianBlur(np.nan_to_num(self.field), (0, 0), 3)
 
     def at(self, smile: float, time_s: float, phase: float) -> np.ndarray:
-        """The person with some of a smile in [0, 1], swaying slowly."""
+        """The swaying person with a smile of an intensity in [0, 1]."""
         maps = (self.grid + smile * self.field, self.grid - (1 - smile) * self.field)
         a, b = (
-            cv2.remap(image, place.astype(np.float32), None, cv2.INTER_LINEAR)
-            for image, place in zip((self.neutral, self.smiling), maps, strict=True)
+            cv2.remap(image, mapping.astype(np.float32), None, cv2.INTER_LINEAR)
+            for image, mapping in zip((self.neutral, self.smiling), maps, strict=True)
         )
         mixed = cv2.addWeighted(a, 1 - smile, b, smile, 0)
         sway = np.sin(2 * np.pi * time_s / 5 + phase)
@@ -65,12 +65,12 @@ class Person:
 
 
 def smile_at(time_s: float, spans: tuple[tuple[float, float], ...]) -> float:
-    """How much of a smile there is: eased in and out of each span."""
-    most = 0.0
+    """Intensity of the smile at a time, with smooth transitions."""
+    intensity = 0.0
     for start_s, end_s in spans:
         ramp = np.clip(min(time_s - start_s, end_s - time_s) / RAMP_S, 0, 1)
-        most = max(most, float(ramp * ramp * (3 - 2 * ramp)))
-    return most
+        intensity = max(intensity, float(ramp * ramp * (3 - 2 * ramp)))
+    return intensity
 
 
 def main() -> None:

@@ -1,1 +1,1 @@
-"""How the third-party model files were made: fetch, convert, rewrite, verify, describe."""
+"""Steps of the model import: fetch, convert, rewrite, verify, describe."""

@@ -1,4 +1,4 @@
-"""From the bytes of a published file to the bytes of the file that ships."""
+"""Converts the bytes of a published file to those of the bundled file."""
 
 import onnx
 
@@ -6,12 +6,12 @@ from mien.runtime.spec import METADATA_KEY, spec_to_json
 from model_import.convert import OPSET, from_tflite
 from model_import.recipes import Recipe
 
-# The newest format that the oldest supported onnxruntime reads without complaint.
+# The newest format that the oldest supported onnxruntime reads without a warning.
 _IR_VERSION = 8
 
 
 def build(recipe: Recipe, original: bytes) -> bytes:
-    """Convert, rewrite and describe one model; a file without outputs is left as it is."""
+    """Convert, rewrite and describe one model; a file without outputs is unchanged."""
     if recipe.outputs is None:
         return original
     graph = from_tflite(original, recipe.outputs)

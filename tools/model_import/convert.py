@@ -1,4 +1,4 @@
-"""TFLite to ONNX, with an interface of our own."""
+"""Converts TFLite to ONNX with named inputs and outputs."""
 
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -14,11 +14,11 @@ INPUT = "image"
 
 
 def from_tflite(content: bytes, outputs: Mapping[str, tuple[str, Sequence[int]]]) -> Graph:
-    """Convert, take the input's transpose away, and name inputs and outputs.
+    """Convert, remove the transpose of the input, and name inputs and outputs.
 
     Args:
         content: the TFLite file.
-        outputs: for each output of the original, its new name and shape.
+        outputs: new name and shape for each output of the original.
 
     Returns:
         A graph with one NCHW input, called :data:`INPUT`.

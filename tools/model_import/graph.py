@@ -1,4 +1,4 @@
-"""An ONNX graph that can be taken apart and put together again."""
+"""An editable ONNX graph."""
 
 from collections.abc import Iterable
 
@@ -9,13 +9,13 @@ from onnx import helper, numpy_helper
 
 Array = npt.NDArray[np.generic]
 Shape = list[int | str]
-"""Sizes of axes; a word is the name of one that is free."""
+"""Sizes of axes; a string is the name of a variable axis."""
 
 
 class Graph:
     """Nodes in order, and weights as arrays.
 
-    Tensors keep their names while the graph is rewritten; :meth:`to_model` gives them short ones.
+    Tensors keep their names during rewrites; :meth:`to_model` shortens them.
     """
 
     def __init__(self, model: onnx.ModelProto) -> None:
@@ -27,11 +27,11 @@ class Graph:
         self.outputs: dict[str, Shape] = {e.name: _shape(e) for e in model.graph.output}
 
     def producer(self, tensor: str) -> onnx.NodeProto | None:
-        """The node that makes a tensor; None for inputs and weights."""
+        """The node that produces a tensor; None for inputs and weights."""
         return next((node for node in self.nodes if tensor in node.output), None)
 
     def consumers(self, tensor: str) -> list[onnx.NodeProto]:
-        """The nodes that read a tensor."""
+        """The nodes that use a tensor as input."""
         return [node for node in self.nodes if tensor in node.input]
 
     def weight(self, name: str, values: Array) -> str:
@@ -40,12 +40,12 @@ class Graph:
         return name
 
     def replace(self, old: onnx.NodeProto, new: Iterable[onnx.NodeProto]) -> None:
-        """Put nodes in the place of one."""
-        place = next(i for i, node in enumerate(self.nodes) if node is old)
-        self.nodes[place : place + 1] = list(new)
+        """Replace a node by other nodes."""
+        index = next(i for i, node in enumerate(self.nodes) if node is old)
+        self.nodes[index : index + 1] = list(new)
 
     def rename(self, old: str, new: str) -> None:
-        """Give a tensor another name wherever it stands."""
+        """Rename a tensor in all nodes."""
         for node in self.nodes:
             for names in (node.input, node.output):
                 for i, name in enumerate(names):
@@ -53,7 +53,7 @@ class Graph:
                         names[i] = new
 
     def _ordered(self) -> list[onnx.NodeProto]:
-        """The nodes that the outputs need, each after those that it needs itself."""
+        """The nodes that the outputs depend on, in topological order."""
         producers = {name: node for node in self.nodes for name in node.output}
         done: set[str] = set()
         order = []
@@ -71,10 +71,10 @@ class Graph:
         return order
 
     def to_model(self, producer: str, opset: int, ir_version: int) -> onnx.ModelProto:
-        """The graph as a checked model, the same bytes for the same graph.
+        """The graph as a validated model, deterministic in every byte.
 
-        Nodes are ordered by what the outputs need, and inner tensors numbered in that order, since
-        tf2onnx's own order and names differ from run to run.
+        Nodes are ordered from the outputs, and inner tensors numbered in that order, because
+        the order and names of tf2onnx differ between runs.
         """
         self.nodes = self._ordered()
         used = {name for node in self.nodes for name in node.input}

