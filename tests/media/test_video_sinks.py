@@ -11,10 +11,18 @@ import pytest
 
 from mien.labels import Expression
 from mien.media.joining import end_of_parts_s, join, parts_in
-from mien.media.sinks import CsvSink, JsonLinesSink, LineFile, csv_to_parquet, face_columns
+from mien.media.sinks import CsvSink, JsonLinesSink, LineFile, csv_to_parquet
 from mien.media.sources import Frame
 from mien.media.video_writer import AnnotatedVideoSink
-from mien.types import Box, Detection, ExpressionScores, Face, FrameResult, TrackStatistics
+from mien.types import (
+    Box,
+    Detection,
+    ExpressionScores,
+    Face,
+    FrameResult,
+    TrackStatistics,
+    face_columns,
+)
 
 av = pytest.importorskip("av", reason="videos need PyAV")
 

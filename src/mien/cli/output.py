@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import Any, Protocol, TextIO
 
-import numpy as np
 from PIL import Image as PillowImage
 from rich.table import Table
 from rich.text import Text
@@ -18,19 +17,7 @@ from mien import drawing
 from mien.cli.console import ProgressBar, stdout_console
 from mien.errors import SettingError
 from mien.labels import Expression
-from mien.types import (
-    SCHEMA_VERSION,
-    Affect,
-    Box,
-    Detection,
-    ExpressionScores,
-    Face,
-    FrameResult,
-    Image,
-    Quality,
-    Signals,
-    flat_row,
-)
+from mien.types import SCHEMA_VERSION, Face, FrameResult, Image, face_columns
 
 # Long tables are printed in parts; the columns have fixed widths, so that the parts line up.
 _TABLE_ROWS = 200
@@ -103,7 +90,9 @@ class CsvOutput:
 
     def __init__(self, file: TextIO, labels: Sequence[Expression]) -> None:
         self._file = file
-        self._writer = csv.DictWriter(file, _columns(labels), lineterminator="\n")
+        self._writer = csv.DictWriter(
+            file, face_columns(labels, still=True), extrasaction="ignore", lineterminator="\n"
+        )
         self._writer.writeheader()
 
     def add(self, result: FrameResult, image: Image, relative: PurePath) -> None:
@@ -187,18 +176,6 @@ class AnnotatedOutput:
             number += 1
         self._used_names.add(str(name).casefold())
         return name
-
-
-def _columns(labels: Sequence[Expression]) -> list[str]:
-    """The columns of a face with all measurements; the header is written before the first row."""
-    face = Face(
-        Detection(Box(0, 0, 1, 1), score=1.0),
-        expression=ExpressionScores(tuple(labels), np.full(len(labels), 1 / len(labels))),
-        quality=Quality(size_px=1.0),
-        affect=Affect(0.0, 0.0, ""),
-        signals=Signals(),
-    )
-    return list(flat_row(FrameResult((face,), (1, 1)), face))
 
 
 def _same_file(path: Path, other: Path) -> bool:

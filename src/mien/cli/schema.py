@@ -4,7 +4,7 @@ import json
 
 import typer
 
-from mien.types.schema import result_schema
+from mien.types import result_schema
 
 app = typer.Typer(add_completion=False)
 

@@ -12,7 +12,7 @@ from mien.errors import MissingExtraError
 from mien.labels import Expression
 from mien.media.sources import Frame
 from mien.tracking import Event
-from mien.types import FrameResult
+from mien.types import FrameResult, face_column_types, face_columns
 
 
 @runtime_checkable
@@ -32,21 +32,6 @@ class Sink(Protocol):
             complete: False where the stream was stopped or failed before its end.
         """
         ...
-
-
-def face_columns(labels: Iterable[Expression]) -> list[str]:
-    """The columns of the table of faces, for a model with these labels."""
-    labels = list(labels)
-    return [
-        *("frame_index", "timestamp_s", "track_id", "x_min", "y_min", "x_max", "y_max", "score"),
-        *("expression", "expression_raw", "uncertain", "state"),
-        *(f"p_{label.value}" for label in labels),
-        *("yaw_deg", "pitch_deg", "roll_deg", "size_px", "sharpness", "brightness", "presence"),
-        *("reasons", "valence", "arousal", "eye_opening_left", "eye_opening_right"),
-        *("mouth_opening", "facing", "expressivity", "age_s", "blinks", "blink_rate_per_min"),
-        *("perclos", "eyes_closed_s", "yawns", "mood_valence", "mood_arousal"),
-        *(f"p_raw_{label.value}" for label in labels),
-    ]
 
 
 class LineFile:
@@ -193,21 +178,15 @@ def csv_to_parquet(csv_path: Path, parquet_path: Path) -> None:
         MissingExtraError: pyarrow is not installed.
     """
     pyarrow_csv, parquet = require_pyarrow()
-    texts = ("expression", "expression_raw", "state", "reasons")
     import pyarrow
 
-    with csv_path.open(encoding="utf-8") as file:
-        columns = next(csv.reader(file))
-    types = {
-        column: pyarrow.string()
-        if column in texts
-        else pyarrow.bool_()
-        if column == "uncertain"
-        else pyarrow.int64()
-        if column in ("frame_index", "track_id", "blinks", "yawns")
-        else pyarrow.float64()
-        for column in columns
+    arrow = {
+        str: pyarrow.string(),
+        bool: pyarrow.bool_(),
+        int: pyarrow.int64(),
+        float: pyarrow.float64(),
     }
+    types = {name: arrow[kind] for name, kind in face_column_types(Expression).items()}
     options = pyarrow_csv.ConvertOptions(
         column_types=types, true_values=["True"], false_values=["False"], strings_can_be_null=True
     )

@@ -1,15 +1,29 @@
-"""The results that mien gives, and the facts of a model: frozen, validated, numpy only.
+"""The results of mien, and the specification of a model: frozen, validated, numpy only.
 
 Pixel coordinates are in the original image, origin at the top left corner, x to the right and y
 down. Left and right are left and right in the image, not the person's own.
 """
 
-from mien.types.face import Affect, ExpressionScores, Face, Quality, Signals
-from mien.types.frame import SCHEMA_VERSION, FrameResult, flat_row
+from mien.types.document import FloatArray
+from mien.types.face import (
+    Affect,
+    ExpressionScores,
+    ExpressionState,
+    Face,
+    Quality,
+    Signals,
+    TrackStatistics,
+)
+from mien.types.frame import (
+    SCHEMA_VERSION,
+    FrameResult,
+    face_column_types,
+    face_columns,
+    face_row,
+    result_schema,
+)
 from mien.types.model import AlignmentTemplate, InputSpec, ModelSpec
-from mien.types.regions import AlignedCrop, Box, Detection, FloatArray, Image, Landmarks
-from mien.types.schema import result_schema
-from mien.types.track import ExpressionState, TrackStatistics
+from mien.types.regions import AlignedCrop, Box, Detection, Image, Landmarks
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -30,6 +44,8 @@ __all__ = [
     "Quality",
     "Signals",
     "TrackStatistics",
-    "flat_row",
+    "face_column_types",
+    "face_columns",
+    "face_row",
     "result_schema",
 ]

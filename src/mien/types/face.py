@@ -1,30 +1,48 @@
 """What is known of one face."""
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 
 from mien.errors import InputError
-from mien.labels import Expression
-from mien.types.regions import Box, Detection, FloatArray, Landmarks, frozen_array
-from mien.types.track import TrackStatistics
+from mien.labels import Expression, parse_expression
+from mien.types.document import Declared, Document, FloatArray
+from mien.types.regions import Box, Detection, Landmarks, frozen_array
+
+ExpressionState = Literal["clear", "uncertain", "not visible"]
+"""How reliable a track's label is at a moment."""
+
+_ANGLE: dict[str, Any] = {"digits": 1, "minimum": -180, "maximum": 180, "rank": 40}
+_SHARE: dict[str, Any] = {"digits": 4, "minimum": 0, "maximum": 1}
+_SIGNED: dict[str, Any] = {"digits": 4, "minimum": -1, "maximum": 1}
+_RATIO: dict[str, Any] = {"digits": 4, "minimum": 0}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ExpressionScores:
-    """Probabilities of the expressions of one face.
+class ExpressionScores(Document):
+    """Probabilities of the expressions of one face: how it looks, not what the person feels.
 
     Attributes:
         labels: the expressions, in the order of the model.
         probabilities: ``(K,)`` float32 in [0, 1], summing to 1.
-        uncertain: whether the answer should not be relied upon, by the model's documented rule.
-        held: in a stream, the label that is kept until another has clearly taken its place.
+        held: in a stream, the smoothed label, kept until another has clearly replaced it.
     """
+
+    schema_name: ClassVar[str] = "expression"
 
     labels: tuple[Expression, ...]
     probabilities: FloatArray
-    uncertain: bool = False
+    uncertain: Annotated[
+        bool,
+        Declared(
+            "Whether the prediction has low confidence, by the model's documented rule.",
+            place=1,
+            rank=32,
+        ),
+    ] = False
     held: Expression | None = None
 
     def __post_init__(self) -> None:
@@ -43,141 +61,226 @@ class ExpressionScores:
         return self.labels[int(self.probabilities.argmax())]
 
     @property
-    def label(self) -> Expression:
-        """The label to show: the most probable one, or in a stream the one that is held."""
+    def label(
+        self,
+    ) -> Annotated[
+        Expression,
+        Declared(
+            "The label to show: the most probable one, or in a stream the smoothed one.",
+            column="expression",
+            rank=30,
+        ),
+    ]:
+        """The label to show: the most probable one, or in a stream the smoothed one."""
         return self.held or self.top
 
+    @property
+    def _by_label(
+        self,
+    ) -> Annotated[
+        Mapping[Expression, float],
+        Declared(
+            "Of each label that the model knows; they sum to 1.",
+            digits=5,
+            minimum=0,
+            maximum=1,
+            key="probabilities",
+            place=2,
+            column="p_",
+            rank=34,
+        ),
+    ]:
+        return dict(zip(self.labels, self.probabilities.tolist(), strict=True))
+
     def __getitem__(self, expression: Expression | str) -> float:
-        return float(self.probabilities[self.labels.index(Expression(expression))])
+        label = parse_expression(expression)
+        if label not in self.labels:
+            known = ", ".join(self.labels)
+            raise InputError(f"expected one of the model's expressions ({known}), got {label}")
+        return float(self.probabilities[self.labels.index(label)])
+
+    def as_dict(self) -> dict[str, float]:
+        """The probability of each label, unrounded, in the order of the model."""
+        return {label.value: value for label, value in self._by_label.items()}
 
     def ranked(self) -> list[tuple[Expression, float]]:
         """All expressions with their probabilities, the most probable first."""
         order = np.argsort(-self.probabilities, kind="stable")
         return [(self.labels[i], float(self.probabilities[i])) for i in order]
 
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "label": self.label.value,
-            "uncertain": self.uncertain,
-            "probabilities": {
-                label.value: round(float(p), 5)
-                for label, p in zip(self.labels, self.probabilities, strict=True)
-            },
-        }
+    @classmethod
+    def _construct(cls, values: dict[str, Any]) -> Self:
+        probabilities = values["_by_label"]
+        scores = cls(
+            tuple(probabilities),
+            np.array(list(probabilities.values()), np.float32),
+            uncertain=values.get("uncertain", False),
+        )
+        if values["label"] is scores.top:
+            return scores
+        return dataclasses.replace(scores, held=values["label"])
 
 
 @dataclass(frozen=True, slots=True)
-class Quality:
-    """How well a face can be seen.
+class Quality(Document):
+    """How well a face can be seen; see :mod:`mien.signals.quality`."""
 
-    Attributes:
-        size_px: distance in pixels that the face spans: the square root of its box's area.
-        sharpness: see :func:`mien.signals.quality.measure`; unitless, at least 0.
-        brightness: mean gray level of the face in [0, 1].
-        yaw_deg: turn to the side, positive towards the right edge of the image.
-        pitch_deg: nod, positive upwards.
-        roll_deg: tilt in the image plane, positive clockwise.
-        presence: probability in [0, 1] that the landmarks lie on a face.
-        reasons: why the expression should not be trusted; empty when nothing was found wanting.
-    """
+    schema_name: ClassVar[str] = "quality"
 
-    size_px: float
-    sharpness: float | None = None
-    brightness: float | None = None
-    yaw_deg: float | None = None
-    pitch_deg: float | None = None
-    roll_deg: float | None = None
-    presence: float | None = None
-    reasons: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "size_px": round(float(self.size_px), 1),
-            **{
-                name: None if value is None else round(float(value), digits)
-                for name, value, digits in (
-                    ("sharpness", self.sharpness, 3),
-                    ("brightness", self.brightness, 3),
-                    ("yaw_deg", self.yaw_deg, 1),
-                    ("pitch_deg", self.pitch_deg, 1),
-                    ("roll_deg", self.roll_deg, 1),
-                    ("presence", self.presence, 4),
-                )
-            },
-            "reasons": list(self.reasons),
-        }
+    size_px: Annotated[float, Declared("Square root of the box's area.", digits=1, minimum=0)]
+    sharpness: Annotated[
+        float | None, Declared("Unitless; larger is sharper.", digits=3, minimum=0)
+    ] = None
+    brightness: Annotated[
+        float | None, Declared("Mean gray level.", digits=3, minimum=0, maximum=1)
+    ] = None
+    yaw_deg: Annotated[
+        float | None,
+        Declared("Turn to the side, positive towards the right edge of the image.", **_ANGLE),
+    ] = None
+    pitch_deg: Annotated[float | None, Declared("Nod, positive upwards.", **_ANGLE)] = None
+    roll_deg: Annotated[
+        float | None, Declared("Tilt in the image plane, positive clockwise.", **_ANGLE)
+    ] = None
+    presence: Annotated[
+        float | None, Declared("Probability that the landmarks lie on a face.", **_SHARE)
+    ] = None
+    reasons: Annotated[
+        tuple[str, ...],
+        Declared("Why the expression should not be trusted; empty where nothing is wrong."),
+    ] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Affect:
-    """Valence (unpleasant to pleasant) and arousal (calm to excited) in [-1, 1].
+class Affect(Document):
+    """Valence (unpleasant to pleasant) and arousal (calm to excited)."""
 
-    Attributes:
-        valence: in [-1, 1].
-        arousal: in [-1, 1].
-        method: how they were obtained, for example ``"derived from probabilities"``.
-    """
+    schema_name: ClassVar[str] = "affect"
 
-    valence: float
-    arousal: float
-    method: str
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "valence": round(float(self.valence), 4),
-            "arousal": round(float(self.arousal), 4),
-            "method": self.method,
-        }
+    valence: Annotated[float, Declared("Unpleasant to pleasant.", **_SIGNED)]
+    arousal: Annotated[float, Declared("Calm to excited.", **_SIGNED)]
+    method: Annotated[
+        str,
+        Declared("How they were obtained, for example derived from probabilities.", column=""),
+    ]
 
 
 @dataclass(frozen=True, slots=True)
-class Signals:
-    """Measurements of one face in one frame, beyond its expression; see :mod:`mien.signals`.
+class Signals(Document):
+    """Measurements of one face in one frame, beyond its expression; see :mod:`mien.signals`."""
 
-    Attributes:
-        eye_opening_left, eye_opening_right: eye aspect ratio (Soukupová and Čech 2016) of the eye
-            on the left and on the right in the image; about 0.3 open and below 0.2 closed.
-        mouth_opening: inner lip distance over mouth width, at least 0.
-        facing: cosine in [-1, 1] between the face's direction and the line to the camera.
-        expressivity: 1 minus the probability of neutral, in [0, 1].
-    """
+    schema_name: ClassVar[str] = "signals"
 
-    eye_opening_left: float | None = None
-    eye_opening_right: float | None = None
-    mouth_opening: float | None = None
-    facing: float | None = None
-    expressivity: float | None = None
-
-    def to_dict(self) -> dict[str, float | None]:
-        return {
-            name: None if value is None else round(float(value), 4)
-            for name, value in (
-                ("eye_opening_left", self.eye_opening_left),
-                ("eye_opening_right", self.eye_opening_right),
-                ("mouth_opening", self.mouth_opening),
-                ("facing", self.facing),
-                ("expressivity", self.expressivity),
-            )
-        }
+    eye_opening_left: Annotated[
+        float | None,
+        Declared(
+            "Eye aspect ratio (Soukupová and Čech 2016) of the eye on the left in the image; about "
+            "0.3 open and below 0.2 closed.",
+            **_RATIO,
+        ),
+    ] = None
+    eye_opening_right: Annotated[
+        float | None,
+        Declared("Eye aspect ratio of the eye on the right in the image.", **_RATIO),
+    ] = None
+    mouth_opening: Annotated[
+        float | None, Declared("Inner lip distance over mouth width.", **_RATIO)
+    ] = None
+    facing: Annotated[
+        float | None,
+        Declared("Cosine between the face's direction and the line to the camera.", **_SIGNED),
+    ] = None
+    expressivity: Annotated[
+        float | None, Declared("1 minus the probability of neutral.", **_SHARE)
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)
-class Face:
+class TrackStatistics(Document):
+    """What has been seen of one track up to a frame; see :mod:`mien.tracking.statistics`."""
+
+    schema_name: ClassVar[str] = "track"
+
+    age_s: Annotated[float, Declared("Seconds since the track began.", digits=3, minimum=0)]
+    state: Annotated[
+        ExpressionState,
+        Declared(
+            "How reliable the label is: clear; uncertain where no expression stands out; not "
+            "visible where the face is turned, hidden or blurred too much.",
+            rank=33,
+        ),
+    ] = "clear"
+    blinks: Annotated[int, Declared("Since the track began.", minimum=0)] = 0
+    blink_rate_per_min: Annotated[
+        float | None,
+        Declared(
+            "Over the last minute that the eyes were seen; null in the first 10 s.",
+            digits=1,
+            minimum=0,
+        ),
+    ] = None
+    perclos: Annotated[
+        float | None,
+        Declared(
+            "Share of the last minute with the eyes closed, counted over the time that they were "
+            "seen; null in the first 10 s.",
+            **_SHARE,
+        ),
+    ] = None
+    eyes_closed_s: Annotated[
+        float,
+        Declared(
+            "How long the eyes have been closed now; 0 where they are open.", digits=3, minimum=0
+        ),
+    ] = 0.0
+    yawns: Annotated[int, Declared("Since the track began.", minimum=0)] = 0
+    mood_valence: Annotated[
+        float | None, Declared("Slow mean of valence (time constant 30 s).", **_SIGNED)
+    ] = None
+    mood_arousal: Annotated[
+        float | None, Declared("Slow mean of arousal (time constant 30 s).", **_SIGNED)
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Face(Document):
     """One face and all that is known of it; what a stage did not measure is None.
 
     In a stream `expression` is smoothed over time, `expression_raw` is that of the frame alone,
-    and `track` tells what following the face has shown.
+    and `track` has the statistics of the person up to this frame.
     """
 
-    detection: Detection
-    landmarks: Landmarks | None = None
-    expression: ExpressionScores | None = None
-    quality: Quality | None = None
-    affect: Affect | None = None
-    signals: Signals | None = None
-    track_id: int | None = None
-    expression_raw: ExpressionScores | None = None
-    track: TrackStatistics | None = None
+    schema_name: ClassVar[str] = "face"
+
+    detection: Annotated[Detection, Declared(spread=True)]
+    landmarks: Annotated[Landmarks | None, Declared(column={}, place=2)] = None
+    expression: Annotated[ExpressionScores | None, Declared(place=2)] = None
+    quality: Annotated[Quality | None, Declared(place=2)] = None
+    affect: Annotated[Affect | None, Declared(place=2)] = None
+    signals: Annotated[Signals | None, Declared(place=2)] = None
+    track_id: Annotated[
+        int | None, Declared("Number of the person in a stream; null for a still.", rank=10)
+    ] = None
+    expression_raw: Annotated[
+        ExpressionScores | None,
+        Declared(
+            "In a stream: the expression of this frame alone.",
+            place=4,
+            only_with="track",
+            column={
+                "label": Declared(column="expression_raw", rank=31),
+                "probabilities": Declared(column="p_raw_", rank=90),
+            },
+        ),
+    ] = None
+    track: Annotated[
+        TrackStatistics | None,
+        Declared(
+            "In a stream: the statistics of the person up to this frame.",
+            place=3,
+            only_with="track",
+        ),
+    ] = None
 
     @property
     def box(self) -> Box:
@@ -186,23 +289,3 @@ class Face:
     @property
     def score(self) -> float:
         return self.detection.score
-
-    def to_dict(self, *, landmarks: bool = False) -> dict[str, Any]:
-        document: dict[str, Any] = {
-            "box": self.box.to_dict(),
-            "score": round(float(self.score), 4),
-            "track_id": self.track_id,
-            "landmarks": None
-            if self.landmarks is None
-            else self.landmarks.to_dict(points=landmarks),
-            "expression": None if self.expression is None else self.expression.to_dict(),
-            "quality": None if self.quality is None else self.quality.to_dict(),
-            "affect": None if self.affect is None else self.affect.to_dict(),
-            "signals": None if self.signals is None else self.signals.to_dict(),
-        }
-        if self.track is not None:
-            document["track"] = self.track.to_dict()
-            document["expression_raw"] = (
-                None if self.expression_raw is None else self.expression_raw.to_dict()
-            )
-        return document

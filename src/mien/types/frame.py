@@ -1,41 +1,72 @@
-"""What was found in one image."""
+"""What was found in one image, and what is derived from it: tables and the JSON Schema."""
 
-from collections.abc import Iterator, Mapping
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, overload
 
-from mien.errors import MissingExtraError
+from mien.errors import InputError, MissingExtraError
+from mien.labels import Expression
+from mien.types.document import Column, Declared, Document, columns, decode, schema_definitions
 from mien.types.face import Face
 
 if TYPE_CHECKING:
     import pandas
 
 SCHEMA_VERSION = 1
-"""Version of the JSON that :meth:`FrameResult.to_dict` gives; raised by breaking changes only."""
+"""Version of the JSON that :meth:`FrameResult.to_dict` returns; raised by breaking changes only."""
 
 
 @dataclass(frozen=True, slots=True)
-class FrameResult:
+class FrameResult(Document):
     """What was found in one image, or in one frame of a stream.
 
-    Attributes:
-        faces: from left to right; in a stream, by track_id.
-        image_size_wh: width and height in pixels, after the EXIF orientation was applied.
-        frame_index: position in the stream, from 0; None for a still.
-        timestamp_s: presentation time in the stream, in seconds; None for a still.
-        timings_ms: wall time of each stage in milliseconds.
-        models: the name of the model behind each stage, and the prior of the expressions.
-        source: file name, address or whatever the caller calls the image.
+    A result is a sequence of its faces: ``result[0]``, ``result[:2]``, ``len(result)``.
     """
 
-    faces: tuple[Face, ...]
-    image_size_wh: tuple[int, int]
-    frame_index: int | None = None
-    timestamp_s: float | None = None
-    timings_ms: Mapping[str, float] = field(default_factory=dict)
-    models: Mapping[str, str] = field(default_factory=dict)
-    source: str | None = None
+    schema_name: ClassVar[str] = "result"
+
+    faces: Annotated[
+        tuple[Face, ...],
+        Declared("From left to right; in a stream, by track_id.", place=1),
+    ]
+    image_size_wh: Annotated[
+        tuple[int, int],
+        Declared("Width and height in pixels, after the EXIF orientation was applied.", minimum=1),
+    ]
+    frame_index: Annotated[
+        int | None,
+        Declared("Position in the stream, from 0; null for a still.", minimum=0, rank=1),
+    ] = None
+    timestamp_s: Annotated[
+        float | None,
+        Declared(
+            "Presentation time in the stream, in seconds; null for a still.",
+            digits=4,
+            minimum=0,
+            rank=1,
+        ),
+    ] = None
+    timings_ms: Annotated[
+        Mapping[str, float],
+        Declared("Wall time of each step in milliseconds.", digits=3, minimum=0, place=2),
+    ] = field(default_factory=dict)
+    models: Annotated[
+        Mapping[str, str],
+        Declared(
+            "The name of the model behind each step, and the prior of the probabilities.", place=2
+        ),
+    ] = field(default_factory=dict)
+    source: Annotated[
+        str | None,
+        Declared(
+            "File name, address or what the caller calls the image; - is standard input.",
+            place=-1,
+            rank=0,
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "faces", tuple(self.faces))
@@ -48,8 +79,16 @@ class FrameResult:
     def __iter__(self) -> Iterator[Face]:
         return iter(self.faces)
 
+    @overload
+    def __getitem__(self, index: int) -> Face: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Face, ...]: ...
+    def __getitem__(self, index: int | slice) -> Face | tuple[Face, ...]:
+        """One face, or a tuple of faces for a slice."""
+        return self.faces[index]
+
     def __reduce__(self) -> tuple[Any, ...]:
-        # A mapping proxy cannot be pickled, and results cross process borders.
+        # A mapping proxy cannot be pickled, and results are sent between processes.
         return (
             FrameResult,
             (
@@ -67,25 +106,35 @@ class FrameResult:
         """The JSON document of the command line, the web API and the browser.
 
         Args:
-            landmarks: whether to include every landmark's coordinates.
+            landmarks: whether to include the coordinates of every landmark.
         """
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "source": self.source,
-            "image_size_wh": list(self.image_size_wh),
-            "frame_index": self.frame_index,
-            "timestamp_s": None if self.timestamp_s is None else round(self.timestamp_s, 4),
-            "faces": [face.to_dict(landmarks=landmarks) for face in self.faces],
-            "timings_ms": {name: round(ms, 3) for name, ms in self.timings_ms.items()},
-            "models": dict(self.models),
-        }
+        # Slots make a new class, of which a super() without arguments knows nothing.
+        return {"schema_version": SCHEMA_VERSION, **Document.to_dict(self, landmarks=landmarks)}
+
+    @classmethod
+    def from_dict(cls, document: Any) -> Self:
+        """The result that a document describes, up to the declared rounding.
+
+        Raises:
+            InputError: not the document of a result, or of another version.
+        """
+        if isinstance(document, Mapping) and document.get("schema_version") != SCHEMA_VERSION:
+            raise InputError(
+                f"expected a result of schema_version {SCHEMA_VERSION}, "
+                f"got {document.get('schema_version')!r}"
+            )
+        result: Self = decode(cls, document, "result")
+        return result
 
     def to_rows(self) -> list[dict[str, Any]]:
         """One flat row per face: the columns of CSV files, Parquet files and data frames."""
-        return [flat_row(self, face) for face in self.faces]
+        names = self._columns()
+        header = _header(self)
+        rows = (_row(header, face) for face in self.faces)
+        return [{name: row.get(name) for name in names} for row in rows]
 
     def to_dataframe(self) -> "pandas.DataFrame":
-        """One row per face as a pandas data frame.
+        """One row per face as a pandas data frame; no rows where there are no faces.
 
         Raises:
             MissingExtraError: pandas is not installed.
@@ -94,37 +143,112 @@ class FrameResult:
             import pandas
         except ImportError:
             raise MissingExtraError("pandas", "dataframe", "make a data frame") from None
-        return pandas.DataFrame(self.to_rows())
+        return pandas.DataFrame(self.to_rows(), columns=self._columns())
+
+    def _columns(self) -> list[str]:
+        scores = (face.expression for face in self.faces)
+        labels = next((score.labels for score in scores if score is not None), tuple(Expression))
+        if self.frame_index is None:
+            return face_columns(labels, still=True)
+        return ["source", *face_columns(labels)]
 
 
-def flat_row(result: FrameResult, face: Face) -> dict[str, Any]:
-    """The flat table's row of one face; keys in the order of the columns."""
+@cache
+def _table() -> tuple[tuple[Column, bool], ...]:
+    """All columns in order, and whether they come from the frame's document or the face's."""
+    found = [(column, True) for column in columns(FrameResult)]
+    found += [(column, False) for column in columns(Face)]
+    return tuple(sorted(found, key=lambda item: item[0].rank))
+
+
+def face_column_types(labels: Iterable[Expression], *, still: bool = False) -> dict[str, type]:
+    """The columns of the table of faces with the types of their cells: str, bool, int or float.
+
+    Args:
+        labels: of the expression model.
+        still: whether the table is of stills, which have a source and no statistics of tracks.
+    """
+    labels = tuple(labels)
+    types: dict[str, type] = {}
+    for column, _ in _table():
+        if (column.stream_only and still) or (column.name == "source" and not still):
+            continue
+        if column.per_label:
+            types.update({f"{column.name}{label}": column.type for label in labels})
+        else:
+            types[column.name] = column.type
+    return types
+
+
+def face_columns(labels: Iterable[Expression], *, still: bool = False) -> list[str]:
+    """The columns of the table of faces, in order; see :func:`face_column_types`."""
+    return list(face_column_types(labels, still=still))
+
+
+def face_row(result: FrameResult, face: Face) -> dict[str, Any]:
+    """The row of one face in the table of faces, rounded like the documents.
+
+    Columns of what was not measured are None, but for those of single labels, which are missing.
+    """
+    return _row(_header(result), face)
+
+
+def _header(result: FrameResult) -> dict[str, Any]:
+    """The document of a result without its faces."""
+    return dataclasses.replace(result, faces=(), timings_ms={}).to_dict()
+
+
+def _row(header: dict[str, Any], face: Face) -> dict[str, Any]:
     document = face.to_dict()
-    row: dict[str, Any] = {
-        "source": result.source,
-        "frame_index": result.frame_index,
-        "timestamp_s": result.timestamp_s,
-        "track_id": face.track_id,
-        **document["box"],
-        "score": document["score"],
-        "expression": None,
-        "uncertain": None,
-    }
-    if face.expression is not None:
-        row["expression"] = face.expression.label.value
-        row["uncertain"] = face.expression.uncertain
-        if face.expression_raw is not None:
-            row["expression_raw"] = face.expression_raw.top.value
-            raw = face.expression_raw.to_dict()["probabilities"]
-            row.update({f"p_raw_{label}": probability for label, probability in raw.items()})
-        for label, probability in document["expression"]["probabilities"].items():
-            row[f"p_{label}"] = probability
-    if document["quality"] is not None:
-        row.update(document["quality"])
-        row["reasons"] = " ".join(document["quality"]["reasons"])
-    for part in ("affect", "signals"):
-        if document[part] is not None:
-            row.update({k: v for k, v in document[part].items() if k != "method"})
-    if face.track is not None:
-        row.update(document["track"])
+    row: dict[str, Any] = {}
+    for column, of_frame in _table():
+        value: Any = header if of_frame else document
+        for key in column.path:
+            value = None if value is None else value.get(key)
+        if column.per_label:
+            if value is not None:
+                row.update({column.name + label: share for label, share in value.items()})
+        else:
+            row[column.name] = " ".join(value) if isinstance(value, list) else value
     return row
+
+
+def result_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of :meth:`FrameResult.to_dict`.
+
+    Its ``$defs`` hold ``document`` too, the one document that ``mien image --json`` prints.
+    """
+    version = {"const": SCHEMA_VERSION}
+    definitions = schema_definitions(FrameResult)
+    result = definitions["result"]
+    result["required"] = ["schema_version", *result["required"]]
+    result["properties"] = {"schema_version": version, **result["properties"]}
+    error = {
+        "type": "object",
+        "required": ["source", "error"],
+        "properties": {"source": {"type": "string"}, "error": {"type": "string", "minLength": 1}},
+    }
+    definitions["document"] = {
+        "title": "What mien image --json prints",
+        "type": "object",
+        "required": ["schema_version", "results"],
+        "properties": {
+            "schema_version": version,
+            "results": {"type": "array", "items": {"$ref": "#/$defs/result"}},
+            "errors": {
+                "type": "array",
+                "description": "Inputs that could not be analyzed.",
+                "items": error,
+            },
+        },
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Result of mien for one image or one frame",
+        "description": "Pixel coordinates are in the original image after its EXIF orientation, "
+        "origin at the top left corner. Left and right are left and right in the image. An "
+        "expression is apparent: how a face looks, not what a person feels. Fields may be added; "
+        "schema_version rises when one changes its meaning or goes.",
+        "$ref": "#/$defs/result",
+        "$defs": definitions,
+    }

@@ -2,14 +2,14 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from mien.errors import InputError
+from mien.types.document import Declared, Document, FloatArray
 
-FloatArray = npt.NDArray[np.float32]
 Image = npt.NDArray[np.uint8]
 """``(height, width, 3)`` RGB or ``(height, width)`` gray, uint8."""
 
@@ -24,13 +24,15 @@ def frozen_array(values: npt.ArrayLike, what: str) -> FloatArray:
 
 
 @dataclass(frozen=True, slots=True)
-class Box:
+class Box(Document):
     """A rectangle in pixels; the maxima are exclusive. It may reach beyond the image."""
 
-    x_min: float
-    y_min: float
-    x_max: float
-    y_max: float
+    schema_name: ClassVar[str] = "box"
+
+    x_min: Annotated[float, Declared("Left edge.", digits=2, rank=20)]
+    y_min: Annotated[float, Declared("Top edge.", digits=2, rank=20)]
+    x_max: Annotated[float, Declared("Right edge.", digits=2, rank=20)]
+    y_max: Annotated[float, Declared("Bottom edge.", digits=2, rank=20)]
 
     def __post_init__(self) -> None:
         values = (self.x_min, self.y_min, self.x_max, self.y_max)
@@ -57,31 +59,39 @@ class Box:
         """``(4,)`` float32: x_min, y_min, x_max, y_max."""
         return np.array([self.x_min, self.y_min, self.x_max, self.y_max], dtype=np.float32)
 
-    def to_dict(self) -> dict[str, float]:
-        return {
-            "x_min": round(float(self.x_min), 2),
-            "y_min": round(float(self.y_min), 2),
-            "x_max": round(float(self.x_max), 2),
-            "y_max": round(float(self.y_max), 2),
-        }
-
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Landmarks:
-    """Points on a face.
+class Landmarks(Document):
+    """Points on a face."""
 
-    Attributes:
-        points: ``(K, 2)`` or ``(K, 3)`` float32, pixels of the original image; a third column is
-            depth in the same unit, smaller being nearer to the camera.
-        scheme: which points these are: ``"mesh468"`` (MediaPipe FaceMesh), ``"ibug68"``,
-            ``"five"`` (eyes, nose tip, mouth corners), ``"eyes2"`` or ``"blazeface6"``.
-        presence: probability in [0, 1] that there is a face under the points, if the model gives
-            one.
-    """
+    schema_name: ClassVar[str] = "landmarks"
 
-    points: FloatArray
-    scheme: str
-    presence: float | None = None
+    points: Annotated[
+        FloatArray,
+        Declared(
+            "Coordinates ``(K, 2)`` or ``(K, 3)`` in pixels of the original image; a third is "
+            "depth in the same unit, smaller being nearer. Only on request.",
+            digits=2,
+            place=2,
+            on_request=True,
+        ),
+    ]
+    scheme: Annotated[
+        str,
+        Declared(
+            "Which points these are: mesh468 (MediaPipe FaceMesh), ibug68, five (eyes, nose tip, "
+            "mouth corners), eyes2 or blazeface6."
+        ),
+    ]
+    presence: Annotated[
+        float | None,
+        Declared(
+            "Probability that there is a face under the points, where the model has one.",
+            digits=4,
+            minimum=0,
+            maximum=1,
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
         points = frozen_array(self.points, "landmarks")
@@ -92,28 +102,28 @@ class Landmarks:
     def __len__(self) -> int:
         return len(self.points)
 
-    def to_dict(self, *, points: bool = False) -> dict[str, Any]:
-        document: dict[str, Any] = {
-            "scheme": self.scheme,
-            "presence": None if self.presence is None else round(float(self.presence), 4),
-        }
-        if points:
-            document["points"] = [[round(float(v), 2) for v in point] for point in self.points]
-        return document
-
 
 @dataclass(frozen=True, slots=True)
-class Detection:
+class Detection(Document):
     """A face that a detector found.
 
     Attributes:
-        box: where.
-        score: the detector's confidence in [0, 1]; 1 for boxes that the caller gave.
-        landmarks: the few points that some detectors give with a box.
+        landmarks: the few points that some detectors return with a box.
     """
 
-    box: Box
-    score: float
+    schema_name: ClassVar[str] = "detection"
+
+    box: Annotated[Box, Declared("Where the face is.")]
+    score: Annotated[
+        float,
+        Declared(
+            "The detector's confidence; 1 for boxes that the caller gave.",
+            digits=4,
+            minimum=0,
+            maximum=1,
+            rank=21,
+        ),
+    ]
     landmarks: Landmarks | None = None
 
     def __post_init__(self) -> None:

@@ -20,7 +20,8 @@ from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 
 from mien.labels import Expression
-from mien.media.sinks import csv_line, face_columns
+from mien.media.sinks import csv_line
+from mien.types import FrameResult, face_columns
 from mien.web import charts
 from mien.web.api import ERRORS, NOT_FOUND, PREFIX
 from mien.web.errors import ProblemError
@@ -168,11 +169,12 @@ def _csv_lines(frames: Iterator[dict[str, Any]]) -> Iterator[str]:
     columns: list[str] = []
     waiting: list[dict[str, Any]] = []
     for frame in frames:
-        for face in frame["faces"]:
-            waiting.append(_flat(frame, face))
+        result = FrameResult.from_dict(frame)
+        waiting += result.to_rows()
+        for face in result:
             # The labels, which are columns, come with the first expression.
-            if not columns and face["expression"] is not None:
-                columns = face_columns(map(Expression, face["expression"]["probabilities"]))
+            if not columns and face.expression is not None:
+                columns = face_columns(face.expression.labels)
                 yield csv_line(columns)
         if columns:
             yield "".join(csv_line(row.get(name) for name in columns) for row in waiting)
@@ -181,30 +183,6 @@ def _csv_lines(frames: Iterator[dict[str, Any]]) -> Iterator[str]:
         columns = face_columns(Expression)
         yield csv_line(columns)
         yield "".join(csv_line(row.get(name) for name in columns) for row in waiting)
-
-
-def _flat(frame: dict[str, Any], face: dict[str, Any]) -> dict[str, Any]:
-    expression = face["expression"] or {}
-    quality = face["quality"] or {}
-    raw = face.get("expression_raw") or {}
-    return {
-        "source": frame["source"],
-        "frame_index": frame["frame_index"],
-        "timestamp_s": frame["timestamp_s"],
-        "track_id": face["track_id"],
-        **face["box"],
-        "score": face["score"],
-        "expression": expression.get("label"),
-        "uncertain": expression.get("uncertain"),
-        "expression_raw": raw.get("label"),
-        **{f"p_{label}": p for label, p in expression.get("probabilities", {}).items()},
-        **{f"p_raw_{label}": p for label, p in raw.get("probabilities", {}).items()},
-        **quality,
-        "reasons": " ".join(quality.get("reasons", ())),
-        **(face["affect"] or {}),
-        **(face["signals"] or {}),
-        **(face.get("track") or {}),
-    }
 
 
 def _visitors_sessions() -> list[dict[str, Any]]:
