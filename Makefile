@@ -1,12 +1,12 @@
-# `make run` and `make test` are all that a newcomer needs.
+# `make run` starts the web application, `make test` runs the checks of a change.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 CLIENT := src/mien/web/static/dist/.built
 
-# The end-to-end tests have an environment of their own. torch's builds for this Python are small
-# where there is no GPU; those for newer ones bring gigabytes of CUDA, which tests do not need.
+# The end-to-end tests have a separate environment. The CPU builds of torch for this Python are
+# small; those for newer versions include gigabytes of CUDA, which the tests do not need.
 E2E_PYTHON ?= $(shell python3.11 --version > /dev/null 2>&1 && echo python3.11 || echo $(PYTHON))
 E2E := .venv-e2e
 
@@ -30,21 +30,21 @@ layers: $(VENV)/.test
 unit: $(VENV)/.test
 	$(BIN)/pytest -n auto --maxprocesses 4 -m "not e2e and not soak"
 
-# What needs a browser, databases, torch, or minutes. Chromium, PostgreSQL and Node come from
-# the system's packages. What is missing is skipped by name, but fails where CI=true is set.
+# Tests that need a browser, databases, torch, or minutes. Chromium, PostgreSQL and Node are system
+# packages. Tests with missing requirements are skipped, but fail if CI=true is set.
 e2e: $(E2E)/.made $(CLIENT)
 	@if command -v npm > /dev/null; then npm --prefix client test; \
-	else echo "skipped, needs Node 20: the client's own tests"; test "$(CI)" != true; fi
+	else echo "skipped: the client tests need Node 20"; test "$(CI)" != true; fi
 	$(E2E)/bin/pytest -m e2e
 
-# Runs for an hour or more; its results are committed in benchmarks/results.
+# Runs for over an hour; the results are committed in benchmarks/results.
 soak: $(E2E)/.made
 	$(E2E)/bin/pytest -m soak
 
 package: $(VENV)/.test $(CLIENT)
 	$(BIN)/python tools/check_package.py
 
-# Known holes in what is installed; asks services on the internet, and says where they are away.
+# Known vulnerabilities of the dependencies, from online services.
 audit: $(VENV)/.test
 	$(PIP) 'pip-audit>=2.7'
 	$(BIN)/python tools/audit.py
@@ -52,20 +52,19 @@ audit: $(VENV)/.test
 heroku-check: $(CLIENT)
 	$(PYTHON) tools/heroku_check.py
 
-# The Dockerfile's steps in a bare Debian; needs root and debootstrap, and no Docker.
+# The steps of the Dockerfile in a minimal Debian; needs root and debootstrap, but not Docker.
 dockerfile-check:
 	$(PYTHON) tools/dockerfile_check.py
 
-# The browser client needs Node 20. Without it everything but the live page works, and the live
-# page says what it needs.
+# The browser client needs Node 20. Without it, everything except the live page works.
 $(CLIENT): $(shell find client/src -type f) client/package-lock.json client/vite.config.ts
 	@if command -v npm > /dev/null; then \
 		npm --prefix client ci --no-fund --no-audit && npm --prefix client run build && touch $@; \
 	else \
-		echo "Node 20 is not here: the live page is left out"; test "$(CI)" != true; \
+		echo "Node 20 not found: skipping the live page"; test "$(CI)" != true; \
 	fi
 
-# Each stamp says what the environment holds; it is made anew when the dependencies change.
+# Stamp files record the installed extras; they are rebuilt when the dependencies change.
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) --upgrade pip

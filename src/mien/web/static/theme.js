@@ -1,4 +1,4 @@
-// Runs before the page is painted, so that a chosen theme does not flash.
+// Runs before the first paint, so that the page does not flash in the wrong theme.
 const chosen = (() => {
   try {
     return localStorage.getItem("theme");
@@ -21,7 +21,7 @@ addEventListener("DOMContentLoaded", () => {
       try {
         localStorage.setItem("theme", root.dataset.theme);
       } catch {
-        // Without storage the choice holds for this page.
+        // Without storage, the theme applies to this page only.
       }
     });
   }
