@@ -14,7 +14,7 @@ from flask import Blueprint, Response, render_template
 from mien import drawing
 from mien.errors import MienError
 from mien.media.camera import CameraSource
-from mien.media.sources import Frame, Source
+from mien.media.sources import Frame, PacedSource, Source
 from mien.media.video import VideoSource
 from mien.streaming import FaceStream
 from mien.streaming.background import newest_in_background
@@ -143,14 +143,11 @@ class _LoopedVideo:
         self.info = VideoSource(path).info
 
     def frames(self) -> Iterator[Frame]:
-        started, offset_s, index = time.monotonic(), 0.0, 0
+        offset_s, index = 0.0, 0
         while True:
             last_s = 0.0
-            for frame in VideoSource(self._path).frames():
+            for frame in PacedSource(VideoSource(self._path)).frames():
                 last_s = frame.timestamp_s
-                due_s = started + offset_s + last_s - time.monotonic()
-                if due_s > 0:
-                    time.sleep(due_s)
                 yield Frame(frame.image, offset_s + last_s, index)
                 index += 1
             offset_s += last_s + 1 / (self.info.frame_rate or 25.0)

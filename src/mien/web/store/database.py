@@ -52,11 +52,20 @@ class Database:
         with self._ready().begin() as connection:
             yield connection
 
+    def rows(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
+        """The rows of a query; raises as :meth:`begin`."""
+        with self.begin() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    def execute(self, statement: sa.Executable) -> int:
+        """Run one statement in a transaction of its own; returns the number of changed rows."""
+        with self.begin() as connection:
+            return connection.execute(statement).rowcount
+
     def problem(self) -> str | None:
         """Why the database cannot be used; None if it can."""
         try:
-            with self.begin() as connection:
-                connection.execute(sa.text("SELECT 1"))
+            self.execute(sa.text("SELECT 1"))
         except SQLAlchemyError as error:
             log.warning("database unavailable: %s", error)
             return "the database is unreachable"

@@ -6,6 +6,7 @@ each job runs at least once, whatever happens to the workers. Files are stored i
 chunks, because web processes and workers may run on different machines.
 """
 
+import itertools
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -64,28 +65,21 @@ def create_job(
 
 def list_jobs(database: Database, owner: str) -> list[dict[str, Any]]:
     """A visitor's jobs, the newest first."""
-    query = sa.select(jobs).where(jobs.c.owner == owner).order_by(jobs.c.created_at.desc())
-    with database.begin() as connection:
-        return [dict(row) for row in connection.execute(query).mappings()]
+    return database.rows(
+        sa.select(jobs).where(jobs.c.owner == owner).order_by(jobs.c.created_at.desc())
+    )
 
 
 def count_active(database: Database, owner: str) -> int:
     """The number of a visitor's jobs that are queued or running."""
-    query = (
-        sa.select(sa.func.count())
-        .select_from(jobs)
-        .where(jobs.c.owner == owner, jobs.c.state.in_(_ACTIVE))
-    )
-    with database.begin() as connection:
-        return int(connection.execute(query).scalar_one())
+    query = sa.select(jobs.c.id).where(jobs.c.owner == owner, jobs.c.state.in_(_ACTIVE))
+    return len(database.rows(query))
 
 
 def find_job(database: Database, job_id: str, visitor: str) -> dict[str, Any] | None:
     """A job that belongs to the visitor, or to no one."""
     query = sa.select(jobs).where(jobs.c.id == job_id, jobs.c.owner.in_(("", visitor)))
-    with database.begin() as connection:
-        row = connection.execute(query).mappings().first()
-    return None if row is None else dict(row)
+    return next(iter(database.rows(query)), None)
 
 
 def claim_job(database: Database, worker: str) -> dict[str, Any] | None:
@@ -125,13 +119,12 @@ def renew_lease(
     Returns:
         Whether the worker should go on: False if the job was canceled, deleted or reassigned.
     """
-    with database.begin() as connection:
-        renewed = connection.execute(
-            _running(job_id, worker)
-            .where(jobs.c.cancel_asked.is_(False))
-            .values(lease_until=now() + LEASE, frames_done=frames_done, progress=progress)
-        )
-        return bool(renewed.rowcount)
+    renewed = database.execute(
+        _running(job_id, worker)
+        .where(jobs.c.cancel_asked.is_(False))
+        .values(lease_until=now() + LEASE, frames_done=frames_done, progress=progress)
+    )
+    return bool(renewed)
 
 
 def finish_job(
@@ -177,12 +170,11 @@ def finish_job(
 
 def release_job(database: Database, job_id: str, worker: str) -> None:
     """Queue a job again without counting the attempt, as when the worker shuts down."""
-    with database.begin() as connection:
-        connection.execute(
-            _running(job_id, worker).values(
-                state="queued", worker=None, lease_until=None, attempts=jobs.c.attempts - 1
-            )
+    database.execute(
+        _running(job_id, worker).values(
+            state="queued", worker=None, lease_until=None, attempts=jobs.c.attempts - 1
         )
+    )
 
 
 def cancel_job(database: Database, job_id: str) -> None:
@@ -204,18 +196,13 @@ def cancel_job(database: Database, job_id: str) -> None:
 
 def keep_job(database: Database, job_id: str, *, days: int) -> None:
     """Keep the results for longer than by default."""
-    with database.begin() as connection:
-        connection.execute(
-            sa.update(jobs)
-            .where(jobs.c.id == job_id)
-            .values(kept=True, expires_at=now() + timedelta(days=days))
-        )
+    keep = sa.update(jobs).where(jobs.c.id == job_id)
+    database.execute(keep.values(kept=True, expires_at=now() + timedelta(days=days)))
 
 
 def delete_job(database: Database, job_id: str) -> None:
     """Delete a job with its upload and results; the worker that runs it stops."""
-    with database.begin() as connection:
-        connection.execute(sa.delete(jobs).where(jobs.c.id == job_id))
+    database.execute(sa.delete(jobs).where(jobs.c.id == job_id))
 
 
 def sweep_jobs(database: Database) -> bool:
@@ -291,28 +278,18 @@ def put_file(
 
 def find_files(database: Database, job_id: str, *, role: str) -> list[dict[str, Any]]:
     """A job's files of a role ("upload" or "result"), ordered by name."""
-    query = (
-        sa.select(files)
-        .where(files.c.job_id == job_id, files.c.role == role)
-        .order_by(files.c.name)
-    )
-    with database.begin() as connection:
-        return [dict(row) for row in connection.execute(query).mappings()]
+    query = sa.select(files).where(files.c.job_id == job_id, files.c.role == role)
+    return database.rows(query.order_by(files.c.name))
 
 
 def read_file(database: Database, file_id: str) -> Iterator[bytes]:
     """A file's bytes, chunk by chunk."""
-    sequence = 0
-    while True:
-        query = sa.select(file_chunks.c.data).where(
-            file_chunks.c.file_id == file_id, file_chunks.c.sequence == sequence
-        )
-        with database.begin() as connection:
-            data = connection.execute(query).scalar()
-        if data is None:
+    chunks = sa.select(file_chunks.c.data).where(file_chunks.c.file_id == file_id)
+    for sequence in itertools.count():
+        found = database.rows(chunks.where(file_chunks.c.sequence == sequence))
+        if not found:
             return
-        yield bytes(data)
-        sequence += 1
+        yield bytes(found[0]["data"])
 
 
 def copy_file(database: Database, file_id: str, path: Path) -> None:

@@ -9,7 +9,6 @@ from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import RowMapping
 from sqlalchemy.exc import SQLAlchemyError
 
 from mien.types import FrameResult
@@ -107,31 +106,27 @@ def start_recording(database: Database, owner: str, *, name: str, days: int) -> 
     """
     moment = now()
     session_id = new_id()
-    with database.begin() as connection:
-        connection.execute(
-            sa.insert(sessions).values(
-                id=session_id,
-                owner=owner,
-                name=name or f"Live, {moment:%d %B %Y, %H:%M} UTC",
-                state="recording",
-                created_at=moment,
-                updated_at=moment,
-                expires_at=moment + timedelta(days=days),
-                duration_s=0.0,
-                frames=0,
-                people=0,
-            )
+    database.execute(
+        sa.insert(sessions).values(
+            id=session_id,
+            owner=owner,
+            name=name or f"Live, {moment:%d %B %Y, %H:%M} UTC",
+            state="recording",
+            created_at=moment,
+            updated_at=moment,
+            expires_at=moment + timedelta(days=days),
+            duration_s=0.0,
+            frames=0,
+            people=0,
         )
+    )
     return Recording(database, session_id)
 
 
 def list_sessions(database: Database, owner: str) -> list[dict[str, Any]]:
     """A visitor's sessions, the newest first."""
-    query = (
-        sa.select(sessions).where(sessions.c.owner == owner).order_by(sessions.c.created_at.desc())
-    )
-    with database.begin() as connection:
-        return [_document(row) for row in connection.execute(query).mappings()]
+    query = sa.select(sessions).where(sessions.c.owner == owner)
+    return [_document(row) for row in database.rows(query.order_by(sessions.c.created_at.desc()))]
 
 
 def find_session(database: Database, session_id: str, visitor: str) -> dict[str, Any] | None:
@@ -139,9 +134,7 @@ def find_session(database: Database, session_id: str, visitor: str) -> dict[str,
     query = sa.select(sessions).where(
         sessions.c.id == session_id, sessions.c.owner.in_(("", visitor))
     )
-    with database.begin() as connection:
-        row = connection.execute(query).mappings().first()
-    return None if row is None else _document(row)
+    return next(map(_document, database.rows(query)), None)
 
 
 def read_frames(database: Database, session_id: str) -> Iterator[dict[str, Any]]:
@@ -154,46 +147,41 @@ def read_frames(database: Database, session_id: str) -> Iterator[dict[str, Any]]
             .order_by(session_chunks.c.sequence)
             .limit(1)
         )
-        with database.begin() as connection:
-            row = connection.execute(query).first()
-        if row is None:
+        chunks = database.rows(query)
+        if not chunks:
             return
-        sequence = row.sequence
-        for line in zlib.decompress(row.data).decode().splitlines():
+        sequence = chunks[0]["sequence"]
+        for line in zlib.decompress(chunks[0]["data"]).decode().splitlines():
             yield json.loads(line)
 
 
 def rename_session(database: Database, session_id: str, name: str) -> None:
     """Rename a session."""
-    with database.begin() as connection:
-        connection.execute(sa.update(sessions).where(sessions.c.id == session_id).values(name=name))
+    database.execute(sa.update(sessions).where(sessions.c.id == session_id).values(name=name))
 
 
 def delete_session(database: Database, session_id: str) -> None:
     """Delete a session with all its frames."""
-    with database.begin() as connection:
-        connection.execute(sa.delete(sessions).where(sessions.c.id == session_id))
+    database.execute(sa.delete(sessions).where(sessions.c.id == session_id))
 
 
 def delete_all_sessions(database: Database, owner: str) -> int:
     """Delete every session of a visitor; returns how many."""
-    with database.begin() as connection:
-        return connection.execute(sa.delete(sessions).where(sessions.c.owner == owner)).rowcount
+    return database.execute(sa.delete(sessions).where(sessions.c.owner == owner))
 
 
 def sweep_sessions(database: Database) -> None:
     """Delete expired sessions; mark recordings without a process as interrupted."""
     moment = now()
-    with database.begin() as connection:
-        connection.execute(sa.delete(sessions).where(sessions.c.expires_at < moment))
-        connection.execute(
-            sa.update(sessions)
-            .where(sessions.c.state == "recording", sessions.c.updated_at < moment - _LOST_AFTER)
-            .values(state="interrupted")
-        )
+    database.execute(sa.delete(sessions).where(sessions.c.expires_at < moment))
+    database.execute(
+        sa.update(sessions)
+        .where(sessions.c.state == "recording", sessions.c.updated_at < moment - _LOST_AFTER)
+        .values(state="interrupted")
+    )
 
 
-def _document(row: RowMapping) -> dict[str, Any]:
+def _document(row: dict[str, Any]) -> dict[str, Any]:
     return {
         "id": row["id"],
         "name": row["name"],

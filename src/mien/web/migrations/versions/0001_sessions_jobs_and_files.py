@@ -10,6 +10,12 @@ depends_on = None
 
 
 def upgrade() -> None:
+    _create_sessions()
+    _create_jobs()
+    _create_files()
+
+
+def _create_sessions() -> None:
     op.create_table(
         "sessions",
         sa.Column("id", sa.String(22), nullable=False),
@@ -39,6 +45,9 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("session_id", "sequence", name="pk_session_chunks"),
     )
+
+
+def _create_jobs() -> None:
     op.create_table(
         "jobs",
         sa.Column("id", sa.String(22), nullable=False),
@@ -62,6 +71,9 @@ def upgrade() -> None:
     op.create_index("ix_jobs_owner", "jobs", ["owner"])
     op.create_index("ix_jobs_expires_at", "jobs", ["expires_at"])
     op.create_index("ix_jobs_state_lease_until", "jobs", ["state", "lease_until"])
+
+
+def _create_files() -> None:
     op.create_table(
         "files",
         sa.Column("id", sa.String(22), nullable=False),
