@@ -26,7 +26,7 @@ events.addEventListener("result", (event: MessageEvent<string>) => {
   pick("fps").textContent = (arrivals.length / 2).toFixed(1);
   pick("server").textContent = serverMs(result).toFixed(0);
 });
-events.addEventListener("away", (event: MessageEvent<string>) => {
+events.addEventListener("unavailable", (event: MessageEvent<string>) => {
   toast.textContent = (JSON.parse(event.data) as { message: string }).message;
   toast.hidden = false;
 });

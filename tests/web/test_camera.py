@@ -79,7 +79,7 @@ def test_viewers_see_why_the_camera_is_unavailable(
     monkeypatch.setattr(camera_module, "_RETRY_S", 0.1)
     app = make_app(camera="97")
     with app.test_client().get("/camera/events", buffered=False) as seen:
-        messages = (data["message"] for kind, data in events(seen) if kind == "away")
+        messages = (data["message"] for kind, data in events(seen) if kind == "unavailable")
         wait_until(lambda: "camera 97 cannot be opened" in next(messages))
     hub = app.extensions["mien"].camera
     wait_until(lambda: not hub._thread.is_alive())

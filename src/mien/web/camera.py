@@ -59,7 +59,7 @@ class CameraHub:
         self._source_of = _source_maker(camera)
         self._inference = inference
         self._changed = threading.Condition()
-        self._shot = Shot(0, b"", ("away", json.dumps({"message": "The camera is starting…"})))
+        self._shot = Shot(0, b"", ("unavailable", json.dumps({"message": "The camera is starting…"})))
         self._viewers = 0
         self._left_at = 0.0
         self._thread: threading.Thread | None = None
@@ -109,7 +109,7 @@ class CameraHub:
                     self._analyze(frames)
             except (MienError, OSError) as error:
                 log.warning("camera: %s", error)
-                self._publish(b"", "away", {"message": str(error)})
+                self._publish(b"", "unavailable", {"message": str(error)})
                 time.sleep(_RETRY_S)
 
     def _analyze(self, frames: Iterator[Frame]) -> None:

@@ -1,1 +1,1 @@
-"""What is kept: recorded sessions, jobs, and files in chunks. Results, never pictures unasked."""
+"""The database: recorded sessions, video jobs and their files."""
