@@ -59,7 +59,9 @@ class CameraHub:
         self._source_of = _source_maker(camera)
         self._inference = inference
         self._changed = threading.Condition()
-        self._shot = Shot(0, b"", ("unavailable", json.dumps({"message": "The camera is starting…"})))
+        self._shot = Shot(
+            0, b"", ("unavailable", json.dumps({"message": "The camera is starting…"}))
+        )
         self._viewers = 0
         self._left_at = 0.0
         self._thread: threading.Thread | None = None
