@@ -10,6 +10,15 @@ from typer.testing import CliRunner
 
 from mien.cli.app import app
 
+_WITH_FAKES = """
+import mien.cli.image
+from mien.cli import main
+from mien.testing import FakePipeline
+
+mien.cli.image.FacePipeline = FakePipeline
+main()
+"""
+
 
 class Ran:
     """Output and exit status of a command."""
@@ -38,11 +47,14 @@ def mien() -> Mien:
 
 @pytest.fixture
 def start_mien() -> Callable[..., "subprocess.Popen[str]"]:
-    """Start ``python -m mien ARGUMENTS…`` in a subprocess with pipes."""
+    """Start ``mien image ARGUMENTS…`` with fake stages in a subprocess with pipes.
 
-    def start(*arguments: str | Path) -> "subprocess.Popen[str]":
+    The code `setup` runs before the command.
+    """
+
+    def start(*arguments: str | Path, setup: str = "") -> "subprocess.Popen[str]":
         return subprocess.Popen(
-            [sys.executable, "-m", "mien", *(str(argument) for argument in arguments)],
+            [sys.executable, "-c", setup + _WITH_FAKES, *(str(a) for a in arguments)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
