@@ -1,61 +1,8 @@
 /** The messages of the server: the JSON of FrameResult, and notices. */
 
-export interface Box {
-  x_min: number;
-  y_min: number;
-  x_max: number;
-  y_max: number;
-}
+import type { FrameResult } from "./documents";
 
-export interface Expression {
-  label: string;
-  uncertain: boolean;
-  probabilities: Record<string, number>;
-}
-
-export interface Quality {
-  size_px: number;
-  yaw_deg: number | null;
-  pitch_deg: number | null;
-  roll_deg: number | null;
-  reasons: string[];
-}
-
-export interface Signals {
-  eye_opening_left: number | null;
-  eye_opening_right: number | null;
-  mouth_opening: number | null;
-  facing: number | null;
-}
-
-/** Statistics of a track so far. */
-export interface Track {
-  state: string;
-  blinks: number;
-  eyes_closed_s: number;
-  yawns: number;
-}
-
-export interface Face {
-  box: Box;
-  score: number;
-  track_id: number | null;
-  landmarks: { scheme: string; presence: number | null; points?: number[][] } | null;
-  expression: Expression | null;
-  quality: Quality | null;
-  affect: { valence: number; arousal: number; method: string } | null;
-  signals: Signals | null;
-  track?: Track;
-}
-
-export interface FrameResult {
-  schema_version: number;
-  image_size_wh: [number, number];
-  frame_index: number | null;
-  timestamp_s: number | null;
-  faces: Face[];
-  timings_ms: Record<string, number>;
-}
+export type * from "./documents";
 
 export type Notice =
   | { type: "busy"; retry_after_ms: number }

@@ -2,11 +2,12 @@ import { expect, test } from "vitest";
 import { fit } from "../src/draw";
 import { History, indexAt, Series } from "../src/history";
 import { clock } from "../src/page";
-import { type FrameResult, isNotice, serverMs, toCsv } from "../src/result";
+import { type FrameResult, isNotice, type Label, serverMs, toCsv } from "../src/result";
 
-function result(timeS: number, label = "happiness"): FrameResult {
+function result(timeS: number, label: Label = "happiness"): FrameResult {
   return {
     schema_version: 1,
+    source: null,
     image_size_wh: [640, 480],
     frame_index: Math.round(timeS * 10),
     timestamp_s: timeS,
@@ -23,6 +24,7 @@ function result(timeS: number, label = "happiness"): FrameResult {
       },
     ],
     timings_ms: { locate: 2, describe: 3.5 },
+    models: {},
   };
 }
 

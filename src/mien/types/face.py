@@ -123,7 +123,10 @@ class ExpressionScores(Document):
 
 @dataclass(frozen=True, slots=True)
 class Quality(Document):
-    """How well a face can be seen; see :mod:`mien.signals.quality`."""
+    """How well a face can be seen.
+
+    See :mod:`mien.signals.quality`.
+    """
 
     schema_name: ClassVar[str] = "quality"
 
@@ -167,7 +170,10 @@ class Affect(Document):
 
 @dataclass(frozen=True, slots=True)
 class Signals(Document):
-    """Measurements of one face in one frame, beyond its expression; see :mod:`mien.signals`."""
+    """Measurements of one face in one frame, beyond its expression.
+
+    See :mod:`mien.signals`.
+    """
 
     schema_name: ClassVar[str] = "signals"
 
@@ -197,7 +203,10 @@ class Signals(Document):
 
 @dataclass(frozen=True, slots=True)
 class TrackStatistics(Document):
-    """What has been seen of one track up to a frame; see :mod:`mien.tracking.statistics`."""
+    """What has been seen of one track up to a frame.
+
+    See :mod:`mien.tracking.statistics`.
+    """
 
     schema_name: ClassVar[str] = "track"
 
@@ -244,10 +253,11 @@ class TrackStatistics(Document):
 
 @dataclass(frozen=True, slots=True)
 class Face(Document):
-    """One face and all that is known of it; what a stage did not measure is None.
+    """One face and all that is known of it.
 
-    In a stream `expression` is smoothed over time, `expression_raw` is that of the frame alone,
-    and `track` has the statistics of the person up to this frame.
+    What a stage did not measure is None. In a stream `expression` is smoothed over time,
+    `expression_raw` is that of the frame alone, and `track` has the statistics of the person up
+    to this frame.
     """
 
     schema_name: ClassVar[str] = "face"

@@ -69,8 +69,8 @@ class Landmarks(Document):
     points: Annotated[
         FloatArray,
         Declared(
-            "Coordinates ``(K, 2)`` or ``(K, 3)`` in pixels of the original image; a third is "
-            "depth in the same unit, smaller being nearer. Only on request.",
+            "Coordinates (K, 2) or (K, 3) in pixels of the original image; a third is depth in "
+            "the same unit, smaller being nearer. Only on request.",
             digits=2,
             place=2,
             on_request=True,

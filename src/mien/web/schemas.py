@@ -1,12 +1,23 @@
 """The documents of the API, as the OpenAPI description shows them.
 
-They mirror the ``to_dict`` methods of :mod:`mien.types`; a test holds real output against them.
+Those of results are made from the JSON Schema, which is generated from :mod:`mien.types`.
 """
 
-from typing import Annotated, Any, Literal
+from functools import cache
+from typing import Annotated, Any, Literal, Union
 
 from flask_openapi3.models.file import FileStorage
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    create_model,
+)
+
+from mien.types import result_schema
 
 _ID = r"^[A-Za-z0-9_-]{22}$"
 
@@ -29,94 +40,50 @@ class ErrorDocument(Document):
     error: ErrorBody
 
 
-class BoxDocument(Document):
-    """Pixels of the original image, origin at the top left; the maxima are exclusive."""
-
-    x_min: float
-    y_min: float
-    x_max: float
-    y_max: float
+_RESULT_SCHEMAS: dict[str, Any] = result_schema()["$defs"]
 
 
-class LandmarksDocument(Document):
-    scheme: str
-    presence: float | None
-    points: list[list[float]] | None = None
-
-
-class ExpressionDocument(Document):
-    """The apparent expression: how a face looks, not what the person feels."""
-
-    label: str = Field(description="The most probable expression, always.")
-    uncertain: bool = Field(description="The answer should not be relied upon.")
-    probabilities: dict[str, float]
-
-
-class QualityDocument(Document):
-    size_px: float
-    sharpness: float | None
-    brightness: float | None
-    yaw_deg: float | None
-    pitch_deg: float | None
-    roll_deg: float | None
-    presence: float | None
-    reasons: list[str] = Field(description="Why the expression should not be trusted.")
-
-
-class AffectDocument(Document):
-    valence: float
-    arousal: float
-    method: str
-
-
-class SignalsDocument(Document):
-    eye_opening_left: float | None
-    eye_opening_right: float | None
-    mouth_opening: float | None
-    facing: float | None
-    expressivity: float | None
-
-
-class TrackDocument(Document):
-    """What has been seen of one person up to this frame; streams have it, photographs do not."""
-
-    age_s: float
-    state: Literal["clear", "uncertain", "not visible"]
-    blinks: int
-    blink_rate_per_min: float | None
-    perclos: float | None = Field(description="Share of the last minute with the eyes closed.")
-    eyes_closed_s: float
-    yawns: int
-    mood_valence: float | None
-    mood_arousal: float | None
-
-
-class FaceDocument(BaseModel):
-    box: BoxDocument
-    score: float
-    track_id: int | None
-    landmarks: LandmarksDocument | None
-    expression: ExpressionDocument | None
-    quality: QualityDocument | None
-    affect: AffectDocument | None
-    signals: SignalsDocument | None
-    track: TrackDocument | None = None
-    expression_raw: ExpressionDocument | None = Field(
-        None, description="Of this frame alone; `expression` is smoothed over time in streams."
+@cache
+def _result_model(name: str) -> Any:
+    """The model of a part of the result, made from its JSON Schema."""
+    schema = _RESULT_SCHEMAS[name]
+    fields: dict[str, Any] = {}
+    for key, part in schema["properties"].items():
+        required = key in schema["required"]
+        info = Field(
+            ... if required else None,
+            description=part.get("description"),
+            ge=part.get("minimum"),
+            le=part.get("maximum"),
+        )
+        fields[key] = (_python_type(part), info)
+    return create_model(
+        f"{name.capitalize()}Document", __base__=Document, __doc__=schema["description"], **fields
     )
 
 
-class FrameResultDocument(BaseModel):
-    """What was found in one image, or in one frame of a stream."""
+def _python_type(schema: dict[str, Any]) -> Any:  # noqa: PLR0911
+    kinds = schema.get("type", ())
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        target = _RESULT_SCHEMAS[name]
+        return _python_type(target) if "enum" in target else _result_model(name)
+    if "anyOf" in schema:
+        return Union[tuple(_python_type(part) for part in schema["anyOf"])]  # noqa: UP007
+    if "const" in schema or "enum" in schema:
+        return Literal[tuple(schema.get("enum", [schema.get("const")]))]
+    if isinstance(kinds, list):
+        return Union[tuple(_python_type({**schema, "type": kind}) for kind in kinds)]  # noqa: UP007
+    if kinds == "array":
+        return list[_python_type(schema["items"])]  # type: ignore[misc]
+    if kinds == "object":
+        names = _python_type(schema.get("propertyNames", {"type": "string"}))
+        return dict[names, _python_type(schema["additionalProperties"])]  # type: ignore[valid-type, misc]
+    return {"number": float, "integer": int, "boolean": bool, "string": str, "null": None}[kinds]
 
-    schema_version: int
-    source: str | None
-    image_size_wh: list[int]
-    frame_index: int | None
-    timestamp_s: float | None
-    faces: list[FaceDocument]
-    timings_ms: dict[str, float]
-    models: dict[str, str]
+
+class FrameResultDocument(_result_model("result")):  # type: ignore[misc]
+    """What was found in one image, or in one frame of a stream."""
 
 
 class AnalyzeQuery(BaseModel):
