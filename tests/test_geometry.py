@@ -29,15 +29,13 @@ def test_iou_of_no_boxes_and_of_empty_boxes() -> None:
 
 @settings(deadline=None)
 @given(SCALES, ANGLES, OFFSETS, OFFSETS)
-def test_similarity_is_found_again_from_its_points(
-    scale: float, angle_deg: float, x: float, y: float
-) -> None:
+def test_estimates_a_known_similarity(scale: float, angle_deg: float, x: float, y: float) -> None:
     transform = geometry.similarity(scale, angle_deg, (x, y), (1.0, 2.0))
     found = geometry.estimate_similarity(POINTS, geometry.apply_transform(transform, POINTS))
     assert found == pytest.approx(transform, abs=1e-6 * max(1, scale) * 500)
 
 
-def test_estimated_similarity_has_the_least_error() -> None:
+def test_estimated_similarity_minimizes_the_error() -> None:
     rng = np.random.default_rng(0)
     target = geometry.apply_transform(geometry.similarity(2.0, 30.0), POINTS)
     target += rng.normal(0, 0.5, target.shape)
@@ -73,32 +71,32 @@ def test_estimated_similarity_never_mirrors() -> None:
         ([(2, 2), (2, 2)], [(0, 0), (1, 1)]),
     ],
 )
-def test_estimate_similarity_refuses_points_that_cannot_tell(
+def test_estimate_similarity_rejects_degenerate_points(
     source: list[tuple[float, ...]], target: list[tuple[float, ...]]
 ) -> None:
     with pytest.raises(InputError, match="expected"):
         geometry.estimate_similarity(source, target)
 
 
-def test_positive_angles_turn_clockwise_as_seen() -> None:
+def test_positive_angles_are_clockwise() -> None:
     right = geometry.apply_transform(geometry.similarity(angle_deg=90), [(1.0, 0.0)])
     assert right == pytest.approx(np.array([[0.0, 1.0]]))  # y points down
 
 
 @settings(deadline=None)
 @given(SCALES, ANGLES, OFFSETS, OFFSETS)
-def test_inverse_undoes(scale: float, angle_deg: float, x: float, y: float) -> None:
+def test_invert_is_the_inverse(scale: float, angle_deg: float, x: float, y: float) -> None:
     transform = geometry.similarity(scale, angle_deg, (x, y))
     identity = geometry.compose(geometry.invert(transform), transform)
     assert identity == pytest.approx(np.array([[1.0, 0, 0], [0, 1, 0]]), abs=1e-6)
 
 
-def test_invert_refuses_a_flat_transform() -> None:
+def test_invert_rejects_singular_transforms() -> None:
     with pytest.raises(InputError, match="singular"):
         geometry.invert(np.zeros((2, 3)))
 
 
-def test_compose_applies_the_inner_one_first() -> None:
+def test_compose_applies_the_inner_transform_first() -> None:
     move = geometry.similarity(translation=(10, 0))
     grow = geometry.similarity(2.0)
     point = [(1.0, 1.0)]
@@ -106,7 +104,7 @@ def test_compose_applies_the_inner_one_first() -> None:
     assert geometry.apply_transform(geometry.compose(move, grow), point).tolist() == [[12.0, 2.0]]
 
 
-def test_depth_is_scaled_along() -> None:
+def test_apply_transform_scales_depth() -> None:
     moved = geometry.apply_transform(geometry.similarity(3.0, 90.0), [(1.0, 0.0, 2.0)])
     assert moved == pytest.approx(np.array([[0.0, 3.0, 6.0]]))
 
@@ -117,7 +115,7 @@ def test_scale_of_a_similarity(scale: float, angle_deg: float) -> None:
     assert geometry.scale_of(geometry.similarity(scale, angle_deg)) == pytest.approx(scale)
 
 
-def test_square_to_frame_sets_a_turned_square_upright() -> None:
+def test_square_to_frame_makes_a_rotated_square_upright() -> None:
     transform = geometry.square_to_frame((100.0, 50.0), 40.0, 30.0, 80)
     half = 20.0
     upright = np.array([(-half, -half), (half, -half), (half, half), (-half, half)])

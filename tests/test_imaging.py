@@ -38,11 +38,11 @@ def _centroid(image: Image) -> tuple[float, float]:
 
 
 class TestAsRgb:
-    def test_rgb_comes_back_itself(self) -> None:
+    def test_rgb_is_returned_unchanged(self) -> None:
         image = _noise(5, 4)
         assert imaging.as_rgb(image) is image
 
-    def test_a_view_becomes_contiguous_with_the_same_pixels(self) -> None:
+    def test_views_become_contiguous(self) -> None:
         image = _noise(6, 8)[::2, ::-1]
         result = imaging.as_rgb(image)
         assert result.flags.c_contiguous
@@ -55,7 +55,7 @@ class TestAsRgb:
         assert result.shape == (5, 4, 3)
         assert (result == gray.reshape(5, 4, 1)).all()
 
-    def test_transparency_is_laid_over_white(self) -> None:
+    def test_blends_transparency_with_white(self) -> None:
         image = np.zeros((1, 3, 4), np.uint8)
         image[0, :, 3] = (0, 255, 128)
         assert imaging.as_rgb(image)[0, :, 0].tolist() == [255, 0, 127]
@@ -69,7 +69,7 @@ class TestAsRgb:
             (np.array([[0.25]], np.float64), [64]),
         ],
     )
-    def test_other_types(self, array: np.ndarray[Any, Any], expected: list[int]) -> None:
+    def test_converts_other_types(self, array: np.ndarray[Any, Any], expected: list[int]) -> None:
         assert imaging.as_rgb(array)[0, :, 0].tolist() == expected
 
     @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ class TestAsRgb:
             (np.array([["a"]]), "expected an image of type"),
         ],
     )
-    def test_what_is_no_image(self, array: np.ndarray[Any, Any], message: str) -> None:
+    def test_rejects_invalid_images(self, array: np.ndarray[Any, Any], message: str) -> None:
         with pytest.raises(InputError, match=message):
             imaging.as_rgb(array)
 
@@ -114,7 +114,7 @@ class TestLetterbox:
         assert transform == pytest.approx(np.array([[1.0, 0, 0], [0, 1, 25]]))
 
     @pytest.mark.parametrize("size_wh", [(640, 360), (1920, 1080), (111, 333), (30, 20)])
-    def test_a_disc_lies_where_the_transform_says(self, size_wh: tuple[int, int]) -> None:
+    def test_transform_maps_positions(self, size_wh: tuple[int, int]) -> None:
         center = size_wh[0] * 0.3, size_wh[1] * 0.6
         image = _disc(size_wh, center, min(size_wh) / 8)
         framed, transform = imaging.letterbox(image, (192, 192))
@@ -123,34 +123,34 @@ class TestLetterbox:
 
 
 class TestWarp:
-    def test_the_identity_changes_nothing(self) -> None:
+    def test_identity_changes_nothing(self) -> None:
         image = _noise(9, 11)
         warped = imaging.warp(image, geometry.similarity(), (11, 9))
         assert (warped == image).all()
 
     @pytest.mark.parametrize("scale", [3.0, 1.0, 0.6, 0.3, 0.1, 0.05])
     @pytest.mark.parametrize("angle_deg", [0.0, 37.0, -120.0])
-    def test_a_disc_lands_where_the_transform_says(self, scale: float, angle_deg: float) -> None:
+    def test_transform_maps_positions(self, scale: float, angle_deg: float) -> None:
         center = (400.0, 250.0)
         image = _disc((640, 480), center, 4 / scale + 8)
         transform = geometry.similarity(scale, angle_deg, (32.3 - 400, 31.6 - 250), center)
         warped = imaging.warp(image, transform, (64, 64), replicate_border=False)
         assert _centroid(warped) == pytest.approx((32.3, 31.6), abs=0.15)
 
-    def test_shrinking_a_lot_averages_and_does_not_alias(self) -> None:
+    def test_strong_reduction_does_not_alias(self) -> None:
         stripes = np.zeros((512, 512, 3), np.uint8)
         stripes[:, ::2] = 255
         warped = imaging.warp(stripes, geometry.similarity(1 / 8.5), (60, 60))
         assert warped.min() > 90
         assert warped.max() < 165
 
-    def test_borders(self) -> None:
+    def test_pixels_outside_the_image(self) -> None:
         white = np.full((10, 10, 3), 255, np.uint8)
         away = geometry.similarity(translation=(100.0, 0.0))
         assert (imaging.warp(white, away, (5, 5)) == 255).all()
         assert (imaging.warp(white, away, (5, 5), replicate_border=False) == 0).all()
 
-    def test_a_square_far_outside_a_large_image(self) -> None:
+    def test_region_far_outside_a_large_image(self) -> None:
         image = np.full((2000, 3000, 3), 77, np.uint8)
         transform = geometry.square_to_frame((9000.0, -4000.0), 2500.0, 20.0, 64)
         assert (imaging.warp(image, transform, (64, 64)) == 77).all()
@@ -161,7 +161,7 @@ class TestWarp:
 
 
 class TestAlign:
-    def test_stable_points_come_to_lie_on_the_template(self) -> None:
+    def test_stable_points_are_mapped_to_the_template(self) -> None:
         template = AlignmentTemplate("five", (0, 1, 2), ((0.3, 0.4), (0.7, 0.4), (0.5, 0.6)))
         target = np.array(template.points) * (64, 64)
         to_image = geometry.similarity(5.0, 25.0, (200.0, 100.0))
@@ -173,7 +173,7 @@ class TestAlign:
         assert crop.image.shape == (64, 64, 3)
         assert _centroid(crop.image) == pytest.approx(tuple(target[2]), abs=0.2)
 
-    def test_crop_box_takes_the_longer_side(self) -> None:
+    def test_crop_box_uses_the_longer_side(self) -> None:
         image = _disc((200, 200), (100, 80), 10)
         crop = imaging.crop_box(image, Box(80, 40, 120, 120), (40, 40))
         assert _centroid(crop.image) == pytest.approx((20, 20), abs=0.1)
@@ -181,7 +181,7 @@ class TestAlign:
 
 
 class TestToInput:
-    def test_each_pixel_is_normalized_in_the_layouts_order(self) -> None:
+    def test_normalizes_pixels_in_the_order_of_the_layout(self) -> None:
         image = _noise(6, 8)
         expected = (image.astype(np.float64) - (10, 20, 30)) / (2, 4, 5)
         batch = imaging.to_input([image, image[::-1]], RGB_192)
@@ -203,32 +203,32 @@ class TestToInput:
         assert batch.shape == (1, 1, 6, 8)
         assert batch[0, 0] == pytest.approx(luma, abs=1)
 
-    def test_rgb_input_from_gray_repeats_it(self) -> None:
+    def test_rgb_input_from_gray_repeats_the_channel(self) -> None:
         gray = _noise(6, 8)[:, :, 0]
         batch = imaging.to_input([gray], RGB_192)
         again = imaging.to_input([np.repeat(gray[:, :, None], 3, axis=2)], RGB_192)
         assert (batch == again).all()
 
-    def test_a_view_gives_the_same_as_its_copy(self) -> None:
+    def test_views_and_copies_have_the_same_result(self) -> None:
         view = _noise(12, 16)[::2, ::-2]
         assert (imaging.to_input([view], RGB_192) == imaging.to_input([view.copy()], RGB_192)).all()
 
-    def test_no_images_make_an_empty_batch(self) -> None:
+    def test_no_images_give_an_empty_batch(self) -> None:
         assert imaging.to_input([], RGB_192).shape == (0, 3, 6, 8)
 
-    def test_another_size_is_refused(self) -> None:
+    def test_rejects_other_sizes(self) -> None:
         with pytest.raises(InputError, match="8x6 pixels for 'image', got 6x8"):
             imaging.to_input([_noise(8, 6)], RGB_192)
 
 
-def test_gray_is_bt601_luma_and_gray_stays_itself() -> None:
+def test_to_gray_is_bt601_luma_and_keeps_gray_images() -> None:
     image = _noise(7, 7)
     gray = imaging.to_gray(image)
     assert gray == pytest.approx(image @ (0.299, 0.587, 0.114), abs=1)
     assert imaging.to_gray(gray) is gray
 
 
-def test_sharpness_falls_with_blur_and_not_with_dimming() -> None:
+def test_sharpness_decreases_with_blur_but_not_with_brightness() -> None:
     image = imaging.to_gray(imaging.resize(_noise(32, 32), (64, 64)))
     values = [
         imaging.sharpness(cv2.GaussianBlur(image, (0, 0), sigma))  # type: ignore[arg-type]
@@ -238,5 +238,5 @@ def test_sharpness_falls_with_blur_and_not_with_dimming() -> None:
     assert imaging.sharpness(image // 2) == pytest.approx(imaging.sharpness(image), rel=0.1)
 
 
-def test_a_flat_picture_has_no_sharpness() -> None:
+def test_uniform_image_has_no_sharpness() -> None:
     assert imaging.sharpness(np.full((64, 64), 90, np.uint8)) == 0

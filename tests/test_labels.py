@@ -15,12 +15,12 @@ from mien.labels import FER2013_ORDER, Expression, parse_expression
         ("contempt", Expression.CONTEMPT),
     ],
 )
-def test_usual_spellings_are_understood(text: str, expected: Expression) -> None:
+def test_parses_common_spellings(text: str, expected: Expression) -> None:
     assert parse_expression(text) is expected
 
 
 @pytest.mark.parametrize("text", ["", "7", "hangry", "unknown"])
-def test_other_words_are_refused_by_name(text: str) -> None:
+def test_rejects_other_words(text: str) -> None:
     with pytest.raises(DataError, match=repr(text)):
         parse_expression(text)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def test_the_tables_are_those_of_the_specs_and_results() -> None:
+def test_tables_match_specs_and_results() -> None:
     code = (
         "import sys; sys.path.insert(0, 'tools'); import write_model_tables as tool\n"
         "for path, page in tool.pages().items():\n"

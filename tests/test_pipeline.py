@@ -36,7 +36,7 @@ def _labels(result: FrameResult) -> list[Expression]:
 
 
 @pytest.mark.parametrize("name", PEOPLE)
-def test_one_person_neutral_or_smiling(pipeline: FacePipeline, name: str) -> None:
+def test_recognizes_neutral_and_smiling_people(pipeline: FacePipeline, name: str) -> None:
     result = pipeline.analyze(read_image(SAMPLES[name]))
     wanted = Expression.HAPPINESS if name.endswith("smiling") else Expression.NEUTRAL
     assert _labels(result) == [wanted]
@@ -44,7 +44,7 @@ def test_one_person_neutral_or_smiling(pipeline: FacePipeline, name: str) -> Non
     assert result.faces[0].quality.reasons == ()
 
 
-def test_a_group_is_found_from_left_to_right(pipeline: FacePipeline, group: Image) -> None:
+def test_returns_a_group_from_left_to_right(pipeline: FacePipeline, group: Image) -> None:
     # What group.jpg is made of; see src/mien/samples/ATTRIBUTION.md.
     result = pipeline.analyze(group, source="group.jpg")
     happy, neutral = Expression.HAPPINESS, Expression.NEUTRAL
@@ -56,17 +56,17 @@ def test_a_group_is_found_from_left_to_right(pipeline: FacePipeline, group: Imag
     assert result.models["detector"] == "blazeface"
 
 
-def test_a_picture_without_faces_is_an_empty_result(pipeline: FacePipeline) -> None:
+def test_returns_no_faces_for_noise(pipeline: FacePipeline) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (200, 300, 3), np.uint8)
     assert len(pipeline.analyze(noise)) == 0
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (1, 900, 3), (900, 1, 3), (2, 3)])
-def test_pictures_of_odd_sizes_are_analyzed(pipeline: FacePipeline, shape: tuple[int, ...]) -> None:
+def test_analyzes_unusual_sizes(pipeline: FacePipeline, shape: tuple[int, ...]) -> None:
     assert len(pipeline.analyze(np.full(shape, 128, np.uint8))) == 0
 
 
-def test_known_boxes_take_the_place_of_the_detector(pipeline: FacePipeline, group: Image) -> None:
+def test_known_boxes_replace_the_detector(pipeline: FacePipeline, group: Image) -> None:
     found = pipeline.analyze(group)
     boxes = [face.box.to_array() for face in found][::-1]
     given = pipeline.analyze(group, boxes=boxes)
@@ -74,14 +74,14 @@ def test_known_boxes_take_the_place_of_the_detector(pipeline: FacePipeline, grou
     assert [face.score for face in given] == [1.0] * 4
 
 
-def test_no_known_boxes_are_no_faces(pipeline: FacePipeline, group: Image) -> None:
+def test_empty_boxes_give_no_faces(pipeline: FacePipeline, group: Image) -> None:
     assert len(pipeline.analyze(group, boxes=[])) == 0
 
 
 @pytest.mark.parametrize(
     "boxes", [[1, 2, 3, 4], [[1, 2, 3]], [[5, 5, 5, 9]], [[0, 0, np.nan, 1]], "box", [[1, 2], [3]]]
 )
-def test_what_are_no_boxes_is_refused(pipeline: FacePipeline, group: Image, boxes: Any) -> None:
+def test_rejects_invalid_boxes(pipeline: FacePipeline, group: Image, boxes: Any) -> None:
     with pytest.raises(InputError):
         pipeline.analyze(group, boxes=boxes)
 
@@ -89,12 +89,12 @@ def test_what_are_no_boxes_is_refused(pipeline: FacePipeline, group: Image, boxe
 @pytest.mark.parametrize(
     "image", [np.zeros((4, 4, 2), np.uint8), np.zeros(7, np.uint8), np.full((4, 4, 3), 7.0), "face"]
 )
-def test_what_is_no_image_is_refused(pipeline: FacePipeline, image: Any) -> None:
+def test_rejects_invalid_images(pipeline: FacePipeline, image: Any) -> None:
     with pytest.raises(InputError, match="expected"):
         pipeline.analyze(image)
 
 
-def test_float_gray_and_strided_arrays_are_images(pipeline: FacePipeline, group: Image) -> None:
+def test_accepts_float_gray_and_strided_arrays(pipeline: FacePipeline, group: Image) -> None:
     expected = _labels(pipeline.analyze(group))
     wide = np.zeros((group.shape[0], group.shape[1], 6), np.uint8)
     wide[:, :, ::2] = group
@@ -103,13 +103,13 @@ def test_float_gray_and_strided_arrays_are_images(pipeline: FacePipeline, group:
     assert len(pipeline.analyze(group.mean(axis=2).astype(np.uint8))) == len(expected)
 
 
-def test_only_the_largest_faces_are_kept_when_asked(group: Image) -> None:
+def test_max_faces_keeps_the_largest(group: Image) -> None:
     result = FacePipeline(Settings(max_faces=1)).analyze(group)
     # The second person of group.jpg is shown largest.
     assert [int(face.box.center[0] // 320) for face in result] == [1]
 
 
-def test_own_crops_are_classified(pipeline: FacePipeline, group: Image) -> None:
+def test_classifies_crops(pipeline: FacePipeline, group: Image) -> None:
     crops = []
     for detection, landmarks in zip(
         detections := pipeline.detect(group),
@@ -124,7 +124,7 @@ def test_own_crops_are_classified(pipeline: FacePipeline, group: Image) -> None:
     assert pipeline.classify([]) == []
 
 
-def test_crops_of_any_kind_of_image_are_classified(pipeline: FacePipeline, group: Image) -> None:
+def test_classifies_crops_of_any_image_type(pipeline: FacePipeline, group: Image) -> None:
     crop = group[110:330, 50:270]
     (expected, *others) = pipeline.classify(
         [crop, crop / np.float32(255), np.dstack([crop, np.full(crop.shape[:2], 255, np.uint8)])]
@@ -137,12 +137,12 @@ def test_crops_of_any_kind_of_image_are_classified(pipeline: FacePipeline, group
 @pytest.mark.parametrize(
     "crop", [np.zeros((0, 3), np.uint8), np.full((4, 4), 7), np.full((4, 4, 3), 7.0), "face"]
 )
-def test_what_is_no_crop_is_refused(pipeline: FacePipeline, crop: Any) -> None:
+def test_rejects_invalid_crops(pipeline: FacePipeline, crop: Any) -> None:
     with pytest.raises(InputError, match="expected"):
         pipeline.classify([crop])
 
 
-def test_the_prior_stands_in_the_result(group: Image) -> None:
+def test_prior_is_in_the_result(group: Image) -> None:
     natural = FacePipeline(Settings(prior="natural")).analyze(group)
     uniform = FacePipeline(Settings(prior="uniform")).analyze(group)
     assert (natural.models["prior"], uniform.models["prior"]) == ("natural", "uniform")
@@ -153,14 +153,14 @@ def test_the_prior_stands_in_the_result(group: Image) -> None:
     assert after["neutral"] < before["neutral"]
 
 
-def test_one_pipeline_serves_many_threads(pipeline: FacePipeline, group: Image) -> None:
+def test_is_thread_safe(pipeline: FacePipeline, group: Image) -> None:
     expected = pipeline.analyze(group).to_dict()["faces"]
     with ThreadPoolExecutor(4) as pool:
         results = list(pool.map(pipeline.analyze, [group] * 8))
     assert [result.to_dict()["faces"] for result in results] == [expected] * 8
 
 
-def test_one_pipeline_serves_asyncio(pipeline: FacePipeline, group: Image) -> None:
+def test_works_in_asyncio(pipeline: FacePipeline, group: Image) -> None:
     async def analyze_both() -> list[FrameResult]:
         calls = [asyncio.to_thread(pipeline.analyze, group) for _ in range(2)]
         return await asyncio.gather(*calls)
@@ -173,7 +173,7 @@ def _count_faces(pipeline: FacePipeline, path: Path) -> int:
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_pipeline_made_before_a_fork_works_after_it(pipeline: FacePipeline) -> None:
+def test_works_after_a_fork(pipeline: FacePipeline) -> None:
     pipeline.warm_up()
     with multiprocessing.get_context("fork").Pool(1) as pool:
         found = pool.apply_async(_count_faces, (pipeline, SAMPLES["group"])).get(timeout=60)
@@ -183,6 +183,6 @@ def test_a_pipeline_made_before_a_fork_works_after_it(pipeline: FacePipeline) ->
 @pytest.mark.parametrize(
     "values", [{"model": "no-such"}, {"detector": "no-such"}, {"model": "blazeface"}]
 )
-def test_a_model_that_is_not_there_or_for_another_task_is_refused(values: dict[str, Any]) -> None:
+def test_rejects_unknown_models_and_models_for_other_tasks(values: dict[str, Any]) -> None:
     with pytest.raises(MienError, match=r"no-such|blazeface"):
         FacePipeline(Settings(**values))

@@ -68,17 +68,17 @@ def alarms(
     ]
 
 
-def test_a_long_closure_raises_one_alarm() -> None:
+def test_long_closure_raises_one_alarm() -> None:
     frames = [frame(n / 10, face(closed_s=max(0, n - 10) / 10)) for n in range(50)]
     assert alarms(DriverApplication(), frames) == [(2.5, "long_closure")]
 
 
-def test_blinks_raise_none() -> None:
+def test_blinks_raise_no_alarm() -> None:
     frames = [frame(n / 10, face(closed_s=n % 3 / 10, perclos=0.08)) for n in range(600)]
     assert alarms(DriverApplication(), frames) == []
 
 
-def test_a_high_perclos_raises_an_alarm_each_half_minute() -> None:
+def test_high_perclos_raises_an_alarm_every_half_minute() -> None:
     frames = [frame(n / 10, face(perclos=0.2)) for n in range(650)]
     assert alarms(DriverApplication(), frames) == [
         (0.0, "perclos"),
@@ -87,13 +87,13 @@ def test_a_high_perclos_raises_an_alarm_each_half_minute() -> None:
     ]
 
 
-def test_only_the_nearest_face_is_the_driver_s() -> None:
+def test_driver_is_the_largest_face() -> None:
     passenger = face(track_id=2, size=50, closed_s=9.0, perclos=0.9)
     frames = [frame(n / 10, face(), passenger) for n in range(50)]
     assert alarms(DriverApplication(), frames) == []
 
 
-def test_attention_adds_up_and_tells_of_lasting_changes_only() -> None:
+def test_attention_sums_up_and_reports_lasting_changes_only() -> None:
     application, told = AttentionApplication(), []
     for n in range(200):
         turned = n % 30 == 0 or n >= 100
@@ -106,7 +106,7 @@ def test_attention_adds_up_and_tells_of_lasting_changes_only() -> None:
     assert seconds["turned_away_s"] == pytest.approx(10.4, abs=0.2)
 
 
-def test_attention_counts_absence_until_the_track_is_over() -> None:
+def test_attention_counts_absence_until_the_track_ends() -> None:
     application = AttentionApplication()
     for n in range(50):
         application.update(frame(n / 10, face()), ())
@@ -118,7 +118,7 @@ def test_attention_counts_absence_until_the_track_is_over() -> None:
     assert application.summary()["tracks"][1]["absent_s"] == pytest.approx(2.1, abs=0.11)
 
 
-def test_observation_has_a_table_for_each_stretch_and_names_the_gaps() -> None:
+def test_observation_has_a_table_per_interval_with_gaps() -> None:
     application = ObservationApplication(interval_s=10)
     for n in range(100):
         application.update(frame(n / 10, face(label=Expression.HAPPINESS)), ())
@@ -142,19 +142,19 @@ def test_mood_ranks_by_distance() -> None:
 
 
 @pytest.mark.parametrize("name", APPLICATIONS)
-def test_each_preset_states_its_limits(name: str) -> None:
+def test_each_application_states_its_limits(name: str) -> None:
     application = build_application(name)
     assert application.name == name
     assert len(application.limits) > 80
 
 
-def test_unknown_presets_are_refused() -> None:
+def test_rejects_unknown_applications() -> None:
     with pytest.raises(SettingError, match="driver"):
         build_application("lie-detector")
 
 
 @pytest.mark.parametrize("name", ["driver", "attention"])
-def test_eyes_and_pose_alone_never_load_the_expression_model(
+def test_applications_without_expressions_never_load_the_model(
     name: str,
     smile_frames: list[tuple[npt.NDArray[np.uint8], float]],
     monkeypatch: pytest.MonkeyPatch,

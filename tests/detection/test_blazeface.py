@@ -70,7 +70,7 @@ def make_model(tmp_path: Path) -> MakeModel:
     return make
 
 
-def test_anchors_run_over_rows_then_columns_then_those_of_a_cell() -> None:
+def test_anchor_order_is_rows_then_columns_then_cell() -> None:
     centers = anchor_centers(columns=3, rows=2, per_cell=2)
     assert centers.shape == (12, 2)
     assert centers[0].tolist() == centers[1].tolist() == pytest.approx([1 / 6, 1 / 4])
@@ -78,7 +78,7 @@ def test_anchors_run_over_rows_then_columns_then_those_of_a_cell() -> None:
     assert centers[6].tolist() == pytest.approx([1 / 6, 3 / 4])
 
 
-def test_offsets_become_pixels_of_the_photograph(make_model: MakeModel) -> None:
+def test_offsets_are_decoded_to_image_pixels(make_model: MakeModel) -> None:
     offsets = np.zeros((4, 16))
     # Center, size and first point, in fiftieths of the input's side, from the anchor at (75, 25).
     offsets[1, :6] = (5, -2.5, 10, 20, -1, 2)
@@ -93,7 +93,7 @@ def test_offsets_become_pixels_of_the_photograph(make_model: MakeModel) -> None:
     assert face.landmarks.points[1] == pytest.approx([300, 0])
 
 
-def test_boxes_of_one_face_are_averaged_by_score(make_model: MakeModel) -> None:
+def test_overlapping_boxes_are_averaged_by_score(make_model: MakeModel) -> None:
     offsets = np.zeros((4, 16))
     offsets[:, 2:4] = 20
     offsets[0, :2] = (12.5, 12.5)  # from (25, 25) to the middle
@@ -105,7 +105,7 @@ def test_boxes_of_one_face_are_averaged_by_score(make_model: MakeModel) -> None:
     assert face.box.center == pytest.approx((53, 50), abs=1e-3)
 
 
-def test_huge_logits_and_senseless_boxes_do_no_harm(make_model: MakeModel) -> None:
+def test_ignores_invalid_boxes_and_clips_huge_logits(make_model: MakeModel) -> None:
     offsets = np.zeros((4, 16))
     offsets[0, 2:4] = 20
     offsets[3, 2:4] = -20
@@ -128,7 +128,7 @@ def test_huge_logits_and_senseless_boxes_do_no_harm(make_model: MakeModel) -> No
         ({"architecture": "other"}, "architecture blazeface or yunet"),
     ],
 )
-def test_a_spec_without_the_facts_is_refused(
+def test_rejects_specs_with_missing_or_invalid_parameters(
     make_model: MakeModel, parameters: dict[str, Any], message: str
 ) -> None:
     path = make_model(np.zeros((4, 16)), [0.0] * 4, parameters)
@@ -147,7 +147,7 @@ def test_a_spec_without_the_facts_is_refused(
         ((900, 30), (192, 128)),
     ],
 )
-def test_a_picture_is_run_with_little_black_beside_it(
+def test_chooses_the_input_size_with_the_least_padding(
     monkeypatch: pytest.MonkeyPatch, size_wh: tuple[int, int], input_wh: tuple[int, int]
 ) -> None:
     seen: list[tuple[int, ...]] = []
@@ -163,7 +163,7 @@ def test_a_picture_is_run_with_little_black_beside_it(
     assert seen == [input_wh]
 
 
-def test_a_face_lies_where_it_lay_whatever_the_shape_of_the_picture(
+def test_face_position_is_independent_of_the_image_shape(
     samples: dict[str, Path],
 ) -> None:
     from mien.media.images import read_image
@@ -178,16 +178,14 @@ def test_a_face_lies_where_it_lay_whatever_the_shape_of_the_picture(
         assert found.box.to_array() == pytest.approx(expected.box.to_array(), abs=12)
 
 
-def test_anchors_that_do_not_fit_the_outputs_are_named(make_model: MakeModel) -> None:
+def test_reports_anchors_that_do_not_match_the_outputs(make_model: MakeModel) -> None:
     wrong = {"architecture": "blazeface", "anchor_grids": [[3, 3, 1]], "scale": 50}
     detector = build_detector(make_model(np.zeros((4, 16)), [0.0] * 4, wrong))
     with pytest.raises(SpecError, match=r"expected 9 scores.*got 4"):
         detector.detect(np.zeros((10, 10, 3), np.uint8))
 
 
-def test_a_users_own_detector_by_path_is_the_shipped_one_under_another_name(
-    tmp_path: Path, samples: dict[str, Path]
-) -> None:
+def test_builds_a_detector_from_a_file(tmp_path: Path, samples: dict[str, Path]) -> None:
     from mien.media.images import read_image
 
     entry = catalog.find("blazeface")
@@ -200,7 +198,7 @@ def test_a_users_own_detector_by_path_is_the_shipped_one_under_another_name(
     assert [face.box for face in mine.detect(image)] == [face.box for face in shipped.detect(image)]
 
 
-def test_what_cannot_be_built_is_named() -> None:
+def test_reports_detectors_that_cannot_be_built() -> None:
     with pytest.raises(ModelNotFoundError, match=r"haar, yunet:PATH.*got"):
         build_detector("retinaface")
     with pytest.raises(ModelNotFoundError, match=r"no-such-file\.onnx"):

@@ -45,15 +45,13 @@ def _same(first: list[Detection], second: list[Detection]) -> bool:
     return len(first) == len(second) and bool(np.allclose(_boxes(first), _boxes(second), atol=0.01))
 
 
-def test_it_keeps_the_protocol_and_has_a_name(detector: FaceDetector) -> None:
+def test_satisfies_the_protocol_and_has_a_name(detector: FaceDetector) -> None:
     assert isinstance(detector, FaceDetector)
     assert detector.name
 
 
 @pytest.mark.parametrize("name", PEOPLE)
-def test_one_person_is_one_face_with_the_eyes_where_they_are(
-    detector: FaceDetector, name: str
-) -> None:
+def test_finds_one_face_and_its_eyes_in_a_portrait(detector: FaceDetector, name: str) -> None:
     face, *others = detector.detect(_photograph(name))
     # Haar cascades take the shadow of a neck for a face in two of these photographs.
     assert len(others) <= (detector.name == "haar")
@@ -69,7 +67,7 @@ def test_one_person_is_one_face_with_the_eyes_where_they_are(
     assert face.box.y_min < left[1] < face.box.y_max
 
 
-def test_every_face_of_a_group_is_found_once_the_best_first(detector: FaceDetector) -> None:
+def test_finds_every_face_of_a_group_once_best_first(detector: FaceDetector) -> None:
     found = detector.detect(_photograph("group"))
     assert len(found) == 4
     assert all(first.score >= second.score for first, second in pairwise(found))
@@ -77,7 +75,7 @@ def test_every_face_of_a_group_is_found_once_the_best_first(detector: FaceDetect
     assert overlaps.max() < 0.1
 
 
-def test_no_face_is_an_empty_list(detector: FaceDetector) -> None:
+def test_returns_no_detections_without_a_face(detector: FaceDetector) -> None:
     flat = np.full((480, 640, 3), 128, np.uint8)
     waves = np.tile(np.linspace(0, 255, 64, dtype=np.uint8), (480, 10))
     assert detector.detect(flat) == []
@@ -85,11 +83,11 @@ def test_no_face_is_an_empty_list(detector: FaceDetector) -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 400), (400, 1), (7, 5), (33, 1000)])
-def test_odd_shapes_do_no_harm(detector: FaceDetector, shape: tuple[int, int]) -> None:
+def test_accepts_unusual_image_shapes(detector: FaceDetector, shape: tuple[int, int]) -> None:
     assert detector.detect(np.full((*shape, 3), 200, np.uint8)) == []
 
 
-def test_min_score_only_leaves_faces_out(detector: FaceDetector) -> None:
+def test_min_score_only_filters(detector: FaceDetector) -> None:
     image = _photograph("group")
     some, most = detector.detect(image, min_score=0.8), detector.detect(image, min_score=0.3)
     assert all(face.score >= 0.8 for face in some)
@@ -97,14 +95,14 @@ def test_min_score_only_leaves_faces_out(detector: FaceDetector) -> None:
     assert geometry.box_iou(_boxes(some), _boxes(most)).max(axis=1, initial=1).min(initial=1) > 0.5
 
 
-def test_the_same_picture_gives_the_same_faces_and_stays_untouched(detector: FaceDetector) -> None:
+def test_is_deterministic_and_does_not_modify_the_image(detector: FaceDetector) -> None:
     image = _photograph("person-a-smiling")
     before = image.copy()
     assert _same(detector.detect(image), detector.detect(image))
     assert (image == before).all()
 
 
-def test_a_view_and_a_read_only_picture_do(detector: FaceDetector) -> None:
+def test_accepts_views_and_read_only_images(detector: FaceDetector) -> None:
     image = _photograph("person-b-neutral")
     wide = np.concatenate([image, image], axis=1)
     view = wide[:, : image.shape[1]]
@@ -113,7 +111,7 @@ def test_a_view_and_a_read_only_picture_do(detector: FaceDetector) -> None:
     assert _same(detector.detect(view), detector.detect(image))
 
 
-def test_a_mirrored_picture_has_the_mirrored_face(detector: FaceDetector) -> None:
+def test_mirrored_image_has_the_mirrored_face(detector: FaceDetector) -> None:
     image = _photograph("person-c-neutral")
     face, *_ = detector.detect(image)
     mirrored, *_ = detector.detect(np.ascontiguousarray(image[:, ::-1]))
@@ -122,7 +120,7 @@ def test_a_mirrored_picture_has_the_mirrored_face(detector: FaceDetector) -> Non
     assert geometry.box_iou([box], [face.box.to_array()])[0, 0] > 0.75
 
 
-def test_threads_may_share_it(detector: FaceDetector) -> None:
+def test_is_thread_safe(detector: FaceDetector) -> None:
     images = [_photograph(name) for name in PEOPLE[:4]]
     one_by_one = [detector.detect(image) for image in images]
     with ThreadPoolExecutor(2) as pool:
@@ -131,7 +129,7 @@ def test_threads_may_share_it(detector: FaceDetector) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_it_works_in_a_process_forked_after_its_first_use(detector: FaceDetector) -> None:
+def test_works_after_a_fork(detector: FaceDetector) -> None:
     image = _photograph("person-d-neutral")
     expected = detector.detect(image)
     context = multiprocessing.get_context("fork")
@@ -148,7 +146,7 @@ def test_it_works_in_a_process_forked_after_its_first_use(detector: FaceDetector
     assert process.exitcode == 0
 
 
-def test_group_photographs(detector: FaceDetector, shared_data: Path) -> None:
+def test_finds_the_faces_of_shared_photographs(detector: FaceDetector, shared_data: Path) -> None:
     folder = shared_data / "media"
     if not folder.is_dir():
         pytest.skip(f"needs photographs that do not ship: {folder}")

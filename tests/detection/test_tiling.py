@@ -53,7 +53,7 @@ def _picture(width: int, height: int, square: tuple[int, int, int]) -> Image:
 
 @settings(deadline=None)
 @given(SIDES, SIDES)
-def test_tiles_cover_the_picture_overlap_and_stay_few(width: int, height: int) -> None:
+def test_tiles_cover_the_image_overlap_and_are_limited(width: int, height: int) -> None:
     for side in tile_sides(width, height):
         for length in (width, height):
             starts = tile_starts(length, side)
@@ -66,7 +66,7 @@ def test_tiles_cover_the_picture_overlap_and_stay_few(width: int, height: int) -
     )
 
 
-def test_sides_of_tiles() -> None:
+def test_tile_sides_by_image_size() -> None:
     assert tile_sides(640, 360) == []
     assert tile_sides(768, 768) == []
     assert tile_sides(1920, 1080) == [512]
@@ -76,7 +76,7 @@ def test_sides_of_tiles() -> None:
 
 
 @pytest.mark.parametrize("at", [(20, 30), (505, 300), (1880, 1050), (980, 600)])
-def test_a_small_square_in_a_large_picture_is_found_wherever_it_lies(at: tuple[int, int]) -> None:
+def test_finds_small_faces_anywhere_in_a_large_image(at: tuple[int, int]) -> None:
     image = _picture(1920, 1080, (*at, 30))
     detector = WhiteSquares()
     assert FaceSearch(detector, tiled=False).detect(image) == []
@@ -87,7 +87,7 @@ def test_a_small_square_in_a_large_picture_is_found_wherever_it_lies(at: tuple[i
     assert found.landmarks.points[0] == pytest.approx([at[0] + 15, at[1] + 15], abs=2.5)
 
 
-def test_a_square_that_fills_the_picture_is_found_from_further_away() -> None:
+def test_finds_a_face_that_fills_the_image() -> None:
     image = _picture(400, 400, (40, 30, 330))
     detector = WhiteSquares()
     assert detector.detect(image) == []
@@ -95,7 +95,7 @@ def test_a_square_that_fills_the_picture_is_found_from_further_away() -> None:
     assert found.box.to_array() == pytest.approx([40, 30, 370, 360], abs=8)
 
 
-def test_how_often_the_detector_looks() -> None:
+def test_number_of_detector_runs() -> None:
     for image, tiled, looks in (
         (_picture(640, 360, (100, 100, 120)), True, 1),
         (_picture(640, 360, (0, 0, 0)), True, 2),
@@ -122,7 +122,7 @@ class Near:
         return [Detection(box, score)] if score >= min_score else []
 
 
-def test_a_detector_of_near_faces_is_asked_where_nothing_is_found() -> None:
+def test_close_up_detector_runs_where_nothing_is_found() -> None:
     nothing = _picture(360, 360, (0, 0, 0))
 
     def scores_of(near: Near, image: Image) -> list[float]:
@@ -138,7 +138,7 @@ def test_a_detector_of_near_faces_is_asked_where_nothing_is_found() -> None:
     assert scores_of(Near(0.1), nothing) == []
 
 
-def test_faces_of_30_pixels_in_a_large_picture(samples: dict[str, object]) -> None:
+def test_finds_faces_of_30_pixels_in_a_large_image(samples: dict[str, object]) -> None:
     face = imaging.resize(read_image(samples["person-a-smiling"]), (72, 72))  # type: ignore[arg-type]
     image = np.full((1080, 1920, 3), 90, np.uint8)
     places = [(100, 100), (700, 520), (1500, 900), (1840, 20)]
@@ -153,7 +153,7 @@ def test_faces_of_30_pixels_in_a_large_picture(samples: dict[str, object]) -> No
     assert np.array(centers) == pytest.approx(np.array(places) + 38, abs=8)
 
 
-def test_repeated_and_contained_boxes_go() -> None:
+def test_drops_repeated_and_contained_boxes() -> None:
     boxes = [(0, 0, 10, 10), (0, 0, 9, 10), (2, 2, 6, 6), (30, 0, 40, 10), (38, 0, 60, 22)]
     scores = [0.7, 0.9, 0.95, 0.5, 0.6]
     detections = [Detection(Box(*box), score) for box, score in zip(boxes, scores, strict=True)]
@@ -161,7 +161,7 @@ def test_repeated_and_contained_boxes_go() -> None:
     assert drop_repeated([]) == []
 
 
-def test_merging_weighs_by_score() -> None:
+def test_merging_weights_by_score() -> None:
     rows = [[0, 0, 10, 10, 5], [2, 0, 12, 10, 9], [50, 50, 60, 60, 1]]
     merged, scores = merge_weighted(rows, [0.25, 0.75, 0.5], 0.3)
     assert merged == pytest.approx(np.array([[1.5, 0, 11.5, 10, 8], [50, 50, 60, 60, 1]]))

@@ -70,7 +70,7 @@ def yunet_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_boxes_points_and_scores_are_in_pixels_of_the_image(yunet_file: Path) -> None:
+def test_results_are_in_pixels_of_the_image(yunet_file: Path) -> None:
     detector = build_detector(f"yunet:{yunet_file}")
     assert isinstance(detector, FaceDetector)
     image = np.zeros((200, 300, 3), np.uint8)
@@ -85,14 +85,14 @@ def test_boxes_points_and_scores_are_in_pixels_of_the_image(yunet_file: Path) ->
     assert detector.detect(np.zeros((90, 70, 3), np.uint8)) == []
 
 
-def test_a_missing_file_and_a_missing_name() -> None:
+def test_reports_missing_files_and_names() -> None:
     with pytest.raises(ModelNotFoundError, match="nowhere"):
         build_detector("yunet:nowhere.onnx")
     with pytest.raises(ModelNotFoundError, match="yunet:face_detection"):
         build_detector("yunet")
 
 
-def test_a_file_that_is_no_model(tmp_path: Path) -> None:
+def test_rejects_files_that_are_not_models(tmp_path: Path) -> None:
     path = tmp_path / "text.onnx"
     path.write_text("no model")
     with pytest.raises(ModelFileError, match=r"text\.onnx"):

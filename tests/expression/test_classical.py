@@ -30,20 +30,20 @@ def _crops(count: int) -> list[np.ndarray]:
     return list(rng.integers(0, 255, (count, 64, 64, 3), np.uint8))
 
 
-def test_it_is_an_expression_classifier() -> None:
+def test_satisfies_the_protocol() -> None:
     built = build_classifier("classical")
     assert isinstance(built, ExpressionClassifier)
     assert isinstance(built, ClassicalClassifier)
 
 
-def test_the_file_is_the_recorded_one_and_below_ten_megabytes() -> None:
+def test_file_has_its_checksum_and_is_below_ten_megabytes() -> None:
     entry = catalog.find("classical")
     catalog.verify(entry)
     assert entry.path.stat().st_size < 10e6
 
 
 @pytest.mark.parametrize("name", SMILING)
-def test_smiles_with_mesh_alignment(name: str, samples: dict[str, Path]) -> None:
+def test_recognizes_smiles_with_mesh_alignment(name: str, samples: dict[str, Path]) -> None:
     pipeline = FacePipeline(Settings(model="classical"))
     (face,) = pipeline.analyze(read_image(samples[name])).faces
     assert face.expression is not None
@@ -51,7 +51,7 @@ def test_smiles_with_mesh_alignment(name: str, samples: dict[str, Path]) -> None
 
 
 @pytest.mark.parametrize("name", SMILING)
-def test_smiles_without_any_network(
+def test_recognizes_smiles_without_any_network(
     name: str, samples: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(self: Session) -> None:
@@ -67,7 +67,7 @@ def test_smiles_without_any_network(
     assert best.expression.top is Expression.HAPPINESS
 
 
-def test_one_answer_for_each_crop_in_order(classifier: ClassicalClassifier) -> None:
+def test_returns_one_result_per_crop_in_order(classifier: ClassicalClassifier) -> None:
     crops = _crops(5)
     together = classifier.classify(crops)
     for crop, scores in zip(crops, together, strict=True):
@@ -76,14 +76,14 @@ def test_one_answer_for_each_crop_in_order(classifier: ClassicalClassifier) -> N
     assert classifier.classify([]) == []
 
 
-def test_gray_and_rgb_crops_give_the_same(classifier: ClassicalClassifier) -> None:
+def test_gray_and_rgb_crops_have_the_same_result(classifier: ClassicalClassifier) -> None:
     gray = np.random.default_rng(1).integers(0, 255, (64, 64), np.uint8)
     rgb = np.repeat(gray[:, :, None], 3, axis=2)
     first, second = classifier.classify([gray, rgb])
     assert first.probabilities == pytest.approx(second.probabilities, abs=1e-5)
 
 
-def test_threads_share_one_classifier() -> None:
+def test_is_thread_safe() -> None:
     shared = ClassicalClassifier(catalog.find("classical"))
     crops = _crops(16)
     expected = [scores.probabilities for scores in shared.classify(crops)]
@@ -92,7 +92,7 @@ def test_threads_share_one_classifier() -> None:
     assert np.allclose(answers, expected, atol=1e-4)
 
 
-def test_a_uniform_prior_divides_by_the_training_shares() -> None:
+def test_uniform_prior_divides_by_the_training_prior() -> None:
     entry = catalog.find("classical")
     crops = _crops(3)
     natural = ClassicalClassifier(entry, prior="natural").classify(crops)
@@ -102,7 +102,7 @@ def test_a_uniform_prior_divides_by_the_training_shares() -> None:
         assert after.probabilities == pytest.approx(moved / moved.sum(), abs=1e-4)
 
 
-def test_a_crop_of_another_size_is_refused(classifier: ClassicalClassifier) -> None:
+def test_rejects_crops_of_another_size(classifier: ClassicalClassifier) -> None:
     with pytest.raises(InputError, match=r"expected crops of 64x64 pixels.*got 48x40"):
         classifier.classify([np.zeros((40, 48), np.uint8)])
 
@@ -115,14 +115,14 @@ def _copied(tmp_path: Path, content: bytes, **changes: object) -> Path:
     return tmp_path / "other.npz"
 
 
-def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+def test_reports_damaged_files(tmp_path: Path) -> None:
     whole = catalog.find("classical").path.read_bytes()
     path = _copied(tmp_path, whole[: len(whole) // 2])
     with pytest.raises(ModelFileError, match=r"expected a classical expression model in .*other"):
         build_classifier(path).classify(_crops(1))
 
 
-def test_a_file_that_does_not_fit_its_spec_is_refused(tmp_path: Path) -> None:
+def test_rejects_files_that_do_not_fit_their_spec(tmp_path: Path) -> None:
     features = {"hog": [{"block": 16, "stride": 8, "cell": 8}]}
     path = _copied(
         tmp_path, catalog.find("classical").path.read_bytes(), parameters={"features": features}
@@ -131,13 +131,13 @@ def test_a_file_that_does_not_fit_its_spec_is_refused(tmp_path: Path) -> None:
         build_classifier(path).classify(_crops(1))
 
 
-def test_a_spec_without_features_is_refused(tmp_path: Path) -> None:
+def test_rejects_specs_without_features(tmp_path: Path) -> None:
     path = _copied(tmp_path, b"", parameters={})
     with pytest.raises(SpecError, match="expected features with a list of HOG grids"):
         build_classifier(path)
 
 
-def test_the_kernel_is_the_gaussian_of_the_distance() -> None:
+def test_kernel_is_the_gaussian_of_the_distance() -> None:
     rows, vectors = np.array([[0, 0], [3, 4]], np.float32), np.array([[0, 0]], np.float32)
     # exp(-0.1 * 25) by hand.
     assert gaussian_kernel(rows, vectors, 0.1) == pytest.approx(np.array([[1], [0.082085]]), 1e-4)

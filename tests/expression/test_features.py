@@ -14,7 +14,7 @@ def _grating(angle_deg: float) -> Image:
     return np.asarray(127 + 120 * np.sin(along / 2), np.uint8)
 
 
-def test_the_length_follows_from_the_grid() -> None:
+def test_length_follows_from_the_grid() -> None:
     # 7 x 7 blocks of 2 x 2 cells of 9 bins, and 8 x 8 cells of 59 uniform patterns.
     extractor = FeatureExtractor(FeatureSpec((64, 64), (HOG_16,), lbp_grid=8))
     assert extractor.length == 7 * 7 * 4 * 9 + 8 * 8 * 59
@@ -22,14 +22,14 @@ def test_the_length_follows_from_the_grid() -> None:
 
 
 @pytest.mark.parametrize(("angle_deg", "fullest"), [(0, {0, 8}), (50, {2}), (90, {4})])
-def test_gradients_fall_into_the_bin_of_their_angle(angle_deg: float, fullest: set[int]) -> None:
+def test_gradients_are_in_the_bin_of_their_angle(angle_deg: float, fullest: set[int]) -> None:
     # Nine bins of 20 degrees over half a turn; at 0 degrees the gradient lies on a border of two.
     extractor = FeatureExtractor(FeatureSpec((64, 64), (HOG_16,)))
     histogram = extractor.describe(_grating(angle_deg)).reshape(-1, 9).sum(axis=0)
     assert int(histogram.argmax()) in fullest
 
 
-def test_a_plain_picture_has_one_pattern_in_every_cell() -> None:
+def test_uniform_image_has_one_pattern_per_cell() -> None:
     extractor = FeatureExtractor(FeatureSpec((64, 64), (), lbp_grid=4))
     cells = extractor.describe(np.full((64, 64), 90, np.uint8)).reshape(16, 59)
     # Every neighbor is as bright as the middle: 255, the last of the 58 uniform patterns.
@@ -37,18 +37,18 @@ def test_a_plain_picture_has_one_pattern_in_every_cell() -> None:
     assert cells.sum() == 16
 
 
-def test_patterns_do_not_depend_on_the_light() -> None:
+def test_patterns_are_independent_of_brightness() -> None:
     extractor = FeatureExtractor(FeatureSpec((64, 64), (), lbp_grid=4))
     picture = np.random.default_rng(0).integers(0, 25, (64, 64), np.uint8) * 5
     assert np.array_equal(extractor.describe(picture), extractor.describe(picture + 100))
 
 
-def test_no_pictures_give_no_rows() -> None:
+def test_no_images_give_no_rows() -> None:
     extractor = FeatureExtractor(FeatureSpec((64, 64), (HOG_16,)))
     assert extractor.describe_all([]).shape == (0, extractor.length)
 
 
-def test_dark_steps_count_by_their_square_roots() -> None:
+def test_gradients_use_square_roots_of_gray_levels() -> None:
     # OpenCV 4 leaves the square root out unless asked, OpenCV 5 takes it. On the left the gray
     # level steps from 0 to 16, on the right from 144 to 169. The first histogram's upright bin
     # gets 0.302 in OpenCV 4.14 and 5.0 with the root, and 0.100 in both without it.

@@ -30,7 +30,7 @@ def _spec(
     )
 
 
-def test_the_uniform_prior_is_bayes_rule() -> None:
+def test_uniform_prior_follows_bayes_rule() -> None:
     posterior = np.array([0.6, 0.25, 0.15])
     _, log_ratio = resolve_prior("uniform", _spec())
     scores = scores_from_logits(np.log(posterior)[None].astype(np.float32), _spec(), log_ratio)[0]
@@ -40,7 +40,7 @@ def test_the_uniform_prior_is_bayes_rule() -> None:
     assert scores.uncertain
 
 
-def test_the_natural_prior_changes_nothing() -> None:
+def test_natural_prior_changes_nothing() -> None:
     logits = np.array([[2.0, 1.0, -1.0]], np.float32)
     name, log_ratio = resolve_prior("natural", _spec())
     scores = scores_from_logits(logits, _spec(), log_ratio)[0]
@@ -48,7 +48,7 @@ def test_the_natural_prior_changes_nothing() -> None:
     assert scores.probabilities == pytest.approx(softmax(logits.astype(np.float64))[0], abs=1e-6)
 
 
-def test_the_training_shares_given_as_a_file_change_nothing(tmp_path: Path) -> None:
+def test_training_prior_from_a_file_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "clinic.json"
     path.write_text(json.dumps({"neutral": 6, "happy": 3, "fear": 1}))
     name, log_ratio = resolve_prior(str(path), _spec())
@@ -74,7 +74,7 @@ def test_temperature_divides_the_logits() -> None:
         ('{"neutral": 1, "happiness": 1, "hunger": 1}', "hunger"),
     ],
 )
-def test_what_is_no_prior_is_refused(tmp_path: Path, content: str | None, message: str) -> None:
+def test_rejects_invalid_priors(tmp_path: Path, content: str | None, message: str) -> None:
     path = tmp_path / "prior.json"
     if content is not None:
         path.write_text(content)
@@ -82,6 +82,6 @@ def test_what_is_no_prior_is_refused(tmp_path: Path, content: str | None, messag
         resolve_prior(str(path), _spec())
 
 
-def test_a_model_that_hides_its_training_shares_keeps_its_prior() -> None:
+def test_rejects_other_priors_without_a_training_prior() -> None:
     with pytest.raises(SettingError, match="--prior natural"):
         resolve_prior("uniform", _spec(training_prior=()))

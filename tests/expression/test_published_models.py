@@ -39,14 +39,14 @@ def published(tiny_expression_model: Callable[..., Path]) -> Path:
     return path
 
 
-def test_one_face_at_a_time(published: Path) -> None:
+def test_respects_the_maximum_batch_size(published: Path) -> None:
     pipeline = FacePipeline(Settings(model=str(published)))
     crops = [np.full((8, 8, 3), level, np.uint8) for level in (250, 0, 250)]
     tops = [scores.top for scores in pipeline.classify(crops)]
     assert tops == [Expression.HAPPINESS, Expression.NEUTRAL, Expression.HAPPINESS]
 
 
-def test_the_mesh_gives_the_five_points_that_a_model_was_aligned_by(
+def test_mesh_provides_the_five_points_for_alignment(
     published: Path, samples: dict[str, Path]
 ) -> None:
     pipeline = FacePipeline(Settings(model=str(published)))

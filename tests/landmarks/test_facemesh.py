@@ -42,7 +42,7 @@ def _distance(first: FloatArray, second: FloatArray) -> float:
 
 
 @pytest.mark.parametrize("name", PEOPLE)
-def test_the_points_of_a_face_lie_in_order(mesh: LandmarkPredictor, name: str) -> None:
+def test_points_of_a_face_are_in_plausible_positions(mesh: LandmarkPredictor, name: str) -> None:
     (face,) = mesh.predict(_photograph(name), [_face(name)])
     assert face.scheme == mesh.scheme == "mesh468"
     assert face.points.shape == (468, 3)
@@ -56,7 +56,7 @@ def test_the_points_of_a_face_lie_in_order(mesh: LandmarkPredictor, name: str) -
     assert face.points[4, 2] < face.points[[234, 454], 2].min()
 
 
-def test_without_the_detectors_eyes_the_same_face_is_found(mesh: LandmarkPredictor) -> None:
+def test_finds_the_same_points_without_the_detectors_eyes(mesh: LandmarkPredictor) -> None:
     name = "person-a-smiling"
     (with_eyes,) = mesh.predict(_photograph(name), [_face(name)])
     (without,) = mesh.predict(_photograph(name), [replace(_face(name), landmarks=None)])
@@ -64,7 +64,7 @@ def test_without_the_detectors_eyes_the_same_face_is_found(mesh: LandmarkPredict
 
 
 @pytest.mark.parametrize("angle_deg", [-60.0, -25.0, 40.0])
-def test_a_turned_photograph_turns_the_points(mesh: LandmarkPredictor, angle_deg: float) -> None:
+def test_rotated_image_has_rotated_points(mesh: LandmarkPredictor, angle_deg: float) -> None:
     image = _photograph("person-b-smiling")
     height, width = image.shape[:2]
     turn = geometry.similarity(angle_deg=angle_deg, center=(width / 2, height / 2))
@@ -75,14 +75,14 @@ def test_a_turned_photograph_turns_the_points(mesh: LandmarkPredictor, angle_deg
     assert _distance(expected, found.points) < 0.04
 
 
-def test_no_face_has_no_presence(mesh: LandmarkPredictor) -> None:
+def test_presence_is_low_without_a_face(mesh: LandmarkPredictor) -> None:
     wall = np.full((200, 200, 3), 120, np.uint8)
     (points,) = mesh.predict(wall, [Detection(Box(50, 50, 150, 150), 1.0)])
     assert points.presence is not None
     assert points.presence < 0.1
 
 
-def test_a_face_over_the_edge_of_the_image_gives_points_beyond_it(mesh: LandmarkPredictor) -> None:
+def test_points_extend_beyond_the_edge_of_the_image(mesh: LandmarkPredictor) -> None:
     name = "person-c-neutral"
     box = _face(name).box
     cut = _photograph(name)[:, round(box.x_min + 0.25 * box.width) :]
@@ -90,7 +90,7 @@ def test_a_face_over_the_edge_of_the_image_gives_points_beyond_it(mesh: Landmark
     assert points.points[:, 0].min() < 0
 
 
-def test_many_faces_in_order_and_none(mesh: LandmarkPredictor) -> None:
+def test_predicts_many_faces_in_order_or_none(mesh: LandmarkPredictor) -> None:
     image = _photograph("group")
     faces = build_detector("blazeface").detect(image)
     found = mesh.predict(image, faces)
@@ -101,7 +101,7 @@ def test_many_faces_in_order_and_none(mesh: LandmarkPredictor) -> None:
     assert mesh.predict(image, []) == []
 
 
-def test_annotated_groups(mesh: LandmarkPredictor, shared_data: Path) -> None:
+def test_finds_all_faces_of_a_group(mesh: LandmarkPredictor, shared_data: Path) -> None:
     photograph = shared_data / "media" / "five-people.jpg"
     if not photograph.is_file():
         pytest.skip(f"needs a photograph that does not ship: {photograph}")
@@ -110,7 +110,7 @@ def test_annotated_groups(mesh: LandmarkPredictor, shared_data: Path) -> None:
     assert [points.presence is not None and points.presence > 0.9 for points in found] == [True] * 5
 
 
-def test_a_model_for_another_task_or_without_facts_is_refused() -> None:
+def test_rejects_models_for_other_tasks_or_without_parameters() -> None:
     with pytest.raises(SpecError, match="landmark model"):
         build_landmarks("blazeface")
     entry = catalog.find("facemesh")

@@ -21,7 +21,7 @@ def _eyes(angle_deg: float, center: tuple[float, float] = (50.0, 50.0)) -> Landm
 
 @settings(deadline=None)
 @given(st.floats(-179, 179))
-def test_the_first_region_is_turned_by_the_eyes(angle_deg: float) -> None:
+def test_region_from_detection_is_rotated_by_the_eyes(angle_deg: float) -> None:
     detection = Detection(Box(30, 20, 70, 80), 0.9, _eyes(angle_deg))
     region = roi_from_detection(detection, scale=1.5)
     assert region.center == (50, 50)
@@ -29,14 +29,14 @@ def test_the_first_region_is_turned_by_the_eyes(angle_deg: float) -> None:
     assert region.angle_deg == pytest.approx(angle_deg, abs=0.01)
 
 
-def test_without_eyes_the_first_region_is_upright() -> None:
+def test_region_from_detection_without_eyes_is_upright() -> None:
     region = roi_from_detection(Detection(Box(0, 0, 10, 20), 1.0), scale=2.0)
     assert region == Region((5.0, 10.0), 40.0, 0.0)
 
 
 @settings(deadline=None)
 @given(st.floats(-170, 170), st.floats(20, 400))
-def test_the_next_region_follows_the_face(angle_deg: float, scale: float) -> None:
+def test_region_from_landmarks_follows_the_face(angle_deg: float, scale: float) -> None:
     rng = np.random.default_rng(1)
     upright = rng.uniform((-0.4, -0.5), (0.4, 0.5), (468, 2))
     upright[[33, 133, 362, 263]] = [(-0.3, -0.1), (-0.1, -0.1), (0.1, -0.1), (0.3, -0.1)]
@@ -49,7 +49,7 @@ def test_the_next_region_follows_the_face(angle_deg: float, scale: float) -> Non
     assert region.angle_deg == pytest.approx(angle_deg, abs=0.05)
 
 
-def test_the_transform_takes_the_square_to_the_frame() -> None:
+def test_transform_maps_the_region_to_the_crop() -> None:
     region = Region((40.0, 60.0), 20.0, 90.0)
     corner = geometry.apply_transform(region.transform(100), [(50.0, 50.0), (40.0, 60.0)])
     assert corner == pytest.approx(np.array([(0.0, 0.0), (50.0, 50.0)]), abs=1e-9)
@@ -71,6 +71,6 @@ def test_box_from_landmarks() -> None:
 
 
 @pytest.mark.parametrize("side", [0.0, -1.0, float("nan"), float("inf")])
-def test_a_region_needs_a_side(side: float) -> None:
+def test_rejects_regions_without_a_side(side: float) -> None:
     with pytest.raises(InputError, match="positive side"):
         Region((0.0, 0.0), side)

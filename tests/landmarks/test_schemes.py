@@ -10,7 +10,7 @@ from mien.types import Landmarks
 MESH = Landmarks(np.arange(468 * 3, dtype=np.float32).reshape(468, 3), "mesh468", 0.9)
 
 
-def test_the_68_points_are_68_different_mesh_points_in_their_parts() -> None:
+def test_ibug68_points_are_distinct_mesh_points_by_part() -> None:
     indices = schemes.IBUG68_FROM_MESH
     assert len(set(indices)) == 68
     covered = [i for part in schemes.IBUG68_PARTS.values() for i in range(68)[part]]
@@ -21,7 +21,7 @@ def test_the_68_points_are_68_different_mesh_points_in_their_parts() -> None:
     assert (points.points == MESH.points[list(indices)]).all()
 
 
-def test_both_schemes_agree_on_eyes_and_lips() -> None:
+def test_schemes_agree_on_eyes_and_lips() -> None:
     ibug = schemes.to_ibug68(MESH)
     for mesh_eye, ibug_eye in zip(
         schemes.EYE_CONTOURS["mesh468"], schemes.EYE_CONTOURS["ibug68"], strict=True
@@ -34,14 +34,14 @@ def test_both_schemes_agree_on_eyes_and_lips() -> None:
     assert schemes.eye_centers(MESH) == pytest.approx(schemes.eye_centers(ibug))
 
 
-def test_five_points() -> None:
+def test_converts_a_mesh_to_five_points() -> None:
     five = schemes.to_five(MESH)
     assert five.points.shape == (5, 2)
     assert five.points[:2] == pytest.approx(schemes.eye_centers(MESH))
     assert five.points[2:] == pytest.approx(MESH.points[[4, 61, 291], :2])
 
 
-def test_lines_run_over_different_points_of_the_mesh() -> None:
+def test_mesh_lines_use_distinct_points() -> None:
     for line in schemes.MESH_LINES.values():
         assert len(set(line.indices)) == len(line.indices)
         assert set(line.indices) <= set(range(468))
@@ -52,17 +52,17 @@ def test_lines_run_over_different_points_of_the_mesh() -> None:
 
 
 @pytest.mark.parametrize("convert", [schemes.to_ibug68, schemes.to_five])
-def test_only_a_mesh_can_be_converted(convert: object) -> None:
+def test_rejects_conversion_of_other_schemes(convert: object) -> None:
     assert callable(convert)
     with pytest.raises(InputError, match="mesh468, got 'five'"):
         convert(Landmarks(np.zeros((5, 2), np.float32), "five"))
 
 
-def test_an_unknown_scheme_has_no_eyes() -> None:
+def test_rejects_unknown_schemes() -> None:
     with pytest.raises(InputError, match="got 'dots'"):
         schemes.eye_centers(Landmarks(np.zeros((3, 2), np.float32), "dots"))
 
 
-def test_the_angle_of_the_eyes_is_clockwise() -> None:
+def test_eye_line_angle_is_clockwise() -> None:
     falling = Landmarks(np.array([(0.0, 0.0), (10.0, 10.0)], np.float32), "eyes2")
     assert schemes.eye_line_angle_deg(falling) == pytest.approx(45)

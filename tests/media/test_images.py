@@ -53,7 +53,7 @@ def _heif_writer() -> None:
         ("HEIF", {"quality": -1, "chroma": 444}, 6),
     ],
 )
-def test_formats(
+def test_reads_all_formats(
     kind: str, options: dict[str, Any], largest_difference: int, tmp_path: Path
 ) -> None:
     data = encoded(Image.fromarray(quarters()), kind, **options)
@@ -72,7 +72,7 @@ def test_formats(
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
-def test_exif_orientation(kind: str, orientation: int) -> None:
+def test_applies_exif_orientation(kind: str, orientation: int) -> None:
     # What a camera stores, turned back as CIPA DC-008, 4.6.4 says, is the upright picture.
     stored_of = {
         1: lambda a: a,
@@ -95,7 +95,7 @@ def test_exif_orientation(kind: str, orientation: int) -> None:
     assert np.abs(difference).max() < 30
 
 
-def test_a_pillow_image_is_turned_too() -> None:
+def test_applies_orientation_of_pillow_images() -> None:
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
     stored = np.ascontiguousarray(np.rot90(quarters()))
@@ -104,39 +104,39 @@ def test_a_pillow_image_is_turned_too() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
-def test_damaged_exif_does_not_spoil_a_sound_picture() -> None:
+def test_ignores_damaged_exif() -> None:
     data = encoded(Image.fromarray(quarters()), "PNG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
     assert np.array_equal(read_image(data), quarters())
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "CMYK", "YCbCr"])
-def test_color_modes_become_rgb(mode: str) -> None:
+def test_converts_color_modes_to_rgb(mode: str) -> None:
     kind = "TIFF" if mode in ("CMYK", "YCbCr") else "PNG"
     image = read_image(encoded(Image.new("RGB", (4, 3), WHITE).convert(mode), kind))
     assert image.shape == (3, 4, 3)
     assert image.min() >= 254
 
 
-def test_cmyk_jpeg() -> None:
+def test_reads_cmyk_jpeg() -> None:
     image = read_image(encoded(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), "JPEG"))
     assert np.abs(image.astype(int) - RED).max() < 8
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
-def test_sixteen_bit_gray(kind: str) -> None:
+def test_reads_sixteen_bit_gray(kind: str) -> None:
     levels = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)
     image = read_image(encoded(Image.fromarray(levels), kind))
     assert np.array_equal(image[:, :, 0], (levels >> 8).astype(np.uint8))
 
 
-def test_thirty_two_bit_gray_is_taken_as_sixteen() -> None:
+def test_reads_thirty_two_bit_gray_as_sixteen() -> None:
     levels = np.full((4, 4), 65535, np.int32)
     assert read_image(Image.fromarray(levels)).min() == 255
     with pytest.raises(ImageReadError, match="at most 16 bits"):
         read_image(Image.fromarray(levels + 1))
 
 
-def test_float_pixels_in_0_to_1() -> None:
+def test_reads_float_pixels() -> None:
     assert read_image(Image.fromarray(np.full((4, 4), 0.5, np.float32)))[0, 0, 0] == 128
     with pytest.raises(ImageReadError, match=r"in \[0, 1\]"):
         read_image(Image.fromarray(np.full((4, 4), 12.5, np.float32)))
@@ -161,20 +161,20 @@ def transparent_pictures() -> dict[str, Image.Image]:
 
 
 @pytest.mark.parametrize("name", ["RGBA", "LA", "palette", "color key"])
-def test_transparency_is_laid_over_white(name: str) -> None:
+def test_blends_transparency_with_white(name: str) -> None:
     image = read_image(encoded(transparent_pictures()[name], "PNG"))
     assert image[:, :2].min() == 255
     assert image[:, 2:].max() == 0
 
 
-def test_the_first_frame_of_an_animation() -> None:
+def test_reads_the_first_frame_of_an_animation() -> None:
     frames = [Image.new("RGB", (8, 8), color) for color in (RED, GREEN, BLUE)]
     for kind in ("GIF", "WEBP", "PNG", "TIFF"):
         data = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
         assert np.abs(read_image(data)[4, 4].astype(int) - RED).max() < 8
 
 
-def test_large_pictures_are_converted_in_bands() -> None:
+def test_converts_large_images_in_bands() -> None:
     # Taller than one band of 1 << 20 pixels, with a gradient that shows a misplaced band.
     column = (np.arange(3000) % 251).astype(np.uint8)
     tall = np.repeat(column[:, None], 900, axis=1)
@@ -182,7 +182,7 @@ def test_large_pictures_are_converted_in_bands() -> None:
     assert np.array_equal(image[:, 450, 1], column)
 
 
-def test_arrays_need_no_decoding() -> None:
+def test_accepts_arrays() -> None:
     rgb = quarters()
     assert read_image(rgb) is rgb
     assert np.array_equal(read_image(rgb[:, ::-1]), rgb[:, ::-1])
@@ -191,12 +191,12 @@ def test_arrays_need_no_decoding() -> None:
 
 
 @pytest.mark.parametrize("source", [None, 3, {"a": 1}, ["photo.jpg"], io.StringIO("text")])
-def test_other_things_are_refused(source: Any) -> None:
+def test_rejects_other_types(source: Any) -> None:
     with pytest.raises(InputError):
         read_image(source)
 
 
-def test_a_stream_may_be_a_pipe() -> None:
+def test_reads_from_a_pipe() -> None:
     data = encoded(Image.fromarray(quarters()), "PNG")
     read_end, write_end = os.pipe()
     with os.fdopen(read_end, "rb") as reader, os.fdopen(write_end, "wb") as writer:
@@ -205,7 +205,7 @@ def test_a_stream_may_be_a_pipe() -> None:
         assert np.array_equal(read_image(reader), quarters())
 
 
-def test_a_stream_is_read_from_where_it_stands_and_stays_open() -> None:
+def test_reads_a_stream_from_its_position_and_leaves_it_open() -> None:
     stream = io.BytesIO(b"before" + encoded(Image.fromarray(quarters()), "TIFF"))
     stream.seek(6)
     assert np.array_equal(read_image(stream), quarters())

@@ -64,7 +64,7 @@ def bomb(kind: str) -> bytes:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_decompression_bomb_is_refused(kind: str) -> None:
+def test_rejects_decompression_bombs(kind: str) -> None:
     with pytest.raises(ImageReadError) as caught:
         read_image(bomb(kind))
     message = str(caught.value)
@@ -74,7 +74,7 @@ def test_a_decompression_bomb_is_refused(kind: str) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells a process's peak")
-def test_bombs_are_refused_before_memory_is_taken(tmp_path: Path) -> None:
+def test_rejects_bombs_before_memory_is_allocated(tmp_path: Path) -> None:
     for kind in KINDS:
         (tmp_path / kind).write_bytes(bomb(kind))
     # A true one: 20,000 × 20,000 black pixels in 49 KB.
@@ -121,7 +121,7 @@ print(peak_kb() - before)
     assert int(grown_kb) < 40_000  # the smallest of them would take 400 MB at one byte a pixel
 
 
-def test_the_limit_is_a_setting() -> None:
+def test_limit_of_megapixels_is_configurable() -> None:
     data = picture("PNG", (1100, 1000))
     assert read_image(data).shape == (1000, 1100, 3)
     with pytest.raises(ImageReadError, match="at most 1 megapixels, got 1100×1000"):
@@ -130,7 +130,7 @@ def test_the_limit_is_a_setting() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("share", [0.3, 0.7, 0.95])
-def test_a_truncated_file_is_named(kind: str, share: float, tmp_path: Path) -> None:
+def test_reports_truncated_files(kind: str, share: float, tmp_path: Path) -> None:
     data = picture(kind, (64, 64))
     path = tmp_path / "cut.img"
     path.write_bytes(data[: int(len(data) * share)])
@@ -155,14 +155,14 @@ def test_a_truncated_file_is_named(kind: str, share: float, tmp_path: Path) -> N
         (b"\x07\x01\x02\x03\x04\x05\x06\x07\x08", "unknown data that starts with 07 01"),
     ],
 )
-def test_a_renamed_file_is_told_by_its_content(content: bytes, found: str, tmp_path: Path) -> None:
+def test_reports_the_type_of_renamed_files(content: bytes, found: str, tmp_path: Path) -> None:
     path = tmp_path / "photo.jpg"
     path.write_bytes(content)
     with pytest.raises(ImageReadError, match=rf"photo\.jpg: expected an image.*{found}"):
         read_image(path)
 
 
-def test_paths_that_lead_to_no_file(tmp_path: Path) -> None:
+def test_reports_paths_without_a_file(tmp_path: Path) -> None:
     with pytest.raises(ImageReadError, match=r"nowhere\.jpg: no such file"):
         read_image(tmp_path / "nowhere.jpg")
     with pytest.raises(ImageReadError, match="got a folder"):
@@ -174,7 +174,7 @@ def test_paths_that_lead_to_no_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may read every file")
-def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
+def test_reports_missing_permission(tmp_path: Path) -> None:
     path = tmp_path / "secret.jpg"
     path.write_bytes(picture("JPEG"))
     path.chmod(0)
@@ -182,7 +182,7 @@ def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
         read_image(path)
 
 
-def test_a_file_far_too_large_for_a_picture_is_not_read(tmp_path: Path) -> None:
+def test_rejects_files_that_are_too_large(tmp_path: Path) -> None:
     path = tmp_path / "huge.webp"
     with path.open("wb") as file:
         file.write(picture("WEBP"))
@@ -191,7 +191,7 @@ def test_a_file_far_too_large_for_a_picture_is_not_read(tmp_path: Path) -> None:
         read_image(path)
 
 
-def test_an_endless_stream_is_cut_off() -> None:
+def test_rejects_endless_streams() -> None:
     class Endless(io.RawIOBase):
         def readable(self) -> bool:
             return True
@@ -204,7 +204,7 @@ def test_an_endless_stream_is_cut_off() -> None:
         read_image(Endless(), max_megapixels=1)  # type: ignore[arg-type]
 
 
-def test_text_streams_are_refused(tmp_path: Path) -> None:
+def test_rejects_text_streams(tmp_path: Path) -> None:
     path = tmp_path / "letter.txt"
     path.write_text("Dear reader")
     with path.open() as file, pytest.raises(ImageReadError, match=r"letter\.txt.*binary mode"):
@@ -218,7 +218,7 @@ def test_text_streams_are_refused(tmp_path: Path) -> None:
         ("PIL.AvifImagePlugin", "AVIF", "pip install 'Pillow>=11.3'"),
     ],
 )
-def test_a_format_that_is_not_installed_is_named(
+def test_reports_formats_that_are_not_installed(
     module: str, kind: str, mend: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     path = tmp_path / "photo"
@@ -228,7 +228,7 @@ def test_a_format_that_is_not_installed_is_named(
         read_image(path)
 
 
-def test_a_format_that_pillow_was_built_without(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reports_formats_missing_in_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
     data = picture("WEBP")
     monkeypatch.setattr("PIL.WebPImagePlugin.SUPPORTED", False)
     with pytest.raises(ImageReadError, match="built without WEBP"):

@@ -51,7 +51,7 @@ def damaged_files(draw: st.DrawFn) -> bytes:
 @pytest.mark.filterwarnings("ignore")  # Pillow warns of much that it reads all the same
 @settings(max_examples=250, deadline=None, derandomize=True)
 @given(damaged_files())
-def test_a_damaged_file_is_a_picture_or_an_error(data: bytes) -> None:
+def test_damaged_files_are_read_or_raise_an_error(data: bytes) -> None:
     try:
         image = read_image(data, max_megapixels=1)
     except ImageReadError:
@@ -63,7 +63,7 @@ def test_a_damaged_file_is_a_picture_or_an_error(data: bytes) -> None:
 
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(st.binary(max_size=200))
-def test_noise_is_no_picture(data: bytes) -> None:
+def test_rejects_noise(data: bytes) -> None:
     with pytest.raises(ImageReadError):
         read_image(data)
 
@@ -75,7 +75,7 @@ def test_noise_is_no_picture(data: bytes) -> None:
         shape=hypothesis_numpy.array_shapes(min_dims=0, max_dims=5, min_side=0, max_side=5),
     )
 )
-def test_any_array_is_an_image_or_an_error(array: Any) -> None:
+def test_arrays_are_read_or_raise_an_error(array: Any) -> None:
     try:
         image = read_image(array)
     except InputError:

@@ -33,29 +33,29 @@ def sources(*paths: str, exclude: Path | None = None) -> list[str]:
     return [Path(entry.source).as_posix() for entry in found]
 
 
-def test_a_folder_with_its_folders_by_name(folder: Path) -> None:
+def test_searches_folders_recursively_by_name(folder: Path) -> None:
     wanted = ["a.PNG", "b.jpg", "odd[1].jpg", "deep/e.webp", "deep/er/d.heic"]
     assert sources(".") == wanted
     relative = [entry.relative.as_posix() for entry in find_images([str(folder)])]
     assert relative == wanted
 
 
-def test_a_folder_for_output_is_left_out(folder: Path) -> None:
+def test_skips_the_excluded_folder(folder: Path) -> None:
     assert sources(".", exclude=Path("deep")) == ["a.PNG", "b.jpg", "odd[1].jpg"]
     assert sources(".", exclude=Path("not there yet"))[-1] == "deep/er/d.heic"
 
 
-def test_patterns(folder: Path) -> None:
+def test_expands_patterns(folder: Path) -> None:
     assert sources("*.jpg") == ["b.jpg", "odd[1].jpg"]
     assert sources("**/*.webp") == ["deep/e.webp"]
     assert sources("odd[[]1].jpg") == ["odd[1].jpg"]
 
 
-def test_a_file_whose_name_looks_like_a_pattern(folder: Path) -> None:
+def test_accepts_file_names_that_look_like_patterns(folder: Path) -> None:
     assert sources("odd[1].jpg") == ["odd[1].jpg"]
 
 
-def test_files_are_taken_whatever_they_are_called(folder: Path) -> None:
+def test_accepts_files_with_any_extension(folder: Path) -> None:
     assert sources("notes.txt", "-", "missing.jpg") == ["notes.txt", "-", "missing.jpg"]
 
 
@@ -66,14 +66,14 @@ def test_files_are_taken_whatever_they_are_called(folder: Path) -> None:
         ("empty", "empty: no image in this folder"),
     ],
 )
-def test_what_leads_to_no_picture(folder: Path, path: str, problem: str) -> None:
+def test_reports_paths_without_images(folder: Path, path: str, problem: str) -> None:
     (folder / "empty").mkdir()
     [entry] = find_images([path])
     assert entry.problem == problem
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may read every folder")
-def test_a_folder_that_may_not_be_read(folder: Path) -> None:
+def test_reports_unreadable_folders(folder: Path) -> None:
     (folder / "deep" / "er").chmod(0)
     try:
         problems = [entry.problem for entry in find_images(["."]) if entry.problem]

@@ -12,12 +12,12 @@ from mien.media import camera as camera_module
 from mien.media.camera import CameraSource
 
 
-def test_a_camera_that_is_not_there_is_named() -> None:
+def test_reports_a_missing_camera() -> None:
     with pytest.raises(CameraError, match="camera 97"):
         next(CameraSource(97).frames())
 
 
-def test_a_camera_that_goes_away_is_opened_again(
+def test_reopens_a_lost_camera(
     tmp_path: Path, write_clip: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The file's end looks to OpenCV as a camera that went away, and it is there again at once.

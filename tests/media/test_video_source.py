@@ -26,7 +26,7 @@ def numbered(count: int, size_wh: tuple[int, int] = (64, 48)) -> list[tuple[Pixe
     return [(np.full((size_wh[1], size_wh[0], 3), 4 * n, np.uint8), n / 25) for n in range(count)]
 
 
-def test_frames_come_in_order_with_their_times(tmp_path: Path, write_clip: Write) -> None:
+def test_frames_are_in_order_with_their_times(tmp_path: Path, write_clip: Write) -> None:
     source = VideoSource(write_clip(tmp_path / "a.mp4", numbered(50)))
     frames = list(source.frames())
     assert source.info.size_wh == (64, 48)
@@ -38,7 +38,7 @@ def test_frames_come_in_order_with_their_times(tmp_path: Path, write_clip: Write
     assert levels == pytest.approx([4 * n for n in range(50)], abs=4)
 
 
-def test_a_variable_frame_rate_keeps_its_times(tmp_path: Path, write_clip: Write) -> None:
+def test_keeps_the_times_of_variable_frame_rates(tmp_path: Path, write_clip: Write) -> None:
     times = [0.0, 0.04, 0.5, 0.51, 2.0, 2.25]
     clip = write_clip(
         tmp_path / "v.mp4", [(image, t) for (image, _), t in zip(numbered(6), times, strict=True)]
@@ -48,7 +48,7 @@ def test_a_variable_frame_rate_keeps_its_times(tmp_path: Path, write_clip: Write
 
 
 @pytest.mark.parametrize("rotation_deg", [90, 180, 270])
-def test_pictures_are_turned_upright(tmp_path: Path, write_clip: Write, rotation_deg: int) -> None:
+def test_rotates_frames_upright(tmp_path: Path, write_clip: Write, rotation_deg: int) -> None:
     stored = np.zeros((48, 64, 3), np.uint8)
     stored[:12, :16] = 255
     clip = write_clip(
@@ -61,7 +61,7 @@ def test_pictures_are_turned_upright(tmp_path: Path, write_clip: Write, rotation
     assert np.abs(shown.astype(int) - expected).mean() < 8
 
 
-def test_a_selection_leaves_out_and_keeps_the_numbers(tmp_path: Path, write_clip: Write) -> None:
+def test_selection_skips_frames_and_keeps_indices(tmp_path: Path, write_clip: Write) -> None:
     clip = write_clip(tmp_path / "s.mp4", numbered(50))
 
     def indices(**options: float) -> list[int]:
@@ -74,7 +74,7 @@ def test_a_selection_leaves_out_and_keeps_the_numbers(tmp_path: Path, write_clip
     assert len(indices(max_fps=1000)) == 50
 
 
-def test_gifs_are_videos(tmp_path: Path) -> None:
+def test_reads_gifs_as_videos(tmp_path: Path) -> None:
     frames = [PillowImage.new("P", (32, 24), color) for color in (0, 1, 2)]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], duration=80)
     times = [frame.timestamp_s for frame in VideoSource(tmp_path / "a.gif").frames()]
@@ -82,7 +82,7 @@ def test_gifs_are_videos(tmp_path: Path) -> None:
     assert all(later > earlier for earlier, later in itertools.pairwise(times))
 
 
-def test_what_is_no_video_is_named(tmp_path: Path) -> None:
+def test_reports_files_that_are_not_videos(tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("this is no video\n" * 100)
     (tmp_path / "empty.mp4").write_bytes(b"")
     (tmp_path / "noise.mp4").write_bytes(np.random.default_rng(0).bytes(20_000))
@@ -91,7 +91,7 @@ def test_what_is_no_video_is_named(tmp_path: Path) -> None:
             list(VideoSource(tmp_path / name).frames())
 
 
-def test_a_playlist_opens_no_other_file(tmp_path: Path, write_clip: Write) -> None:
+def test_playlists_do_not_open_other_files(tmp_path: Path, write_clip: Write) -> None:
     clip = write_clip(tmp_path / "inner.ts", numbered(5))
     playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{clip}\n#EXT-X-ENDLIST\n"
     (tmp_path / "outer.mp4").write_text(playlist)
@@ -101,14 +101,14 @@ def test_a_playlist_opens_no_other_file(tmp_path: Path, write_clip: Write) -> No
             VideoSource(tmp_path / name)
 
 
-def test_a_file_that_was_cut_off_gives_what_it_has(tmp_path: Path, write_clip: Write) -> None:
+def test_reads_the_intact_part_of_truncated_files(tmp_path: Path, write_clip: Write) -> None:
     whole = write_clip(tmp_path / "whole.ts", numbered(50))
     data = whole.read_bytes()
     (tmp_path / "cut.ts").write_bytes(data[: len(data) // 2])
     assert 5 <= len(list(VideoSource(tmp_path / "cut.ts").frames())) < 50
 
 
-def test_sources_are_told_apart(tmp_path: Path, write_clip: Write) -> None:
+def test_opens_the_source_by_type(tmp_path: Path, write_clip: Write) -> None:
     clip = write_clip(tmp_path / "a.mp4", numbered(2))
     assert isinstance(open_source(clip), VideoSource)
     assert open_source(0).info.live
@@ -118,7 +118,7 @@ def test_sources_are_told_apart(tmp_path: Path, write_clip: Write) -> None:
     assert "secret" not in network.info.name
 
 
-def test_a_paced_recording_takes_its_own_time(tmp_path: Path, write_clip: Write) -> None:
+def test_paced_source_plays_in_real_time(tmp_path: Path, write_clip: Write) -> None:
     source = PacedSource(VideoSource(write_clip(tmp_path / "a.mp4", numbered(10))))
     started = time.monotonic()
     assert len(list(source.frames())) == 10

@@ -36,7 +36,7 @@ def test_every_model_file_has_a_sidecar() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(SHIPPED))
-def test_checksum_is_that_of_the_sidecar(name: str) -> None:
+def test_checksum_matches_the_sidecar(name: str) -> None:
     assert SHIPPED[name].spec.sha256 == catalog.checksum(SHIPPED[name].path)
 
 
@@ -48,19 +48,19 @@ def test_every_model_has_a_card(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(SHIPPED))
-def test_license_and_source_are_named(name: str) -> None:
+def test_has_license_and_source(name: str) -> None:
     assert SHIPPED[name].spec.license
     assert SHIPPED[name].spec.source
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_metadata_is_the_sidecar_without_the_checksum(name: str) -> None:
+def test_metadata_equals_the_sidecar_without_checksum(name: str) -> None:
     entry = SHIPPED[name]
     assert Session(entry.path).read_spec() == dataclasses.replace(entry.spec, sha256=None)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_interface_is_the_one_in_the_spec(name: str) -> None:
+def test_interface_matches_the_spec(name: str) -> None:
     spec = SHIPPED[name].spec
     session = ort.InferenceSession(SHIPPED[name].path, providers=["CPUExecutionProvider"])
     (given,) = session.get_inputs()
@@ -78,14 +78,14 @@ def test_output_shapes(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "count"), [("blazeface", 2304), ("blazeface-short", 896)])
-def test_anchor_grids_give_an_anchor_for_each_logit(name: str, count: int) -> None:
+def test_anchor_grids_have_one_anchor_per_logit(name: str, count: int) -> None:
     grids = SHIPPED[name].spec.parameters["anchor_grids"]
     assert sum(columns * rows * per_cell for columns, rows, per_cell in grids) == count
     assert _run(name, 0, 0, 1)["logits"].shape == (1, count, 1)
 
 
 @pytest.mark.parametrize(("name", "window"), [("haar-frontalface", 24), ("haar-eye", 20)])
-def test_cascades_carry_their_license_and_window(name: str, window: int) -> None:
+def test_cascades_have_their_license_and_window(name: str, window: int) -> None:
     text = SHIPPED[name].path.read_text(encoding="utf-8")
     assert "Intel License Agreement" in text
     assert f"<width>{window}</width>" in text
@@ -118,7 +118,7 @@ def _run(name: str, x_min: int, y_min: int, step: int) -> dict[str, npt.NDArray[
         ("blazeface-short", 3, 784, 2.964, [-5.302, -4.429, 85.940, 85.926, -23.750, -22.793]),
     ],
 )
-def test_detectors_compute_what_their_originals_do(
+def test_detectors_match_their_originals(
     name: str, step: int, anchor: int, logit: float, box_and_eyes: list[float]
 ) -> None:
     outputs = _run(name, 80, 100, step)
@@ -161,7 +161,7 @@ def test_detectors_compute_what_their_originals_do(
         ),
     ],
 )
-def test_landmark_models_compute_what_their_originals_do(
+def test_landmark_models_match_their_originals(
     name: str, place: tuple[int, int, int], output: str, indices: list[int], points: Any
 ) -> None:
     given = _run(name, *place)[output][0, indices]

@@ -30,7 +30,7 @@ def content(server: Any, tiny_expression_model: Any) -> bytes:
     return bytes(server.content)
 
 
-def test_an_added_model_is_used_by_name(server: Any, content: bytes) -> None:
+def test_added_model_is_available_by_name(server: Any, content: bytes) -> None:
     entry = add_model("mine", server.url, sha256=sha256(content))
     assert entry.path == models_folder() / "mine.onnx"
     assert entry.spec.name == "mine"
@@ -46,7 +46,7 @@ def test_an_added_model_is_used_by_name(server: Any, content: bytes) -> None:
     assert tops == [Expression.HAPPINESS, Expression.NEUTRAL]
 
 
-def test_a_spec_from_a_file(server: Any, tiny_expression_model: Any) -> None:
+def test_accepts_a_spec_from_a_file(server: Any, tiny_expression_model: Any) -> None:
     with_spec = tiny_expression_model("described")
     facts = json.loads(spec_to_json(Session(with_spec).read_spec()))
     for key in ("name", "file", "sha256"):
@@ -59,14 +59,14 @@ def test_a_spec_from_a_file(server: Any, tiny_expression_model: Any) -> None:
     assert catalog.find("mine").spec == entry.spec
 
 
-def test_a_model_without_any_spec_is_not_kept(server: Any, tiny_expression_model: Any) -> None:
+def test_rejects_models_without_a_spec(server: Any, tiny_expression_model: Any) -> None:
     server.content = tiny_expression_model(with_spec=False).read_bytes()
     with pytest.raises(SpecError, match="has no model spec"):
         add_model("mine", server.url, sha256=sha256(server.content))
     assert list(models_folder().iterdir()) == []
 
 
-def test_a_spec_that_does_not_fit_the_file(
+def test_rejects_specs_that_do_not_fit_the_file(
     server: Any, content: bytes, tiny_expression_model: Any
 ) -> None:
     facts = json.loads(spec_to_json(Session(tiny_expression_model()).read_spec()))
@@ -77,32 +77,34 @@ def test_a_spec_that_does_not_fit_the_file(
 
 
 @pytest.mark.parametrize("text", ["no JSON", "[1]", "{}"])
-def test_a_wrong_spec_is_told_before_the_download(server: Any, content: bytes, text: str) -> None:
+def test_invalid_spec_is_reported_before_the_download(
+    server: Any, content: bytes, text: str
+) -> None:
     with pytest.raises(SpecError):
         add_model("mine", server.url, sha256=sha256(content), spec_text=text)
     assert server.requested == []
 
 
-def test_a_file_that_is_no_model(server: Any) -> None:
+def test_rejects_files_that_are_not_models(server: Any) -> None:
     server.content = b"this is no ONNX model"
     with pytest.raises(ModelFileError, match="cannot be loaded"):
         add_model("mine", server.url, sha256=sha256(server.content))
     assert list(models_folder().iterdir()) == []
 
 
-def test_a_wrong_checksum_adds_nothing(server: Any, content: bytes) -> None:
+def test_wrong_checksum_adds_nothing(server: Any, content: bytes) -> None:
     with pytest.raises(DownloadError):
         add_model("mine", server.url, sha256=sha256(b"other"))
     assert not any(entry.spec.name == "mine" for entry in catalog.entries())
 
 
 @pytest.mark.parametrize("name", ["../escape", "a/b", "", "Großes", ".hidden", "x" * 65])
-def test_names_that_are_no_names(server: Any, content: bytes, name: str) -> None:
+def test_rejects_invalid_names(server: Any, content: bytes, name: str) -> None:
     with pytest.raises(ModelError, match="expected a model name"):
         add_model(name, server.url, sha256=sha256(content))
 
 
-def test_shipped_models_are_not_replaced_or_removed(server: Any, content: bytes) -> None:
+def test_shipped_models_cannot_be_replaced_or_removed(server: Any, content: bytes) -> None:
     with pytest.raises(ModelError, match="ships with mien"):
         add_model("blazeface", server.url, sha256=sha256(content))
     with pytest.raises(ModelError, match="ships with mien"):
@@ -110,12 +112,14 @@ def test_shipped_models_are_not_replaced_or_removed(server: Any, content: bytes)
 
 
 @pytest.mark.parametrize("checksum", ["", "abc", "g" * 64])
-def test_checksums_that_are_none(server: Any, checksum: str) -> None:
+def test_rejects_invalid_checksums(server: Any, checksum: str) -> None:
     with pytest.raises(ModelError, match="64 hexadecimal digits"):
         add_model("mine", server.url, sha256=checksum)
 
 
-def test_adding_again_replaces(server: Any, content: bytes, tiny_expression_model: Any) -> None:
+def test_adding_again_replaces_the_model(
+    server: Any, content: bytes, tiny_expression_model: Any
+) -> None:
     add_model("mine", server.url, sha256=sha256(content))
     server.content = tiny_expression_model("another").read_bytes()
     entry = add_model("mine", server.url, sha256=sha256(server.content))
@@ -123,7 +127,7 @@ def test_adding_again_replaces(server: Any, content: bytes, tiny_expression_mode
     assert entry.path.read_bytes() == server.content
 
 
-def test_remove(server: Any, content: bytes) -> None:
+def test_removes_only_the_named_model(server: Any, content: bytes) -> None:
     add_model("mine", server.url, sha256=sha256(content))
     add_model("mine.2", server.url, sha256=sha256(content))
     assert [path.name for path in remove_model("mine")] == ["mine.json", "mine.onnx"]
@@ -148,13 +152,13 @@ def test_known_models_are_read_from_their_descriptions(tmp_path: Path) -> None:
     assert json.loads(model.spec_text or "")["license"] == "MIT"
 
 
-def test_a_damaged_description_is_named(tmp_path: Path) -> None:
+def test_reports_invalid_descriptions(tmp_path: Path) -> None:
     (tmp_path / "broken.json").write_text('{"name": "broken"}')
     with pytest.raises(SpecError, match=r"expected the description of a model in .*broken\.json"):
         catalog.known_models(tmp_path)
 
 
-def test_every_shipped_description_can_be_used() -> None:
+def test_all_shipped_descriptions_are_valid() -> None:
     models = catalog.known_models()
     assert {"yunet", "opencv-fer"} <= {model.name for model in models}
     for model in models:
@@ -166,7 +170,7 @@ def test_every_shipped_description_can_be_used() -> None:
         assert model.sha256 is None or len(model.sha256) == 64
 
 
-def test_a_known_model_is_added_by_its_name_alone(
+def test_known_model_is_added_by_name(
     server: Any, tiny_expression_model: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tiny_expression_model(with_spec=False)

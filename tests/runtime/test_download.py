@@ -25,7 +25,7 @@ def leftovers(target: Path) -> list[str]:
     return sorted(path.name for path in target.parent.iterdir() if path != target)
 
 
-def test_a_whole_file(server: Any, target: Path) -> None:
+def test_downloads_a_file(server: Any, target: Path) -> None:
     steps: list[tuple[int, int | None]] = []
     download(
         server.url, target, sha256=SHA256, progress=lambda done, total: steps.append((done, total))
@@ -36,19 +36,19 @@ def test_a_whole_file(server: Any, target: Path) -> None:
     assert [done for done, _ in steps] == sorted({done for done, _ in steps})
 
 
-def test_capital_letters_in_the_checksum(server: Any, target: Path) -> None:
+def test_accepts_uppercase_checksums(server: Any, target: Path) -> None:
     download(server.url, target, sha256=SHA256.upper())
     assert target.read_bytes() == CONTENT
 
 
-def test_a_dropped_connection_is_taken_up_again(server: Any, target: Path) -> None:
+def test_retries_a_dropped_connection(server: Any, target: Path) -> None:
     server.drop_after = [100_000, 200_000]
     download(server.url, target, sha256=SHA256)
     assert target.read_bytes() == CONTENT
     assert server.requested == [None, "bytes=100000-", "bytes=300000-"]
 
 
-def test_a_later_call_goes_on_where_the_last_one_gave_up(server: Any, target: Path) -> None:
+def test_resumes_an_earlier_download(server: Any, target: Path) -> None:
     server.drop_after = [100_000] * 4
     with pytest.raises(DownloadError, match="400000 bytes are kept, run the command again"):
         download(server.url, target, sha256=SHA256)
@@ -60,7 +60,7 @@ def test_a_later_call_goes_on_where_the_last_one_gave_up(server: Any, target: Pa
     assert leftovers(target) == []
 
 
-def test_a_server_without_ranges_sends_it_all_again(server: Any, target: Path) -> None:
+def test_starts_over_without_range_support(server: Any, target: Path) -> None:
     server.ranges = False
     server.drop_after = [100_000]
     download(server.url, target, sha256=SHA256)
@@ -68,7 +68,7 @@ def test_a_server_without_ranges_sends_it_all_again(server: Any, target: Path) -
     assert target.read_bytes() == CONTENT
 
 
-def test_a_server_that_tells_no_length(server: Any, target: Path) -> None:
+def test_accepts_responses_without_length(server: Any, target: Path) -> None:
     server.tell_length = False
     totals: list[int | None] = []
     download(server.url, target, sha256=SHA256, progress=lambda done, total: totals.append(total))
@@ -76,7 +76,7 @@ def test_a_server_that_tells_no_length(server: Any, target: Path) -> None:
     assert set(totals) == {None}
 
 
-def test_a_whole_part_is_used_without_fetching_it_again(server: Any, target: Path) -> None:
+def test_uses_a_complete_part_without_a_download(server: Any, target: Path) -> None:
     target.parent.mkdir()
     (target.parent / f".{SHA256}.part").write_bytes(CONTENT)
     download(server.url, target, sha256=SHA256)
@@ -84,7 +84,7 @@ def test_a_whole_part_is_used_without_fetching_it_again(server: Any, target: Pat
     assert leftovers(target) == []
 
 
-def test_a_part_longer_than_the_file_is_thrown_away(server: Any, target: Path) -> None:
+def test_discards_a_part_longer_than_the_file(server: Any, target: Path) -> None:
     target.parent.mkdir()
     (target.parent / f".{SHA256}.part").write_bytes(CONTENT + b"more")
     download(server.url, target, sha256=SHA256)
@@ -92,14 +92,14 @@ def test_a_part_longer_than_the_file_is_thrown_away(server: Any, target: Path) -
     assert target.read_bytes() == CONTENT
 
 
-def test_another_content_is_not_kept(server: Any, target: Path) -> None:
+def test_discards_content_with_a_wrong_checksum(server: Any, target: Path) -> None:
     server.content = CONTENT[:-1] + b"?"
     with pytest.raises(DownloadError, match=r"expected SHA-256 .* from .*, got "):
         download(server.url, target, sha256=SHA256)
     assert list(target.parent.iterdir()) == []
 
 
-def test_a_file_that_is_there_stays_until_the_new_one_is_whole(server: Any, target: Path) -> None:
+def test_existing_file_stays_until_the_download_is_complete(server: Any, target: Path) -> None:
     target.parent.mkdir()
     target.write_bytes(b"the old one")
     server.status = 503
@@ -109,14 +109,14 @@ def test_a_file_that_is_there_stays_until_the_new_one_is_whole(server: Any, targ
 
 
 @pytest.mark.parametrize(("status", "words"), [(404, "404 Not Found"), (500, "500 Internal")])
-def test_the_servers_answer_is_told(server: Any, target: Path, status: int, words: str) -> None:
+def test_reports_the_servers_response(server: Any, target: Path, status: int, words: str) -> None:
     server.status = status
     with pytest.raises(DownloadError, match=words):
         download(server.url, target, sha256=SHA256)
     assert len(server.requested) == 1
 
 
-def test_nobody_listens(tmp_path: Path) -> None:
+def test_reports_refused_connections(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -124,7 +124,7 @@ def test_nobody_listens(tmp_path: Path) -> None:
         download(f"http://127.0.0.1:{port}/m.onnx", tmp_path / "m.onnx", sha256=SHA256)
 
 
-def test_a_silent_server_times_out(tmp_path: Path) -> None:
+def test_silent_server_times_out(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/m.onnx"
         with pytest.raises(DownloadError, match="timed out"):
@@ -132,12 +132,12 @@ def test_a_silent_server_times_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("url", ["file:///etc/hostname", "ftp://127.0.0.1/m.onnx", "m.onnx"])
-def test_only_http(url: str, tmp_path: Path) -> None:
+def test_accepts_only_http(url: str, tmp_path: Path) -> None:
     with pytest.raises(DownloadError, match="http or https"):
         download(url, tmp_path / "m.onnx", sha256=SHA256)
 
 
-def test_a_folder_that_cannot_be_written(server: Any, tmp_path: Path) -> None:
+def test_reports_unwritable_folders(server: Any, tmp_path: Path) -> None:
     server.content = CONTENT
     (tmp_path / "file").touch()
     with pytest.raises(DownloadError, match="cannot be written"):

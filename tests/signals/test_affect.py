@@ -29,7 +29,7 @@ def _scores(**shares: float) -> ExpressionScores:
         ("neutral", 0.0, 0.0),
     ],
 )
-def test_a_sure_expression_has_its_published_place(
+def test_certain_expressions_have_their_published_coordinates(
     expression: str, valence: float, arousal: float
 ) -> None:
     affect = derive_affect(_scores(**{expression: 1.0}))
@@ -38,13 +38,13 @@ def test_a_sure_expression_has_its_published_place(
     assert affect.method == "derived from probabilities"
 
 
-def test_places_are_weighed_by_probability() -> None:
+def test_coordinates_are_weighted_by_probability() -> None:
     affect = derive_affect(_scores(happiness=0.5, neutral=0.5))
     assert affect is not None
     assert (affect.valence, affect.arousal) == pytest.approx((0.405, 0.255))
 
 
-def test_contempt_has_no_published_place() -> None:
+def test_contempt_has_no_coordinates() -> None:
     assert derive_affect(_scores(contempt=1.0)) is None
     assert derive_affect(_scores(contempt=0.5, happiness=0.5)) is None
     affect = derive_affect(_scores(contempt=0.2, happiness=0.8))
@@ -54,7 +54,7 @@ def test_contempt_has_no_published_place() -> None:
 
 @settings(deadline=None)
 @given(st.lists(st.floats(0.01, 1), min_size=8, max_size=8))
-def test_it_stays_in_range(shares: list[float]) -> None:
+def test_affect_is_in_range(shares: list[float]) -> None:
     probabilities = (np.array(shares) / np.sum(shares)).astype(np.float32)
     affect = derive_affect(ExpressionScores(LABELS, probabilities))
     if affect is None:

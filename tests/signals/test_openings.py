@@ -25,13 +25,13 @@ def _ibug(left_eye: float, right_eye: float, mouth: float) -> Landmarks:
     return Landmarks(points, "ibug68")
 
 
-def test_openings_are_heights_over_widths() -> None:
+def test_openings_are_heights_divided_by_widths() -> None:
     face = _ibug(left_eye=0.3, right_eye=0.05, mouth=0.6)
     assert eye_openings(face) == pytest.approx((0.3, 0.05))
     assert mouth_opening(face) == pytest.approx(0.6)
 
 
-def test_size_and_turn_of_the_face_do_not_matter() -> None:
+def test_openings_are_independent_of_size_and_rotation() -> None:
     face = _ibug(0.25, 0.35, 0.1)
     turn = np.array([[0.0, -3.0], [3.0, 0.0]], np.float32)
     turned = Landmarks(face.points @ turn.T, "ibug68")
@@ -39,7 +39,7 @@ def test_size_and_turn_of_the_face_do_not_matter() -> None:
     assert mouth_opening(turned) == pytest.approx(mouth_opening(face))
 
 
-def test_what_cannot_be_measured_is_none() -> None:
+def test_returns_none_where_nothing_can_be_measured() -> None:
     few = Landmarks(np.zeros((5, 2), np.float32), "five")
     assert eye_openings(few) is None
     assert mouth_opening(few) is None

@@ -42,7 +42,7 @@ def _pose(landmarks: Landmarks) -> HeadPose:
     return pose
 
 
-def test_the_axes_point_where_the_docstring_says() -> None:
+def test_signs_of_the_angles() -> None:
     nose = 4
     for angles, moved in (
         ((30, 0, 0), (1, 0)),  # yaw: the nose goes to the right of the image
@@ -57,21 +57,21 @@ def test_the_axes_point_where_the_docstring_says() -> None:
 
 @settings(deadline=None)
 @given(st.floats(-85, 85), st.floats(-80, 80), st.floats(-175, 175))
-def test_known_angles_are_measured(yaw_deg: float, pitch_deg: float, roll_deg: float) -> None:
+def test_measures_known_angles(yaw_deg: float, pitch_deg: float, roll_deg: float) -> None:
     pose = _pose(_turned(yaw_deg, pitch_deg, roll_deg))
     assert pose.yaw_deg == pytest.approx(yaw_deg, abs=0.1)
     assert pose.pitch_deg == pytest.approx(pitch_deg, abs=0.1)
     assert pose.roll_deg == pytest.approx(roll_deg, abs=0.1)
 
 
-def test_noisy_points_move_the_angles_little() -> None:
+def test_noise_changes_the_angles_little() -> None:
     pose = _pose(_turned(20, -10, 5, noise=2.0))
     assert pose.yaw_deg == pytest.approx(20, abs=2)
     assert pose.pitch_deg == pytest.approx(-10, abs=2)
     assert pose.roll_deg == pytest.approx(5, abs=2)
 
 
-def test_other_landmarks_have_no_pose() -> None:
+def test_returns_none_without_depth() -> None:
     assert estimate_pose(Landmarks(np.zeros((5, 2), np.float32), "five")) is None
     assert estimate_pose(Landmarks(_turned(0, 0, 0).points[:, :2], "mesh468")) is None
 

@@ -34,7 +34,7 @@ def _quality(image: Image) -> Quality:
     return measure(image, detection, landmarks, estimate_pose(landmarks))
 
 
-def test_a_good_portrait_gives_no_reason() -> None:
+def test_good_portrait_has_no_reasons() -> None:
     quality = _quality(_photograph())
     assert quality.reasons == ()
     box = _found()[0].box
@@ -47,7 +47,7 @@ def test_a_good_portrait_gives_no_reason() -> None:
     assert quality.presence > 0.99
 
 
-def test_blurring_lowers_sharpness_until_it_is_a_reason() -> None:
+def test_blur_lowers_sharpness_until_it_is_a_reason() -> None:
     image = _photograph()
     blurred = [image]
     blurred += [cv2.GaussianBlur(image, (0, 0), sigma).astype(np.uint8) for sigma in (4, 8, 24)]
@@ -60,7 +60,7 @@ def test_blurring_lowers_sharpness_until_it_is_a_reason() -> None:
     assert measure(blurred[2], detection, landmarks, limits=dull).reasons == ("blurred",)
 
 
-def test_dark_and_bright() -> None:
+def test_reports_dark_and_bright() -> None:
     image = _photograph()
     assert "dark" in _quality((image * 0.03).astype(np.uint8)).reasons
     burned = np.clip(image.astype(np.int32) * 8 + 120, 0, 255).astype(np.uint8)
@@ -68,7 +68,7 @@ def test_dark_and_bright() -> None:
     assert _quality(np.full_like(image, 51)).brightness == pytest.approx(0.2)
 
 
-def test_small() -> None:
+def test_reports_small() -> None:
     detection, _ = _found()
     tiny = replace(detection, box=Box(300, 300, 308, 308), landmarks=None)
     quality = measure(_photograph(), tiny)
@@ -78,7 +78,7 @@ def test_small() -> None:
     assert quality.presence is None
 
 
-def test_cut_off() -> None:
+def test_reports_cut_off() -> None:
     detection, landmarks = _found()
     left = round(float(np.median(landmarks.points[:, 0])))
     shift = np.array([left, 0, 0], np.float32)
@@ -88,7 +88,7 @@ def test_cut_off() -> None:
     assert "cut off" in measure(_photograph(), half_outside).reasons
 
 
-def test_turned_tilted_and_unclear() -> None:
+def test_reports_turned_tilted_and_unclear() -> None:
     detection, landmarks = _found()
     pose = estimate_pose(landmarks)
     assert pose is not None
@@ -104,7 +104,7 @@ def test_turned_tilted_and_unclear() -> None:
     assert measure(image, detection, unclear, pose).reasons == ("unclear",)
 
 
-def test_the_measures_do_not_depend_on_the_turn_of_the_picture() -> None:
+def test_measures_are_independent_of_rotation() -> None:
     detection, landmarks = _found()
     image = _photograph()
     height, width = image.shape[:2]
@@ -117,7 +117,7 @@ def test_the_measures_do_not_depend_on_the_turn_of_the_picture() -> None:
     assert tilted.sharpness == pytest.approx(upright.sharpness, rel=0.35)
 
 
-def test_measure_face_fills_in_what_can_be_measured() -> None:
+def test_measure_face_adds_what_can_be_measured() -> None:
     detection, landmarks = _found()
     face = measure_face(_photograph(), Face(detection, landmarks=landmarks))
     assert face.quality is not None

@@ -99,7 +99,7 @@ def upright(pipeline: FacePipeline, face: tuple[npt.NDArray[np.uint8], Points]) 
     "angles_deg",
     [(20, 0, 0), (-35, 0, 0), (0, 15, 0), (0, -15, 0), (0, 0, -25), (20, -10, 15)],
 )
-def test_a_rendered_head_is_read_as_it_was_turned(
+def test_measures_the_pose_of_rendered_heads(
     pipeline: FacePipeline,
     face: tuple[npt.NDArray[np.uint8], Points],
     upright: HeadPose,

@@ -21,20 +21,20 @@ def learned(rest: ExpressionScores) -> NeutralBaseline:
     return baseline
 
 
-def test_a_face_that_looks_sad_at_rest_reads_as_neutral_afterwards() -> None:
+def test_corrects_a_face_that_looks_sad_at_rest() -> None:
     rest = scores(0.35, 0.05, 0.55, 0.05)
     baseline = learned(rest)
     assert rest.top is Expression.SADNESS
     assert baseline.apply(rest, 1.0, 5.0).top is Expression.NEUTRAL
 
 
-def test_a_face_that_reads_as_neutral_is_left_as_it_is() -> None:
+def test_neutral_resting_face_is_unchanged() -> None:
     rest = scores(0.94, 0.02, 0.02, 0.02)
     after = learned(rest).apply(scores(0.2, 0.1, 0.6, 0.1), 1.0, 5.0)
     assert after.probabilities == pytest.approx([0.2, 0.1, 0.6, 0.1], abs=1e-6)
 
 
-def test_smiles_are_no_rest_and_are_never_discounted() -> None:
+def test_smiles_do_not_count_as_rest_and_are_never_lowered() -> None:
     unchanged = scores(0.35, 0.05, 0.55, 0.05)
     assert learned(scores(0.1, 0.8, 0.05, 0.05)).apply(unchanged, 1.0, 5.0) is unchanged
     after = learned(scores(0.4, 0.2, 0.35, 0.05)).apply(scores(0.1, 0.8, 0.05, 0.05), 1.0, 5.0)
@@ -42,12 +42,12 @@ def test_smiles_are_no_rest_and_are_never_discounted() -> None:
     assert after[Expression.HAPPINESS] >= 0.8
 
 
-def test_a_strong_expression_still_shows() -> None:
+def test_keeps_strong_expressions() -> None:
     baseline = learned(scores(0.35, 0.05, 0.55, 0.05))
     assert baseline.apply(scores(0.02, 0.01, 0.96, 0.01), 1.0, 5.0).top is Expression.SADNESS
 
 
-def test_frames_that_cannot_be_read_teach_nothing() -> None:
+def test_ignores_unreadable_frames() -> None:
     baseline = NeutralBaseline()
     for n in range(300):
         baseline.apply(scores(0.35, 0.05, 0.55, 0.05), 0.2, n / 30)

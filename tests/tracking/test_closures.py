@@ -46,7 +46,7 @@ def closed_eyes(
     return closed
 
 
-def test_known_closures_are_found_in_pictures(samples: dict[str, Path]) -> None:
+def test_finds_eye_closures_in_rendered_images(samples: dict[str, Path]) -> None:
     pipeline = FacePipeline()
     opened = read_image(samples["person-a-neutral"])
     (face,) = pipeline.analyze(opened).faces

@@ -9,12 +9,12 @@ from PIL import Image as PillowImage
 from mien.tracking import SceneCutDetector, coarse
 
 
-def test_movement_is_no_cut(smile_frames: list[tuple[npt.NDArray[np.uint8], float]]) -> None:
+def test_movement_is_not_a_cut(smile_frames: list[tuple[npt.NDArray[np.uint8], float]]) -> None:
     detector = SceneCutDetector()
     assert not any(detector.is_cut(coarse(image)) for image, _ in smile_frames)
 
 
-def test_another_picture_is_a_cut(
+def test_another_image_is_a_cut(
     smile_frames: list[tuple[npt.NDArray[np.uint8], float]], samples: dict[str, Path]
 ) -> None:
     other = np.asarray(PillowImage.open(samples["group"]).convert("RGB").resize((480, 270)))

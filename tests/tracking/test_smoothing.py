@@ -24,7 +24,7 @@ def follow(
     return [(calm.label, state) for calm, state in results]
 
 
-def test_the_one_euro_filter_stills_noise_and_follows_a_move() -> None:
+def test_one_euro_filter_reduces_noise_and_follows_movement() -> None:
     rng = np.random.default_rng(0)
     still = OneEuroFilter(1.0, 0.05)
     noisy = rng.normal(0, 1, 300)
@@ -36,7 +36,7 @@ def test_the_one_euro_filter_stills_noise_and_follows_a_move() -> None:
     assert 400 * 59 / 30 - ramp[-1] < 10
 
 
-def test_landmarks_of_a_still_face_jitter_less_and_keep_their_presence() -> None:
+def test_landmark_smoother_reduces_jitter_and_keeps_presence() -> None:
     rng = np.random.default_rng(0)
     face = rng.uniform(0, 100, (468, 3))
     smoother = LandmarkSmoother()
@@ -55,7 +55,7 @@ def test_single_frames_do_not_change_the_label() -> None:
     assert {label for label, _ in follow(values)} == {Expression.NEUTRAL}
 
 
-def test_a_lasting_change_is_followed_within_a_quarter_of_a_second() -> None:
+def test_lasting_change_is_followed_within_a_quarter_of_a_second() -> None:
     values = [(n / 30, 0.9 if n >= 30 else 0.05) for n in range(60)]
     labels = [label for label, _ in follow(values)]
     assert labels[29] is Expression.NEUTRAL
@@ -65,14 +65,14 @@ def test_a_lasting_change_is_followed_within_a_quarter_of_a_second() -> None:
 
 
 @pytest.mark.parametrize("fps", [10, 30, 120])
-def test_the_lag_does_not_depend_on_the_frame_rate(fps: int) -> None:
+def test_lag_is_independent_of_the_frame_rate(fps: int) -> None:
     values = [(n / fps, 0.9 if n >= fps else 0.05) for n in range(2 * fps)]
     labels = [label for label, _ in follow(values)]
     lag_s = labels.index(Expression.HAPPINESS) / fps - 1
     assert 0.08 <= lag_s <= 0.25
 
 
-def test_frames_that_can_hardly_be_read_count_less() -> None:
+def test_frames_of_low_quality_count_less() -> None:
     clear, blurred = (
         follow([(n / 30, 0.9 if n >= 5 else 0.05) for n in range(14)], weight)
         for weight in (1.0, 0.1)
@@ -81,7 +81,7 @@ def test_frames_that_can_hardly_be_read_count_less() -> None:
     assert blurred[-1][0] is Expression.NEUTRAL
 
 
-def test_an_expression_that_cannot_be_read_for_half_a_second_is_not_visible() -> None:
+def test_expression_is_not_visible_after_half_a_second_without_readable_frames() -> None:
     smoother = ExpressionSmoother()
     states = [smoother.update(scores(0.1), 1.0 if n < 10 else 0.05, n / 30)[1] for n in range(40)]
     assert states[:10] == ["clear"] * 10
@@ -89,19 +89,19 @@ def test_an_expression_that_cannot_be_read_for_half_a_second_is_not_visible() ->
     assert states[25:] == ["not visible"] * 15
 
 
-def test_a_flat_mean_is_uncertain() -> None:
+def test_low_top_probability_is_uncertain() -> None:
     smoother = ExpressionSmoother(uncertain_below=0.4)
     calm, state = smoother.update(scores(0.33, 0.33), 1.0, 0.0)
     assert state == "uncertain"
     assert calm.uncertain
 
 
-def test_after_a_long_gap_the_mean_starts_anew() -> None:
+def test_mean_starts_over_after_a_long_gap() -> None:
     labels = follow([(0.0, 0.05), (0.1, 0.05), (5.0, 0.9)])
     assert labels[-1] == (Expression.HAPPINESS, "clear")
 
 
-def test_probabilities_stay_probabilities() -> None:
+def test_probabilities_sum_to_one() -> None:
     smoother = ExpressionSmoother()
     rng = np.random.default_rng(0)
     for n in range(100):
@@ -112,7 +112,7 @@ def test_probabilities_stay_probabilities() -> None:
         assert calm.probabilities.sum() == pytest.approx(1, abs=1e-5)
 
 
-def test_each_doubt_divides_the_weight_by_five() -> None:
+def test_each_reason_divides_the_weight_by_five() -> None:
     assert quality_weight(None) == 1
     assert quality_weight(Quality(size_px=100, presence=1.0)) == 1
     assert quality_weight(Quality(100, presence=1.0, reasons=("blurred",))) == pytest.approx(0.2)

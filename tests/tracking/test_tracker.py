@@ -21,7 +21,7 @@ def run(frames: list[list[Observation]], *, fps: float = 25, **options: float) -
     ]
 
 
-def test_assignment_takes_the_least_total_and_leaves_out_what_is_too_dear() -> None:
+def test_assignment_minimizes_the_total_and_respects_max_cost() -> None:
     # Row by row the greedy choice would be (0, 0) and then (1, 1) at 10.1; together 1 + 2 is less.
     assert assign([[1.0, 1.1], [1.2, 9.0]], max_cost=5) == [(0, 1), (1, 0)]
     assert assign([[1.0, np.inf], [np.inf, 7.0]], max_cost=5) == [(0, 0)]
@@ -29,12 +29,12 @@ def test_assignment_takes_the_least_total_and_leaves_out_what_is_too_dear() -> N
     assert assign([[1.0], [0.5], [2.0]], max_cost=5) == [(1, 0)]
 
 
-def test_two_faces_that_stand_keep_their_numbers_whatever_their_order() -> None:
+def test_still_faces_keep_their_ids_in_any_order() -> None:
     frames = [[seen(100), seen(400)], [seen(401), seen(101)], [seen(102), seen(402)]]
     assert run(frames) == [[1, 2], [2, 1], [1, 2]]
 
 
-def test_faces_that_cross_at_speed_keep_their_numbers() -> None:
+def test_crossing_faces_keep_their_ids() -> None:
     # 400 px/s towards each other at 25 fps; they pass 10 px apart in height.
     frames = [
         [seen(100 + 16 * n, 100), seen(740 - 16 * n, 110)] for n in range(40) if abs(n - 20) > 2
@@ -48,18 +48,18 @@ def test_faces_that_cross_at_speed_keep_their_numbers() -> None:
     assert numbers == [[1, 2]] * len(frames)
 
 
-def test_a_face_that_is_hidden_for_a_second_comes_back_under_its_number() -> None:
+def test_face_keeps_its_id_after_a_short_gap() -> None:
     frames = [[seen(100 + n)] for n in range(25)] + [[]] * 25 + [[seen(150 + n)] for n in range(5)]
     assert run(frames)[-1] == [1]
 
 
-def test_a_face_that_is_hidden_for_longer_than_the_gap_is_a_new_one() -> None:
+def test_face_gets_a_new_id_after_a_long_gap() -> None:
     frames = [[seen(100)]] * 10 + [[]] * 60 + [[seen(100)]] * 3
     assert run(frames)[-1] == [2]
     assert run(frames, max_gap_s=3.0)[-1] == [1]
 
 
-def test_ended_tracks_are_told_once() -> None:
+def test_ended_tracks_are_reported_once() -> None:
     tracker = Tracker(max_gap_s=0.5)
     tracker.update([seen(100)], 0.0)
     ended = [tracker.update([], n / 10)[1] for n in range(1, 10)]
@@ -67,11 +67,11 @@ def test_ended_tracks_are_told_once() -> None:
     assert tracker.tracks == []
 
 
-def test_a_face_with_a_low_score_has_no_number_before_it_was_seen_thrice() -> None:
+def test_face_with_a_low_score_is_confirmed_after_three_frames() -> None:
     assert run([[seen(100, score=0.55)]] * 4) == [[0], [0], [1], [1]]
 
 
-def test_a_thing_without_a_face_under_its_landmarks_never_gets_a_number() -> None:
+def test_detections_without_presence_are_never_confirmed() -> None:
     points = np.random.default_rng(0).normal(100, 20, (468, 3)).astype(np.float32)
     nothing = Observation(
         Detection(Box(70, 70, 130, 130), 0.6), Landmarks(points, "mesh468", presence=0.01)
@@ -79,7 +79,7 @@ def test_a_thing_without_a_face_under_its_landmarks_never_gets_a_number() -> Non
     assert run([[nothing]] * 20) == [[0]] * 20
 
 
-def test_a_restored_track_goes_on_and_new_ones_get_later_numbers() -> None:
+def test_restored_track_continues_and_new_ones_get_higher_ids() -> None:
     tracker = Tracker()
     tracker.restore(7, Box(100, 100, 160, 160), 10.0)
     owners, _ = tracker.update([seen(104), seen(500)], 10.04)
@@ -90,7 +90,7 @@ def rigid(rng: np.random.Generator) -> Landmarks:
     return Landmarks(rng.normal(0, 50, (468, 3)).astype(np.float32), "mesh468", 1.0)
 
 
-def test_shapes_do_not_depend_on_pose_size_and_place() -> None:
+def test_shapes_are_independent_of_pose_size_and_position() -> None:
     landmarks = rigid(np.random.default_rng(1))
     angle = np.deg2rad(40)
     turn = np.array(
@@ -107,7 +107,7 @@ def test_shapes_do_not_depend_on_pose_size_and_place() -> None:
     assert shape_distance(a, other) > 0.3
 
 
-def test_a_known_face_keeps_its_number_when_an_unsure_track_turns_out_to_be_it() -> None:
+def test_confirmed_track_wins_over_a_tentative_one_of_the_same_face() -> None:
     tracker = Tracker()
     (known,), _ = tracker.update([seen(100)], 0.0)
     # A box that has drifted and a doubtful detection nearer to the truth.
