@@ -160,9 +160,9 @@ def smile_frames(samples: dict[str, Path]) -> list[tuple[npt.NDArray[np.uint8], 
         share = min(1.0, max(0.0, (timestamp_s - 1.5) / 0.25))
         look = (1 - share) * looks[0] + share * looks[1]
         x, y = round(60 + 6 * np.sin(2 * timestamp_s)), round(45 + 4 * np.cos(3 * timestamp_s))
-        canvas = np.full((270, 480, 3), 120.0)
+        canvas = np.full((270, 480, 3), 120, np.float32)
         canvas[:, x : x + 360] = look[y : y + 270]
-        canvas += rng.normal(0, 4, canvas.shape)
+        canvas += 4 * rng.standard_normal(canvas.shape, np.float32)
         frames.append((canvas.clip(0, 255).astype(np.uint8), timestamp_s))
     return frames
 

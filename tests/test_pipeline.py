@@ -1,4 +1,4 @@
-"""The pipeline on real models and real photographs."""
+"""The pipeline: with real models on photographs, and with fake stages where those suffice."""
 
 import asyncio
 import multiprocessing
@@ -15,7 +15,8 @@ from mien.labels import Expression
 from mien.media.images import read_image
 from mien.pipeline import FacePipeline
 from mien.samples import sample_paths
-from mien.types import FrameResult, Image
+from mien.testing import FakePipeline, face_image
+from mien.types import Box, FrameResult, Image
 
 SAMPLES = {path.stem: path for path in sample_paths()}
 PEOPLE = [name for name in SAMPLES if name.startswith("person")]
@@ -24,6 +25,20 @@ PEOPLE = [name for name in SAMPLES if name.startswith("person")]
 @pytest.fixture(scope="module")
 def pipeline() -> FacePipeline:
     return FacePipeline(Settings())
+
+
+@pytest.fixture(scope="module")
+def fake() -> FacePipeline:
+    return FakePipeline()
+
+
+PAINTED_BOXES = [Box(10, 20, 90, 100), Box(120, 20, 220, 120), Box(240, 90, 310, 160)]
+PAINTED_LABELS = [Expression.HAPPINESS, Expression.NEUTRAL, Expression.FEAR]
+
+
+@pytest.fixture(scope="module")
+def painted() -> Image:
+    return face_image(zip(PAINTED_BOXES, PAINTED_LABELS, strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +60,7 @@ def test_recognizes_neutral_and_smiling_people(pipeline: FacePipeline, name: str
 
 
 def test_returns_a_group_from_left_to_right(pipeline: FacePipeline, group: Image) -> None:
-    # What group.jpg is made of; see src/mien/samples/ATTRIBUTION.md.
+    # For the composition of group.jpg see src/mien/samples/ATTRIBUTION.md.
     result = pipeline.analyze(group, source="group.jpg")
     happy, neutral = Expression.HAPPINESS, Expression.NEUTRAL
     assert _labels(result) == [happy, neutral, happy, neutral]
@@ -62,36 +77,34 @@ def test_returns_no_faces_for_noise(pipeline: FacePipeline) -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (1, 900, 3), (900, 1, 3), (2, 3)])
-def test_analyzes_unusual_sizes(pipeline: FacePipeline, shape: tuple[int, ...]) -> None:
-    assert len(pipeline.analyze(np.full(shape, 128, np.uint8))) == 0
+def test_analyzes_unusual_sizes(fake: FacePipeline, shape: tuple[int, ...]) -> None:
+    assert len(fake.analyze(np.full(shape, 128, np.uint8))) == 0
 
 
-def test_known_boxes_replace_the_detector(pipeline: FacePipeline, group: Image) -> None:
-    found = pipeline.analyze(group)
-    boxes = [face.box.to_array() for face in found][::-1]
-    given = pipeline.analyze(group, boxes=boxes)
-    assert _labels(given) == _labels(found)[::-1]
-    assert [face.score for face in given] == [1.0] * 4
+def test_known_boxes_replace_the_detector(fake: FacePipeline, painted: Image) -> None:
+    given = fake.analyze(painted, boxes=[box.to_array() for box in PAINTED_BOXES[::-1]])
+    assert _labels(given) == PAINTED_LABELS[::-1]
+    assert [face.score for face in given] == [1.0] * 3
 
 
-def test_empty_boxes_give_no_faces(pipeline: FacePipeline, group: Image) -> None:
-    assert len(pipeline.analyze(group, boxes=[])) == 0
+def test_empty_boxes_give_no_faces(fake: FacePipeline, painted: Image) -> None:
+    assert len(fake.analyze(painted, boxes=[])) == 0
 
 
 @pytest.mark.parametrize(
     "boxes", [[1, 2, 3, 4], [[1, 2, 3]], [[5, 5, 5, 9]], [[0, 0, np.nan, 1]], "box", [[1, 2], [3]]]
 )
-def test_rejects_invalid_boxes(pipeline: FacePipeline, group: Image, boxes: Any) -> None:
+def test_rejects_invalid_boxes(fake: FacePipeline, painted: Image, boxes: Any) -> None:
     with pytest.raises(InputError):
-        pipeline.analyze(group, boxes=boxes)
+        fake.analyze(painted, boxes=boxes)
 
 
 @pytest.mark.parametrize(
     "image", [np.zeros((4, 4, 2), np.uint8), np.zeros(7, np.uint8), np.full((4, 4, 3), 7.0), "face"]
 )
-def test_rejects_invalid_images(pipeline: FacePipeline, image: Any) -> None:
+def test_rejects_invalid_images(fake: FacePipeline, image: Any) -> None:
     with pytest.raises(InputError, match="expected"):
-        pipeline.analyze(image)
+        fake.analyze(image)
 
 
 def test_accepts_float_gray_and_strided_arrays(pipeline: FacePipeline, group: Image) -> None:
@@ -103,10 +116,9 @@ def test_accepts_float_gray_and_strided_arrays(pipeline: FacePipeline, group: Im
     assert len(pipeline.analyze(group.mean(axis=2).astype(np.uint8))) == len(expected)
 
 
-def test_max_faces_keeps_the_largest(group: Image) -> None:
-    result = FacePipeline(Settings(max_faces=1)).analyze(group)
-    # The second person of group.jpg is shown largest.
-    assert [int(face.box.center[0] // 320) for face in result] == [1]
+def test_max_faces_keeps_the_largest(painted: Image) -> None:
+    result = FakePipeline(Settings(max_faces=1)).analyze(painted)
+    assert [face.box for face in result] == [PAINTED_BOXES[1]]
 
 
 def test_classifies_crops(pipeline: FacePipeline, group: Image) -> None:
@@ -137,9 +149,9 @@ def test_classifies_crops_of_any_image_type(pipeline: FacePipeline, group: Image
 @pytest.mark.parametrize(
     "crop", [np.zeros((0, 3), np.uint8), np.full((4, 4), 7), np.full((4, 4, 3), 7.0), "face"]
 )
-def test_rejects_invalid_crops(pipeline: FacePipeline, crop: Any) -> None:
+def test_rejects_invalid_crops(fake: FacePipeline, crop: Any) -> None:
     with pytest.raises(InputError, match="expected"):
-        pipeline.classify([crop])
+        fake.classify([crop])
 
 
 def test_prior_is_in_the_result(group: Image) -> None:
@@ -156,16 +168,16 @@ def test_prior_is_in_the_result(group: Image) -> None:
 def test_is_thread_safe(pipeline: FacePipeline, group: Image) -> None:
     expected = pipeline.analyze(group).to_dict()["faces"]
     with ThreadPoolExecutor(4) as pool:
-        results = list(pool.map(pipeline.analyze, [group] * 8))
-    assert [result.to_dict()["faces"] for result in results] == [expected] * 8
+        results = list(pool.map(pipeline.analyze, [group] * 4))
+    assert [result.to_dict()["faces"] for result in results] == [expected] * 4
 
 
-def test_works_in_asyncio(pipeline: FacePipeline, group: Image) -> None:
+def test_works_in_asyncio(fake: FacePipeline, painted: Image) -> None:
     async def analyze_both() -> list[FrameResult]:
-        calls = [asyncio.to_thread(pipeline.analyze, group) for _ in range(2)]
+        calls = [asyncio.to_thread(fake.analyze, painted) for _ in range(2)]
         return await asyncio.gather(*calls)
 
-    assert [len(result) for result in asyncio.run(analyze_both())] == [4, 4]
+    assert [len(result) for result in asyncio.run(analyze_both())] == [3, 3]
 
 
 def _count_faces(pipeline: FacePipeline, path: Path) -> int:

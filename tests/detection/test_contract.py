@@ -1,4 +1,4 @@
-"""What every detector promises, on real photographs."""
+"""The contract of all detectors, on real photographs."""
 
 import multiprocessing
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mien import geometry
+from mien import geometry, imaging
 from mien.detection import FaceDetector, build_detector
 from mien.landmarks import schemes
 from mien.media.images import read_image
@@ -34,7 +34,10 @@ def detector(request: pytest.FixtureRequest) -> FaceDetector:
 @cache
 def _photograph(name: str) -> Image:
     (path,) = (path for path in sample_paths() if path.stem == name)
-    return read_image(path)
+    # Smaller than shipped, for speed; the group is still large enough for tiles.
+    image = read_image(path)
+    scale = 0.75 if name == "group" else 0.5
+    return imaging.resize(image, (round(scale * image.shape[1]), round(scale * image.shape[0])))
 
 
 def _boxes(detections: list[Detection]) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
@@ -53,13 +56,13 @@ def test_satisfies_the_protocol_and_has_a_name(detector: FaceDetector) -> None:
 @pytest.mark.parametrize("name", PEOPLE)
 def test_finds_one_face_and_its_eyes_in_a_portrait(detector: FaceDetector, name: str) -> None:
     face, *others = detector.detect(_photograph(name))
-    # Haar cascades take the shadow of a neck for a face in two of these photographs.
+    # Haar cascades may detect the shadow of a neck as a face.
     assert len(others) <= (detector.name == "haar")
     height, width = _photograph(name).shape[:2]
     assert 0.5 <= face.score <= 1
     assert face.landmarks is not None
     left, right = schemes.eye_centers(face.landmarks)
-    # The people of the London set stand in the middle, upright, with a shadowless background.
+    # The people of the London set are centered and upright.
     assert left[0] < width / 2 < right[0]
     assert 0.3 * height < left[1] < 0.6 * height
     assert abs(left[1] - right[1]) < 0.1 * (right[0] - left[0]) + 8
@@ -121,7 +124,7 @@ def test_mirrored_image_has_the_mirrored_face(detector: FaceDetector) -> None:
 
 
 def test_is_thread_safe(detector: FaceDetector) -> None:
-    images = [_photograph(name) for name in PEOPLE[:4]]
+    images = [_photograph(name) for name in PEOPLE[:2]]
     one_by_one = [detector.detect(image) for image in images]
     with ThreadPoolExecutor(2) as pool:
         together = list(pool.map(detector.detect, images))

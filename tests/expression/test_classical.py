@@ -1,3 +1,5 @@
+"""The classical classifier: its results, its file and its spec."""
+
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -5,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mien import imaging
 from mien.config import Settings
 from mien.errors import InputError, ModelFileError, SpecError
 from mien.expression import ExpressionClassifier, build_classifier
@@ -42,9 +45,15 @@ def test_file_has_its_checksum_and_is_below_ten_megabytes() -> None:
     assert entry.path.stat().st_size < 10e6
 
 
+@pytest.fixture(scope="module")
+def pipeline() -> FacePipeline:
+    return FacePipeline(Settings(model="classical"))
+
+
 @pytest.mark.parametrize("name", SMILING)
-def test_recognizes_smiles_with_mesh_alignment(name: str, samples: dict[str, Path]) -> None:
-    pipeline = FacePipeline(Settings(model="classical"))
+def test_recognizes_smiles_with_mesh_alignment(
+    name: str, pipeline: FacePipeline, samples: dict[str, Path]
+) -> None:
     (face,) = pipeline.analyze(read_image(samples[name])).faces
     assert face.expression is not None
     assert face.expression.top is Expression.HAPPINESS
@@ -59,7 +68,7 @@ def test_recognizes_smiles_without_any_network(
 
     monkeypatch.setattr(Session, "_load", refuse)
     pipeline = FacePipeline(Settings(detector="haar", landmarks="detector", model="classical"))
-    faces = pipeline.analyze(read_image(samples[name])).faces
+    faces = pipeline.analyze(imaging.resize(read_image(samples[name]), (400, 400))).faces
     best = max(faces, key=lambda face: face.score)
     assert best.landmarks is not None
     assert best.landmarks.scheme == "eyes2"
@@ -68,7 +77,7 @@ def test_recognizes_smiles_without_any_network(
 
 
 def test_returns_one_result_per_crop_in_order(classifier: ClassicalClassifier) -> None:
-    crops = _crops(5)
+    crops = _crops(3)
     together = classifier.classify(crops)
     for crop, scores in zip(crops, together, strict=True):
         (alone,) = classifier.classify([crop])
@@ -85,9 +94,9 @@ def test_gray_and_rgb_crops_have_the_same_result(classifier: ClassicalClassifier
 
 def test_is_thread_safe() -> None:
     shared = ClassicalClassifier(catalog.find("classical"))
-    crops = _crops(16)
+    crops = _crops(4)
     expected = [scores.probabilities for scores in shared.classify(crops)]
-    with ThreadPoolExecutor(4) as pool:
+    with ThreadPoolExecutor(2) as pool:
         answers = list(pool.map(lambda crop: shared.classify([crop])[0].probabilities, crops))
     assert np.allclose(answers, expected, atol=1e-4)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mien import geometry, imaging
-from mien.detection import build_detector
+from mien.detection import FaceDetector, build_detector
 from mien.errors import SpecError
 from mien.landmarks import FaceMesh, LandmarkPredictor, build_landmarks, schemes
 from mien.media.images import read_image
@@ -31,8 +31,13 @@ def _photograph(name: str) -> Image:
 
 
 @cache
+def _detector() -> FaceDetector:
+    return build_detector("blazeface")
+
+
+@cache
 def _face(name: str) -> Detection:
-    return build_detector("blazeface").detect(_photograph(name))[0]
+    return _detector().detect(_photograph(name))[0]
 
 
 def _distance(first: FloatArray, second: FloatArray) -> float:
@@ -70,7 +75,7 @@ def test_rotated_image_has_rotated_points(mesh: LandmarkPredictor, angle_deg: fl
     turn = geometry.similarity(angle_deg=angle_deg, center=(width / 2, height / 2))
     turned = imaging.warp(image, turn, (width, height))
     (upright,) = mesh.predict(image, [_face("person-b-smiling")])
-    (found,) = mesh.predict(turned, build_detector("blazeface").detect(turned)[:1])
+    (found,) = mesh.predict(turned, _detector().detect(turned)[:1])
     expected = geometry.apply_transform(turn, upright.points[:, :2]).astype(np.float32)
     assert _distance(expected, found.points) < 0.04
 
@@ -86,13 +91,13 @@ def test_points_extend_beyond_the_edge_of_the_image(mesh: LandmarkPredictor) -> 
     name = "person-c-neutral"
     box = _face(name).box
     cut = _photograph(name)[:, round(box.x_min + 0.25 * box.width) :]
-    (points,) = mesh.predict(cut, build_detector("blazeface").detect(cut)[:1])
+    (points,) = mesh.predict(cut, _detector().detect(cut)[:1])
     assert points.points[:, 0].min() < 0
 
 
 def test_predicts_many_faces_in_order_or_none(mesh: LandmarkPredictor) -> None:
     image = _photograph("group")
-    faces = build_detector("blazeface").detect(image)
+    faces = _detector().detect(image)
     found = mesh.predict(image, faces)
     assert len(found) == len(faces) == 4
     for face, points in zip(faces, found, strict=True):
@@ -106,7 +111,7 @@ def test_finds_all_faces_of_a_group(mesh: LandmarkPredictor, shared_data: Path) 
     if not photograph.is_file():
         pytest.skip(f"needs a photograph that does not ship: {photograph}")
     image = read_image(photograph)
-    found = mesh.predict(image, build_detector("blazeface").detect(image))
+    found = mesh.predict(image, _detector().detect(image))
     assert [points.presence is not None and points.presence > 0.9 for points in found] == [True] * 5
 
 

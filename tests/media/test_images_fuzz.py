@@ -1,4 +1,4 @@
-"""The decoder's edge under random damage: a picture, or an error of ours, and nothing else."""
+"""Randomly damaged files: read_image returns an image or raises its own error."""
 
 import io
 from typing import Any
@@ -31,9 +31,9 @@ VALID = _valid_files()
 
 @st.composite
 def damaged_files(draw: st.DrawFn) -> bytes:
-    """A valid file with some bytes changed, a piece taken out or put in, or its end cut off."""
+    """A valid file with changed, removed or inserted bytes, or truncated."""
     data = bytearray(VALID[draw(st.sampled_from(sorted(VALID)))])
-    # Headers are where damage does most; half of it lands there.
+    # Half of the damage is in the header, where it has the most effect.
     place = st.integers(0, len(data) - 1) | st.integers(0, min(99, len(data) - 1))
     for at, value in draw(st.lists(st.tuples(place, st.integers(0, 255)), max_size=8)):
         data[at] = value
@@ -48,8 +48,8 @@ def damaged_files(draw: st.DrawFn) -> bytes:
     return bytes(data)
 
 
-@pytest.mark.filterwarnings("ignore")  # Pillow warns of much that it reads all the same
-@settings(max_examples=250, deadline=None, derandomize=True)
+@pytest.mark.filterwarnings("ignore")  # Pillow warns of damage that it can read
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(damaged_files())
 def test_damaged_files_are_read_or_raise_an_error(data: bytes) -> None:
     try:
@@ -68,7 +68,7 @@ def test_rejects_noise(data: bytes) -> None:
         read_image(data)
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=50, deadline=None, derandomize=True)
 @given(
     hypothesis_numpy.arrays(
         dtype=hypothesis_numpy.scalar_dtypes() | hypothesis_numpy.complex_number_dtypes(),

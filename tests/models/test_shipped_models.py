@@ -1,12 +1,12 @@
-"""The model files that ship are whole, say what they are, and compute what their originals do."""
+"""The shipped model files: checksums, metadata, interfaces, and the results of their originals."""
 
 import dataclasses
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
 import pytest
 from PIL import Image
 
@@ -53,16 +53,21 @@ def test_has_license_and_source(name: str) -> None:
     assert SHIPPED[name].spec.source
 
 
+@cache
+def _session(name: str) -> Session:
+    return Session(SHIPPED[name].path)
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_metadata_equals_the_sidecar_without_checksum(name: str) -> None:
     entry = SHIPPED[name]
-    assert Session(entry.path).read_spec() == dataclasses.replace(entry.spec, sha256=None)
+    assert _session(name).read_spec() == dataclasses.replace(entry.spec, sha256=None)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_interface_matches_the_spec(name: str) -> None:
     spec = SHIPPED[name].spec
-    session = ort.InferenceSession(SHIPPED[name].path, providers=["CPUExecutionProvider"])
+    session = _session(name)._loaded()
     (given,) = session.get_inputs()
     assert given.name == spec.input.name
     size_wh = tuple(reversed(given.shape[2:] if spec.input.layout == "NCHW" else given.shape[1:3]))
@@ -72,7 +77,7 @@ def test_interface_matches_the_spec(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(IMPORTED_SHAPES))
 def test_output_shapes(name: str) -> None:
-    session = ort.InferenceSession(SHIPPED[name].path, providers=["CPUExecutionProvider"])
+    session = _session(name)._loaded()
     shapes = {output.name: output.shape for output in session.get_outputs()}
     assert shapes == IMPORTED_SHAPES[name]
 
@@ -92,9 +97,9 @@ def test_cascades_have_their_license_and_window(name: str, window: int) -> None:
     assert SHIPPED[name].spec.input.size_wh == (window, window)
 
 
-# What follows was computed by the published TFLite files in LiteRT 2.3.0, from every n-th pixel of
-# a sample photograph: no resizing, whose rounding differs between versions. The tolerance of 0.05
-# input pixels leaves room for JPEG decoders.
+# Expected values: the published TFLite files in LiteRT 2.3.0, on every Nth pixel of a sample
+# photograph. There is no resizing, because its rounding differs between versions. The tolerance of
+# 0.05 input pixels allows for different JPEG decoders.
 TOLERANCE = 0.05
 
 
@@ -105,7 +110,7 @@ def _run(name: str, x_min: int, y_min: int, step: int) -> dict[str, npt.NDArray[
     with Image.open(path) as photograph:
         pixels = np.asarray(photograph.convert("RGB"))
     part = pixels[y_min : y_min + step * height : step, x_min : x_min + step * width : step]
-    outputs = Session(entry.path).run(
+    outputs = _session(name).run(
         {entry.spec.input.name: imaging.to_input([part], entry.spec.input)}
     )
     return dict(zip(entry.spec.outputs, outputs, strict=True))

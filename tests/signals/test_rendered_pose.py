@@ -1,10 +1,10 @@
-"""The head's pose, read from pictures of a mesh that was turned by known angles and rendered.
+"""Head pose, measured on images of a mesh that is rotated by known angles and rendered.
 
-The mesh is the one that the landmark model lays over a real face, with that face's own skin on it,
-so that the whole way from pixels to angles is measured. A mask without hair, ears and neck, whose
-sides were never seen by the camera, is harder than a head: turns are read a quarter too small.
+The mesh and its texture are those of a real face, so this tests everything from pixels to angles.
+A mask without hair, ears and neck is harder than a head: angles are measured a quarter too small.
 """
 
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -30,7 +30,7 @@ def pipeline() -> FacePipeline:
 
 @pytest.fixture(scope="module")
 def face(pipeline: FacePipeline, samples: dict[str, Path]) -> tuple[npt.NDArray[np.uint8], Points]:
-    """A person who looks into the camera, and their mesh."""
+    """A person who looks into the camera, and the person's mesh."""
     image = read_image(samples["person-a-neutral"])
     (found,) = pipeline.analyze(image).faces
     assert found.landmarks is not None
@@ -38,7 +38,7 @@ def face(pipeline: FacePipeline, samples: dict[str, Path]) -> tuple[npt.NDArray[
 
 
 def rotation(yaw_deg: float, pitch_deg: float, roll_deg: float) -> Points:
-    """By the signs of HeadPose, in image axes with y down and z away from the camera."""
+    """Rotation matrix with the signs of HeadPose; y points down, z away from the camera."""
     (sy, sp, sr), (cy, cp, cr) = (
         f(np.radians([-yaw_deg, -pitch_deg, roll_deg])) for f in (np.sin, np.cos)
     )
@@ -49,18 +49,24 @@ def rotation(yaw_deg: float, pitch_deg: float, roll_deg: float) -> Points:
     return turn
 
 
+@cache
+def triangles_of(points: bytes) -> npt.NDArray[np.int64]:
+    """Delaunay triangles of ``(N, 2)`` points, as indices ``(T, 3)``."""
+    mesh = np.frombuffer(points).reshape(-1, 2)
+    subdivision = cv2.Subdiv2D((0, 0, 2000, 2000))
+    subdivision.insert([(float(x), float(y)) for x, y in mesh])
+    corners = np.asarray(subdivision.getTriangleList()).reshape(-1, 3, 2)
+    nearest = np.linalg.norm(corners[:, :, None] - mesh[None, None], axis=3)
+    return nearest.argmin(axis=2)[(nearest.min(axis=2) < 0.6).all(axis=1)]
+
+
 def render(image: npt.NDArray[np.uint8], mesh: Points, turn: Points) -> npt.NDArray[np.uint8]:
-    """The mesh's triangles with the image's skin, turned, far ones first."""
+    """Render the rotated, textured mesh, far triangles first."""
     middle = mesh.mean(axis=0)
     size = np.ptp(mesh[:, 1])
     turned = (mesh - middle) @ turn.T * (0.55 * SIDE / size) + (SIDE / 2, SIDE / 2, 0)
     canvas = np.full((SIDE, SIDE, 3), 128, np.uint8)
-    subdivision = cv2.Subdiv2D((0, 0, image.shape[1], image.shape[0]))
-    subdivision.insert([(float(x), float(y)) for x, y in mesh[:, :2]])
-    corners = np.asarray(subdivision.getTriangleList()).reshape(-1, 3, 2)
-    nearest = np.linalg.norm(corners[:, :, None] - mesh[None, None, :, :2], axis=3)
-    triangles = nearest.argmin(axis=2)[(nearest.min(axis=2) < 0.6).all(axis=1)]
-    for triangle in sorted(triangles, key=lambda t: -turned[t, 2].mean()):
+    for triangle in sorted(triangles_of(mesh[:, :2].tobytes()), key=lambda t: -turned[t, 2].mean()):
         source = mesh[triangle, :2].astype(np.float32)
         target = turned[triangle, :2].astype(np.float32)
         edges = target[1:] - target[0]
@@ -109,7 +115,7 @@ def test_measures_the_pose_of_rendered_heads(
     yaw_deg, pitch_deg, roll_deg = angles_deg
     picture = render(image, mesh, rotation(yaw_deg, pitch_deg, roll_deg))
     pose = measured(pipeline, picture, roll_deg)
-    # Against the same head unturned: how this person holds it is not known.
+    # Relative to the unrotated head, because its true pose is not known.
     for name, turned in (("yaw_deg", yaw_deg), ("pitch_deg", pitch_deg)):
         read = getattr(pose, name) - getattr(upright, name)
         assert abs(turned) * 0.6 - 5 <= read * np.sign(turned or 1) <= abs(turned) * 1.1 + 4, name
