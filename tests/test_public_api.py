@@ -1,14 +1,18 @@
 """What `import mien` offers, and what it costs."""
 
+import dataclasses
+import inspect
 import json
 import subprocess
 import sys
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal, get_args
 
+import numpy as np
 import pytest
 
 import mien
-from mien.errors import SettingError
+from mien.errors import InputError, SettingError
 
 
 def _run_python(code: str) -> Any:
@@ -23,6 +27,7 @@ def test_the_public_names_are_these_and_no_others() -> None:
         "Affect",
         "Box",
         "Detection",
+        "Event",
         "Expression",
         "ExpressionScores",
         "Face",
@@ -34,12 +39,76 @@ def test_the_public_names_are_these_and_no_others() -> None:
         "Quality",
         "Settings",
         "Signals",
+        "StreamSettings",
         "analyze",
+        "analyze_video",
         "annotate",
         "blur_faces",
         "read_image",
         "stream",
     ]
+
+
+@pytest.mark.parametrize("function", [mien.analyze, mien.FacePipeline, mien.stream])
+def test_each_setting_is_a_keyword_argument_of_its_type(function: Any) -> None:
+    parameters = inspect.signature(function, eval_str=True).parameters
+    for setting in dataclasses.fields(mien.Settings):
+        parameter = parameters[setting.name]
+        assert parameter.kind is inspect.Parameter.KEYWORD_ONLY
+        assert parameter.default is None
+        accepted = [part for part in get_args(parameter.annotation) if part is not type(None)]
+        choices = setting.metadata.get("choices")
+        if choices:
+            assert Literal[choices] in accepted
+        else:
+            assert type(setting.default) in accepted
+
+
+def test_library_calls_do_not_read_the_environment(
+    monkeypatch: pytest.MonkeyPatch, samples: dict[str, Path]
+) -> None:
+    monkeypatch.setenv("MIEN_DETECTOR", "nosuch")
+    monkeypatch.setenv("MIEN_THREADS", "many")
+    assert mien.FacePipeline().settings == mien.Settings()
+    assert mien.FaceStream().pipeline.settings == mien.Settings()
+    assert len(mien.analyze(samples["person-a-smiling"])) == 1
+
+
+def test_keywords_override_the_settings() -> None:
+    pipeline = mien.FacePipeline(mien.Settings(min_score=0.7, threads=2), detector="haar")
+    assert pipeline.settings == mien.Settings(detector="haar", min_score=0.7, threads=2)
+    with pytest.raises(SettingError, match="expected min_score from 0"):
+        mien.FacePipeline(min_score=7)
+
+
+def test_a_stream_has_a_pipeline_or_settings_of_one() -> None:
+    with pytest.raises(SettingError, match="got both"):
+        next(iter(mien.stream("no.mp4", pipeline=mien.FacePipeline(), min_score=0.9)))
+
+
+def test_results_are_sequences_of_faces(samples: dict[str, Path]) -> None:
+    result = mien.analyze(samples["group"])
+    assert result[0] is result.faces[0]
+    assert result[-1] is result.faces[-1]
+    assert result[:2] == result.faces[:2]
+    assert [*result] == [*result.faces]
+    scores = result[0].expression
+    assert scores is not None
+    assert scores["Happy"] == scores["happiness"] == scores.as_dict()["happiness"]
+    with pytest.raises(InputError, match="expected an expression"):
+        scores["hunger"]
+
+
+def test_scores_name_the_labels_that_the_model_has() -> None:
+    scores = mien.ExpressionScores((mien.Expression.NEUTRAL,), np.ones(1, np.float32))
+    with pytest.raises(InputError, match=r"expressions \(neutral\), got happiness"):
+        scores["happy"]
+
+
+@pytest.mark.parametrize("shape", [(48, 48), (48, 48, 3)])
+def test_classify_rejects_a_single_crop(shape: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match=r"expected a list of crops.*pass \[crop\]"):
+        mien.FacePipeline().classify(np.zeros(shape, np.uint8))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", mien.__all__)
@@ -67,6 +136,6 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         _ = mien.emotion
 
 
-def test_an_unknown_setting_is_named() -> None:
-    with pytest.raises(SettingError, match="got 'backend'"):
-        mien.analyze("photo.jpg", backend="mtcnn")
+def test_rejects_unknown_settings() -> None:
+    with pytest.raises(TypeError, match="unexpected keyword argument 'backend'"):
+        mien.analyze("photo.jpg", backend="mtcnn")  # type: ignore[call-arg]

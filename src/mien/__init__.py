@@ -6,16 +6,16 @@
 
     result = mien.analyze("photo.jpg")
     for face in result:
-        print(face.box, face.expression.top, face.expression[face.expression.top])
+        print(face.box, face.expression.label, face.expression["happy"])
 
-We see a face, not a feeling: an expression is what a face apparently shows, and no evidence of
-what a person feels, thinks or intends.
+An expression is what a face apparently shows. It is no evidence of what a person feels, thinks or
+intends.
 """
 
 from functools import lru_cache
 from importlib import import_module
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from mien.config import Settings
 from mien.errors import MienError
@@ -36,14 +36,19 @@ if TYPE_CHECKING:
     from mien.drawing import annotate, blur_faces
     from mien.media.images import read_image
     from mien.pipeline import FacePipeline
-    from mien.streaming import FaceStream, stream
+    from mien.streaming import FaceStream, StreamSettings, stream
+    from mien.streaming.video import analyze_video
+    from mien.tracking import Event
 
 __version__ = "0.1.0"
 
-# Loaded when first asked for, so that `import mien` takes no time and opens no model.
+# Imported at the first access, so that `import mien` is fast.
 _LAZY = {
+    "Event": "mien.tracking",
     "FacePipeline": "mien.pipeline",
     "FaceStream": "mien.streaming",
+    "StreamSettings": "mien.streaming",
+    "analyze_video": "mien.streaming.video",
     "annotate": "mien.drawing",
     "blur_faces": "mien.drawing",
     "read_image": "mien.media.images",
@@ -54,6 +59,7 @@ __all__ = [
     "Affect",
     "Box",
     "Detection",
+    "Event",
     "Expression",
     "ExpressionScores",
     "Face",
@@ -65,7 +71,9 @@ __all__ = [
     "Quality",
     "Settings",
     "Signals",
+    "StreamSettings",
     "analyze",
+    "analyze_video",
     "annotate",
     "blur_faces",
     "read_image",
@@ -73,24 +81,56 @@ __all__ = [
 ]
 
 
-def analyze(image: Any, *, boxes: Any = None, **settings: Any) -> FrameResult:
+def analyze(
+    image: Any,
+    *,
+    boxes: Any = None,
+    detector: str | None = None,
+    landmarks: str | None = None,
+    model: str | None = None,
+    min_score: float | None = None,
+    tiles: Literal["auto", "off"] | None = None,
+    max_faces: int | None = None,
+    prior: str | None = None,
+    max_megapixels: int | None = None,
+    threads: int | None = None,
+    provider: Literal["cpu", "cuda", "openvino", "coreml"] | None = None,
+) -> FrameResult:
     """Find every face in a picture and its apparent expression.
+
+    The environment is not read; ``mien.Settings.from_environment()`` does that.
 
     Args:
         image: path, bytes or open file of a picture, a Pillow image, or an RGB array; see
             :func:`read_image`.
-        boxes: ``(N, 4)`` faces that are known already, in pixels; no detector runs then.
-        **settings: any field of :class:`Settings`, for example ``detector="haar"``.
+        boxes: ``(N, 4)`` faces that are known already, in pixels; the detector does not run then.
+        detector, landmarks, model, min_score, tiles, max_faces, prior, max_megapixels, threads, \
+provider: see :class:`Settings`, which also has the defaults.
+
+    Returns:
+        The faces from left to right; none where there is no face.
 
     Raises:
         ImageReadError: the picture cannot be read.
-        SettingError: no such setting, or a value that it cannot have.
+        SettingError: a setting has an invalid value.
     """
     from mien.media.images import read_image
 
-    pipeline = _shared_pipeline(Settings.from_environment(**settings))
+    settings = Settings().override(
+        detector=detector,
+        landmarks=landmarks,
+        model=model,
+        min_score=min_score,
+        tiles=tiles,
+        max_faces=max_faces,
+        prior=prior,
+        max_megapixels=max_megapixels,
+        threads=threads,
+        provider=provider,
+    )
+    pipeline = _shared_pipeline(settings)
     source = str(image) if isinstance(image, str | PathLike) else None
-    rgb = read_image(image, max_megapixels=pipeline.settings.max_megapixels)
+    rgb = read_image(image, max_megapixels=settings.max_megapixels)
     return pipeline.analyze(rgb, boxes=boxes, source=source)
 
 

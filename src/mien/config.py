@@ -91,6 +91,15 @@ class Settings:
             raise SettingError(f"expected settings out of {', '.join(known)}, got {unknown[0]!r}")
         return cls(**values)
 
+    def override(self, **values: Any) -> "Settings":
+        """These settings with other values; those that are None stay as they are.
+
+        Raises:
+            SettingError: a setting has an invalid value.
+        """
+        given = {name: value for name, value in values.items() if value is not None}
+        return dataclasses.replace(self, **given) if given else self
+
 
 def environment_name(setting: str) -> str:
     """The environment variable of a setting."""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -35,9 +36,11 @@ class FacePipeline:
     where the detector is one of its own, else one.
 
     Args:
-        settings: by default those of the environment.
-        detector, landmarks, classifier: stages of your own in the place of those that the
-            settings name.
+        settings: by default those of :class:`mien.Settings`; the environment is not read.
+        detector, landmarks: a setting, or a stage of your own.
+        classifier: a stage of your own in the place of `model`.
+        model, min_score, tiles, max_faces, prior, max_megapixels, threads, provider: override the
+            settings; see :class:`mien.Settings`.
 
     Raises:
         MienError: a setting, a model or a provider cannot be used; see :mod:`mien.errors`.
@@ -47,22 +50,55 @@ class FacePipeline:
         self,
         settings: Settings | None = None,
         *,
-        detector: FaceDetector | None = None,
-        landmarks: LandmarkPredictor | None = None,
+        detector: str | FaceDetector | None = None,
+        landmarks: str | LandmarkPredictor | None = None,
+        model: str | None = None,
+        min_score: float | None = None,
+        tiles: Literal["auto", "off"] | None = None,
+        max_faces: int | None = None,
+        prior: str | None = None,
+        max_megapixels: int | None = None,
+        threads: int | None = None,
+        provider: Literal["cpu", "cuda", "openvino", "coreml"] | None = None,
         classifier: ExpressionClassifier | None = None,
     ) -> None:
-        self.settings = settings = settings or Settings.from_environment()
-        threads, provider = settings.threads, settings.provider
-        self.detector = detector or build_detector(
-            settings.detector, tiles=settings.tiles, threads=threads, provider=provider
+        self.settings = settings = (settings or Settings()).override(
+            detector=detector if isinstance(detector, str) else None,
+            landmarks=landmarks if isinstance(landmarks, str) else None,
+            model=model,
+            min_score=min_score,
+            tiles=tiles,
+            max_faces=max_faces,
+            prior=prior,
+            max_megapixels=max_megapixels,
+            threads=threads,
+            provider=provider,
         )
-        # Beside networks, which run elsewhere, OpenCV only has small pictures to warp.
-        imaging.limit_threads(1 if isinstance(self.detector, FaceSearch) else threads)
-        self.landmarks = landmarks or build_landmarks(
-            settings.landmarks, threads=threads, provider=provider
+        self.detector: FaceDetector = (
+            build_detector(
+                settings.detector,
+                tiles=settings.tiles,
+                threads=settings.threads,
+                provider=settings.provider,
+            )
+            if detector is None or isinstance(detector, str)
+            else detector
+        )
+        # With networks, which run in onnxruntime, OpenCV only warps small pictures.
+        networks_only = isinstance(self.detector, FaceSearch)
+        imaging.limit_threads(1 if networks_only else settings.threads)
+        self.landmarks: LandmarkPredictor = (
+            build_landmarks(
+                settings.landmarks, threads=settings.threads, provider=settings.provider
+            )
+            if landmarks is None or isinstance(landmarks, str)
+            else landmarks
         )
         self.classifier = classifier or build_classifier(
-            settings.model, prior=settings.prior, threads=threads, provider=provider
+            settings.model,
+            prior=settings.prior,
+            threads=settings.threads,
+            provider=settings.provider,
         )
 
     def analyze(
@@ -158,6 +194,12 @@ class FacePipeline:
         Raises:
             InputError: one is no image.
         """
+        if isinstance(crops, np.ndarray) and (
+            crops.ndim == 2 or (crops.ndim == 3 and crops.shape[2] in (1, 3, 4))
+        ):
+            raise InputError(
+                f"expected a list of crops, got one crop of shape {crops.shape}: pass [crop]"
+            )
         size_wh = self.classifier.spec.input.size_wh
         fitting = [
             crop if crop.shape[1::-1] == size_wh else imaging.resize(crop, size_wh)

@@ -60,7 +60,7 @@ class FaceStream:
     a time; the pipeline behind it may be shared by many streams in many threads.
 
     Args:
-        pipeline: by default one with the settings of the environment.
+        pipeline: by default one with the default settings.
         settings: how the stream is followed.
         source: what the results shall call the stream.
 

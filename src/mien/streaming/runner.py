@@ -4,7 +4,10 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from os import PathLike
+from typing import Literal
 
+from mien.config import Settings
+from mien.errors import SettingError
 from mien.media import open_source
 from mien.media.sinks import Sink
 from mien.media.sources import Frame, Selection, Source
@@ -32,6 +35,16 @@ def stream(
     selection: Selection | None = None,
     sinks: Sequence[Sink] = (),
     on_event: Callable[[Event], None] | None = None,
+    detector: str | None = None,
+    landmarks: str | None = None,
+    model: str | None = None,
+    min_score: float | None = None,
+    tiles: Literal["auto", "off"] | None = None,
+    max_faces: int | None = None,
+    prior: str | None = None,
+    max_megapixels: int | None = None,
+    threads: int | None = None,
+    provider: Literal["cpu", "cuda", "openvino", "coreml"] | None = None,
 ) -> Iterator[FrameResult]:
     """Analyze a video, a camera or any source, frame after frame.
 
@@ -42,22 +55,39 @@ def stream(
     Args:
         source: path of a video, number or address of a camera, or a source of your own. A camera
             is opened by the first `next`.
-        pipeline: by default one with the settings of the environment.
+        pipeline: by default one with the following settings.
         settings: how the stream is followed.
         selection: which frames of a file are wanted.
         sinks: given each frame in this thread, and closed at the end, whatever ends it.
         on_event: called in this thread for each event, before its frame's result is given.
+        detector, landmarks, model, min_score, tiles, max_faces, prior, max_megapixels, threads, \
+provider: settings of the pipeline; see :class:`mien.Settings`.
 
     Yields:
         One result for each analyzed frame; see :meth:`FaceStream.update`.
 
     Raises:
+        SettingError: a setting has an invalid value, or comes with a pipeline.
         VideoReadError: no readable video.
         CameraError: the camera cannot be opened.
         MissingExtraError: PyAV or lapx is not installed.
     """
+    own = Settings().override(
+        detector=detector,
+        landmarks=landmarks,
+        model=model,
+        min_score=min_score,
+        tiles=tiles,
+        max_faces=max_faces,
+        prior=prior,
+        max_megapixels=max_megapixels,
+        threads=threads,
+        provider=provider,
+    )
+    if pipeline is not None and own != Settings():
+        raise SettingError("expected a pipeline or settings of one, got both: set them in it")
     opened = open_source(source, selection)
-    follower = FaceStream(pipeline, settings, source=opened.info.name)
+    follower = FaceStream(pipeline or FacePipeline(own), settings, source=opened.info.name)
     for step in run(opened, follower, sinks=sinks, on_event=on_event):
         yield step.result
 

@@ -109,7 +109,7 @@ def analyze_video(
         clip: the video.
         folder: is made where it does not exist; files of an earlier run are replaced.
         options: what is written.
-        pipeline: by default one with the settings of the environment.
+        pipeline: by default one with the default settings.
         settings: how the stream is followed.
         on_progress: called after each frame.
         should_stop: asked after each frame; True ends the run as a partial one.

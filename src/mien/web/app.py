@@ -6,6 +6,7 @@ from importlib import metadata
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from mien.config import Settings
 from mien.pipeline import FacePipeline
 from mien.web import (
     api,
@@ -40,7 +41,7 @@ def create_app(config: WebConfig | None = None, pipeline: FacePipeline | None = 
         A WSGI application. Models are not loaded and the camera is not opened yet.
     """
     config = config or WebConfig.from_environment()
-    made = _make_services(config, pipeline or FacePipeline())
+    made = _make_services(config, pipeline or FacePipeline(Settings.from_environment()))
     app = api.build_app(__name__, version=made.version, config=config)
     app.extensions["mien"] = made
 

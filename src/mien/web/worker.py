@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from mien.config import Settings
 from mien.errors import MienError, VideoReadError
 from mien.media.sources import Selection
 from mien.media.video import VideoSource
@@ -91,7 +92,9 @@ def main() -> None:
     try:
         config = WebConfig.from_environment()
         database = Database(database_url(config))
-        runner = JobRunner(database, config, UploadAnalyzer(FacePipeline(), config))
+        runner = JobRunner(
+            database, config, UploadAnalyzer(FacePipeline(Settings.from_environment()), config)
+        )
     except MienError as error:
         sys.exit(f"mien: {error}")
     runner.start(workers=1)
