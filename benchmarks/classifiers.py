@@ -1,13 +1,13 @@
-"""How long the expression models take for a face.
+"""CPU time per face of the expression models.
 
     python benchmarks/classifiers.py --json benchmarks/results/classifiers.json
 
-Every shipped expression model classifies aligned faces of the sample photographs on one thread, one
-face a call and eight faces a call. Figures are CPU time of the calling thread, which does all the
-work, in milliseconds a face, medians over rounds in which the models take turns, so that a busy
-machine slows all of them. The first call of a turn finds the processor's caches full of another
-model, and is told apart as `cold_ms`. Alignment is not counted. MODELS.md shows the figure for one
-face, warm.
+Every bundled expression model classifies aligned faces of the sample photographs on one thread,
+with one and with eight faces per call. The figures are CPU times of the calling thread in
+milliseconds per face, as medians over rounds in which the models alternate, so that other load
+affects all of them. The first call of a model in a round, when the CPU caches are full of another
+model, is reported separately as `cold_ms`. Alignment is not included. MODELS.md lists the figure
+for one face without the first call.
 """
 
 import argparse
@@ -28,11 +28,11 @@ from mien.types import Image
 
 _BATCH = 8
 _CALLS = 4
-"""Measured in each turn, after the cold one."""
+"""Calls per round, after the first one."""
 
 
 def aligned_faces(pipeline: FacePipeline) -> list[Image]:
-    """Faces of the sample photographs as the pipeline's expression model wants them."""
+    """Aligned crops of the sample photographs for the pipeline's expression model."""
     crops = []
     for path in sample_paths():
         image = read_image(path)

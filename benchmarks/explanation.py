@@ -1,13 +1,13 @@
-"""Whether `mien explain` is faithful: deletion AUC against places in a random order.
+"""Faithfulness of `mien explain`: deletion AUC compared with random orders.
 
     python benchmarks/explanation.py --data ferplus.npz --json benchmarks/results/explanation.json
 
-Of each aligned face the 16x16 cells of a grid are blurred away, the most salient first, and the
-mean probability of the expression that the model saw is taken (the deletion AUC of RISE; lower is
+The 16x16 cells of a grid over each aligned face are blurred, the most salient first, and the
+probability of the predicted expression is averaged (the deletion AUC of RISE; lower is
 more faithful). The same is done in five random orders of the same cells, so that both remove equal
-pieces. The difference is paired by face; its interval is a 95 % bootstrap interval over faces. A
-second baseline, from the middle of the crop outwards, tells whether knowing where faces are would
-do as well.
+areas. The difference is paired by face, with a 95 % bootstrap interval over faces. A
+second baseline, from the center of the crop outwards, tests whether the position of the face alone
+would be as good.
 """
 
 import argparse

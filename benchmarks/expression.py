@@ -73,7 +73,7 @@ class Scenes:
 
 
 def scenes_of(data: LabeledSet, seed: int) -> LabeledSet:
-    """Paste every crop of a set into a scene of its own."""
+    """Paste every crop of a data set into its own scene."""
     rng = np.random.default_rng(seed)
     side = data.load(0).shape[0]
     places, boxes = [], []
@@ -176,7 +176,7 @@ def _limited(data: LabeledSet, options: argparse.Namespace) -> LabeledSet:
 
 def _summary(document: dict[str, Any]) -> dict[str, Any]:
     left_out = {reason: entry["count"] for reason, entry in document["left_out"].items()}
-    wanted = (
+    names = (
         "data",
         "mode",
         "prior",
@@ -193,7 +193,7 @@ def _summary(document: dict[str, Any]) -> dict[str, Any]:
         "per_class",
         "slices",
     )
-    return {name: document[name] for name in wanted} | {"left_out": left_out}
+    return {name: document[name] for name in names} | {"left_out": left_out}
 
 
 def _print(document: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What ``mien train`` does without torch: its list, its recipes, and its errors."""
+"""``mien train`` without torch: list, recipes and errors."""
 
 import json
 import tomllib
@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.cli.conftest import Mien
 
 
-def test_the_recipes_are_listed(mien: Mien) -> None:
+def test_list_prints_the_recipes(mien: Mien) -> None:
     rows = json.loads(mien("train", "--list", "--json").stdout)["recipes"]
     names = {Path(row["path"]).stem for row in rows}
     assert names >= {"classical", "finetune", "scratch", "transfer"}
@@ -15,12 +15,12 @@ def test_the_recipes_are_listed(mien: Mien) -> None:
     assert all(name in shown for name in names)
 
 
-def test_a_recipe_is_shown_to_be_changed(mien: Mien) -> None:
+def test_show_prints_a_recipe(mien: Mien) -> None:
     ran = mien("train", "finetune", "--show")
     assert tomllib.loads(ran.stdout)["network"]["start"] == "transfer"
 
 
-def test_what_is_missing_is_told(mien: Mien) -> None:
+def test_reports_missing_arguments(mien: Mien) -> None:
     ran = mien("train", "finetune")
     assert ran.status != 0
     assert "expected a recipe and --data" in ran.stderr

@@ -1,0 +1,95 @@
+"""Text and identifiers use plain technical English with American spelling.
+
+The glossary in CONTRIBUTING.md has the terms of this project.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SUFFIXES = {".py", ".md", ".html", ".css", ".js", ".ts", ".toml", ".yaml"}
+FOLDERS = (
+    "benchmarks",
+    "client/src",
+    "client/tests",
+    "docs",
+    "examples",
+    "src/mien/applications",
+    "src/mien/detection",
+    "src/mien/landmarks",
+    "src/mien/runtime",
+    "src/mien/signals",
+    "src/mien/web/static",
+    "src/mien/web/templates",
+    "tools",
+    "CONTRIBUTING.md",
+    "MODELS.md",
+    "README.md",
+)
+REPLACEMENTS = {
+    # British spelling
+    r"analys(?:e|ed|ing)": "analyze",
+    r"behaviour\w*": "behavior",
+    r"catalogue\w*": "catalog",
+    r"cent(?:re[sd]?|ring)": "center",
+    r"colour\w*": "color",
+    r"favour\w*": "favor",
+    r"grey\w*": "gray",
+    r"labell(?:ed|ing)": "labeled, labeling",
+    r"licence\w*": "license",
+    r"neighbour\w*": "neighbor",
+    r"(?:normal|optim|organ|recogn|serial)is(?:e[sd]?|ing)": "-ize",
+    # Words that have a usual technical equivalent
+    r"anew": "again, restart",
+    r"bear(?:s|ing)? with": "tolerate",
+    r"doubt\w*": "uncertainty, low confidence",
+    r"for ever": "indefinitely",
+    r"(?:is|are|was|were|be|goes|went|gone) away": "unavailable, disconnected",
+    r"in the place of": "instead of",
+    r"mend(?:s|ed|ing)?": "fix",
+    r"nobody": "no one, no user",
+    r"shall": "must, should",
+    r"so many|so-manieth": "a number, every Nth",
+    r"taught|untaught": "trained",
+    r"thereby": "so",
+    r"told": "reported, logged",
+    r"(?<!person )wants|wanted": "requires, requested",
+    r"whoever": "the user",
+}
+PATTERNS = {
+    re.compile(rf"(?<![a-z])(?:{pattern})(?![a-z])", re.IGNORECASE): better
+    for pattern, better in REPLACEMENTS.items()
+}
+
+
+def texts(folder: str) -> list[Path]:
+    """The text files of a folder, without build output."""
+    path = ROOT / folder
+    files = path.rglob("*") if path.is_dir() else [path]
+    return [f for f in files if f.suffix in SUFFIXES and not {"dist", "__pycache__"} & {*f.parts}]
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_uses_plain_words(folder: str) -> None:
+    files = texts(folder)
+    assert files
+    found = [
+        f"{file.relative_to(ROOT)}:{number}: {match[0]!r}, use: {better}"
+        for file in files
+        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1)
+        for pattern, better in PATTERNS.items()
+        for match in pattern.finditer(line)
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize("text", ["the server is away", "def _told(self)", "Analysed", "so many"])
+def test_finds_words_in_text_and_identifiers(text: str) -> None:
+    assert any(pattern.search(text) for pattern in PATTERNS)
+
+
+@pytest.mark.parametrize("text", ["analyses", "recommended", "the file is a way", "marshall"])
+def test_ignores_parts_of_words(text: str) -> None:
+    assert not any(pattern.search(text) for pattern in PATTERNS)
