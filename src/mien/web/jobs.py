@@ -9,12 +9,10 @@ import os
 import re
 import shutil
 import socket
-import stat
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,19 +26,11 @@ from mien.web.store import jobs
 from mien.web.store.database import Database
 from mien.web.store.sessions import sweep_sessions
 
-try:
-    import fcntl
-except ImportError:  # Windows, where the folder of a killed worker stays
-    fcntl = None  # type: ignore[assignment]
-
 log = logging.getLogger("mien.web")
 _POLL_S = 1.0
 _SWEEP_EVERY_S = 5.0
 _RENEW_EVERY_S = 1.0
 _STOP_TIMEOUT_S = 5.0
-_FOLDER_PREFIX = "mien-job-"
-# A folder is not locked yet for a moment after it was created.
-_MIN_FOLDER_AGE_S = 60.0
 _MEDIA_TYPES = {
     ".csv": "text/csv",
     ".jsonl": "application/jsonl",
@@ -87,6 +77,7 @@ class JobRunner:
     ) -> None:
         self._database = database
         self._hours = config.result_hours
+        self._folder = config.ready_data_dir() / "jobs"
         self._work = work
         self._on_end = on_end
         self._wake = threading.Event()
@@ -134,10 +125,17 @@ class JobRunner:
 
     def sweep(self) -> None:
         """Queue lost jobs again, delete what has expired and the folders of killed workers."""
-        remove_abandoned_folders()
         sweep_sessions(self._database)
         if jobs.sweep_jobs(self._database):
             self.wake()
+        self._remove_abandoned_folders()
+
+    def _remove_abandoned_folders(self) -> None:
+        found = list(self._folder.iterdir()) if self._folder.is_dir() else []
+        running = jobs.running_jobs(self._database) if found else set()
+        for folder in found:
+            if folder.name.partition(".")[0] not in running:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _keep_working(self) -> None:
         while not self._stop.is_set():
@@ -164,8 +162,10 @@ class JobRunner:
         """Work on a job; returns its outcome, None where it must be released."""
         outcome, message = "failed", None
         try:
-            with job_folder() as folder:
-                self._analyze(job, worker, folder)
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            # A killed worker's folder is deleted when its job does not run any more.
+            with tempfile.TemporaryDirectory(prefix=f"{job['id']}.", dir=self._folder) as folder:
+                self._analyze(job, worker, Path(folder))
         except ShuttingDownError:
             return None
         except JobStoppedError:
@@ -174,7 +174,7 @@ class JobRunner:
             raise
         except MienError as error:
             # Paths of this machine do not concern the visitor.
-            message = sentence(re.sub(rf"\S*/{_FOLDER_PREFIX}[^/\s]*/", "", str(error)))
+            message = sentence(re.sub(rf"\S*/{job['id']}[^/\s]*/", "", str(error)))
         except Exception:  # the worker must survive a broken job
             log.exception("job %s failed", job["id"])
             message = "An internal error occurred. It was logged."
@@ -263,56 +263,6 @@ class _Heartbeat:
             except SQLAlchemyError:
                 # The database may return; after a whole lease without it the job is not ours.
                 self._wanted = time.monotonic() - renewed_at <= jobs.LEASE.total_seconds()
-
-
-@contextmanager
-def job_folder() -> Iterator[Path]:
-    """A new private folder for a job, locked while its worker lives, deleted afterwards."""
-    with tempfile.TemporaryDirectory(prefix=_FOLDER_PREFIX) as name:
-        lock = _lock(Path(name))
-        try:
-            yield Path(name)
-        finally:
-            if lock is not None:
-                os.close(lock)
-
-
-def remove_abandoned_folders() -> None:
-    """Remove the folders of workers that were killed."""
-    if fcntl is None:
-        return
-    for folder in Path(tempfile.gettempdir()).glob(_FOLDER_PREFIX + "*"):
-        if not _is_old_and_ours(folder):
-            continue
-        lock = _lock(folder)
-        if lock is not None:
-            shutil.rmtree(folder, ignore_errors=True)
-            os.close(lock)
-
-
-def _is_old_and_ours(folder: Path) -> bool:
-    try:
-        facts = folder.lstat()
-    except OSError:
-        return False  # just removed
-    ours = stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.getuid()
-    return ours and time.time() - facts.st_mtime > _MIN_FOLDER_AGE_S
-
-
-def _lock(folder: Path) -> int | None:
-    """A lock that ends with its process; None where it is held or the folder is gone."""
-    if fcntl is None:
-        return None
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return None  # just removed
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        return None
-    return descriptor
 
 
 def _safe_name(name: str) -> str:

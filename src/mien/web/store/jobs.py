@@ -82,6 +82,12 @@ def find_job(database: Database, job_id: str, visitor: str) -> dict[str, Any] | 
     return next(iter(database.rows(query)), None)
 
 
+def running_jobs(database: Database) -> set[str]:
+    """The ids of the jobs that a worker has claimed."""
+    running = sa.select(jobs.c.id).where(jobs.c.state == "running")
+    return {row["id"] for row in database.rows(running)}
+
+
 def claim_job(database: Database, worker: str) -> dict[str, Any] | None:
     """Claim the oldest queued job; None where no job is queued."""
     oldest = (
