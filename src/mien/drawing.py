@@ -14,7 +14,7 @@ from mien.landmarks.schemes import MESH_LINES
 from mien.types import Box, ExpressionScores, Face, FrameResult, Image, Landmarks
 
 Color = tuple[int, int, int]
-Spot = tuple[int, int, int, int]
+_Spot = tuple[int, int, int, int]
 """x_min, y_min, x_max, y_max in pixels."""
 
 EXPRESSION_COLORS: dict[Expression, Color] = {
@@ -126,13 +126,13 @@ def _draw_landmarks(canvas: Image, landmarks: Landmarks, unit: int) -> None:
         cv2.circle(canvas, (x, y), 24 * unit, _PAPER, -1, cv2.LINE_AA, shift=4)
 
 
-def _spot(box: Box) -> Spot:
+def _spot(box: Box) -> _Spot:
     return round(box.x_min), round(box.y_min), round(box.x_max), round(box.y_max)
 
 
 def _draw_label(
-    canvas: Image, face: Face, scores: ExpressionScores, unit: int, taken: list[Spot]
-) -> Spot:
+    canvas: Image, face: Face, scores: ExpressionScores, unit: int, taken: list[_Spot]
+) -> _Spot:
     """Draw the label and its probability next to the face; returns the position."""
     mark = "?" if scores.uncertain else ""
     text = f"{scores.label.value}{mark} {100 * scores[scores.label]:.0f} %"
@@ -145,7 +145,7 @@ def _draw_label(
     return spot
 
 
-def _free_spot(canvas: Image, chip: Image, box: Box, unit: int, taken: list[Spot]) -> Spot:
+def _free_spot(canvas: Image, chip: Image, box: Box, unit: int, taken: list[_Spot]) -> _Spot:
     """The first of the positions around and inside a box that covers the least."""
     high, wide = chip.shape[:2]
     x_min, y_min, x_max, y_max = _spot(box)

@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from mien.detection import BlazeFace, build_detector
-from mien.detection.blazeface import anchor_centers
+from mien.detection.blazeface import _anchor_centers
 from mien.errors import ModelNotFoundError, ProviderError, SettingError, SpecError
 from mien.runtime import catalog
 from mien.runtime.session import Session
@@ -71,7 +71,7 @@ def make_model(tmp_path: Path) -> MakeModel:
 
 
 def test_anchor_order_is_rows_then_columns_then_cell() -> None:
-    centers = anchor_centers(columns=3, rows=2, per_cell=2)
+    centers = _anchor_centers(columns=3, rows=2, per_cell=2)
     assert centers.shape == (12, 2)
     assert centers[0].tolist() == centers[1].tolist() == pytest.approx([1 / 6, 1 / 4])
     assert centers[2].tolist() == pytest.approx([3 / 6, 1 / 4])

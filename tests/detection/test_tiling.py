@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from mien import geometry, imaging
 from mien.detection import BlazeFace, FaceSearch
 from mien.detection.base import drop_repeated
-from mien.detection.blazeface import merge_weighted
-from mien.detection.search import tile_sides, tile_starts, tiles
+from mien.detection.blazeface import _merge_weighted
+from mien.detection.search import _tile_sides, _tile_starts, tiles
 from mien.media.images import read_image
 from mien.runtime import catalog
 from mien.types import Box, Detection, Image, Landmarks
@@ -54,25 +54,25 @@ def _picture(width: int, height: int, square: tuple[int, int, int]) -> Image:
 @settings(deadline=None)
 @given(SIDES, SIDES)
 def test_tiles_cover_the_image_overlap_and_are_limited(width: int, height: int) -> None:
-    for side in tile_sides(width, height):
+    for side in _tile_sides(width, height):
         for length in (width, height):
-            starts = tile_starts(length, side)
+            starts = _tile_starts(length, side)
             assert starts[0] == 0
             assert starts[-1] + side >= length
             assert all(later - earlier <= 0.75 * side + 1 for earlier, later in pairwise(starts))
-    smallest = tile_sides(width, height)[-1:]
+    smallest = _tile_sides(width, height)[-1:]
     assert all(
-        len(tile_starts(width, side)) * len(tile_starts(height, side)) <= 40 for side in smallest
+        len(_tile_starts(width, side)) * len(_tile_starts(height, side)) <= 40 for side in smallest
     )
 
 
 def test_tile_sides_by_image_size() -> None:
-    assert tile_sides(640, 360) == []
-    assert tile_sides(768, 768) == []
-    assert tile_sides(1920, 1080) == [512]
+    assert _tile_sides(640, 360) == []
+    assert _tile_sides(768, 768) == []
+    assert _tile_sides(1920, 1080) == [512]
     assert len(tiles(1920, 1080)) == 15
     # A panorama needs a level between, or faces between the two would be cut in every tile.
-    assert tile_sides(5_000, 700) == [1000, 512]
+    assert _tile_sides(5_000, 700) == [1000, 512]
 
 
 @pytest.mark.parametrize("at", [(20, 30), (505, 300), (1880, 1050), (980, 600)])
@@ -163,6 +163,6 @@ def test_drops_repeated_and_contained_boxes() -> None:
 
 def test_merging_weights_by_score() -> None:
     rows = [[0, 0, 10, 10, 5], [2, 0, 12, 10, 9], [50, 50, 60, 60, 1]]
-    merged, scores = merge_weighted(rows, [0.25, 0.75, 0.5], 0.3)
+    merged, scores = _merge_weighted(rows, [0.25, 0.75, 0.5], 0.3)
     assert merged == pytest.approx(np.array([[1.5, 0, 11.5, 10, 8], [50, 50, 60, 60, 1]]))
     assert scores == pytest.approx([0.75, 0.5])

@@ -68,7 +68,7 @@ class BlazeFace:
         chosen = offsets.reshape(len(frame.anchors), -1)[found]
         coordinates = self._decode(chosen, frame.anchors[found])
         scores = 1 / (1 + np.exp(-logits[found].clip(-80, 80)))
-        merged, best_scores = merge_weighted(coordinates, scores, _MERGE_IOU)
+        merged, best_scores = _merge_weighted(coordinates, scores, _MERGE_IOU)
         # The letterbox only scales and moves.
         points = (merged.reshape(len(merged), -1, 2) - transform[:, 2]) / transform.diagonal()
         return [
@@ -158,13 +158,13 @@ class _Facts:
     def anchors(self, full_wh: tuple[int, int], size_wh: tuple[int, int]) -> FloatArray:
         """Anchors in pixels of an input; cells have the same size as in the full input."""
         parts = [
-            anchor_centers(columns * size_wh[0] // full_wh[0], rows * size_wh[1] // full_wh[1], n)
+            _anchor_centers(columns * size_wh[0] // full_wh[0], rows * size_wh[1] // full_wh[1], n)
             for columns, rows, n in self.grids
         ]
         return np.concatenate(parts) * np.asarray(size_wh, np.float32)
 
 
-def merge_weighted(
+def _merge_weighted(
     coordinates: npt.ArrayLike, scores: npt.ArrayLike, iou_threshold: float
 ) -> tuple[FloatArray, FloatArray]:
     """Non-maximum suppression that averages the suppressed boxes into the best one.
@@ -203,7 +203,7 @@ def merge_weighted(
     )
 
 
-def anchor_centers(columns: int, rows: int, per_cell: int) -> FloatArray:
+def _anchor_centers(columns: int, rows: int, per_cell: int) -> FloatArray:
     """Anchor centers of a grid as fractions, ``(rows * columns * per_cell, 2)``."""
     cells = itertools.product(range(rows), range(columns), range(per_cell))
     return np.array([((x + 0.5) / columns, (y + 0.5) / rows) for y, x, _ in cells], np.float32)

@@ -20,7 +20,7 @@ _MIN_FACE_SHARE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class _View:
     """A part of an image in pixels; maxima are exclusive. It may extend beyond the image."""
 
     left: int
@@ -42,7 +42,7 @@ class View:
         return max(self.width, self.height)
 
 
-def tiles(width: int, height: int) -> list[View]:
+def tiles(width: int, height: int) -> list[_View]:
     """Overlapping tiles of an image, level by level.
 
     Images with a longer side of at most 768 pixels have none. Larger ones have levels of tiles,
@@ -50,20 +50,20 @@ def tiles(width: int, height: int) -> list[View]:
     tiles). At 512 pixels, a face of 24 pixels becomes 9 pixels in an input of 192 by 192.
     """
     return [
-        View(left, top, min(left + side, width), min(top + side, height))
-        for side in tile_sides(width, height)
-        for left in tile_starts(width, side)
-        for top in tile_starts(height, side)
+        _View(left, top, min(left + side, width), min(top + side, height))
+        for side in _tile_sides(width, height)
+        for left in _tile_starts(width, side)
+        for top in _tile_starts(height, side)
     ]
 
 
-def tile_sides(width: int, height: int) -> list[int]:
+def _tile_sides(width: int, height: int) -> list[int]:
     """Tile sides of each level in pixels, descending."""
     side = max(width, height)
     if side <= _LARGE:
         return []
     smallest = _TILE
-    while len(tile_starts(width, smallest)) * len(tile_starts(height, smallest)) > _MAX_TILES:
+    while len(_tile_starts(width, smallest)) * len(_tile_starts(height, smallest)) > _MAX_TILES:
         smallest = math.ceil(smallest * 1.1)
     sides = []
     while side > smallest:
@@ -72,7 +72,7 @@ def tile_sides(width: int, height: int) -> list[int]:
     return sides
 
 
-def tile_starts(length: int, side: int) -> list[int]:
+def _tile_starts(length: int, side: int) -> list[int]:
     """Tile offsets along one axis, evenly spaced with an overlap of at least a quarter."""
     if length <= side:
         return [0]
@@ -130,7 +130,7 @@ class FaceSearch:
         height, width = image.shape[:2]
         if max(width, height) < _MIN_SIDE:
             return []
-        whole = View(0, 0, width, height)
+        whole = _View(0, 0, width, height)
         views = [whole, *tiles(width, height)] if self._tiled else [whole]
         candidates: list[Detection] = []
         view_sides: list[int] = []
@@ -174,7 +174,7 @@ def _detect_again(
     image: Image, detector: FaceDetector, box: Box, scale: float, min_score: float
 ) -> Detection | None:
     """The face at a box, detected in a view of ``scale`` times the box's size."""
-    view = View(round(box.x_min), round(box.y_min), round(box.x_max), round(box.y_max))
+    view = _View(round(box.x_min), round(box.y_min), round(box.x_max), round(box.y_max))
     found = list(_detect_in(image, _around(view, scale), detector, min_score))
     if not found:
         return None
@@ -184,7 +184,7 @@ def _detect_again(
 
 
 def _detect_in(
-    image: Image, view: View, detector: FaceDetector, min_score: float
+    image: Image, view: _View, detector: FaceDetector, min_score: float
 ) -> Iterator[Detection]:
     """Faces in a part of the image, in pixels of the image."""
     height, width = image.shape[:2]
@@ -209,14 +209,14 @@ def _detect_in(
             yield moved
 
 
-def _around(view: View, scale: float) -> View:
+def _around(view: _View, scale: float) -> _View:
     """The square around the same center, ``scale`` times as long as the longer side."""
     x, y = (view.left + view.right) / 2, (view.top + view.bottom) / 2
     reach = max(1.0, view.side * scale / 2)
-    return View(round(x - reach), round(y - reach), round(x + reach), round(y + reach))
+    return _View(round(x - reach), round(y - reach), round(x + reach), round(y + reach))
 
 
-def _to_image(detection: Detection, view: View, scale: float) -> Detection:
+def _to_image(detection: Detection, view: _View, scale: float) -> Detection:
     corners = detection.box.to_array().astype(np.float64) / scale
     corners += (view.left, view.top, view.left, view.top)
     landmarks = detection.landmarks

@@ -17,7 +17,7 @@ from mien.expression.priors import resolve_prior, scores_from_logits
 from mien.runtime.catalog import CatalogEntry
 from mien.types import ExpressionScores, FloatArray, Image, ModelSpec
 
-DECISION_FLOOR = 0.01
+_DECISION_FLOOR = 0.01
 """Lower bound of decisions before the calibration takes their logarithm."""
 
 
@@ -71,7 +71,7 @@ def gaussian_kernel(rows: FloatArray, vectors: FloatArray, gamma: float) -> Floa
 
 def calibration_inputs(decisions: npt.NDArray[Any]) -> FloatArray:
     """Inputs of the linear calibration ``(N, 2 K + 1)``: decisions, their logarithms, 1."""
-    logarithms = np.log(np.maximum(decisions, DECISION_FLOOR))
+    logarithms = np.log(np.maximum(decisions, _DECISION_FLOOR))
     ones = np.ones((len(decisions), 1), np.float32)
     return np.concatenate([decisions, logarithms, ones], axis=1).astype(np.float32)
 
@@ -102,7 +102,7 @@ def save_machine(
     )
 
 
-def load_machine(path: Path) -> KernelMachine:
+def _load_machine(path: Path) -> KernelMachine:
     """Read a machine written by :func:`save_machine`.
 
     Raises:
@@ -200,7 +200,7 @@ class ClassicalClassifier:
             return self._machine
 
     def _load(self) -> KernelMachine:
-        machine = load_machine(self._path)
+        machine = _load_machine(self._path)
         found = len(machine.mean), machine.weights.shape[1]
         expected = self._extractor.length, len(self.spec.labels)
         if found != expected:

@@ -19,9 +19,9 @@ _EYES: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     "blazeface6": ((0,), (1,)),
 }
 
-Contour = tuple[int, ...]
+_Contour = tuple[int, ...]
 
-EYE_CONTOURS: dict[str, tuple[Contour, Contour]] = {
+EYE_CONTOURS: dict[str, tuple[_Contour, _Contour]] = {
     "mesh468": ((33, 160, 158, 133, 153, 144), (362, 385, 387, 263, 373, 380)),
     "ibug68": ((36, 37, 38, 39, 40, 41), (42, 43, 44, 45, 46, 47)),
 }
@@ -30,7 +30,7 @@ of the lower lid from right to left."""
 
 
 @dataclass(frozen=True, slots=True)
-class InnerLips:
+class _InnerLips:
     """Mouth corners, and opposite points of the inner lips from left to right."""
 
     corners: tuple[int, int]
@@ -38,9 +38,9 @@ class InnerLips:
     lower: tuple[int, int, int]
 
 
-INNER_LIPS: dict[str, InnerLips] = {
-    "mesh468": InnerLips((61, 291), (82, 13, 312), (87, 14, 317)),
-    "ibug68": InnerLips((48, 54), (61, 62, 63), (67, 66, 65)),
+INNER_LIPS: dict[str, _InnerLips] = {
+    "mesh468": _InnerLips((61, 291), (82, 13, 312), (87, 14, 317)),
+    "ibug68": _InnerLips((48, 54), (61, 62, 63), (67, 66, 65)),
 }
 """Inner lips by scheme."""
 
@@ -66,7 +66,7 @@ def eye_line_angle_deg(landmarks: Landmarks) -> float:
     return math.degrees(math.atan2(right_y - left_y, right_x - left_x))
 
 
-IBUG68_FROM_MESH: Contour = (
+IBUG68_FROM_MESH: _Contour = (
     *(127, 234, 132, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 361, 454, 356),
     *(70, 63, 105, 66, 107, 336, 296, 334, 293, 300),
     *(168, 197, 5, 4, 75, 97, 2, 326, 305),
@@ -96,15 +96,15 @@ _FIVE_FROM_MESH = (4, 61, 291)
 
 
 @dataclass(frozen=True, slots=True)
-class MeshLine:
+class _MeshLine:
     """A line through mesh points in order; a closed one ends at its first point."""
 
-    indices: Contour
+    indices: _Contour
     closed: bool
 
 
-MESH_LINES: dict[str, MeshLine] = {
-    "face_oval": MeshLine(
+MESH_LINES: dict[str, _MeshLine] = {
+    "face_oval": _MeshLine(
         (
             *(10, 109, 67, 103, 54, 21, 162, 127, 234, 93, 132, 58, 172, 136, 150, 149, 176, 148),
             *(152, 377, 400, 378, 379, 365, 397, 288, 361, 323, 454, 356, 389, 251, 284, 332, 297),
@@ -112,25 +112,25 @@ MESH_LINES: dict[str, MeshLine] = {
         ),
         closed=True,
     ),
-    "left_brow": MeshLine((70, 63, 105, 66, 107, 55, 65, 52, 53, 46), closed=True),
-    "right_brow": MeshLine((300, 293, 334, 296, 336, 285, 295, 282, 283, 276), closed=True),
-    "left_eye": MeshLine(
+    "left_brow": _MeshLine((70, 63, 105, 66, 107, 55, 65, 52, 53, 46), closed=True),
+    "right_brow": _MeshLine((300, 293, 334, 296, 336, 285, 295, 282, 283, 276), closed=True),
+    "left_eye": _MeshLine(
         (33, 246, 161, 160, 159, 158, 157, 173, 133, 155, 154, 153, 145, 144, 163, 7), closed=True
     ),
-    "right_eye": MeshLine(
+    "right_eye": _MeshLine(
         (362, 398, 384, 385, 386, 387, 388, 466, 263, 249, 390, 373, 374, 380, 381, 382),
         closed=True,
     ),
-    "nose_bridge": MeshLine((168, 6, 197, 195, 5, 4, 1, 19, 94, 2), closed=False),
-    "nose_base": MeshLine((98, 97, 2, 326, 327), closed=False),
-    "outer_lips": MeshLine(
+    "nose_bridge": _MeshLine((168, 6, 197, 195, 5, 4, 1, 19, 94, 2), closed=False),
+    "nose_base": _MeshLine((98, 97, 2, 326, 327), closed=False),
+    "outer_lips": _MeshLine(
         (
             *(61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291),
             *(375, 321, 405, 314, 17, 84, 181, 91, 146),
         ),
         closed=True,
     ),
-    "inner_lips": MeshLine(
+    "inner_lips": _MeshLine(
         (
             *(78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308),
             *(324, 318, 402, 317, 14, 87, 178, 88, 95),

@@ -12,7 +12,7 @@ from mien.media.sources import Frame, Selection, SourceInfo
 from mien.types import Image
 
 # 8K has 33 million; a header with many more is damaged or malicious.
-MAX_PIXELS = 64_000_000
+_MAX_PIXELS = 64_000_000
 
 # Formats that open other files or devices, and those that accept any text as a video.
 _REFUSED_FORMATS = frozenset(
@@ -161,9 +161,9 @@ def _info(path: Path, container: Any) -> SourceInfo:
         raise VideoReadError(f"expected a video in {path}, but it holds no pictures")
     stream = container.streams.video[0]
     width, height = stream.codec_context.width, stream.codec_context.height
-    if width * height > MAX_PIXELS:
+    if width * height > _MAX_PIXELS:
         raise VideoReadError(
-            f"expected frames of at most {MAX_PIXELS:,} pixels in {path}, got {width}x{height}"
+            f"expected frames of at most {_MAX_PIXELS:,} pixels in {path}, got {width}x{height}"
         )
     rate = stream.average_rate or stream.guessed_rate
     duration_s = None
@@ -182,9 +182,9 @@ def _info(path: Path, container: Any) -> SourceInfo:
 
 def _upright_rgb(decoded: Any) -> Image:
     """The pixels of a frame, rotated as the file's metadata says."""
-    if decoded.width * decoded.height > MAX_PIXELS:
+    if decoded.width * decoded.height > _MAX_PIXELS:
         raise VideoReadError(
-            f"expected frames of at most {MAX_PIXELS:,} pixels, "
+            f"expected frames of at most {_MAX_PIXELS:,} pixels, "
             f"got {decoded.width}x{decoded.height}"
         )
     image = decoded.to_ndarray(format="rgb24")

@@ -2,7 +2,6 @@
 
 import dataclasses
 import http.client
-import json
 import os
 import re
 import urllib.error
@@ -187,7 +186,7 @@ def add_model(
     suffix = PurePosixPath(urlsplit(url).path).suffix or ".onnx"
     facts = {"name": name, "file": f"{name}{suffix}", "sha256": sha256.lower()}
     # A wrong spec is reported before a long download.
-    spec = None if spec_text is None else _with_facts(spec_text, facts)
+    spec = None if spec_text is None else spec_from_json(spec_text, **facts)
     path = models_folder() / facts["file"]
     waiting = path.with_name(f".{path.name}")
     download(url, waiting, sha256=sha256, progress=progress)
@@ -233,16 +232,6 @@ def _check_name(name: str) -> None:
         )
     if any(entry.shipped and entry.spec.name == name for entry in catalog.entries()):
         raise ModelError(f"the model {name!r} ships with mien and cannot be replaced or removed")
-
-
-def _with_facts(spec_text: str, facts: dict[str, str]) -> ModelSpec:
-    try:
-        document = json.loads(spec_text)
-    except json.JSONDecodeError as error:
-        raise SpecError(f"expected a model spec as JSON, got something else: {error}") from None
-    if not isinstance(document, dict):
-        raise SpecError(f"expected a model spec as a JSON object, got {type(document).__name__}")
-    return spec_from_json(json.dumps({**document, **facts}))
 
 
 def _checked(path: Path, spec: ModelSpec | None, suffix: str) -> ModelSpec:

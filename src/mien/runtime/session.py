@@ -55,7 +55,7 @@ class Session:
         provider: str = "cpu",
         sizes: Mapping[str, int] | None = None,
     ) -> None:
-        check_provider(provider)
+        _check_provider(provider)
         self.path = path
         self._threads = max(1, threads)
         self._provider = provider
@@ -135,7 +135,7 @@ def _restore(path: Path, threads: int, provider: str, sizes: dict[str, int]) -> 
     return Session(path, threads=threads, provider=provider, sizes=sizes)
 
 
-def check_provider(provider: str) -> None:
+def _check_provider(provider: str) -> None:
     """Raise ProviderError if the provider is unknown or not installed."""
     if provider not in PROVIDERS:
         raise ProviderError(f"expected a provider out of {', '.join(PROVIDERS)}, got {provider!r}")

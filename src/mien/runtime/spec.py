@@ -23,8 +23,12 @@ def spec_to_json(spec: ModelSpec) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def spec_from_json(text: str) -> ModelSpec:
+def spec_from_json(text: str, **fields: str) -> ModelSpec:
     """Read a spec.
+
+    Args:
+        text: the spec as JSON.
+        fields: fields that replace those in the text.
 
     Raises:
         SpecError: not JSON, or a field is missing, unknown or invalid.
@@ -36,7 +40,7 @@ def spec_from_json(text: str) -> ModelSpec:
     if not isinstance(document, dict):
         raise SpecError(f"expected a model spec as a JSON object, got {type(document).__name__}")
     try:
-        return _from_document(document)
+        return _from_document({**document, **fields})
     except (TypeError, KeyError, ValueError) as error:
         name = document.get("name", "without a name")
         raise SpecError(f"the spec of model {name!r} is invalid: {error}") from None

@@ -3,7 +3,7 @@
 from mien.labels import Expression
 from mien.types import Affect, ExpressionScores
 
-METHOD = "derived from probabilities"
+_METHOD = "derived from probabilities"
 """The method in every result: nothing is measured beyond the expression probabilities."""
 
 # Mean ratings of pleasure and arousal of the words happy, sad, surprised, fearful, disgusted and
@@ -47,5 +47,5 @@ def derive_affect(scores: ExpressionScores) -> Affect | None:
     return Affect(
         valence=sum(share * valence for share, valence, _ in shares) / known,
         arousal=sum(share * arousal for share, _, arousal in shares) / known,
-        method=METHOD,
+        method=_METHOD,
     )

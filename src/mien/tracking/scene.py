@@ -40,10 +40,10 @@ class SceneCutDetector:
             return False
         if float(np.abs(last - grid).mean()) <= _MIN_DIFFERENCE:
             return False
-        return histogram_distance(last, grid) > _MIN_HISTOGRAM_DISTANCE
+        return _histogram_distance(last, grid) > _MIN_HISTOGRAM_DISTANCE
 
 
-def histogram_distance(a: Grid, b: Grid) -> float:
+def _histogram_distance(a: Grid, b: Grid) -> float:
     """Distance of the gray-level histograms of two grids, in [0, 1]."""
     first, second = (np.histogram(grid, bins=_BINS, range=(0.0, 1.0))[0] for grid in (a, b))
     return float(np.abs(first - second).sum()) / (2 * a.size)

@@ -86,7 +86,7 @@ class Motion:
 _RIGID = (33, 133, 362, 263, 168, 6, 197, 195, 1, 10, 151, 9, 127, 356, 234, 454, 93, 323, 50, 280)
 
 
-def face_shape(landmarks: Landmarks | None) -> Array | None:
+def _face_shape(landmarks: Landmarks | None) -> Array | None:
     """Centered rigid points of unit size, ``(P, 3)``; None without a mesh with depth."""
     if landmarks is None or landmarks.scheme != "mesh468" or landmarks.points.shape[1] != 3:
         return None
@@ -96,7 +96,7 @@ def face_shape(landmarks: Landmarks | None) -> Array | None:
     return points / size if size > 0 else None
 
 
-def shape_distance(a: Array, b: Array) -> float:
+def _shape_distance(a: Array, b: Array) -> float:
     """Distance of two shapes after rotating one onto the other, in [0, about 1].
 
     Method: partial Procrustes distance (Dryden and Mardia 1998) with the Kabsch rotation (Kabsch
@@ -108,7 +108,7 @@ def shape_distance(a: Array, b: Array) -> float:
     return float(np.sqrt(max(0.0, 2 - 2 * singular.sum())))
 
 
-def blend_shapes(mean: Array, new: Array, weight: float) -> Array:
+def _blend_shapes(mean: Array, new: Array, weight: float) -> Array:
     """Move the running mean of a shape towards a new one by a weight in [0, 1]."""
     u, _, vt = np.linalg.svd(new.T @ mean)
     turn = u @ np.diag([1.0, 1.0, float(np.sign(np.linalg.det(u @ vt)))]) @ vt
@@ -297,9 +297,9 @@ class Tracker:
             return distance
         if len(seen.followed) > 1 and track.track_id is None:
             distance += self._NOT_CONFIRMED
-        shape = face_shape(seen.landmarks)
+        shape = _face_shape(seen.landmarks)
         if shape is not None and track.shape is not None:
-            apart = shape_distance(shape, track.shape)
+            apart = _shape_distance(shape, track.shape)
             if timestamp_s - track.last_s > self._GAP_S and apart > self._MAX_SHAPE_AFTER_GAP:
                 return math.inf
             distance += self._SHAPE_WEIGHT * apart
@@ -315,7 +315,7 @@ class Tracker:
             last_s=timestamp_s,
             landmarks=seen.landmarks,
             detector_s=timestamp_s,
-            shape=face_shape(seen.landmarks),
+            shape=_face_shape(seen.landmarks),
             shape_s=timestamp_s,
         )
         self._next_key += 1
@@ -336,11 +336,11 @@ class Tracker:
         self._confirm(track)
 
     def _learn_shape(self, track: Track, landmarks: Landmarks | None, timestamp_s: float) -> None:
-        shape = face_shape(landmarks)
+        shape = _face_shape(landmarks)
         if shape is None:
             return
         weight = 1 - math.exp(-(timestamp_s - track.shape_s) / self._SHAPE_TIME_S)
-        track.shape = shape if track.shape is None else blend_shapes(track.shape, shape, weight)
+        track.shape = shape if track.shape is None else _blend_shapes(track.shape, shape, weight)
         track.shape_s = timestamp_s
 
     def _confirm(self, track: Track) -> None:
