@@ -1,4 +1,4 @@
-"""Real servers as processes of their own, and a real Chromium whose camera is a clip."""
+"""Real server processes, and a real Chromium whose camera is a clip."""
 
 import io
 import os
@@ -22,8 +22,8 @@ from PIL import Image as PillowImage
 ROOT = Path(__file__).parents[2]
 CLIP = ROOT / "src/mien/web/static/sample.mp4"
 CHROMIUM = os.environ.get("CHROMIUM", shutil.which("chromium") or "/usr/bin/chromium")
-# Generous, because two cores may have other things to do.
-PATIENCE_MS = 120_000
+# Generous, because the machine may be busy.
+TIMEOUT_MS = 120_000
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -42,7 +42,7 @@ def free_port() -> int:
 
 
 class ServerProcess:
-    """``mien serve`` that can be killed and started again at the same address."""
+    """``mien serve`` that can be killed and restarted at the same address."""
 
     def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
         self.folder = folder
@@ -77,7 +77,7 @@ class ServerProcess:
         raise AssertionError((self.folder / "server.log").read_text())
 
     def kill(self) -> None:
-        """As the machine would: without a word, the server and its workers together."""
+        """Kill the server and its workers with SIGKILL."""
         if self.process is not None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
@@ -95,7 +95,7 @@ class ServerProcess:
 
 @pytest.fixture(scope="session")
 def missing() -> Callable[[str], NoReturn]:
-    """Skips a test that needs what is not on this machine; where CI=true is set, it fails."""
+    """Skips a test whose requirements are not installed; fails it if CI=true is set."""
 
     def say(what: str) -> NoReturn:
         if os.environ.get("CI") == "true":
@@ -123,7 +123,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """One server for all tests that leave it as it is; each test is another visitor."""
+    """One server for all tests that do not change it; each test is another visitor."""
     started = ServerProcess(tmp_path_factory.mktemp("server"))
     yield started
     started.close()
@@ -131,7 +131,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 
 @pytest.fixture(scope="session")
 def camera_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sample clip as Chromium's fake camera wants it: JPEGs one after the other."""
+    """The sample clip in the format of Chromium's fake camera: concatenated JPEGs."""
     path = tmp_path_factory.mktemp("camera") / "camera.mjpeg"
     with av.open(str(CLIP)) as source, path.open("wb") as target:
         for index, frame in enumerate(source.decode(video=0)):
@@ -157,13 +157,13 @@ def playwright(missing: Callable[[str], NoReturn]) -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def launch(playwright: Any) -> Iterator[Callable[..., Any]]:
-    """Gives the browser with certain flags, which is started once."""
+    """Launches a browser with certain flags, once for each set of flags."""
     started: dict[tuple[str, ...], Any] = {}
 
     def start(*flags: str) -> Any:
         if flags not in started:
             started[flags] = playwright.chromium.launch(
-                executable_path=CHROMIUM, args=[*FLAGS, *flags], timeout=PATIENCE_MS
+                executable_path=CHROMIUM, args=[*FLAGS, *flags], timeout=TIMEOUT_MS
             )
         return started[flags]
 
@@ -174,7 +174,7 @@ def launch(playwright: Any) -> Iterator[Callable[..., Any]]:
 
 @pytest.fixture(scope="session")
 def browser(launch: Callable[..., Any], camera_file: Path) -> Any:
-    """A browser whose camera shows the sample clip, and whose person allows it."""
+    """A browser that allows camera access and whose camera shows the sample clip."""
     return launch(
         "--use-fake-ui-for-media-stream",
         "--use-fake-device-for-media-stream",
@@ -184,13 +184,13 @@ def browser(launch: Callable[..., Any], camera_file: Path) -> Any:
 
 @pytest.fixture
 def open_page() -> Iterator[Callable[..., Any]]:
-    """Opens pages, each as a visitor of its own, and keeps what goes wrong in them."""
+    """Opens pages, each as another visitor, and collects their errors."""
     contexts: list[Any] = []
 
     def start(browser: Any, server: ServerProcess, path: str = "/", **options: Any) -> Any:
         script = options.pop("init_script", None)
         contexts.append(browser.new_context(**options))
-        contexts[-1].set_default_timeout(PATIENCE_MS)
+        contexts[-1].set_default_timeout(TIMEOUT_MS)
         page = contexts[-1].new_page()
         if script:
             page.add_init_script(script)

@@ -1,4 +1,4 @@
-"""What a person does, in a real browser against a real server."""
+"""User journeys in a real browser against a real server."""
 
 import csv
 import json
@@ -38,7 +38,7 @@ def test_live_from_consent_to_deletion(
     assert len(sockets) == 1
     page.click("[data-record]")
     page.wait_for_selector("[data-rec]:visible")
-    # The clip's people are neutral at first, smile, and are neutral again.
+    # The people in the clip are neutral, smile, and are neutral again.
     for label in ("neutral", "happiness", "neutral"):
         page.wait_for_selector(f".person[data-expression='{label}']")
     page.locator(".person").nth(1).wait_for()
@@ -73,7 +73,7 @@ def test_live_from_consent_to_deletion(
     assert page.problems == []
 
 
-def test_the_sample_clip_plays_where_there_is_no_camera(
+def test_sample_clip_replaces_a_missing_camera(
     launch: Launch, server: Any, open_page: OpenPage
 ) -> None:
     page = open_page(launch(), server)
@@ -84,7 +84,7 @@ def test_the_sample_clip_plays_where_there_is_no_camera(
     assert page.problems == []
 
 
-def test_a_camera_that_is_not_allowed(launch: Launch, server: Any, open_page: OpenPage) -> None:
+def test_denied_camera(launch: Launch, server: Any, open_page: OpenPage) -> None:
     browser = launch("--use-fake-device-for-media-stream", "--deny-permission-prompts")
     page = open_page(browser, server)
     page.click("[data-start]")
@@ -92,7 +92,7 @@ def test_a_camera_that_is_not_allowed(launch: Launch, server: Any, open_page: Op
     assert page.is_visible("[data-consent]")
 
 
-def test_a_camera_that_another_program_uses(browser: Any, server: Any, open_page: OpenPage) -> None:
+def test_camera_in_use_by_another_program(browser: Any, server: Any, open_page: OpenPage) -> None:
     page = open_page(
         browser,
         server,
@@ -101,12 +101,12 @@ def test_a_camera_that_another_program_uses(browser: Any, server: Any, open_page
     )
     page.click("[data-start]")
     page.wait_for_selector("[data-problem]:has-text('in use by another program')")
-    # What went wrong covers nothing: the other way in is still open.
+    # The error message covers nothing: the sample clip can still be played.
     page.click("[data-start-clip]")
     page.wait_for_selector(".person")
 
 
-def test_a_page_over_plain_http_says_how_to_mend_that(
+def test_insecure_page_explains_how_to_get_camera_access(
     launch: Launch, serve: Serve, open_page: OpenPage
 ) -> None:
     server = serve(MIEN_PUBLIC="1")
@@ -117,7 +117,7 @@ def test_a_page_over_plain_http_says_how_to_mend_that(
     page.wait_for_selector("[data-problem]:has-text('only on secure pages')")
 
 
-def test_the_page_goes_on_after_the_server_was_killed(
+def test_live_page_reconnects_after_a_server_crash(
     browser: Any, serve: Serve, open_page: OpenPage
 ) -> None:
     server = serve()
@@ -139,7 +139,7 @@ def test_the_page_goes_on_after_the_server_was_killed(
     page.wait_for_selector("[data-toast]:has-text('Server unreachable')")
     server.start()
     page.wait_for_selector("[data-link]:has-text('WebSocket')")
-    # The recording goes on as a new session; what was written before is there, too.
+    # The recording continues as a new session; the frames written before are stored as well.
     page.wait_for_selector("[data-rec]:visible")
     stored(2)
     page.click("[data-record]")
@@ -149,7 +149,7 @@ def test_the_page_goes_on_after_the_server_was_killed(
         assert page.request.get(url).json()["frames"]
 
 
-def test_where_websockets_are_blocked_http_does_it(
+def test_plain_http_replaces_blocked_websockets(
     browser: Any, server: Any, open_page: OpenPage
 ) -> None:
     page = open_page(
@@ -177,9 +177,7 @@ def test_two_browsers_at_once(browser: Any, serve: Serve, open_page: OpenPage) -
     assert health["live_connections"] == 2
 
 
-def test_a_photograph_by_choosing_and_by_pasting(
-    browser: Any, server: Any, open_page: OpenPage
-) -> None:
+def test_photo_by_file_and_by_pasting(browser: Any, server: Any, open_page: OpenPage) -> None:
     page = open_page(browser, server, "/photo")
     sample = ROOT / "src/mien/samples/group.jpg"
     page.set_input_files("#image", sample)
@@ -198,7 +196,7 @@ def test_a_photograph_by_choosing_and_by_pasting(
     assert page.problems == []
 
 
-def test_a_video_from_upload_to_report(browser: Any, server: Any, open_page: OpenPage) -> None:
+def test_video_from_upload_to_report(browser: Any, server: Any, open_page: OpenPage) -> None:
     page = open_page(browser, server, "/video")
     page.set_input_files("#video", CLIP)
     page.fill("input[name=every]", "12")
@@ -211,7 +209,7 @@ def test_a_video_from_upload_to_report(browser: Any, server: Any, open_page: Ope
     assert page.inner_text(".badge") == "done"
 
 
-def test_everything_but_live_works_without_scripts(
+def test_all_pages_but_live_work_without_scripts(
     browser: Any, server: Any, open_page: OpenPage
 ) -> None:
     page = open_page(browser, server, "/photo", java_script_enabled=False)
@@ -260,7 +258,7 @@ def check_with_axe(page: Any, name: str) -> None:
 
 
 @pytest.mark.parametrize("width", [320, 390, 1280])
-def test_nothing_is_wider_than_the_screen_and_nothing_comes_from_elsewhere(
+def test_pages_fit_the_screen_and_load_nothing_external(
     browser: Any, server: Any, open_page: OpenPage, width: int
 ) -> None:
     page = open_page(browser, server, viewport={"width": width, "height": 800})
@@ -274,10 +272,10 @@ def test_nothing_is_wider_than_the_screen_and_nothing_comes_from_elsewhere(
     assert elsewhere == []
 
 
-def test_the_page_is_ready_in_a_second(browser: Any, server: Any, open_page: OpenPage) -> None:
+def test_page_is_ready_within_a_second(browser: Any, server: Any, open_page: OpenPage) -> None:
     page = open_page(browser, server)
     times_ms: list[float] = []
-    # The quickest of some, because this machine may do other things, too.
+    # The fastest of several, because the machine may be busy.
     while len(times_ms) < 10 and min(times_ms, default=1000) >= 1000:
         page.goto(server.url + "/")
         page.wait_for_selector("[data-start]:enabled")

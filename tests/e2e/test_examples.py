@@ -1,4 +1,4 @@
-"""The examples of docs/api.md, run as they stand there."""
+"""The examples of docs/api.md, run unchanged."""
 
 import re
 import shutil
@@ -27,7 +27,7 @@ WANTED = ['"label":"happiness"', "happiness", "happiness", "track_id"]
     ("language", "code", "wanted"),
     [(language, code, word) for (language, code), word in zip(EXAMPLES, WANTED, strict=True)],
 )
-def test_an_example_does_what_it_says(
+def test_example_works(
     server: Any, missing: Callable[[str], Any], language: str, code: str, wanted: str
 ) -> None:
     command = COMMANDS[language]

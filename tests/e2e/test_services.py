@@ -40,7 +40,7 @@ def free_port() -> int:
 
 
 class Postgres:
-    """A server of its own, that can be taken away and brought back."""
+    """A separate server that can be stopped and started again."""
 
     def __init__(self, folder: Path, missing: Missing) -> None:
         self._folder = folder
@@ -73,7 +73,7 @@ class Postgres:
 
 @pytest.fixture
 def postgres(missing: Missing) -> Iterator[Postgres]:
-    # pytest's own folders are closed to other users, such as the one that PostgreSQL runs as.
+    # PostgreSQL runs as another user, who cannot read pytest's folders.
     with tempfile.TemporaryDirectory(prefix="mien-postgres-") as folder:
         server = Postgres(Path(folder), missing)
         yield server
@@ -87,7 +87,7 @@ def start_worker(tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[byt
     def start(**environment: str) -> "subprocess.Popen[bytes]":
         folder = tmp_path / f"worker-{len(started)}"
         folder.mkdir()
-        # Neither its data nor its temporary files lie where the web process has its own.
+        # The worker shares no folder with the web process.
         environment |= {"MIEN_DATA_DIR": str(folder), "TMPDIR": str(folder)}
         command = [sys.executable, "-m", "mien.web.worker"]
         with (folder / "log").open("wb") as log:
@@ -103,7 +103,7 @@ def start_worker(tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[byt
 
 
 def request(url: str, data: bytes | None = None, method: str | None = None, **headers: str) -> Any:
-    """The status and the JSON of an answer."""
+    """The status and the JSON of a response."""
     asked = urllib.request.Request(url, data, headers, method=method)
     try:
         with urllib.request.urlopen(asked, timeout=120) as answer:
@@ -113,7 +113,7 @@ def request(url: str, data: bytes | None = None, method: str | None = None, **he
 
 
 def submit(url: str, *, every: int) -> str:
-    """Send the sample clip; gives the job's id."""
+    """Submit the sample clip; returns the job's id."""
     boundary = uuid.uuid4().hex
     body = io.BytesIO()
     for name, value in (("every", str(every)), ("annotate", "false")):
@@ -136,10 +136,10 @@ def wait_for(url: str, job_id: str, *states: str, seconds: float = 240) -> dict[
         if status == 200 and document["state"] in states:
             return dict(document)
         time.sleep(0.2)
-    raise AssertionError(f"waited for {states} in vain: {document}")
+    raise AssertionError(f"expected {states}, got {document}")
 
 
-def test_a_worker_with_no_folder_in_common_does_the_job_again_after_kill_9(
+def test_another_worker_repeats_the_job_of_a_killed_one(
     serve: Callable[..., Any], postgres: Postgres, start_worker: Callable[..., Any]
 ) -> None:
     shared = {"DATABASE_URL": postgres.url, "MIEN_JOBS": "worker"}
@@ -155,11 +155,11 @@ def test_a_worker_with_no_folder_in_common_does_the_job_again_after_kill_9(
     table = next(entry for entry in document["files"] if entry["name"] == "faces.csv")
     with urllib.request.urlopen(web.url + table["url"], timeout=120) as answer:
         lines = answer.read().decode().splitlines()
-    # Two people in each of 384 frames, but for what tracking needs to begin.
+    # Two people in each of 384 frames, except the frames that tracking needs to start.
     assert len(lines) > 700
 
 
-def test_a_job_outlives_the_web_process_that_did_it(serve: Callable[..., Any]) -> None:
+def test_job_survives_a_crash_of_the_web_process(serve: Callable[..., Any]) -> None:
     web = serve()
     job_id = submit(web.url, every=1)
     wait_for(web.url, job_id, "running")
@@ -169,7 +169,7 @@ def test_a_job_outlives_the_web_process_that_did_it(serve: Callable[..., Any]) -
     assert (document["state"], document["attempts"]) == ("done", 2)
 
 
-def test_postgresql_taken_away_and_brought_back(
+def test_recording_survives_a_restart_of_postgresql(
     serve: Callable[..., Any], postgres: Postgres
 ) -> None:
     web = serve(DATABASE_URL=postgres.url)

@@ -1,4 +1,4 @@
-"""The live page over a line that carries little, and over the same line once it is quick again."""
+"""The live page over a slow network that becomes fast again."""
 
 import socket
 import threading
@@ -12,11 +12,11 @@ import pytest
 pytestmark = pytest.mark.e2e
 
 
-class Line:
-    """A TCP line to a server that carries only so much.
+class SlowProxy:
+    """A TCP proxy to a server with limited bandwidth.
 
     Attributes:
-        rate: bytes a second each way, all connections together; None for as many as come.
+        rate: bytes a second in each direction, all connections together; None for no limit.
     """
 
     def __init__(self, port: int) -> None:
@@ -24,7 +24,7 @@ class Line:
         self._to = port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
-        self._ways = threading.Lock(), threading.Lock()
+        self._locks = threading.Lock(), threading.Lock()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
@@ -33,23 +33,25 @@ class Line:
     def _accept(self) -> None:
         while True:
             try:
-                here, _ = self._listener.accept()
+                client, _ = self._listener.accept()
             except OSError:
                 return
-            there = socket.create_connection(("127.0.0.1", self._to))
-            threading.Thread(target=self._join, args=(here, there), daemon=True).start()
+            upstream = socket.create_connection(("127.0.0.1", self._to))
+            threading.Thread(target=self._join, args=(client, upstream), daemon=True).start()
 
-    def _join(self, here: socket.socket, there: socket.socket) -> None:
-        with here, there:
-            upwards = threading.Thread(target=self._carry, args=(here, there, self._ways[0]))
+    def _join(self, client: socket.socket, upstream: socket.socket) -> None:
+        with client, upstream:
+            upwards = threading.Thread(
+                target=self._forward, args=(client, upstream, self._locks[0])
+            )
             upwards.start()
-            self._carry(there, here, self._ways[1])
+            self._forward(upstream, client, self._locks[1])
             upwards.join()
 
-    def _carry(self, source: socket.socket, target: socket.socket, way: threading.Lock) -> None:
-        with suppress(OSError):  # one of the ends is gone
+    def _forward(self, source: socket.socket, target: socket.socket, lock: threading.Lock) -> None:
+        with suppress(OSError):  # one side was closed
             while data := source.recv(1024):
-                with way:
+                with lock:
                     if self.rate is not None:
                         time.sleep(len(data) / self.rate)
                 target.sendall(data)
@@ -59,21 +61,21 @@ class Line:
 
 
 @pytest.fixture
-def line(server: Any) -> Iterator[Line]:
-    started = Line(server.port)
+def proxy(server: Any) -> Iterator[SlowProxy]:
+    started = SlowProxy(server.port)
     yield started
     started.close()
 
 
-class _Through:
-    """The server as it is reached by a line."""
+class _ProxiedServer:
+    """The server behind the proxy."""
 
-    def __init__(self, line: Line) -> None:
-        self.url = f"http://127.0.0.1:{line.port}"
+    def __init__(self, proxy: SlowProxy) -> None:
+        self.url = f"http://127.0.0.1:{proxy.port}"
 
 
-# Each picture's size in bytes, as it is handed to the network.
-_NOTE_SIZES = """
+# The size in bytes of each image that is sent.
+_RECORD_SIZES = """
     window.sizes = [];
     const send = WebSocket.prototype.send;
     WebSocket.prototype.send = function (data) {
@@ -83,10 +85,10 @@ _NOTE_SIZES = """
 """
 
 
-def test_smaller_pictures_go_over_a_slow_network_and_larger_ones_again_over_a_quick_one(
-    browser: Any, line: Line, open_page: Callable[..., Any]
+def test_image_size_follows_the_bandwidth(
+    browser: Any, proxy: SlowProxy, open_page: Callable[..., Any]
 ) -> None:
-    page = open_page(browser, _Through(line), init_script=_NOTE_SIZES)
+    page = open_page(browser, _ProxiedServer(proxy), init_script=_RECORD_SIZES)
 
     def sizes() -> list[int]:
         return list(page.evaluate("window.sizes"))
@@ -100,23 +102,23 @@ def test_smaller_pictures_go_over_a_slow_network_and_larger_ones_again_over_a_qu
     wait_for_width(640)
     widest = max(sizes())
 
-    line.rate = 20_000
+    proxy.rate = 20_000
     page.wait_for_selector("[data-toast]:has-text('network is slow')")
     wait_for_width(320, 256)
-    # Fewer pictures are sent, too; each is answered, and the person still seen.
+    # Fewer images are sent as well; each is answered, and the person is still tracked.
     before, began = len(sizes()), time.monotonic()
     page.wait_for_function("(count) => window.sizes.length >= count", arg=before + 8)
     assert 8 / (time.monotonic() - began) < 15
     assert max(sizes()[before:]) < widest / 2
     assert page.locator(".person").count() > 0
 
-    # So slow that a large picture would take longer than the page waits for its answer.
-    line.rate = 3_000
+    # So slow that a large image would take longer than the page's timeout.
+    proxy.rate = 3_000
     wait_for_width(256)
     before = len(sizes())
     page.wait_for_function("(count) => window.sizes.length >= count", arg=before + 3)
 
-    line.rate = None
+    proxy.rate = None
     wait_for_width(640)
     page.wait_for_selector(".person")
     assert page.inner_text("[data-link]") == "WebSocket"

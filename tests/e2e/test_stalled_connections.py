@@ -1,4 +1,4 @@
-"""Clients that mean no good, against a real server."""
+"""Clients that open connections and stall, against a real server."""
 
 import socket
 import time
@@ -13,12 +13,12 @@ import pytest
 
 pytestmark = pytest.mark.e2e
 
-_HALF_A_HEAD = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Half: "
-_HALF_A_BODY = (
+_PARTIAL_HEADERS = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Half: "
+_PARTIAL_BODY = (
     b"POST /api/v1/analyze HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/jpeg\r\n"
     b"Content-Length: 100000\r\n\r\nhalf"
 )
-_WHOLE_AND_LEFT_OPEN = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+_COMPLETE_BUT_NOT_CLOSED = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
 
 
 def _answers(url: str) -> bool:
@@ -29,8 +29,8 @@ def _answers(url: str) -> bool:
         return False
 
 
-@pytest.mark.parametrize("said", [_HALF_A_HEAD, _HALF_A_BODY, _WHOLE_AND_LEFT_OPEN])
-def test_connections_that_are_left_open_do_not_silence_the_server(
+@pytest.mark.parametrize("said", [_PARTIAL_HEADERS, _PARTIAL_BODY, _COMPLETE_BUT_NOT_CLOSED])
+def test_stalled_connections_do_not_block_the_server(
     serve: Callable[..., Any], tmp_path: Path, said: bytes
 ) -> None:
     server = serve(MIEN_WEB_THREADS="20", MIEN_MAX_LIVE="2")
@@ -39,7 +39,7 @@ def test_connections_that_are_left_open_do_not_silence_the_server(
             connection = socket.create_connection(("127.0.0.1", server.port))
             held.enter_context(connection)
             connection.sendall(said)
-        # Forty of them in twenty threads, ten seconds each, and some for a slow machine.
+        # Forty connections in twenty threads, ten seconds each, and a margin for slow machines.
         deadline = time.monotonic() + 60
         while not _answers(server.url + "/healthz"):
             assert time.monotonic() < deadline
