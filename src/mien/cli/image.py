@@ -1,31 +1,39 @@
-"""``mien image``: analyze images."""
+"""``mien image``: analyze images, and write tables, JSON, CSV or annotated images.
+
+Each output writes results one by one and keeps none in memory.
+"""
 
 import contextlib
+import csv as csv_module
+import json as json_module
 import sys
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Annotated, TextIO
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePath
+from typing import Annotated, Any, Protocol, TextIO
 
 import typer
+from PIL import Image as PillowImage
+from rich.table import Table
+from rich.text import Text
 
-from mien.cli.console import ProgressBar, print_error
+from mien import drawing
+from mien.cli.console import ProgressBar, print_error, stdout_console
 from mien.cli.options import takes_settings
-from mien.cli.output import (
-    AnnotatedOutput,
-    CsvOutput,
-    JsonLinesOutput,
-    JsonOutput,
-    Output,
-    TableOutput,
-)
 from mien.config import Settings
-from mien.errors import ImageReadError, InputError
+from mien.errors import ImageReadError, InputError, SettingError
+from mien.labels import Expression
 from mien.media.images import read_image
 from mien.media.inputs import STDIN, ImageInput, find_images
 from mien.pipeline import FacePipeline
-from mien.types import Image
+from mien.types import SCHEMA_VERSION, Face, FrameResult, Image, face_columns
 
 app = typer.Typer(add_completion=False)
+
+# Long tables are printed in parts; the columns have fixed widths, so that the parts line up.
+_TABLE_ROWS = 200
+_JPEG_QUALITY = 92
+# Width of the first column when stdout is not a terminal.
+_LONG_NAME = 38
 
 
 @app.command(
@@ -104,7 +112,7 @@ def image(  # noqa: PLR0917
 
 
 def _analyze(
-    entry: ImageInput, pipeline: FacePipeline, outputs: list[Output], bar: ProgressBar
+    entry: ImageInput, pipeline: FacePipeline, outputs: "list[Output]", bar: ProgressBar
 ) -> bool:
     """Analyze one image. Return False, after reporting the error, if it cannot be read."""
     try:
@@ -134,3 +142,190 @@ def _writable(path: str) -> Iterator[TextIO]:
     # A file name that is not valid text is written as its original bytes.
     with open(path, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         yield file
+
+
+class Output(Protocol):
+    """A destination for results."""
+
+    def add(self, result: FrameResult, image: Image, relative: PurePath) -> None:
+        """Write the result of one image.
+
+        Args:
+            result: the result.
+            image: the pixels.
+            relative: path of the image below an output folder.
+        """
+
+    def fail(self, source: str, message: str) -> None:
+        """Write that an image could not be analyzed."""
+
+    def close(self) -> None:
+        """Finish writing; also called after an interruption."""
+
+
+class JsonOutput:
+    """One JSON document, written incrementally: schema_version, results, errors."""
+
+    def __init__(self, file: TextIO, *, landmarks: bool) -> None:
+        self._file = file
+        self._landmarks = landmarks
+        self._errors: list[dict[str, str]] = []
+        self._separator = "\n"
+        file.write(f'{{"schema_version": {SCHEMA_VERSION}, "results": [')
+
+    def add(self, result: FrameResult, image: Image, relative: PurePath) -> None:
+        document = json_module.dumps(result.to_dict(landmarks=self._landmarks))
+        self._file.write(self._separator + document)
+        self._separator = ",\n"
+
+    def fail(self, source: str, message: str) -> None:
+        self._errors.append({"source": source, "error": message})
+
+    def close(self) -> None:
+        self._file.write(f'\n], "errors": {json_module.dumps(self._errors)}}}\n')
+
+
+class JsonLinesOutput:
+    """One result per line. Failures are reported on stderr only, so every line is a result."""
+
+    def __init__(self, file: TextIO, *, landmarks: bool) -> None:
+        self._file = file
+        self._landmarks = landmarks
+
+    def add(self, result: FrameResult, image: Image, relative: PurePath) -> None:
+        self._file.write(json_module.dumps(result.to_dict(landmarks=self._landmarks)) + "\n")
+        self._file.flush()
+
+    def fail(self, source: str, message: str) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class CsvOutput:
+    """One row per face; an image without faces has no row."""
+
+    def __init__(self, file: TextIO, labels: Sequence[Expression]) -> None:
+        self._file = file
+        self._writer = csv_module.DictWriter(
+            file, face_columns(labels, still=True), extrasaction="ignore", lineterminator="\n"
+        )
+        self._writer.writeheader()
+
+    def add(self, result: FrameResult, image: Image, relative: PurePath) -> None:
+        self._writer.writerows(result.to_rows())
+        self._file.flush()
+
+    def fail(self, source: str, message: str) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class TableOutput:
+    """A table for the terminal, printed in parts of a few hundred rows."""
+
+    def __init__(self, bar: ProgressBar) -> None:
+        self._console = stdout_console()
+        self._bar = bar
+        self._table = _empty_table(header=True)
+
+    def add(self, result: FrameResult, image: Image, relative: PurePath) -> None:
+        source = result.source or ""
+        if not result.faces:
+            self._table.add_row(_name(source), "", Text("no face", style="dim"))
+        for number, face in enumerate(result.faces, start=1):
+            self._table.add_row(_name(source if number == 1 else ""), str(number), *_cells(face))
+        if self._table.row_count >= _TABLE_ROWS:
+            self._print()
+
+    def fail(self, source: str, message: str) -> None:
+        self._table.add_row(_name(source), "", Text("not analyzed", style="red"))
+
+    def close(self) -> None:
+        self._print()
+
+    def _print(self) -> None:
+        if self._table.row_count:
+            self._bar.hide()
+            self._console.print(self._table)
+            self._table = _empty_table(header=False)
+
+
+class AnnotatedOutput:
+    """Annotated images, in the same subfolders as the originals."""
+
+    def __init__(self, folder: Path, *, blur_faces: bool, landmarks: bool) -> None:
+        self._folder = folder
+        self._blur_faces = blur_faces
+        self._landmarks = landmarks
+        self._used_names: set[str] = set()
+
+    def add(self, result: FrameResult, image: Image, relative: PurePath) -> None:
+        if self._blur_faces:
+            image = drawing.blur_faces(image, result)
+        drawn = PillowImage.fromarray(drawing.annotate(image, result, landmarks=self._landmarks))
+        path = self._folder / self._unused_name(relative)
+        if result.source is not None and _same_file(path, Path(result.source)):
+            raise SettingError(
+                f"expected --annotate to keep the originals, got a folder where {path} would be "
+                "overwritten; choose another folder"
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".png":
+            drawn.save(path)
+        else:
+            drawn.save(path, quality=_JPEG_QUALITY)
+
+    def fail(self, source: str, message: str) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+    def _unused_name(self, relative: PurePath) -> PurePath:
+        suffix = ".png" if relative.suffix.lower() == ".png" else ".jpg"
+        name = relative.with_suffix(suffix)
+        number = 2
+        while str(name).casefold() in self._used_names:
+            name = relative.with_name(f"{relative.stem}-{number}{suffix}")
+            number += 1
+        self._used_names.add(str(name).casefold())
+        return name
+
+
+def _same_file(path: Path, other: Path) -> bool:
+    return path.exists() and other.exists() and path.samefile(other)
+
+
+def _empty_table(*, header: bool) -> Table:
+    table = Table(box=None, show_header=header, expand=True, header_style="bold", pad_edge=False)
+    table.add_column("Image", ratio=3, overflow="fold")
+    table.add_column("Face", width=4, justify="right")
+    table.add_column("Expression", width=12)
+    table.add_column("Probability", width=11, justify="right")
+    table.add_column("Runner-up", width=15)
+    table.add_column("Size", width=7, justify="right")
+    table.add_column("Warnings", ratio=2, overflow="fold")
+    return table
+
+
+def _name(source: str) -> Text:
+    """The path of an image; a long one breaks after its folder, not within its name."""
+    folder, slash, name = source.rpartition("/")
+    line_break = "\n" if slash and len(source) > _LONG_NAME else ""
+    return Text.assemble((f"{folder}{slash}", "dim"), f"{line_break}{name}")
+
+
+def _cells(face: Face) -> list[Any]:
+    cells = ["", "", ""]
+    warnings: list[str] = []
+    if face.expression is not None:
+        (top, probability), *others = face.expression.ranked()
+        cells = [top.value, f"{probability:.0%}"]
+        cells.append(f"{others[0][0].value} {others[0][1]:.0%}" if others else "")
+        warnings += ["uncertain"] if face.expression.uncertain else []
+    warnings += face.quality.reasons if face.quality else ()
+    return [*cells, f"{face.box.width:.0f} px", Text(", ".join(warnings), style="yellow")]
