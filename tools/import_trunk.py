@@ -26,7 +26,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from mien.training.networks.mobilenet import MobileNetTrunk
+from mien.training.networks import MobileNetTrunk
 
 Array = npt.NDArray[np.float32]
 

@@ -71,7 +71,7 @@ def one_picture() -> LabeledSet:
 
 def crops_seen(landmarks: Landmarks, template: AlignmentTemplate) -> dict[str, Image]:
     """The crop that each part of mien makes of one picture whose box is the whole picture."""
-    training = pytest.importorskip("mien.training.data", reason="needs torch")
+    training = pytest.importorskip("mien.training.dataset", reason="needs torch")
     classifier = RecordingClassifier(template)
     pipeline = FakePipeline(
         boxes=[WHOLE], landmarks=FixedLandmarks(landmarks), classifier=classifier

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from mien.training.balance import draw_probabilities, logit_offset, majority_prior
+from mien.training.dataset import majority_prior
+from mien.training.sampling import draw_probabilities, logit_offset
 
 # Eight faces of one expression and two of another.
 TARGETS = np.repeat(np.eye(2, dtype=np.float32), [8, 2], axis=0)

@@ -1,5 +1,7 @@
-"""A tiny run teaches another."""
+"""Distillation from a tiny trained model."""
 
+import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,13 +9,14 @@ import pytest
 
 pytest.importorskip("torch")
 
+from tests.training.conftest import TrainedRun
+
 from mien.errors import ModelNotFoundError, SettingError
 from mien.expression.neural import NeuralClassifier
 from mien.expression.priors import softmax
 from mien.runtime import catalog
-from mien.training.distillation import taught
-from mien.training.faces import MAIN_HEAD, Faces
-from mien.training.progress import Told
+from mien.training.dataset import MAIN_HEAD, Faces
+from mien.training.distillation import distill
 from mien.training.recipe import Recipe, load_recipe
 from mien.training.train import Plan, run_training
 
@@ -21,10 +24,9 @@ pytestmark = [
     pytest.mark.e2e,
     pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning"),
 ]
-SILENT = Told(*[lambda *told: None] * 4)
 
 
-def told(done: int, total: int) -> None:
+def check_progress(stage: str, done: int = 0, total: int = 0, note: str = "") -> None:
     assert 0 < done <= total
 
 
@@ -46,17 +48,15 @@ def student(
 
 
 @pytest.fixture
-def folder(recipe_path: Path, data_path: Path, tmp_path: Path) -> Path:
+def folder(trained: TrainedRun, tmp_path: Path) -> Path:
     """Of the recipe, with a teacher beside it."""
-    run = tmp_path / "run"
-    run_training(Plan(recipe_path, data_path, run, crops=True, epochs=1, workers=0), SILENT)
-    (run / "tiny.onnx").rename(tmp_path / "t.onnx")
+    shutil.copy(trained.folder / "tiny.onnx", tmp_path / "t.onnx")
     return tmp_path
 
 
 def test_targets_move_towards_the_mean_of_both_views(folder: Path, recipe_path: Path) -> None:
     learned = faces()
-    moved = taught(learned, student(recipe_path), folder, told).targets[MAIN_HEAD]
+    moved = distill(learned, student(recipe_path), folder, check_progress).targets[MAIN_HEAD]
     teacher = NeuralClassifier(catalog.find(folder / "t.onnx"))
     views = (learned.images[69], learned.images[69][:, ::-1])
     answer = softmax(teacher.logits([np.ascontiguousarray(v) for v in views]).astype(float))
@@ -65,26 +65,27 @@ def test_targets_move_towards_the_mean_of_both_views(folder: Path, recipe_path: 
     np.testing.assert_allclose(moved.sum(axis=1), 1, atol=1e-5)
 
 
-def test_a_student_learns(folder: Path, recipe_path: Path, data_path: Path) -> None:
+def test_trains_a_student(folder: Path, recipe_path: Path, data_path: Path) -> None:
     student(recipe_path)
     run = Plan(folder / "student.toml", data_path, folder / "s", crops=True, epochs=1, workers=0)
-    assert run_training(run, SILENT)
+    run = dataclasses.replace(run, formats=("fp32",))
+    assert run_training(run)
 
 
 @pytest.mark.parametrize(
-    ("change", "told_of"),
+    ("change", "message"),
     [
         (('"neutral", "happiness", "surprise"', '"neutral", "anger"'), "to know neutral, anger"),
         (("[0.25, 0.4]", "[0.2, 0.4]"), "to be aligned like the recipe's faces"),
     ],
 )
-def test_a_teacher_of_other_things_is_refused(
-    folder: Path, recipe_path: Path, change: tuple[str, str], told_of: str
+def test_rejects_teachers_with_other_labels_or_alignment(
+    folder: Path, recipe_path: Path, change: tuple[str, str], message: str
 ) -> None:
-    with pytest.raises(SettingError, match=told_of):
-        taught(faces(), student(recipe_path, change), folder, told)
+    with pytest.raises(SettingError, match=message):
+        distill(faces(), student(recipe_path, change), folder, check_progress)
 
 
-def test_a_missing_teacher_is_told(recipe_path: Path, tmp_path: Path) -> None:
+def test_reports_a_missing_teacher(recipe_path: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelNotFoundError, match="nobody"):
-        taught(faces(), student(recipe_path, teacher="nobody"), tmp_path, told)
+        distill(faces(), student(recipe_path, teacher="nobody"), tmp_path, check_progress)

@@ -5,8 +5,7 @@ pytest.importorskip("torch")
 import torch
 
 from mien.errors import SettingError
-from mien.training.networks import TRUNKS, build_network
-from mien.training.networks.heads import ExpressionNetwork
+from mien.training.networks import TRUNKS, ExpressionNetwork, build_network
 
 pytestmark = pytest.mark.e2e
 

@@ -13,9 +13,8 @@ import torch
 from mien.errors import DataError, ModelNotFoundError, SettingError
 from mien.runtime import catalog
 from mien.training import export
-from mien.training.faces import MAIN_HEAD, Faces
-from mien.training.networks import build_network
-from mien.training.networks.heads import ExpressionNetwork
+from mien.training.dataset import MAIN_HEAD, Faces
+from mien.training.networks import ExpressionNetwork, build_network
 from mien.training.pretrained import blend, load_start
 from mien.training.recipe import Recipe, load_recipe
 from mien.types import InputSpec, ModelSpec

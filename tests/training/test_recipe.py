@@ -4,9 +4,8 @@ import pytest
 
 from mien.errors import MienError, SettingError
 from mien.labels import Expression
-from mien.training import listing
-from mien.training.listing import SHIPPED, find_recipes
-from mien.training.recipe import load_recipe
+from mien.training import recipe as recipes
+from mien.training.recipe import SHIPPED, find_recipes, load_recipe
 
 
 def test_reads_every_section(recipe_path: Path) -> None:
@@ -22,14 +21,14 @@ def test_reads_every_section(recipe_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["transfer", "scratch", "finetune"])
-def test_shipped_recipes_are_whole(name: str) -> None:
+def test_shipped_recipes_are_complete(name: str) -> None:
     recipe = load_recipe(SHIPPED / f"{name}.toml")
     assert recipe.name == name
     assert set(recipe.network.labels) == set(Expression)
     assert len(recipe.input.indices) == len(recipe.input.points)
 
 
-def test_the_list_has_every_route() -> None:
+def test_lists_recipes_of_every_route() -> None:
     found = {entry.path.stem: entry.route for entry in find_recipes()}
     assert found == {
         "classical": "classical",
@@ -40,17 +39,17 @@ def test_the_list_has_every_route() -> None:
     }
 
 
-def test_a_recipe_is_found_by_name_or_path(tmp_path: Path) -> None:
-    assert listing.recipe_path("scratch") == SHIPPED / "scratch.toml"
+def test_finds_a_recipe_by_name_or_path(tmp_path: Path) -> None:
+    assert recipes.recipe_path("scratch") == SHIPPED / "scratch.toml"
     own = tmp_path / "own.toml"
     own.write_text("")
-    assert listing.recipe_path(str(own)) == own
+    assert recipes.recipe_path(str(own)) == own
     for missing in ("nothing", str(tmp_path / "scratch"), "nothing.toml"):
         with pytest.raises(SettingError, match=r"one of classical, .*there is no"):
-            listing.recipe_path(missing)
+            recipes.recipe_path(missing)
 
 
-def test_a_folder_without_recipes_is_told(tmp_path: Path) -> None:
+def test_reports_a_folder_without_recipes(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="expected recipes"):
         find_recipes(tmp_path)
 
@@ -58,20 +57,20 @@ def test_a_folder_without_recipes_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("epochs = 3", "epoch = 3", "'epoch' is unknown at .optimizer."),
-        ("epochs = 3", "epochs = 3.5", "expected epochs to be a int"),
-        ("epochs = 3", "", "missing at .optimizer.*epochs"),
-        ("labels = ", "# ", "list of labels"),
+        ("epochs = 3", "epoch = 3", "unknown at optimizer in .*: epoch;"),
+        ("epochs = 3", "epochs = 3.5", "expected a value of type int at epochs in optimizer"),
+        ("epochs = 3", "", "missing at optimizer in .*: epochs"),
+        ("labels = ", "# ", "missing at network in .*: labels"),
         ("[input]", "[input", "expected TOML"),
-        ("name = ", 'labeling = "ck"\nname = ', "expected a labeling out of ferplus, fer2013"),
+        ("name = ", 'labeling = "ck"\nname = ', "expected one of ferplus, fer2013 at labeling"),
     ],
 )
-def test_names_what_is_wrong(recipe_path: Path, old: str, new: str, message: str) -> None:
+def test_rejects_invalid_recipes(recipe_path: Path, old: str, new: str, message: str) -> None:
     recipe_path.write_text(recipe_path.read_text().replace(old, new), encoding="utf-8")
     with pytest.raises(MienError, match=message):
         load_recipe(recipe_path)
 
 
-def test_a_missing_file_is_told(tmp_path: Path) -> None:
+def test_reports_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="expected a recipe at"):
         load_recipe(tmp_path / "none.toml")

@@ -87,7 +87,9 @@ COMMANDS: dict[str, LazyCommand] = {
     "settings": LazyCommand("mien.cli.options:app", "List the settings and their values."),
     "schema": LazyCommand("mien.cli.schema:app", "Print the JSON Schema of the results."),
     "train": LazyCommand("mien.cli.train:app", "Train an expression model.", extra="train"),
-    "export": LazyCommand("mien.cli.export:app", "Export a trained model to ONNX.", extra="train"),
+    "export": LazyCommand(
+        "mien.cli.train:export_app", "Export a trained model to ONNX.", extra="train"
+    ),
 }
 
 

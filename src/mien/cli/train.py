@@ -1,31 +1,42 @@
-"""``mien train``: an expression model of your own, from a recipe and labeled pictures."""
+"""``mien train`` and ``mien export``: expression models from a recipe and labeled pictures."""
 
+import contextlib
 import json as json_module
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from mien.cli.console import stdout_console
-from mien.cli.training_progress import print_files, told_on_terminal
 from mien.errors import SettingError
 from mien.runtime.catalog import CatalogEntry
-from mien.training.classical_recipe import load_classical_recipe
-from mien.training.listing import find_recipes, names_classical_route, recipe_path
+from mien.training import Report
+from mien.training.recipe import find_recipes, is_classical, load_classical_recipe, recipe_path
 
 app = typer.Typer(add_completion=False)
+export_app = typer.Typer(add_completion=False)
 
 
 @app.command(
-    epilog="A run that was stopped goes on where it was: give the same command again. On several "
-    "GPUs or processes: torchrun --nproc-per-node N -m mien train …"
+    epilog="The same command resumes a run that was stopped. On several GPUs or processes: "
+    "torchrun --nproc-per-node N -m mien train …"
 )
 def train(
     recipe: Annotated[
         str | None,
-        typer.Argument(help="The recipe: a name of --list, or a TOML file.", show_default=False),
+        typer.Argument(help="Recipe: a name from --list, or a TOML file.", show_default=False),
     ] = None,
     data: Annotated[
         Path | None,
@@ -33,26 +44,30 @@ def train(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder of the run; by default runs/ and the recipe's name."),
+        typer.Option(help="Folder of the run; by default runs/RECIPE."),
     ] = None,
     crops: Annotated[
         bool | None,
-        typer.Option("--crops/--photographs", help="What the pictures are.", show_default=False),
+        typer.Option(
+            "--crops/--photographs",
+            help="Treat the pictures as face crops or as photographs.",
+            show_default=False,
+        ),
     ] = None,
     *,
     epochs: Annotated[
-        int, typer.Option(help="In the place of the recipe's; 0 keeps it.", min=0)
+        int, typer.Option(help="Override the recipe's epochs; 0 keeps them.", min=0)
     ] = 0,
     workers: Annotated[int, typer.Option(help="Processes that prepare batches.", min=0)] = 1,
     formats: Annotated[
-        str, typer.Option(help="Files to export: fp32, fp16, int8, with commas between.")
+        str, typer.Option(help="Files to export: fp32, fp16, int8, separated by commas.")
     ] = "fp32,fp16",
     list_recipes: Annotated[
-        bool, typer.Option("--list", help="Show the recipes that come with mien, and stop.")
+        bool, typer.Option("--list", help="List the recipes that ship with mien, and exit.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print that list as JSON.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print results as JSON.")] = False,
     show: Annotated[
-        bool, typer.Option("--show", help="Print the recipe, to be changed, and stop.")
+        bool, typer.Option("--show", help="Print the recipe as a template, and exit.")
     ] = False,
 ) -> None:
     """Train an expression model, then export, check, calibrate and measure it."""
@@ -66,8 +81,8 @@ def train(
         typer.echo(path.read_text(encoding="utf-8"), nl=False)
         return
     folder = out or Path("runs") / path.stem
-    if names_classical_route(path):
-        _train_classical(path, data, folder)
+    if is_classical(path):
+        _train_classical(path, data, folder, as_json=json)
         return
     from mien.training.train import Plan, run_training
 
@@ -80,9 +95,31 @@ def train(
         workers=workers,
         formats=tuple(formats.split(",")),
     )
-    with told_on_terminal() as told:
-        entries = run_training(plan, told)
-    print_files(entries)
+    with _progress_bars() as report:
+        entries = run_training(plan, report)
+    _print_files(entries, as_json=json)
+
+
+@export_app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="Folder of a training run.", show_default=False)],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the files; by default that of the run.")
+    ] = None,
+    formats: Annotated[
+        str, typer.Option(help="fp32, fp16 (weights only), int8, separated by commas.")
+    ] = "fp32,fp16,int8",
+    name: Annotated[
+        str | None, typer.Option(help="Model name; by default the recipe's name.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print results as JSON.")] = False,
+) -> None:
+    """Export a training run to ONNX, each file with its spec and its measured accuracy."""
+    from mien.training.train import export_run
+
+    with _progress_bars() as report:
+        entries = export_run(run, out or run, tuple(formats.split(",")), name, report)
+    _print_files(entries, as_json=json)
 
 
 def _print_recipes(*, as_json: bool) -> None:
@@ -97,15 +134,67 @@ def _print_recipes(*, as_json: bool) -> None:
     stdout_console().print(table)
 
 
-def _train_classical(recipe: Path, data: Path, folder: Path) -> None:
+def _train_classical(recipe: Path, data: Path, folder: Path, *, as_json: bool) -> None:
     from mien.training.classical import train_classical
 
     folder.mkdir(parents=True, exist_ok=True)
-    with told_on_terminal() as told:
-        spec = train_classical(
-            load_classical_recipe(recipe),
-            data,
-            folder,
-            tell=lambda _, done, total: told.prepared(done, total),
-        )
-    print_files([CatalogEntry(spec, folder / spec.file, shipped=False)])
+    with _progress_bars() as report:
+        spec = train_classical(load_classical_recipe(recipe), data, folder, report=report)
+    _print_files([CatalogEntry(spec, folder / spec.file, shipped=False)], as_json=as_json)
+
+
+@contextlib.contextmanager
+def _progress_bars() -> Iterator[Report]:
+    """A bar on stderr for each stage that counts its steps; messages as lines.
+
+    Where stderr is a file, which shows no bars, the note of each finished stage becomes a line.
+    """
+    bars = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+    tasks: dict[str, TaskID] = {}
+    notes: dict[str, str] = {}
+
+    def report(stage: str, done: int = 0, total: int = 0, note: str = "") -> None:
+        if not total:
+            bars.console.print(stage)
+            return
+        if stage not in tasks:
+            tasks[stage] = bars.add_task(stage)
+        bars.update(tasks[stage], description=note or stage, completed=done, total=total)
+        if bars.console.is_terminal or not note:
+            return
+        epoch = note.partition(",")[0]
+        if notes.get(stage, epoch) != epoch or done == total:
+            bars.console.print(note)
+        notes[stage] = epoch
+
+    with bars:
+        yield report
+
+
+def _print_files(entries: Sequence[CatalogEntry], *, as_json: bool) -> None:
+    """The files written, with their size and figures."""
+    if as_json:
+        rows = [
+            {
+                "path": str(entry.path),
+                "bytes": entry.path.stat().st_size,
+                "metrics": dict(entry.spec.metrics),
+            }
+            for entry in entries
+        ]
+        typer.echo(json_module.dumps({"files": rows}, indent=2))
+        return
+    if not entries:
+        return
+    table = Table("file", "MB", "figure", "value", box=None)
+    for entry in entries:
+        size = f"{entry.path.stat().st_size / 1e6:.2f}"
+        for name, value in entry.spec.metrics.items():
+            table.add_row(str(entry.path), size, name, f"{value:.4f}")
+    stdout_console().print(table)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from mien.errors import DataError
-from mien.training.averaging import AveragedNetwork
+from mien.training.networks import AveragedNetwork
 
 CHECKPOINT = "checkpoint.pt"
 BEST = "best.pt"

@@ -1,11 +1,11 @@
-"""What other models see in the faces, as part of what a network learns: distillation.
+"""Distillation: the predictions of other models as part of the targets.
 
-Method: Hinton et al. (2015), with the answers of several teachers to the plain and the mirrored
-crop, averaged once before training. A single rater's slip weighs less beside them.
+Method: Hinton et al. (2015), with the predictions of several teachers for the plain and the
+mirrored crop, averaged once before training. They reduce the weight of single raters' mistakes.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,21 +16,22 @@ from mien.expression.neural import NeuralClassifier
 from mien.expression.priors import softmax
 from mien.labels import Expression
 from mien.runtime import catalog
-from mien.training.faces import MAIN_HEAD, Faces
+from mien.training import Report, no_report
+from mien.training.dataset import MAIN_HEAD, Faces
 from mien.training.recipe import Recipe
 from mien.types import AlignmentTemplate, FloatArray
 
 _BATCH = 64
 
 
-def taught(faces: Faces, recipe: Recipe, folder: Path, tell: Callable[[int, int], None]) -> Faces:
-    """The same faces, their targets moved towards what the recipe's teachers answer.
+def distill(faces: Faces, recipe: Recipe, folder: Path, report: Report = no_report) -> Faces:
+    """The same faces, their targets moved towards the predictions of the recipe's teachers.
 
     Args:
-        faces: to learn from.
+        faces: to train on.
         folder: of the recipe, where a teacher's relative path starts; a name is looked up among
             the installed models.
-        tell: called with how many faces are answered, and how many there are.
+        report: progress, by batch of faces.
 
     Raises:
         SettingError: a teacher has other labels or another alignment than the recipe.
@@ -40,9 +41,9 @@ def taught(faces: Faces, recipe: Recipe, folder: Path, tell: Callable[[int, int]
     if not plan.teachers:
         return faces
     teachers = [_teacher(name, recipe, folder) for name in plan.teachers]
-    answers = _answers(teachers, faces, recipe.network.labels, tell)
+    predicted = _predict(teachers, faces, recipe.network.labels, report)
     own = faces.targets[MAIN_HEAD]
-    mixed = ((1 - plan.share) * own + plan.share * answers).astype(np.float32)
+    mixed = ((1 - plan.share) * own + plan.share * predicted).astype(np.float32)
     return dataclasses.replace(faces, targets={**faces.targets, MAIN_HEAD: mixed})
 
 
@@ -72,13 +73,13 @@ def _same_alignment(template: AlignmentTemplate | None, recipe: Recipe) -> bool:
     return bool(np.allclose(template.points, recipe.input.points, atol=1e-3))
 
 
-def _answers(
+def _predict(
     teachers: Sequence[NeuralClassifier],
     faces: Faces,
     labels: Sequence[Expression],
-    tell: Callable[[int, int], None],
+    report: Report,
 ) -> FloatArray:
-    """``(N, K)`` mean probabilities, at the temperature that the teachers were trained at."""
+    """``(N, K)`` mean probabilities, without the calibration of the teachers."""
     total = np.zeros((len(faces), len(labels)), np.float64)
     for start in range(0, len(faces), _BATCH):
         rows = range(start, min(start + _BATCH, len(faces)))
@@ -87,7 +88,7 @@ def _answers(
         for teacher in teachers:
             sized = [imaging.resize(view, teacher.spec.input.size_wh) for view in views]
             order = [teacher.spec.labels.index(label) for label in labels]
-            answered = softmax(teacher.logits(sized).astype(np.float64))[:, order]
-            total[rows.start : rows.stop] += answered.reshape(2, len(rows), -1).mean(axis=0)
-        tell(rows.stop, len(faces))
+            predicted = softmax(teacher.logits(sized).astype(np.float64))[:, order]
+            total[rows.start : rows.stop] += predicted.reshape(2, len(rows), -1).mean(axis=0)
+        report("running the teachers", rows.stop, len(faces))
     return np.asarray(total / len(teachers), np.float32)

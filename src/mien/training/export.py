@@ -16,8 +16,7 @@ from mien.errors import ModelError
 from mien.runtime.catalog import CatalogEntry, checksum
 from mien.runtime.session import Session
 from mien.runtime.spec import METADATA_KEY, sidecar_path, spec_to_json
-from mien.training.networks.folding import folded_pairs
-from mien.training.networks.heads import ExpressionNetwork
+from mien.training.networks import ExpressionNetwork, folded_pairs
 from mien.types import Image, ModelSpec
 
 OPSET = 18

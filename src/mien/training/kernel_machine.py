@@ -87,7 +87,7 @@ def fit_machine(
         truth: ``(N,)`` label index, for choosing the ridge and for calibration.
         groups: ``(N,)`` rows of one group are held out together.
         vectors, kernel_width, ridge, folds, seed: see
-            :class:`mien.training.classical_recipe.ClassicalRecipe`.
+            :class:`mien.training.recipe.ClassicalRecipe`.
         weights: ``(N,)`` of the rows in calibration; by default the same for all.
     """
     rng = np.random.default_rng(seed)

@@ -1,17 +1,24 @@
-"""Epochs and steps."""
+"""The training loop: epochs, loss, optimizer, and the measurement after each epoch."""
 
 import json
+import math
 import time
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 from torch.utils.data import DataLoader
 
-from mien.training import balance, checkpoint
-from mien.training.averaging import AveragedNetwork
+from mien.evaluation.calibration import fit_temperature
+from mien.evaluation.dataset import UNLABELED
+from mien.evaluation.figures import figures
+from mien.expression.priors import softmax
+from mien.training import Report, checkpoint, no_report
+from mien.training.dataset import MAIN_HEAD, SECOND_HEAD, Faces, TrainingData
 from mien.training.distributed import (
     ALONE,
     Processes,
@@ -20,33 +27,31 @@ from mien.training.distributed import (
     share_from_first,
     wrap,
 )
-from mien.training.faces import MAIN_HEAD, AugmentedFaces, Faces, WeightedDraws
-from mien.training.loss import batch_loss
-from mien.training.networks.heads import ExpressionNetwork
-from mien.training.optimizer import build_optimizer, set_rates
-from mien.training.progress import Progress
-from mien.training.recipe import Recipe
-from mien.training.validation import Validation
+from mien.training.networks import AveragedNetwork, ExpressionNetwork
+from mien.training.recipe import OptimizerRecipe, Recipe
+from mien.training.sampling import AugmentedFaces, WeightedDraws, draw_probabilities, logit_offset
+from mien.types import FloatArray
 
 TIMINGS = "timings.jsonl"
-_LARGEST_GRADIENT = 5.0
+_MAX_GRADIENT = 5.0
+_VALID_BATCH = 256
 
 
 def train(
     recipe: Recipe,
     network: ExpressionNetwork,
     faces: Faces,
-    validation: Validation,
+    validation: "Validation",
     *,
     folder: Path,
-    report: Callable[[Progress], None],
+    report: Report = no_report,
     processes: Processes = ALONE,
     workers: int = 1,
 ) -> None:
-    """Train until the recipe's end, from the last checkpoint in ``folder`` where there is one.
+    """Train to the recipe's last epoch, from the last checkpoint in ``folder`` where there is one.
 
-    Leaves ``metrics.jsonl`` with one row for each epoch, the checkpoint of the last epoch, and
-    the averaged weights of the best.
+    Writes ``metrics.jsonl`` with one row for each epoch, the checkpoint of the last epoch, and the
+    averaged weights of the best.
     """
     plan, device = recipe.optimizer, processes.device
     network = network.to(device, memory_format=torch.channels_last)
@@ -55,9 +60,9 @@ def train(
     frozen = network.trunk.layers[: recipe.network.frozen_layers].requires_grad_(False)
     averaged = AveragedNetwork(network, plan.average_decay)
     optimizer = build_optimizer(network, plan)
-    probabilities = balance.draw_probabilities(faces.targets[MAIN_HEAD], plan.balance)
+    probabilities = draw_probabilities(faces.targets[MAIN_HEAD], plan.balance)
     offsets = {
-        head: torch.from_numpy(balance.logit_offset(targets, probabilities)).to(device)
+        head: torch.from_numpy(logit_offset(targets, probabilities)).to(device)
         for head, targets in faces.targets.items()
     }
     draws = WeightedDraws(probabilities, plan.seed, processes.rank, processes.world)
@@ -72,7 +77,7 @@ def train(
     metrics = checkpoint.read_metrics(folder, done)
     trained = wrap(network, processes)
     for epoch in range(done, plan.epochs):
-        if _no_longer_improving(metrics, plan.patience):
+        if _has_stopped_improving(metrics, plan.patience):
             break
         started = time.perf_counter()
         draws.epoch = epoch
@@ -87,15 +92,16 @@ def train(
             loss = batch_loss(trained, on_device, offsets, recipe, rng)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
-            nn.utils.clip_grad_norm_(network.parameters(), _LARGEST_GRADIENT)
+            nn.utils.clip_grad_norm_(network.parameters(), _MAX_GRADIENT)
             optimizer.step()
             averaged.update(network)
             total += loss.detach()
-            report(Progress(epoch, plan.epochs, step + 1, len(batches), float(total) / (step + 1)))
+            note = f"epoch {epoch + 1}/{plan.epochs}, loss {float(total) / (step + 1):.3f}"
+            report("training", epoch * len(batches) + step + 1, plan.epochs * len(batches), note)
         train_loss = float(mean_over_processes(total, processes)) / len(batches)
-        figures = validation.measure(averaged.network, device) if processes.is_first else {}
-        figures = share_from_first(figures, processes)
-        metrics.append({"epoch": epoch + 1, "train_loss": train_loss, **figures})
+        measured = validation.measure(averaged.network, device) if processes.is_first else {}
+        measured = share_from_first(measured, processes)
+        metrics.append({"epoch": epoch + 1, "train_loss": train_loss, **measured})
         if processes.is_first:
             if best_epoch(metrics) == epoch + 1:
                 checkpoint.save_best(folder, averaged)
@@ -109,11 +115,135 @@ def best_epoch(metrics: list[dict[str, float]]) -> int:
     return int(max(metrics, key=lambda row: row["score"])["epoch"])
 
 
-def _no_longer_improving(metrics: list[dict[str, float]], patience: int) -> bool:
+def _has_stopped_improving(metrics: list[dict[str, float]], patience: int) -> bool:
     return bool(patience and metrics) and len(metrics) - best_epoch(metrics) >= patience
 
 
 def _log_time(folder: Path, epoch: int, seconds: float) -> None:
-    # Apart from the metrics, which are the same however long they took.
+    # Not in the metrics, which are the same for the same seed.
     with (folder / TIMINGS).open("a", encoding="utf-8") as file:
         file.write(json.dumps({"epoch": epoch, "seconds": round(seconds, 1)}) + "\n")
+
+
+def batch_loss(
+    network: nn.Module,
+    batch: dict[str, Tensor],
+    offsets: dict[str, Tensor],
+    recipe: Recipe,
+    rng: np.random.Generator,
+) -> Tensor:
+    """Cross-entropy against shares of votes, over pictures that may be mixed in pairs.
+
+    Args:
+        batch: ``image (B, 1, H, W)`` uint8 and, by head, ``(B, labels)`` shares.
+        offsets: by head, what :func:`mien.training.logit_offset` gives.
+        rng: draws the share of the partner.
+    """
+    image = (
+        batch["image"].to(torch.get_default_dtype()).sub_(recipe.input.mean).div_(recipe.input.std)
+    )
+    targets = {head: batch[head] for head in offsets}
+    if recipe.optimizer.mixup:
+        # mixup (Zhang et al. 2018). The partner is half a batch away, so that several processes,
+        # which each have every n-th face of the batch, form the pairs that one process would.
+        share = float(rng.beta(recipe.optimizer.mixup, recipe.optimizer.mixup))
+        half = len(image) // 2
+        image = torch.lerp(image.roll(half, 0), image, share)
+        targets = {head: torch.lerp(t.roll(half, 0), t, share) for head, t in targets.items()}
+    logits = network(image.contiguous(memory_format=torch.channels_last))
+    weights = {MAIN_HEAD: 1.0, SECOND_HEAD: recipe.network.second_head}
+    total = image.new_zeros(())
+    for head, target in targets.items():
+        log_probabilities = functional.log_softmax(logits[head] + offsets[head], dim=1)
+        total = total - weights[head] * (target * log_probabilities).sum(dim=1).mean()
+    return total
+
+
+def build_optimizer(network: ExpressionNetwork, plan: OptimizerRecipe) -> torch.optim.AdamW:
+    """AdamW (Loshchilov and Hutter 2019). Heads have a learning rate of their own; vectors, which
+    are biases and norms, are not decayed.
+    """
+    groups = []
+    parts = ((network.trunk, plan.learning_rate), (network.heads, plan.head_learning_rate))
+    for part, rate in parts:
+        for is_matrix in (True, False):
+            chosen = [p for p in part.parameters() if (p.ndim > 1) == is_matrix]
+            decay = plan.weight_decay if is_matrix else 0.0
+            groups.append({"params": chosen, "weight_decay": decay, "peak": rate})
+    return torch.optim.AdamW(groups, lr=plan.learning_rate)
+
+
+def set_rates(optimizer: torch.optim.Optimizer, plan: OptimizerRecipe, epoch: float) -> None:
+    """Linear warm-up, then half a cosine to zero (Loshchilov and Hutter 2017).
+
+    Args:
+        epoch: epochs done, with fraction.
+    """
+    if epoch < plan.warmup_epochs:
+        share = epoch / plan.warmup_epochs
+    else:
+        done = (epoch - plan.warmup_epochs) / (plan.epochs - plan.warmup_epochs)
+        share = 0.5 * (1 + math.cos(math.pi * done))
+    for group in optimizer.param_groups:
+        group["lr"] = group["peak"] * share
+
+
+_BATCH = 256
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Validation:
+    """The valid split, aligned once.
+
+    Attributes:
+        crops: ``(N, 1, size, size)`` uint8.
+        truth: by head, ``(N,)`` label index, -1 where the row is not measured.
+        mean, std: of the network's input.
+        prior: ``(K,)`` training shares of the main head's labels.
+    """
+
+    crops: Tensor
+    truth: dict[str, npt.NDArray[np.int64]]
+    mean: float
+    std: float
+    prior: FloatArray
+
+    @classmethod
+    def of(cls, data: TrainingData, recipe: Recipe) -> "Validation":
+        """Align the valid faces."""
+        crops = np.stack([data.valid.aligned(row) for row in range(len(data.valid))])[:, None]
+        mean, std = recipe.input.mean, recipe.input.std
+        return cls(torch.from_numpy(crops), data.valid.truth, mean, std, data.training_prior)
+
+    @torch.no_grad()
+    def logits(self, network: ExpressionNetwork, device: torch.device) -> dict[str, FloatArray]:
+        """By head, ``(N, labels)``."""
+        parts = [
+            network(batch.to(device, torch.get_default_dtype()).sub_(self.mean).div_(self.std))
+            for batch in self.crops.split(_VALID_BATCH)
+        ]
+        return {head: torch.cat([part[head] for part in parts]).cpu().numpy() for head in parts[0]}
+
+    def measure(self, network: ExpressionNetwork, device: torch.device) -> dict[str, float]:
+        """Figures for ``metrics.jsonl``; ``score`` is the one that chooses between epochs.
+
+        The score is the mean of the accuracy under the natural prior and the balanced accuracy
+        under the uniform one, so that neither frequent nor rare expressions are neglected.
+        """
+        by_head = self.logits(network, device)
+        counted = self.truth[MAIN_HEAD] != UNLABELED
+        logits, truth = by_head[MAIN_HEAD][counted], self.truth[MAIN_HEAD][counted]
+        probabilities = softmax(logits.astype(np.float64) / fit_temperature(logits, truth))
+        natural, uniform = figures(probabilities, truth), figures(probabilities, truth, self.prior)
+        measured = {
+            "accuracy": natural.accuracy,
+            "balanced_accuracy_uniform": uniform.balanced_accuracy,
+            "macro_f1": natural.macro_f1,
+            "nll": natural.nll,
+            "score": (natural.accuracy + uniform.balanced_accuracy) / 2,
+        }
+        if SECOND_HEAD in by_head:
+            known = self.truth[SECOND_HEAD] != UNLABELED
+            second = softmax(by_head[SECOND_HEAD][known].astype(np.float64))
+            measured["second_accuracy"] = figures(second, self.truth[SECOND_HEAD][known]).accuracy
+        return measured

@@ -1,4 +1,4 @@
-"""Where training starts: from weights in a file, or from an installed model (transfer learning)."""
+"""Initial weights from a file or from an installed model (transfer learning)."""
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -11,13 +11,12 @@ from torch import Tensor, nn
 
 from mien.errors import DataError, SettingError
 from mien.runtime import catalog
-from mien.training.faces import MAIN_HEAD, Faces
-from mien.training.networks.folding import folded_pairs
-from mien.training.networks.heads import ExpressionNetwork
+from mien.training.dataset import MAIN_HEAD, Faces
+from mien.training.networks import ExpressionNetwork, folded_pairs
 from mien.training.recipe import Recipe
 from mien.types import ModelSpec
 
-# Statistics of a layer need no more.
+# Enough for the statistics of a layer.
 _FACES = 2048
 _BATCH = 128
 
@@ -27,20 +26,20 @@ def load_start(
 ) -> Collection[str]:
     """Fill a network from the recipe's ``start``.
 
-    Heads and learned pooling that the start does not have stay as they were made. Of an installed
-    model's head the labels that the recipe has too are taken.
+    Heads and learned pooling that the start does not have keep their random weights. From an
+    installed model's head the labels that the recipe has too are copied.
 
     Args:
         folder: of the recipe, where a relative path starts.
-        faces: batch norm, which an exported model has no more, is put back with the statistics
-            of each layer on these.
+        faces: batch norm, which an exported model no longer has, is restored with the
+            statistics of each layer on these.
 
     Returns:
         The names of the weights that were filled.
 
     Raises:
         DataError: the start does not hold this network.
-        SettingError: the model reads its faces differently than the recipe says.
+        SettingError: the model has another input than the recipe.
         ModelNotFoundError: there is no such file or model.
     """
     name = str(recipe.network.start)
@@ -55,7 +54,7 @@ def load_start(
     head = {part: exported.pop(f"head.{part}", None) for part in ("weight", "bias")}
     pairs = list(folded_pairs(network))
     state = _unfolded(network, exported, pairs)
-    # The scale of a folded norm is 1, as in a new network, until the norm is put back.
+    # The scale of a folded norm is 1, as in a new network, until the norm is restored.
     scales = [f"{norm}.weight" for _, norm in pairs]
     _fill(network, state, name, optional=scales)
     _restore_batch_norm(network, pairs, recipe, faces)
@@ -69,12 +68,12 @@ def load_start(
 def blend(
     network: ExpressionNetwork, start: ExpressionNetwork, names: Collection[str], share: float
 ) -> None:
-    """Move trained weights part of the way back to where they started.
+    """Move trained weights part of the way back to their initial values.
 
     Method: Wortsman et al., "Robust fine-tuning of zero-shot models", 2022.
 
     Args:
-        names: of the weights that had a start; the others stay as they are.
+        names: of the weights that had initial values; the others stay as they are.
         share: of the starting weights, in [0, 1].
     """
     started = start.state_dict()
@@ -107,7 +106,7 @@ def _read_onnx(path: Path) -> dict[str, Tensor]:
 
 def _check_input(spec: ModelSpec, recipe: Recipe) -> None:
     if spec.task != "expression" or spec.input.name != "image":
-        raise SettingError(f"expected an expression network to start from, {spec.name} is none")
+        raise SettingError(f"expected an expression network to start from, got {spec.name}")
     own = recipe.input
     if spec.input.mean != (own.mean,) or spec.input.std != (own.std,):
         raise SettingError(
@@ -164,18 +163,18 @@ def _restore_batch_norm(
     """
     sums: dict[str, list[Tensor]] = {}
 
-    def watch(norm: str, module: nn.Module) -> None:
-        def see(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    def record(norm: str, module: nn.Module) -> None:
+        def add(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
             x = inputs[0].double()
             seen = sums.setdefault(norm, [x.new_zeros(x.shape[1]), x.new_zeros(x.shape[1])])
             seen[0] += x.mean(dim=(2, 3)).sum(dim=0)
             seen[1] += x.square().mean(dim=(2, 3)).sum(dim=0)
 
-        hooks.append(module.register_forward_pre_hook(see))
+        hooks.append(module.register_forward_pre_hook(add))
 
     hooks: list[torch.utils.hooks.RemovableHandle] = []
     for _, norm in pairs:
-        watch(norm, network.get_submodule(norm))
+        record(norm, network.get_submodule(norm))
     network.eval()
     rows = np.random.default_rng(0).permutation(len(faces))[:_FACES]
     for start in range(0, len(rows), _BATCH):

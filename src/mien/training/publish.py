@@ -1,8 +1,9 @@
-"""After training: calibrate, export, check, measure, and write the model card."""
+"""After training: calibrate, export, check, measure, and write the model card and the curves."""
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +13,16 @@ import onnx
 
 from mien import imaging
 from mien.errors import SettingError
-from mien.evaluation import calibration, figures
-from mien.evaluation.dataset import UNLABELED
+from mien.evaluation import calibration
+from mien.evaluation.figures import Figures, figures
 from mien.expression.neural import NeuralClassifier
+from mien.expression.priors import softmax
 from mien.runtime.catalog import CatalogEntry
-from mien.training import export
-from mien.training.balance import majority_prior
-from mien.training.card import write_card
-from mien.training.data import TrainingData
-from mien.training.faces import MAIN_HEAD, SECOND_HEAD, Faces
-from mien.training.networks.heads import ExpressionNetwork
+from mien.training import Report, export, no_report
+from mien.training.dataset import MAIN_HEAD, SECOND_HEAD, Faces, TrainingData, majority_prior
+from mien.training.networks import ExpressionNetwork
 from mien.training.recipe import Recipe, bare_spec
-from mien.types import Image, ModelSpec
+from mien.types import FloatArray, ModelSpec
 
 FORMATS = ("fp32", "fp16", "int8")
 
@@ -32,7 +31,7 @@ _CALIBRATION_FACES = 512
 _CALIBRATION_BATCH = 64
 
 
-def finish(
+def publish(
     recipe: Recipe,
     network: ExpressionNetwork,
     data: TrainingData,
@@ -40,7 +39,7 @@ def finish(
     *,
     name: str,
     formats: Sequence[str] = ("fp32", "fp16"),
-    tell: Callable[[str], None],
+    report: Report = no_report,
 ) -> list[CatalogEntry]:
     """Write every file of a trained model, each with its spec and its measured figures.
 
@@ -52,13 +51,12 @@ def finish(
         ModelError: an exported file does not do what the network does.
     """
     check_formats(formats)
-    counted = np.flatnonzero(data.truth[MAIN_HEAD] != UNLABELED)
-    crops, truth = _crops(data.valid, counted), data.truth[MAIN_HEAD][counted]
-    spec = _bare_spec(recipe, data, name)
+    crops, truth = data.valid.measured()
+    spec = _spec(recipe, data, name)
     float_model = export.to_onnx(network, MAIN_HEAD, spec)
     entries, accuracies = [], []
     for position, wanted in enumerate(formats):
-        tell(f"exporting {wanted}")
+        report(f"exporting {wanted}")
         own_name = name if position == 0 else f"{name}-{wanted}"
         own = dataclasses.replace(spec, name=own_name, file=f"{own_name}.onnx")
         model = _as_format(float_model, wanted, own, data.train)
@@ -67,12 +65,12 @@ def finish(
             tolerance = export.MAX_LOGIT_DIFFERENCE[wanted]
             export.check_export(entry, network, MAIN_HEAD, crops[:_CHECKED], tolerance)
         logits = NeuralClassifier(entry, prior="natural").logits(crops)
-        complete = _measured(own, logits, truth, data.name)
+        complete, natural, uniform = _measured(own, logits, truth, data.name)
         entries.append(export.write_model(model, complete, folder))
-        accuracies.append(complete.metrics[f"{data.name}_valid_accuracy"])
+        accuracies.append(natural.accuracy)
         if position == 0:
-            per_class = recalls(complete, logits, truth)
-    if SECOND_HEAD in data.truth:
+            per_class = _recalls(complete, natural, uniform)
+    if SECOND_HEAD in data.valid.truth:
         entries.append(_second(recipe, network, data, folder, name))
     sizes = [entry.path.stat().st_size / 1e6 for entry in entries]
     files = list(zip((e.spec.file for e in entries), sizes, accuracies, strict=False))
@@ -82,7 +80,7 @@ def finish(
 
 
 def check_formats(formats: Sequence[str]) -> None:
-    """Refuse what cannot be written, before hours are spent on training.
+    """Check the formats, before hours are spent on training.
 
     Raises:
         SettingError: no such format.
@@ -92,23 +90,16 @@ def check_formats(formats: Sequence[str]) -> None:
             raise SettingError(f"expected a format of {', '.join(FORMATS)}, got {wanted!r}")
 
 
-def _bare_spec(recipe: Recipe, data: TrainingData, name: str) -> ModelSpec:
+def _spec(recipe: Recipe, data: TrainingData, name: str) -> ModelSpec:
     spec = bare_spec(recipe)
     return dataclasses.replace(
         spec,
         name=name,
         file=f"{name}.onnx",
         training_prior=tuple(round(float(share), 5) for share in data.training_prior),
-        training_data=recipe.training_data or _in_words(data.facts),
+        training_data=recipe.training_data
+        or f"{data.facts['train']:,} faces to train on, {data.facts['valid']:,} to measure by",
     )
-
-
-def _in_words(facts: dict[str, int]) -> str:
-    return f"{facts['train']:,} faces to learn from, {facts['valid']:,} to choose by"
-
-
-def _crops(faces: Faces, rows: npt.NDArray[np.int64]) -> list[Image]:
-    return [faces.aligned(int(row)) for row in rows]
 
 
 def _as_format(
@@ -122,7 +113,10 @@ def _as_format(
         rng = np.random.default_rng(0)
         rows = rng.permutation(len(train))[:_CALIBRATION_FACES]
         parts = np.array_split(rows, max(1, len(rows) // _CALIBRATION_BATCH))
-        batches = (imaging.to_input(_crops(train, part), spec.input) for part in parts)
+        batches = (
+            imaging.to_input([train.aligned(int(row)) for row in part], spec.input)
+            for part in parts
+        )
         return quantize(model, spec.input.name, batches)
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
@@ -130,71 +124,62 @@ def _as_format(
 
 
 def _measured(
-    spec: ModelSpec, logits: npt.NDArray[np.float32], truth: npt.NDArray[np.int64], data_name: str
-) -> ModelSpec:
-    """The spec with temperature, threshold of doubt, and figures under the data set's name."""
+    spec: ModelSpec, logits: FloatArray, truth: npt.NDArray[np.int64], data_name: str
+) -> tuple[ModelSpec, Figures, Figures]:
+    """The spec with temperature, uncertainty threshold and figures under the data set's name; the
+    figures under the natural and under the uniform prior.
+    """
     temperature = calibration.fit_temperature(logits, truth)
     crossed = calibration.cross_fitted_probabilities(logits, truth)
-    doubt = calibration.uncertain_threshold(crossed, truth)
-    natural, uniform = _matrices(spec.training_prior, temperature, logits, truth)
+    rule = calibration.uncertain_threshold(crossed, truth)
+    natural, uniform = _both_priors(logits / temperature, truth, spec.training_prior)
     metrics = {
-        "valid_accuracy": float(figures.accuracy(natural)),
-        "valid_macro_f1": float(figures.macro_f1(natural)),
-        "valid_balanced_accuracy_natural": float(figures.balanced_accuracy(natural)),
-        "valid_balanced_accuracy_uniform": float(figures.balanced_accuracy(uniform)),
-        "valid_ece_cross_fitted": calibration.cross_fitted_ece(logits, truth),
-        "valid_error_at_80_coverage": doubt["error_covered"],
+        "accuracy": natural.accuracy,
+        "macro_f1": natural.macro_f1,
+        "balanced_accuracy_natural": natural.balanced_accuracy,
+        "balanced_accuracy_uniform": uniform.balanced_accuracy,
+        "ece_cross_fitted": figures(crossed, truth).ece,
+        "error_at_80_coverage": rule["error_covered"],
     }
-    return dataclasses.replace(
+    complete = dataclasses.replace(
         spec,
         temperature=round(temperature, 4),
-        uncertain_below=round(doubt["threshold"], 4),
-        metrics=_rounded({f"{data_name}_{name}": value for name, value in metrics.items()}),
+        uncertain_below=round(rule["threshold"], 4),
+        metrics=_rounded({f"{data_name}_valid_{name}": value for name, value in metrics.items()}),
     )
+    return complete, natural, uniform
 
 
-def recalls(
-    spec: ModelSpec, logits: npt.NDArray[np.float32], truth: npt.NDArray[np.int64]
-) -> dict[str, dict[str, float]]:
-    """By label, how many faces there are and the share recognized under two priors."""
-    natural, uniform = _matrices(spec.training_prior, spec.temperature, logits, truth)
-    by_prior = figures.recall(natural), figures.recall(uniform)
+def _both_priors(
+    logits: FloatArray, truth: npt.NDArray[np.int64], prior: Sequence[float]
+) -> tuple[Figures, Figures]:
+    """Figures under the natural prior, and moved from it to the uniform one."""
+    probabilities = softmax(logits.astype(np.float64))
+    return figures(probabilities, truth), figures(probabilities, truth, prior)
+
+
+def _recalls(spec: ModelSpec, natural: Figures, uniform: Figures) -> dict[str, dict[str, float]]:
+    """By label, the number of faces and the share recognized under two priors."""
+    counts = natural.matrix.sum(axis=1)
     return {
         label.value: {
-            "n": float((truth == index).sum()),
-            "recall_natural": float(by_prior[0][index]),
-            "recall_uniform": float(by_prior[1][index]),
+            "n": float(counts[index]),
+            "recall_natural": float(natural.recall[index]),
+            "recall_uniform": float(uniform.recall[index]),
         }
         for index, label in enumerate(spec.labels)
     }
-
-
-def _matrices(
-    prior: Sequence[float],
-    temperature: float,
-    logits: npt.NDArray[np.float32],
-    truth: npt.NDArray[np.int64],
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Confusion matrices under the natural and under the uniform prior."""
-    calibrated = logits / temperature
-    shifted = calibrated - np.log(np.maximum(prior, 1e-6))
-    classes = logits.shape[1]
-    return (
-        figures.confusion_matrix(truth, calibrated.argmax(axis=1), classes),
-        figures.confusion_matrix(truth, shifted.argmax(axis=1), classes),
-    )
 
 
 def _second(
     recipe: Recipe, network: ExpressionNetwork, data: TrainingData, folder: Path, first_name: str
 ) -> CatalogEntry:
     """The second head as a model of its own, in float16, for comparison with published figures."""
-    known = np.flatnonzero(data.truth[SECOND_HEAD] != UNLABELED)
-    crops, truth = _crops(data.valid, known), data.truth[SECOND_HEAD][known]
+    crops, truth = data.valid.measured(SECOND_HEAD)
     name = f"{first_name}-second"
     shares = majority_prior(data.train.targets[SECOND_HEAD])
     spec = dataclasses.replace(
-        _bare_spec(recipe, data, name),
+        _spec(recipe, data, name),
         labels=data.second_labels,
         training_prior=tuple(round(float(share), 5) for share in shares),
     )
@@ -202,12 +187,10 @@ def _second(
     entry = export.write_model(model, spec, folder)
     logits = NeuralClassifier(entry, prior="natural").logits(crops)
     temperature = calibration.fit_temperature(logits, truth)
-    natural, uniform = _matrices(spec.training_prior, temperature, logits, truth)
+    natural, uniform = _both_priors(logits / temperature, truth, spec.training_prior)
     metrics = {
-        f"{data.name}_valid_second_labels_accuracy": float(figures.accuracy(natural)),
-        f"{data.name}_valid_second_labels_balanced_accuracy_uniform": float(
-            figures.balanced_accuracy(uniform)
-        ),
+        f"{data.name}_valid_second_labels_accuracy": natural.accuracy,
+        f"{data.name}_valid_second_labels_balanced_accuracy_uniform": uniform.balanced_accuracy,
     }
     complete = dataclasses.replace(
         spec, temperature=round(temperature, 4), metrics=_rounded(metrics)
@@ -220,7 +203,121 @@ def _rounded(metrics: Mapping[str, float]) -> dict[str, float]:
 
 
 def write_config(folder: Path, recipe: Recipe, more: dict[str, Any]) -> None:
-    """``config.json``: everything that it takes to run the same again."""
+    """Write ``config.json``: everything needed to repeat the run."""
     document = {**more, "recipe": dataclasses.asdict(recipe)}
     text = json.dumps(document, indent=2, default=str) + "\n"
     (folder / "config.json").write_text(text, encoding="utf-8")
+
+
+_INTENDED = """\
+Predicts which of {count} expressions a face apparently shows. An expression is how a face looks; it
+is no evidence of what a person feels, thinks or intends. Not for decisions about people: not in
+hiring, teaching, policing, credit, insurance, or medicine."""
+
+
+def write_card(
+    spec: ModelSpec,
+    recipe: Recipe,
+    facts: Mapping[str, int],
+    per_class: Mapping[str, Mapping[str, float]],
+    files: Sequence[tuple[str, float, float]],
+) -> str:
+    """The model card as Markdown: what the model is, its origin, and its figures.
+
+    Args:
+        spec: with its measured figures.
+        recipe: used to train it.
+        facts: counts of the training data.
+        per_class: by label, ``recall_natural``, ``recall_uniform`` and ``n``.
+        files: name, size in MB and accuracy of every exported file.
+    """
+    figures = [
+        f"| {name.replace('_', ' ')} | {value:.4g} |" for name, value in spec.metrics.items()
+    ]
+    classes = [
+        f"| {label} | {row['n']:.0f} | {_share(row['recall_natural'])} "
+        f"| {_share(row['recall_uniform'])} |"
+        for label, row in per_class.items()
+    ]
+    used = [f"| {name.replace('_', ' ')} | {count:,} |" for name, count in facts.items()]
+    shares = zip(spec.labels, spec.training_prior, strict=True)
+    lines = [
+        f"# {spec.name}",
+        "",
+        recipe.summary.capitalize() + ".",
+        "",
+        "## Use",
+        "",
+        _INTENDED.format(count=len(spec.labels)),
+        "",
+        "## Origin",
+        "",
+        f"- Network: {recipe.network.architecture}, {recipe.input.size} x {recipe.input.size} gray",
+        f"- Start: {recipe.network.start or 'random initialization'}",
+        f"- Data: {spec.training_data}",
+        f"- Source: {spec.source}",
+        f"- License: {spec.license}",
+        "",
+        "| rows | count |",
+        "| --- | --- |",
+        *used,
+        "",
+        "Training prior: "
+        + ", ".join(f"{label.value} {share:.3f}" for label, share in shares)
+        + f". Temperature {spec.temperature:.3f}.",
+        "",
+        "## Measured on the valid split",
+        "",
+        "The best epoch was selected on this split, so the figures are slightly optimistic.",
+        "",
+        "| figure | value |",
+        "| --- | --- |",
+        *figures,
+        "",
+        "| expression | faces | recall, natural prior | recall, uniform prior |",
+        "| --- | --- | --- | --- |",
+        *classes,
+        "",
+        "| file | MB | accuracy |",
+        "| --- | --- | --- |",
+        *(f"| {name} | {size:.2f} | {accuracy:.4f} |" for name, size, accuracy in files),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _share(value: float) -> str:
+    """A recall; a dash where the valid split has no such face."""
+    return "–" if math.isnan(value) else f"{value:.3f}"
+
+
+_PANELS = (
+    ("loss", {"train_loss": "training", "nll": "valid"}, "nats"),
+    (
+        "accuracy",
+        {
+            "accuracy": "natural prior",
+            "balanced_accuracy_uniform": "balanced, uniform prior",
+            "second_accuracy": "second head",
+        },
+        "share",
+    ),
+)
+
+
+def draw_curves(metrics: list[dict[str, float]], path: Path) -> None:
+    """Draw ``metrics.jsonl`` as PNG: losses on the left, accuracies on the right."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    epochs = [row["epoch"] for row in metrics]
+    for axes, (title, curves, unit) in zip(figure.subplots(1, 2), _PANELS, strict=True):
+        for key, label in curves.items():
+            if key in metrics[0]:
+                axes.plot(epochs, [row[key] for row in metrics], marker=".", label=label)
+        axes.set(title=title, xlabel="epoch", ylabel=unit)
+        axes.grid(alpha=0.3)
+        axes.legend()
+    figure.savefig(path, dpi=120)

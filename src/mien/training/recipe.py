@@ -1,16 +1,22 @@
-"""A training run as a TOML file."""
+"""A training run as a TOML file: its fields, its reader, and the recipes that ship with mien."""
 
 import dataclasses
 import tomllib
+import types
+import typing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mien.errors import SettingError
-from mien.evaluation.readers.fer2013 import Labeling, parse_labeling
+from mien.errors import DataError, SettingError
+from mien.evaluation.readers.fer2013 import Labeling
+from mien.expression.features import FeatureSpec
 from mien.labels import Expression, parse_expression
 from mien.training.augmentation import Augmentation
 from mien.types import AlignmentTemplate, InputSpec, ModelSpec
+
+SHIPPED = Path(__file__).parent / "recipes"
+EYES_SCHEME = "eyes2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +27,12 @@ class NetworkRecipe:
         architecture: a name in :data:`mien.training.networks.TRUNKS`.
         start: an installed model by name, or a file beside the recipe unless absolute, see
             :func:`mien.training.pretrained.load_start`; none for random initialization.
-        frozen_layers: so many first layers of the trunk stay as they started, batch norm
-            statistics included: it saves their share of the time.
-        start_share: of the starting weights in the exported ones; see
+        frozen_layers: number of first layers of the trunk that are not trained, batch norm
+            statistics included; saves their share of the time.
+        start_share: share of the initial weights in the exported ones; see
             :func:`mien.training.pretrained.blend`.
         dropout: before the heads.
-        learned_pooling: weights for each channel and place of the last two maps, in the place of
+        learned_pooling: weights for each channel and place of the last two maps, instead of
             the mean over the last; for mobilenet.
         labels: of the main head, in the order of its logits.
         second_head: loss weight of a head for the data set's second label set; 0 for none.
@@ -73,7 +79,7 @@ class OptimizerRecipe:
         warmup_epochs: linear rise of the rate, before the cosine fall to zero.
         average_decay: of the moving average of the weights.
         mixup: alpha of the Beta distribution (Zhang et al. 2018); 0 for none.
-        balance: see :func:`mien.training.balance.draw_probabilities`.
+        balance: see :func:`mien.training.sampling.draw_probabilities`.
         patience: epochs without improvement after which training stops; 0 for never.
         seed: of everything random.
     """
@@ -93,11 +99,11 @@ class OptimizerRecipe:
 
 @dataclass(frozen=True, slots=True)
 class DistillationRecipe:
-    """What is learned from other models; see :func:`mien.training.distillation.taught`.
+    """Distillation from other models; see :func:`mien.training.distillation.distill`.
 
     Attributes:
         teachers: files beside the recipe, or names of installed models.
-        share: of the teachers' answers in what the main head learns, in [0, 1].
+        share: of the teachers' predictions in the targets of the main head, in [0, 1].
     """
 
     teachers: tuple[str, ...] = ()
@@ -109,10 +115,10 @@ class Recipe:
     """See the parts. ``name`` and ``summary`` are what ``mien train --list`` shows.
 
     Attributes:
-        labeling: whose labels are learned where a data set has several, as in
-            :func:`mien.evaluation.readers.read_data`; the second head learns FER2013's own.
-        license, source, training_data: what the model's spec and card say of it; SPDX expression,
-            what it was made from, and the data in words, by default their counts.
+        labeling: the labels to train on where a data set has several, as in
+            :func:`mien.evaluation.readers.read_data`; the second head uses FER2013's own.
+        license, source, training_data: for the model's spec and card: SPDX expression, origin, and
+            the data in words, by default their counts.
     """
 
     name: str
@@ -126,6 +132,141 @@ class Recipe:
     license: str = "MIT"
     source: str = "trained by `mien train`"
     training_data: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassicalRecipe:
+    """A recipe of the classical route.
+
+    Attributes:
+        name, summary: what ``mien train --list`` shows.
+        labels: in the order of the logits.
+        features: of a crop.
+        templates: one for each landmark scheme that faces are aligned by; the first is the model's
+            main one.
+        components: principal components kept.
+        vectors: support vectors kept, drawn at random from the training faces.
+        kernel_width: the Gaussian's exponent is this times the squared distance over its median.
+        ridge: candidates for the regularization, relative to the number of faces; chosen by the
+            held-out folds.
+        eyes_share: share of the training faces that are also aligned by Haar eyes; finding the
+            eyes is the slowest part.
+        folds: number of folds in which decisions are held out for calibration.
+        seed: of everything random.
+    """
+
+    name: str
+    summary: str
+    labels: tuple[Expression, ...]
+    features: FeatureSpec
+    templates: tuple[AlignmentTemplate, ...]
+    components: int
+    vectors: int
+    kernel_width: float
+    ridge: tuple[float, ...]
+    eyes_share: float = 1.0
+    folds: int = 5
+    seed: int = 0
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read a recipe of the neural route.
+
+    Raises:
+        SettingError: the file is missing, is not TOML, or has a key that is unknown, missing or of
+            the wrong type.
+    """
+    recipe: Recipe = _build(Recipe, _parse(path), str(path))
+    if not recipe.network.labels:
+        raise SettingError(f"expected a list of labels under [network] in {path}")
+    return recipe
+
+
+def load_classical_recipe(path: Path) -> ClassicalRecipe:
+    """Read a recipe of the classical route.
+
+    Raises:
+        SettingError: see :func:`load_recipe`.
+    """
+    table = _parse(path)
+    if table.pop("route", None) != "classical":
+        raise SettingError(f'expected route = "classical" in the recipe {path}')
+    crop = table.pop("input", {})
+    table["templates"] = crop.pop("alignment", [])
+    table["features"] = {**crop, "size_wh": [crop.get("size"), crop.get("size")]}
+    table["features"].pop("size", None)
+    recipe: ClassicalRecipe = _build(ClassicalRecipe, table, str(path))
+    if not recipe.templates or not recipe.ridge or not recipe.labels:
+        raise SettingError(
+            f"expected labels, ridge and input.alignment in {path}, got an empty one"
+        )
+    return recipe
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingError(f"expected a recipe at {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingError(f"expected TOML in {path}: {error}") from error
+
+
+def _build(kind: Any, value: Any, where: str) -> Any:
+    """Convert a value of TOML to the type of a field; ``where`` names it in errors."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is types.UnionType:
+        return _build(arguments[0], value, where)
+    if origin is tuple:
+        return _build_tuple(arguments, value, where)
+    if dataclasses.is_dataclass(kind):
+        return _build_fields(kind, value, where)
+    if origin is typing.Literal:
+        if value not in arguments:
+            expected = ", ".join(arguments)
+            raise SettingError(f"expected one of {expected} at {where}, got {value!r}")
+    elif kind is Expression:
+        try:
+            value = parse_expression(str(value))
+        except DataError as error:
+            raise SettingError(f"{error} at {where}") from None
+    elif kind is float and type(value) is int:
+        value = float(value)
+    elif type(value) is not kind:
+        raise SettingError(f"expected a value of type {kind.__name__} at {where}, got {value!r}")
+    return value
+
+
+def _build_tuple(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
+    if not isinstance(value, list):
+        raise SettingError(f"expected a list at {where}, got {value!r}")
+    if kinds[1:] == (...,):
+        kinds = kinds[:1] * len(value)
+    if len(kinds) != len(value):
+        raise SettingError(f"expected {len(kinds)} values at {where}, got {value!r}")
+    return tuple(_build(kind, entry, where) for kind, entry in zip(kinds, value, strict=True))
+
+
+def _build_fields(cls: Any, table: Any, where: str) -> Any:
+    if not isinstance(table, dict):
+        raise SettingError(f"expected a table at {where}, got {table!r}")
+    fields, hints = dataclasses.fields(cls), typing.get_type_hints(cls)
+    unknown = sorted(set(table) - {entry.name for entry in fields})
+    if unknown:
+        known = ", ".join(entry.name for entry in fields)
+        raise SettingError(f"unknown at {where}: {', '.join(unknown)}; known: {known}")
+    missing = [
+        entry.name
+        for entry in fields
+        if entry.name not in table
+        and entry.default is dataclasses.MISSING
+        and entry.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise SettingError(f"missing at {where}: {', '.join(missing)}")
+    return cls(
+        **{name: _build(hints[name], value, f"{name} in {where}") for name, value in table.items()}
+    )
 
 
 def bare_spec(recipe: Recipe) -> ModelSpec:
@@ -150,67 +291,62 @@ def bare_spec(recipe: Recipe) -> ModelSpec:
     )
 
 
-def load_recipe(path: Path) -> Recipe:
-    """Read a recipe.
+@dataclass(frozen=True, slots=True)
+class RecipeSummary:
+    """One line of ``mien train --list``; ``epochs`` is 0 where there are none."""
+
+    path: Path
+    route: str
+    size: int
+    epochs: int
+    summary: str
+
+
+def find_recipes(folder: Path = SHIPPED) -> list[RecipeSummary]:
+    """The recipes in a folder, by name.
 
     Raises:
-        SettingError: the file is missing, no TOML, or has a key that is unknown, missing or of the
-            wrong type.
-        DataError: it asks for a labeling that does not exist.
+        SettingError: there are none, or one cannot be read.
     """
+    paths = sorted(folder.glob("*.toml"))
+    if not paths:
+        raise SettingError(f"expected recipes (*.toml) in {folder}, found none")
+    return [_summarize(path) for path in paths]
+
+
+def recipe_path(name_or_path: str) -> Path:
+    """The file of a recipe: a path, or the name of one that ships with mien.
+
+    Raises:
+        SettingError: there is neither.
+    """
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    shipped = SHIPPED / f"{name_or_path}.toml"
+    if path.suffix == "" and len(path.parts) == 1 and shipped.is_file():
+        return shipped
+    names = ", ".join(sorted(path.stem for path in SHIPPED.glob("*.toml")))
+    raise SettingError(f"expected a recipe's file, or one of {names}; there is no {name_or_path!r}")
+
+
+def is_classical(path: Path) -> bool:
+    """Whether a recipe is of the classical route; False where it cannot be read."""
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingError(f"expected a recipe at {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingError(f"expected TOML in {path}: {error}") from error
-    return parse_recipe(table, str(path))
+        return _parse(path).get("route") == "classical"
+    except SettingError:
+        return False
 
 
-def parse_recipe(table: dict[str, Any], where: str) -> Recipe:
-    """Build a recipe from parsed TOML; ``where`` names it in error messages."""
-    sections = {"network", "input", "optimizer", "augmentation", "distillation"}
-    top = {key: value for key, value in table.items() if key not in sections}
-    network = dict(table.get("network", {}))
-    network["labels"] = tuple(parse_expression(word) for word in network.get("labels", ()))
-    if not network["labels"]:
-        raise SettingError(f"expected a list of labels under [network] in {where}")
-    frame = dict(table.get("input", {}))
-    frame["indices"] = tuple(frame.get("indices", ()))
-    frame["points"] = tuple(tuple(point) for point in frame.get("points", ()))
-    lessons = dict(table.get("distillation", {}))
-    lessons["teachers"] = tuple(lessons.get("teachers", ()))
-    parts = {
-        "network": _build(NetworkRecipe, network, f"[network] in {where}"),
-        "input": _build(InputRecipe, frame, f"[input] in {where}"),
-        "optimizer": _build(OptimizerRecipe, table.get("optimizer", {}), f"[optimizer] in {where}"),
-        "augmentation": _build(
-            Augmentation, table.get("augmentation", {}), f"[augmentation] in {where}"
-        ),
-        "distillation": _build(DistillationRecipe, lessons, f"[distillation] in {where}"),
-    }
-    if "labeling" in top:
-        top["labeling"] = parse_labeling(str(top["labeling"]))
-    recipe: Recipe = _build(Recipe, {**top, **parts}, where)
-    return recipe
-
-
-def _build(cls: Any, values: dict[str, Any], where: str) -> Any:
-    known = {f.name: f for f in dataclasses.fields(cls)}
-    for key, value in values.items():
-        if key not in known:
-            raise SettingError(f"{key!r} is unknown at {where}; known: {', '.join(known)}")
-        kind = known[key].type
-        if kind is float and isinstance(value, int) and not isinstance(value, bool):
-            continue
-        if kind in (bool, int, float, str) and type(value) is not kind:
-            raise SettingError(f"expected {key} to be a {kind.__name__} at {where}, got {value!r}")
-    required = [
-        name
-        for name, f in known.items()
-        if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-    ]
-    missing = [name for name in required if name not in values]
-    if missing:
-        raise SettingError(f"missing at {where}: {', '.join(missing)}")
-    return cls(**values)
+def _summarize(path: Path) -> RecipeSummary:
+    if is_classical(path):
+        classical = load_classical_recipe(path)
+        return RecipeSummary(path, "classical", classical.features.size_wh[0], 0, classical.summary)
+    recipe = load_recipe(path)
+    return RecipeSummary(
+        path,
+        recipe.network.architecture,
+        recipe.input.size,
+        recipe.optimizer.epochs,
+        recipe.summary,
+    )

@@ -14,20 +14,15 @@ from mien.config import Settings
 from mien.errors import DataError
 from mien.pipeline import FacePipeline
 from mien.runtime.catalog import CatalogEntry
-from mien.training import checkpoint
-from mien.training.curves import draw_curves
-from mien.training.data import TrainingData, load_training_data
-from mien.training.distillation import taught
+from mien.training import Report, checkpoint, no_report
+from mien.training.dataset import MAIN_HEAD, SECOND_HEAD, TrainingData, load_training_data
+from mien.training.distillation import distill
 from mien.training.distributed import joined_processes
-from mien.training.faces import MAIN_HEAD, SECOND_HEAD
-from mien.training.loop import train
-from mien.training.networks import build_network
-from mien.training.networks.heads import ExpressionNetwork
+from mien.training.loop import Validation, train
+from mien.training.networks import ExpressionNetwork, build_network
 from mien.training.pretrained import blend, load_start
-from mien.training.progress import Told
-from mien.training.publish import check_formats, finish, write_config
+from mien.training.publish import check_formats, draw_curves, publish, write_config
 from mien.training.recipe import Recipe, load_recipe
-from mien.training.validation import Validation
 
 CONFIG = "config.json"
 CURVES = "curves.png"
@@ -35,16 +30,16 @@ CURVES = "curves.png"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do, as the command line gives it.
+    """What to train, and how, as given on the command line.
 
     Attributes:
         recipe_path: of the TOML file.
         data_path: see :func:`mien.evaluation.readers.read_data`.
-        folder: of the run; one with a checkpoint in it goes on from there.
-        crops: whether the pictures are face crops; None takes the data set's word for it.
-        epochs: in the place of the recipe's; 0 keeps it.
+        folder: of the run; one with a checkpoint in it is resumed.
+        crops: whether the pictures are face crops; None uses what the data set says.
+        epochs: override the recipe's; 0 keeps them.
         workers: processes that prepare batches.
-        formats: of the exported files; none skips everything after training.
+        formats: of the exported files; without any nothing is exported.
     """
 
     recipe_path: Path
@@ -56,7 +51,7 @@ class Plan:
     formats: tuple[str, ...] = ("fp32", "fp16")
 
 
-def run_training(plan: Plan, told: Told) -> list[CatalogEntry]:
+def run_training(plan: Plan, report: Report = no_report) -> list[CatalogEntry]:
     """Train, then export, check, calibrate, measure, and write the card.
 
     Returns:
@@ -70,28 +65,24 @@ def run_training(plan: Plan, told: Told) -> list[CatalogEntry]:
     if plan.epochs:
         optimizer = dataclasses.replace(recipe.optimizer, epochs=plan.epochs)
         recipe = dataclasses.replace(recipe, optimizer=optimizer)
-    # OpenCV's threads would fight with torch's for the same cores.
+    # OpenCV's threads would compete with torch's for the same cores.
     cv2.setNumThreads(0)
     with joined_processes() as processes:
-        data = _load(plan.data_path, recipe, plan.crops, told)
+        data = _load(plan.data_path, recipe, plan.crops, report)
         plan.folder.mkdir(parents=True, exist_ok=True)
         if processes.is_first:
-            write_config(plan.folder, recipe, _circumstances(plan))
+            write_config(plan.folder, recipe, _environment(plan))
         torch.manual_seed(recipe.optimizer.seed)
         network = _network(recipe, data)
         if recipe.network.start is not None:
             load_start(network, recipe, plan.recipe_path.parent, data.train)
-        faces = taught(data.train, recipe, plan.recipe_path.parent, told.answered)
-        validation = Validation.of(
-            data.valid, data.truth, recipe.input.mean, recipe.input.std, data.training_prior
-        )
         train(
             recipe,
             network,
-            faces,
-            validation,
+            distill(data.train, recipe, plan.recipe_path.parent, report),
+            Validation.of(data, recipe),
             folder=plan.folder,
-            report=told.trained,
+            report=report,
             processes=processes,
             workers=plan.workers,
         )
@@ -101,29 +92,27 @@ def run_training(plan: Plan, told: Told) -> list[CatalogEntry]:
     if not plan.formats:
         return []
     network = _trained_network(recipe, data, plan.folder, plan.recipe_path.parent)
-    return finish(
-        recipe,
-        network,
-        data,
-        plan.folder,
-        name=recipe.name,
-        formats=plan.formats,
-        tell=told.stage,
+    return publish(
+        recipe, network, data, plan.folder, name=recipe.name, formats=plan.formats, report=report
     )
 
 
 def export_run(
-    folder: Path, output: Path, formats: Sequence[str], name: str | None, told: Told
+    folder: Path,
+    output: Path,
+    formats: Sequence[str],
+    name: str | None,
+    report: Report = no_report,
 ) -> list[CatalogEntry]:
-    """Export the best epoch of a run anew.
+    """Export the best epoch of a run again.
 
     Args:
-        folder: of the run; its config tells the recipe and where the data lie.
+        folder: of the run; its config names the recipe and the data.
         output: where the files are written.
         name: of the model; by default the recipe's.
 
     Raises:
-        DataError: no training run lies in the folder.
+        DataError: there is no training run in the folder.
     """
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
@@ -132,23 +121,23 @@ def export_run(
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"expected a training run in {folder}: {error}") from error
     recipe = load_recipe(recipe_path)
-    data = _load(data_path, recipe, crops, told)
+    data = _load(data_path, recipe, crops, report)
     output.mkdir(parents=True, exist_ok=True)
     network = _trained_network(recipe, data, folder, recipe_path.parent)
-    return finish(
-        recipe, network, data, output, name=name or recipe.name, formats=formats, tell=told.stage
+    return publish(
+        recipe, network, data, output, name=name or recipe.name, formats=formats, report=report
     )
 
 
-def _load(path: Path, recipe: Recipe, crops: bool | None, told: Told) -> TrainingData:
+def _load(path: Path, recipe: Recipe, crops: bool | None, report: Report) -> TrainingData:
     pipeline = FacePipeline(Settings.from_environment())
     data = load_training_data(
-        path, recipe, pipeline, crops=crops, seed=recipe.optimizer.seed, tell=told.prepared
+        path, recipe, pipeline, crops=crops, seed=recipe.optimizer.seed, report=report
     )
     if data.unreadable:
-        told.stage(
-            f"{len(data.unreadable)} unreadable pictures are left out, {data.unreadable[0]} for "
-            "one; mien data check lists them"
+        report(
+            f"{len(data.unreadable)} unreadable pictures are left out, such as "
+            f"{data.unreadable[0]}; mien data check lists them"
         )
     return data
 
@@ -174,7 +163,7 @@ def _trained_network(
     return network
 
 
-def _circumstances(plan: Plan) -> dict[str, str | bool | None]:
+def _environment(plan: Plan) -> dict[str, str | bool | None]:
     packages = ("mien", "torch", "numpy", "opencv-contrib-python-headless")
     return {
         "recipe_path": str(plan.recipe_path.resolve()),

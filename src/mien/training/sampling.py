@@ -1,4 +1,4 @@
-"""Faces as training reads them: pictures, alignment, targets; and the stream of batches."""
+"""Which face is shown when, and how the loss takes that back out of the probabilities."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,39 +8,47 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from mien import imaging
 from mien.training.augmentation import Augmentation, augment
-from mien.types import FloatArray, Image
-
-MAIN_HEAD, SECOND_HEAD = "expression", "second"
-"""Names of the heads: the recipe's labels, and the data set's second label set."""
+from mien.training.dataset import Faces
+from mien.types import FloatArray
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Faces:
-    """Row ``i`` is the same face throughout.
+def draw_probabilities(targets: FloatArray, balance: float) -> npt.NDArray[np.float64]:
+    """Show rare expressions more often.
 
-    Attributes:
-        images: ``(N, H, W)`` gray uint8.
-        transforms: ``(N, 2, 3)`` float64 alignment from image to network input.
-        size_wh: of the network input.
-        targets: by head, ``(N, labels)`` float32; a row of zeros takes no part in that head.
+    Args:
+        targets: ``(N, K)`` label shares.
+        balance: 0 shows every face equally often, 1 every expression.
+
+    Returns:
+        ``(N,)`` summing to 1.
     """
+    prior = targets.mean(axis=0, dtype=np.float64)
+    weights = targets @ np.power(np.maximum(prior / prior.sum(), 1e-6), -balance)
+    weights = np.maximum(weights, weights[weights > 0].min())
+    return np.asarray(weights / weights.sum(), np.float64)
 
-    images: Image
-    transforms: npt.NDArray[np.float64]
-    size_wh: tuple[int, int]
-    targets: dict[str, FloatArray]
 
-    def __len__(self) -> int:
-        return len(self.images)
+def logit_offset(targets: FloatArray, probabilities: npt.NDArray[np.float64]) -> FloatArray:
+    """What to add to the logits in the loss so that the network learns the undistorted prior.
 
-    def take(self, rows: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> "Faces":
-        targets = {head: target[rows] for head, target in self.targets.items()}
-        return Faces(self.images[rows], self.transforms[rows], self.size_wh, targets)
+    Method: the prior correction of Saerens et al. (2002), used during training as in the logit
+    adjustment of Menon et al. (2021): a network whose logits plus the logarithm of (prior as shown
+    over prior as it is) fit the faces as shown has, without that offset, the prior as it is.
 
-    def aligned(self, row: int) -> Image:
-        return imaging.warp(self.images[row], self.transforms[row], self.size_wh)
+    Args:
+        targets: ``(N, K)`` label shares.
+        probabilities: ``(N,)`` with which each row is shown.
+
+    Returns:
+        ``(K,)`` float32.
+    """
+    natural = targets.mean(axis=0, dtype=np.float64)
+    shown = probabilities @ targets
+    offset = np.log(np.maximum(shown / shown.sum(), 1e-9)) - np.log(
+        np.maximum(natural / natural.sum(), 1e-9)
+    )
+    return np.asarray(offset, np.float32)
 
 
 @dataclass(frozen=True, slots=True)

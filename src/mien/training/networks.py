@@ -1,0 +1,253 @@
+"""The networks that a recipe can name: trunks from pixels to features, and linear heads."""
+
+import copy
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mien.errors import SettingError
+
+
+class ExpressionNetwork(nn.Module):
+    """A trunk and one linear head per label set, by name.
+
+    ``(N, channels, H, W)`` normalized pixels to ``{head name: (N, labels of that head)}`` logits.
+    """
+
+    def __init__(self, trunk: nn.Module, features: int, heads: Mapping[str, int], dropout: float):
+        super().__init__()
+        self.trunk = trunk
+        self.dropout = nn.Dropout(dropout)
+        self.heads = nn.ModuleDict({name: nn.Linear(features, n) for name, n in heads.items()})
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        features = self.dropout(self.trunk(x))
+        return {name: head(features) for name, head in self.heads.items()}
+
+
+# Output channels and stride of the thirteen separable blocks.
+BLOCKS: tuple[tuple[int, int], ...] = (
+    (64, 1),
+    (128, 2),
+    (128, 1),
+    (256, 2),
+    (256, 1),
+    (512, 2),
+    *((512, 1),) * 5,
+    (1024, 2),
+    (1024, 1),
+)
+STEM_CHANNELS = 32
+
+
+class _Layer(nn.Module):
+    """Convolution, batch norm and ReLU6, padded below and right as TensorFlow's SAME does."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, groups: int) -> None:
+        super().__init__()
+        self.below_right = kernel == 3 and stride == 2
+        padding = 1 if kernel == 3 and stride == 1 else 0
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, padding, groups=groups, bias=False)
+        self.norm = nn.BatchNorm2d(outputs, eps=1e-3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.below_right:
+            x = functional.pad(x, (0, 1, 0, 1))
+        return functional.relu6(self.norm(self.conv(x)))
+
+
+# Layers up to the last map before the final halving: 512 channels, a sixteenth of the input.
+_MIDDLE = 23
+_MIDDLE_CHANNELS, _LAST_CHANNELS = 512, 1024
+
+
+class MobileNetTrunk(nn.Module):
+    """``(N, channels, size, size)`` normalized pixels to ``(N, features)`` features.
+
+    Args:
+        channels: of the input.
+        pooling_size: side of the input, whose last two maps are then pooled with learned weights
+            for each channel and place. Aligned faces have their mouth in the same place, and the
+            mean forgets places. 0 takes the mean over the last map, as published.
+    """
+
+    def __init__(self, channels: int = 1, pooling_size: int = 0) -> None:
+        super().__init__()
+        layers = [_Layer(channels, STEM_CHANNELS, 3, 2, 1)]
+        width = STEM_CHANNELS
+        for outputs, stride in BLOCKS:
+            layers.append(_Layer(width, width, 3, stride, width))
+            layers.append(_Layer(width, outputs, 1, 1, 1))
+            width = outputs
+        self.layers = nn.Sequential(*layers)
+        self.features = _LAST_CHANNELS
+        if pooling_size:
+            self.features += _MIDDLE_CHANNELS
+            self.pools = nn.ModuleList(
+                [
+                    _pool(_MIDDLE_CHANNELS, -(-pooling_size // 16)),
+                    _pool(_LAST_CHANNELS, -(-pooling_size // 32)),
+                ]
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not hasattr(self, "pools"):
+            return torch.mean(self.layers(x), dim=(2, 3))
+        middle = self.layers[:_MIDDLE](x)
+        last = self.layers[_MIDDLE:](middle)
+        maps = zip(self.pools, (middle, last), strict=True)
+        return torch.cat([pool(places).flatten(1) for pool, places in maps], dim=1)
+
+
+def _pool(channels: int, side: int) -> nn.Conv2d:
+    """One weight for each channel and place, after MobileFaceNet (Chen et al. 2018); at first it
+    is the mean.
+    """
+    pool = nn.Conv2d(channels, channels, side, groups=channels, bias=False)
+    nn.init.constant_(pool.weight, 1 / side**2)
+    return pool
+
+
+# Output channels, stride and expansion of each block.
+_BLOCKS: tuple[tuple[int, int, int], ...] = (
+    (32, 1, 2),
+    (48, 2, 3),
+    (48, 1, 3),
+    (80, 2, 3),
+    (80, 1, 3),
+    (80, 1, 3),
+    (128, 2, 4),
+    (128, 1, 3),
+    (128, 1, 3),
+)
+_STEM = 32
+_LAST = 384
+
+
+def _convolution(
+    inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1
+) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(outputs),
+    )
+
+
+class _SqueezeExcite(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        hidden = max(8, channels // 8)
+        self.gate = nn.Sequential(
+            nn.Conv2d(channels, hidden, 1), nn.ReLU(), nn.Conv2d(hidden, channels, 1), nn.Sigmoid()
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        gated: Tensor = x * self.gate(x.mean(dim=(2, 3), keepdim=True))
+        return gated
+
+
+class _InvertedResidual(nn.Module):
+    def __init__(self, inputs: int, outputs: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        wide = inputs * expansion
+        self.skip = stride == 1 and inputs == outputs
+        self.body = nn.Sequential(
+            _convolution(inputs, wide, 1),
+            nn.ReLU(),
+            _convolution(wide, wide, 3, stride, wide),
+            nn.ReLU(),
+            _SqueezeExcite(wide),
+            _convolution(wide, outputs, 1),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.body(x)
+        return x + out if self.skip else out
+
+
+class CompactTrunk(nn.Module):
+    """``(N, channels, H, W)`` normalized pixels to ``(N, 384)`` features."""
+
+    features = _LAST
+
+    def __init__(self, channels: int = 1) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [_convolution(channels, _STEM, 3, 2), nn.ReLU()]
+        width = _STEM
+        for outputs, stride, expansion in _BLOCKS:
+            layers.append(_InvertedResidual(width, outputs, stride, expansion))
+            width = outputs
+        layers += [_convolution(width, _LAST, 1), nn.ReLU()]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.mean(self.layers(x), dim=(2, 3))
+
+
+TRUNKS: dict[str, type[MobileNetTrunk] | type[CompactTrunk]] = {
+    "mobilenet": MobileNetTrunk,
+    "compact": CompactTrunk,
+}
+
+
+def build_network(
+    architecture: str,
+    channels: int,
+    heads: Mapping[str, int],
+    dropout: float,
+    pooling_size: int = 0,
+) -> ExpressionNetwork:
+    """A network with random weights.
+
+    Args:
+        pooling_size: side of the input where pooling is to be learned, see
+            :class:`mien.training.networks.mobilenet.MobileNetTrunk`; 0 for the mean.
+
+    Raises:
+        SettingError: no such architecture, or it has no learned pooling.
+    """
+    if architecture not in TRUNKS:
+        raise SettingError(f"expected an architecture of {', '.join(TRUNKS)}, got {architecture!r}")
+    if not pooling_size:
+        trunk = TRUNKS[architecture](channels)
+    elif architecture == "mobilenet":
+        trunk = MobileNetTrunk(channels, pooling_size)
+    else:
+        raise SettingError(f"learned_pooling is there for mobilenet only, not for {architecture}")
+    return ExpressionNetwork(trunk, trunk.features, heads, dropout)
+
+
+def folded_pairs(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """The names of every convolution and of the batch norm that follows it in its parent."""
+    previous: tuple[str, nn.Module] | None = None
+    for name, child in module.named_children():
+        path = f"{prefix}{name}"
+        if previous and isinstance(child, nn.BatchNorm2d) and isinstance(previous[1], nn.Conv2d):
+            yield previous[0], path
+        else:
+            yield from folded_pairs(child, f"{path}.")
+        previous = (path, child)
+
+
+class AveragedNetwork:
+    """A second copy of a network that follows the first slowly; it is the one that is exported.
+
+    The early averages would remember the initial weights, so the decay starts low and rises.
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.network = copy.deepcopy(network).eval().requires_grad_(False)
+        self.decay = decay
+        self.updates = 0
+
+    @torch.no_grad()
+    def update(self, network: nn.Module) -> None:
+        self.updates += 1
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        own, new = self.network.state_dict(), network.state_dict()
+        floats = [name for name, value in own.items() if value.is_floating_point()]
+        torch._foreach_lerp_([own[n] for n in floats], [new[n] for n in floats], 1 - decay)
+        for name in own.keys() - set(floats):
+            own[name].copy_(new[name])
