@@ -153,7 +153,7 @@ def smile_frames(samples: dict[str, Path]) -> list[tuple[npt.NDArray[np.uint8], 
         np.asarray(PillowImage.open(samples[f"person-a-{look}"]).convert("RGB").resize((360, 360)))
         for look in ("neutral", "smiling")
     ]
-    rng = np.random.default_rng(4)
+    noises = 4 * np.random.default_rng(4).standard_normal((10, 270, 480, 3), np.float32)
     frames = []
     for number in range(75):
         timestamp_s = number / 25
@@ -162,7 +162,7 @@ def smile_frames(samples: dict[str, Path]) -> list[tuple[npt.NDArray[np.uint8], 
         x, y = round(60 + 6 * np.sin(2 * timestamp_s)), round(45 + 4 * np.cos(3 * timestamp_s))
         canvas = np.full((270, 480, 3), 120, np.float32)
         canvas[:, x : x + 360] = look[y : y + 270]
-        canvas += 4 * rng.standard_normal(canvas.shape, np.float32)
+        canvas += noises[number % len(noises)]
         frames.append((canvas.clip(0, 255).astype(np.uint8), timestamp_s))
     return frames
 

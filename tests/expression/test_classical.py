@@ -59,16 +59,23 @@ def test_recognizes_smiles_with_mesh_alignment(
     assert face.expression.top is Expression.HAPPINESS
 
 
+@pytest.fixture(scope="module")
+def classical_pipeline() -> FacePipeline:
+    return FacePipeline(Settings(detector="haar", landmarks="detector", model="classical"))
+
+
 @pytest.mark.parametrize("name", SMILING)
 def test_recognizes_smiles_without_any_network(
-    name: str, samples: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+    name: str,
+    classical_pipeline: FacePipeline,
+    samples: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def refuse(self: Session) -> None:
         raise AssertionError(f"{self.path} was loaded")
 
     monkeypatch.setattr(Session, "_load", refuse)
-    pipeline = FacePipeline(Settings(detector="haar", landmarks="detector", model="classical"))
-    faces = pipeline.analyze(imaging.resize(read_image(samples[name]), (400, 400))).faces
+    faces = classical_pipeline.analyze(imaging.resize(read_image(samples[name]), (400, 400))).faces
     best = max(faces, key=lambda face: face.score)
     assert best.landmarks is not None
     assert best.landmarks.scheme == "eyes2"
@@ -101,10 +108,11 @@ def test_is_thread_safe() -> None:
     assert np.allclose(answers, expected, atol=1e-4)
 
 
-def test_uniform_prior_divides_by_the_training_prior() -> None:
+def test_uniform_prior_divides_by_the_training_prior(classifier: ClassicalClassifier) -> None:
     entry = catalog.find("classical")
-    crops = _crops(3)
-    natural = ClassicalClassifier(entry, prior="natural").classify(crops)
+    crops = _crops(2)
+    assert classifier.prior == "natural"
+    natural = classifier.classify(crops)
     uniform = ClassicalClassifier(entry, prior="uniform").classify(crops)
     for before, after in zip(natural, uniform, strict=True):
         moved = before.probabilities / np.array(entry.spec.training_prior)
