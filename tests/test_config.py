@@ -34,9 +34,9 @@ def test_an_argument_wins_over_the_environment_and_none_does_not() -> None:
         ({"min_score": 1.5}, "min_score from 0.0 to 1.0, got 1.5"),
         ({"min_score": float("nan")}, "min_score from 0.0 to 1.0, got nan"),
         ({"threads": 0}, "threads from 1 to 256, got 0"),
-        ({"threads": True}, "threads to be a int"),
+        ({"threads": True}, "threads to be a whole number"),
         ({"provider": "tpu"}, "provider out of cpu"),
-        ({"detector": 3}, "detector to be a str"),
+        ({"detector": 3}, "detector to be text"),
     ],
 )
 def test_impossible_values_are_refused(values: dict[str, Any], message: str) -> None:
@@ -45,7 +45,7 @@ def test_impossible_values_are_refused(values: dict[str, Any], message: str) -> 
 
 
 def test_a_word_where_the_environment_needs_a_number_is_refused() -> None:
-    with pytest.raises(SettingError, match="MIEN_THREADS to be a int, got 'many'"):
+    with pytest.raises(SettingError, match="MIEN_THREADS to be a whole number, got 'many'"):
         Settings.from_environment({"MIEN_THREADS": "many"})
 
 

@@ -143,7 +143,7 @@ def test_calibration_makes_confidence_mean_accuracy() -> None:
     ("old", "new", "message"),
     [
         ('route = "classical"', "", 'expected route = "classical"'),
-        ("vectors = 3000", "vector = 3000", "unknown at .*: vector;"),
+        ("vectors = 3000", "vector = 3000", "got .vector."),
         ("folds = 4", "folds = ", "expected TOML"),
         ('"neutral"', '"bored"', "bored"),
     ],

@@ -57,12 +57,12 @@ def test_reports_a_folder_without_recipes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("epochs = 3", "epoch = 3", "unknown at optimizer in .*: epoch;"),
-        ("epochs = 3", "epochs = 3.5", "expected a value of type int at epochs in optimizer"),
-        ("epochs = 3", "", "missing at optimizer in .*: epochs"),
-        ("labels = ", "# ", "missing at network in .*: labels"),
+        ("epochs = 3", "epoch = 3", "keys out of .*got 'optimizer.epoch'"),
+        ("epochs = 3", "epochs = 3.5", "optimizer.epochs in .* a whole number, got 3.5"),
+        ("epochs = 3", "", "expected optimizer.epochs in .*, got none"),
+        ("labels = ", "# ", "expected network.labels in"),
         ("[input]", "[input", "expected TOML"),
-        ("name = ", 'labeling = "ck"\nname = ', "expected one of ferplus, fer2013 at labeling"),
+        ("name = ", 'labeling = "ck"\nname = ', "expected labeling in .* out of ferplus, fer2013"),
     ],
 )
 def test_rejects_invalid_recipes(recipe_path: Path, old: str, new: str, message: str) -> None:

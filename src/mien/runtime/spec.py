@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from mien.errors import SpecError
-from mien.labels import parse_expression
-from mien.types import AlignmentTemplate, InputSpec, ModelSpec
+from mien.reader import read
+from mien.types import ModelSpec
 
 METADATA_KEY = "mien.spec"
 
@@ -39,28 +39,20 @@ def spec_from_json(text: str, **fields: str) -> ModelSpec:
         raise SpecError(f"expected a model spec as JSON, got something else: {error}") from None
     if not isinstance(document, dict):
         raise SpecError(f"expected a model spec as a JSON object, got {type(document).__name__}")
-    try:
-        return _from_document({**document, **fields})
-    except (TypeError, KeyError, ValueError) as error:
-        name = document.get("name", "without a name")
-        raise SpecError(f"the spec of model {name!r} is invalid: {error}") from None
+    facts = {**_modern(document), **fields}
+    name = facts.get("name", "without a name")
+    return read(ModelSpec, facts, error=SpecError, where=f" in the spec of {name}")
 
 
-def _from_document(document: dict[str, Any]) -> ModelSpec:
-    facts = dict(document)
-    given = dict(facts["input"])
-    for key in ("size_wh", "mean", "std"):
-        given[key] = tuple(given[key])
-    facts["input"] = InputSpec(**given)
-    if facts.get("alignment"):
-        template = dict(facts["alignment"])
-        template["indices"] = tuple(template["indices"])
-        template["points"] = tuple((float(x), float(y)) for x, y in template["points"])
-        facts["alignment"] = AlignmentTemplate(**template)
-    facts["outputs"] = tuple(facts["outputs"])
-    facts["labels"] = tuple(parse_expression(word) for word in facts.get("labels", ()))
-    facts["training_prior"] = tuple(facts.get("training_prior", ()))
-    return ModelSpec(**facts)
+def _modern(document: dict[str, Any]) -> dict[str, Any]:
+    """The document with today's keys: model files of earlier versions have British ones."""
+    facts = {{"licence": "license"}.get(key, key): value for key, value in document.items()}
+    if isinstance(facts.get("input"), dict):
+        facts["input"] = {
+            {"colour": "color"}.get(key, key): "gray" if value == "grey" else value
+            for key, value in facts["input"].items()
+        }
+    return facts
 
 
 def sidecar_path(model_path: Path) -> Path:

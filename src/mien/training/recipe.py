@@ -1,17 +1,15 @@
 """A training run as a TOML file: its fields, its reader, and the recipes that ship with mien."""
 
-import dataclasses
 import tomllib
-import types
-import typing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mien.errors import DataError, SettingError
+from mien.errors import SettingError
 from mien.evaluation.readers.fer2013 import Labeling
 from mien.expression.features import FeatureSpec
-from mien.labels import Expression, parse_expression
+from mien.labels import Expression
+from mien.reader import read
 from mien.training.augmentation import Augmentation
 from mien.types import AlignmentTemplate, InputSpec, ModelSpec
 
@@ -176,9 +174,9 @@ def load_recipe(path: Path) -> Recipe:
         SettingError: the file is missing, is not TOML, or has a key that is unknown, missing or of
             the wrong type.
     """
-    recipe: Recipe = _build(Recipe, _parse(path), str(path))
+    recipe = read(Recipe, _parse(path), error=SettingError, where=f" in {path}")
     if not recipe.network.labels:
-        raise SettingError(f"expected a list of labels under [network] in {path}")
+        raise SettingError(f"expected a list of labels in network.labels in {path}, got none")
     return recipe
 
 
@@ -195,7 +193,7 @@ def load_classical_recipe(path: Path) -> ClassicalRecipe:
     table["templates"] = crop.pop("alignment", [])
     table["features"] = {**crop, "size_wh": [crop.get("size"), crop.get("size")]}
     table["features"].pop("size", None)
-    recipe: ClassicalRecipe = _build(ClassicalRecipe, table, str(path))
+    recipe = read(ClassicalRecipe, table, error=SettingError, where=f" in {path}")
     if not recipe.templates or not recipe.ridge or not recipe.labels:
         raise SettingError(
             f"expected labels, ridge and input.alignment in {path}, got an empty one"
@@ -210,63 +208,6 @@ def _parse(path: Path) -> dict[str, Any]:
         raise SettingError(f"expected a recipe at {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingError(f"expected TOML in {path}: {error}") from error
-
-
-def _build(kind: Any, value: Any, where: str) -> Any:
-    """Convert a value of TOML to the type of a field; ``where`` names it in errors."""
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin is types.UnionType:
-        return _build(arguments[0], value, where)
-    if origin is tuple:
-        return _build_tuple(arguments, value, where)
-    if dataclasses.is_dataclass(kind):
-        return _build_fields(kind, value, where)
-    if origin is typing.Literal:
-        if value not in arguments:
-            expected = ", ".join(arguments)
-            raise SettingError(f"expected one of {expected} at {where}, got {value!r}")
-    elif kind is Expression:
-        try:
-            value = parse_expression(str(value))
-        except DataError as error:
-            raise SettingError(f"{error} at {where}") from None
-    elif kind is float and type(value) is int:
-        value = float(value)
-    elif type(value) is not kind:
-        raise SettingError(f"expected a value of type {kind.__name__} at {where}, got {value!r}")
-    return value
-
-
-def _build_tuple(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
-    if not isinstance(value, list):
-        raise SettingError(f"expected a list at {where}, got {value!r}")
-    if kinds[1:] == (...,):
-        kinds = kinds[:1] * len(value)
-    if len(kinds) != len(value):
-        raise SettingError(f"expected {len(kinds)} values at {where}, got {value!r}")
-    return tuple(_build(kind, entry, where) for kind, entry in zip(kinds, value, strict=True))
-
-
-def _build_fields(cls: Any, table: Any, where: str) -> Any:
-    if not isinstance(table, dict):
-        raise SettingError(f"expected a table at {where}, got {table!r}")
-    fields, hints = dataclasses.fields(cls), typing.get_type_hints(cls)
-    unknown = sorted(set(table) - {entry.name for entry in fields})
-    if unknown:
-        known = ", ".join(entry.name for entry in fields)
-        raise SettingError(f"unknown at {where}: {', '.join(unknown)}; known: {known}")
-    missing = [
-        entry.name
-        for entry in fields
-        if entry.name not in table
-        and entry.default is dataclasses.MISSING
-        and entry.default_factory is dataclasses.MISSING
-    ]
-    if missing:
-        raise SettingError(f"missing at {where}: {', '.join(missing)}")
-    return cls(
-        **{name: _build(hints[name], value, f"{name} in {where}") for name, value in table.items()}
-    )
 
 
 def bare_spec(recipe: Recipe) -> ModelSpec:

@@ -1,6 +1,5 @@
 """Settings of the web application: from the environment, overridden by the command line."""
 
-import dataclasses
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,15 +8,14 @@ from typing import Any
 
 from mien.config import data_folder
 from mien.errors import SettingError
+from mien.reader import check, read_environment, setting
 
-_TRUE = {"1", "true", "yes", "on"}
-_FALSE = {"", "0", "false", "no", "off"}
 MEGABYTE = 1024 * 1024
 _RESERVED_THREADS = 16
 
 
-def _setting(default: Any, variable: str, help_text: str, **facts: Any) -> Any:
-    return field(default=default, metadata={"env": variable, "help": help_text, **facts})
+def _setting(default: Any, variable: str, description: str, **facts: Any) -> Any:
+    return setting(default, description, env=variable, **facts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,18 +86,7 @@ class WebConfig:
     data_dir: Path = field(default_factory=data_folder, metadata={"env": ""})
 
     def __post_init__(self) -> None:
-        for entry in dataclasses.fields(self):
-            low, high = entry.metadata.get("low"), entry.metadata.get("high")
-            value = getattr(self, entry.name)
-            if low is not None and not low <= value <= high:
-                raise SettingError(
-                    f"expected {entry.metadata['env']} from {low} to {high}, got {value}"
-                )
-            choices = entry.metadata.get("choices")
-            if choices is not None and value not in choices:
-                raise SettingError(
-                    f"expected {entry.metadata['env']} to be {' or '.join(choices)}, got {value!r}"
-                )
+        check(self, error=SettingError)
         if self.access_token and len(self.access_token) < 12:
             raise SettingError(
                 "expected MIEN_ACCESS_TOKEN to have at least 12 characters, got "
@@ -131,11 +118,7 @@ class WebConfig:
             SettingError: a value is invalid.
         """
         environment = os.environ if environment is None else environment
-        values: dict[str, Any] = {}
-        for entry in dataclasses.fields(cls):
-            variable = entry.metadata["env"]
-            if variable and variable in environment:
-                values[entry.name] = _parse(variable, entry.default, environment[variable])
+        values = read_environment(cls, environment, error=SettingError)
         # On Heroku, which sets this variable, all requests come through one proxy, its router.
         if "DYNO" in environment:
             values.setdefault("proxies", 1)
@@ -182,17 +165,3 @@ class WebConfig:
 def is_loopback(host: str) -> bool:
     """Whether an address can be reached from this machine only."""
     return host in {"localhost", "::1"} or host.startswith(("127.", "unix:"))
-
-
-def _parse(variable: str, default: Any, text: str) -> Any:
-    if isinstance(default, bool):
-        word = text.strip().lower()
-        if word in _TRUE | _FALSE:
-            return word in _TRUE
-        raise SettingError(f"expected {variable} to be 1 or 0, got {text!r}")
-    if isinstance(default, int):
-        try:
-            return int(text)
-        except ValueError:
-            raise SettingError(f"expected {variable} to be a whole number, got {text!r}") from None
-    return text.strip()
