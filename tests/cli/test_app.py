@@ -5,10 +5,11 @@ import sys
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 import mien as package
 from mien.cli import app as app_module
-from mien.cli.app import COMMANDS, LazyCommand
+from mien.cli.app import COMMANDS, LazyCommand, app
 from mien.errors import (
     CameraError,
     DownloadError,
@@ -119,15 +120,12 @@ def test_does_not_hide_unexpected_exceptions(mien: Any, monkeypatch: pytest.Monk
 
 
 def completed(words: str, number: int) -> list[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "mien"],
-        env={"_MIEN_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(number)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.stderr == ""
-    return done.stdout.split()
+    environment = {
+        "_MIEN_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(number),
+    }
+    return CliRunner().invoke(app, env=environment, prog_name="mien").stdout.split()
 
 
 def test_shell_completion_offers_commands_and_choices() -> None:
