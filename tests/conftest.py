@@ -1,4 +1,4 @@
-"""Shared by all tests: an untouched environment, sample photographs, tiny real models."""
+"""Shared fixtures: a clean environment, sample photographs, tiny models, clips."""
 
 import os
 import signal
@@ -21,14 +21,13 @@ from mien.types import InputSpec, ModelSpec
 TinyModel = Callable[..., Path]
 ClipWriter = Callable[..., Path]
 
-# In the background of a script Ctrl-C is ignored, and so it would be by every program that a test
-# starts there: undone here, since they inherit it.
+# Shells ignore SIGINT in background jobs, and programs that tests start inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
 def _own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No setting and no added model of the person who runs the tests has a say in them."""
+    """Isolates tests from the settings and added models of the user."""
     for name in list(os.environ):
         if name.startswith("MIEN_") and name != "MIEN_SHARED_DATA":
             monkeypatch.delenv(name)
@@ -37,13 +36,13 @@ def _own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def samples() -> dict[str, Path]:
-    """The sample photographs that ship with mien, by name without ending."""
+    """The shipped sample photographs by name, without extension."""
     return {path.stem: path for path in sample_paths()}
 
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of data that is not part of the project: MIEN_SHARED_DATA, or ../shared."""
+    """The folder of data outside of the project: MIEN_SHARED_DATA, or ../shared."""
     beside = Path(__file__).parents[2] / "shared"
     folder = Path(os.environ.get("MIEN_SHARED_DATA", beside))
     if not folder.is_dir():
@@ -53,7 +52,7 @@ def shared_data() -> Path:
 
 @pytest.fixture
 def tiny_expression_model(tmp_path: Path) -> TinyModel:
-    """Makes ONNX expression models that say: bright is happiness, dark is neutral.
+    """Makes ONNX expression models: happiness for bright images, neutral for dark ones.
 
     The returned function takes ``name``, ``with_spec`` (whether the spec stands in the file) and
     ``folder``, and returns the path. The logits of an 8×8 gray picture in [0, 1] are its mean for

@@ -1,4 +1,4 @@
-"""The applications on series with known results; two of them never load an expression model."""
+"""The applications on series with known results."""
 
 from collections.abc import Iterable
 from typing import Any

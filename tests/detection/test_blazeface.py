@@ -1,4 +1,4 @@
-"""Decoding of BlazeFace, and the facts that it needs of a model."""
+"""BlazeFace: decoding, and the parameters of its spec."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Tiles of large pictures, and the search that uses them."""
+"""Tiles of large images, and FaceSearch."""
 
 from itertools import pairwise
 
@@ -108,7 +108,7 @@ def test_number_of_detector_runs() -> None:
 
 
 class Near:
-    """Sees a face in the middle of whatever it is shown, surer with every look."""
+    """Detects a face in the center of every image, with the next of the given scores."""
 
     name = "near"
 

@@ -1,4 +1,4 @@
-"""The wrapper of OpenCV's FaceDetectorYN, with a model file of YuNet's interface made here."""
+"""The wrapper of OpenCV's FaceDetectorYN, with a generated model that has YuNet's interface."""
 
 from pathlib import Path
 
@@ -13,10 +13,10 @@ from mien.errors import ModelFileError, ModelNotFoundError
 
 @pytest.fixture(scope="module")
 def yunet_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Says that each white cell of 32 by 32 pixels holds a face of that size.
+    """A model that detects a face in each white cell of 32 by 32 pixels.
 
-    Its outputs have YuNet's names and shapes: for the strides 8, 16 and 32 the class and object
-    scores, boxes and points of every cell. The two finer grids find nothing.
+    Its outputs have YuNet's names and shapes: class and object scores, boxes and
+    points of every cell, for the strides 8, 16 and 32. Only the last one detects anything.
     """
     nodes, weights = [], []
     for name, columns in (("cls", 1), ("obj", 1), ("bbox", 4), ("kps", 10)):
@@ -40,7 +40,7 @@ def yunet_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
                     "Conv",
                     [f"{name}_{stride}_pooled", f"{name}_{stride}_kernel"],
                     [f"{name}_{stride}_grid"],
-                    kernel_shape=[1, 1],  # which OpenCV 4.10 does not read from the weights
+                    kernel_shape=[1, 1],  # OpenCV 4.10 cannot infer it
                 ),
                 helper.make_node(
                     "Transpose",
@@ -76,7 +76,7 @@ def test_results_are_in_pixels_of_the_image(yunet_file: Path) -> None:
     image = np.zeros((200, 300, 3), np.uint8)
     image[64:96, 128:160] = 255
     (face,) = detector.detect(image)
-    # A cell at column 4, row 2 with offsets of 0: centerd on the cell's corner, one stride wide.
+    # A cell at column 4, row 2 with offsets of 0: centered on the cell's corner, one stride wide.
     assert face.box.to_array() == pytest.approx([112, 48, 144, 80])
     assert face.score == pytest.approx(1.0, abs=0.01)
     assert face.landmarks is not None

@@ -1,3 +1,5 @@
+"""Texture features: gradients and local binary patterns."""
+
 import numpy as np
 import pytest
 

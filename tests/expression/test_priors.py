@@ -1,3 +1,5 @@
+"""Priors and calibrated scores."""
+
 import json
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Models as other people publish them: one face at a time, aligned by five points."""
+"""Published models of others: batches of one, alignment by five points."""
 
 import dataclasses
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The square that a landmark network looks at."""
+"""Regions: the input squares of landmark networks."""
 
 import numpy as np
 import pytest

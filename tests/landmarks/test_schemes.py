@@ -1,4 +1,4 @@
-"""Which point is which."""
+"""Landmark schemes and conversions between them."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Reading pictures: every format, orientation and kind of pixel."""
+"""Reading images: formats, orientations and pixel types."""
 
 import io
 import os
@@ -14,7 +14,7 @@ from PIL import ExifTags, Image
 from mien.errors import ImageReadError, InputError
 from mien.media.images import read_image
 
-# A picture whose quarters differ, so that every turn and mirroring shows.
+# The quarters differ, so that every rotation and reflection is detected.
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
 
@@ -73,7 +73,7 @@ def test_reads_all_formats(
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
 def test_applies_exif_orientation(kind: str, orientation: int) -> None:
-    # What a camera stores, turned back as CIPA DC-008, 4.6.4 says, is the upright picture.
+    # The stored image, rotated back according to CIPA DC-008, 4.6.4, is upright.
     stored_of = {
         1: lambda a: a,
         2: np.fliplr,

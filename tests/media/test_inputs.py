@@ -1,4 +1,4 @@
-"""Which pictures files, folders and patterns mean."""
+"""Finding images by files, folders and patterns."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A camera that goes away is waited for. A file read through OpenCV stands in for the device."""
+"""Missing and lost cameras; a video file replaces the device."""
 
 import itertools
 from collections.abc import Callable
@@ -20,7 +20,7 @@ def test_reports_a_missing_camera() -> None:
 def test_reopens_a_lost_camera(
     tmp_path: Path, write_clip: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The file's end looks to OpenCV as a camera that went away, and it is there again at once.
+    # For OpenCV, the end of the file is like a lost camera that is back at once.
     monkeypatch.setattr(camera_module, "_FIRST_WAIT_S", 0.01)
     image = np.full((48, 64, 3), (200, 30, 30), np.uint8)
     clip = write_clip(tmp_path / "c.mp4", [(image, n / 25) for n in range(6)])

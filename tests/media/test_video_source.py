@@ -1,4 +1,4 @@
-"""Frames of files: true times, upright, chosen as asked, and an error each for what is no video."""
+"""Frames of video files: times, rotation, selection, and errors."""
 
 import itertools
 import time
@@ -55,7 +55,7 @@ def test_rotates_frames_upright(tmp_path: Path, write_clip: Write, rotation_deg:
         tmp_path / "r.mp4", [(stored, 0.0), (stored, 0.04)], rotation_deg=rotation_deg
     )
     shown = next(iter(VideoSource(clip).frames())).image
-    # The flag says how far the picture is to be turned counter-clockwise.
+    # The flag is the counterclockwise rotation to apply.
     expected = np.rot90(stored, rotation_deg // 90)
     assert shown.shape == expected.shape
     assert np.abs(shown.astype(int) - expected).mean() < 8

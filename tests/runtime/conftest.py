@@ -1,4 +1,4 @@
-"""A real HTTP server on this machine, with the faults that servers have."""
+"""A local HTTP server that simulates faults."""
 
 import http.server
 import re

@@ -1,4 +1,4 @@
-"""Adding and removing models of one's own."""
+"""Adding and removing models."""
 
 import hashlib
 import json

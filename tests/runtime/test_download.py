@@ -1,4 +1,4 @@
-"""Downloads against a real server on this machine: whole, broken, resumed, wrong."""
+"""Downloads from a local server: complete, interrupted, resumed, wrong."""
 
 import hashlib
 import socket

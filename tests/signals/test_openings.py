@@ -1,4 +1,4 @@
-"""Eyes and mouth."""
+"""Openings of eyes and mouth."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Head pose, on the mean face turned by known angles and on real photographs."""
+"""Head pose of the mean face, rotated by known angles."""
 
 import numpy as np
 import numpy.typing as npt

@@ -1,4 +1,4 @@
-"""How well a face can be seen, on a photograph made worse step by step."""
+"""Quality of a face in a photograph that is degraded step by step."""
 
 from dataclasses import replace
 from functools import cache

@@ -1,4 +1,4 @@
-"""A resting face is learned from calm seconds, and only what it shows too much is discounted."""
+"""The neutral baseline: learning from a resting face, and correcting for it."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A cut is where another picture begins, and not where someone moves."""
+"""Scene cuts: a new image is one, movement is not."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Smoothing goes by time, trusts clear frames more, and says when it does not know."""
+"""Smoothing by time and quality, and the state of expressions."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Faces keep their numbers through gaps and crossings, by boxes alone and with landmarks."""
+"""Track IDs over gaps and crossings, with and without landmarks."""
 
 import numpy as np
 import pytest

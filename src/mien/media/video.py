@@ -158,7 +158,7 @@ def _allowed_formats() -> str:
 
 def _info(path: Path, container: Any) -> SourceInfo:
     if not container.streams.video:
-        raise VideoReadError(f"expected a video in {path}, but it holds no pictures")
+        raise VideoReadError(f"expected a video in {path}, but it has no video stream")
     stream = container.streams.video[0]
     width, height = stream.codec_context.width, stream.codec_context.height
     if width * height > _MAX_PIXELS:

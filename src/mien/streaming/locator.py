@@ -29,7 +29,7 @@ class RegionPredictor(Protocol):
     def predict_region(self, image: Image, region: Region) -> Landmarks: ...
 
 
-class FaceSearch(Protocol):
+class _Pipeline(Protocol):
     """What a locator needs of a pipeline."""
 
     settings: Settings
@@ -82,7 +82,7 @@ class FaceLocator:
         settings: when the detector runs.
     """
 
-    def __init__(self, pipeline: FaceSearch, settings: SearchSettings) -> None:
+    def __init__(self, pipeline: _Pipeline, settings: SearchSettings) -> None:
         self._pipeline = pipeline
         self._settings = settings
         self._watch = SurroundingsWatch()
