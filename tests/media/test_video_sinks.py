@@ -1,28 +1,20 @@
-"""Tables hold whole lines at every moment; annotated videos keep pictures, times and sound."""
+"""Annotated videos keep pictures, times and sound; thumbnails show the clearest moment."""
 
-import csv
-import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+from PIL import Image as PillowImage
 
 from mien.labels import Expression
 from mien.media.joining import end_of_parts_s, join, parts_in
-from mien.media.sinks import CsvSink, JsonLinesSink, LineFile, csv_to_parquet
 from mien.media.sources import Frame
+from mien.media.thumbnails import ThumbnailSink
 from mien.media.video_writer import AnnotatedVideoSink
-from mien.types import (
-    Box,
-    Detection,
-    ExpressionScores,
-    Face,
-    FrameResult,
-    TrackStatistics,
-    face_columns,
-)
+from mien.types import Box, Detection, ExpressionScores, Face, FrameResult, Quality, TrackStatistics
 
 av = pytest.importorskip("av", reason="videos need PyAV")
 
@@ -43,55 +35,6 @@ def step(number: int, image: npt.NDArray[np.uint8], fps: float = 25) -> tuple[Fr
     timestamp_s = number / fps
     size_wh = (image.shape[1], image.shape[0])
     return Frame(image, timestamp_s, number), FrameResult((face,), size_wh, number, timestamp_s)
-
-
-def test_a_line_file_never_holds_half_a_line(tmp_path: Path) -> None:
-    file = LineFile(tmp_path / "lines.txt")
-    for number in range(5000):
-        file.write(f"{number:06}" * 20 + "\n")
-        if number % 500 == 0:
-            file.flush()
-        text = (tmp_path / "lines.txt").read_text()
-        assert text == "" or text.endswith("\n")
-    file.close()
-    assert len((tmp_path / "lines.txt").read_text().splitlines()) == 5000
-
-
-def test_tables_begin_with_the_promised_columns_and_agree(tmp_path: Path) -> None:
-    sinks = CsvSink(tmp_path / "f.csv", LABELS), JsonLinesSink(tmp_path / "f.jsonl", LABELS)
-    for number in range(3):
-        for sink in sinks:
-            sink.write(*step(number, np.zeros((60, 80, 3), np.uint8)), ())
-    for sink in sinks:
-        sink.close((), complete=True)
-    with (tmp_path / "f.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    documents = [json.loads(line) for line in (tmp_path / "f.jsonl").read_text().splitlines()]
-    promised = "frame_index,timestamp_s,track_id,x_min,y_min,x_max,y_max,score,expression,"
-    assert (tmp_path / "f.csv").read_text().startswith(promised)
-    assert list(rows[0]) == list(documents[0]) == face_columns(LABELS)
-    assert [row["frame_index"] for row in rows] == ["0", "1", "2"]
-    # The held label stands in the table beside that of the frame alone.
-    assert rows[0]["expression"] == documents[0]["expression"] == "anger"
-    assert rows[0]["expression_raw"] == "neutral"
-    raw = {label.value: float(rows[0][f"p_raw_{label.value}"]) for label in LABELS}
-    assert max(raw, key=raw.__getitem__) == "neutral"
-    assert sum(raw.values()) == pytest.approx(1, abs=1e-4)
-    assert float(rows[2]["timestamp_s"]) == pytest.approx(0.08)
-
-
-def test_parquet_says_the_same_as_csv(tmp_path: Path) -> None:
-    parquet = pytest.importorskip("pyarrow.parquet", reason="Parquet needs pyarrow")
-    sink = CsvSink(tmp_path / "f.csv", LABELS)
-    for number in range(40):
-        sink.write(*step(number, np.zeros((60, 80, 3), np.uint8)), ())
-    sink.close((), complete=True)
-    csv_to_parquet(tmp_path / "f.csv", tmp_path / "f.parquet")
-    table = parquet.read_table(tmp_path / "f.parquet")
-    assert table.num_rows == 40
-    assert table.column("timestamp_s").to_pylist() == pytest.approx([n / 25 for n in range(40)])
-    assert table.column("uncertain").to_pylist() == [False] * 40
-    assert table.column("reasons").null_count == 40
 
 
 def written(folder: Path, frames: Frames, original: Path | None = None, **options: bool) -> Path:
@@ -189,3 +132,20 @@ def test_joining_passes_over_what_is_no_video(tmp_path: Path, smile_frames: Fram
     with av.open(str(tmp_path / "joined.mp4")) as container:
         times = [frame.time for frame in container.decode(video=0)]
     assert times == pytest.approx([0, 0.04, 0.08, 0.12, 0.16], abs=1e-3)
+
+
+def test_thumbnails_show_the_clearest_moment(tmp_path: Path) -> None:
+    def shown(sink: ThumbnailSink, gray: int, size_px: float) -> int:
+        frame, result = step(0, np.full((60, 80, 3), gray, np.uint8))
+        face = replace(result.faces[0], quality=Quality(size_px=size_px, sharpness=1.0))
+        sink.write(frame, replace(result, faces=(face,)), ())
+        with PillowImage.open(tmp_path / "t" / "1.jpg") as picture:
+            return round(float(np.asarray(picture).mean()))
+
+    first = ThumbnailSink(tmp_path / "t")
+    assert [shown(first, 50, 40), shown(first, 100, 80), shown(first, 150, 60)] == [50, 100, 100]
+    # A resumed run keeps the pictures that are there.
+    assert shown(ThumbnailSink(tmp_path / "t", resumed=True), 200, 90) == 100
+    assert [path.name for path in (tmp_path / "t").iterdir()] == ["1.jpg"]
+    ThumbnailSink(tmp_path / "t")
+    assert list((tmp_path / "t").iterdir()) == []

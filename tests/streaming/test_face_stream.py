@@ -12,6 +12,7 @@ from mien.errors import InputError
 from mien.labels import Expression
 from mien.pipeline import FacePipeline
 from mien.streaming import FaceStream, SearchSettings, StreamSettings
+from mien.testing import FakePipeline, face_frames
 from mien.types import Detection, FrameResult, Image
 
 pytest.importorskip("lap", reason="tracking needs lapx")
@@ -130,14 +131,45 @@ def test_frames_of_any_size_are_taken(pipeline: FacePipeline, size: tuple[int, i
     assert FaceStream(pipeline).update(np.zeros((*size, 3), np.uint8), 0.0).faces == ()
 
 
-def test_memory_does_not_grow_with_the_tracks_that_were(
-    pipeline: FacePipeline, smile_frames: Frames
-) -> None:
-    stream = FaceStream(pipeline, StreamSettings(max_gap_s=0.5, expressions=False))
-    sizes = []
-    for number in range(12):
+def test_memory_does_not_grow_with_the_tracks_that_were() -> None:
+    stream = FaceStream(FakePipeline(), StreamSettings(max_gap_s=0.5))
+    image, sizes = face_frames(1)[0][0], []
+    for visit in range(12):
         # Every visit is ten seconds after the last, so each is a new track.
-        stream.update(smile_frames[number][0], 10.0 * number)
-        sizes.append(len(pickle.dumps(list(stream._memories.values()))))
+        for number in range(4):
+            stream.update(image, 10.0 * visit + number / 25)
+        sizes.append(len(pickle.dumps((stream._smoothers, stream._statistics))))
     assert [track.track_id for track in stream._tracker.tracks] == [12]
-    assert max(sizes) < 1.1 * sizes[0]
+    assert max(sizes[4:]) < 1.1 * sizes[4]
+
+
+@pytest.mark.parametrize("step_s", [0.2, 1.0, 2.0])
+def test_a_person_is_one_track_at_every_sampling_rate(step_s: float) -> None:
+    stream = FaceStream(FakePipeline())
+    frames = face_frames(60, frame_rate=1 / step_s)
+    results = [stream.update(image, timestamp_s) for image, timestamp_s in frames]
+    assert [[face.track_id for face in result] for result in results] == [[1]] * 60
+    (ended,) = [event for event in stream.finish() if event.kind == "track_ended"]
+    assert ended.details["visible_s"] == pytest.approx(59 * step_s)
+    assert ended.details["share_happiness"] == pytest.approx(0.5, abs=1.5 / 59)
+
+
+def test_a_resumed_stream_continues_statistics_and_numbers() -> None:
+    frames = face_frames(60)
+    whole, first, second = (FaceStream(FakePipeline()) for _ in range(3))
+    for image, timestamp_s in frames:
+        whole.update(image, timestamp_s)
+    recorded = [(first.update(*frame), first.events) for frame in frames[:30]]
+    second.resume(recorded)
+    for image, timestamp_s in frames[30:]:
+        (face,) = second.update(image, timestamp_s).faces
+        assert face.track_id == 1
+    summaries = [
+        event.details
+        for stream in (whole, second)
+        for event in stream.finish()
+        if event.kind == "track_ended"
+    ]
+    assert len(summaries) == 2
+    for name in ("frames", "visible_s", "first_s", "last_s", "gaps"):
+        assert summaries[0][name] == summaries[1][name]

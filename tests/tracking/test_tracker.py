@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mien.tracking import Observation, Tracker
+from mien.tracking import Observation, SamplingInterval, Tracker
 from mien.tracking.tracker import _blend_shapes, _face_shape, _shape_distance, assign
 from mien.types import Box, Detection, Landmarks
 
@@ -12,13 +12,32 @@ def seen(x: float, y: float = 100, *, size: float = 60, score: float = 0.9) -> O
     return Observation(Detection(Box(x, y, x + size, y + size), score))
 
 
-def run(frames: list[list[Observation]], *, fps: float = 25, **options: float) -> list[list[int]]:
+def run(
+    frames: list[list[Observation]], *, fps: float = 25, max_gap_s: float = 2.0
+) -> list[list[int]]:
     """The track_id of each observation in each frame; 0 where it has none yet."""
-    tracker = Tracker(**options)
-    return [
-        [track.track_id or 0 for track in tracker.update(frame, number / fps)[0]]
-        for number, frame in enumerate(frames)
-    ]
+    sampling = SamplingInterval()
+    tracker = Tracker(max_gap_s=max_gap_s, sampling=sampling)
+    ids = []
+    for number, frame in enumerate(frames):
+        sampling.update(number / fps)
+        ids.append([track.track_id or 0 for track in tracker.update(frame, number / fps)[0]])
+    return ids
+
+
+@pytest.mark.parametrize("fps", [30, 5, 1, 0.5, 0.1])
+def test_a_face_is_one_track_at_every_sampling_rate(fps: float) -> None:
+    assert run([[seen(100 + n % 3)] for n in range(20)], fps=fps) == [[1]] * 20
+
+
+@pytest.mark.parametrize("fps", [30, 1, 0.2])
+def test_a_face_of_low_score_is_confirmed_at_every_sampling_rate(fps: float) -> None:
+    assert run([[seen(100, score=0.5)] for _ in range(4)], fps=fps) == [[0], [0], [1], [1]]
+
+
+def test_a_missing_frame_at_a_low_rate_keeps_the_track_and_a_pause_does_not() -> None:
+    assert run([[seen(100)], [seen(100)], [], [seen(100)]], fps=0.5)[-1] == [1]
+    assert run([[seen(100)], [seen(100)], [], [], [seen(100)]], fps=0.5)[-1] == [2]
 
 
 def test_assignment_minimizes_the_total_and_respects_max_cost() -> None:

@@ -199,7 +199,7 @@ def test_video_from_upload_to_report(
     document = wait_until(ended, seconds=60)
     assert document["state"] == "done", document
     urls = {entry["name"]: entry["url"] for entry in document["files"]}
-    assert set(urls) >= {"faces.csv", "faces.jsonl", "tracks.csv", "report.html"}
+    assert set(urls) >= {"faces.csv", "frames.jsonl", "tracks.csv", "report.html"}
     rows = list(csv.DictReader(io.StringIO(client.get(urls["faces.csv"]).text)))
     assert {row["expression"] for row in rows} >= {"happiness", "neutral"}
     report = client.get(urls["report.html"])

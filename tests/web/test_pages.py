@@ -6,7 +6,7 @@ from flask.testing import FlaskClient
 
 from mien import drawing
 from mien.labels import Expression
-from mien.web import charts, pages, security
+from mien.web import pages, security
 
 
 def test_live_page_explains_how_to_build_the_client(
@@ -23,24 +23,6 @@ def test_expressions_have_the_colors_of_annotated_pictures(client: FlaskClient) 
     for expression in Expression:
         red, green, blue = drawing.EXPRESSION_COLORS[expression]
         assert f"--x-{expression.value}: rgb({red}, {green}, {blue});" in sheet
-
-
-def test_chart_breaks_its_line_at_gaps() -> None:
-    def frame(time_s: float, happiness: float) -> dict[str, object]:
-        label = "happiness" if happiness > 0.5 else "neutral"
-        shares = {"happiness": happiness, "neutral": 1 - happiness}
-        face = {"track_id": 1, "expression": {"label": label, "probabilities": shares}}
-        return {"timestamp_s": time_s, "faces": [face]}
-
-    frames = [frame(t / 2, 0.9) for t in range(9)] + [frame(10 + t / 2, 0.1) for t in range(3)]
-    (person,) = charts.people(frames)
-    assert person.shares == [("happiness", 0.75), ("neutral", 0.25)]
-    lines = dict(person.lines)
-    assert lines["happiness"].count("M") == 2
-    assert [label for _, _, label in person.strip] == ["happiness", "neutral"]
-    assert person.ticks[0] == (0.0, "0:00")
-    assert person.strip[-1][0] + person.strip[-1][1] == 100
-    assert charts.people([]) == []
 
 
 def test_report_allows_its_own_scripts_by_hash(app: Flask) -> None:

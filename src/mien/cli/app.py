@@ -76,6 +76,9 @@ COMMANDS: dict[str, LazyCommand] = {
     "image": LazyCommand("mien.cli.image:app", "Analyze images."),
     "video": LazyCommand("mien.cli.video:app", "Analyze video files.", extra="video"),
     "live": LazyCommand("mien.cli.live:app", "Analyze a camera stream.", extra="video"),
+    "report": LazyCommand(
+        "mien.cli.report:app", "Make the tables and the report of a recording again."
+    ),
     "serve": LazyCommand("mien.cli.serve:app", "Start the web application.", extra="web"),
     "evaluate": LazyCommand("mien.cli.evaluate:app", "Evaluate a model on labeled images."),
     "data": LazyCommand("mien.cli.data:app", "Check a labeled data set."),

@@ -21,13 +21,19 @@ from mien.cli.options import takes_settings
 from mien.config import Settings
 from mien.errors import SettingError
 from mien.media.camera import CameraSource
-from mien.media.sinks import Sink
 from mien.media.sources import PacedSource, Source
 from mien.media.video import VideoSource
-from mien.media.video_writer import AnnotatedVideoSink
 from mien.pipeline import FacePipeline
+from mien.recording import RecordingSink
 from mien.streaming import FaceStream, Step, StreamSettings, run
 from mien.streaming.background import Counter
+from mien.streaming.video import (
+    VideoOptions,
+    make_folder,
+    new_state,
+    recording_sinks,
+    write_outputs,
+)
 from mien.streaming.webhooks import EventDispatcher, command, webhook
 from mien.tracking import Event
 
@@ -52,7 +58,10 @@ def live(  # noqa: PLR0917
     ] = False,
     record: Annotated[
         Path | None,
-        typer.Option(help="Write annotated.mp4 to this folder.", metavar="FOLDER"),
+        typer.Option(
+            help="Write the annotated video, the results, tables and a report to this folder.",
+            metavar="FOLDER",
+        ),
     ] = None,
     blur_faces: Annotated[
         bool, typer.Option("--blur-faces", help="Blur the found faces in --record.")
@@ -97,15 +106,20 @@ def live(  # noqa: PLR0917
         _ask(source.info.name)
     if rules is not None:
         screen.say(f"{rules.name}: {rules.limits}")
-    sinks: list[Sink] = []
-    if record is not None:
-        record.mkdir(parents=True, exist_ok=True)
-        sinks.append(AnnotatedVideoSink(record, blur=blur_faces, resumable=False))
+    options = VideoOptions(blur_faces=blur_faces)
+    recording = _recording(record, source, follower)
+    sinks = (
+        recording_sinks(record, options, recording, resumable=False)
+        if record is not None and recording is not None
+        else []
+    )
     dispatcher = EventDispatcher(
         receivers, on_failure=lambda reason: screen.say(f"an event was not delivered: {reason}")
     )
     dropped = Counter()
     with ExitStack() as stack:
+        if record is not None:
+            stack.callback(write_outputs, record, options)
         stack.callback(dispatcher.close)
         stack.enter_context(screen)
         steps = stack.enter_context(
@@ -116,10 +130,12 @@ def live(  # noqa: PLR0917
             for step in steps:
                 events = list(step.events)
                 if rules is not None:
-                    told = rules.update(step.result, step.events)
-                    for event in told:
+                    found = rules.update(step.result, step.events)
+                    for event in found:
                         dispatcher(event)
-                    events += told
+                    events += found
+                    if recording is not None:
+                        recording.add_events(found)
                 screen.show(step, events, dropped.value)
                 if should_stop():
                     screen.say("stopped")
@@ -130,6 +146,13 @@ def live(  # noqa: PLR0917
             screen.say("stopped")
     if rules is not None:
         screen.say(json_module.dumps(rules.summary()))
+
+
+def _recording(record: Path | None, source: Source, follower: FaceStream) -> RecordingSink | None:
+    if record is None:
+        return None
+    make_folder(record)
+    return RecordingSink(record, new_state(source.info, follower))
 
 
 def _receivers(

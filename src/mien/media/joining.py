@@ -33,21 +33,6 @@ def end_of_parts_s(parts: Sequence[Path]) -> float:
     return float(last * TIME_BASE) if last >= 0 else -1.0
 
 
-def count_frames(parts: Sequence[Path], until_s: float) -> int:
-    """How many different frames up to a time can be read from the parts, which are in order."""
-    count, last = 0, -1
-    for part in parts:
-        for _, _, tick in _part_packets(part):
-            if tick > last and tick * TIME_BASE <= until_s + float(TIME_BASE):
-                count, last = count + 1, tick
-    return count
-
-
-def start_of_part_s(part: Path) -> float:
-    """The time of a part's first frame."""
-    return float(int(part.stem.removeprefix(_PREFIX)) * TIME_BASE)
-
-
 def join(parts: Sequence[Path], original: Path | None, target: Path) -> None:
     """Copy the pictures of all parts, and the sound of the original, into one MP4.
 

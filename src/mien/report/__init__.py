@@ -1,7 +1,6 @@
 """One self-contained HTML page about a recording: timelines, shares, gaps, and their meaning."""
 
-from mien.report.collector import ReportSink
-from mien.report.page import content_hashes
-from mien.report.records import ReportFacts
+from mien.report.charts import PersonChart, person_charts
+from mien.report.page import write_report
 
-__all__ = ["ReportFacts", "ReportSink", "content_hashes"]
+__all__ = ["PersonChart", "person_charts", "write_report"]

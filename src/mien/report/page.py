@@ -1,61 +1,61 @@
 """The report: one HTML page that needs no network, and no script to be read."""
 
 import base64
-import hashlib
 import json
 import os
 from collections.abc import Iterator
 from functools import cache
 from html import escape
 from importlib import resources
-from itertools import pairwise
 from pathlib import Path
 from string import Template
 from urllib.parse import quote
 
-from mien.report.plots import clock_text, color, lane, share_bar
-from mien.report.records import Recording, TrackRecord
+from mien.recording import THUMBNAILS_FOLDER, VIDEO_FILE, Recording, RunState
+from mien.report.charts import clock_text, color, share_bar, ticks, timeline
+from mien.report.history import History, TrackHistory
 
+REPORT_FILE = "report.html"
 MAX_EMBEDDED_BYTES = 20_000_000
 """A larger video stays beside the page, which then needs it there."""
 
 _MIME = {".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/mp4", ".webm": "video/webm"}
 
 
-def render_report(recording: Recording, *, video: Path | None, folder: Path) -> str:
-    """The page as text.
+def write_report(recording: Recording, folder: Path, *, video: Path | None = None) -> None:
+    """Write ``report.html`` about a recording: one page that needs no network.
 
     Args:
-        recording: what it shows.
-        video: what it plays; embedded below 20 MB, else by its path relative to `folder`.
-        folder: where the page will lie.
+        recording: is read line by line, so that its length does not matter.
+        folder: an existing folder.
+        video: what the page plays; by default the annotated video, if there is one. It is embedded
+            below 20 MB, otherwise the page refers to it by its relative path.
     """
-    tracks = sorted(recording.tracks.items(), key=lambda item: -_seen_s(item[1]))
-    return Template(_asset("page.html")).substitute(
-        title=escape(recording.facts.title),
+    state, history = recording.state(), History.of(recording.frames())
+    annotated = recording.folder / VIDEO_FILE
+    start_s = 0.0
+    if video is None and annotated.is_file():
+        # It begins with the first analyzed frame.
+        video, start_s = annotated, history.first_s
+    page = Template(_asset("page.html")).substitute(
+        title=escape(state.title),
         style=_asset("page.css"),
         script=_asset("page.js"),
-        partial="" if recording.complete else _PARTIAL,
-        overview=_overview(recording),
-        legend=_legend(recording.labels),
+        partial="" if state.status == "complete" else _PARTIAL,
+        overview=_overview(state, history),
+        legend=_legend(state.labels or history.labels),
         video=_video(video, folder),
-        tracks="\n".join(_track(key, record, recording) for key, record in tracks)
+        tracks="\n".join(
+            _track(track_id, track, history, recording.folder)
+            for track_id, track in history.longest()
+        )
         or '<p class="empty">No face was found in this recording.</p>',
-        made=_how_it_was_made(recording),
-        data=_data(recording),
+        made=_how_it_was_made(state, history),
+        data=_data(history, start_s),
     )
-
-
-@cache
-def content_hashes() -> dict[str, str]:
-    """Hashes of the page's only style and script, for a Content-Security-Policy.
-
-    They are the same for every report of this version: ``{"style": "sha256-…", "script": …}``.
-    """
-    return {
-        kind: "sha256-" + base64.b64encode(hashlib.sha256(_asset(name).encode()).digest()).decode()
-        for kind, name in (("style", "page.css"), ("script", "page.js"))
-    }
+    unfinished = folder / "report.partial"
+    unfinished.write_text(page, encoding="utf-8")
+    unfinished.replace(folder / REPORT_FILE)
 
 
 @cache
@@ -69,22 +69,17 @@ _PARTIAL = (
 )
 
 
-def _seen_s(record: TrackRecord) -> float:
-    return float(record.summary.get("visible_s", record.last_s - record.first_s))
-
-
-def _overview(recording: Recording) -> str:
-    facts = recording.facts
-    people = len(recording.tracks) + recording.left_out
+def _overview(state: RunState, history: History) -> str:
+    people = len(history.tracks) + history.left_out
     items = [
-        (clock_text(recording.end_s), "analyzed"),
-        (f"{recording.frames:,}", "frames"),
+        (clock_text(history.end_s), "analyzed"),
+        (f"{history.frames:,}", "frames"),
         (str(people), "track" if people == 1 else "tracks"),
     ]
-    if facts.size_wh:
-        items.append((f"{facts.size_wh[0]} × {facts.size_wh[1]}", "pixels"))
-    if facts.frame_rate:
-        items.append((f"{facts.frame_rate:.4g}", "frames a second"))
+    if state.size_wh:
+        items.append((f"{state.size_wh[0]} × {state.size_wh[1]}", "pixels"))
+    if state.frame_rate:
+        items.append((f"{state.frame_rate:.4g}", "frames per second"))
     return "".join(f"<div><dt>{word}</dt><dd>{escape(value)}</dd></div>" for value, word in items)
 
 
@@ -110,55 +105,44 @@ def _video(video: Path | None, folder: Path) -> str:
     return f'<video id="video" controls preload="metadata" src="{escape(address)}"></video>'
 
 
-def _track(track_id: int, record: TrackRecord, recording: Recording) -> str:
+def _track(track_id: int, track: TrackHistory, history: History, folder: Path) -> str:
     name = f"Person {track_id}"
-    picture = record.thumbnail.data_uri if record.thumbnail else None
-    image = (
-        f'<img src="{picture}" width="64" height="64" alt="{name}, at the clearest moment">'
-        if picture
-        else '<div class="no-picture" aria-hidden="true"></div>'
-    )
-    summary = record.summary
-    shares = {
-        label: float(summary[f"share_{label}"])
-        for label in recording.labels
-        if summary.get(f"share_{label}")
-    }
-    shares = dict(sorted(shares.items(), key=lambda item: -item[1]))
     listed = "".join(
         f"<li>{_swatch(label)}{escape(label)} <b>{_percent(share)}</b></li>"
-        for label, share in shares.items()
+        for label, share in track.shares.items()
     )
     return Template(_asset("track.html")).substitute(
         track_id=track_id,
         name=name,
-        image=image,
-        span=f"{clock_text(record.first_s)} – {clock_text(record.last_s)}",
-        lane=lane(record, recording, name),
-        axis=_axis(recording.end_s),
-        shares=share_bar(shares) if shares else "",
+        image=_thumbnail(folder / THUMBNAILS_FOLDER / f"{track_id}.jpg", name),
+        span=f"{clock_text(track.first_s)} – {clock_text(track.last_s)}",
+        lane=timeline(track, history, name),
+        axis="".join(f"<span>{tick}</span>" for tick in ticks(history)),
+        shares=share_bar(track.shares) if track.shares else "",
         listed=listed,
         facts="".join(
             f"<div><dt>{escape(word)}</dt><dd>{escape(value)}</dd></div>"
-            for word, value in _facts(record)
+            for word, value in _facts(track)
         ),
-        transitions=_transitions(record),
-        gaps=_gaps(record, recording),
+        transitions=_transitions(track),
+        gaps=_gaps(track, history),
     )
 
 
-def _axis(end_s: float) -> str:
-    steps = 4
-    return "".join(f"<span>{clock_text(end_s * step / steps)}</span>" for step in range(steps + 1))
+def _thumbnail(path: Path, name: str) -> str:
+    if not path.is_file():
+        return '<div class="no-picture" aria-hidden="true"></div>'
+    picture = "data:image/jpeg;base64," + base64.b64encode(path.read_bytes()).decode()
+    return f'<img src="{picture}" width="64" height="64" alt="{name}, at the clearest moment">'
 
 
 def _percent(share: float) -> str:
     return "<1 %" if 0 < share < 0.005 else f"{100 * share:.0f} %"
 
 
-def _facts(record: TrackRecord) -> Iterator[tuple[str, str]]:
-    summary = record.summary
-    yield "In view", f"{_seen_s(record):.1f} s"
+def _facts(track: TrackHistory) -> Iterator[tuple[str, str]]:
+    summary = track.summary
+    yield "In view", f"{track.visible_s:.1f} s"
     for word, key in (
         ("Uncertain", "share_uncertain"),
         ("Not visible", "share_not_visible"),
@@ -173,17 +157,17 @@ def _facts(record: TrackRecord) -> Iterator[tuple[str, str]]:
         ("Blinks", "blinks"),
         ("Yawns", "yawns"),
     ):
-        if key in summary:
+        if summary.get(key) is not None:
             yield word, str(summary[key])
     for word, key in (("Mean valence", "mean_valence"), ("Mean arousal", "mean_arousal")):
         if summary.get(key) is not None:
             yield word, f"{float(summary[key]):+.2f}"
 
 
-def _transitions(record: TrackRecord) -> str:
-    if not record.transitions:
+def _transitions(track: TrackHistory) -> str:
+    if not track.transitions:
         return '<p class="quiet">The label never changed.</p>'
-    rows = sorted(record.transitions.items(), key=lambda item: -item[1])
+    rows = sorted(track.transitions.items(), key=lambda item: -item[1])
     cells = "".join(
         f"<tr><td>{_swatch(before)}{escape(before)}</td><td>{_swatch(after)}{escape(after)}</td>"
         f"<td>{count}</td></tr>"
@@ -195,10 +179,8 @@ def _transitions(record: TrackRecord) -> str:
     )
 
 
-def _gaps(record: TrackRecord, recording: Recording) -> str:
-    numbers = sorted(record.bins.bins)
-    width_s = recording.width_s
-    gaps = [(before + 1, after) for before, after in pairwise(numbers) if after > before + 1]
+def _gaps(track: TrackHistory, history: History) -> str:
+    gaps, width_s = track.gaps(), history.width_s
     if not gaps:
         return '<p class="quiet">In view without a gap.</p>'
     items = "".join(
@@ -209,31 +191,31 @@ def _gaps(record: TrackRecord, recording: Recording) -> str:
     return f"<ul>{items}{more}</ul>"
 
 
-def _how_it_was_made(recording: Recording) -> str:
-    facts = recording.facts
-    lines = [f"{part}: {name}" for part, name in facts.models.items()]
-    lines.append(f"one point of a timeline is {recording.width_s:g} s")
-    if recording.left_out:
-        lines.append(f"{recording.left_out} shorter tracks are counted but not shown")
-    return "".join(f"<li>{escape(line)}</li>" for line in (*lines, *facts.notes))
+def _how_it_was_made(state: RunState, history: History) -> str:
+    lines = [f"{part}: {name}" for part, name in state.models.items()]
+    lines.append(f"one point of a timeline is {history.width_s:g} s")
+    if history.left_out:
+        lines.append(f"{history.left_out} shorter tracks are counted but not shown")
+    lines += [*state.notes, *state.warnings]
+    return "".join(f"<li>{escape(line)}</li>" for line in lines)
 
 
-def _data(recording: Recording) -> str:
+def _data(history: History, video_start_s: float) -> str:
     """What the script needs, as JSON that cannot end its element early."""
     document = {
-        "end_s": recording.end_s,
-        "width_s": recording.width_s,
-        "video_start_s": recording.video_start_s,
-        "labels": recording.labels,
+        "end_s": history.end_s,
+        "width_s": history.width_s,
+        "video_start_s": video_start_s,
+        "labels": history.labels,
         "tracks": {
-            key: {
+            track_id: {
                 number: [
-                    max(found.labels, key=lambda name: found.labels[name]) if found.labels else "",
+                    found.label or "",
                     *(round(100 * p / max(1, found.frames)) for p in found.probabilities),
                 ]
-                for number, found in record.bins.bins.items()
+                for number, found in track.bins.items()
             }
-            for key, record in recording.tracks.items()
+            for track_id, track in history.tracks.items()
         },
     }
     return json.dumps(document, separators=(",", ":")).replace("<", "\\u003c")

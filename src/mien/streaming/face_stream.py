@@ -1,7 +1,7 @@
-"""What has memory: one stream of frames, its tracks, their calm labels and their timelines."""
+"""One stream of frames: its tracks, their smoothed labels and their statistics."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy.typing as npt
@@ -17,12 +17,11 @@ from mien.tracking import (
     ExpressionSmoother,
     LabelSettings,
     LandmarkSmoother,
-    Moment,
     NeutralBaseline,
     Observation,
     SceneCutDetector,
+    StreamStatistics,
     Tracker,
-    TrackTimeline,
     coarse,
     quality_weight,
 )
@@ -31,17 +30,17 @@ from mien.types import Box, ExpressionState, Face, FrameResult, Image
 
 @dataclass(frozen=True, slots=True)
 class StreamSettings:
-    """How a stream is followed.
+    """How the faces of a stream are followed.
 
     Attributes:
         search: when the detector runs.
-        labels: how calm the labels are.
+        labels: how much labels are smoothed.
         max_gap_s: a face that is hidden for longer gets a new track_id.
-        expressions: whether expressions are read at all; without, their model is never loaded.
-        same_look: a face whose picture differs by less than this from when its expression was last
-            read is not read again for a quarter of a second, see
-            :class:`mien.streaming.expression_cache.ExpressionReader`; 0 reads every face.
-        baseline: whether each person's resting face is taken as neutral; see
+        expressions: whether expressions are predicted; if not, their model is never loaded.
+        same_look: a face that differs by less than this from its last classified crop is not
+            classified again for a quarter of a second, see
+            :class:`mien.streaming.expression_cache.ExpressionReader`; 0 classifies every face.
+        baseline: whether each person's resting face counts as neutral; see
             :class:`mien.tracking.NeutralBaseline`.
     """
 
@@ -54,15 +53,15 @@ class StreamSettings:
 
 
 class FaceStream:
-    """Analyzes the frames of one stream, in order, and remembers.
+    """Analyzes the frames of one stream, in order, and follows its faces.
 
-    Its memory is bounded by the faces in view, not by the stream's length. It is for one thread at
-    a time; the pipeline behind it may be shared by many streams in many threads.
+    Memory is bounded by the faces in view, not by the stream's length. Use it from one thread at a
+    time; the pipeline behind it may be shared by many streams in many threads.
 
     Args:
         pipeline: by default one with the default settings.
         settings: how the stream is followed.
-        source: what the results shall call the stream.
+        source: name of the stream in its results.
 
     Attributes:
         events: what happened in the last frame.
@@ -89,10 +88,13 @@ class FaceStream:
         if not search.max_faces:
             search = replace(search, max_faces=self.pipeline.settings.max_faces)
         self._locator = FaceLocator(self.pipeline, search)
-        self._tracker = Tracker(max_gap_s=self.settings.max_gap_s)
+        self._statistics = StreamStatistics()
+        self._tracker = Tracker(
+            max_gap_s=self.settings.max_gap_s, sampling=self._statistics.sampling
+        )
         self._cuts = SceneCutDetector()
         self._reader = ExpressionReader(self.pipeline, same_below=self.settings.same_look)
-        self._memories: dict[int, _TrackMemory] = {}
+        self._smoothers: dict[int, _Smoothers] = {}
         self._last_s: float | None = None
         self._frame_index = -1
 
@@ -102,13 +104,13 @@ class FaceStream:
         """Analyze the next frame.
 
         Args:
-            image: ``(H, W, 3)`` RGB uint8, or whatever :func:`mien.imaging.as_rgb` understands.
+            image: ``(H, W, 3)`` RGB uint8, or what :func:`mien.imaging.as_rgb` accepts.
             timestamp_s: of the frame in the stream's time, larger than that of the frame before.
             frame_index: by default one more than that of the frame before.
 
         Returns:
             Faces by track_id. Their `expression` is smoothed and holds its label,
-            `expression_raw` is of this frame alone, and `track` tells the running state.
+            `expression_raw` is of this frame alone, and `track` has the running statistics.
 
         Raises:
             InputError: not an image, or time does not go forward.
@@ -122,6 +124,7 @@ class FaceStream:
             )
         self._last_s = timestamp_s
         self._frame_index = self._frame_index + 1 if frame_index is None else frame_index
+        self._statistics.begin_frame(timestamp_s)
         started = time.perf_counter()
         events: list[Event] = []
         grid = coarse(rgb)
@@ -140,7 +143,7 @@ class FaceStream:
         faces = self._describe(rgb, seen, timestamp_s)
         described = time.perf_counter()
         faces = [
-            self._remember(replace(face, track_id=track_id), timestamp_s, events)
+            self._smooth(replace(face, track_id=track_id), timestamp_s, events)
             for (track_id, _), face in zip(seen, faces, strict=True)
         ]
         self.events = tuple(events)
@@ -159,20 +162,35 @@ class FaceStream:
         )
 
     def finish(self) -> tuple[Event, ...]:
-        """End every track, at the end of the stream, and tell what that ended.
+        """End every track, at the end of the stream, and return what that ended.
 
         The stream may go on afterwards, with new tracks.
         """
         self._tracker.end_all()
-        self.events = tuple(self._end(list(self._memories)))
+        self.events = tuple(self._end(self._statistics.track_ids))
         return self.events
 
-    def restore(self, timeline: TrackTimeline, box: Box | None) -> None:
-        """Take up a track of an earlier run at its last place; without a box it is over."""
-        self._tracker.reserve_ids(timeline.track_id)
-        if box is not None:
-            self._tracker.restore(timeline.track_id, box, timeline.last_s)
-            self._memories[timeline.track_id] = self._new_memory(timeline)
+    def resume(self, recorded: Iterable[tuple[FrameResult, Sequence[Event]]]) -> None:
+        """Go on where an earlier run stopped, before the first :meth:`update`.
+
+        Statistics and track numbers continue; smoothing starts over.
+
+        Args:
+            recorded: the results of the earlier run with their events, in order.
+        """
+        last_seen: dict[int, tuple[Box, float]] = {}
+        for result, events in recorded:
+            self._statistics.replay(result, events)
+            self._last_s = result.timestamp_s
+            for face in result.faces:
+                if face.track_id is not None:
+                    self._tracker.reserve_ids(face.track_id)
+                    last_seen[face.track_id] = face.box, result.timestamp_s or 0.0
+            for event in events:
+                if event.kind == "track_ended":
+                    last_seen.pop(event.track_id or 0, None)
+        for track_id, (box, timestamp_s) in last_seen.items():
+            self._tracker.restore(track_id, box, timestamp_s)
 
     def _describe(
         self, image: Image, seen: Sequence[tuple[int, Observation]], timestamp_s: float
@@ -192,67 +210,48 @@ class FaceStream:
             ]
         return [measure_face(image, face) for face in faces]
 
-    def _remember(self, face: Face, timestamp_s: float, events: list[Event]) -> Face:
-        """The face with calm values and its track's state."""
+    def _smooth(self, face: Face, timestamp_s: float, events: list[Event]) -> Face:
+        """The face with smoothed values and the statistics of its track."""
         assert face.track_id is not None
-        memory = self._memories.get(face.track_id)
-        if memory is None:
-            memory = self._new_memory(TrackTimeline(face.track_id, timestamp_s))
-            self._memories[face.track_id] = memory
-            events.append(Event("track_started", timestamp_s, face.track_id))
-        calm, new_events = memory.update(face, timestamp_s)
+        smoothers = self._smoothers.get(face.track_id)
+        if smoothers is None:
+            smoothers = self._smoothers[face.track_id] = self._new_smoothers()
+        raw = face.expression
+        state: ExpressionState = "clear"
+        if raw is not None:
+            weight = quality_weight(face.quality)
+            baseline = smoothers.baseline
+            own = baseline.apply(raw, weight, timestamp_s) if baseline else raw
+            smoothed, state = smoothers.expressions.update(own, weight, timestamp_s)
+            affect = derive_affect(smoothed)
+            face = replace(face, expression=smoothed, expression_raw=raw, affect=affect)
+        statistics, new_events = self._statistics.update(face, state, timestamp_s)
         events += new_events
-        return calm
+        landmarks = face.landmarks and smoothers.landmarks.update(face.landmarks, timestamp_s)
+        return replace(face, landmarks=landmarks, track=statistics)
 
-    def _new_memory(self, timeline: TrackTimeline) -> "_TrackMemory":
+    def _new_smoothers(self) -> "_Smoothers":
         # A pipeline that reads no expressions has no spec to ask.
         uncertain_below = (
             self.pipeline.classifier.spec.uncertain_below if self.settings.expressions else 0.0
         )
-        return _TrackMemory(
-            timeline,
+        return _Smoothers(
             ExpressionSmoother(self.settings.labels, uncertain_below=uncertain_below),
             NeutralBaseline() if self.settings.baseline else None,
         )
 
     def _end(self, track_ids: Sequence[int | None]) -> list[Event]:
         self._reader.forget(track_ids)
-        events: list[Event] = []
         for track_id in track_ids:
-            memory = self._memories.pop(track_id, None) if track_id is not None else None
-            if memory is None:
-                continue
-            timeline = memory.timeline
-            events += timeline.finish()
-            events.append(
-                Event("track_ended", timeline.last_s, timeline.track_id, timeline.summary())
-            )
-        return events
+            if track_id is not None:
+                self._smoothers.pop(track_id, None)
+        return self._statistics.end(track_ids)
 
 
-class _TrackMemory:
-    """All that is remembered of one track."""
+@dataclass(slots=True)
+class _Smoothers:
+    """What smooths one track."""
 
-    def __init__(
-        self,
-        timeline: TrackTimeline,
-        expressions: ExpressionSmoother,
-        baseline: NeutralBaseline | None,
-    ) -> None:
-        self.timeline = timeline
-        self._baseline = baseline
-        self._expressions = expressions
-        self._landmarks = LandmarkSmoother()
-
-    def update(self, face: Face, timestamp_s: float) -> tuple[Face, list[Event]]:
-        raw = face.expression
-        state: ExpressionState = "clear"
-        if raw is not None:
-            weight = quality_weight(face.quality)
-            own = self._baseline.apply(raw, weight, timestamp_s) if self._baseline else raw
-            calm, state = self._expressions.update(own, weight, timestamp_s)
-            face = replace(face, expression=calm, expression_raw=raw, affect=derive_affect(calm))
-        moment = Moment.of(face, state, timestamp_s)
-        track_state, events = self.timeline.update(moment)
-        landmarks = face.landmarks and self._landmarks.update(face.landmarks, timestamp_s)
-        return replace(face, landmarks=landmarks, track=track_state), events
+    expressions: ExpressionSmoother
+    baseline: NeutralBaseline | None
+    landmarks: LandmarkSmoother = field(default_factory=LandmarkSmoother)

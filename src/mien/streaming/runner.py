@@ -4,18 +4,38 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from os import PathLike
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 from mien.config import Settings
 from mien.errors import SettingError
 from mien.media import open_source
-from mien.media.sinks import Sink
 from mien.media.sources import Frame, Selection, Source
 from mien.pipeline import FacePipeline
 from mien.streaming.background import Counter, in_background, newest_in_background
 from mien.streaming.face_stream import FaceStream, StreamSettings
 from mien.tracking import Event
 from mien.types import FrameResult
+
+
+@runtime_checkable
+class Sink(Protocol):
+    """Receives the results of a stream, frame after frame, in order, in one thread.
+
+    You may write your own.
+    """
+
+    def write(self, frame: Frame, result: FrameResult, events: Sequence[Event]) -> None:
+        """Receive one frame, its result and what happened in it."""
+        ...
+
+    def close(self, events: Sequence[Event], *, complete: bool) -> None:
+        """Finish.
+
+        Args:
+            events: what the end of the stream ended.
+            complete: False where the stream was stopped or failed before its end.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,6 +1,8 @@
-"""A video file into a folder of tables, an annotated video and a report."""
+"""A video file into a recording, with its tables and its report."""
 
 import dataclasses
+import math
+import shutil
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -8,42 +10,37 @@ from pathlib import Path
 from typing import Any
 
 from mien.errors import SettingError
-from mien.media.sinks import (
-    CsvSink,
-    EventSink,
-    JsonLinesSink,
-    Sink,
-    TrackSink,
-    csv_to_parquet,
-    require_pyarrow,
-)
-from mien.media.sources import Selection
+from mien.media.joining import end_of_parts_s, parts_in
+from mien.media.sources import Selection, SourceInfo
+from mien.media.thumbnails import ThumbnailSink
 from mien.media.video import VideoSource
 from mien.media.video_writer import AnnotatedVideoSink
 from mien.pipeline import FacePipeline
-from mien.report import ReportFacts, ReportSink
-from mien.streaming.face_stream import FaceStream, StreamSettings
-from mien.streaming.resume import (
-    Progress,
-    ProgressSink,
-    cut_to_safe,
-    replay,
-    truncate_tables,
+from mien.recording import (
+    FRAMES_FILE,
+    THUMBNAILS_FOLDER,
+    VIDEO_FILE,
+    Recording,
+    RecordingSink,
+    RunState,
 )
-from mien.streaming.runner import run
+from mien.report import write_report
+from mien.streaming.face_stream import FaceStream, StreamSettings
+from mien.streaming.runner import Sink, run
+from mien.tables import require_pyarrow, write_tables
 
 
 @dataclass(frozen=True, slots=True)
 class VideoOptions:
-    """What becomes of a video.
+    """What is analyzed and written.
 
     Attributes:
         selection: which frames are analyzed.
         annotate: whether ``annotated.mp4`` is written.
         blur_faces: whether faces are blurred in it, and left out of the report.
         thumbnails: whether the report shows a small picture of each track.
-        parquet: whether ``faces.parquet`` is written, too.
-        resume: whether to go on with an earlier run that was stopped.
+        parquet: whether ``faces.parquet`` is written as well.
+        resume: whether to continue an earlier run that was stopped.
     """
 
     selection: Selection = field(default_factory=Selection)
@@ -56,12 +53,12 @@ class VideoOptions:
 
 @dataclass(frozen=True, slots=True)
 class VideoProgress:
-    """How far an analysis has come.
+    """The progress of an analysis.
 
     Attributes:
-        frames: analyzed so far.
+        frames: number of frames analyzed so far.
         timestamp_s: of the last one.
-        share: of the recording that is done, in [0, 1]; None where its length is unknown.
+        share: of the video that is done, in [0, 1]; None where its length is unknown.
     """
 
     frames: int
@@ -71,14 +68,14 @@ class VideoProgress:
 
 @dataclass(frozen=True, slots=True)
 class VideoOutcome:
-    """What an analysis left behind.
+    """The result of an analysis.
 
     Attributes:
-        folder: where the files lie.
-        frames: analyzed, in this run and the ones that it resumed.
-        tracks: how many faces were followed.
+        folder: where the files are.
+        frames: number of frames analyzed, in this run and the ones that it resumed.
+        tracks: number of faces that were followed.
         complete: whether the end was reached.
-        damaged: packets of the file that could not be decoded.
+        damaged: number of packets of the file that could not be decoded.
     """
 
     folder: Path
@@ -98,12 +95,13 @@ def analyze_video(
     on_progress: Callable[[VideoProgress], None] = lambda progress: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> VideoOutcome:
-    """Analyze a video file and write all that there is to know into a folder.
+    """Analyze a video file, and write everything that is known into a folder.
 
-    ``faces.csv`` and ``faces.jsonl``: a row for each face in each frame; ``tracks.csv``: one for
-    each track; ``events.jsonl``: what happened; ``annotated.mp4``; ``report.html``; ``run.json``:
-    how far the run came. Whatever ends the run, what was written stays readable, and marked
-    ``partial``; such a run can be resumed.
+    ``frames.jsonl``: the result of each frame with its events, from which the rest is made;
+    ``faces.csv``: a row for each face in each frame; ``tracks.csv``: one for each track;
+    ``events.jsonl``: what happened; ``annotated.mp4``; ``report.html``; ``run.json``: the state of
+    the run. Whatever ends the run, what was written stays readable, and marked ``partial``; such a
+    run can be resumed.
 
     Args:
         clip: the video.
@@ -115,7 +113,7 @@ def analyze_video(
         should_stop: asked after each frame; True ends the run as a partial one.
 
     Raises:
-        VideoReadError: no readable video; nothing is written then.
+        VideoReadError: not a readable video; nothing is written then.
         SettingError: a run with other options is to be resumed, or the folder cannot be made.
         MissingExtraError: PyAV, lapx or pyarrow is not installed.
     """
@@ -124,114 +122,147 @@ def analyze_video(
         require_pyarrow()
     source = VideoSource(clip, options.selection)
     pipeline = pipeline or FacePipeline()
-    settings = _thorough(settings or StreamSettings()) if options.blur_faces else settings
-    plan = _plan(clip, options, pipeline, settings or StreamSettings())
-    earlier = Progress.read(folder) if options.resume else None
+    settings = settings or StreamSettings()
+    settings = _thorough(settings) if options.blur_faces else settings
+    plan = _plan(clip, options, pipeline, settings)
+    earlier = RunState.read(folder) if options.resume else None
     if earlier is not None:
         earlier.check_plan(plan)
-        if earlier.complete:
-            return VideoOutcome(folder, earlier.frames, _count_tracks(folder), True, 0)
+        if earlier.status == "complete":
+            tracks = write_outputs(folder, options, clip=clip)
+            return VideoOutcome(folder, earlier.frames, tracks, complete=True, damaged=0)
+    make_folder(folder)
+    stream = FaceStream(pipeline, settings, source=source.info.name)
+    state = new_state(source.info, stream, notes=_notes(options), plan=plan)
+    if earlier is not None and (folder / FRAMES_FILE).is_file():
+        state = _resume(folder, options, stream, state)
+        start_s = max(options.selection.start_s, state.timestamp_s + 1e-6)
+        source = VideoSource(clip, replace(options.selection, start_s=start_s))
+    recording = RecordingSink(folder, state)
+    sinks = recording_sinks(folder, options, recording, original=clip)
+    complete = False
+    try:
+        duration_s = source.info.duration_s
+        with closing(run(source, stream, sinks=sinks)) as steps:
+            for step in steps:
+                now = step.frame.timestamp_s
+                share = min(1.0, now / duration_s) if duration_s else None
+                on_progress(VideoProgress(recording.state.frames, now, share))
+                if should_stop():
+                    break
+            else:
+                complete = True
+    finally:
+        if source.damaged:
+            warning = f"{source.damaged} damaged packets were skipped"
+            replace(recording.state, warnings=(warning,)).write(folder)
+        tracks = write_outputs(folder, options, clip=clip)
+    return VideoOutcome(folder, recording.state.frames, tracks, complete, source.damaged)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for results.
+
+    Raises:
+        SettingError: it cannot be made.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SettingError(
             f"expected a folder that can be made at {folder}: {error.strerror}"
         ) from None
-    job = _Job(
-        source,
-        folder,
-        options,
-        pipeline=pipeline,
-        settings=settings,
-        plan=plan,
-        earlier=earlier,
+
+
+def new_state(
+    info: SourceInfo,
+    stream: FaceStream,
+    *,
+    notes: tuple[str, ...] = (),
+    plan: dict[str, Any] | None = None,
+) -> RunState:
+    """The state of a run before its first frame."""
+    labels = stream.pipeline.classifier.spec.labels if stream.settings.expressions else ()
+    return RunState(
+        title=info.name,
+        size_wh=info.size_wh,
+        frame_rate=info.frame_rate,
+        labels=tuple(label.value for label in labels),
+        models=dict(stream.pipeline.models),
+        notes=notes,
+        plan=plan or {},
     )
-    complete = job.run(on_progress, should_stop)
-    if options.parquet:
-        csv_to_parquet(folder / "faces.csv", folder / "faces.parquet")
-    frames = job.progress.progress.frames
-    return VideoOutcome(folder, frames, _count_tracks(folder), complete, job.source.damaged)
 
 
-class _Job:
-    """The sinks of one run."""
+def recording_sinks(
+    folder: Path,
+    options: VideoOptions,
+    recording: RecordingSink,
+    *,
+    original: Path | None = None,
+    resumable: bool = True,
+) -> list[Sink]:
+    """The sinks of a run; the recording is the last, so that its end says that all is written.
 
-    def __init__(
-        self,
-        source: VideoSource,
-        folder: Path,
-        options: VideoOptions,
-        *,
-        pipeline: FacePipeline,
-        settings: StreamSettings | None,
-        plan: dict[str, Any],
-        earlier: Progress | None,
-    ) -> None:
-        labels = pipeline.classifier.spec.labels
-        self.source = source
-        self._follower = FaceStream(pipeline, settings, source=source.info.name)
-        until_s = -1.0
-        if earlier is not None:
-            earlier = cut_to_safe(folder, earlier)
-            until_s = earlier.timestamp_s
-            truncate_tables(folder, until_s)
-            selection = replace(
-                options.selection, start_s=max(options.selection.start_s, until_s + 1e-6)
-            )
-            self.source = VideoSource(source.path, selection)
-        resumed = earlier is not None
-        csv = CsvSink(folder / "faces.csv", labels, append=resumed)
-        jsonl = JsonLinesSink(folder / "faces.jsonl", labels, append=resumed)
-        tracks, events = TrackSink(folder / "tracks.csv"), EventSink(folder / "events.jsonl")
-        facts = ReportFacts(
-            title=source.info.name,
-            size_wh=source.info.size_wh,
-            frame_rate=source.info.frame_rate,
-            models=pipeline.models,
-            notes=_notes(options),
+    Args:
+        folder: an existing folder.
+        options: what is written.
+        recording: the sink of the results.
+        original: the video whose sound is copied.
+        resumable: whether the run can be resumed later.
+    """
+    resumed = recording.state.frames > 0
+    if not resumed:
+        # The report must not show pictures of an earlier run, which may not have been blurred.
+        (folder / VIDEO_FILE).unlink(missing_ok=True)
+        shutil.rmtree(folder / THUMBNAILS_FOLDER, ignore_errors=True)
+    sinks: list[Sink] = []
+    if options.annotate:
+        video = AnnotatedVideoSink(
+            folder,
+            original,
+            blur=options.blur_faces,
+            resumed=resumed,
+            resumable=resumable,
+            frame_rate=recording.state.frame_rate,
         )
-        report = ReportSink(
-            folder / "report.html",
-            facts,
-            labels,
-            thumbnails=options.thumbnails and not options.blur_faces,
-            video=_video_of_report(source.path, folder, options),
-            trimmed=options.annotate,
-        )
-        if earlier is not None:
-            for happened in replay(
-                folder, labels, self._follower, report, progress=earlier, until_s=until_s
-            ):
-                tracks.replay(happened)
-                events.replay(happened)
-        self.progress = ProgressSink(folder, plan, (csv, jsonl), earlier)
-        self._sinks: list[Sink] = [csv, jsonl, tracks, events]
-        if options.annotate:
-            video = AnnotatedVideoSink(
-                folder,
-                source.path,
-                blur=options.blur_faces,
-                resumed=resumed,
-                frame_rate=source.info.frame_rate,
-            )
-            self._sinks.append(video)
-        # The report plays the annotated video, which must be whole by then; the progress says
-        # that all others are.
-        self._sinks += [report, self.progress]
+        sinks.append(video)
+    if options.thumbnails and not options.blur_faces:
+        sinks.append(ThumbnailSink(folder / THUMBNAILS_FOLDER, resumed=resumed))
+    return [*sinks, recording]
 
-    def run(
-        self, on_progress: Callable[[VideoProgress], None], should_stop: Callable[[], bool]
-    ) -> bool:
-        """Run to the end, or until stopped, and tell which."""
-        duration_s = self.source.info.duration_s
-        with closing(run(self.source, self._follower, sinks=self._sinks)) as steps:
-            for step in steps:
-                now = step.frame.timestamp_s
-                share = min(1.0, now / duration_s) if duration_s else None
-                on_progress(VideoProgress(self.progress.progress.frames, now, share))
-                if should_stop():
-                    return False
-        return True
+
+def write_outputs(folder: Path, options: VideoOptions, *, clip: Path | None = None) -> int:
+    """Write the tables and the report of the recording in a folder.
+
+    Args:
+        folder: of the recording and of what is made from it.
+        options: of the run.
+        clip: the original video, which the report plays if there is no annotated one.
+
+    Returns:
+        The number of tracks.
+    """
+    recording = Recording(folder)
+    tracks = write_tables(recording, folder, parquet=options.parquet)
+    # The original shows faces that are not blurred.
+    original = None if options.annotate or options.blur_faces else clip
+    write_report(recording, folder, video=original)
+    return tracks
+
+
+def _resume(folder: Path, options: VideoOptions, stream: FaceStream, state: RunState) -> RunState:
+    """Bring a stream to where an earlier run stopped.
+
+    Of a run that was killed, the annotated video may end before the recorded frames do.
+    """
+    recording = Recording(folder)
+    until_s = end_of_parts_s(parts_in(folder)) if options.annotate else math.inf
+    kept = recording.cut(until_s)
+    stream.resume((frame.result, frame.events) for frame in recording.frames())
+    return replace(
+        state, frames=kept.frames, frame_index=kept.frame_index, timestamp_s=kept.timestamp_s
+    )
 
 
 def _thorough(settings: StreamSettings) -> StreamSettings:
@@ -257,22 +288,10 @@ def _plan(
 def _notes(options: VideoOptions) -> tuple[str, ...]:
     chosen, notes = options.selection, []
     if chosen.every > 1:
-        notes.append(f"only each {chosen.every}th frame was analyzed")
+        notes.append(f"one of {chosen.every} frames was analyzed")
     if chosen.max_fps:
-        notes.append(f"at most {chosen.max_fps:g} frames a second were analyzed")
+        notes.append(f"at most {chosen.max_fps:g} frames per second were analyzed")
     if chosen.start_s or chosen.end_s is not None:
         end = "the end" if chosen.end_s is None else f"{chosen.end_s:g} s"
         notes.append(f"from {chosen.start_s:g} s to {end}")
     return tuple(notes)
-
-
-def _video_of_report(clip: Path, folder: Path, options: VideoOptions) -> Path | None:
-    if options.annotate:
-        return folder / "annotated.mp4"
-    # Without an annotated video the report plays the original, but never unblurred faces.
-    return None if options.blur_faces else clip
-
-
-def _count_tracks(folder: Path) -> int:
-    with (folder / "tracks.csv").open(encoding="utf-8") as file:
-        return max(0, sum(1 for _ in file) - 1)

@@ -2,6 +2,7 @@
 
 from mien.tracking.baseline import NeutralBaseline
 from mien.tracking.events import Event, EventKind
+from mien.tracking.sampling import SamplingInterval
 from mien.tracking.scene import SceneCutDetector, coarse
 from mien.tracking.smoothing import (
     ExpressionSmoother,
@@ -10,7 +11,7 @@ from mien.tracking.smoothing import (
     OneEuroFilter,
     quality_weight,
 )
-from mien.tracking.statistics import Moment, TrackTimeline
+from mien.tracking.statistics import StreamStatistics
 from mien.tracking.tracker import Observation, Track, Tracker
 
 __all__ = [
@@ -19,13 +20,13 @@ __all__ = [
     "ExpressionSmoother",
     "LabelSettings",
     "LandmarkSmoother",
-    "Moment",
     "NeutralBaseline",
     "Observation",
     "OneEuroFilter",
+    "SamplingInterval",
     "SceneCutDetector",
+    "StreamStatistics",
     "Track",
-    "TrackTimeline",
     "Tracker",
     "coarse",
     "quality_weight",

@@ -24,12 +24,13 @@ class Event:
     """Something that happened.
 
     Attributes:
-        kind: ``track_started``, ``track_ended``, ``scene_cut``; ``expression``: the held label of
-            a track changed; ``episode``: an expression other than neutral is over; ``blink``,
-            ``yawn``: one is over; ``eyes_closed``: the eyes have been closed for half a second;
-            ``alarm`` and ``attention``: from :mod:`mien.applications`.
-        timestamp_s: when, in the stream's time.
-        track_id: of whom; None for the whole stream.
+        kind: ``track_started``, ``scene_cut``; ``track_ended``, whose details are the track's row
+            in the table of tracks; ``expression``: the held label of a track changed; ``episode``:
+            an expression other than neutral is over; ``blink``, ``yawn``: one is over;
+            ``eyes_closed``: the eyes have been closed for half a second; ``alarm`` and
+            ``attention``: from :mod:`mien.applications`.
+        timestamp_s: time in the stream, in seconds.
+        track_id: the person; None for the whole stream.
         details: numbers and words that belong to the kind.
     """
 
@@ -42,9 +43,20 @@ class Event:
         object.__setattr__(self, "details", MappingProxyType(dict(self.details)))
 
     def to_dict(self) -> dict[str, Any]:
+        """The event as JSON, its details beside the other fields."""
         return {
             "event": self.kind,
             "timestamp_s": round(self.timestamp_s, 4),
             "track_id": self.track_id,
             **self.details,
         }
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> "Event":
+        """The event of a JSON document; see :meth:`to_dict`."""
+        # A track's row repeats its number.
+        details = {k: v for k, v in document.items() if k not in ("event", "timestamp_s")}
+        track_id = details.get("track_id")
+        if document["event"] != "track_ended":
+            details.pop("track_id", None)
+        return cls(document["event"], document["timestamp_s"], track_id, details)

@@ -1,16 +1,16 @@
 """Blinks, long closures and PERCLOS of one track."""
 
 import math
+from collections import deque
 
 from mien.tracking.events import Event
-from mien.tracking.window import Window
 
-# Blinks last 0.1 to 0.4 s (Schiffman 2001); a closure of half a second and more is none.
+# Blinks last 0.1 to 0.4 s (Schiffman 2001); a closure of half a second or more is not a blink.
 _MIN_BLINK_S = 0.04
-_LONG_CLOSURE_S = 0.5
-# Rates of a shorter time say little.
+LONG_CLOSURE_S = 0.5
+# Rates over a shorter time mean little.
 _MIN_SEEN_S = 10.0
-# Beyond this turn the far eye is foreshortened and the aspect ratio no longer tells its opening.
+# Beyond this turn the far eye is foreshortened and the aspect ratio no longer measures its opening.
 _MAX_YAW_DEG = 35.0
 
 
@@ -22,6 +22,16 @@ class EyeState:
     open again above `open_share` of it. The mesh never closes an eye wholly: in the blink of one
     person its opening fell to a half, and in laughing it stayed above 0.78, between which the
     shares lie. benchmarks/streams shows what they find in another person's clip.
+
+    Args:
+        usual_opening: eye aspect ratio of open eyes, until the person's own is known.
+        closed_share, open_share: of the level of the open eye.
+
+    Attributes:
+        blinks: number of blinks so far.
+        closed_since_s: start of the closure under way; None while the eyes are open.
+        seen_s, closed_s: seconds in which the eyes were measured, and in which they were closed.
+        longest_closure_s: of those that are over, in seconds.
     """
 
     CLOSED_SHARE = 0.68
@@ -44,29 +54,35 @@ class EyeState:
         self._open_share = open_share
         self._window = Window(60.0, ("seen", "closed", "blinks"))
         self._last_s: float | None = None
-        self._long_told = False
+        self._is_long = False
 
     def update(
-        self, opening: float | None, yaw_deg: float | None, timestamp_s: float
+        self,
+        opening: float | None,
+        yaw_deg: float | None,
+        timestamp_s: float,
+        *,
+        count: bool = True,
     ) -> list[Event]:
-        """Take in a frame.
+        """Add a frame.
 
         Args:
             opening: mean eye aspect ratio of both eyes; None where they were not measured.
             yaw_deg: turn of the head, if known.
             timestamp_s: of the frame.
+            count: whether frames follow each other closely enough for blinks to be counted.
 
         Returns:
-            A blink or a long closure that this frame revealed; without a track_id.
+            The blink or long closure that this frame shows; without a track_id.
         """
         elapsed = 0.0 if self._last_s is None else timestamp_s - self._last_s
         self._last_s = timestamp_s
         if opening is None or abs(yaw_deg or 0.0) > _MAX_YAW_DEG or elapsed > 1.0:
-            # What happened unseen is neither a blink nor a closure.
-            self.closed_since_s, self._long_told = None, False
+            # What was not seen is neither a blink nor a closure.
+            self.closed_since_s, self._is_long = None, False
             return []
         self.seen_s += elapsed
-        events = self._follow(opening, timestamp_s)
+        events = self._follow(opening, timestamp_s, count=count)
         closed = self.closed_since_s is not None
         self._adapt(opening, elapsed, closed=closed)
         self.closed_s += elapsed if closed else 0.0
@@ -93,22 +109,22 @@ class EyeState:
         seen = self._window.total("seen")
         return 60 * self._window.total("blinks") / seen if seen >= _MIN_SEEN_S else None
 
-    def _follow(self, opening: float, timestamp_s: float) -> list[Event]:
+    def _follow(self, opening: float, timestamp_s: float, *, count: bool) -> list[Event]:
         if self.closed_since_s is None:
             if opening < self._closed_share * self._level:
                 self.closed_since_s = timestamp_s
             return []
         closure_s = timestamp_s - self.closed_since_s
         if opening > self._open_share * self._level:
-            self.closed_since_s, self._long_told = None, False
+            self.closed_since_s, self._is_long = None, False
             self.longest_closure_s = max(self.longest_closure_s, closure_s)
-            if _MIN_BLINK_S <= closure_s < _LONG_CLOSURE_S:
+            if count and _MIN_BLINK_S <= closure_s < LONG_CLOSURE_S:
                 self.blinks += 1
                 self._window.add(timestamp_s, blinks=1)
                 return [Event("blink", timestamp_s, details={"duration_s": round(closure_s, 3)})]
             return []
-        if closure_s >= _LONG_CLOSURE_S and not self._long_told:
-            self._long_told = True
+        if closure_s >= LONG_CLOSURE_S and not self._is_long:
+            self._is_long = True
             return [Event("eyes_closed", timestamp_s, details={"duration_s": round(closure_s, 3)})]
         return []
 
@@ -126,3 +142,40 @@ class EyeState:
             time_s = 60.0 if self.seen_s < 60 else 300.0
         self._level += (1 - math.exp(-elapsed / time_s)) * (opening - self._level)
         self._level = max(self._level, 0.1)
+
+
+class Window:
+    """Running sums over the last `length_s`, kept in bins of a sixtieth of it.
+
+    Args:
+        length_s: of the window, in seconds of the stream.
+        names: of the sums.
+    """
+
+    _BINS = 60
+
+    def __init__(self, length_s: float, names: tuple[str, ...]) -> None:
+        self._bin_s = length_s / self._BINS
+        self._names = names
+        self._bins: deque[tuple[int, dict[str, float]]] = deque(maxlen=self._BINS + 1)
+        self._totals = dict.fromkeys(names, 0.0)
+
+    def add(self, timestamp_s: float, **amounts: float) -> None:
+        """Add amounts at a time, which never goes back by more than a bin."""
+        number = int(timestamp_s // self._bin_s)
+        if not self._bins or number > self._bins[-1][0]:
+            self._drop_before(number - self._BINS)
+            self._bins.append((number, dict.fromkeys(self._names, 0.0)))
+        for name, amount in amounts.items():
+            self._bins[-1][1][name] += amount
+            self._totals[name] += amount
+
+    def total(self, name: str) -> float:
+        """The sum over the window up to the last time that something was added."""
+        return max(0.0, self._totals[name])
+
+    def _drop_before(self, number: int) -> None:
+        while self._bins and self._bins[0][0] <= number:
+            _, amounts = self._bins.popleft()
+            for name, amount in amounts.items():
+                self._totals[name] -= amount

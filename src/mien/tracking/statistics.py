@@ -1,188 +1,284 @@
-"""What following one face through a stream shows: bounded state, whatever the stream's length."""
+"""Statistics of the tracks of a stream, in memory that does not grow with its length."""
 
 import math
-from collections.abc import Collection
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from mien.labels import Expression
-from mien.tracking.episodes import ExpressionRecord
 from mien.tracking.events import Event
-from mien.tracking.eyes import EyeState
-from mien.types import ExpressionState, Face, TrackStatistics
+from mien.tracking.eyes import LONG_CLOSURE_S, EyeState
+from mien.tracking.sampling import SamplingInterval
+from mien.types import ExpressionState, Face, FrameResult, TrackStatistics
 
 _MOOD_TIME_S = 30.0
 # A mouth this wide open (inner lips' distance over width) for this long is a yawn rather than
 # speech or a laugh (Abtahi et al., "YawDD", 2014, use 0.5 to 0.6 and some seconds).
 _YAWN_OPENING = 0.6
 _YAWN_S = 1.5
-_MAX_STEP_S = 1.0
 # In a smaller face an eye is about a dozen pixels wide, and the gap of its lids one or two: of the
 # closures of benchmarks/data/closures.csv, those were found in faces of 74 pixels and not of 56.
 _MIN_SIZE_PX = 72.0
+# A blink lasts 0.1 to 0.4 s; frames further apart miss some of them and the ends of the others.
+_MAX_INTERVAL_S = 0.15
+# Within 20 degrees of the camera: facing it, as far as the head shows.
+_FACING_COSINE = math.cos(math.radians(20))
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """What one frame shows of a track, as far as its timeline needs it."""
+class StreamStatistics:
+    """The running statistics of every track of a stream.
 
-    timestamp_s: float
-    expression: Expression | None = None
-    probability: float = 0.0
-    state: ExpressionState = "clear"
-    eye_opening: float | None = None
-    mouth_opening: float | None = None
-    facing: float | None = None
-    yaw_deg: float | None = None
-    valence: float | None = None
-    arousal: float | None = None
+    A live stream calls :meth:`begin_frame`, :meth:`update` and :meth:`end`; a recording goes
+    through the same code by :meth:`replay`.
 
-    @classmethod
-    def of(cls, face: Face, state: ExpressionState, timestamp_s: float) -> "Moment":
-        signals, quality, affect = face.signals, face.quality, face.affect
-        scores = face.expression
-        fine = quality is None or shows_lids(quality.size_px, quality.reasons)
-        return cls(
-            timestamp_s=timestamp_s,
-            expression=scores.label if scores else None,
-            probability=scores[scores.label] if scores else 0.0,
-            state=state,
-            eye_opening=mean_of(signals.eye_opening_left, signals.eye_opening_right)
-            if signals and fine
-            else None,
-            mouth_opening=signals.mouth_opening if signals and fine else None,
-            facing=signals.facing if signals else None,
-            yaw_deg=quality.yaw_deg if quality else None,
-            valence=affect.valence if affect else None,
-            arousal=affect.arousal if affect else None,
-        )
-
-
-def shows_lids(size_px: float, reasons: Collection[str]) -> bool:
-    """Whether lids and lips can be measured on a face of this size and with these doubts."""
-    return size_px >= _MIN_SIZE_PX and not reasons
-
-
-def mean_of(left: float | None, right: float | None) -> float | None:
-    """The mean of what was measured."""
-    measured = [value for value in (left, right) if value is not None]
-    return sum(measured) / len(measured) if measured else None
-
-
-class TrackTimeline:
-    """The running state of one track.
-
-    Args:
-        track_id: whose.
-        timestamp_s: when it began.
+    Attributes:
+        sampling: the stream's sampling interval.
     """
 
-    def __init__(self, track_id: int, timestamp_s: float) -> None:
-        self.track_id = track_id
-        self.first_s = timestamp_s
-        self.last_s = timestamp_s
-        self.frames = 0
-        self.visible_s = 0.0
-        self.gaps = 0
-        self.yawns = 0
-        self.facing_s = 0.0
-        self.record = ExpressionRecord()
-        self.eyes = EyeState()
-        self._valence = _SlowMean(_MOOD_TIME_S)
-        self._arousal = _SlowMean(_MOOD_TIME_S)
-        self._mouth_open_since_s: float | None = None
-        self._yawn_told = False
+    def __init__(self) -> None:
+        self.sampling = SamplingInterval()
+        self._tracks: dict[int, _Track] = {}
 
-    def update(self, moment: Moment) -> tuple[TrackStatistics, list[Event]]:
-        """Take in a frame that shows the face, and tell the state and what happened."""
-        now = moment.timestamp_s
-        elapsed = now - self.last_s if self.frames else 0.0
-        if elapsed > _MAX_STEP_S:
-            self.gaps += 1
+    @property
+    def track_ids(self) -> list[int]:
+        """The tracks that are not over."""
+        return list(self._tracks)
+
+    def begin_frame(self, timestamp_s: float) -> None:
+        """Add a frame, before its faces."""
+        self.sampling.update(timestamp_s)
+
+    def update(
+        self, face: Face, state: ExpressionState, timestamp_s: float
+    ) -> tuple[TrackStatistics, list[Event]]:
+        """Add a face of the current frame.
+
+        Args:
+            face: with its `track_id`, and with smoothed values.
+            state: how far its label can be relied upon.
+            timestamp_s: of the frame.
+
+        Returns:
+            The running statistics of its track, and what happened.
+        """
+        assert face.track_id is not None
+        events: list[Event] = []
+        track = self._tracks.get(face.track_id)
+        if track is None:
+            track = self._tracks[face.track_id] = _Track(face.track_id, timestamp_s)
+            events.append(Event("track_started", timestamp_s, face.track_id))
+        statistics, more = track.update(face, state, timestamp_s, self.sampling)
+        return statistics, events + more
+
+    def end(self, track_ids: Sequence[int | None]) -> list[Event]:
+        """End tracks: the episodes under way, and ``track_ended`` with the summary as details."""
+        events: list[Event] = []
+        for track_id in track_ids:
+            track = self._tracks.pop(track_id, None) if track_id is not None else None
+            if track is not None:
+                events += track.finish()
+        return events
+
+    def drop(self, track_ids: Iterable[int | None]) -> None:
+        """Forget tracks whose end is known."""
+        for track_id in track_ids:
+            self._tracks.pop(track_id or 0, None)
+
+    def replay(self, result: FrameResult, events: Iterable[Event]) -> None:
+        """Add a frame of a recording with the events that were recorded with it."""
+        timestamp_s = result.timestamp_s or 0.0
+        self.begin_frame(timestamp_s)
+        self.drop([event.track_id for event in events if event.kind == "track_ended"])
+        for face in result.faces:
+            if face.track_id is not None:
+                self.update(face, face.track.state if face.track else "clear", timestamp_s)
+
+
+class _Track:
+    """The running statistics of one track."""
+
+    def __init__(self, track_id: int, timestamp_s: float) -> None:
+        self._track_id = track_id
+        self._first_s = self._last_s = timestamp_s
+        self._interval_s = 0.0
+        self._frames = self._gaps = 0
+        self._visible_s = self._facing_s = 0.0
+        self._expressions = _ExpressionHistory()
+        self._eyes = EyeState()
+        self._yawns = 0
+        self._mouth_open_since_s: float | None = None
+        self._in_yawn = False
+        self._valence, self._arousal = _SlowMean(_MOOD_TIME_S), _SlowMean(_MOOD_TIME_S)
+
+    def update(
+        self, face: Face, state: ExpressionState, timestamp_s: float, sampling: SamplingInterval
+    ) -> tuple[TrackStatistics, list[Event]]:
+        before_s, elapsed = self._last_s, timestamp_s - self._last_s
+        is_gap = elapsed > sampling.longest_step_s()
+        if is_gap:
+            self._gaps += 1
             elapsed = 0.0
-        self.frames += 1
-        self.last_s = now
-        self.visible_s += elapsed
-        if moment.facing is not None and moment.facing > _FACING_COSINE:
-            self.facing_s += elapsed
-        events = self.eyes.update(moment.eye_opening, moment.yaw_deg, now)
-        events += self._follow_mouth(moment.mouth_opening, now)
-        if moment.expression is not None:
-            events += self.record.update(moment.expression, moment.probability, moment.state, now)
-        if moment.state != "not visible":
-            self._valence.update(moment.valence, elapsed)
-            self._arousal.update(moment.arousal, elapsed)
-        return self._state(moment), self._owned(events)
+        self._frames += 1
+        self._last_s, self._interval_s = timestamp_s, sampling.seconds
+        self._visible_s += elapsed
+        signals, affect = face.signals, face.affect
+        if signals and signals.facing is not None and signals.facing > _FACING_COSINE:
+            self._facing_s += elapsed
+        events = self._follow_lids(face, timestamp_s, sampling)
+        if is_gap:
+            events += self._expressions.finish(before_s)
+        if face.expression is not None:
+            label = face.expression.label
+            probability = face.expression[label]
+            events += self._expressions.update(label, probability, state, timestamp_s, elapsed)
+        if state != "not visible" and affect is not None:
+            self._valence.update(affect.valence, elapsed)
+            self._arousal.update(affect.arousal, elapsed)
+        return self._statistics(state), [replace(e, track_id=self._track_id) for e in events]
 
     def finish(self) -> list[Event]:
-        """End what is under way, when the track is over."""
-        return self._owned(self.record.finish())
+        events = self._expressions.finish(self._last_s)
+        events.append(Event("track_ended", self._last_s, details=self._summary()))
+        return [replace(event, track_id=self._track_id) for event in events]
 
-    def summary(self) -> dict[str, Any]:
-        """One row of the table of tracks; durations in seconds, shares in [0, 1]."""
-        seconds = self.record.seconds
+    @property
+    def _counts_blinks(self) -> bool:
+        """Whether frames follow each other closely enough for blinks, PERCLOS and yawns."""
+        return self._interval_s <= _MAX_INTERVAL_S
+
+    def _summary(self) -> dict[str, Any]:
+        """The track's row of the table of tracks; durations in seconds, shares in [0, 1]."""
+        seconds, counts = self._expressions.seconds, self._counts_blinks
         readable = sum(seconds.values()) - seconds["not visible"]
-
-        def share(amount: float, of: float) -> float | None:
-            return round(amount / of, 4) if of > 0 else None
-
+        eyes = self._eyes
         return {
-            "track_id": self.track_id,
-            "first_s": round(self.first_s, 4),
-            "last_s": round(self.last_s, 4),
-            "frames": self.frames,
-            "visible_s": round(self.visible_s, 4),
-            "gaps": self.gaps,
+            "track_id": self._track_id,
+            "first_s": round(self._first_s, 4),
+            "last_s": round(self._last_s, 4),
+            "frames": self._frames,
+            "visible_s": round(self._visible_s, 4),
+            "gaps": self._gaps,
             **{
-                f"share_{label.value}": share(seconds[label.value], readable)
+                f"share_{label.value}": _share(seconds[label.value], readable)
                 for label in Expression
             },
-            "share_uncertain": share(self.record.uncertain_s, readable),
-            "share_not_visible": share(seconds["not visible"], sum(seconds.values())),
-            "expression_changes": sum(self.record.transitions.values()),
-            "episodes": sum(self.record.episodes.values()),
-            "blinks": self.eyes.blinks,
-            "eyes_seen_s": round(self.eyes.seen_s, 4),
-            "share_eyes_closed": share(self.eyes.closed_s, self.eyes.seen_s),
-            "longest_closure_s": round(self.eyes.longest_closure_s, 4),
-            "yawns": self.yawns,
-            "share_facing": share(self.facing_s, self.visible_s),
+            "share_uncertain": _share(self._expressions.uncertain_s, readable),
+            "share_not_visible": _share(seconds["not visible"], sum(seconds.values())),
+            "expression_changes": self._expressions.changes,
+            "episodes": self._expressions.episodes,
+            "blinks": eyes.blinks if counts else None,
+            "eyes_seen_s": round(eyes.seen_s, 4) if counts else None,
+            "share_eyes_closed": _share(eyes.closed_s, eyes.seen_s) if counts else None,
+            "longest_closure_s": round(eyes.longest_closure_s, 4) if counts else None,
+            "yawns": self._yawns if counts else None,
+            "share_facing": _share(self._facing_s, self._visible_s),
             "mean_valence": _rounded(self._valence.overall),
             "mean_arousal": _rounded(self._arousal.overall),
         }
 
-    def _state(self, moment: Moment) -> TrackStatistics:
+    def _statistics(self, state: ExpressionState) -> TrackStatistics:
+        counts = self._counts_blinks
         return TrackStatistics(
-            age_s=moment.timestamp_s - self.first_s,
-            state=moment.state,
-            blinks=self.eyes.blinks,
-            blink_rate_per_min=self.eyes.blink_rate_per_min,
-            perclos=self.eyes.perclos,
-            eyes_closed_s=self.eyes.closure_s(moment.timestamp_s),
-            yawns=self.yawns,
+            age_s=self._last_s - self._first_s,
+            state=state,
+            blinks=self._eyes.blinks if counts else None,
+            blink_rate_per_min=self._eyes.blink_rate_per_min if counts else None,
+            perclos=self._eyes.perclos if counts else None,
+            eyes_closed_s=self._eyes.closure_s(self._last_s),
+            yawns=self._yawns if counts else None,
             mood_valence=self._valence.slow,
             mood_arousal=self._arousal.slow,
         )
 
+    def _follow_lids(
+        self, face: Face, timestamp_s: float, sampling: SamplingInterval
+    ) -> list[Event]:
+        """Follow eyes and mouth, where the face shows them and frames are close enough."""
+        signals, quality = face.signals, face.quality
+        eye_opening = mouth_opening = None
+        if signals and _shows_lids(face) and sampling.seconds <= LONG_CLOSURE_S:
+            eye_opening = _mean(signals.eye_opening_left, signals.eye_opening_right)
+            mouth_opening = signals.mouth_opening
+        events = self._eyes.update(
+            eye_opening,
+            quality.yaw_deg if quality else None,
+            timestamp_s,
+            count=self._counts_blinks,
+        )
+        return events + self._follow_mouth(mouth_opening, timestamp_s)
+
     def _follow_mouth(self, opening: float | None, timestamp_s: float) -> list[Event]:
-        if opening is None or opening < _YAWN_OPENING:
-            self._mouth_open_since_s, self._yawn_told = None, False
+        if opening is None or opening < _YAWN_OPENING or not self._counts_blinks:
+            self._mouth_open_since_s, self._in_yawn = None, False
             return []
         if self._mouth_open_since_s is None:
             self._mouth_open_since_s = timestamp_s
-        open_s = timestamp_s - self._mouth_open_since_s
-        if open_s < _YAWN_S or self._yawn_told:
+        if timestamp_s - self._mouth_open_since_s < _YAWN_S or self._in_yawn:
             return []
-        self._yawn_told = True
-        self.yawns += 1
+        self._in_yawn = True
+        self._yawns += 1
         return [Event("yawn", timestamp_s, details={"start_s": self._mouth_open_since_s})]
 
-    def _owned(self, events: list[Event]) -> list[Event]:
-        return [replace(event, track_id=self.track_id) for event in events]
 
+class _ExpressionHistory:
+    """How long each label was held, how often it changed, and the stretches of one expression.
 
-# Within 20 degrees of the camera: looking towards it, as far as the head tells.
-_FACING_COSINE = math.cos(math.radians(20))
+    Attributes:
+        seconds: of each label while it was clear or uncertain, and of ``"not visible"``.
+        uncertain_s: of these, in which the label was uncertain.
+        changes: how often the label changed; a gap breaks the chain.
+        episodes: how many stretches of an expression other than neutral are over.
+    """
+
+    def __init__(self) -> None:
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.uncertain_s = 0.0
+        self.changes = self.episodes = 0
+        self._label: Expression | None = None
+        self._start_s = 0.0
+        self._peak = (0.0, 0.0)
+
+    def update(
+        self,
+        label: Expression,
+        probability: float,
+        state: ExpressionState,
+        timestamp_s: float,
+        elapsed: float,
+    ) -> list[Event]:
+        """Add a frame; return that the label changed, and the episode that this ended."""
+        if state == "not visible":
+            self.seconds["not visible"] += elapsed
+            return self.finish(timestamp_s)
+        self.seconds[label.value] += elapsed
+        self.uncertain_s += elapsed if state == "uncertain" else 0.0
+        events: list[Event] = []
+        if label is not self._label:
+            before = self._label
+            self.changes += before is not None
+            events += self.finish(timestamp_s)
+            details = {"expression": label.value, "before": before and before.value}
+            events.append(Event("expression", timestamp_s, details=details))
+            self._label, self._start_s, self._peak = label, timestamp_s, (0.0, timestamp_s)
+        if probability > self._peak[0]:
+            self._peak = (probability, timestamp_s)
+        return events
+
+    def finish(self, timestamp_s: float) -> list[Event]:
+        """End the episode under way: the face is gone or hidden, or shows another expression."""
+        label, self._label = self._label, None
+        if label is None or label is Expression.NEUTRAL:
+            return []
+        self.episodes += 1
+        details = {
+            "expression": label.value,
+            "start_s": round(self._start_s, 4),
+            "peak_s": round(self._peak[1], 4),
+            "peak_probability": round(self._peak[0], 4),
+            "duration_s": round(timestamp_s - self._start_s, 4),
+        }
+        return [Event("episode", timestamp_s, details=details)]
 
 
 class _SlowMean:
@@ -194,9 +290,7 @@ class _SlowMean:
         self._sum = 0.0
         self._weight = 0.0
 
-    def update(self, value: float | None, elapsed: float) -> None:
-        if value is None:
-            return
+    def update(self, value: float, elapsed: float) -> None:
         self._sum += value * elapsed
         self._weight += elapsed
         if self.slow is None:
@@ -208,6 +302,22 @@ class _SlowMean:
     @property
     def overall(self) -> float | None:
         return self._sum / self._weight if self._weight > 0 else self.slow
+
+
+def _shows_lids(face: Face) -> bool:
+    """Whether lids and lips can be measured: a large enough face without quality warnings."""
+    quality = face.quality
+    return quality is None or (quality.size_px >= _MIN_SIZE_PX and not quality.reasons)
+
+
+def _mean(left: float | None, right: float | None) -> float | None:
+    """The mean of what was measured."""
+    measured = [value for value in (left, right) if value is not None]
+    return sum(measured) / len(measured) if measured else None
+
+
+def _share(amount: float, of: float) -> float | None:
+    return round(amount / of, 4) if of > 0 else None
 
 
 def _rounded(value: float | None) -> float | None:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from mien.errors import MissingExtraError
 from mien.geometry import Array
+from mien.tracking.sampling import SamplingInterval
 from mien.types import Box, Detection, Landmarks
 
 # Heads rarely keep their velocity for longer than this.
@@ -207,9 +208,11 @@ class Tracker:
     at its expected position. Costs are in units of face sizes.
 
     Args:
-        max_gap_s: a face that is hidden for longer gets a new track ID.
+        max_gap_s: a face that is hidden for longer gets a new track ID; at low frame rates, one
+            that is hidden for longer than a few sampling intervals.
         sure_score: a face with this mean score and present landmarks is confirmed at once; with one
             of the two after three observations, and with neither never.
+        sampling: of the stream, kept up to date by the caller.
     """
 
     # Maximum distance from the expected position; it grows while the face is hidden.
@@ -232,9 +235,16 @@ class Tracker:
     _SHAPE_TIME_S = 1.0
     _SHAPE_EVERY_S = 0.2
 
-    def __init__(self, *, max_gap_s: float = 2.0, sure_score: float = 0.7) -> None:
+    def __init__(
+        self,
+        *,
+        max_gap_s: float = 2.0,
+        sure_score: float = 0.7,
+        sampling: SamplingInterval | None = None,
+    ) -> None:
         self.tracks: list[Track] = []
         self._max_gap_s = max_gap_s
+        self._sampling = sampling or SamplingInterval()
         self._sure_score = sure_score
         self._next_key = 1
         self._next_id = 1
@@ -300,7 +310,9 @@ class Tracker:
         shape = _face_shape(seen.landmarks)
         if shape is not None and track.shape is not None:
             apart = _shape_distance(shape, track.shape)
-            if timestamp_s - track.last_s > self._GAP_S and apart > self._MAX_SHAPE_AFTER_GAP:
+            unseen_s = timestamp_s - track.last_s
+            is_gap = unseen_s > self._sampling.longest_step_s(self._GAP_S)
+            if is_gap and apart > self._MAX_SHAPE_AFTER_GAP:
                 return math.inf
             distance += self._SHAPE_WEIGHT * apart
         return distance if track.key in seen.followed else distance + self._NOT_FOLLOWED
@@ -359,4 +371,4 @@ class Tracker:
 
     def _is_over(self, track: Track, timestamp_s: float) -> bool:
         gap = self._max_gap_s if track.track_id is not None else self._TENTATIVE_GAP_S
-        return timestamp_s - track.last_s > gap
+        return timestamp_s - track.last_s > self._sampling.longest_step_s(gap)

@@ -219,7 +219,10 @@ class TrackStatistics(Document):
             rank=33,
         ),
     ] = "clear"
-    blinks: Annotated[int, Declared("Since the track began.", minimum=0)] = 0
+    blinks: Annotated[
+        int | None,
+        Declared("Since the track began; null where frames are too far apart to count.", minimum=0),
+    ] = 0
     blink_rate_per_min: Annotated[
         float | None,
         Declared(
@@ -242,7 +245,10 @@ class TrackStatistics(Document):
             "How long the eyes have been closed now; 0 where they are open.", digits=3, minimum=0
         ),
     ] = 0.0
-    yawns: Annotated[int, Declared("Since the track began.", minimum=0)] = 0
+    yawns: Annotated[
+        int | None,
+        Declared("Since the track began; null where frames are too far apart to count.", minimum=0),
+    ] = 0
     mood_valence: Annotated[
         float | None, Declared("Slow mean of valence (time constant 30 s).", **_SIGNED)
     ] = None

@@ -44,7 +44,7 @@ class FrameResult(Document):
         float | None,
         Declared(
             "Presentation time in the stream, in seconds; null for a still.",
-            digits=4,
+            digits=6,
             minimum=0,
             rank=1,
         ),

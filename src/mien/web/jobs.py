@@ -201,7 +201,7 @@ class JobRunner:
             self._work(video, results, job["options"], report)
 
         def store(connection: Connection) -> None:
-            for path in sorted(results.iterdir()):
+            for path in sorted(found for found in results.iterdir() if found.is_file()):
                 with path.open("rb") as source:
                     jobs.put_file(
                         connection,

@@ -19,10 +19,9 @@ from flask.typing import ResponseReturnValue
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 
-from mien.labels import Expression
-from mien.media.sinks import csv_line
-from mien.types import FrameResult, face_columns
-from mien.web import charts
+from mien.recording import read_frames
+from mien.report import person_charts
+from mien.tables import face_lines
 from mien.web.api import ERRORS, NOT_FOUND, PREFIX
 from mien.web.errors import ProblemError
 from mien.web.schemas import (
@@ -159,30 +158,10 @@ def frames_csv(path: SessionPath) -> Response:
     _require_session(path.session_id)
     frames = store.read_frames(services().database, path.session_id)
     return Response(
-        stream_with_context(_csv_lines(frames)),
+        stream_with_context(face_lines(frames)),
         mimetype="text/csv",
         headers={"Content-Disposition": 'attachment; filename="session.csv"'},
     )
-
-
-def _csv_lines(frames: Iterator[dict[str, Any]]) -> Iterator[str]:
-    columns: list[str] = []
-    waiting: list[dict[str, Any]] = []
-    for frame in frames:
-        result = FrameResult.from_dict(frame)
-        waiting += result.to_rows()
-        for face in result:
-            # The labels, which are columns, come with the first expression.
-            if not columns and face.expression is not None:
-                columns = face_columns(face.expression.labels)
-                yield csv_line(columns)
-        if columns:
-            yield "".join(csv_line(row.get(name) for name in columns) for row in waiting)
-            waiting.clear()
-    if not columns:
-        columns = face_columns(Expression)
-        yield csv_line(columns)
-        yield "".join(csv_line(row.get(name) for name in columns) for row in waiting)
 
 
 def _visitors_sessions() -> list[dict[str, Any]]:
@@ -200,4 +179,4 @@ def _require_session(session_id: str) -> dict[str, Any]:
 def _with_charts(session_id: str) -> dict[str, Any]:
     document = _require_session(session_id)
     frames = store.read_frames(services().database, session_id)
-    return {"recorded": document, "people": charts.people(frames)}
+    return {"recorded": document, "people": person_charts(read_frames(frames))}

@@ -122,7 +122,7 @@ def delete_job(path: JobPath) -> Response:
     responses={**NOT_FOUND, "200": {"content": {kind: {} for kind in sorted(RESULT_TYPES)}}},
 )
 def job_file(path: JobFilePath) -> Response:
-    """`faces.csv`, `faces.jsonl`, `tracks.csv`, `annotated.mp4` or `report.html`."""
+    """`faces.csv`, `tracks.csv`, `frames.jsonl`, `annotated.mp4` or `report.html`."""
     _require_job(path.job_id)
     for entry in jobs.find_files(services().database, path.job_id, role="result"):
         if entry["name"] == path.name:

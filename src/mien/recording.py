@@ -1,0 +1,323 @@
+"""A recording: the folder that an analyzed stream is written to, and read back from.
+
+While a stream runs, three things are written: ``frames.jsonl``, one line for each analyzed frame,
+which is the FrameResult document with the ``events`` of the frame; the annotated video and the
+thumbnails, if wanted; and ``run.json``, the state of the run. Tables and the report are made from
+it afterwards; see :mod:`mien.tables` and :mod:`mien.report`.
+"""
+
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from mien.errors import InputError, SettingError
+from mien.media.sources import Frame
+from mien.tracking import Event, StreamStatistics
+from mien.types import FrameResult
+
+FRAMES_FILE = "frames.jsonl"
+STATE_FILE = "run.json"
+VIDEO_FILE = "annotated.mp4"
+THUMBNAILS_FOLDER = "thumbnails"
+
+# Between two states in run.json, in seconds of the stream.
+_SAVE_EVERY_S = 1.0
+# A frame at the end of a video part may be rounded to the tick of 1/90000 s below its time.
+_TICK_S = 1 / 90_000
+
+RunStatus = Literal["running", "partial", "complete"]
+"""``"running"`` also after a kill; ``"partial"`` after a stop or an error."""
+
+
+class RecordedFrame(NamedTuple):
+    """A line of a recording.
+
+    Attributes:
+        result: of the frame.
+        events: what happened in the frame.
+        closing_events: what the end of the stream ended, after the last frame.
+    """
+
+    result: FrameResult
+    events: tuple[Event, ...] = ()
+    closing_events: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """The state of a run, in ``run.json``.
+
+    Attributes:
+        status: whether the end of the stream was reached.
+        frames: number of frames analyzed.
+        frame_index, timestamp_s: of the last one; -1 before the first.
+        title: name of the stream, for example of the file.
+        size_wh: of the frames in pixels, if known.
+        frame_rate: of the source in frames per second, if known.
+        labels: of the expression model, in its order.
+        models: name of the model behind each step.
+        notes: what readers of the results should know, for example which frames were analyzed.
+        warnings: what went wrong without ending the run.
+        plan: the options of the run; a resumed run must have the same.
+    """
+
+    status: RunStatus = "running"
+    frames: int = 0
+    frame_index: int = -1
+    timestamp_s: float = -1.0
+    title: str = ""
+    size_wh: tuple[int, int] | None = None
+    frame_rate: float | None = None
+    labels: tuple[str, ...] = ()
+    models: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    plan: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, folder: Path) -> "RunState | None":
+        """The state in a folder; None where there is none that can be read."""
+        try:
+            document = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
+            known = {name: document[name] for name in cls.__dataclass_fields__ if name in document}
+            for name in ("size_wh", "labels", "notes", "warnings"):
+                if known.get(name) is not None:
+                    known[name] = tuple(known[name])
+            return cls(**known)
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def write(self, folder: Path) -> None:
+        """Replace the state in a folder, in one step."""
+        document = {"schema_version": 1, **asdict(self)}
+        unfinished = folder / f"{STATE_FILE}.partial"
+        unfinished.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+        unfinished.replace(folder / STATE_FILE)
+
+    def check_plan(self, plan: Mapping[str, Any]) -> None:
+        """Compare the options of this run with those of the one that resumes it.
+
+        Raises:
+            SettingError: they differ.
+        """
+        differing = sorted(
+            key for key in {*plan, *self.plan} if plan.get(key) != self.plan.get(key)
+        )
+        if differing:
+            raise SettingError(
+                "expected the same video and options as in the run that is resumed, but these "
+                f"differ: {', '.join(differing)}; omit --resume to start over"
+            )
+
+
+class LineFile:
+    """A text file that only ever holds whole lines, also when the process is killed.
+
+    Lines are gathered for half a second and then passed to the system in one piece.
+
+    Args:
+        path: of the file.
+        append: whether to continue the file, instead of replacing it.
+    """
+
+    _GATHER_S = 0.5
+
+    def __init__(self, path: Path, *, append: bool = False) -> None:
+        self._file = path.open("ab" if append else "wb", buffering=0)
+        self._lines: list[str] = []
+        self._last_flush = time.monotonic()
+
+    def write(self, line: str) -> None:
+        self._lines.append(line)
+        if time.monotonic() - self._last_flush >= self._GATHER_S:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._lines:
+            self._file.write("".join(self._lines).encode())
+            self._lines.clear()
+        self._last_flush = time.monotonic()
+
+    def close(self) -> None:
+        self.flush()
+        self._file.close()
+
+
+class RecordingSink:
+    """A sink that writes ``frames.jsonl`` and ``run.json``.
+
+    Args:
+        folder: an existing folder.
+        state: title, labels, models and plan of the run; for a resumed run with its frame count.
+
+    Attributes:
+        state: of the run so far.
+    """
+
+    def __init__(self, folder: Path, state: RunState) -> None:
+        self.state = replace(state, status="running")
+        self._folder = folder
+        self._file = LineFile(folder / FRAMES_FILE, append=state.frames > 0)
+        # The last frame waits for the events that the end of the stream may add.
+        self._pending: dict[str, Any] | None = None
+        self._saved_s = state.timestamp_s
+        self.state.write(folder)
+
+    def write(self, frame: Frame, result: FrameResult, events: Sequence[Event]) -> None:
+        self._write_pending()
+        self._pending = frame_document(result, events)
+        self.state = replace(
+            self.state,
+            frames=self.state.frames + 1,
+            frame_index=frame.index,
+            timestamp_s=frame.timestamp_s,
+            size_wh=self.state.size_wh or result.image_size_wh,
+        )
+        if frame.timestamp_s - self._saved_s >= _SAVE_EVERY_S:
+            self._file.flush()
+            self.state.write(self._folder)
+            self._saved_s = frame.timestamp_s
+
+    def add_events(self, events: Sequence[Event]) -> None:
+        """Add events to the last frame, as those that an application found in it."""
+        if self._pending is not None:
+            self._pending["events"] += [event.to_dict() for event in events]
+
+    def close(self, events: Sequence[Event], *, complete: bool) -> None:
+        if self._pending is not None and events:
+            self._pending["closing_events"] = [event.to_dict() for event in events]
+        self._write_pending()
+        self._file.close()
+        self.state = replace(self.state, status="complete" if complete else "partial")
+        self.state.write(self._folder)
+
+    def _write_pending(self) -> None:
+        if self._pending is not None:
+            self._file.write(json.dumps(self._pending, ensure_ascii=False) + "\n")
+            self._pending = None
+
+
+def frame_document(result: FrameResult, events: Sequence[Event]) -> dict[str, Any]:
+    """A line of ``frames.jsonl``: the document of a result, and the events of its frame."""
+    return {**result.to_dict(), "events": [event.to_dict() for event in events]}
+
+
+class Recording:
+    """Reads a recording; ``frames.jsonl`` is enough.
+
+    Args:
+        folder: of the recording.
+
+    Raises:
+        InputError: the folder has no ``frames.jsonl``.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        if not (folder / FRAMES_FILE).is_file():
+            raise InputError(
+                f"expected a recording with {FRAMES_FILE} in {folder}, but there is none; "
+                "make one with `mien video` or `mien live --record`"
+            )
+
+    def documents(self) -> Iterator[dict[str, Any]]:
+        """The lines in order; a torn last line, as after a power cut, is left out.
+
+        Raises:
+            InputError: another line cannot be read.
+        """
+        for number, line in enumerate(_whole_lines(self.folder / FRAMES_FILE), start=1):
+            try:
+                yield json.loads(line)
+            except ValueError:
+                raise InputError(
+                    f"expected JSON in line {number} of {self.folder / FRAMES_FILE}, got "
+                    f"{line[:40]!r}; delete the line"
+                ) from None
+
+    def frames(self) -> Iterator[RecordedFrame]:
+        """The frames in order; see :func:`read_frames`."""
+        return read_frames(self.documents())
+
+    def state(self) -> RunState:
+        """The state in ``run.json``; without that file, what the frames show."""
+        state = RunState.read(self.folder)
+        if state is not None:
+            return state
+        state = RunState(title=self.folder.name)
+        for document in self.documents():
+            expressions = [face["expression"] for face in document["faces"] if face["expression"]]
+            state = replace(
+                state,
+                frames=state.frames + 1,
+                frame_index=document["frame_index"],
+                timestamp_s=document["timestamp_s"],
+                title=document["source"] or state.title,
+                size_wh=tuple(document["image_size_wh"]),
+                labels=state.labels
+                or tuple(expressions[0]["probabilities"] if expressions else ()),
+                models=document["models"],
+            )
+        return state
+
+    def cut(self, until_s: float) -> RunState:
+        """Drop the frames after a time and a torn last line, so that a run can be resumed.
+
+        Returns:
+            The state at the last frame that is left.
+        """
+        state = replace(self.state(), status="running", frames=0, frame_index=-1, timestamp_s=-1.0)
+        path, kept, last = self.folder / FRAMES_FILE, 0, b""
+        for line in _whole_lines(path):
+            document = json.loads(line)
+            if document["timestamp_s"] > until_s + _TICK_S:
+                break
+            state = replace(
+                state,
+                frames=state.frames + 1,
+                frame_index=document["frame_index"],
+                timestamp_s=document["timestamp_s"],
+            )
+            kept, last = kept + len(line), line
+        # The stream goes on: what its end ended is not over.
+        document = json.loads(last) if last else {}
+        with path.open("rb+") as file:
+            file.truncate(kept)
+            if document.pop("closing_events", None):
+                file.truncate(kept - len(last))
+                file.seek(0, 2)
+                file.write((json.dumps(document, ensure_ascii=False) + "\n").encode())
+        return state
+
+
+def read_frames(documents: Iterable[Mapping[str, Any]]) -> Iterator[RecordedFrame]:
+    """Frames from the lines of a recording, or from FrameResult documents without events.
+
+    Tracks that are still open at the end, as in the recording of a run that was killed, end with
+    the last frame. Memory does not grow with the recording.
+    """
+    statistics = StreamStatistics()
+    last: RecordedFrame | None = None
+    for document in documents:
+        if last is not None:
+            yield last
+        last = RecordedFrame(
+            FrameResult.from_dict(document),
+            tuple(map(Event.from_dict, document.get("events", ()))),
+            tuple(map(Event.from_dict, document.get("closing_events", ()))),
+        )
+        statistics.replay(last.result, last.events)
+    if last is not None:
+        statistics.drop([event.track_id for event in last.closing_events])
+        closing = (*last.closing_events, *statistics.end(statistics.track_ids))
+        yield last._replace(closing_events=closing)
+
+
+def _whole_lines(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        for line in file:
+            if line.endswith(b"\n"):
+                yield line

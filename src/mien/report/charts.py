@@ -1,0 +1,178 @@
+"""The charts of reports and web pages, as SVG: they need no script."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from html import escape
+
+from mien.drawing import EXPRESSION_COLORS
+from mien.labels import Expression
+from mien.recording import RecordedFrame
+from mien.report.history import Bin, History, TrackHistory
+
+WIDTH = 1000
+LANE_HEIGHT = 100
+_RIBBON_HEIGHT = 14
+_RIBBON_TOP = LANE_HEIGHT + 4
+
+
+@dataclass(frozen=True, slots=True)
+class PersonChart:
+    """A track, ready for a page.
+
+    Attributes:
+        track_id: of the person.
+        first_s, last_s: when the person was first and last seen, in seconds.
+        frames: number of frames with the person.
+        shares: share of the time of each expression in [0, 1], the largest first.
+        timeline: SVG over the whole length of the recording.
+        ticks: five times that divide the timeline into quarters.
+    """
+
+    track_id: int
+    first_s: float
+    last_s: float
+    frames: int
+    shares: list[tuple[str, float]]
+    timeline: str
+    ticks: list[str]
+
+
+def person_charts(frames: Iterable[RecordedFrame], *, most: int = 12) -> list[PersonChart]:
+    """A chart for each person of a recording who has an expression, the longest in view first.
+
+    Args:
+        frames: see :func:`mien.recording.read_frames`.
+        most: number of people at most.
+    """
+    history = History.of(frames)
+    return [
+        PersonChart(
+            track_id=track_id,
+            first_s=track.first_s,
+            last_s=track.last_s,
+            frames=track.frames,
+            shares=list(track.shares.items()),
+            timeline=timeline(track, history, f"person {track_id}"),
+            ticks=ticks(history),
+        )
+        for track_id, track in history.longest()
+        if any(found.labels for found in track.bins.values())
+    ][:most]
+
+
+def color(label: str) -> str:
+    """The color of an expression, as ``#rrggbb``."""
+    return "#{:02x}{:02x}{:02x}".format(*EXPRESSION_COLORS[Expression(label)])
+
+
+def clock_text(seconds: float) -> str:
+    """``m:ss`` or ``h:mm:ss``; with tenths below ten minutes."""
+    whole = int(seconds)
+    if whole >= 3600:
+        return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+    if whole >= 600:
+        return f"{whole // 60}:{whole % 60:02}"
+    return f"{whole // 60}:{seconds % 60:04.1f}"
+
+
+def ticks(history: History) -> list[str]:
+    """Five times, at the ends and the quarters of a timeline."""
+    return [clock_text(history.end_s * quarter / 4) for quarter in range(5)]
+
+
+def timeline(track: TrackHistory, history: History, name: str) -> str:
+    """A track's probabilities, stacked over time, and below them a ribbon of the held label.
+
+    Gaps, in which the face was not found, are blank.
+    """
+    return (
+        f'<svg class="lane" viewBox="0 0 {WIDTH} {_RIBBON_TOP + _RIBBON_HEIGHT}" '
+        f'preserveAspectRatio="none" role="img" aria-label="Timeline of {escape(name)}">'
+        f"{''.join(_areas(track, history))}{''.join(_ribbon(track, history))}</svg>"
+    )
+
+
+def _areas(track: TrackHistory, history: History) -> Iterator[str]:
+    for first, bins in track.runs():
+        left, right = _edges(first, len(bins), history)
+        yield (
+            f'<rect class="ground" x="{left:.1f}" y="0" width="{right - left:.1f}" '
+            f'height="{LANE_HEIGHT}"/>'
+        )
+    stacked = [label for label in history.labels if label != Expression.NEUTRAL.value]
+    # The highest pile is painted first and the lower ones over it.
+    for top in range(len(stacked), 0, -1):
+        path = "".join(_pile(first, bins, stacked[:top], history) for first, bins in track.runs())
+        if path:
+            yield f'<path fill="{color(stacked[top - 1])}" d="{path}"/>'
+
+
+def _ribbon(track: TrackHistory, history: History) -> Iterator[str]:
+    for first, count, label, state in _segments(track):
+        left, right = _edges(first, count, history)
+        begin, end = first * history.width_s, (first + count) * history.width_s
+        words = ", ".join(word for word in (label, state) if word and word != "clear")
+        fill = f' fill="{color(label)}"' if label and state != "not visible" else ""
+        yield (
+            f'<rect class="{state.replace(" ", "-")}" x="{left:.1f}" y="{_RIBBON_TOP}" '
+            f'width="{max(0.6, right - left):.1f}" height="{_RIBBON_HEIGHT}"{fill}>'
+            f"<title>{escape(words)}, {clock_text(begin)} to "
+            f"{clock_text(min(end, history.end_s))}</title></rect>"
+        )
+
+
+def share_bar(shares: Mapping[str, float]) -> str:
+    """Shares of time as one divided bar."""
+    left, parts = 0.0, []
+    for label, share in shares.items():
+        width = share * WIDTH
+        parts.append(
+            f'<rect x="{left:.1f}" y="0" width="{width:.1f}" height="10" fill="{color(label)}">'
+            f"<title>{escape(label)} {100 * share:.0f} %</title></rect>"
+        )
+        left += width
+    return (
+        f'<svg class="shares" viewBox="0 0 {WIDTH} 10" preserveAspectRatio="none" role="img" '
+        f'aria-label="Shares of time">{"".join(parts)}</svg>'
+    )
+
+
+def _edges(first: int, count: int, history: History) -> tuple[float, float]:
+    scale = WIDTH / max(history.end_s, history.width_s)
+    left = first * history.width_s * scale
+    right = min(WIDTH, (first + count) * history.width_s * scale)
+    return left, max(left, right)
+
+
+def _pile(first: int, bins: list[Bin], labels: list[str], history: History) -> str:
+    """The outline of the first labels' summed probabilities over one run of bins."""
+    heights = [_height(found, labels, history) for found in bins]
+    if max(heights) < 0.5:
+        return ""
+    left, _ = _edges(first, 1, history)
+    path = f"M{left:.1f} {LANE_HEIGHT}"
+    for offset, height in enumerate(heights):
+        _, right = _edges(first + offset, 1, history)
+        path += f"V{LANE_HEIGHT - height:.0f}H{right:.1f}"
+    return path + f"V{LANE_HEIGHT}Z"
+
+
+def _height(found: Bin, labels: list[str], history: History) -> float:
+    if not found.probabilities:
+        return 0.0
+    total = sum(found.probabilities[history.labels.index(label)] for label in labels)
+    return LANE_HEIGHT * total / sum(found.probabilities)
+
+
+def _segments(track: TrackHistory) -> Iterator[tuple[int, int, str | None, str]]:
+    """Neighboring bins with the same label and state: first number, count, label, state."""
+    for first, run in track.runs():
+        begin = 0
+        for index in range(1, len(run) + 1):
+            here = run[begin]
+            if index == len(run) or (run[index].label, run[index].state) != (
+                here.label,
+                here.state,
+            ):
+                yield first + begin, index - begin, here.label, here.state
+                begin = index

@@ -1,0 +1,266 @@
+"""Statistics of tracks whose truth is known, at several sampling rates."""
+
+import pickle
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mien.labels import Expression
+from mien.tracking import Event, SamplingInterval, StreamStatistics
+from mien.tracking.eyes import EyeState, Window
+from mien.types import (
+    Affect,
+    Box,
+    Detection,
+    ExpressionScores,
+    ExpressionState,
+    Face,
+    Quality,
+    Signals,
+    TrackStatistics,
+)
+
+FPS = 30
+OPEN, CLOSED = 0.30, 0.10
+
+
+def eyes(closures: list[tuple[float, float]], length_s: float, *, opened: float = OPEN) -> EyeState:
+    """The state after closures, given as start and duration in seconds."""
+    state = EyeState()
+    for n in range(int(length_s * FPS)):
+        now = n / FPS
+        shut = any(start <= now < start + duration for start, duration in closures)
+        state.update(CLOSED * opened / OPEN if shut else opened, 0.0, now)
+    return state
+
+
+def test_counts_blinks_but_not_long_closures() -> None:
+    blinks = [(2.0 + 3 * n, 0.15) for n in range(6)]
+    state = eyes([*blinks, (22.0, 1.2)], 30)
+    assert state.blinks == 6
+    assert state.longest_closure_s == pytest.approx(1.2, abs=1 / FPS)
+
+
+def test_blink_rate_and_perclos_cover_the_last_minute() -> None:
+    state = eyes([(1.0 + 4 * n, 0.2) for n in range(40)], 160)
+    assert state.blink_rate_per_min == pytest.approx(15, abs=1)
+    assert state.perclos == pytest.approx(0.05, abs=0.01)
+    assert eyes([], 9).perclos is None
+
+
+def test_perclos_drops_what_is_older_than_a_minute() -> None:
+    state = eyes([(10.0 + 2 * n, 1.0) for n in range(10)], 120)
+    assert state.perclos == pytest.approx(0, abs=0.005)
+    assert state.closed_s == pytest.approx(10, abs=0.5)
+
+
+@pytest.mark.parametrize("opened", [0.2, 0.45])
+def test_closed_is_relative_to_the_open_eyes_of_the_person(opened: float) -> None:
+    # The first seconds are for getting to know the person.
+    state = eyes([(20.0 + 2 * n, 0.2) for n in range(5)], 32, opened=opened)
+    assert state.blinks == 5
+
+
+def test_ignores_the_lids_of_a_turned_head() -> None:
+    state = EyeState()
+    for n in range(300):
+        state.update(CLOSED if n % 30 < 5 else OPEN, 50.0, n / FPS)
+    assert state.blinks == 0
+    assert state.perclos is None
+
+
+def test_reports_a_long_closure_once_while_it_lasts() -> None:
+    state, events = EyeState(), []
+    for n in range(150):
+        events += state.update(CLOSED if 60 <= n < 120 else OPEN, 0.0, n / FPS)
+    assert [event.kind for event in events] == ["eyes_closed"]
+    assert events[0].timestamp_s == pytest.approx(2.5, abs=0.04)
+
+
+def test_window_holds_the_sum_of_its_length() -> None:
+    window = Window(60.0, ("n",))
+    for second in range(600):
+        window.add(float(second), n=1)
+    assert window.total("n") == 60
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What one frame shows of a person."""
+
+    timestamp_s: float
+    label: Expression
+    probability: float = 0.8
+    state: ExpressionState = "clear"
+    opening: float | None = None
+    mouth: float | None = None
+    facing: float | None = None
+
+    @property
+    def face(self) -> Face:
+        probabilities = np.full(8, (1 - self.probability) / 7, np.float32)
+        probabilities[tuple(Expression).index(self.label)] = self.probability
+        return Face(
+            Detection(Box(0, 0, 120, 120), 0.9),
+            expression=ExpressionScores(tuple(Expression), probabilities, held=self.label),
+            quality=Quality(120, yaw_deg=0.0),
+            affect=Affect(0.1, 0.2, "test"),
+            signals=Signals(self.opening, self.opening, self.mouth, self.facing),
+            track_id=3,
+        )
+
+
+def moments(labels: Iterable[tuple[Expression, float]], fps: float = FPS) -> list[Moment]:
+    """Frames of each label for a number of seconds."""
+    ends, end_s = [], 0.0
+    for label, seconds in labels:
+        end_s += seconds
+        ends.append((end_s, label))
+    times = [n / fps for n in range(round(end_s * fps))]
+    return [Moment(t, next(label for end, label in ends if t < end - 1e-9)) for t in times]
+
+
+def play(frames: list[Moment]) -> tuple[dict[str, Any], list[Event], list[TrackStatistics]]:
+    """The row of the track, the other events, and the running statistics."""
+    statistics, events, running = StreamStatistics(), [], []
+    for moment in frames:
+        statistics.begin_frame(moment.timestamp_s)
+        now, more = statistics.update(moment.face, moment.state, moment.timestamp_s)
+        running.append(now)
+        events += more
+    events += statistics.end(statistics.track_ids)
+    assert events[-1].kind == "track_ended"
+    assert statistics.track_ids == []
+    return dict(events[-1].details), events[:-1], running
+
+
+def later(frames: list[Moment], seconds: float) -> list[Moment]:
+    return [replace(moment, timestamp_s=moment.timestamp_s + seconds) for moment in frames]
+
+
+def test_episodes_have_start_peak_end_and_duration() -> None:
+    frames = moments(
+        [(Expression.NEUTRAL, 2), (Expression.HAPPINESS, 1.5), (Expression.NEUTRAL, 1)]
+    )
+    frames[80] = replace(frames[80], probability=0.95)
+    summary, events, _ = play(frames)
+    (episode,) = [event for event in events if event.kind == "episode"]
+    assert episode.track_id == 3
+    assert episode.details["expression"] == "happiness"
+    assert episode.details["start_s"] == pytest.approx(2.0)
+    assert episode.details["peak_s"] == pytest.approx(80 / FPS, abs=1e-3)
+    assert episode.details["peak_probability"] == 0.95
+    assert episode.details["duration_s"] == pytest.approx(1.5)
+    assert summary["share_happiness"] == pytest.approx(1.5 / 4.5, abs=0.01)
+    assert summary["expression_changes"] == 2
+    assert summary["episodes"] == 1
+
+
+def test_hidden_time_is_neither_readable_nor_an_expression() -> None:
+    frames = [
+        replace(moment, state="not visible" if moment.timestamp_s >= 3 else "clear")
+        for moment in moments([(Expression.HAPPINESS, 4)])
+    ]
+    summary, events, _ = play(frames)
+    assert summary["share_happiness"] == 1
+    assert summary["share_not_visible"] == pytest.approx(0.25, abs=0.01)
+    assert [event.kind for event in events] == ["track_started", "expression", "episode"]
+
+
+def test_a_pause_is_a_gap_and_ends_the_episode() -> None:
+    first = moments([(Expression.HAPPINESS, 2)])
+    summary, events, _ = play([*first, *later(first, 12)])
+    assert summary["gaps"] == 1
+    assert summary["visible_s"] == pytest.approx(4, abs=0.1)
+    assert [event.kind for event in events].count("episode") == 2
+
+
+@pytest.mark.parametrize("fps", [30, 5, 1, 0.5])
+def test_sums_do_not_depend_on_the_sampling_rate(fps: float) -> None:
+    labels = [(Expression.NEUTRAL, 40), (Expression.HAPPINESS, 30), (Expression.SADNESS, 50)]
+    frames = [
+        replace(m, facing=1.0 if m.timestamp_s < 60 else 0.5, opening=0.3)
+        for m in moments(labels, fps)
+    ]
+    summary, _, _ = play(frames)
+    step = 1 / fps
+    assert summary["gaps"] == 0
+    assert summary["visible_s"] == pytest.approx(120, abs=1.01 * step)
+    for name, share in (("neutral", 40), ("happiness", 30), ("sadness", 50), ("facing", 60)):
+        assert summary[f"share_{name}"] == pytest.approx(share / 120, abs=1.5 * step / 120)
+    assert summary["mean_valence"] == pytest.approx(0.1)
+    assert summary["expression_changes"] == summary["episodes"] == 2
+
+
+@pytest.mark.parametrize("fps", [5, 1, 0.5])
+def test_leaves_out_counts_that_the_sampling_rate_cannot_show(fps: float) -> None:
+    frames = [
+        replace(m, opening=CLOSED if n % 2 else OPEN, mouth=0.9)
+        for n, m in enumerate(moments([(Expression.NEUTRAL, 60)], fps))
+    ]
+    summary, events, running = play(frames)
+    empty = ("blinks", "eyes_seen_s", "share_eyes_closed", "longest_closure_s", "yawns")
+    assert {summary[name] for name in empty} == {None}
+    last = running[-1]
+    counts = last.blinks, last.yawns, last.blink_rate_per_min, last.perclos
+    assert counts == (None, None, None, None)
+    assert not {"blink", "yawn"} & {event.kind for event in events}
+
+
+def test_counts_blinks_and_perclos_at_full_rate() -> None:
+    frames = [
+        replace(m, opening=CLOSED if n % 90 in (60, 61, 62) else OPEN)
+        for n, m in enumerate(moments([(Expression.NEUTRAL, 30)]))
+    ]
+    summary, events, running = play(frames)
+    assert summary["blinks"] == running[-1].blinks == 10
+    assert running[-1].perclos == pytest.approx(1 / 30, abs=0.005)
+    assert [event.kind for event in events].count("blink") == 10
+
+
+def test_the_sampling_interval_is_robust_against_pauses() -> None:
+    sampling, now = SamplingInterval(), 0.0
+    for n in range(40):
+        now += 8.0 if n in (3, 20) else 0.04
+        sampling.update(now)
+    assert sampling.seconds == pytest.approx(0.04)
+    assert sampling.longest_step_s() == 1.0
+    for _ in range(10):
+        now += 2.0
+        sampling.update(now)
+    assert sampling.longest_step_s() == pytest.approx(5.0)
+
+
+def test_a_yawn_is_a_mouth_that_stays_wide_open() -> None:
+    speech = [
+        replace(m, mouth=0.7 * (n % 10 < 5))
+        for n, m in enumerate(moments([(Expression.NEUTRAL, 5)]))
+    ]
+    yawn = later([replace(m, mouth=0.8) for m in moments([(Expression.SURPRISE, 2)])], 5)
+    assert play(speech)[0]["yawns"] == 0
+    assert play([*speech, *yawn])[0]["yawns"] == 1
+
+
+def test_memory_does_not_grow_with_time() -> None:
+    statistics, sizes = StreamStatistics(), []
+    labels = (Expression.NEUTRAL, Expression.HAPPINESS, Expression.SADNESS)
+    for n in range(6000):
+        moment = Moment(
+            n / 10, labels[n // 7 % 3], 0.7, opening=CLOSED if n % 5 == 0 else OPEN, mouth=0.1
+        )
+        statistics.begin_frame(moment.timestamp_s)
+        statistics.update(moment.face, "clear", moment.timestamp_s)
+        if n in (1000, 5999):
+            sizes.append(len(pickle.dumps(statistics)))
+    assert sizes[1] < 1.2 * sizes[0]
+
+
+def test_events_survive_json() -> None:
+    _, events, _ = play(moments([(Expression.HAPPINESS, 2), (Expression.NEUTRAL, 1)]))
+    for event in events:
+        again = Event.from_dict(event.to_dict())
+        assert again.to_dict() == event.to_dict()
+        assert (again.kind, again.track_id) == (event.kind, 3)
