@@ -53,7 +53,7 @@ def test_session_from_recording_to_deletion(app: Flask, smile: bytes) -> None:
 
     page = client.get(f"/sessions/{session_id}").text
     assert "Person 1" in page
-    assert '<path class="line x-happiness"' in page
+    assert '<svg class="lane"' in page
     assert client.patch(url, json={"name": "A walk"}).json["name"] == "A walk"  # type: ignore[index]
     assert "A walk" in client.get("/sessions").text
     assert client.patch(url, json={"name": ""}).status_code == 422
