@@ -38,7 +38,7 @@ class FacePipeline:
     Args:
         settings: by default those of :class:`mien.Settings`; the environment is not read.
         detector, landmarks: a setting, or a stage of your own.
-        classifier: a stage of your own in the place of `model`.
+        classifier: a stage of your own instead of `model`.
         model, min_score, tiles, max_faces, prior, max_megapixels, threads, provider: override the
             settings; see :class:`mien.Settings`.
 

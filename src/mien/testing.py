@@ -198,7 +198,7 @@ class FakeLandmarks:
 
 
 class FakeClassifier:
-    """A :class:`mien.expression.ExpressionClassifier` with a rule in the place of a network.
+    """A :class:`mien.expression.ExpressionClassifier` with a rule instead of a network.
 
     Args:
         probabilities: by expression, the same for every face; expressions left out have 0, and the

@@ -94,13 +94,13 @@ def test_driver_is_the_largest_face() -> None:
 
 
 def test_attention_sums_up_and_reports_lasting_changes_only() -> None:
-    application, told = AttentionApplication(), []
+    application, events = AttentionApplication(), []
     for n in range(200):
         turned = n % 30 == 0 or n >= 100
         result = frame(n / 10, face(facing=0.5 if turned else 1.0))
-        told += application.update(result, ())
-    assert [event.details["state"] for event in told] == ["facing", "turned_away"]
-    assert told[1].timestamp_s == pytest.approx(12.0, abs=0.11)
+        events += application.update(result, ())
+    assert [event.details["state"] for event in events] == ["facing", "turned_away"]
+    assert events[1].timestamp_s == pytest.approx(12.0, abs=0.11)
     seconds = application.summary()["tracks"][1]
     assert seconds["facing_s"] == pytest.approx(9.6, abs=0.2)
     assert seconds["turned_away_s"] == pytest.approx(10.4, abs=0.2)

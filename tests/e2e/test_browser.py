@@ -29,7 +29,7 @@ def test_live_from_consent_to_deletion(
 ) -> None:
     page = open_page(browser, server, accept_downloads=True)
     sockets: list[Any] = []
-    page.on("websocket", lambda opened: sockets.append(opened))  # noqa: PLW0108 - Playwright wants a function
+    page.on("websocket", lambda opened: sockets.append(opened))  # noqa: PLW0108 - Playwright requires a function
     page.wait_for_selector("[data-start]:enabled")
     assert page.evaluate("document.querySelector('video').srcObject") is None
     assert sockets == []
@@ -124,7 +124,7 @@ def test_live_page_reconnects_after_a_server_crash(
     page = open_page(browser, server)
 
     def stored(count: int) -> list[Any]:
-        """The sessions, once there are so many, each with results in the database."""
+        """Wait for a number of sessions with results in the database, and return them."""
         while True:
             found: list[Any] = page.request.get(server.url + "/api/v1/sessions").json()["sessions"]
             if len(found) == count and all(session["frames"] for session in found):

@@ -73,7 +73,7 @@ def test_trains_writes_and_uses_a_model(tmp_path: Path) -> None:
     recipe = load_classical_recipe(tmp_path / "recipe.toml")
     finders = {"mesh468": _mesh, "eyes2": _eyes}
     spec = train_classical(recipe, tmp_path / "data.npz", tmp_path / "out", find=finders)
-    # Eight angles, the same in the mirror, are told apart by their gradients;
+    # Eight angles, the same in the mirror, are distinguished by their gradients;
     # chance would be one in eight.
     assert spec.metrics["valid_mesh468_accuracy"] > 0.9
     assert spec.metrics["valid_eyes2_accuracy"] > 0.9

@@ -87,5 +87,5 @@ def test_rejects_teachers_with_other_labels_or_alignment(
 
 
 def test_reports_a_missing_teacher(recipe_path: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelNotFoundError, match="nobody"):
-        distill(faces(), student(recipe_path, teacher="nobody"), tmp_path, check_progress)
+    with pytest.raises(ModelNotFoundError, match="nosuch"):
+        distill(faces(), student(recipe_path, teacher="nosuch"), tmp_path, check_progress)

@@ -28,7 +28,7 @@ def test_the_scratch_network_is_compact() -> None:
     assert sum(parameter.numel() for parameter in network(0).parameters()) < 1_500_000
 
 
-def test_an_unknown_architecture_is_told() -> None:
+def test_rejects_unknown_architecture() -> None:
     with pytest.raises(SettingError, match="expected an architecture"):
         build_network("giant", 1, {"expression": 8}, 0.0)
 

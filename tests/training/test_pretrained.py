@@ -163,11 +163,11 @@ def test_another_network_is_refused(starting: Starting, tmp_path: Path) -> None:
         load_start(network(2), starting("other.npz"), tmp_path, faces())
 
 
-def test_a_missing_start_is_told(starting: Starting, tmp_path: Path) -> None:
-    with pytest.raises(ModelNotFoundError, match="nobody"):
-        load_start(network(2), starting("nobody"), tmp_path, faces())
-    with pytest.raises(DataError, match=r"nobody\.npz"):
-        load_start(network(2), starting("nobody.npz"), tmp_path, faces())
+def test_rejects_missing_start(starting: Starting, tmp_path: Path) -> None:
+    with pytest.raises(ModelNotFoundError, match="nosuch"):
+        load_start(network(2), starting("nosuch"), tmp_path, faces())
+    with pytest.raises(DataError, match=r"nosuch\.npz"):
+        load_start(network(2), starting("nosuch.npz"), tmp_path, faces())
 
 
 def test_weights_in_a_file_fill_what_they_name(starting: Starting, tmp_path: Path) -> None:

@@ -178,6 +178,6 @@ def test_wrong_bearer_tokens_are_limited(make_app: MakeApp) -> None:
 
     assert [status(TOKEN) for _ in range(15)] == [200] * 15
     assert [status(f"guess {n}") for n in range(12)] == [401] * 10 + [429] * 2
-    # A right guess must not be told from a wrong one now; other addresses are not affected.
+    # A correct guess must look like a wrong one now; other addresses are not affected.
     assert status(TOKEN) == 429
     assert status(TOKEN, "192.0.2.2") == 200

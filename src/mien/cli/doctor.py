@@ -119,14 +119,14 @@ def _mien(topic: str) -> Iterator[Finding]:
 
 def _wheels(topic: str) -> Iterator[Finding]:
     """Packages that provide the same module overwrite each other's files."""
-    for names, wanted in (
+    for names, recommended in (
         (_OPENCV, "opencv-contrib-python-headless"),
         (_ONNXRUNTIME, "one onnxruntime package"),
     ):
         installed = [name for name in names if _version(name)]
         listed = " ".join(f"{name} {_version(name)}" for name in installed)
         if len(installed) > 1:
-            fix = f"run pip uninstall {' '.join(installed)}, then install {wanted}"
+            fix = f"run pip uninstall {' '.join(installed)}, then install {recommended}"
             yield Finding(topic, "broken", f"conflicting packages: {listed}; {fix}")
         elif installed:
             yield Finding(topic, "ok", listed)

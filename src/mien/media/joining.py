@@ -1,4 +1,4 @@
-"""Parts of annotated videos, and joining them with the original sound without encoding anew."""
+"""Parts of annotated videos, and joining them with the original sound without re-encoding."""
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction

@@ -86,7 +86,7 @@ def read_metrics(folder: Path, epochs: int | None = None) -> list[dict[str, floa
 
 
 def write_metrics(folder: Path, rows: list[dict[str, float]]) -> None:
-    """Write all rows anew, whole or not at all."""
+    """Rewrite all rows atomically."""
     part = folder / f"{METRICS}.part"
     part.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
     part.replace(folder / METRICS)

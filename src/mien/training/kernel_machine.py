@@ -34,7 +34,7 @@ class Projection:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fit:
-    """A fitted machine and what its making told.
+    """A fitted machine and the measurements of its training.
 
     Attributes:
         machine: as it is used.
@@ -83,7 +83,7 @@ def fit_machine(
     Args:
         projection: that made ``projected``.
         projected: ``(N, P)`` of the training faces and their mirror images.
-        targets: ``(N, K)`` what each machine shall answer, in [0, 1].
+        targets: ``(N, K)`` target of each machine, in [0, 1].
         truth: ``(N,)`` label index, for choosing the ridge and for calibration.
         groups: ``(N,)`` rows of one group are held out together.
         vectors, kernel_width, ridge, folds, seed: see

@@ -173,7 +173,7 @@ def _votes_in_order(path: Path, split: list[str]) -> npt.NDArray[np.uint8]:
 
 
 def _parse_votes(fields: list[str]) -> npt.NDArray[np.uint8]:
-    """Votes of one row; a row that cannot be read counts as nobody's vote."""
+    """Votes of one row; an unreadable row has no votes."""
     if not all(field.isdigit() and int(field) < 256 for field in fields):
         return np.zeros(len(fields), np.uint8)
     return np.array([int(field) for field in fields], np.uint8)
