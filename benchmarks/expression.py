@@ -24,9 +24,10 @@ import numpy as np
 
 from mien import geometry, imaging
 from mien.config import Settings
-from mien.evaluation.calibration import cross_fitted_ece
+from mien.evaluation.calibration import cross_fitted_probabilities
 from mien.evaluation.compare import compare
 from mien.evaluation.dataset import ImageSource, IntArray, LabeledSet
+from mien.evaluation.figures import figures
 from mien.evaluation.predict import predict_crops, predict_photographs
 from mien.evaluation.readers import read_data
 from mien.evaluation.report import percent
@@ -164,7 +165,8 @@ def _cross_fitted(options: argparse.Namespace) -> float:
     scores = pipeline.classifier.classify(aligned)
     logits = np.log(np.maximum([s.probabilities for s in scores], 1e-12))
     truth = np.array(place)[valid.label_index]
-    return cross_fitted_ece(logits, truth, groups=valid.group, seed=options.seed)
+    crossed = cross_fitted_probabilities(logits, truth, groups=valid.group, seed=options.seed)
+    return figures(crossed, truth).ece
 
 
 def _limited(data: LabeledSet, options: argparse.Namespace) -> LabeledSet:

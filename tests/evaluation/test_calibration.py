@@ -6,7 +6,7 @@ import pytest
 
 from mien.errors import InputError
 from mien.evaluation import calibration
-from mien.evaluation.figures import ece
+from mien.evaluation.figures import ece, figures
 from mien.expression.priors import softmax
 
 
@@ -45,7 +45,8 @@ def test_cross_fitting_calibrates() -> None:
     logits, truth = drawn(6000, 3.0)
     before = ece(softmax(logits).max(axis=1), softmax(logits).argmax(axis=1) == truth)
     assert before > 0.2
-    assert calibration.cross_fitted_ece(logits, truth) < 0.03
+    crossed = calibration.cross_fitted_probabilities(logits, truth)
+    assert figures(crossed, truth).ece < 0.03
 
 
 def test_cross_fitted_rows_do_not_see_their_own_label() -> None:
@@ -80,6 +81,6 @@ def test_rejects_invalid_input() -> None:
     with pytest.raises(InputError, match="labels from 0 to 1"):
         calibration.fit_temperature([[0, 1]], [2])
     with pytest.raises(InputError, match="folds"):
-        calibration.cross_fitted_ece([[0, 1]], [0])
+        calibration.cross_fitted_probabilities([[0, 1]], [0])
     with pytest.raises(InputError, match="coverage"):
         calibration.uncertain_threshold([[0.5, 0.5]], [0], coverage=0)

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mien.errors import InputError
-from mien.evaluation.figures import ece, risk_coverage
+from mien.evaluation.figures import risk_coverage
 from mien.expression.priors import softmax
 
 Array = npt.NDArray[np.float64]
@@ -123,20 +123,6 @@ def cross_fitted_probabilities(
             temperature = fit_temperature(z[~held_out], y[~held_out])
             probabilities[held_out] = softmax(z[held_out] / temperature)
     return probabilities
-
-
-def cross_fitted_ece(
-    logits: npt.ArrayLike,
-    truth: npt.ArrayLike,
-    *,
-    folds: int = 5,
-    seed: int = 0,
-    groups: npt.ArrayLike | None = None,
-) -> float:
-    """Expected calibration error of :func:`cross_fitted_probabilities`, in [0, 1]."""
-    probabilities = cross_fitted_probabilities(logits, truth, folds=folds, seed=seed, groups=groups)
-    correct = probabilities.argmax(axis=1) == np.asarray(truth)
-    return ece(probabilities.max(axis=1), correct)
 
 
 def uncertain_threshold(

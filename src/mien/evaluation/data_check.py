@@ -18,14 +18,14 @@ from mien.evaluation.predict import Progress
 from mien.evaluation.summary import NAMES_SHOWN, name_rows, plain
 from mien.types import FloatArray
 
-MIN_CORRELATION = 0.988
+_MIN_CORRELATION = 0.988
 """Of two thumbnails of 24×24 gray pixels: from here on they are the same picture.
 
 Measured on the 1,791 known pairs of near-duplicates among 31,621 FER2013 pictures:
 99.9 % of them are found, and 97.1 % of what is found is among them.
 """
 
-# Thumbnails of 8×8 rule out nearly all pairs at an eighth of the cost; no known pair correlates
+# _Thumbnails of 8×8 rule out nearly all pairs at an eighth of the cost; no known pair correlates
 # less than 0.987 in them.
 _COARSE_SIDE, _COARSE_CORRELATION = 8, 0.975
 _FINE_SIDE = 24
@@ -111,7 +111,7 @@ def _with_labels(data: LabeledSet, group: IntArray, number: int) -> dict[str, st
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Thumbnails:
+class _Thumbnails:
     """Every picture as two small ones.
 
     Attributes:
@@ -125,7 +125,7 @@ class Thumbnails:
     unreadable: npt.NDArray[np.bool_]
 
 
-def make_thumbnails(data: LabeledSet, progress: Progress | None = None) -> Thumbnails:
+def make_thumbnails(data: LabeledSet, progress: Progress | None = None) -> _Thumbnails:
     """Read every picture once.
 
     Args:
@@ -145,7 +145,7 @@ def make_thumbnails(data: LabeledSet, progress: Progress | None = None) -> Thumb
         fine[index] = _normalized(gray, _FINE_SIDE)
         if progress is not None:
             progress(index + 1, len(data))
-    return Thumbnails(coarse, fine, unreadable)
+    return _Thumbnails(coarse, fine, unreadable)
 
 
 def _normalized(gray: npt.NDArray[np.uint8], side: int) -> FloatArray:
@@ -157,7 +157,7 @@ def _normalized(gray: npt.NDArray[np.uint8], side: int) -> FloatArray:
 
 
 def near_duplicate_pairs(
-    thumbnails: Thumbnails, *, min_correlation: float = MIN_CORRELATION
+    thumbnails: _Thumbnails, *, min_correlation: float = _MIN_CORRELATION
 ) -> IntArray:
     """All pairs of pictures that are the same: ``(P, 2)`` rows, the smaller first."""
     pairs = []

@@ -14,12 +14,12 @@ from mien.errors import InputError
 
 Array = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-Interval = tuple[float, float]
+_Interval = tuple[float, float]
 
 NO_PREDICTION = -1
 """In an array of predicted labels: there is none."""
 
-ECE_BINS = 15
+_ECE_BINS = 15
 SAMPLES = 2000
 """Of a bootstrap."""
 
@@ -170,7 +170,7 @@ def _mean_over(values: Array, classes: npt.ArrayLike | None) -> Array:
 
 
 def reliability(
-    confidence: npt.ArrayLike, correct: npt.ArrayLike, *, bins: int = ECE_BINS
+    confidence: npt.ArrayLike, correct: npt.ArrayLike, *, bins: int = _ECE_BINS
 ) -> dict[str, Array]:
     """Accuracy against confidence in bins that hold equally many predictions.
 
@@ -196,7 +196,7 @@ def reliability(
     }
 
 
-def ece(confidence: npt.ArrayLike, correct: npt.ArrayLike, *, bins: int = ECE_BINS) -> float:
+def ece(confidence: npt.ArrayLike, correct: npt.ArrayLike, *, bins: int = _ECE_BINS) -> float:
     """Expected calibration error in [0, 1]: the mean gap between confidence and accuracy."""
     table = reliability(confidence, correct, bins=bins)
     gaps = np.abs(table["accuracy"] - table["confidence"])
@@ -248,7 +248,7 @@ def _checked(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> tuple[Array, 
     return c, hits
 
 
-def percentile_interval(values: npt.ArrayLike, level: float = _LEVEL) -> Interval | None:
+def percentile_interval(values: npt.ArrayLike, level: float = _LEVEL) -> _Interval | None:
     """The middle share of resampled figures; None where none is a number.
 
     Method: percentile bootstrap (Efron 1979).
@@ -289,21 +289,21 @@ def resample_counts(counts: npt.ArrayLike, *, samples: int = SAMPLES, seed: int 
 
 def mean_interval(
     values: npt.ArrayLike, *, samples: int = SAMPLES, seed: int = 0
-) -> Interval | None:
-    """Interval of the mean of ``(N,)`` values."""
+) -> _Interval | None:
+    """_Interval of the mean of ``(N,)`` values."""
     rows = np.asarray(values, np.float64)
     return percentile_interval(_weighted_sums(rows[:, None], samples, seed)[:, 0] / len(rows))
 
 
 def ece_interval(
     confidence: npt.ArrayLike, correct: npt.ArrayLike, *, samples: int = SAMPLES, seed: int = 0
-) -> Interval | None:
-    """Interval of the expected calibration error, with fixed bins.
+) -> _Interval | None:
+    """_Interval of the expected calibration error, with fixed bins.
 
     Chance gaps add up in a resample, so that the interval leans upwards.
     """
     c, hits = np.asarray(confidence, np.float64), np.asarray(correct, np.float64)
-    parts = np.array_split(np.argsort(c, kind="stable"), min(ECE_BINS, len(c)))
+    parts = np.array_split(np.argsort(c, kind="stable"), min(_ECE_BINS, len(c)))
     table = np.zeros((len(c), len(parts)))
     for number, part in enumerate(parts):
         table[part, number] = hits[part] - c[part]

@@ -35,7 +35,7 @@ Change = Callable[[Image, int], Image]
 MIN_IOU = 0.3
 """A found face that overlaps the labeled one by less is another one."""
 
-ALL_ROWS = "all"
+_ALL_ROWS = "all"
 
 # Outcome, probabilities and further columns of one row.
 _Row = tuple[str, npt.NDArray[np.float32] | None, dict[str, str]]
@@ -238,11 +238,11 @@ class Selection:
         Raises:
             DataError: no such split, or no row is left.
         """
-        split = self.split or ("valid" if "valid" in data.split else ALL_ROWS)
-        if split not in (*SPLITS, ALL_ROWS):
-            expected = ", ".join((*SPLITS, ALL_ROWS))
+        split = self.split or ("valid" if "valid" in data.split else _ALL_ROWS)
+        if split not in (*SPLITS, _ALL_ROWS):
+            expected = ", ".join((*SPLITS, _ALL_ROWS))
             raise DataError(f"expected a split out of {expected}, got {split!r}")
-        rows = data if split == ALL_ROWS else data.in_split(split)
+        rows = data if split == _ALL_ROWS else data.in_split(split)
         if 0 < self.limit < len(rows):
             # Rows that cannot be predicted are dropped first, or they would use up the limit.
             rows, _ = predictable_rows(rows, model_labels, self.only)

@@ -1,7 +1,7 @@
-"""Random changes to a face that leave its expression what it is.
+"""Random changes to a face that do not change its expression.
 
-They stand for what lies between FER2013's small web pictures and a user's camera: turned and
-shifted alignment, lighting, blur, sharpening, noise, compression, few pixels, and hands in front.
+They cover the differences between FER2013's small web pictures and a user's camera: alignment,
+lighting, blur, sharpening, noise, compression, few pixels, and occlusion.
 """
 
 from dataclasses import dataclass
@@ -59,22 +59,21 @@ def augment(
     """
     moved = geometry.compose(random_alignment(size_wh, amount, rng), transform)
     crop = imaging.warp(image, moved, size_wh)
-    if rng.random() < amount.light:
-        crop = _relight(crop, rng)
-    if rng.random() < amount.shade:
-        crop = _shade(crop, rng)
+    for chance, change in ((amount.light, _relight), (amount.shade, _shade)):
+        if rng.random() < chance:
+            crop = change(crop, rng)
     if rng.random() < amount.sharpen:
         crop = _sharpen(crop, rng)
     elif rng.random() < amount.blur:
         crop = _blur(crop, rng)
-    if rng.random() < amount.coarse:
-        crop = _coarsen(crop, rng)
-    if rng.random() < amount.noise:
-        crop = _add_noise(crop, rng)
-    if rng.random() < amount.compress:
-        crop = _compress(crop, rng)
-    if rng.random() < amount.erase:
-        crop = _erase(crop, rng)
+    for chance, change in (
+        (amount.coarse, _coarsen),
+        (amount.noise, _add_noise),
+        (amount.compress, _compress),
+        (amount.erase, _erase),
+    ):
+        if rng.random() < chance:
+            crop = change(crop, rng)
     return crop
 
 

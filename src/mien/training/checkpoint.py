@@ -11,7 +11,7 @@ from mien.errors import DataError
 from mien.training.networks import AveragedNetwork
 
 CHECKPOINT = "checkpoint.pt"
-BEST = "best.pt"
+_BEST = "best.pt"
 METRICS = "metrics.jsonl"
 
 
@@ -60,7 +60,7 @@ def restore(
 
 def save_best(folder: Path, averaged: AveragedNetwork) -> None:
     """Keep the averaged weights of the best epoch so far."""
-    _write_whole(averaged.network.state_dict(), folder / BEST)
+    _write_whole(averaged.network.state_dict(), folder / _BEST)
 
 
 def load_best(folder: Path, network: nn.Module) -> None:
@@ -69,7 +69,7 @@ def load_best(folder: Path, network: nn.Module) -> None:
     Raises:
         DataError: there is none, or it is of another network.
     """
-    path = folder / BEST
+    path = folder / _BEST
     try:
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     except (OSError, RuntimeError) as error:

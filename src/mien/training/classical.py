@@ -27,7 +27,7 @@ from mien.training.kernel_machine import Fit, fit_machine, fit_projection
 from mien.training.recipe import EYES_SCHEME, ClassicalRecipe
 from mien.types import FloatArray, Image, InputSpec, Landmarks, ModelSpec
 
-LandmarkFinder = Callable[[Image], Landmarks]
+_LandmarkFinder = Callable[[Image], Landmarks]
 """Returns the landmarks of a face crop."""
 
 _ROWS_AT_ONCE = 2048
@@ -44,12 +44,12 @@ _LEAST_SHARE = 0.4
 _MEAN_EYES = np.array([[0.3146, 0.3792], [0.6792, 0.3750]])
 
 
-def finders() -> dict[str, LandmarkFinder]:
+def _finders() -> dict[str, _LandmarkFinder]:
     """The landmark finder of each scheme: FaceMesh, and the eyes of the Haar cascades."""
     mesh, haar = build_landmarks("facemesh"), build_detector("haar")
     return {
         "mesh468": lambda image: landmarks_of_crop(image, mesh),
-        EYES_SCHEME: lambda image: eye_landmarks(image, haar),
+        EYES_SCHEME: lambda image: _eye_landmarks(image, haar),
     }
 
 
@@ -58,7 +58,7 @@ def train_classical(
     data_path: Path,
     output: Path,
     *,
-    find: Mapping[str, LandmarkFinder] | None = None,
+    find: Mapping[str, _LandmarkFinder] | None = None,
     report: Report = no_report,
 ) -> ModelSpec:
     """Train, calibrate on held-out folds, measure on the valid split, and write the model.
@@ -67,7 +67,7 @@ def train_classical(
         recipe: what to train.
         data_path: face crops; see :func:`mien.evaluation.readers.read_data`.
         output: folder for ``NAME.npz`` and its sidecar ``NAME.json``.
-        find: landmarks by scheme; by default :func:`finders`.
+        find: landmarks by scheme; by default :func:`_finders`.
         report: progress, by face.
 
     Returns:
@@ -76,10 +76,8 @@ def train_classical(
     Raises:
         DataError: no such data, or too little of it.
     """
-    data = read_data(data_path)
-    train, valid = labeled_splits(data, recipe)
-    find = finders() if find is None else find
-    describe = _Describer(_blank_spec(recipe), find, report)
+    train, valid = labeled_splits(read_data(data_path), recipe)
+    describe = _Describer(_blank_spec(recipe), find or _finders(), report)
     order = np.random.default_rng(recipe.seed).permutation(len(train))
     features, index = [], []
     for template in recipe.templates:
@@ -92,7 +90,7 @@ def train_classical(
     shown = np.concatenate(index)
     fit = fit_machine(
         projection,
-        np.concatenate([in_parts(projection.apply, part) for part in features]),
+        np.concatenate([_in_parts(projection.apply, part) for part in features]),
         train.targets()[shown],
         train.label_index[shown],
         (np.arange(len(train)) if train.group is None else train.group)[shown],
@@ -109,7 +107,7 @@ def train_classical(
     metrics: dict[str, float] = {}
     for template in recipe.templates:
         (part,) = describe(valid, np.arange(len(valid)), template.scheme, mirror=False)
-        logits = in_parts(fit.machine.logits, part)
+        logits = _in_parts(fit.machine.logits, part)
         metrics |= {
             f"valid_{template.scheme}_{name}": value
             for name, value in measure(logits, valid.label_index, prior).items()
@@ -174,7 +172,7 @@ def _is_readable(data: LabeledSet, row: int) -> bool:
     return True
 
 
-def in_parts(
+def _in_parts(
     function: Callable[[FloatArray], FloatArray], features: npt.NDArray[np.float16]
 ) -> FloatArray:
     """Apply a function to some rows at a time, to hold few of them in 32 bits."""
@@ -220,7 +218,9 @@ def _blank_spec(recipe: ClassicalRecipe) -> ModelSpec:
 class _Describer:
     """Finds landmarks, aligns and describes the faces of a data set."""
 
-    def __init__(self, spec: ModelSpec, find: Mapping[str, LandmarkFinder], report: Report) -> None:
+    def __init__(
+        self, spec: ModelSpec, find: Mapping[str, _LandmarkFinder], report: Report
+    ) -> None:
         self.spec = spec
         self._find = find
         self._report = report
@@ -242,7 +242,7 @@ class _Describer:
         return list(parts)
 
 
-def eye_landmarks(image: Image, detector: FaceDetector) -> Landmarks:
+def _eye_landmarks(image: Image, detector: FaceDetector) -> Landmarks:
     """The eyes of the face that fills a crop, or where they lie on average if it is not found.
 
     Args:

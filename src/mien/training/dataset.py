@@ -26,7 +26,7 @@ from mien.types import Face, FloatArray, Image, ModelSpec
 MAIN_HEAD, SECOND_HEAD = "expression", "second"
 """Names of the heads: the recipe's labels, and the data set's second label set."""
 
-Mask = npt.NDArray[np.bool_]
+_Mask = npt.NDArray[np.bool_]
 Transform = npt.NDArray[np.float64]
 
 _VALID_SHARE = 0.1
@@ -60,7 +60,7 @@ class Faces:
     def __len__(self) -> int:
         return len(self.images)
 
-    def take(self, rows: npt.NDArray[np.int64] | Mask) -> "Faces":
+    def take(self, rows: npt.NDArray[np.int64] | _Mask) -> "Faces":
         """Some rows, by index or by an ``(N,)`` mask."""
         return Faces(
             self.images[rows],
@@ -106,9 +106,9 @@ class TrainingData:
 class Split:
     """``(N,)`` masks: rows to train on, to measure by, and near-duplicates of held-out rows."""
 
-    train: Mask
-    valid: Mask
-    leaking: Mask
+    train: _Mask
+    valid: _Mask
+    leaking: _Mask
 
 
 def split_rows(data: LabeledSet, seed: int) -> Split:
@@ -170,14 +170,8 @@ def load_training_data(
     Raises:
         DataError: there is no such data set, or too little in it.
     """
-    data = read_data(path, recipe.labeling)
-    if recipe.labeling != "ferplus":
-        # The votes belong to the other labeling.
-        data = dataclasses.replace(data, name=recipe.labeling, votes=None)
-    data = data.relabel(recipe.network.labels)
-    heads = {MAIN_HEAD: data}
-    if recipe.network.second_head:
-        heads[SECOND_HEAD] = dataclasses.replace(read_data(path, "fer2013"), votes=None)
+    heads = _read_heads(path, recipe)
+    data = heads[MAIN_HEAD]
     targets = {head: labeled.targets() for head, labeled in heads.items()}
     split, usable = split_rows(data, seed), _usable_rows(data, targets[MAIN_HEAD])
     train_rows, valid_rows = np.flatnonzero(split.train & usable), np.flatnonzero(split.valid)
@@ -193,14 +187,9 @@ def load_training_data(
         report=report,
     )
     in_train, unreadable = np.arange(len(rows)) < len(train_rows), outcome == _UNREADABLE
-    faces = dataclasses.replace(
-        faces,
-        targets={head: table[rows] for head, table in targets.items()},
-        truth={
-            head: np.where(unreadable, UNLABELED, labeled.label_index[rows])
-            for head, labeled in heads.items()
-        },
-    )
+    for head, labeled in heads.items():
+        faces.targets[head] = targets[head][rows]
+        faces.truth[head] = np.where(unreadable, UNLABELED, labeled.label_index[rows])
     train, valid = faces.take(in_train & (outcome == _READY)), faces.take(~in_train)
     measured = int((valid.truth[MAIN_HEAD] != UNLABELED).sum())
     if not len(train) or not measured:
@@ -226,7 +215,19 @@ def load_training_data(
     )
 
 
-def _usable_rows(data: LabeledSet, targets: FloatArray) -> Mask:
+def _read_heads(path: Path, recipe: Recipe) -> dict[str, LabeledSet]:
+    """The data set with the labels of each head, its rows in the same order."""
+    data = read_data(path, recipe.labeling)
+    if recipe.labeling != "ferplus":
+        # The votes belong to the other labeling.
+        data = dataclasses.replace(data, name=recipe.labeling, votes=None)
+    heads = {MAIN_HEAD: data.relabel(recipe.network.labels)}
+    if recipe.network.second_head:
+        heads[SECOND_HEAD] = dataclasses.replace(read_data(path, "fer2013"), votes=None)
+    return heads
+
+
+def _usable_rows(data: LabeledSet, targets: FloatArray) -> _Mask:
     """Rows with a target, unless more votes say that there is no face or no known expression."""
     usable = targets.sum(axis=1) > 0
     if data.votes is None:

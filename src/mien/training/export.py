@@ -39,7 +39,7 @@ class _OneHead(nn.Module):
 
 def to_onnx(network: ExpressionNetwork, head: str, spec: ModelSpec) -> onnx.ModelProto:
     """One head of a network as an ONNX model, batch norm folded, any batch size."""
-    plain = fold_batch_norm(copy.deepcopy(_OneHead(network, head)).cpu().eval())
+    plain = _fold_batch_norm(copy.deepcopy(_OneHead(network, head)).cpu().eval())
     plain = plain.to(memory_format=torch.contiguous_format)
     channels, (width, height) = len(spec.input.mean), spec.input.size_wh
     program = torch.onnx.export(
@@ -53,11 +53,11 @@ def to_onnx(network: ExpressionNetwork, head: str, spec: ModelSpec) -> onnx.Mode
         verbose=False,
     )
     model: onnx.ModelProto = program.model_proto
-    fold_padding(model)
+    _fold_padding(model)
     return model
 
 
-def fold_batch_norm(module: nn.Module) -> nn.Module:
+def _fold_batch_norm(module: nn.Module) -> nn.Module:
     """Merge every batch norm that follows a convolution in its parent into that convolution."""
     for convolution, norm in list(folded_pairs(module)):
         merged = fuse_conv_bn_eval(module.get_submodule(convolution), module.get_submodule(norm))
@@ -66,7 +66,7 @@ def fold_batch_norm(module: nn.Module) -> nn.Module:
     return module
 
 
-def fold_padding(model: onnx.ModelProto) -> None:
+def _fold_padding(model: onnx.ModelProto) -> None:
     """Move padding with zeros into the convolution after it, which pads at no cost."""
     graph = model.graph
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}

@@ -32,7 +32,7 @@ from mien.training.recipe import OptimizerRecipe, Recipe
 from mien.training.sampling import AugmentedFaces, WeightedDraws, draw_probabilities, logit_offset
 from mien.types import FloatArray
 
-TIMINGS = "timings.jsonl"
+_TIMINGS = "timings.jsonl"
 _MAX_GRADIENT = 5.0
 _VALID_BATCH = 256
 
@@ -59,17 +59,16 @@ def train(
         share_batch_norm(network)
     frozen = network.trunk.layers[: recipe.network.frozen_layers].requires_grad_(False)
     averaged = AveragedNetwork(network, plan.average_decay)
-    optimizer = build_optimizer(network, plan)
+    optimizer = _build_optimizer(network, plan)
     probabilities = draw_probabilities(faces.targets[MAIN_HEAD], plan.balance)
     offsets = {
         head: torch.from_numpy(logit_offset(targets, probabilities)).to(device)
         for head, targets in faces.targets.items()
     }
-    draws = WeightedDraws(probabilities, plan.seed, processes.rank, processes.world)
     batches = DataLoader(
         AugmentedFaces(faces, recipe.augmentation, plan.seed),
         plan.batch_size // processes.world,
-        sampler=draws,
+        sampler=(draws := WeightedDraws(probabilities, plan.seed, processes.rank, processes.world)),
         num_workers=workers,
         drop_last=True,
     )
@@ -87,9 +86,9 @@ def train(
         frozen.eval()
         total = torch.zeros((), device=device)
         for step, batch in enumerate(batches):
-            set_rates(optimizer, plan, epoch + step / len(batches))
+            _set_rates(optimizer, plan, epoch + step / len(batches))
             on_device = {name: tensor.to(device) for name, tensor in batch.items()}
-            loss = batch_loss(trained, on_device, offsets, recipe, rng)
+            loss = _batch_loss(trained, on_device, offsets, recipe, rng)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(network.parameters(), _MAX_GRADIENT)
@@ -103,29 +102,29 @@ def train(
         measured = share_from_first(measured, processes)
         metrics.append({"epoch": epoch + 1, "train_loss": train_loss, **measured})
         if processes.is_first:
-            if best_epoch(metrics) == epoch + 1:
+            if _best_epoch(metrics) == epoch + 1:
                 checkpoint.save_best(folder, averaged)
             checkpoint.write_metrics(folder, metrics)
             checkpoint.save(folder, epoch + 1, network, averaged, optimizer)
             _log_time(folder, epoch + 1, time.perf_counter() - started)
 
 
-def best_epoch(metrics: list[dict[str, float]]) -> int:
+def _best_epoch(metrics: list[dict[str, float]]) -> int:
     """The epoch with the highest score, the first of equals."""
     return int(max(metrics, key=lambda row: row["score"])["epoch"])
 
 
 def _has_stopped_improving(metrics: list[dict[str, float]], patience: int) -> bool:
-    return bool(patience and metrics) and len(metrics) - best_epoch(metrics) >= patience
+    return bool(patience and metrics) and len(metrics) - _best_epoch(metrics) >= patience
 
 
 def _log_time(folder: Path, epoch: int, seconds: float) -> None:
     # Not in the metrics, which are the same for the same seed.
-    with (folder / TIMINGS).open("a", encoding="utf-8") as file:
+    with (folder / _TIMINGS).open("a", encoding="utf-8") as file:
         file.write(json.dumps({"epoch": epoch, "seconds": round(seconds, 1)}) + "\n")
 
 
-def batch_loss(
+def _batch_loss(
     network: nn.Module,
     batch: dict[str, Tensor],
     offsets: dict[str, Tensor],
@@ -159,7 +158,7 @@ def batch_loss(
     return total
 
 
-def build_optimizer(network: ExpressionNetwork, plan: OptimizerRecipe) -> torch.optim.AdamW:
+def _build_optimizer(network: ExpressionNetwork, plan: OptimizerRecipe) -> torch.optim.AdamW:
     """AdamW (Loshchilov and Hutter 2019). Heads have a learning rate of their own; vectors, which
     are biases and norms, are not decayed.
     """
@@ -173,7 +172,7 @@ def build_optimizer(network: ExpressionNetwork, plan: OptimizerRecipe) -> torch.
     return torch.optim.AdamW(groups, lr=plan.learning_rate)
 
 
-def set_rates(optimizer: torch.optim.Optimizer, plan: OptimizerRecipe, epoch: float) -> None:
+def _set_rates(optimizer: torch.optim.Optimizer, plan: OptimizerRecipe, epoch: float) -> None:
     """Linear warm-up, then half a cosine to zero (Loshchilov and Hutter 2017).
 
     Args:

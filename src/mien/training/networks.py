@@ -28,7 +28,7 @@ class ExpressionNetwork(nn.Module):
 
 
 # Output channels and stride of the thirteen separable blocks.
-BLOCKS: tuple[tuple[int, int], ...] = (
+_MOBILENET_BLOCKS: tuple[tuple[int, int], ...] = (
     (64, 1),
     (128, 2),
     (128, 1),
@@ -39,7 +39,7 @@ BLOCKS: tuple[tuple[int, int], ...] = (
     (1024, 2),
     (1024, 1),
 )
-STEM_CHANNELS = 32
+_STEM_CHANNELS = 32
 
 
 class _Layer(nn.Module):
@@ -75,9 +75,9 @@ class MobileNetTrunk(nn.Module):
 
     def __init__(self, channels: int = 1, pooling_size: int = 0) -> None:
         super().__init__()
-        layers = [_Layer(channels, STEM_CHANNELS, 3, 2, 1)]
-        width = STEM_CHANNELS
-        for outputs, stride in BLOCKS:
+        layers = [_Layer(channels, _STEM_CHANNELS, 3, 2, 1)]
+        width = _STEM_CHANNELS
+        for outputs, stride in _MOBILENET_BLOCKS:
             layers.append(_Layer(width, width, 3, stride, width))
             layers.append(_Layer(width, outputs, 1, 1, 1))
             width = outputs
@@ -111,7 +111,7 @@ def _pool(channels: int, side: int) -> nn.Conv2d:
 
 
 # Output channels, stride and expansion of each block.
-_BLOCKS: tuple[tuple[int, int, int], ...] = (
+_COMPACT_BLOCKS: tuple[tuple[int, int, int], ...] = (
     (32, 1, 2),
     (48, 2, 3),
     (48, 1, 3),
@@ -176,7 +176,7 @@ class CompactTrunk(nn.Module):
         super().__init__()
         layers: list[nn.Module] = [_convolution(channels, _STEM, 3, 2), nn.ReLU()]
         width = _STEM
-        for outputs, stride, expansion in _BLOCKS:
+        for outputs, stride, expansion in _COMPACT_BLOCKS:
             layers.append(_InvertedResidual(width, outputs, stride, expansion))
             width = outputs
         layers += [_convolution(width, _LAST, 1), nn.ReLU()]

@@ -24,7 +24,7 @@ from mien.training.networks import ExpressionNetwork
 from mien.training.recipe import Recipe, bare_spec
 from mien.types import FloatArray, ModelSpec
 
-FORMATS = ("fp32", "fp16", "int8")
+_FORMATS = ("fp32", "fp16", "int8")
 
 _CHECKED = 32
 _CALIBRATION_FACES = 512
@@ -74,7 +74,7 @@ def publish(
         entries.append(_second(recipe, network, data, folder, name))
     sizes = [entry.path.stat().st_size / 1e6 for entry in entries]
     files = list(zip((e.spec.file for e in entries), sizes, accuracies, strict=False))
-    card = write_card(entries[0].spec, recipe, data.facts, per_class, files)
+    card = _write_card(entries[0].spec, recipe, data.facts, per_class, files)
     (folder / f"{name}.md").write_text(card, encoding="utf-8")
     return entries
 
@@ -86,8 +86,8 @@ def check_formats(formats: Sequence[str]) -> None:
         SettingError: no such format.
     """
     for wanted in formats:
-        if wanted not in FORMATS:
-            raise SettingError(f"expected a format of {', '.join(FORMATS)}, got {wanted!r}")
+        if wanted not in _FORMATS:
+            raise SettingError(f"expected a format of {', '.join(_FORMATS)}, got {wanted!r}")
 
 
 def _spec(recipe: Recipe, data: TrainingData, name: str) -> ModelSpec:
@@ -215,7 +215,7 @@ is no evidence of what a person feels, thinks or intends. Not for decisions abou
 hiring, teaching, policing, credit, insurance, or medicine."""
 
 
-def write_card(
+def _write_card(
     spec: ModelSpec,
     recipe: Recipe,
     facts: Mapping[str, int],

@@ -24,8 +24,8 @@ from mien.training.pretrained import blend, load_start
 from mien.training.publish import check_formats, draw_curves, publish, write_config
 from mien.training.recipe import Recipe, load_recipe
 
-CONFIG = "config.json"
-CURVES = "curves.png"
+_CONFIG = "config.json"
+_CURVES = "curves.png"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def run_training(plan: Plan, report: Report = no_report) -> list[CatalogEntry]:
         )
         if not processes.is_first:
             return []
-    draw_curves(checkpoint.read_metrics(plan.folder), plan.folder / CURVES)
+    draw_curves(checkpoint.read_metrics(plan.folder), plan.folder / _CURVES)
     if not plan.formats:
         return []
     network = _trained_network(recipe, data, plan.folder, plan.recipe_path.parent)
@@ -115,7 +115,7 @@ def export_run(
         DataError: there is no training run in the folder.
     """
     try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
         recipe_path, data_path = Path(config["recipe_path"]), Path(config["data_path"])
         crops = config["crops"]
     except (OSError, ValueError, KeyError) as error:

@@ -7,9 +7,9 @@ import numpy as np
 
 from mien.errors import DataError
 from mien.evaluation.dataset import SUBJECT, FileImages, LabeledSet, TextArray
-from mien.evaluation.readers.tables import parse_split, read_picture, read_rows, split_rows
+from mien.evaluation.readers.tables import parse_split, read_rows, split_rows
 from mien.labels import Expression, parse_expression
-from mien.media.images import SUFFIXES
+from mien.media.images import SUFFIXES, read_image
 
 _INFO = "info.csv"
 
@@ -51,7 +51,7 @@ def read_class_folders(folder: Path) -> LabeledSet:
         labels=labels,
         label_index=np.array([labels.index(label) for _, label, _ in found], np.int64),
         names=tuple(str(path.relative_to(folder)) for path, _, _ in found),
-        images=FileImages([path for path, _, _ in found], read_picture),
+        images=FileImages([path for path, _, _ in found], read_image),
         split=np.array([split for _, _, split in found], np.str_),
         columns=_info_columns(folder / _INFO, [path for path, _, _ in found]),
         left_out={reason: tuple(names) for reason, names in left_out.items() if names},

@@ -22,18 +22,18 @@ from mien.evaluation.readers.tables import (
     column_of,
     iterate_rows,
     parse_split,
-    read_picture,
     read_rows,
     split_rows,
 )
 from mien.labels import FER2013_ORDER, Expression
+from mien.media.images import read_image
 from mien.types import Image
 
 Labeling = Literal["ferplus", "fer2013"]
 """Whose labels: the ten people of FER+, or the single one that came with FER2013."""
 
 
-VOTES_FILE = "fer2013new.csv"
+_VOTES_FILE = "fer2013new.csv"
 _FOLDER_TABLE = "label.csv"
 _SPLIT_FOLDERS = {"FER2013Train": "train", "FER2013Valid": "valid", "FER2013Test": "test"}
 _SIDE = 48
@@ -74,7 +74,7 @@ def read_fer2013(
     table = _read_pictures(path)
     votes = None
     if labeling == "ferplus":
-        beside = path.with_name(VOTES_FILE)
+        beside = path.with_name(_VOTES_FILE)
         votes_path = votes_path or (beside if beside.is_file() else None)
         if votes_path is not None:
             votes = _votes_in_order(votes_path, table.split)
@@ -181,7 +181,7 @@ def _parse_votes(fields: list[str]) -> npt.NDArray[np.uint8]:
 
 def has_ferplus_folders(folder: Path) -> bool:
     """Whether FER+'s PNG files lie in a folder, with their votes."""
-    tables = [folder / VOTES_FILE, folder / _FOLDER_TABLE]
+    tables = [folder / _VOTES_FILE, folder / _FOLDER_TABLE]
     tables += [folder / name / _FOLDER_TABLE for name in _SPLIT_FOLDERS]
     return any(table.is_file() for table in tables)
 
@@ -208,7 +208,7 @@ def read_ferplus_folders(folder: Path) -> LabeledSet:
         labels=labels,
         label_index=majority_label(votes, FERPLUS_COLUMNS, labels),
         names=tuple(str(path.relative_to(folder)) for path, _, _ in there),
-        images=FileImages([path for path, _, _ in there], read_picture),
+        images=FileImages([path for path, _, _ in there], read_image),
         split=np.array([split for _, _, split in there], np.str_),
         votes=votes,
         vote_names=FERPLUS_COLUMNS,
@@ -228,12 +228,12 @@ def _named_votes(folder: Path) -> list[tuple[Path, npt.NDArray[np.uint8], str]]:
                 # With the box or without it, the votes are the last fields.
                 if len(row) > width and row[0]:
                     entries.append((inner / row[0], _parse_votes(row[-width:]), split))
-    if entries or not (folder / VOTES_FILE).is_file():
+    if entries or not (folder / _VOTES_FILE).is_file():
         return entries
-    header, rows, _ = split_rows(read_rows(folder / VOTES_FILE), folder / VOTES_FILE)
+    header, rows, _ = split_rows(read_rows(folder / _VOTES_FILE), folder / _VOTES_FILE)
     name_at, usage_at = column_of(header, ("image name",)), column_of(header, ("usage",))
     if name_at is None or usage_at is None:
-        raise DataError(f"expected FER+'s columns in {folder / VOTES_FILE}, got {header}")
+        raise DataError(f"expected FER+'s columns in {folder / _VOTES_FILE}, got {header}")
     folder_of = {split: folder / name for name, split in _SPLIT_FOLDERS.items()}
     for _, row in rows:
         if row[name_at]:

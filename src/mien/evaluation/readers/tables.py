@@ -11,7 +11,7 @@ from mien.errors import DataError
 from mien.evaluation.dataset import FileImages, LabeledSet
 from mien.labels import Expression, parse_expression
 from mien.media.images import read_image
-from mien.types import FloatArray, Image
+from mien.types import FloatArray
 
 # A picture of 48×48 as text takes 9 kB; this leaves room for larger ones.
 _LONGEST_FIELD = 1 << 22
@@ -38,11 +38,6 @@ _SPLITS = {
 def parse_split(text: str) -> str | None:
     """``"train"``, ``"valid"`` or ``"test"`` for the field's spellings of them; None for others."""
     return _SPLITS.get(text.strip().lower())
-
-
-def read_picture(path: Path) -> Image:
-    """Read a file's picture; see :func:`mien.media.images.read_image`."""
-    return read_image(path)
 
 
 def iterate_rows(path: Path) -> Iterator[list[str]]:
@@ -137,7 +132,7 @@ def read_table(path: Path) -> LabeledSet:
         labels=labels,
         label_index=np.array([labels.index(label) for _, label in kept], np.int64),
         names=tuple(row[image_at] for row, _ in kept),
-        images=FileImages([path.parent / row[image_at] for row, _ in kept], read_picture),
+        images=FileImages([path.parent / row[image_at] for row, _ in kept], read_image),
         split=np.array(
             ["" if split_at is None else parse_split(row[split_at]) or "" for row, _ in kept]
         ),
