@@ -203,3 +203,8 @@ def test_works_after_a_fork(pipeline: FacePipeline) -> None:
 def test_rejects_unknown_models_and_models_for_other_tasks(values: dict[str, Any]) -> None:
     with pytest.raises(MienError, match=r"no-such|blazeface"):
         FacePipeline(Settings(**values))
+
+
+def test_error_for_an_unknown_model_lists_models_of_the_task() -> None:
+    with pytest.raises(MienError, match=r"\(classical, scratch, transfer\)"):
+        FacePipeline(Settings(model="no-such"))

@@ -32,7 +32,7 @@ def build_classifier(
     """
     if name_or_path == "default":
         name_or_path = catalog.DEFAULT_EXPRESSION_MODEL
-    entry = catalog.find(name_or_path)
+    entry = catalog.find(name_or_path, task="expression")
     if entry.spec.task != "expression":
         raise ModelError(
             f"expected an expression model, but {entry.spec.name!r} is for {entry.spec.task}"

@@ -37,7 +37,7 @@ def build_landmarks(
     """
     if name == "detector":
         return DetectorLandmarks()
-    entry = catalog.find(name)
+    entry = catalog.find(name, task="landmarks")
     if entry.spec.task != "landmarks":
         raise SpecError(f"expected a landmark model, got {name!r} for {entry.spec.task}")
     return FaceMesh(entry, threads=threads, provider=provider)

@@ -14,6 +14,7 @@ from mien.errors import ModelFileError, ModelNotFoundError, SpecError
 from mien.runtime.session import Session
 from mien.runtime.spec import read_sidecar, sidecar_path
 from mien.types import ModelSpec
+from mien.types.model import Task
 
 DEFAULT_EXPRESSION_MODEL = "transfer"
 
@@ -50,8 +51,12 @@ def entries() -> list[CatalogEntry]:
     return sorted(found.values(), key=lambda entry: (entry.spec.task, entry.spec.name))
 
 
-def find(name_or_path: str | Path) -> CatalogEntry:
+def find(name_or_path: str | Path, *, task: Task | None = None) -> CatalogEntry:
     """Find a model by its name, or by the path of its file with its spec inside or next to it.
+
+    Args:
+        name_or_path: name or path.
+        task: list only models for this task in the error for an unknown name.
 
     Raises:
         ModelNotFoundError: no such model or file.
@@ -63,8 +68,10 @@ def find(name_or_path: str | Path) -> CatalogEntry:
         for entry in entries():
             if entry.spec.name == text:
                 return entry
-        names = ", ".join(entry.spec.name for entry in entries())
-        raise ModelNotFoundError(f"expected the name of a model ({names}) or a path, got {text!r}")
+        names = [entry.spec.name for entry in entries() if task in (None, entry.spec.task)]
+        raise ModelNotFoundError(
+            f"expected the name of a model ({', '.join(names)}) or a path, got {text!r}"
+        )
     path = Path(name_or_path)
     if not path.is_file():
         raise ModelNotFoundError(f"expected a model file at {path}, but there is none")
