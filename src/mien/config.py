@@ -1,4 +1,4 @@
-"""Settings: one table feeds the command line, the environment, the web application and the docs."""
+"""Settings of the pipeline, for the library, the command line, the environment and the docs."""
 
 import dataclasses
 import os
@@ -13,15 +13,17 @@ from mien.errors import SettingError
 from mien.reader import check, read_environment, setting, variable_of
 
 DEFAULT_MAX_MEGAPIXELS = 100
-"""Half as much again as the cameras of most telephones give; about 700 MB when decoded."""
+"""1.5 times the resolution of most phone cameras; about 700 MB when decoded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How the pipeline works. Each field can be set by ``MIEN_<NAME>`` in the environment.
+    """Settings of the pipeline.
+
+    The command line and the server also read them from the environment, as ``MIEN_<NAME>``.
 
     Raises:
-        SettingError: a value that a setting cannot have.
+        SettingError: a setting has an invalid value.
     """
 
     detector: str = setting(
@@ -72,7 +74,7 @@ class Settings:
         """Settings from the environment; overrides that are not None win.
 
         Raises:
-            SettingError: a value that a setting cannot have.
+            SettingError: a setting has an invalid value.
         """
         environment = os.environ if environment is None else environment
         return cls(**read_environment(cls, environment, error=SettingError)).override(**overrides)
@@ -104,15 +106,15 @@ PRESETS: dict[str, dict[str, Any]] = {
     "fast": {"detector": "blazeface-short", "tiles": "off"},
     "accurate": {"detector": "blazeface", "tiles": "auto"},
 }
-"""Bundles of settings that `--preset` gives by name."""
+"""Named sets of settings, for `--preset`."""
 
 
 def data_folder() -> Path:
-    """Where mien keeps what it is told to keep: ``MIEN_DATA_DIR``, or the user's data folder."""
+    """The folder of models and of the server: ``MIEN_DATA_DIR``, or the user's data folder."""
     given = os.environ.get("MIEN_DATA_DIR")
     return Path(given) if given else Path(platformdirs.user_data_dir("mien"))
 
 
 def models_folder() -> Path:
-    """Where added models lie."""
+    """The folder of added models."""
     return data_folder() / "models"

@@ -1,41 +1,41 @@
-"""The exceptions that mien raises on purpose.
+"""The exceptions of mien.
 
 ::
 
     MienError
-    ├── InputError            something that the caller handed in cannot be used
-    │   ├── ImageReadError    a file or bytes that are no readable picture
-    │   ├── VideoReadError    a file that is no readable video
+    ├── InputError            an argument or a file cannot be used
+    │   ├── ImageReadError    a file or bytes that are not a readable picture
+    │   ├── VideoReadError    a file that is not a readable video
     │   └── DataError         a labeled data set that cannot be read
-    ├── SettingError          a setting has a value that it cannot have
+    ├── SettingError          a setting has an invalid value
     ├── ModelError            a model cannot be used
     │   ├── ModelNotFoundError
     │   ├── ModelFileError    damaged, or its checksum differs
-    │   └── SpecError         the facts that should travel with a model are missing or wrong
-    ├── ProviderError         an execution provider that is not installed was asked for
-    ├── DownloadError         a model could not be fetched
-    ├── CameraError           a camera cannot be opened or went away
+    │   └── SpecError         the specification of a model is missing or invalid
+    ├── ProviderError         the requested execution provider is not installed
+    ├── DownloadError         a model could not be downloaded
+    ├── CameraError           a camera cannot be opened or was disconnected
     └── MissingExtraError     an optional dependency is not installed
 
-Every message says what was expected, what came, and the mend. A picture without faces is an
-empty result and never an error.
+Every message says what was expected, what was received, and how to fix it. A picture without
+faces is an empty result and not an error.
 """
 
 
 class MienError(Exception):
-    """Base of all exceptions that mien raises on purpose."""
+    """Base of all exceptions of mien."""
 
 
 class InputError(MienError, ValueError):
-    """Something that the caller handed in cannot be used."""
+    """An argument or a file cannot be used."""
 
 
 class ImageReadError(InputError):
-    """A file or bytes that are no readable picture."""
+    """A file or bytes that are not a readable picture."""
 
 
 class VideoReadError(InputError):
-    """A file that is no readable video."""
+    """A file that is not a readable video."""
 
 
 class DataError(InputError):
@@ -43,7 +43,7 @@ class DataError(InputError):
 
 
 class SettingError(MienError, ValueError):
-    """A setting has a value that it cannot have."""
+    """A setting has an invalid value."""
 
 
 class ModelError(MienError):
@@ -51,7 +51,7 @@ class ModelError(MienError):
 
 
 class ModelNotFoundError(ModelError):
-    """No model has that name, and no file lies at that path."""
+    """No model has that name, and no file exists at that path."""
 
 
 class ModelFileError(ModelError):
@@ -59,19 +59,19 @@ class ModelFileError(ModelError):
 
 
 class SpecError(ModelError):
-    """The facts that should travel with a model are missing or wrong."""
+    """The specification of a model is missing or invalid."""
 
 
 class ProviderError(MienError):
-    """An execution provider that this onnxruntime does not have was asked for."""
+    """The installed onnxruntime does not have the requested execution provider."""
 
 
 class DownloadError(MienError):
-    """A model could not be fetched."""
+    """A model could not be downloaded."""
 
 
 class CameraError(MienError):
-    """A camera cannot be opened, or went away."""
+    """A camera cannot be opened, or was disconnected."""
 
 
 class MissingExtraError(MienError, ImportError):
@@ -79,7 +79,7 @@ class MissingExtraError(MienError, ImportError):
 
     Args:
         package: the module that could not be imported.
-        extra: the extra of mien that brings it.
+        extra: the extra of mien that installs it.
         purpose: what it is needed for, as the end of "needed to …".
     """
 

@@ -1,4 +1,4 @@
-"""The expressions, and how other people spell them."""
+"""The expressions and their spellings."""
 
 from enum import StrEnum
 
@@ -22,7 +22,7 @@ class Expression(StrEnum):
     CONTEMPT = "contempt"
 
 
-# Nouns are ours; data sets and people also use these.
+# Labels are nouns; data sets and users also use these words.
 _SPELLINGS: dict[str, Expression] = {
     "neutrality": Expression.NEUTRAL,
     "calm": Expression.NEUTRAL,
@@ -41,18 +41,18 @@ _SPELLINGS: dict[str, Expression] = {
     "contemptuous": Expression.CONTEMPT,
 }
 
-# Directory and column prefixes that some data sets put before the word: "0_neutral", "03-happy".
+# Some data sets number their folders and columns: "0_neutral", "03-happy".
 _PREFIX_CHARACTERS = "0123456789_- ."
 
 
 def parse_expression(text: str) -> Expression:
-    """Read an expression in any of the field's spellings.
+    """Parse an expression in any of its usual spellings.
 
     Args:
         text: for example ``"happiness"``, ``"Happy"``, ``"3_happy"``.
 
     Raises:
-        DataError: the word is no expression that mien knows.
+        DataError: an unknown expression.
     """
     word = text.strip().lower().lstrip(_PREFIX_CHARACTERS)
     if word in _SPELLINGS:

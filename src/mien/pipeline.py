@@ -28,16 +28,16 @@ from mien.types import (
 
 
 class FacePipeline:
-    """Analyzes images, one at a time and without memory of the ones before.
+    """Analyzes images, one at a time and independently of each other.
 
     Models are loaded at the first image, or by :meth:`warm_up`. One pipeline may be shared between
-    threads, may be made before a fork, and may be called from asyncio by ``asyncio.to_thread``.
-    OpenCV is told how many threads to use, in the whole process: as many as the settings allow
-    where the detector is one of its own, else one.
+    threads, created before a fork, and called from asyncio by ``asyncio.to_thread``. The number of
+    OpenCV's threads is set for the whole process: that of the settings where the detector uses
+    OpenCV, else one.
 
     Args:
         settings: by default those of :class:`mien.Settings`; the environment is not read.
-        detector, landmarks: a setting, or a stage of your own.
+        detector, landmarks: overrides the setting, or is a stage of your own.
         classifier: a stage of your own instead of `model`.
         model, min_score, tiles, max_faces, prior, max_megapixels, threads, provider: override the
             settings; see :class:`mien.Settings`.
@@ -111,16 +111,16 @@ class FacePipeline:
         """Find every face and its apparent expression.
 
         Args:
-            image: ``(H, W, 3)`` RGB uint8, or whatever :func:`mien.imaging.as_rgb` understands.
-            boxes: ``(N, 4)`` faces that are known already, as x_min, y_min, x_max, y_max in
-                pixels; no detector runs then, and the faces keep this order.
-            source: what the result shall call the image.
+            image: ``(H, W, 3)`` RGB uint8, or what :func:`mien.imaging.as_rgb` accepts.
+            boxes: ``(N, 4)`` known faces as x_min, y_min, x_max, y_max in pixels; the detector
+                does not run then, and the faces keep this order.
+            source: name of the image in the result.
 
         Returns:
             Faces from left to right; none where there is no face.
 
         Raises:
-            InputError: not an image, or not boxes.
+            InputError: invalid image or boxes.
         """
         clock = _Clock()
         rgb = imaging.as_rgb(image)
@@ -156,7 +156,7 @@ class FacePipeline:
         Args:
             image: ``(H, W, 3)`` RGB uint8.
             detections: the faces.
-            landmarks: one for each detection, where they are known already.
+            landmarks: one for each detection, where they are known.
 
         Returns:
             One face for each detection, in order.
@@ -184,15 +184,15 @@ class FacePipeline:
         return face_crop(image, detection.box, landmarks, self.classifier.spec)
 
     def classify(self, crops: Sequence[npt.ArrayLike]) -> list[ExpressionScores]:
-        """The third step alone, for one's own crops.
+        """The third step alone, for crops of your own.
 
         Args:
-            crops: faces, ``(H, W)`` gray or ``(H, W, 3)`` RGB uint8, or whatever else
-                :func:`mien.imaging.as_rgb` understands. They are resized to the model's input; its
+            crops: faces, ``(H, W)`` gray or ``(H, W, 3)`` RGB uint8, or what
+                :func:`mien.imaging.as_rgb` accepts. They are resized to the model's input; its
                 accuracy holds for crops aligned as its template says, as :meth:`align` makes them.
 
         Raises:
-            InputError: one is no image.
+            InputError: one is not an image, or it is one crop instead of a list.
         """
         if isinstance(crops, np.ndarray) and (
             crops.ndim == 2 or (crops.ndim == 3 and crops.shape[2] in (1, 3, 4))
@@ -224,7 +224,7 @@ class FacePipeline:
 
 
 def _as_crop(crop: npt.ArrayLike) -> Image:
-    """Gray stays gray, for models that want it so."""
+    """Gray stays gray, for models with gray input."""
     array = np.asarray(crop)
     gray = array.dtype == np.uint8 and array.ndim == 2 and array.size
     return array if gray else imaging.as_rgb(array)

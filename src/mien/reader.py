@@ -78,7 +78,7 @@ def read_environment(
     """The fields of a settings class whose environment variables are set.
 
     Raises:
-        MienError: `error`, for a value that a setting cannot have.
+        MienError: `error`, for an invalid value.
     """
     found: dict[str, Any] = {}
     for field in dataclasses.fields(cls):
@@ -101,7 +101,7 @@ def check(settings: Any, *, error: type[MienError]) -> None:
     """Check the fields of a settings object.
 
     Raises:
-        MienError: `error`, for a value that a setting cannot have.
+        MienError: `error`, for an invalid value.
     """
     hints = _hints(type(settings))
     for field in dataclasses.fields(settings):

@@ -25,7 +25,7 @@ FloatArray = npt.NDArray[np.float32]
 Encode = Callable[[Any], Any]
 Decode = Callable[[Any, str], Any]
 
-_JSON_TYPES: dict[type, str] = {float: "number", int: "integer", bool: "boolean", str: "string"}
+JSON_TYPES: dict[type, str] = {float: "number", int: "integer", bool: "boolean", str: "string"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +133,13 @@ def entries(cls: type) -> tuple[Entry, ...]:
     return tuple(sorted(found, key=lambda entry: entry.declared.place))
 
 
-def _is_part(annotation: Any) -> bool:
+def is_part(annotation: Any) -> bool:
+    """Whether a type is a part of a result, with a document of its own."""
     return isinstance(annotation, type) and issubclass(annotation, Document)
 
 
-def _is_enum(annotation: Any) -> bool:
+def is_enum(annotation: Any) -> bool:
+    """Whether a type is an enumeration of words."""
     return isinstance(annotation, type) and issubclass(annotation, StrEnum)
 
 
@@ -193,9 +195,9 @@ def _value_encoder(annotation: Any, declared: Declared, landmarks: bool) -> Enco
     """A function that writes a value; None where it is written as it is."""
     digits = declared.digits
     origin, arguments = get_origin(annotation), get_args(annotation)
-    if _is_part(annotation):
+    if is_part(annotation):
         return _encoder(annotation, landmarks)
-    if _is_enum(annotation):
+    if is_enum(annotation):
         return lambda value: value.value
     if annotation == FloatArray:
         return lambda rows: [[round(number, digits) for number in row] for row in rows.tolist()]
@@ -233,11 +235,11 @@ def decode(cls: Any, document: Any, where: str) -> Any:
 
 
 def _decode_value(annotation: Any, value: Any, where: str) -> Any:
-    if _is_part(annotation):
+    if is_part(annotation):
         return decode(annotation, value, where)
     if get_origin(annotation) in (tuple, Mapping):
         return _decode_collection(annotation, value, where)
-    if get_origin(annotation) is Literal or _is_enum(annotation):
+    if get_origin(annotation) is Literal or is_enum(annotation):
         choices = get_args(annotation) or tuple(annotation)
         if value not in choices:
             raise _unexpected(where, " or ".join(repr(str(choice)) for choice in choices), value)
@@ -249,7 +251,7 @@ def _decode_value(annotation: Any, value: Any, where: str) -> Any:
             raise _unexpected(where, "rows of numbers", value) from None
     accepted = (int, float) if annotation is float else annotation
     if not isinstance(value, accepted) or (isinstance(value, bool) and annotation is not bool):
-        raise _unexpected(where, f"a {_JSON_TYPES[annotation]}", value)
+        raise _unexpected(where, f"a {JSON_TYPES[annotation]}", value)
     return annotation(value)
 
 
@@ -289,10 +291,10 @@ def schema_definitions(cls: type[Document]) -> dict[str, Any]:
 
 def _define(cls: Any, definitions: dict[str, Any]) -> dict[str, Any]:
     """A reference to the schema of a class, which is added where it is missing."""
-    name = "label" if _is_enum(cls) else cls.schema_name
+    name = "label" if is_enum(cls) else cls.schema_name
     if name not in definitions:
         definitions[name] = {}
-        if _is_enum(cls):
+        if is_enum(cls):
             definitions[name] = {"enum": [member.value for member in cls]}
         else:
             properties: dict[str, Any] = {}
@@ -335,7 +337,7 @@ def _describe(
 def _value_schema(
     annotation: Any, declared: Declared, definitions: dict[str, Any]
 ) -> dict[str, Any]:
-    if _is_part(annotation) or _is_enum(annotation):
+    if is_part(annotation) or is_enum(annotation):
         return _define(annotation, definitions)
     bounds = {
         name: bound
@@ -361,71 +363,4 @@ def _value_schema(
             **names,
             "additionalProperties": _value_schema(arguments[1], declared, definitions),
         }
-    return {"type": _JSON_TYPES[annotation], **bounds}
-
-
-# Tables
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of a flat table; `name` is a prefix where there is one for each label."""
-
-    name: str
-    path: tuple[str, ...]
-    type: type
-    rank: int
-    per_label: bool = False
-    stream_only: bool = False
-
-
-def columns(
-    cls: Any,
-    path: tuple[str, ...] = (),
-    names: Mapping[str, Declared] | None = None,
-    *,
-    stream_only: bool = False,
-) -> list[Column]:
-    """The columns of a class and its parts, by rank.
-
-    Args:
-        cls: the class.
-        path: keys that lead to its document.
-        names: columns that replace its own, by key.
-        stream_only: whether the columns are empty in stills.
-    """
-    found = []
-    for entry in entries(cls):
-        declared = entry.declared if names is None else names.get(entry.key, Declared(column=""))
-        name, annotation = declared.column, entry.annotation
-        part_path = path if entry.declared.spread else (*path, entry.key)
-        in_stream = stream_only or bool(entry.declared.only_with)
-        if _is_part(annotation):
-            parts = name if isinstance(name, Mapping) else None
-            found += columns(annotation, part_path, parts, stream_only=in_stream)
-            continue
-        kind = _cell_type(annotation)
-        if name == "" or (name is None and kind is None) or not isinstance(name, str | None):
-            continue
-        found.append(
-            Column(
-                entry.key if name is None else name,
-                part_path,
-                kind or float,
-                declared.rank,
-                kind is None,
-                in_stream,
-            )
-        )
-    return sorted(found, key=lambda column: column.rank)
-
-
-def _cell_type(annotation: Any) -> type | None:
-    """The type of a table's cells; None where a value has no cell of its own."""
-    if annotation in _JSON_TYPES:
-        kind: type = annotation
-        return kind
-    texts = (
-        get_origin(annotation) is Literal or annotation == tuple[str, ...] or _is_enum(annotation)
-    )
-    return str if texts else None
+    return {"type": JSON_TYPES[annotation], **bounds}

@@ -5,11 +5,20 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, overload
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, get_origin, overload
 
 from mien.errors import InputError, MissingExtraError
 from mien.labels import Expression
-from mien.types.document import Column, Declared, Document, columns, decode, schema_definitions
+from mien.types.document import (
+    JSON_TYPES,
+    Declared,
+    Document,
+    decode,
+    entries,
+    is_enum,
+    is_part,
+    schema_definitions,
+)
 from mien.types.face import Face
 
 if TYPE_CHECKING:
@@ -153,11 +162,75 @@ class FrameResult(Document):
         return ["source", *face_columns(labels)]
 
 
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A column of a flat table; `name` is a prefix where there is one for each label."""
+
+    name: str
+    path: tuple[str, ...]
+    type: type
+    rank: int
+    per_label: bool = False
+    stream_only: bool = False
+
+
+def _columns(
+    cls: Any,
+    path: tuple[str, ...] = (),
+    names: Mapping[str, Declared] | None = None,
+    *,
+    stream_only: bool = False,
+) -> list[_Column]:
+    """The columns of a class and its parts, by rank.
+
+    Args:
+        cls: the class.
+        path: keys that lead to its document.
+        names: columns that replace its own, by key.
+        stream_only: whether the columns are empty in stills.
+    """
+    found = []
+    for entry in entries(cls):
+        declared = entry.declared if names is None else names.get(entry.key, Declared(column=""))
+        name, annotation = declared.column, entry.annotation
+        part_path = path if entry.declared.spread else (*path, entry.key)
+        in_stream = stream_only or bool(entry.declared.only_with)
+        if is_part(annotation):
+            parts = name if isinstance(name, Mapping) else None
+            found += _columns(annotation, part_path, parts, stream_only=in_stream)
+            continue
+        kind = _cell_type(annotation)
+        if name == "" or (name is None and kind is None) or not isinstance(name, str | None):
+            continue
+        found.append(
+            _Column(
+                entry.key if name is None else name,
+                part_path,
+                kind or float,
+                declared.rank,
+                kind is None,
+                in_stream,
+            )
+        )
+    return sorted(found, key=lambda column: column.rank)
+
+
+def _cell_type(annotation: Any) -> type | None:
+    """The type of a table's cells; None where a value has no cell of its own."""
+    if annotation in JSON_TYPES:
+        kind: type = annotation
+        return kind
+    texts = (
+        get_origin(annotation) is Literal or annotation == tuple[str, ...] or is_enum(annotation)
+    )
+    return str if texts else None
+
+
 @cache
-def _table() -> tuple[tuple[Column, bool], ...]:
+def _table() -> tuple[tuple[_Column, bool], ...]:
     """All columns in order, and whether they come from the frame's document or the face's."""
-    found = [(column, True) for column in columns(FrameResult)]
-    found += [(column, False) for column in columns(Face)]
+    found = [(column, True) for column in _columns(FrameResult)]
+    found += [(column, False) for column in _columns(Face)]
     return tuple(sorted(found, key=lambda item: item[0].rank))
 
 

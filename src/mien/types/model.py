@@ -1,4 +1,4 @@
-"""The facts that travel with a model."""
+"""The specification of a model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -44,12 +44,12 @@ class InputSpec:
 
 @dataclass(frozen=True, slots=True)
 class AlignmentTemplate:
-    """Where stable points of the face come to lie in an expression model's input.
+    """Where stable points of the face are in the input of an expression model.
 
     Attributes:
-        scheme: the landmark scheme that the indices count in.
+        scheme: the landmark scheme of the indices.
         indices: ``(P,)`` which landmarks.
-        points: ``(P, 2)`` their places, as fractions of the crop's width and height.
+        points: ``(P, 2)`` their positions, as fractions of the crop's width and height.
     """
 
     scheme: str
@@ -66,7 +66,7 @@ class AlignmentTemplate:
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """Everything that code needs to know of a model, so that no code has to know the model.
+    """Everything that code needs to know about a model.
 
     Attributes:
         name: unique among the models, for example ``"facemesh"``.
@@ -77,12 +77,12 @@ class ModelSpec:
         license: SPDX expression, or a sentence where none fits.
         source: package, version and file that it was made from, or how it was trained.
         version: of the model itself.
-        sha256: of the file; None inside the file, which cannot hold its own checksum.
+        sha256: of the file; None inside the file, which cannot contain its own checksum.
         labels: expressions in the order of the logits; empty for other tasks.
-        alignment: the template of the crops that it was trained on, by landmark scheme name.
+        alignment: the template of the crops that it was trained on.
         temperature: the logits are divided by it before the softmax (Guo et al. 2017).
         training_prior: share of each label in the training data, in the order of the labels.
-        prior: the prior that the probabilities are moved to by default: ``"natural"`` (that of
+        prior: the prior to which the probabilities are adjusted by default: ``"natural"`` (that of
             training), ``"uniform"``, or a mapping of label to share.
         uncertain_below: a top probability below this is marked uncertain.
         training_data: in words.
@@ -123,7 +123,7 @@ class ModelSpec:
     def alignment_for(self, scheme: str) -> AlignmentTemplate | None:
         """The template for landmarks of a scheme; None where the model has none for it.
 
-        A model that takes several schemes keeps the others in ``parameters`` as
+        A model that accepts several schemes has the others in ``parameters`` as
         ``alignment_<scheme>``.
         """
         if self.alignment is not None and self.alignment.scheme == scheme:
