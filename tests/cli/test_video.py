@@ -67,9 +67,9 @@ def test_ctrl_c_finishes_the_frame_in_hand_and_a_resumed_run_has_each_frame_once
         while time.monotonic() < deadline and not (folder / "run.json").is_file():
             time.sleep(0.005)
         child.send_signal(signal.SIGINT)
-        _, told = child.communicate(timeout=60)
-    assert child.returncode == 130, told
-    assert "--resume" in told
+        _, stderr = child.communicate(timeout=60)
+    assert child.returncode == 130, stderr
+    assert "--resume" in stderr
     state = json.loads((folder / "run.json").read_text())
     with (folder / "faces.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == state["frames"]

@@ -41,21 +41,18 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command(
-    epilog="Nothing is kept unless --record asks for it. Expressions are apparent: how a face "
-    "looks, not what a person feels. Ctrl-C stops. Exit status: 0, 1 no camera, 2 wrong usage."
+    epilog="Nothing is saved without --record. Expressions are apparent: what a face shows, not "
+    "what a person feels. Ctrl-C stops. Exit status: 0, 1 no camera, 2 invalid usage."
 )
 @takes_settings
 def live(  # noqa: PLR0917
     camera: Annotated[
         str,
         typer.Option(
-            help="Number of a camera, an address such as rtsp://…, or a video file, which is "
-            "played at its own speed."
+            help="Camera index, a URL such as rtsp://…, or a video file, which plays in real time."
         ),
     ] = "0",
-    json: Annotated[
-        bool, typer.Option("--json", help="Print each result as one line of JSON on stdout.")
-    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document per line.")] = False,
     record: Annotated[
         Path | None,
         typer.Option(
@@ -64,16 +61,16 @@ def live(  # noqa: PLR0917
         ),
     ] = None,
     blur_faces: Annotated[
-        bool, typer.Option("--blur-faces", help="Blur the found faces in --record.")
+        bool, typer.Option("--blur-faces", help="Blur the detected faces in the recording.")
     ] = False,
     webhook_url: Annotated[
         str | None,
-        typer.Option("--webhook", help="Post each event as JSON to this address.", metavar="URL"),
+        typer.Option("--webhook", help="Post each event as JSON to this URL.", metavar="URL"),
     ] = None,
     on_event: Annotated[
         str | None,
         typer.Option(
-            help="Run this command for each event, with the event as JSON on its stdin.",
+            help="Run this command for each event, with the event as JSON on stdin.",
             metavar="COMMAND",
         ),
     ] = None,
@@ -85,22 +82,22 @@ def live(  # noqa: PLR0917
         ),
     ] = None,
     baseline: Annotated[
-        bool, typer.Option("--baseline", help="Take each person's resting face as neutral.")
+        bool, typer.Option("--baseline", help="Use each person's resting face as neutral.")
     ] = False,
     duration: Annotated[
-        float, typer.Option(help="Stop after so many seconds; 0 goes on.", min=0)
+        float, typer.Option(help="Stop after this time in seconds; 0: no limit.", min=0)
     ] = 0,
     yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Start the camera without asking.")
+        bool, typer.Option("--yes", "-y", help="Start the camera without confirmation.")
     ] = False,
     *,
     settings: Settings,
 ) -> None:
-    """Watch a camera, and tell apparent expressions as they come."""
+    """Analyze a camera stream and print the results."""
     rules = build_application(application) if application else None
     receivers = [make(value) for make, value in _receivers(webhook_url, on_event)]
     screen = _Screen(rules, json=json)
-    source = _source(camera, screen.tell_state)
+    source = _source(camera, screen.show_state)
     follower = _follower(rules, settings, baseline=baseline)
     if isinstance(source, CameraSource) and not yes:
         _ask(source.info.name)
@@ -114,7 +111,7 @@ def live(  # noqa: PLR0917
         else []
     )
     dispatcher = EventDispatcher(
-        receivers, on_failure=lambda reason: screen.say(f"an event was not delivered: {reason}")
+        receivers, on_failure=lambda reason: screen.say(f"event not delivered: {reason}")
     )
     dropped = Counter()
     with ExitStack() as stack:
@@ -174,23 +171,25 @@ def _follower(application: Application | None, settings: Settings, *, baseline: 
     if application is not None and not application.reads_expressions:
         if baseline:
             raise SettingError(
-                f"--baseline has no meaning for {application.name}: it reads eyes only"
+                f"expected no --baseline with {application.name}, which does not use expressions"
             )
         return open_stream(application, settings)
     return FaceStream(FacePipeline(settings), StreamSettings(baseline=baseline))
 
 
 def _ask(name: str) -> None:
-    """Ask before a camera's light goes on."""
+    """Ask for confirmation before opening a camera."""
     if not sys.stdin.isatty():
-        raise SettingError(f"{name} is not started unasked: add --yes where nobody can answer")
+        raise SettingError(
+            f"expected --yes to start {name} without a terminal, got no confirmation"
+        )
     typer.confirm(
-        f"Start {name}? Everyone in view should know of it and agree", abort=True, err=True
+        f"Start {name}? Everyone in view must be informed and agree", abort=True, err=True
     )
 
 
 class _Screen:
-    """What a person at the terminal sees: a table of faces and the last events."""
+    """The terminal output: a table of faces and the latest events."""
 
     def __init__(self, application: Application | None, *, json: bool) -> None:
         self._json = json
@@ -212,22 +211,22 @@ class _Screen:
             self._live.stop()
 
     def is_waiting(self) -> bool:
-        """Whether no result has come for a second: the camera is being opened, or is away."""
+        """Whether there was no result for a second, because the camera is not open."""
         return not self._times or time.monotonic() - self._times[-1] > 1.0
 
     def say(self, words: str) -> None:
-        """Print a line that stays, on stderr."""
+        """Print a permanent line on stderr."""
         if self._live is not None:
             self._live.console.print(Text(words))
         else:
             Console(stderr=True, highlight=False).print(Text(words), soft_wrap=True)
 
-    def tell_state(self, state: str) -> None:
-        """Tell that the camera went away, or is back."""
+    def show_state(self, state: str) -> None:
+        """Report that the camera was lost or reconnected."""
         if state != self._state and (self._state or state != "open"):
-            words = {"lost": "the camera went away; waiting for it", "open": "the camera is back"}
-            if state in words:
-                self.say(words[state])
+            messages = {"lost": "camera disconnected, waiting", "open": "camera reconnected"}
+            if state in messages:
+                self.say(messages[state])
         self._state = state
 
     def show(self, step: Step, events: list[Event], dropped: int) -> None:

@@ -1,4 +1,4 @@
-"""``mien report``: tables and report of a recording."""
+"""``mien report``: create the tables and the report of a recording."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,32 +13,30 @@ from mien.tables import require_pyarrow, write_tables
 app = typer.Typer(add_completion=False)
 
 
-@app.command(epilog="Exit status: 0, 1 not a recording, 2 wrong usage.")
+@app.command(epilog="Exit status: 0, 1 not a recording, 2 invalid usage.")
 def report(
     recording: Annotated[
         Path,
         typer.Argument(
-            help="Folder with frames.jsonl, as `mien video` and `mien live --record` write it.",
+            help="Folder with frames.jsonl from `mien video` or `mien live --record`.",
             show_default=False,
         ),
     ],
-    out: Annotated[
-        Path, typer.Option(help="Folder for the files.", metavar="FOLDER", show_default=False)
-    ],
+    out: Annotated[Path, typer.Option(help="Output folder.", metavar="FOLDER", show_default=False)],
     video: Annotated[
         Path | None,
         typer.Option(
-            help="Video that the report plays; by default the annotated one, if there is one.",
+            help="Video for the report. Default: the annotated video, if it exists.",
             exists=True,
             dir_okay=False,
             metavar="FILE",
         ),
     ] = None,
     parquet: Annotated[
-        bool, typer.Option("--parquet", help="Write faces.parquet as well (extra parquet).")
+        bool, typer.Option("--parquet", help="Also write faces.parquet (needs the extra parquet).")
     ] = False,
 ) -> None:
-    """Make the tables and the report of a recording again."""
+    """Create the tables and the report of a recording."""
     if parquet:
         require_pyarrow()
     found = Recording(recording)

@@ -1,4 +1,4 @@
-"""``mien video``: recordings."""
+"""``mien video``: analyze video files."""
 
 import sys
 from collections.abc import Iterator
@@ -23,63 +23,61 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command(
-    epilog="Exit status: 0 all analyzed, 1 some inputs failed, 2 wrong usage, 130 interrupted: "
-    "what was written then is readable, marked partial, and goes on with --resume. "
-    "Expressions are apparent: how a face looks, not what a person feels."
+    epilog="Exit status: 0 all analyzed, 1 some inputs failed, 2 invalid usage, 130 interrupted: "
+    "the output is readable and marked partial; continue with --resume. "
+    "Expressions are apparent: what a face shows, not what a person feels."
 )
 @takes_settings
 def video(  # noqa: PLR0917
     clips: Annotated[
         list[Path],
-        typer.Argument(help="Files of any format that FFmpeg reads.", show_default=False),
+        typer.Argument(help="Video files in any format that FFmpeg supports.", show_default=False),
     ],
     out: Annotated[
         Path,
         typer.Option(
-            help="For each clip a folder of its name is made in here.",
+            help="Output folder; each clip gets a subfolder with its name.",
             metavar="FOLDER",
             show_default=False,
         ),
     ],
-    every: Annotated[int, typer.Option(help="Analyze each so-manieth frame.", min=1)] = 1,
+    every: Annotated[int, typer.Option(help="Analyze every Nth frame.", min=1)] = 1,
     fps: Annotated[
-        float, typer.Option(help="Analyze at most so many frames a second; 0 takes all.", min=0)
+        float, typer.Option(help="Maximum analyzed frames per second; 0: no limit.", min=0)
     ] = 0,
-    start: Annotated[float, typer.Option(help="From this second.", min=0)] = 0,
-    end: Annotated[float | None, typer.Option(help="Up to this second.", min=0)] = None,
+    start: Annotated[float, typer.Option(help="Start time in seconds.", min=0)] = 0,
+    end: Annotated[float | None, typer.Option(help="End time in seconds.", min=0)] = None,
     no_annotate: Annotated[
-        bool, typer.Option("--no-annotate", help="Write no annotated video: much faster.")
+        bool, typer.Option("--no-annotate", help="Do not write an annotated video; much faster.")
     ] = False,
     blur_faces: Annotated[
         bool,
         typer.Option(
             "--blur-faces",
-            help="Blur the found faces in the video and leave them out of the report, for "
-            "sharing. A face that was not found is not blurred: look before you share.",
+            help="Blur the detected faces in the video and omit thumbnails, for sharing. A face "
+            "that was not detected is not blurred: check the video before you share it.",
         ),
     ] = False,
     no_thumbnails: Annotated[
-        bool, typer.Option("--no-thumbnails", help="Show no pictures of faces in the report.")
+        bool, typer.Option("--no-thumbnails", help="Omit thumbnails of faces from the report.")
     ] = False,
     baseline: Annotated[
         bool,
         typer.Option(
             "--baseline",
-            help="Take each person's resting face as neutral; see docs/streams.md.",
+            help="Use each person's resting face as neutral; see docs/streams.md.",
         ),
     ] = False,
     parquet: Annotated[
-        bool, typer.Option("--parquet", help="Write faces.parquet, too (needs the extra parquet).")
+        bool, typer.Option("--parquet", help="Also write faces.parquet (needs the extra parquet).")
     ] = False,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with a run that was stopped.")
-    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume an interrupted run.")] = False,
     *,
     settings: Settings,
 ) -> None:
-    """Turn videos into tables, annotated videos and reports of apparent expressions."""
+    """Analyze video files: tables, annotated videos and reports."""
     if end is not None and end <= start:
-        raise typer.BadParameter(f"--end must be later than --start, got {end:g} and {start:g}")
+        raise typer.BadParameter(f"expected --end after --start, got {end:g} and {start:g}")
     options = VideoOptions(
         selection=Selection(every=every, max_fps=fps, start_s=start, end_s=end),
         annotate=not no_annotate,
@@ -98,7 +96,7 @@ def video(  # noqa: PLR0917
             print_error(str(error))
             failed += 1
             continue
-        _tell(clip, outcome)
+        _print_outcome(clip, outcome)
     if failed:
         raise typer.Exit(1)
 
@@ -140,8 +138,8 @@ def _analyze(
         if stopped:
             progress.stop()
             print_error(
-                f"interrupted: what was written to {folder} is readable and marked partial; "
-                "the same command with --resume goes on"
+                f"interrupted: the output in {folder} is readable and marked partial; "
+                "run the same command with --resume to continue"
             )
             raise typer.Exit(130)
         return outcome
@@ -149,11 +147,11 @@ def _analyze(
 
 @contextmanager
 def _bar(name: str) -> Iterator[tuple[Progress, TaskID]]:
-    """A progress bar on stderr, for people only."""
+    """A progress bar on stderr, if it is a terminal."""
     progress = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.fields[frames]} frames, {task.fields[rate]:.0f} a second"),
+        TextColumn("{task.fields[frames]} frames, {task.fields[rate]:.0f} per second"),
         TimeRemainingColumn(),
         console=Console(stderr=True),
         transient=True,
@@ -168,15 +166,15 @@ def _rate(progress: Progress, task: TaskID, frames: int) -> float:
     return frames / elapsed if elapsed else 0.0
 
 
-def _tell(clip: Path, outcome: VideoOutcome) -> None:
+def _print_outcome(clip: Path, outcome: VideoOutcome) -> None:
     faces = "1 track" if outcome.tracks == 1 else f"{outcome.tracks} tracks"
     typer.echo(f"{clip}: {outcome.frames} frames, {faces}: {outcome.folder / 'report.html'}")
     if outcome.damaged:
-        print_error(f"{clip}: {outcome.damaged} damaged parts were passed over")
+        print_error(f"{clip}: {outcome.damaged} damaged parts were skipped")
 
 
 def _folders(clips: list[Path], out: Path) -> Iterator[tuple[Path, Path]]:
-    """Each clip with its folder; clips of one name get a number."""
+    """Each clip with its folder; clips with equal names get a number."""
     taken: set[str] = set()
     for clip in clips:
         name, number = clip.stem or "clip", 2
