@@ -1,5 +1,6 @@
 """Shared fixtures: a clean environment, sample photographs, tiny models, clips."""
 
+import itertools
 import os
 import signal
 from collections.abc import Callable, Iterable
@@ -21,17 +22,23 @@ from mien.types import InputSpec, ModelSpec
 TinyModel = Callable[..., Path]
 ClipWriter = Callable[..., Path]
 
+_DATA_FOLDERS = itertools.count()
+
 # Shells ignore SIGINT in background jobs, and programs that tests start inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
-def _own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_environment(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Isolates tests from the settings and added models of the user."""
     for name in list(os.environ):
         if name.startswith("MIEN_") and name != "MIEN_SHARED_DATA":
             monkeypatch.delenv(name)
-    monkeypatch.setenv("MIEN_DATA_DIR", str(tmp_path / "mien-data"))
+    # Only a path: most tests never create it, which `tmp_path` would.
+    folder = tmp_path_factory.getbasetemp() / f"mien-data-{next(_DATA_FOLDERS)}"
+    monkeypatch.setenv("MIEN_DATA_DIR", str(folder))
 
 
 @pytest.fixture(scope="session")

@@ -32,7 +32,7 @@ def detector(request: pytest.FixtureRequest) -> FaceDetector:
 
 
 @cache
-def _photograph(name: str, scale: float = 0.5) -> Image:
+def _photograph(name: str, scale: float = 0.4) -> Image:
     (path,) = (path for path in sample_paths() if path.stem == name)
     image = read_image(path)
     return imaging.resize(image, (round(scale * image.shape[1]), round(scale * image.shape[0])))
