@@ -58,7 +58,8 @@ def expression_models(shipped: list[CatalogEntry]) -> str:
             found = [entry.spec.metrics[name] for name in names if name in entry.spec.metrics]
             figures.append(percent(found[0]) if found else "")
         spec = entry.spec
-        cost = [megabytes(entry), f"{times[spec.name]['one_face_ms']:.1f} ms"]
+        time = f"{times[spec.name]['one_face_ms']:.1f} ms" if spec.name in times else ""
+        cost = [megabytes(entry), time]
         rows.append([f"`{spec.name}`", *figures, *cost, spec.license, spec.source])
     return table(rows)
 

@@ -176,3 +176,16 @@ def test_landmark_models_match_their_originals(
 def test_mesh_presence_is_a_logit() -> None:
     assert _run("facemesh", 120, 160, 2)["presence_logit"].item() == pytest.approx(22.851, abs=0.1)
     assert _run("facemesh", 0, 0, 1)["presence_logit"].item() < 0
+
+
+@pytest.mark.parametrize(
+    ("place", "probabilities"),
+    [
+        ((120, 160, 6), [0.522, 0.012, 0.047, 0.265, 0.155]),
+        ((140, 200, 5), [0.476, 0.016, 0.025, 0.461, 0.023]),
+    ],
+)
+def test_direct_matches_openvino(place: tuple[int, int, int], probabilities: list[float]) -> None:
+    # Expected values: the published files in OpenVINO 2026.4, which computes with 8-bit integers.
+    powers = np.exp(_run("direct", *place)["logits"][0])
+    assert powers / powers.sum() == pytest.approx(probabilities, abs=0.02)
