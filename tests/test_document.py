@@ -289,4 +289,6 @@ def test_a_new_field_needs_one_line_in_one_file(tmp_path: Path, samples: dict[st
     assert "'dimples': 2" in api
     assert "Number of dimples." in openapi
     run(str(ROOT / "tools/write_result_types.py"), str(tmp_path / "documents.ts"))
-    assert "  dimples: number;" in (tmp_path / "documents.ts").read_text(encoding="utf-8")
+    typescript = (tmp_path / "documents.ts").read_text(encoding="utf-8")
+    assert "  dimples: number;" in typescript
+    assert 'name: "dimples", path: ["quality", "dimples"]' in typescript

@@ -1,4 +1,4 @@
-"""Write client/src/documents.ts, the TypeScript types of results.
+"""Write client/src/documents.ts, the TypeScript types and the table columns of results.
 
     python tools/write_result_types.py [FILE]
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mien.types import result_schema
+from mien.types.frame import face_table
 
 TARGET = Path(__file__).resolve().parent.parent / "client/src/documents.ts"
 
@@ -69,9 +70,30 @@ def typescript(schema: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def columns() -> str:
+    """The columns of the table of faces, as a TypeScript constant."""
+    lines = [
+        "/** The columns of the table of faces; `name` is a prefix where there is one a label. */",
+        "export const FACE_COLUMNS: readonly {",
+        "  name: string;",
+        "  path: readonly string[];",
+        "  ofFrame: boolean;",
+        "  perLabel: boolean;",
+        "}[] = [",
+    ]
+    for column, of_frame in face_table():
+        if column.name != "source":
+            facts = [json.dumps(column.name), json.dumps(list(column.path))]
+            flags = [json.dumps(of_frame), json.dumps(column.per_label)]
+            names = ("name", "path", "ofFrame", "perLabel")
+            pairs = zip(names, [*facts, *flags], strict=True)
+            lines.append(f"  {{ {', '.join(f'{name}: {value}' for name, value in pairs)} }},")
+    return "\n".join([*lines, "];", ""])
+
+
 def main() -> None:
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else TARGET
-    target.write_text(typescript(result_schema()), encoding="utf-8")
+    target.write_text(f"{typescript(result_schema())}\n{columns()}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -122,18 +122,64 @@ export interface Track {
   age_s: number;
   /** How reliable the label is: clear; uncertain where no expression stands out; not visible where the face is turned, hidden or blurred too much. */
   state: "clear" | "uncertain" | "not visible";
-  /** Since the track began. */
-  blinks: number;
+  /** Since the track began; null where frames are too far apart to count. */
+  blinks: number | null;
   /** Over the last minute that the eyes were seen; null in the first 10 s. */
   blink_rate_per_min: number | null;
   /** Share of the last minute with the eyes closed, counted over the time that they were seen; null in the first 10 s. */
   perclos: number | null;
   /** How long the eyes have been closed now; 0 where they are open. */
   eyes_closed_s: number;
-  /** Since the track began. */
-  yawns: number;
+  /** Since the track began; null where frames are too far apart to count. */
+  yawns: number | null;
   /** Slow mean of valence (time constant 30 s). */
   mood_valence: number | null;
   /** Slow mean of arousal (time constant 30 s). */
   mood_arousal: number | null;
 }
+
+/** The columns of the table of faces; `name` is a prefix where there is one a label. */
+export const FACE_COLUMNS: readonly {
+  name: string;
+  path: readonly string[];
+  ofFrame: boolean;
+  perLabel: boolean;
+}[] = [
+  { name: "frame_index", path: ["frame_index"], ofFrame: true, perLabel: false },
+  { name: "timestamp_s", path: ["timestamp_s"], ofFrame: true, perLabel: false },
+  { name: "track_id", path: ["track_id"], ofFrame: false, perLabel: false },
+  { name: "x_min", path: ["box", "x_min"], ofFrame: false, perLabel: false },
+  { name: "y_min", path: ["box", "y_min"], ofFrame: false, perLabel: false },
+  { name: "x_max", path: ["box", "x_max"], ofFrame: false, perLabel: false },
+  { name: "y_max", path: ["box", "y_max"], ofFrame: false, perLabel: false },
+  { name: "score", path: ["score"], ofFrame: false, perLabel: false },
+  { name: "expression", path: ["expression", "label"], ofFrame: false, perLabel: false },
+  { name: "expression_raw", path: ["expression_raw", "label"], ofFrame: false, perLabel: false },
+  { name: "uncertain", path: ["expression", "uncertain"], ofFrame: false, perLabel: false },
+  { name: "state", path: ["track", "state"], ofFrame: false, perLabel: false },
+  { name: "p_", path: ["expression", "probabilities"], ofFrame: false, perLabel: true },
+  { name: "yaw_deg", path: ["quality", "yaw_deg"], ofFrame: false, perLabel: false },
+  { name: "pitch_deg", path: ["quality", "pitch_deg"], ofFrame: false, perLabel: false },
+  { name: "roll_deg", path: ["quality", "roll_deg"], ofFrame: false, perLabel: false },
+  { name: "size_px", path: ["quality", "size_px"], ofFrame: false, perLabel: false },
+  { name: "sharpness", path: ["quality", "sharpness"], ofFrame: false, perLabel: false },
+  { name: "brightness", path: ["quality", "brightness"], ofFrame: false, perLabel: false },
+  { name: "presence", path: ["quality", "presence"], ofFrame: false, perLabel: false },
+  { name: "reasons", path: ["quality", "reasons"], ofFrame: false, perLabel: false },
+  { name: "valence", path: ["affect", "valence"], ofFrame: false, perLabel: false },
+  { name: "arousal", path: ["affect", "arousal"], ofFrame: false, perLabel: false },
+  { name: "eye_opening_left", path: ["signals", "eye_opening_left"], ofFrame: false, perLabel: false },
+  { name: "eye_opening_right", path: ["signals", "eye_opening_right"], ofFrame: false, perLabel: false },
+  { name: "mouth_opening", path: ["signals", "mouth_opening"], ofFrame: false, perLabel: false },
+  { name: "facing", path: ["signals", "facing"], ofFrame: false, perLabel: false },
+  { name: "expressivity", path: ["signals", "expressivity"], ofFrame: false, perLabel: false },
+  { name: "age_s", path: ["track", "age_s"], ofFrame: false, perLabel: false },
+  { name: "blinks", path: ["track", "blinks"], ofFrame: false, perLabel: false },
+  { name: "blink_rate_per_min", path: ["track", "blink_rate_per_min"], ofFrame: false, perLabel: false },
+  { name: "perclos", path: ["track", "perclos"], ofFrame: false, perLabel: false },
+  { name: "eyes_closed_s", path: ["track", "eyes_closed_s"], ofFrame: false, perLabel: false },
+  { name: "yawns", path: ["track", "yawns"], ofFrame: false, perLabel: false },
+  { name: "mood_valence", path: ["track", "mood_valence"], ofFrame: false, perLabel: false },
+  { name: "mood_arousal", path: ["track", "mood_arousal"], ofFrame: false, perLabel: false },
+  { name: "p_raw_", path: ["expression_raw", "probabilities"], ofFrame: false, perLabel: true },
+];

@@ -1,6 +1,6 @@
 /** The messages of the server: the JSON of FrameResult, and notices. */
 
-import type { FrameResult } from "./documents";
+import { FACE_COLUMNS, type FrameResult } from "./documents";
 
 export type * from "./documents";
 
@@ -28,19 +28,23 @@ export function toCsv(results: readonly FrameResult[]): string {
     results.flatMap((result) => result.faces).find((face) => face.expression)?.expression
       ?.probabilities ?? {},
   );
-  const header = [
-    "frame_index", "timestamp_s", "track_id", "x_min", "y_min", "x_max", "y_max", "score",
-    "expression", "uncertain", ...labels.map((label) => `p_${label}`),
-    "yaw_deg", "pitch_deg", "roll_deg",
-  ];
-  const rows = results.flatMap((result) =>
-    result.faces.map((face) => [
-      result.frame_index, result.timestamp_s, face.track_id,
-      face.box.x_min, face.box.y_min, face.box.x_max, face.box.y_max, face.score,
-      face.expression?.label, face.expression?.uncertain,
-      ...labels.map((label) => face.expression?.probabilities[label]),
-      face.quality?.yaw_deg, face.quality?.pitch_deg, face.quality?.roll_deg,
-    ]),
+  const columns = FACE_COLUMNS.flatMap((column) =>
+    column.perLabel
+      ? labels.map((label) => ({ ...column, name: column.name + label, path: [...column.path, label] }))
+      : [column],
   );
-  return [header, ...rows].map((row) => row.map((cell) => cell ?? "").join(",")).join("\n") + "\n";
+  const rows = results.flatMap((result) =>
+    result.faces.map((face) =>
+      columns.map((column) => cell(valueAt(column.ofFrame ? result : face, column.path))),
+    ),
+  );
+  return [columns.map((column) => column.name), ...rows].map((row) => row.join(",")).join("\n") + "\n";
+}
+
+function valueAt(document: unknown, path: readonly string[]): unknown {
+  return path.reduce<unknown>((part, key) => (part as Record<string, unknown> | null)?.[key], document);
+}
+
+function cell(value: unknown): string {
+  return Array.isArray(value) ? value.join(" ") : String(value ?? "");
 }

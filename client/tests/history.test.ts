@@ -56,8 +56,14 @@ test("indexAt returns the last frame at or before a time", () => {
 
 test("toCsv writes a row per face", () => {
   const lines = toCsv([result(0), result(0.1, "neutral")]).trimEnd().split("\n");
-  expect(lines[0]).toContain("expression,uncertain,p_happiness,p_neutral");
-  expect(lines[2]).toBe("1,0.1,1,1,2,3,4,0.9,neutral,false,0.75,0.25,,,");
+  const names = lines[0]!.split(",");
+  const cells = lines[2]!.split(",");
+  expect(cells.length).toBe(names.length);
+  const row = Object.fromEntries(names.map((name, index) => [name, cells[index]]));
+  expect(names.slice(0, 4)).toEqual(["frame_index", "timestamp_s", "track_id", "x_min"]);
+  expect(row).toMatchObject({ frame_index: "1", timestamp_s: "0.1", track_id: "1", y_max: "4" });
+  expect(row).toMatchObject({ expression: "neutral", uncertain: "false", p_happiness: "0.75" });
+  expect(row).toMatchObject({ yaw_deg: "", blinks: "", p_raw_neutral: "" });
 });
 
 test("fit keeps the aspect ratio", () => {

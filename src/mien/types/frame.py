@@ -163,7 +163,7 @@ class FrameResult(Document):
 
 
 @dataclass(frozen=True, slots=True)
-class _Column:
+class Column:
     """A column of a flat table; `name` is a prefix where there is one for each label."""
 
     name: str
@@ -180,7 +180,7 @@ def _columns(
     names: Mapping[str, Declared] | None = None,
     *,
     stream_only: bool = False,
-) -> list[_Column]:
+) -> list[Column]:
     """The columns of a class and its parts, by rank.
 
     Args:
@@ -203,7 +203,7 @@ def _columns(
         if name == "" or (name is None and kind is None) or not isinstance(name, str | None):
             continue
         found.append(
-            _Column(
+            Column(
                 entry.key if name is None else name,
                 part_path,
                 kind or float,
@@ -227,8 +227,8 @@ def _cell_type(annotation: Any) -> type | None:
 
 
 @cache
-def _table() -> tuple[tuple[_Column, bool], ...]:
-    """All columns in order, and whether they come from the frame's document or the face's."""
+def face_table() -> tuple[tuple[Column, bool], ...]:
+    """All columns in order, and whether they are of the frame's document, else of the face's."""
     found = [(column, True) for column in _columns(FrameResult)]
     found += [(column, False) for column in _columns(Face)]
     return tuple(sorted(found, key=lambda item: item[0].rank))
@@ -243,7 +243,7 @@ def face_column_types(labels: Iterable[Expression], *, still: bool = False) -> d
     """
     labels = tuple(labels)
     types: dict[str, type] = {}
-    for column, _ in _table():
+    for column, _ in face_table():
         if (column.stream_only and still) or (column.name == "source" and not still):
             continue
         if column.per_label:
@@ -274,7 +274,7 @@ def _header(result: FrameResult) -> dict[str, Any]:
 def _row(header: dict[str, Any], face: Face) -> dict[str, Any]:
     document = face.to_dict()
     row: dict[str, Any] = {}
-    for column, of_frame in _table():
+    for column, of_frame in face_table():
         value: Any = header if of_frame else document
         for key in column.path:
             value = None if value is None else value.get(key)
