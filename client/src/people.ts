@@ -11,8 +11,8 @@ const SIGNALS: readonly [string, (face: Face) => string | null][] = [
   ["Eyes", ({ track, signals }) => signals?.eye_opening_left == null || !track
     ? null : track.eyes_closed_s > 0 ? `closed ${track.eyes_closed_s.toFixed(1)} s` : "open"],
   ["Mouth open", ({ signals }) => fraction(signals?.mouth_opening)],
-  ["Blinks", ({ track }) => track ? String(track.blinks) : null],
-  ["Yawns", ({ track }) => track ? String(track.yawns) : null],
+  ["Blinks", ({ track }) => track?.blinks == null ? null : String(track.blinks)],
+  ["Yawns", ({ track }) => track?.yawns == null ? null : String(track.yawns)],
   ["Valence", ({ affect }) => signed(affect?.valence)],
   ["Arousal", ({ affect }) => signed(affect?.arousal)],
 ];

@@ -31,7 +31,7 @@ def short_clip(
     return write_clip(tmp_path_factory.mktemp("clips") / "short.mp4", smile_frames[:12])
 
 
-def test_each_clip_gets_a_folder_and_a_bad_one_does_not_stop_the_rest(
+def test_writes_a_folder_per_clip_and_continues_after_a_bad_one(
     tmp_path: Path, short_clip: Path
 ) -> None:
     (tmp_path / "bad.mp4").write_text("no video")
@@ -51,13 +51,13 @@ def test_each_clip_gets_a_folder_and_a_bad_one_does_not_stop_the_rest(
         assert (tmp_path / "out" / name / "report.html").is_file()
 
 
-def test_an_end_before_the_start_is_wrong_usage(tmp_path: Path, short_clip: Path) -> None:
+def test_rejects_an_end_before_the_start(tmp_path: Path, short_clip: Path) -> None:
     words = ["video", str(short_clip), "--out", str(tmp_path), "--start", "5", "--end", "2"]
     assert RUNNER.invoke(app, words).exit_code == 2
 
 
 @pytest.mark.e2e
-def test_ctrl_c_finishes_the_frame_in_hand_and_a_resumed_run_has_each_frame_once(
+def test_an_interrupted_and_resumed_run_has_each_frame_once(
     tmp_path: Path, smile_clip: Path
 ) -> None:
     words = [sys.executable, "-m", "mien", "video", str(smile_clip), "--out", str(tmp_path)]
@@ -88,7 +88,7 @@ def test_live_prints_results_as_json_lines(short_clip: Path) -> None:
     assert documents[0]["faces"][0]["track_id"] == 1
 
 
-def test_live_tells_a_command_of_events_and_records_when_asked(
+def test_live_sends_events_to_a_command_and_writes_a_recording(
     tmp_path: Path, short_clip: Path
 ) -> None:
     log = tmp_path / "events.jsonl"
@@ -99,10 +99,37 @@ def test_live_tells_a_command_of_events_and_records_when_asked(
     kinds = [json.loads(line)["event"] for line in log.read_text().splitlines()]
     assert kinds[0] == "track_started"
     assert kinds[-1] == "track_ended"
-    assert (tmp_path / "rec" / "annotated.mp4").is_file()
+    written = sorted(path.name for path in (tmp_path / "rec").iterdir())
+    tables = ["events.jsonl", "faces.csv", "frames.jsonl", "report.html", "run.json"]
+    assert written == ["annotated.mp4", *tables, "thumbnails", "tracks.csv"]
+    recorded = (tmp_path / "rec" / "events.jsonl").read_text().splitlines()
+    assert json.loads(recorded[0])["event"] == "track_started"
 
 
-def test_a_preset_of_the_eyes_states_its_limits_and_reads_no_expression(short_clip: Path) -> None:
+def test_report_makes_the_same_tables_again(tmp_path: Path, short_clip: Path) -> None:
+    words = ["video", str(short_clip), "--out", str(tmp_path), "--no-annotate"]
+    assert RUNNER.invoke(app, words).exit_code == 0
+    first, again = tmp_path / "short", tmp_path / "again"
+    # The recorded frames alone are enough.
+    (tmp_path / "only").mkdir()
+    (tmp_path / "only" / "frames.jsonl").write_bytes((first / "frames.jsonl").read_bytes())
+    result = RUNNER.invoke(app, ["report", str(tmp_path / "only"), "--out", str(again)])
+    assert result.exit_code == 0
+    assert "1 track" in result.stdout
+    for name in ("faces.csv", "tracks.csv", "events.jsonl"):
+        assert (again / name).read_bytes() == (first / name).read_bytes()
+    assert "Person 1" in (again / "report.html").read_text()
+
+
+def test_report_rejects_folders_without_a_recording(tmp_path: Path) -> None:
+    result = RUNNER.invoke(app, ["report", str(tmp_path), "--out", str(tmp_path / "out")])
+    assert result.exit_code == 1
+    assert "frames.jsonl" in result.stderr
+
+
+def test_an_application_of_the_eyes_prints_its_limits_and_predicts_no_expression(
+    short_clip: Path,
+) -> None:
     words = ["live", "--camera", str(short_clip), "--json", "--application", "driver"]
     result = RUNNER.invoke(app, words)
     assert result.exit_code == 0
@@ -112,13 +139,13 @@ def test_a_preset_of_the_eyes_states_its_limits_and_reads_no_expression(short_cl
     assert document["models"]["expression"] == "none"
 
 
-def test_a_camera_is_not_started_unasked() -> None:
+def test_a_camera_is_not_started_without_confirmation() -> None:
     result = RUNNER.invoke(app, ["live"])
     assert result.exit_code == 2
     assert "--yes" in result.stderr
 
 
-def test_a_camera_that_is_not_there_is_named() -> None:
+def test_names_a_missing_camera() -> None:
     result = RUNNER.invoke(app, ["live", "--camera", "97", "--yes"])
     assert result.exit_code == 1
     assert "camera 97" in result.stderr

@@ -45,7 +45,7 @@ def written(folder: Path, frames: Frames, original: Path | None = None, **option
     return folder / "annotated.mp4"
 
 
-def test_an_annotated_video_has_every_frame_and_the_original_sound(
+def test_annotated_video_has_every_frame_and_the_original_sound(
     tmp_path: Path, smile_clip: Path, smile_frames: Frames
 ) -> None:
     made = written(tmp_path, smile_frames, smile_clip)
@@ -63,7 +63,7 @@ def test_an_annotated_video_has_every_frame_and_the_original_sound(
 
 
 @pytest.mark.parametrize("size_wh", [(81, 61), (33, 48), (2, 2)])
-def test_odd_sizes_can_be_written(tmp_path: Path, size_wh: tuple[int, int]) -> None:
+def test_writes_odd_sizes(tmp_path: Path, size_wh: tuple[int, int]) -> None:
     image = np.full((size_wh[1], size_wh[0], 3), 90, np.uint8)
     made = written(tmp_path, [(image, 0.0)] * 5)
     with av.open(str(made)) as container:
@@ -71,7 +71,7 @@ def test_odd_sizes_can_be_written(tmp_path: Path, size_wh: tuple[int, int]) -> N
         assert sum(1 for _ in container.decode(video=0)) == 5
 
 
-def test_blurred_faces_cannot_be_seen_and_nothing_is_written_over_them(tmp_path: Path) -> None:
+def test_blurred_faces_are_unreadable_and_have_no_labels(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     image = np.kron(rng.integers(0, 2, (60, 80, 1)) * 255, np.ones((1, 1, 3))).astype(np.uint8)
     made = written(tmp_path, [(image, 0.0)] * 3, blur=True)
@@ -120,7 +120,7 @@ def test_sound_that_mp4_cannot_hold_is_encoded(tmp_path: Path, smile_frames: Fra
         assert sum(frame.samples for frame in container.decode(audio=0)) >= 14_000
 
 
-def test_joining_passes_over_what_is_no_video(tmp_path: Path, smile_frames: Frames) -> None:
+def test_join_skips_files_that_are_not_videos(tmp_path: Path, smile_frames: Frames) -> None:
     sink = AnnotatedVideoSink(tmp_path)
     for number in range(5):
         sink.write(*step(number + 50, smile_frames[number][0]), ())

@@ -88,7 +88,7 @@ class Page(HTMLParser):
         assert self._open.pop() == tag
 
 
-def test_the_page_shows_each_person_s_time_without_a_script(tmp_path: Path) -> None:
+def test_page_shows_timelines_without_a_script(tmp_path: Path) -> None:
     frames = [(n / 10, [face(1, 0.9 if n > 50 else 0.05), face(2, 0.05)]) for n in range(100)]
     ended = Event(
         "track_ended",
@@ -106,7 +106,7 @@ def test_the_page_shows_each_person_s_time_without_a_script(tmp_path: Path) -> N
     Page(text)
 
 
-def test_nothing_is_loaded_from_anywhere(tmp_path: Path) -> None:
+def test_page_loads_nothing_from_a_network(tmp_path: Path) -> None:
     (tmp_path / "thumbnails").mkdir()
     (tmp_path / "thumbnails" / "1.jpg").write_bytes(b"jpeg")
     page = Page(report(tmp_path, [(0.0, [face(1, 0.9)]), (0.1, [face(1, 0.9)])]))
@@ -123,14 +123,14 @@ def test_nothing_is_loaded_from_anywhere(tmp_path: Path) -> None:
     assert not {name for name in names if name == "style" or name.startswith("on")}
 
 
-def test_names_cannot_break_out(tmp_path: Path) -> None:
+def test_escapes_names(tmp_path: Path) -> None:
     title = "</script><script>alert(1)</script><img src=x onerror=alert(2)>.mp4"
     text = report(tmp_path, [(0.0, [face(1, 0.9)])], title=title)
     assert "alert(1)</script>" not in text
     assert "<img src=x" not in text
 
 
-def test_gaps_uncertainty_and_hiddenness_can_be_seen(tmp_path: Path) -> None:
+def test_shows_gaps_uncertain_and_hidden_faces(tmp_path: Path) -> None:
     frames = [(n / 10, [face(1, 0.9)]) for n in range(20)]
     frames += [(5 + n / 10, [face(1, 0.9, "uncertain")]) for n in range(10)]
     frames += [(6 + n / 10, [face(1, 0.9, "not visible")]) for n in range(10)]

@@ -36,7 +36,7 @@ def test_a_smile_is_one_change_of_one_track(pipeline: FacePipeline, shared_data:
     assert sure_labels(results) == [Expression.NEUTRAL, Expression.HAPPINESS]
 
 
-def test_a_face_is_lost_when_it_goes(pipeline: FacePipeline, shared_data: Path) -> None:
+def test_a_face_that_leaves_is_lost(pipeline: FacePipeline, shared_data: Path) -> None:
     results = results_of(pipeline, shared_data / "media" / "face-then-none.mov")
     seen_s = [result.timestamp_s or 0.0 for result in results if result.faces]
     # The last picture of it is at 2.367 s.

@@ -42,7 +42,7 @@ def test_a_change_from_neutral_to_a_smile_is_one_change_with_little_lag(
     assert 1.5 <= changes[0] / 25 <= 1.75 + 0.25
 
 
-def test_raw_values_stand_beside_the_smoothed(results: list[FrameResult]) -> None:
+def test_results_have_raw_and_smoothed_expressions(results: list[FrameResult]) -> None:
     face = results[30].faces[0]
     assert face.expression is not None
     assert face.expression_raw is not None
@@ -70,7 +70,7 @@ class CountingPipeline(FacePipeline):
         return super().detect(image)
 
 
-def test_the_detector_runs_only_now_and_then(smile_frames: Frames) -> None:
+def test_the_detector_runs_rarely(smile_frames: Frames) -> None:
     pipeline = CountingPipeline()
     stream = FaceStream(pipeline, StreamSettings(search=SearchSettings(detect_every_s=0.5)))
     found = [len(stream.update(image, timestamp_s)) for image, timestamp_s in smile_frames]
@@ -79,7 +79,7 @@ def test_the_detector_runs_only_now_and_then(smile_frames: Frames) -> None:
     assert pipeline.detections <= 7
 
 
-def test_a_face_that_goes_is_lost_at_once_and_comes_back_under_its_number(
+def test_a_face_that_returns_keeps_its_track_id(
     pipeline: FacePipeline, smile_frames: Frames
 ) -> None:
     stream, empty = FaceStream(pipeline), np.full((270, 480, 3), 120, np.uint8)
@@ -109,7 +109,7 @@ def test_a_cut_ends_the_tracks(
     assert 1 not in [face.track_id for face in after]
 
 
-def test_finishing_tells_what_the_end_ended(pipeline: FacePipeline, smile_frames: Frames) -> None:
+def test_finish_returns_the_last_events(pipeline: FacePipeline, smile_frames: Frames) -> None:
     stream = FaceStream(pipeline)
     for image, timestamp_s in smile_frames[:5]:
         stream.update(image, timestamp_s)
@@ -127,7 +127,7 @@ def test_time_must_go_forward(pipeline: FacePipeline, smile_frames: Frames) -> N
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 900), (3, 2)])
-def test_frames_of_any_size_are_taken(pipeline: FacePipeline, size: tuple[int, int]) -> None:
+def test_accepts_frames_of_any_size(pipeline: FacePipeline, size: tuple[int, int]) -> None:
     assert FaceStream(pipeline).update(np.zeros((*size, 3), np.uint8), 0.0).faces == ()
 
 

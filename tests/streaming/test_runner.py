@@ -50,7 +50,7 @@ def _no_threads_are_left() -> Iterator[None]:
     assert not any(thread.name.startswith("mien-") for thread in threading.enumerate())
 
 
-def test_a_file_is_analyzed_whole_and_in_order(pipeline: FacePipeline, smile_clip: Path) -> None:
+def test_analyzes_every_frame_of_a_file_in_order(pipeline: FacePipeline, smile_clip: Path) -> None:
     sink = Recorder()
     events: list[Event] = []
     results = list(mien.stream(smile_clip, pipeline=pipeline, sinks=[sink], on_event=events.append))
@@ -65,7 +65,7 @@ def test_a_file_is_analyzed_whole_and_in_order(pipeline: FacePipeline, smile_cli
     ]
 
 
-def test_leaving_the_loop_closes_the_sinks_as_incomplete(
+def test_breaking_the_loop_closes_the_sinks_as_incomplete(
     pipeline: FacePipeline, smile_clip: Path
 ) -> None:
     sink = Recorder()
@@ -75,7 +75,7 @@ def test_leaving_the_loop_closes_the_sinks_as_incomplete(
     assert sink.complete is False
 
 
-def test_a_sink_that_fails_stops_the_stream_and_the_others_are_closed(
+def test_a_failing_sink_stops_the_stream_and_closes_the_others(
     pipeline: FacePipeline, smile_clip: Path
 ) -> None:
     failing, other = Recorder(fail_at=5), Recorder()
@@ -85,7 +85,7 @@ def test_a_sink_that_fails_stops_the_stream_and_the_others_are_closed(
     assert failing.complete is False
 
 
-def test_a_stage_that_fails_stops_the_stream(smile_frames: Frames) -> None:
+def test_a_failing_stage_stops_the_stream(smile_frames: Frames) -> None:
     class Broken(FacePipeline):
         def detect(self, image: Image) -> list[Detection]:
             raise RuntimeError("out of memory")
@@ -96,7 +96,7 @@ def test_a_stage_that_fails_stops_the_stream(smile_frames: Frames) -> None:
     assert sink.complete is False
 
 
-def test_a_source_that_fails_gives_first_what_it_had(
+def test_a_failing_source_yields_its_frames_first(
     pipeline: FacePipeline, smile_frames: Frames
 ) -> None:
     def frames() -> Iterator[tuple[npt.NDArray[np.uint8], float]]:
@@ -109,9 +109,7 @@ def test_a_source_that_fails_gives_first_what_it_had(
     assert sink.indices == [0, 1, 2]
 
 
-def test_of_a_live_source_old_frames_are_dropped(
-    pipeline: FacePipeline, smile_frames: Frames
-) -> None:
+def test_drops_old_frames_of_a_live_source(pipeline: FacePipeline, smile_frames: Frames) -> None:
     def camera() -> Iterator[tuple[npt.NDArray[np.uint8], float]]:
         for image, timestamp_s in smile_frames[:40]:
             time.sleep(0.01)
@@ -126,6 +124,6 @@ def test_of_a_live_source_old_frames_are_dropped(
     assert len(indices) < 25
 
 
-def test_what_is_no_video_is_told_at_the_first_frame(tmp_path: Path) -> None:
+def test_rejects_files_that_are_not_videos(tmp_path: Path) -> None:
     with pytest.raises(VideoReadError, match=r"gone\.mp4"):
         next(stream(tmp_path / "gone.mp4"))

@@ -1,4 +1,4 @@
-"""``mien live``: cameras, now."""
+"""``mien live``: analyze a camera stream."""
 
 import json as json_module
 import sys
@@ -102,7 +102,7 @@ def live(  # noqa: PLR0917
     if isinstance(source, CameraSource) and not yes:
         _ask(source.info.name)
     if rules is not None:
-        screen.say(f"{rules.name}: {rules.limits}")
+        screen.print(f"{rules.name}: {rules.limits}")
     options = VideoOptions(blur_faces=blur_faces)
     recording = _recording(record, source, follower)
     sinks = (
@@ -111,7 +111,7 @@ def live(  # noqa: PLR0917
         else []
     )
     dispatcher = EventDispatcher(
-        receivers, on_failure=lambda reason: screen.say(f"event not delivered: {reason}")
+        receivers, on_failure=lambda reason: screen.print(f"event not delivered: {reason}")
     )
     dropped = Counter()
     with ExitStack() as stack:
@@ -135,14 +135,14 @@ def live(  # noqa: PLR0917
                         recording.add_events(found)
                 screen.show(step, events, dropped.value)
                 if should_stop():
-                    screen.say("stopped")
+                    screen.print("stopped")
                     break
                 if duration and step.frame.timestamp_s >= duration:
                     break
         except KeyboardInterrupt:
-            screen.say("stopped")
+            screen.print("stopped")
     if rules is not None:
-        screen.say(json_module.dumps(rules.summary()))
+        screen.print(json_module.dumps(rules.summary()))
 
 
 def _recording(record: Path | None, source: Source, follower: FaceStream) -> RecordingSink | None:
@@ -214,7 +214,7 @@ class _Screen:
         """Whether there was no result for a second, because the camera is not open."""
         return not self._times or time.monotonic() - self._times[-1] > 1.0
 
-    def say(self, words: str) -> None:
+    def print(self, words: str) -> None:
         """Print a permanent line on stderr."""
         if self._live is not None:
             self._live.console.print(Text(words))
@@ -226,7 +226,7 @@ class _Screen:
         if state != self._state and (self._state or state != "open"):
             messages = {"lost": "camera disconnected, waiting", "open": "camera reconnected"}
             if state in messages:
-                self.say(messages[state])
+                self.print(messages[state])
         self._state = state
 
     def show(self, step: Step, events: list[Event], dropped: int) -> None:
@@ -265,7 +265,7 @@ class _Screen:
     def _footer(self, dropped: int) -> Text:
         span_s = self._times[-1] - self._times[0] if len(self._times) > 1 else 0.0
         rate = (len(self._times) - 1) / span_s if span_s > 0 else 0.0
-        lines = [f"{rate:.1f} frames a second, {dropped} dropped; Ctrl-C stops"]
+        lines = [f"{rate:.1f} frames per second, {dropped} dropped; Ctrl-C stops"]
         lines += [
             f"{event.timestamp_s:8.2f} s  person {event.track_id}: {event.kind} "
             + " ".join(str(value) for value in event.details.values())

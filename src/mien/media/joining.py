@@ -15,7 +15,7 @@ _PREFIX = "annotated.part-"
 
 
 def part_path(folder: Path, first_tick: int) -> Path:
-    """Where a part lies that begins at a tick; its own times count from 0."""
+    """The path of a part that begins at a tick; its own times start at 0."""
     return folder / f"{_PREFIX}{first_tick:012}.mp4"
 
 
@@ -76,7 +76,7 @@ def _part_packets(part: Path) -> Iterator[tuple[Any, Any, int]]:
 
 
 def whole_packets(source: Any, stream: Any) -> Iterator[tuple[Any, Fraction]]:
-    """Packets with their times, up to the first damage, as at the end of a file that was cut."""
+    """Packets with their times, up to the first damaged one, as in a truncated file."""
     av = require_av()
     packets = source.demux(stream)
     while True:
@@ -91,7 +91,7 @@ def whole_packets(source: Any, stream: Any) -> Iterator[tuple[Any, Fraction]]:
 
 
 class _Sound:
-    """The sound of a file on its way into another."""
+    """Copies the sound of a file into another."""
 
     # Codecs that players expect in MP4.
     _COPIED = frozenset({"aac", "mp3", "mp3float", "ac3", "eac3", "opus", "alac", "flac"})
@@ -150,7 +150,7 @@ class _Sound:
 
 
 def _first_picture_s(source: Any) -> float:
-    """When the first picture is shown; times of frames count from there."""
+    """The time of the first picture, from which frame times count."""
     for stream in source.streams.video:
         if stream.start_time is not None:
             return float(stream.start_time * stream.time_base)

@@ -15,16 +15,16 @@ from mien.media.video import require_av
 from mien.tracking import Event
 from mien.types import FrameResult, Image
 
-# A face that is lost for a moment stays blurred for this long where it was last.
+# The last position of a lost face stays blurred for this long.
 _BLUR_AFTER_S = 1.0
 
 
 class AnnotatedVideoSink:
-    """Writes every frame with its results drawn over it, and joins it with the sound at the end.
+    """A sink that writes every frame with its results drawn on it, and adds the original sound.
 
     While it runs, pictures go into a fragmented MP4 (``annotated.part-TIME.mp4``), which stays
-    readable to the last whole second whatever happens. At the end the parts of this and of
-    earlier runs become ``annotated.mp4``, without being encoded again.
+    readable up to the last second, also after a kill. At the end the parts of this and of earlier
+    runs become ``annotated.mp4``, without re-encoding.
 
     Args:
         folder: where the files go.
@@ -114,7 +114,7 @@ class AnnotatedVideoSink:
 
 
 class _Blurring:
-    """Blurs the faces of a frame, and for a while the places of those that were just lost."""
+    """Blurs the faces of a frame, and for a while the last positions of lost faces."""
 
     def __init__(self) -> None:
         self._last: dict[int, tuple[float, Any]] = {}

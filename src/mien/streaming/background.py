@@ -8,10 +8,10 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-# How often a waiting thread looks whether it has been told to stop.
+# How often a waiting thread checks whether it should stop.
 _POLL_S = 0.05
 _JOIN_S = 5.0
-# A camera that is away may hold its thread for longer, and must not hold up whoever stops.
+# A camera that is unavailable may block its thread for longer; stopping must not wait for it.
 _LIVE_JOIN_S = 1.0
 
 
@@ -23,11 +23,11 @@ class _End:
 
 
 def in_background(items: Iterable[T], depth: int = 4) -> Generator[T, None, None]:
-    """Run an iterator in a thread of its own, at most `depth` items ahead of the consumer.
+    """Run an iterator in its own thread, at most `depth` items ahead of the consumer.
 
-    Order is kept. What the iterator raises is raised here, after the items before it. Closing this
-    generator, also by an exception in the consumer, stops the thread and closes the iterator in
-    its own thread.
+    Order is kept. An exception of the iterator is raised here, after the items before it. Closing
+    this generator, also by an exception in the consumer, stops the thread and closes the iterator
+    in its own thread.
 
     Args:
         items: iterated in the thread, from the first `next` on.
@@ -61,17 +61,17 @@ def in_background(items: Iterable[T], depth: int = 4) -> Generator[T, None, None
 def newest_in_background(
     items: Iterable[T], dropped: "Counter | None" = None
 ) -> Generator[T, None, None]:
-    """As :func:`in_background`, but only the newest item waits: older ones are dropped.
+    """Like :func:`in_background`, but only the newest item waits: older ones are dropped.
 
     Args:
         items: of a live source, which does not wait either.
-        dropped: counts what was dropped.
+        dropped: counts the dropped items.
     """
     slot: Slot[T | _End] = Slot()
     stop = threading.Event()
 
     def put(item: T | _End) -> bool:
-        # The end waits for its turn, so that the last item is not lost to it.
+        # The end waits until the last item was taken, so that it does not replace it.
         while isinstance(item, _End) and slot.is_full and not stop.wait(_POLL_S):
             pass
         if slot.put(item) and dropped is not None:
@@ -94,7 +94,7 @@ def newest_in_background(
 
 
 class Counter:
-    """A number that one thread raises and others read."""
+    """A number that one thread increments and others read."""
 
     def __init__(self) -> None:
         self.value = 0
@@ -114,7 +114,7 @@ class Slot(Generic[T]):
         return self._full
 
     def put(self, item: T) -> bool:
-        """Put an item, and tell whether another one was lost by that."""
+        """Put an item, and return whether another one was lost by that."""
         with self._condition:
             lost, self._full, self._item = self._full, True, item
             self._condition.notify()

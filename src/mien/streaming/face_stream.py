@@ -10,7 +10,7 @@ from mien import imaging
 from mien.errors import InputError
 from mien.pipeline import FacePipeline
 from mien.signals import derive_affect, measure_face
-from mien.streaming.expression_cache import ExpressionReader
+from mien.streaming.expression_cache import ExpressionCache
 from mien.streaming.locator import FaceLocator, SearchSettings
 from mien.tracking import (
     Event,
@@ -39,7 +39,7 @@ class StreamSettings:
         expressions: whether expressions are predicted; if not, their model is never loaded.
         same_look: a face that differs by less than this from its last classified crop is not
             classified again for a quarter of a second, see
-            :class:`mien.streaming.expression_cache.ExpressionReader`; 0 classifies every face.
+            :class:`mien.streaming.expression_cache.ExpressionCache`; 0 classifies every face.
         baseline: whether each person's resting face counts as neutral; see
             :class:`mien.tracking.NeutralBaseline`.
     """
@@ -93,7 +93,7 @@ class FaceStream:
             max_gap_s=self.settings.max_gap_s, sampling=self._statistics.sampling
         )
         self._cuts = SceneCutDetector()
-        self._reader = ExpressionReader(self.pipeline, same_below=self.settings.same_look)
+        self._cache = ExpressionCache(self.pipeline, same_below=self.settings.same_look)
         self._smoothers: dict[int, _Smoothers] = {}
         self._last_s: float | None = None
         self._frame_index = -1
@@ -204,7 +204,7 @@ class FaceStream:
                 for face in faces
                 if face.landmarks is not None
             ]
-            read = self._reader.read(crops, [track_id for track_id, _ in seen], timestamp_s)
+            read = self._cache.classify(crops, [track_id for track_id, _ in seen], timestamp_s)
             faces = [
                 replace(face, expression=scores) for face, scores in zip(faces, read, strict=True)
             ]
@@ -241,7 +241,7 @@ class FaceStream:
         )
 
     def _end(self, track_ids: Sequence[int | None]) -> list[Event]:
-        self._reader.forget(track_ids)
+        self._cache.forget(track_ids)
         for track_id in track_ids:
             if track_id is not None:
                 self._smoothers.pop(track_id, None)

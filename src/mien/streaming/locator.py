@@ -1,8 +1,8 @@
-"""Where the faces of a frame are: followed by their landmarks, and searched for now and then.
+"""Locating the faces of a frame: followed by their landmarks, and detected now and then.
 
-A detector looks at the whole frame; a landmark network at one small square, and where the face was
-in the last frame is where that square should be. So the detector runs only where a face may have
-come or gone, and most frames cost their landmarks alone.
+A detector searches the whole frame; a landmark network needs one small square, which the position
+in the last frame predicts. So the detector runs only where a face may have come or gone, and most
+frames cost their landmarks alone.
 """
 
 import math
@@ -16,7 +16,7 @@ from mien import geometry
 from mien.config import Settings
 from mien.detection.search import tiles
 from mien.landmarks import LandmarkPredictor, Region, box_from_landmarks, roi_from_landmarks
-from mien.streaming.motion_gate import SurroundingsWatch
+from mien.streaming.motion_gate import MotionGate
 from mien.tracking import Observation, Track
 from mien.tracking.scene import Grid
 from mien.types import Box, Detection, Image, Landmarks
@@ -24,7 +24,7 @@ from mien.types import Box, Detection, Image, Landmarks
 
 @runtime_checkable
 class RegionPredictor(Protocol):
-    """A landmark model that can look at a given square of the image."""
+    """A landmark model that can analyze a given square of the image."""
 
     def predict_region(self, image: Image, region: Region) -> Landmarks: ...
 
@@ -42,17 +42,17 @@ class _Pipeline(Protocol):
 class SearchSettings:
     """When the detector runs.
 
-    A large frame is searched in many tiles; it is searched whole less often for that, so that the
-    search costs about the same share of time whatever the frame's size.
+    A large frame is searched in many tiles, and therefore less often, so that the search takes
+    about the same share of the time at every frame size.
 
     Attributes:
         detect_every_s: between searches while every known face is in view.
-        still_every_s: the same while nothing has changed beside the faces since the last search.
+        still_every_s: the same while nothing has changed outside the faces since the last search.
         search_every_s: while no face is in view, or one is missing.
         min_presence: landmarks with a lower presence have lost their face.
-        unconfirmed_s: a followed face that searches miss for so long is let go, and one of
-            doubtful presence after a third of that.
-        max_faces: follow at most so many; 0 follows all.
+        unconfirmed_s: a followed face that searches miss for this long is dropped, and one of
+            uncertain presence after a third of it.
+        max_faces: maximum number of faces; 0 for no limit.
     """
 
     detect_every_s: float = 0.3
@@ -63,12 +63,12 @@ class SearchSettings:
     max_faces: int = 0
 
 
-# Least time between searches for each view (the whole, or a tile) that they look at.
-_CALM_S_PER_VIEW = 0.06
+# Minimum time between searches for each view (the whole, or a tile) that they analyze.
+_PRESENT_S_PER_VIEW = 0.06
 _MISSING_S_PER_VIEW = 0.02
-# A missing face is looked for in a square so many times its size, where it is expected.
-_LOOK_AROUND = 4.0
-_MAX_LOOKS = 4
+# A missing face is searched in a square of this many times its size, where it is expected.
+_SEARCH_SIZE = 4.0
+_MAX_SEARCHES = 4
 # Boxes that share this much are one face.
 _SAME_FACE_IOU = 0.4
 _SURE_PRESENCE = 0.9
@@ -85,9 +85,9 @@ class FaceLocator:
     def __init__(self, pipeline: _Pipeline, settings: SearchSettings) -> None:
         self._pipeline = pipeline
         self._settings = settings
-        self._watch = SurroundingsWatch()
+        self._gate = MotionGate()
         self._last_search_s = -math.inf
-        self._last_look_s = -math.inf
+        self._last_local_search_s = -math.inf
         self._last_frame_s = -math.inf
 
     def locate(
@@ -114,14 +114,15 @@ class FaceLocator:
             followed, missing, views, timestamp_s, lost_now=lost_now
         ) and not self._may_wait(followed, missing, timestamp_s, grid, image):
             self._last_search_s = timestamp_s
-            self._watch.note_search(grid)
+            self._gate.note_search(grid)
             detections = self._pipeline.detect(image)
             followed, new = self._reconcile(followed, detections, tracks, timestamp_s)
         elif missing and (
-            lost_now or _is_due(timestamp_s, self._last_look_s, self._settings.search_every_s)
+            lost_now
+            or _is_due(timestamp_s, self._last_local_search_s, self._settings.search_every_s)
         ):
-            self._last_look_s = timestamp_s
-            new = self._look_for(image, missing, followed, timestamp_s)
+            self._last_local_search_s = timestamp_s
+            new = self._search_missing(image, missing, followed, timestamp_s)
         else:
             return followed
         if self._settings.max_faces:
@@ -130,7 +131,7 @@ class FaceLocator:
         return followed + [Observation(d, p) for d, p in zip(new, landmarks, strict=True)]
 
     def _count_views(self, image: Image) -> int:
-        """How many looks a search of the whole frame takes."""
+        """How many detector runs a search of the whole frame takes."""
         if self._pipeline.settings.tiles != "auto":
             return 1
         return 1 + len(tiles(image.shape[1], image.shape[0]))
@@ -146,12 +147,12 @@ class FaceLocator:
     ) -> bool:
         settings = self._settings
         if views == 1 and lost_now:
-            # One look at everything costs no more than one at where the face was.
+            # Searching everything costs no more than searching where the face was.
             return True
         if not followed or (missing and views == 1):
             every_s = max(settings.search_every_s, _MISSING_S_PER_VIEW * (views - 1))
         else:
-            every_s = max(settings.detect_every_s, _CALM_S_PER_VIEW * (views - 1))
+            every_s = max(settings.detect_every_s, _PRESENT_S_PER_VIEW * (views - 1))
         return _is_due(timestamp_s, self._last_search_s, every_s)
 
     def _may_wait(
@@ -168,29 +169,29 @@ class FaceLocator:
         if _is_due(timestamp_s, self._last_search_s, self._settings.still_every_s):
             return False
         boxes = [seen.detection.box for seen in followed]
-        return self._watch.is_still(grid, boxes, (image.shape[1], image.shape[0]))
+        return self._gate.is_still(grid, boxes, (image.shape[1], image.shape[0]))
 
-    def _look_for(
+    def _search_missing(
         self,
         image: Image,
         missing: Sequence[Track],
         followed: Sequence[Observation],
         timestamp_s: float,
     ) -> list[Detection]:
-        """Look where missing faces are expected, the longest seen first."""
+        """Detect missing faces where they are expected, the longest seen first."""
         found: list[Detection] = []
         known = [seen.detection.box.to_array() for seen in followed]
-        for track in sorted(missing, key=lambda track: -track.hits)[:_MAX_LOOKS]:
-            for detection in self._look_around(image, track, timestamp_s):
+        for track in sorted(missing, key=lambda track: -track.hits)[:_MAX_SEARCHES]:
+            for detection in self._search_around(image, track, timestamp_s):
                 box = detection.box.to_array()
                 if not known or geometry.box_iou([box], known).max() < _SAME_FACE_IOU:
                     found.append(detection)
                     known.append(box)
         return found
 
-    def _look_around(self, image: Image, track: Track, timestamp_s: float) -> list[Detection]:
+    def _search_around(self, image: Image, track: Track, timestamp_s: float) -> list[Detection]:
         x, y = track.motion.predict(timestamp_s)
-        reach = _LOOK_AROUND * max(track.motion.width, track.motion.height) / 2
+        reach = _SEARCH_SIZE * max(track.motion.width, track.motion.height) / 2
         left, top = max(0, int(x - reach)), max(0, int(y - reach))
         part = image[top : max(0, int(y + reach)), left : max(0, int(x + reach))]
         if min(part.shape[:2]) < 2:
@@ -226,7 +227,7 @@ class FaceLocator:
         tracks: Sequence[Track],
         timestamp_s: float,
     ) -> tuple[list[Observation], list[Detection]]:
-        """Followed faces, confirmed by detections or let go; and detections of other faces."""
+        """Followed faces, confirmed by detections or dropped; and detections of other faces."""
         by_key = {track.key: track for track in tracks}
         boxes = [detection.box.to_array() for detection in detections]
         kept: list[Observation] = []

@@ -1,4 +1,4 @@
-"""Whether a face may have come: what has changed in the picture beside the faces that are known."""
+"""Whether a new face may have appeared: changes of the frame outside the known faces."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ _MIN_CHANGE = 12 / 255
 _REACH = 1.6
 
 
-class SurroundingsWatch:
+class MotionGate:
     """Compares the surroundings of known faces with how they were when last searched."""
 
     def __init__(self) -> None:

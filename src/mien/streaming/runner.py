@@ -1,4 +1,4 @@
-"""Source to results to sinks, with decoding, inference and encoding at the same time."""
+"""From a source to results and sinks, with decoding, inference and encoding in parallel."""
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
@@ -68,9 +68,9 @@ def stream(
 ) -> Iterator[FrameResult]:
     """Analyze a video, a camera or any source, frame after frame.
 
-    Decoding, inference and what the caller does with the results happen in threads of their own.
-    A file is analyzed whole, and waits where the caller is slow; of a camera the newest frame is
-    analyzed, and those that came meanwhile are dropped. Leaving the loop stops everything.
+    Decoding, inference and what the caller does with the results happen in their own threads.
+    Every frame of a file is analyzed, at the speed of the caller; of a camera the newest frame is
+    analyzed, and older ones are dropped. Leaving the loop stops everything.
 
     Args:
         source: path of a video, number or address of a camera, or a source of your own. A camera
@@ -78,8 +78,8 @@ def stream(
         pipeline: by default one with the following settings.
         settings: how the stream is followed.
         selection: which frames of a file are wanted.
-        sinks: given each frame in this thread, and closed at the end, whatever ends it.
-        on_event: called in this thread for each event, before its frame's result is given.
+        sinks: receive each frame in this thread, and are closed at the end, also after an error.
+        on_event: called in this thread for each event, before the result of its frame is yielded.
         detector, landmarks, model, min_score, tiles, max_faces, prior, max_megapixels, threads, \
 provider: settings of the pipeline; see :class:`mien.Settings`.
 
@@ -88,7 +88,7 @@ provider: settings of the pipeline; see :class:`mien.Settings`.
 
     Raises:
         SettingError: a setting has an invalid value, or comes with a pipeline.
-        VideoReadError: no readable video.
+        VideoReadError: not a readable video.
         CameraError: the camera cannot be opened.
         MissingExtraError: PyAV or lapx is not installed.
     """
@@ -120,7 +120,7 @@ def run(
     on_event: Callable[[Event], None] | None = None,
     dropped: Counter | None = None,
 ) -> Generator[Step, None, None]:
-    """As :func:`stream`, with a stream object of one's own, giving frames and events, too.
+    """Like :func:`stream`, for an existing stream object; yields frames and events as well.
 
     Args:
         dropped: counts the frames of a live source that were dropped.
@@ -131,13 +131,13 @@ def run(
             for step in steps:
                 for sink in sinks:
                     sink.write(step.frame, step.result, step.events)
-                _tell(step.events, on_event)
+                _notify(step.events, on_event)
                 yield step
         complete = True
     finally:
         events = follower.finish()
         try:
-            _tell(events, on_event)
+            _notify(events, on_event)
         finally:
             close_all(sinks, events, complete=complete)
 
@@ -172,7 +172,7 @@ def _analyzed(
             yield Step(frame, result, follower.events)
 
 
-def _tell(events: Sequence[Event], on_event: Callable[[Event], None] | None) -> None:
+def _notify(events: Sequence[Event], on_event: Callable[[Event], None] | None) -> None:
     if on_event is not None:
         for event in events:
             on_event(event)

@@ -1,4 +1,4 @@
-"""Telling others of events: a webhook, a command. Never in the way of the stream."""
+"""Sending events to a webhook or a command, without delaying the stream."""
 
 import json
 import queue
@@ -14,23 +14,24 @@ from mien.errors import SettingError
 from mien.tracking import Event
 
 Receiver = Callable[[dict[str, Any]], None]
-"""Takes one event as JSON; raises OSError where it could not be delivered."""
+"""Receives one event as JSON; raises OSError where it could not be delivered."""
 
 _TIMEOUT_S = 5.0
 
 
 class EventDispatcher:
-    """Hands events to receivers in a thread of its own.
+    """Passes events to receivers in its own thread.
 
-    Receivers may be slow or away: at most `depth` events wait, later ones are dropped and counted.
+    Receivers may be slow or unavailable: at most `depth` events wait, later ones are dropped and
+    counted.
 
     Args:
         receivers: each gets every event, in order.
-        on_failure: told once in a row when a receiver fails, with the reason.
+        on_failure: called with the reason for the first of consecutive failures.
         depth: of the queue.
 
     Attributes:
-        delivered, failed, dropped: how many events went each way.
+        delivered, failed, dropped: numbers of events.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class EventDispatcher:
             self.dropped += 1
 
     def close(self, timeout_s: float = 2 * _TIMEOUT_S) -> None:
-        """Deliver what waits, but not for longer than a while."""
+        """Deliver the waiting events, for at most `timeout_s`."""
         if not self._receivers:
             return
         try:

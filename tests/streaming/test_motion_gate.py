@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from mien.streaming.motion_gate import SurroundingsWatch
+from mien.streaming.motion_gate import MotionGate
 from mien.tracking import coarse
 from mien.types import Box
 
@@ -23,8 +23,8 @@ def scene(
     return (image + rng.normal(0, 9, image.shape)).clip(0, 255).astype(np.uint8)
 
 
-def test_noise_and_the_face_itself_are_no_change() -> None:
-    watch = SurroundingsWatch()
+def test_ignores_noise_and_the_face_itself() -> None:
+    watch = MotionGate()
     assert not watch.is_still(coarse(scene()), [FACE], SIZE_WH)
     watch.note_search(coarse(scene()))
     for seed in range(1, 50):
@@ -32,8 +32,8 @@ def test_noise_and_the_face_itself_are_no_change() -> None:
         assert watch.is_still(grid, [FACE], SIZE_WH)
 
 
-def test_a_small_visitor_is_a_change_until_searched() -> None:
-    watch = SurroundingsWatch()
+def test_a_small_new_object_is_a_change_until_searched() -> None:
+    watch = MotionGate()
     watch.note_search(coarse(scene()))
     seen = coarse(scene(noise_seed=1, visitor=True))
     assert not watch.is_still(seen, [FACE], SIZE_WH)
@@ -42,8 +42,8 @@ def test_a_small_visitor_is_a_change_until_searched() -> None:
     assert not watch.is_still(coarse(scene(noise_seed=2)), [FACE], SIZE_WH)
 
 
-def test_faces_beyond_the_border_do_no_harm() -> None:
-    watch = SurroundingsWatch()
+def test_accepts_faces_beyond_the_border() -> None:
+    watch = MotionGate()
     watch.note_search(coarse(scene()))
     outside = Box(-200, -200, -50, -50)
     assert watch.is_still(coarse(scene(noise_seed=1)), [outside], SIZE_WH)

@@ -39,7 +39,7 @@ def server() -> Iterator[tuple[str, list[dict[str, object]]]]:
         thread.join()
 
 
-def test_a_webhook_gets_events_in_order(server: tuple[str, list[dict[str, object]]]) -> None:
+def test_webhook_receives_events_in_order(server: tuple[str, list[dict[str, object]]]) -> None:
     address, got = server
     dispatcher = EventDispatcher([webhook(address)])
     for number in range(5):
@@ -51,7 +51,7 @@ def test_a_webhook_gets_events_in_order(server: tuple[str, list[dict[str, object
     assert dispatcher.delivered == 6
 
 
-def test_a_command_gets_the_event_on_stdin(tmp_path: Path) -> None:
+def test_command_receives_the_event_on_stdin(tmp_path: Path) -> None:
     target = tmp_path / "it's here.json"
     script = "import sys; open(sys.argv[1], 'w').write(sys.stdin.read())"
     line = shlex.join([sys.executable, "-c", script, str(target)])
@@ -61,7 +61,7 @@ def test_a_command_gets_the_event_on_stdin(tmp_path: Path) -> None:
     assert json.loads(target.read_text())["event"] == "blink"
 
 
-def test_a_receiver_that_is_away_is_told_once_and_holds_nobody_up() -> None:
+def test_an_unavailable_receiver_is_reported_once_and_does_not_block() -> None:
     told: list[str] = []
     # Port 9 on this machine: nobody listens.
     dispatcher = EventDispatcher([webhook("http://127.0.0.1:9/")], on_failure=told.append, depth=4)
@@ -85,11 +85,11 @@ def test_a_program_that_fails_counts_as_a_failure() -> None:
 
 
 @pytest.mark.parametrize("line", ["", "echo 'unclosed"])
-def test_what_is_no_command_is_refused(line: str) -> None:
+def test_rejects_invalid_commands(line: str) -> None:
     with pytest.raises(SettingError):
         command(line)
 
 
-def test_other_addresses_are_refused() -> None:
+def test_rejects_other_addresses() -> None:
     with pytest.raises(SettingError, match="file:"):
         webhook("file:///etc/passwd")

@@ -1,4 +1,4 @@
-"""A face is read again as soon as it looks different, and no later than a quarter of a second."""
+"""A face is classified again as soon as it changes, and at least every quarter of a second."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ import pytest
 from mien.labels import Expression
 from mien.pipeline import FacePipeline
 from mien.streaming import FaceStream, StreamSettings
-from mien.streaming.expression_cache import ExpressionReader
+from mien.streaming.expression_cache import ExpressionCache
 from mien.types import ExpressionScores, Image
 
 LABELS = (Expression.NEUTRAL, Expression.HAPPINESS)
@@ -34,48 +34,48 @@ def crop(mouth: int, *, noise: float = 0.0, light: float = 1.0, seed: int = 0) -
     return picture.clip(0, 255).astype(np.uint8)
 
 
-def test_a_still_face_is_read_four_times_a_second() -> None:
+def test_classifies_a_still_face_four_times_per_second() -> None:
     classifier = Brightness()
-    reader = ExpressionReader(classifier, same_below=0.05)
+    cache = ExpressionCache(classifier, same_below=0.05)
     for n in range(100):
-        reader.read([crop(100, noise=6, seed=n)], [1], n / 25)
-    # Noise and rounding of the times cost nothing: one reading in each 0.28 s.
+        cache.classify([crop(100, noise=6, seed=n)], [1], n / 25)
+    # Noise and rounding of the times cost nothing: one prediction per 0.28 s.
     assert classifier.crops == pytest.approx(4 / 0.28, abs=1)
 
 
-def test_another_look_is_read_at_once_and_another_light_is_not() -> None:
+def test_classifies_a_changed_face_at_once_but_not_changed_light() -> None:
     classifier = Brightness()
-    reader = ExpressionReader(classifier, same_below=0.05)
-    reader.read([crop(100)], [1], 0.0)
-    reader.read([crop(100, light=0.8)], [1], 0.04)
+    cache = ExpressionCache(classifier, same_below=0.05)
+    cache.classify([crop(100)], [1], 0.0)
+    cache.classify([crop(100, light=0.8)], [1], 0.04)
     assert classifier.crops == 1
-    (before,) = reader.read([crop(100)], [1], 0.08)
-    (after,) = reader.read([crop(240)], [1], 0.12)
+    (before,) = cache.classify([crop(100)], [1], 0.08)
+    (after,) = cache.classify([crop(240)], [1], 0.12)
     assert classifier.crops == 2
     assert after[Expression.HAPPINESS] > before[Expression.HAPPINESS] + 0.1
 
 
 def test_a_slow_change_is_not_missed() -> None:
     classifier = Brightness()
-    reader = ExpressionReader(classifier, same_below=0.05)
+    cache = ExpressionCache(classifier, same_below=0.05)
     for n in range(6):
-        (scores,) = reader.read([crop(100 + 20 * n)], [1], n / 100)
+        (scores,) = cache.classify([crop(100 + 20 * n)], [1], n / 100)
     (true,) = classifier.classify([crop(200)])
     assert scores[Expression.HAPPINESS] == pytest.approx(true[Expression.HAPPINESS], abs=0.02)
 
 
-def test_tracks_do_not_share_a_reading_and_the_ended_are_forgotten() -> None:
+def test_tracks_have_their_own_predictions_until_they_end() -> None:
     classifier = Brightness()
-    reader = ExpressionReader(classifier, same_below=0.05)
-    first, second = reader.read([crop(20), crop(240)], [1, 2], 0.0)
-    again_second, again_first = reader.read([crop(240), crop(20)], [2, 1], 0.04)
+    cache = ExpressionCache(classifier, same_below=0.05)
+    first, second = cache.classify([crop(20), crop(240)], [1, 2], 0.0)
+    again_second, again_first = cache.classify([crop(240), crop(20)], [2, 1], 0.04)
     assert (again_first, again_second) == (first, second)
-    reader.forget([1, None])
-    reader.read([crop(20), crop(240)], [1, 2], 0.08)
+    cache.forget([1, None])
+    cache.classify([crop(20), crop(240)], [1, 2], 0.08)
     assert classifier.crops == 3
 
 
-def test_zero_reads_every_frame(
+def test_zero_classifies_every_frame(
     pipeline: FacePipeline, smile_frames: list[tuple[npt.NDArray[np.uint8], float]]
 ) -> None:
     exact, quick = FaceStream(pipeline, StreamSettings(same_look=0.0)), FaceStream(pipeline)

@@ -30,13 +30,13 @@ def counting(closed: list[bool], *, slow_s: float = 0.0) -> Iterator[int]:
         closed.append(True)
 
 
-def test_order_is_kept_and_the_end_is_found() -> None:
+def test_keeps_order_and_ends() -> None:
     doubled = (2 * n for n in in_background(range(500), depth=2))
     assert list(in_background(doubled)) == list(range(0, 1000, 2))
     wait_for_no_threads()
 
 
-def test_a_slow_consumer_is_waited_for() -> None:
+def test_waits_for_a_slow_consumer() -> None:
     ahead: list[int] = []
 
     def source() -> Iterator[int]:
@@ -51,7 +51,7 @@ def test_a_slow_consumer_is_waited_for() -> None:
     assert list(items) == list(range(1, 50))
 
 
-def test_an_error_arrives_after_what_came_before_it() -> None:
+def test_raises_errors_after_the_items_before_them() -> None:
     def source() -> Iterator[int]:
         yield from range(3)
         raise ValueError("the fourth is broken")
@@ -65,7 +65,7 @@ def test_an_error_arrives_after_what_came_before_it() -> None:
 
 
 @pytest.mark.parametrize("make", [in_background, newest_in_background])
-def test_leaving_stops_the_source_and_closes_it(make) -> None:  # type: ignore[no-untyped-def]
+def test_closing_stops_and_closes_the_source(make) -> None:  # type: ignore[no-untyped-def]
     closed: list[bool] = []
     items = make(counting(closed, slow_s=0.001))
     assert next(items) >= 0
@@ -74,7 +74,7 @@ def test_leaving_stops_the_source_and_closes_it(make) -> None:  # type: ignore[n
     assert closed == [True]
 
 
-def test_leaving_a_chain_stops_every_link() -> None:
+def test_closing_stops_every_iterator_of_a_chain() -> None:
     closed: list[bool] = []
     items = in_background(n for n in in_background(counting(closed)))
     assert next(items) == 0
@@ -82,7 +82,7 @@ def test_leaving_a_chain_stops_every_link() -> None:
     wait_for_no_threads()
 
 
-def test_of_a_live_source_the_newest_waits_and_the_last_is_not_lost() -> None:
+def test_keeps_the_newest_and_the_last_item_of_a_live_source() -> None:
     def camera() -> Iterator[int]:
         for number in range(60):
             time.sleep(0.01)
@@ -98,7 +98,7 @@ def test_of_a_live_source_the_newest_waits_and_the_last_is_not_lost() -> None:
     assert dropped.value > 0
 
 
-def test_a_live_source_that_fails_is_told() -> None:
+def test_raises_errors_of_a_live_source() -> None:
     def camera() -> Iterator[int]:
         yield 1
         raise OSError("unplugged")
