@@ -28,39 +28,39 @@ class Settings:
 
     detector: str = setting(
         "blazeface",
-        "Face detector: blazeface, blazeface-short, haar, yunet:PATH, or the path of a model file.",
+        "Face detector: blazeface, blazeface-short, haar, yunet:PATH or a model file.",
     )
     landmarks: str = setting(
         "facemesh",
-        "Landmarks: facemesh, or detector for the few points that the detector itself gives.",
+        "Landmark model: facemesh, or detector for the few landmarks of the detector.",
     )
     model: str = setting(
-        "default", "Expression model: a name that `mien models` lists, or the path of a file."
+        "default", "Expression model: a name listed by `mien models`, or a model file."
     )
-    min_score: float = setting(
-        0.5, "Faces that the detector scores lower are left out.", low=0.0, high=1.0
-    )
+    min_score: float = setting(0.5, "Minimum detector score of a face.", low=0.0, high=1.0)
     tiles: str = setting(
         "auto",
-        "Search large images in overlapping tiles, to find small faces.",
+        "Search large images in overlapping tiles to detect small faces.",
         choices=("auto", "off"),
     )
-    max_faces: int = setting(0, "Keep only the largest faces; 0 keeps all.", low=0, high=10_000)
+    max_faces: int = setting(
+        0, "Maximum number of faces, largest first; 0: no limit.", low=0, high=10_000
+    )
     prior: str = setting(
         "default",
-        "Shares of the expressions to expect: default (the model's own choice), natural, uniform, "
-        "or the path of a JSON file.",
+        "Expected frequencies of the expressions: default (set by the model), natural, uniform or "
+        "a JSON file.",
     )
     max_megapixels: int = setting(
         DEFAULT_MAX_MEGAPIXELS,
-        "Pictures of more megapixels are refused before they are decoded, to bound memory.",
+        "Maximum size of an image in megapixels; checked before decoding.",
         low=1,
         high=4000,
     )
-    threads: int = setting(1, "Threads that one run of a model may use.", low=1, high=256)
+    threads: int = setting(1, "Number of threads for one model run.", low=1, high=256)
     provider: str = setting(
         "cpu",
-        "Where models run.",
+        "Execution provider of the models.",
         choices=("cpu", "cuda", "openvino", "coreml"),
     )
 
