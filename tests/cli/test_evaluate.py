@@ -61,7 +61,7 @@ def test_labels_that_are_not_allowed_are_counted(
     assert entry["count"] == 2
 
 
-def test_crops_are_taken_as_faces(mien: Any, tmp_path: Path, quick: list[str]) -> None:
+def test_crops_skip_the_detector(mien: Any, tmp_path: Path, quick: list[str]) -> None:
     for label, level in (("happy", 250), ("neutral", 5)):
         (tmp_path / "crops" / label).mkdir(parents=True)
         PillowImage.new("L", (48, 48), level).save(tmp_path / "crops" / label / "a.png")
@@ -123,27 +123,27 @@ def test_a_limit_draws_the_same_rows(mien: Any, photographs: Path, quick: list[s
     assert len(one) == 2
 
 
-def test_sound_data_pass_the_check(mien: Any, photographs: Path) -> None:
+def test_valid_data_pass_the_check(mien: Any, photographs: Path) -> None:
     ran = mien("data", "check", photographs)
     assert ran.status == 0
     assert "4 rows" in ran.stdout
 
 
-def test_twins_conflicts_and_unreadable_files_are_reported(
+def test_reports_duplicates_conflicts_and_unreadable_files(
     mien: Any, photographs: Path, samples: dict[str, Path]
 ) -> None:
-    shutil.copy(samples["person-a-smiling"], photographs / "Neutral" / "twin.jpg")
+    shutil.copy(samples["person-a-smiling"], photographs / "Neutral" / "copy.jpg")
     (photographs / "happy" / "broken.jpg").write_text("no picture")
     ran = mien("data", "check", photographs, "--json")
     assert ran.status == 1
     document = json.loads(ran.stdout)
     assert document["unreadable"]["names"] == ["happy/broken.jpg"]
     assert document["label_conflicts"]["groups"] == [
-        {"Neutral/twin.jpg": "neutral", "happy/person-a-smiling.jpg": "happiness"}
+        {"Neutral/copy.jpg": "neutral", "happy/person-a-smiling.jpg": "happiness"}
     ]
     ran = mien("data", "check", photographs)
     assert "1 cannot be read: happy/broken.jpg" in ran.stdout
-    assert "twin.jpg neutral" in ran.stdout
+    assert "copy.jpg neutral" in ran.stdout
 
 
 def test_explained_faces_are_drawn(

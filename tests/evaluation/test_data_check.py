@@ -1,4 +1,4 @@
-"""Twins are found, others are not, and what follows from them."""
+"""Near-duplicates, and the problems that follow from them."""
 
 import csv
 from pathlib import Path
@@ -54,12 +54,12 @@ def dimmer(image: Image) -> Image:
     return (image * 0.6 + 20).astype(np.uint8)
 
 
-def test_twins_are_found_and_other_pictures_are_not(face: Image, other_face: Image) -> None:
+def test_finds_near_duplicates_only(face: Image, other_face: Image) -> None:
     flat = np.full_like(face, 90)
     pictures = [face, other_face, jpeg(face), flat, smaller(face), dimmer(face), flat]
     data = labeled(pictures, [""] * 7, [0] * 7)
     pairs = data_check.near_duplicate_pairs(data_check.make_thumbnails(data))
-    # The same person's other picture and pictures without contrast are no twins.
+    # The same person's other picture and pictures without contrast are no near-duplicates.
     assert {tuple(p) for p in pairs.tolist()} == {(0, 2), (0, 4), (0, 5), (2, 4), (2, 5), (4, 5)}
     assert data_check.groups_of_pairs(pairs, 7).tolist() == [0, 1, 0, 3, 0, 0, 6]
 
@@ -88,7 +88,7 @@ def test_conflicts_are_between_labeled_rows() -> None:
     assert data_check.conflicting_groups(group, label).tolist() == [1]
 
 
-def test_check_tells_everything(face: Image, other_face: Image) -> None:
+def test_check_reports_all_problems(face: Image, other_face: Image) -> None:
     data = labeled(
         [face, jpeg(face), other_face, dimmer(other_face)],
         ["train", "valid", "train", "train"],
@@ -104,7 +104,7 @@ def test_check_tells_everything(face: Image, other_face: Image) -> None:
     ]
 
 
-def test_unreadable_files_are_named(tmp_path: Path, face: Image) -> None:
+def test_names_unreadable_files(tmp_path: Path, face: Image) -> None:
     PillowImage.fromarray(face).save(tmp_path / "a.png")
     (tmp_path / "b.png").write_text("no picture")
     with (tmp_path / "labels.csv").open("w", newline="") as file:
@@ -119,14 +119,14 @@ def test_agreement_by_hand() -> None:
     assert facts == {"pairs": 3, "found": 2, "recall": pytest.approx(1 / 3), "precision": 0.5}
 
 
-def test_known_twins_of_fer2013_are_found(shared_data: Path) -> None:
+def test_finds_the_known_near_duplicates_of_fer2013(shared_data: Path) -> None:
     """Those among its near-duplicates; the whole file gives recall 99.9 %, precision 97.1 %."""
     data = read_data(shared_data / "data" / "ferplus.npz")
     assert data.group is not None
     numbers, sizes = np.unique(data.group, return_counts=True)
-    twins = data.take(np.isin(data.group, numbers[sizes > 1]))
-    assert twins.group is not None
-    pairs = data_check.near_duplicate_pairs(data_check.make_thumbnails(twins))
-    facts = agreement(pairs, twins.group)
+    known = data.take(np.isin(data.group, numbers[sizes > 1]))
+    assert known.group is not None
+    pairs = data_check.near_duplicate_pairs(data_check.make_thumbnails(known))
+    facts = agreement(pairs, known.group)
     assert facts["pairs"] == 1791
     assert facts["recall"] > 0.995

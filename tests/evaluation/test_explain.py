@@ -1,4 +1,4 @@
-"""Explanations point at what decides."""
+"""Explanations point at the places that determine the prediction."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -53,7 +53,7 @@ def test_same_seed_same_saliency(pipeline: FacePipeline) -> None:
     assert np.abs(one - other).max() > 0
 
 
-def test_a_smile_is_seen_at_the_mouth(smile: Image, pipeline: FacePipeline) -> None:
+def test_explains_a_smile_by_the_mouth(smile: Image, pipeline: FacePipeline) -> None:
     result, (found,) = explain.explain(smile, pipeline, masks=150)
     assert found.expression is Expression.HAPPINESS
     assert found.probability == pytest.approx(result.faces[0].expression[Expression.HAPPINESS])  # type: ignore[index]
@@ -110,7 +110,7 @@ def test_parts_need_a_mesh() -> None:
     assert explain.share_of_parts(np.ones((4, 4), np.float32), few, EYE) == {}
 
 
-def test_too_few_masks_are_refused(pipeline: FacePipeline) -> None:
+def test_rejects_too_few_masks(pipeline: FacePipeline) -> None:
     with pytest.raises(InputError, match="at least 2 masks"):
         explain.saliency_of_crop(
             np.zeros((96, 96), np.uint8), pipeline.classifier, Expression.FEAR, masks=1

@@ -49,13 +49,13 @@ def test_shares_leave_out_slips_and_what_is_no_expression() -> None:
     assert shares[1].sum() == 0
 
 
-def test_votes_of_another_width_are_refused() -> None:
+def test_rejects_votes_of_another_width() -> None:
     with pytest.raises(InputError, match=r"\(N, 10\)"):
         majority_label([[1, 2, 3]], FERPLUS_COLUMNS, LABELS)
 
 
 def test_usable_rows_of_ferplus(shared_data: Path) -> None:
-    """Counts of the file's own description: 24,656 train and 3,149 valid, 339 twins."""
+    """Counts of the file's own description: 24,656 train and 3,149 valid, 339 near-duplicates."""
     data = read_npz(shared_data / "data" / "ferplus.npz")
     usable = data.labeled()
     assert len(usable.in_split("train")) == 24_656
@@ -101,7 +101,7 @@ def test_absent_split_is_named(tmp_path: Path) -> None:
         read_npz(make_npz(tmp_path / "faces.npz")).in_split("test")
 
 
-def test_other_files_are_refused(tmp_path: Path) -> None:
+def test_rejects_other_files(tmp_path: Path) -> None:
     text = tmp_path / "text.npz"
     text.write_text("no archive")
     with pytest.raises(DataError, match=r"\.npz"):
@@ -117,14 +117,14 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("keep", [0, 30, 200, 500])
-def test_cut_off_files_are_refused(tmp_path: Path, keep: int) -> None:
+def test_rejects_truncated_files(tmp_path: Path, keep: int) -> None:
     path = make_npz(tmp_path / "faces.npz")
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(DataError, match=r"faces\.npz"):
         read_npz(path)
 
 
-def test_damaged_files_are_refused(tmp_path: Path) -> None:
+def test_rejects_damaged_files(tmp_path: Path) -> None:
     path = tmp_path / "faces.npz"
     np.savez_compressed(path, images=np.arange(4096, dtype=np.uint8).reshape(1, 64, 64))
     content = bytearray(path.read_bytes())

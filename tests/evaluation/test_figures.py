@@ -51,7 +51,7 @@ def test_stacks_of_matrices_give_the_figures_of_each(matrix: np.ndarray) -> None
 @pytest.mark.parametrize(
     ("truth", "predicted"), [([3], [0]), ([0], [3]), ([-1], [0]), ([0], [0, 1])]
 )
-def test_indices_out_of_range_are_refused(truth: list[int], predicted: list[int]) -> None:
+def test_rejects_indices_out_of_range(truth: list[int], predicted: list[int]) -> None:
     with pytest.raises(InputError):
         f.confusion_matrix(truth, predicted, 3)
 
@@ -98,7 +98,7 @@ def test_risk_coverage_does_not_depend_on_the_order_of_ties() -> None:
 
 
 @pytest.mark.parametrize(("c", "correct"), [([], []), ([0.5], [1, 0])])
-def test_unfit_input_is_refused(c: list[float], correct: list[int]) -> None:
+def test_rejects_invalid_input(c: list[float], correct: list[int]) -> None:
     with pytest.raises(InputError, match="at least one"):
         f.ece(c, correct)
 
@@ -146,7 +146,7 @@ def test_figures_that_are_no_numbers_have_no_interval() -> None:
     assert f.percentile_interval([np.nan, np.nan]) is None
 
 
-def test_empty_tables_are_refused() -> None:
+def test_rejects_empty_tables() -> None:
     with pytest.raises(InputError, match="at least one row"):
         f.resample_counts([[0, 0]])
     with pytest.raises(InputError, match="at least one row"):

@@ -1,4 +1,4 @@
-"""Asking the real pipeline about the sample photographs."""
+"""Predictions of the real pipeline for the sample photographs."""
 
 import shutil
 from pathlib import Path
@@ -38,7 +38,7 @@ def table(folder: Path, rows: list[str]) -> LabeledSet:
     return read_data(path)
 
 
-def test_photographs_are_answered_right(photographs: LabeledSet, pipeline: FacePipeline) -> None:
+def test_predicts_photographs(photographs: LabeledSet, pipeline: FacePipeline) -> None:
     answers = predict_photographs(photographs, pipeline)
     assert answers.correct.all()
     assert answers.outcome.tolist() == [PREDICTED] * 4
@@ -60,7 +60,7 @@ def test_allowed_labels_share_the_whole_probability(
     assert len(left_out[1]) == 2
 
 
-def test_missed_faces_wrong_faces_and_unreadable_files_are_counted_apart(
+def test_counts_missed_faces_wrong_faces_and_unreadable_files_separately(
     tmp_path: Path, samples: dict[str, Path], pipeline: FacePipeline
 ) -> None:
     shutil.copy(samples["person-a-neutral"], tmp_path / "face.jpg")
@@ -81,7 +81,7 @@ def test_missed_faces_wrong_faces_and_unreadable_files_are_counted_apart(
     assert answers.left_out == {"the picture cannot be read": ("broken.jpg",)}
 
 
-def test_crops_are_aligned_and_all_answered(
+def test_aligns_and_predicts_all_crops(
     photographs: LabeledSet, pipeline: FacePipeline, tmp_path: Path
 ) -> None:
     folder = tmp_path / "crops"
@@ -104,14 +104,14 @@ def test_crops_are_aligned_and_all_answered(
     assert done[-1] == (5, 5)
 
 
-def test_pictures_can_be_changed_first(photographs: LabeledSet, pipeline: FacePipeline) -> None:
+def test_applies_a_change_first(photographs: LabeledSet, pipeline: FacePipeline) -> None:
     answers = predict_photographs(
         photographs, pipeline, change=lambda image, _: np.zeros_like(image)
     )
     assert answers.outcome.tolist() == [MISSED] * 4
 
 
-def test_nothing_to_ask_about_is_an_error(tmp_path: Path, pipeline: FacePipeline) -> None:
+def test_rejects_data_without_usable_rows(tmp_path: Path, pipeline: FacePipeline) -> None:
     (tmp_path / "a.jpg").write_text("no picture")
     data = table(tmp_path, ["a.jpg,neutral,,,,"])
     with pytest.raises(DataError, match="readable pictures"):
@@ -120,7 +120,7 @@ def test_nothing_to_ask_about_is_an_error(tmp_path: Path, pipeline: FacePipeline
         predict_crops(data, pipeline, only=(Expression.FEAR,))
 
 
-def test_which_face_a_label_is_about() -> None:
+def test_chooses_the_labeled_face() -> None:
     small = Face(Detection(Box(0, 0, 10, 10), 0.9))
     large = Face(Detection(Box(20, 0, 60, 40), 0.6))
     assert choose_face([small, large], None) is large

@@ -86,13 +86,13 @@ def test_own_labels_of_fer2013_where_there_are_votes(tmp_path: Path) -> None:
     assert labels_of(data) == ["anger", "happiness", "sadness"]
 
 
-def test_votes_of_other_rows_are_refused(tmp_path: Path) -> None:
+def test_rejects_votes_of_other_rows(tmp_path: Path) -> None:
     ferplus_table(tmp_path, usages=("PublicTest", "Training"))
     with pytest.raises(DataError, match="same order"):
         read_data(fer2013(tmp_path))
 
 
-def test_votes_alone_are_refused(tmp_path: Path) -> None:
+def test_rejects_votes_without_pictures(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no pictures"):
         read_data(ferplus_table(tmp_path))
 
@@ -240,9 +240,7 @@ def binary_table(folder: Path) -> Path:
         binary_table,
     ],
 )
-def test_what_cannot_be_used_is_refused_by_name(
-    tmp_path: Path, make: Callable[[Path], Path]
-) -> None:
+def test_names_unusable_inputs(tmp_path: Path, make: Callable[[Path], Path]) -> None:
     path = make(tmp_path)
     with pytest.raises(DataError, match=r"expected") as error:
         read_data(path)

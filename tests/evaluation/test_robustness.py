@@ -1,4 +1,4 @@
-"""Corruptions, and accuracy under them."""
+"""Corruptions, and accuracy under corruption."""
 
 import shutil
 from pathlib import Path
@@ -77,7 +77,7 @@ def test_rotation_is_about_the_face() -> None:
 
 
 @pytest.mark.parametrize(("kind", "severity"), [("fog", 1), ("blur", 0), ("blur", 6)])
-def test_unknown_corruptions_are_refused(face: Image, kind: str, severity: int) -> None:
+def test_rejects_unknown_corruptions(face: Image, kind: str, severity: int) -> None:
     with pytest.raises(InputError, match="severity from 1 to 5"):
         corrupt(face, kind, severity, seed=0)
 
@@ -125,12 +125,12 @@ def test_photographs_are_corrupted_where_the_face_is(
     data = read_data(tmp_path / "t.csv")
     seen: list[Image] = []
 
-    def ask(data: LabeledSet, *arguments: Any, **options: Any) -> Predictions:
+    def predict(data: LabeledSet, *arguments: Any, **options: Any) -> Predictions:
         if options.get("change") is not None:
             seen.append(options["change"](data.load(0), 0))
         return predict_photographs(data, *arguments, **options)
 
-    table = measure_robustness(data, pipeline, ask)
+    table = measure_robustness(data, pipeline, predict)
     assert table["n"] == 1
     assert table["corruptions"]["rotation"]["accuracy"][0] == 1
     photograph = data.load(0)

@@ -1,4 +1,4 @@
-"""The document of an evaluation: figures, slices, files, plots, comparison."""
+"""The summary of an evaluation, its files and plots, and comparisons."""
 
 import dataclasses
 import json
@@ -41,40 +41,40 @@ def predictions(right: int, wrong: int, missed: int = 0, wrong_face: int = 0) ->
 
 
 def test_figures_by_hand() -> None:
-    document = summarize(predictions(right=30, wrong=5, missed=3, wrong_face=2))
-    assert document["n"] == 41
-    assert document["accuracy"] == pytest.approx(31 / 41, abs=1e-6)
+    summary = summarize(predictions(right=30, wrong=5, missed=3, wrong_face=2))
+    assert summary["n"] == 41
+    assert summary["accuracy"] == pytest.approx(31 / 41, abs=1e-6)
     # Recall of neutral is 30 of 40, of fear 1 of 1.
-    assert document["balanced_accuracy"] == pytest.approx(0.875)
+    assert summary["balanced_accuracy"] == pytest.approx(0.875)
     # F1 of neutral is 60 / (40 + 30), of fear 2 / (1 + 6).
-    assert document["macro_f1"] == pytest.approx((60 / 70 + 2 / 7) / 2, abs=1e-6)
-    assert document["macro_f1_n30"] == pytest.approx(60 / 70, abs=1e-6)
-    assert document["balanced_accuracy_n30"] == pytest.approx(0.75)
-    counts = {k: document[k] for k in ("wrong", "missed", "wrong_face", "wrong_label")}
+    assert summary["macro_f1"] == pytest.approx((60 / 70 + 2 / 7) / 2, abs=1e-6)
+    assert summary["macro_f1_n30"] == pytest.approx(60 / 70, abs=1e-6)
+    assert summary["balanced_accuracy_n30"] == pytest.approx(0.75)
+    counts = {k: summary[k] for k in ("wrong", "missed", "wrong_face", "wrong_label")}
     assert counts == {"wrong": 10, "missed": 3, "wrong_face": 2, "wrong_label": 5}
-    assert document["confusion"]["counts"] == [[30, 5, 5], [0, 1, 0]]
+    assert summary["confusion"]["counts"] == [[30, 5, 5], [0, 1, 0]]
     # Squared distances: 0.02 thirty times, 0.72 five times, 0.08 once, over 36 with an answer.
-    assert document["brier"] == pytest.approx((30 * 0.02 + 5 * 0.72 + 0.08) / 36, abs=1e-6)
-    assert document["risk_coverage"]["error"] == pytest.approx(5 / 36, abs=1e-6)
-    fear = document["per_class"]["fear"]
+    assert summary["brier"] == pytest.approx((30 * 0.02 + 5 * 0.72 + 0.08) / 36, abs=1e-6)
+    assert summary["risk_coverage"]["error"] == pytest.approx(5 / 36, abs=1e-6)
+    fear = summary["per_class"]["fear"]
     assert (fear["n"], fear["recall"], fear["missed"]) == (1, 1, 0)
-    assert document["per_class"]["neutral"]["missed"] == 3
-    low, high = document["intervals"]["accuracy"]
+    assert summary["per_class"]["neutral"]["missed"] == 3
+    low, high = summary["intervals"]["accuracy"]
     assert low < 31 / 41 < high
-    assert document["left_out"] == {"the picture cannot be read": {"count": 1, "names": ["x.jpg"]}}
-    json.dumps(document, allow_nan=False)
+    assert summary["left_out"] == {"the picture cannot be read": {"count": 1, "names": ["x.jpg"]}}
+    json.dumps(summary, allow_nan=False)
 
 
 def test_every_picture_missed() -> None:
-    document = summarize(predictions(0, 0, missed=4).take([0, 1, 2, 3]))
-    assert document["accuracy"] == 0
-    assert document["ece"] is None
-    assert document["per_class"]["fear"]["recall"] is None
-    assert "missed" in json.dumps(document)
-    assert "| … no face found | 4 |" in report.to_markdown(document)
+    summary = summarize(predictions(0, 0, missed=4).take([0, 1, 2, 3]))
+    assert summary["accuracy"] == 0
+    assert summary["ece"] is None
+    assert summary["per_class"]["fear"]["recall"] is None
+    assert "missed" in json.dumps(summary)
+    assert "| … no face found | 4 |" in report.to_markdown(summary)
 
 
-def test_slices_under_twenty_are_only_counted() -> None:
+def test_small_slices_are_only_counted() -> None:
     table = summarize(predictions(right=38, wrong=6), slices=["half"])["slices"]["half"]
     assert table["values"].keys() == {"first", "second"}
     assert table["too_small"] == 1
@@ -97,9 +97,9 @@ def test_unknown_column_is_named() -> None:
 
 
 def written(path: Path, predictions_: Predictions) -> Path:
-    document = summarize(predictions_)
-    document["rows"] = report.rows_of(predictions_)
-    report.write_json(path, document)
+    summary = summarize(predictions_)
+    summary["rows"] = report.rows_of(predictions_)
+    report.write_json(path, summary)
     return path
 
 
@@ -114,7 +114,7 @@ def test_rows_are_read_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"labels": []}', None])
-def test_other_files_are_refused(tmp_path: Path, content: str | None) -> None:
+def test_rejects_other_files(tmp_path: Path, content: str | None) -> None:
     path = tmp_path / "a.json"
     if content is not None:
         path.write_text(content)
@@ -122,7 +122,7 @@ def test_other_files_are_refused(tmp_path: Path, content: str | None) -> None:
         report.read_predictions(path)
 
 
-def test_markdown_tells_the_figures() -> None:
+def test_markdown_contains_the_figures() -> None:
     page = report.to_markdown(summarize(predictions(30, 10), slices=["half"]))
     assert "| accuracy | 75.6 % |" in page
     assert "| neutral | 40 | 75.0 % |" in page
@@ -165,31 +165,31 @@ def test_mcnemar_in_whole_numbers(a: int, b: int) -> None:
 
 def test_comparison_is_paired() -> None:
     a, b = predictions(right=30, wrong=10), predictions(right=36, wrong=4)
-    document = compare(a, b)
-    assert document["only_b_right"] == 6
-    assert document["only_a_right"] == 0
-    assert document["mcnemar_p"] == pytest.approx(2 / 64, abs=1e-6)
-    assert document["accuracy"]["difference"] == pytest.approx(6 / 41, abs=1e-6)
-    low, high = document["accuracy"]["interval"]
+    summary = compare(a, b)
+    assert summary["only_b_right"] == 6
+    assert summary["only_a_right"] == 0
+    assert summary["mcnemar_p"] == pytest.approx(2 / 64, abs=1e-6)
+    assert summary["accuracy"]["difference"] == pytest.approx(6 / 41, abs=1e-6)
+    low, high = summary["accuracy"]["interval"]
     # No row is lost, so that no resample can lose one, as an unpaired comparison would.
     assert 0 <= low < 6 / 41 < high
     assert compare(b, a)["accuracy"]["interval"] == pytest.approx([-high, -low], abs=0.02)
-    assert "+14.6" in to_markdown(document)
+    assert "+14.6" in to_markdown(summary)
 
 
-def test_comparison_takes_the_rows_in_common_in_any_order() -> None:
+def test_compares_the_common_rows_in_any_order() -> None:
     a = predictions(right=6, wrong=4)
     b = a.take([10, 3, 1, 0, 9])
     b = dataclasses.replace(
         b, labels=LABELS[::-1], truth=1 - b.truth, probabilities=b.probabilities[:, ::-1]
     )
-    document = compare(a, b)
-    assert document["n"] == 5
-    assert document["accuracy"]["difference"] == 0
-    assert document["mcnemar_p"] == 1
+    summary = compare(a, b)
+    assert summary["n"] == 5
+    assert summary["accuracy"]["difference"] == 0
+    assert summary["mcnemar_p"] == 1
 
 
-def test_incomparable_answers_are_refused() -> None:
+def test_rejects_incomparable_predictions() -> None:
     a = predictions(2, 2)
     with pytest.raises(DataError, match="in common"):
         compare(a, dataclasses.replace(a, names=tuple("vwxyz")))

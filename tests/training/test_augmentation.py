@@ -12,14 +12,14 @@ PICTURE = np.random.default_rng(0).integers(0, 256, (48, 48), dtype=np.uint8)
 ALIGNED = geometry.similarity(32 / 48)
 
 
-def test_no_amount_changes_nothing() -> None:
+def test_zero_amounts_change_nothing() -> None:
     from mien import imaging
 
     crop = augment(PICTURE, ALIGNED, SIZE, NOTHING, np.random.default_rng(1))
     assert np.array_equal(crop, imaging.warp(PICTURE, ALIGNED, SIZE))
 
 
-def test_a_certain_flip_mirrors() -> None:
+def test_flip_mirrors() -> None:
     from mien import imaging
 
     flipping = dataclasses.replace(NOTHING, flip=1.0)

@@ -37,7 +37,7 @@ def _recipe_text() -> str:
 
 
 def _write_data(path: Path) -> None:
-    """Chevrons, whose angle is the expression; row 0 and the last valid row are twins."""
+    """Chevrons, whose angle is the expression; row 0 and the last valid row are near-duplicates."""
     rng = np.random.default_rng(3)
     y, x = np.mgrid[:48, :48]
     truth = np.arange(400) % 8
@@ -77,7 +77,7 @@ def test_trains_writes_and_uses_a_model(tmp_path: Path) -> None:
     # chance would be one in eight.
     assert spec.metrics["valid_mesh468_accuracy"] > 0.9
     assert spec.metrics["valid_eyes2_accuracy"] > 0.9
-    # 320 rows of the train split less the one with a twin in valid, which is neutral.
+    # 320 rows of the train split less the one with a duplicate in valid, which is neutral.
     assert spec.training_data.startswith("data: 319 ")
     assert spec.training_prior[0] == pytest.approx(40 / 327)
     used = build_classifier(tmp_path / "out" / "classical.npz")

@@ -104,7 +104,7 @@ def test_learned_pooling_starts_as_the_same_function(starting: Starting, tmp_pat
     assert torch.allclose(outputs(started.eval()), outputs(trained), atol=1e-3)
 
 
-def test_batch_norm_is_back(starting: Starting, tmp_path: Path) -> None:
+def test_restores_batch_norm(starting: Starting, tmp_path: Path) -> None:
     """In training mode each layer sees mean 0 and variance 1 before its scale, as if trained so."""
     exported(network(1), tmp_path, halved=True)
     started = network(2)
@@ -118,7 +118,7 @@ def test_batch_norm_is_back(starting: Starting, tmp_path: Path) -> None:
     assert torch.allclose(norm.running_var, raw.var(dim=(0, 2, 3), unbiased=False), rtol=1e-2)
 
 
-def test_of_other_labels_the_shared_ones_are_taken(starting: Starting, tmp_path: Path) -> None:
+def test_copies_the_head_rows_of_shared_labels(starting: Starting, tmp_path: Path) -> None:
     trained = network(1)
     exported(trained, tmp_path)
     recipe = starting("start.onnx", ('"happiness", "surprise"', '"anger", "happiness"'))
@@ -142,19 +142,19 @@ def test_a_shipped_model_is_a_start(starting: Starting, tmp_path: Path) -> None:
     assert entry.shipped
 
 
-def test_another_normalization_is_refused(starting: Starting, tmp_path: Path) -> None:
+def test_rejects_another_normalization(starting: Starting, tmp_path: Path) -> None:
     exported(network(1), tmp_path)
     with pytest.raises(SettingError, match=r"expected \[input\] mean and std"):
         load_start(network(2), starting("start.onnx", ("127.5", "120.0")), tmp_path, faces())
 
 
-def test_what_is_no_expression_network_is_refused(starting: Starting, tmp_path: Path) -> None:
+def test_rejects_models_that_are_no_expression_networks(starting: Starting, tmp_path: Path) -> None:
     for name in ("blazeface", "classical"):
         with pytest.raises(SettingError, match="expected an expression network"):
             load_start(network(2), starting(name), tmp_path, faces())
 
 
-def test_another_network_is_refused(starting: Starting, tmp_path: Path) -> None:
+def test_rejects_weights_of_another_network(starting: Starting, tmp_path: Path) -> None:
     exported(network(1, "mobilenet"), tmp_path)
     with pytest.raises(DataError, match="expected weights of this network"):
         load_start(network(2), starting("start.onnx"), tmp_path, faces())

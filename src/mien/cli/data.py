@@ -64,8 +64,8 @@ def _print(report: dict[str, Any]) -> None:
     _print_named("cannot be read", report["unreadable"])
     for reason, named in report["left_out"].items():
         _print_named(f"left out: {reason}", named)
-    twins = report["near_duplicates"]
-    console.print(f"{twins['rows']} near-duplicates in {twins['groups']} groups")
+    duplicates = report["near_duplicates"]
+    console.print(f"{duplicates['rows']} near-duplicates in {duplicates['groups']} groups")
     if "known_near_duplicates" in report:
         known = report["known_near_duplicates"]
         console.print(

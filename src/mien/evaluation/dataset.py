@@ -1,4 +1,4 @@
-"""A labeled data set, whatever format it came in, and labels from votes."""
+"""A labeled data set, independent of its file format, and labels from votes."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence

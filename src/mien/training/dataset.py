@@ -46,7 +46,7 @@ class Faces:
         images: ``(N, H, W)`` gray uint8.
         transforms: ``(N, 2, 3)`` float64 alignment from image to network input.
         size_wh: of the network input.
-        targets: by head, ``(N, labels)`` float32 label shares; a row of zeros takes no part in
+        targets: by head, ``(N, labels)`` float32 label shares; a row of zeros is ignored by
             that head.
         truth: by head, ``(N,)`` label index, -1 where the row is not measured.
     """

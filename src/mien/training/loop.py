@@ -135,7 +135,7 @@ def _batch_loss(
 
     Args:
         batch: ``image (B, 1, H, W)`` uint8 and, by head, ``(B, labels)`` shares.
-        offsets: by head, what :func:`mien.training.logit_offset` gives.
+        offsets: by head, from :func:`mien.training.sampling.logit_offset`.
         rng: draws the share of the partner.
     """
     image = (

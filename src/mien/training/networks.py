@@ -70,7 +70,7 @@ class MobileNetTrunk(nn.Module):
         channels: of the input.
         pooling_size: side of the input, whose last two maps are then pooled with learned weights
             for each channel and place. Aligned faces have their mouth in the same place, and the
-            mean forgets places. 0 takes the mean over the last map, as published.
+            mean forgets places. 0 for the mean over the last map, as published.
     """
 
     def __init__(self, channels: int = 1, pooling_size: int = 0) -> None:

@@ -1,4 +1,4 @@
-"""Which face is shown when, and how the loss takes that back out of the probabilities."""
+"""Sampling of faces with balanced expressions, and its correction in the loss."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -61,7 +61,7 @@ class Draw:
 
 
 class WeightedDraws(Sampler[Draw]):
-    """Draws rows with given probabilities, the same for the same seed and epoch, whatever else.
+    """Draws rows with given probabilities, the same for the same seed and epoch.
 
     Of several processes each takes every ``world``-th draw, so that together they see what one
     process would.

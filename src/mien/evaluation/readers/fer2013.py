@@ -66,7 +66,7 @@ def read_fer2013(
         path: of the file.
         votes_path: FER+'s ``fer2013new.csv``; by default the one beside the file, if there is one.
             The two join by the order of their rows.
-        labeling: ``"fer2013"`` takes FER2013's own labels even where there are votes.
+        labeling: ``"fer2013"`` uses FER2013's own labels even where there are votes.
 
     Raises:
         DataError: another file, or votes of other rows.
@@ -108,7 +108,7 @@ class _Pictures:
 
 
 def _read_pictures(path: Path) -> _Pictures:
-    """Every row, one at a time: the file as text takes four times its pictures."""
+    """Every row, one at a time: the text of the file is four times as large as its pictures."""
     rows = iterate_rows(path)
     header = next(rows, [])
     pixels_at, emotion_at, usage_at = (
@@ -159,7 +159,7 @@ def _votes_in_order(path: Path, split: list[str]) -> npt.NDArray[np.uint8]:
             f"got {', '.join(header)}"
         )
     theirs = [parse_split(row[usage_at]) or "" for _, row in rows]
-    # A row that is damaged in fer2013.csv tells no split.
+    # A row that is damaged in fer2013.csv has no split.
     fits = len(theirs) == len(split) and all(
         ours in ("", their) for ours, their in zip(split, theirs, strict=True)
     )
@@ -180,7 +180,7 @@ def _parse_votes(fields: list[str]) -> npt.NDArray[np.uint8]:
 
 
 def has_ferplus_folders(folder: Path) -> bool:
-    """Whether FER+'s PNG files lie in a folder, with their votes."""
+    """Whether a folder has FER+'s PNG files and their votes."""
     tables = [folder / _VOTES_FILE, folder / _FOLDER_TABLE]
     tables += [folder / name / _FOLDER_TABLE for name in _SPLIT_FOLDERS]
     return any(table.is_file() for table in tables)
@@ -189,7 +189,7 @@ def has_ferplus_folders(folder: Path) -> bool:
 def read_ferplus_folders(folder: Path) -> LabeledSet:
     """Read the PNG files that FER+'s own script writes.
 
-    They lie in ``FER2013Train``, ``FER2013Valid`` and ``FER2013Test``, each with a ``label.csv`` of
+    They are in ``FER2013Train``, ``FER2013Valid`` and ``FER2013Test``, each with a ``label.csv`` of
     name, box and votes, or with one ``fer2013new.csv`` above them. Pictures and votes join by the
     name of the file: the number in it is no row number.
 

@@ -67,7 +67,7 @@ def read_header(path: Path) -> list[str]:
 
 
 def column_of(header: Sequence[str], names: Sequence[str]) -> int | None:
-    """Where the first of some names stands in a header, in any case; None where none does."""
+    """Index in a header of the first of some names, ignoring case; None where there is none."""
     lower = [name.lower() for name in header]
     return next((lower.index(name) for name in names if name in lower), None)
 
