@@ -97,11 +97,9 @@ def analyze_video(
 ) -> VideoOutcome:
     """Analyze a video file, and write everything that is known into a folder.
 
-    ``frames.jsonl``: the result of each frame with its events, from which the rest is made;
-    ``faces.csv``: a row for each face in each frame; ``tracks.csv``: one for each track;
-    ``events.jsonl``: what happened; ``annotated.mp4``; ``report.html``; ``run.json``: the state of
-    the run. Whatever ends the run, what was written stays readable, and marked ``partial``; such a
-    run can be resumed.
+    ``frames.jsonl``: the result of each frame with its events; ``annotated.mp4``; ``run.json``: the
+    state of the run; and the tables and the report that are made from them. After a stop or an
+    error, what was written is readable and marked ``partial``, and the run can be resumed.
 
     Args:
         clip: the video.
@@ -142,11 +140,10 @@ def analyze_video(
     sinks = recording_sinks(folder, options, recording, original=clip)
     complete = False
     try:
-        duration_s = source.info.duration_s
         with closing(run(source, stream, sinks=sinks)) as steps:
             for step in steps:
                 now = step.frame.timestamp_s
-                share = min(1.0, now / duration_s) if duration_s else None
+                share = min(1.0, now / source.info.duration_s) if source.info.duration_s else None
                 on_progress(VideoProgress(recording.state.frames, now, share))
                 if should_stop():
                     break
