@@ -17,6 +17,8 @@ export interface FrameResult {
   timings_ms: Record<string, number>;
   /** The name of the model behind each step, and the prior of the probabilities. */
   models: Record<string, string>;
+  /** What to know about the image itself, such as a truncated file; mostly empty. */
+  warnings?: string[];
 }
 
 /** One face and all that is known of it. */

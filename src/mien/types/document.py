@@ -40,6 +40,7 @@ class Declared:
         place: position in the document; equal places keep the order of the class.
         only_with: the key is present only where this field of the same object is not None.
         on_request: the key is present only in documents with landmarks.
+        optional: the schema does not require the key, which documents of older versions lack.
         spread: the fields of the part are written into the document itself.
         column: name of the table's column; empty for none, by default the key. For a part, a
             mapping of its keys to columns in the place of its own columns.
@@ -54,6 +55,7 @@ class Declared:
     place: int = 0
     only_with: str = ""
     on_request: bool = False
+    optional: bool = False
     spread: bool = False
     column: str | Mapping[str, Declared] | None = None
     rank: int = 50
@@ -330,7 +332,7 @@ def _describe(
         properties[entry.key] = (
             {"description": declared.description} if declared.description else {}
         ) | schema
-        if not declared.only_with and not declared.on_request:
+        if not (declared.only_with or declared.on_request or declared.optional):
             required.append(entry.key)
 
 

@@ -76,9 +76,19 @@ class FrameResult(Document):
             rank=0,
         ),
     ] = None
+    warnings: Annotated[
+        tuple[str, ...],
+        Declared(
+            "What to know about the image itself, such as a truncated file; mostly empty.",
+            place=2,
+            optional=True,
+            column="",
+        ),
+    ] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "faces", tuple(self.faces))
+        object.__setattr__(self, "warnings", tuple(self.warnings))
         object.__setattr__(self, "timings_ms", MappingProxyType(dict(self.timings_ms)))
         object.__setattr__(self, "models", MappingProxyType(dict(self.models)))
 
@@ -108,6 +118,7 @@ class FrameResult(Document):
                 dict(self.timings_ms),
                 dict(self.models),
                 self.source,
+                self.warnings,
             ),
         )
 
