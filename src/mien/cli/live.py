@@ -39,6 +39,40 @@ from mien.tracking import Event
 
 app = typer.Typer(add_completion=False)
 
+_Camera = Annotated[
+    str,
+    typer.Option(
+        help="Camera index, a URL such as rtsp://…, or a video file, which plays in real time."
+    ),
+]
+_Record = Annotated[
+    Path | None,
+    typer.Option(
+        help="Write the annotated video, the results, tables and a report to this folder.",
+        metavar="FOLDER",
+    ),
+]
+_BlurFaces = Annotated[
+    bool, typer.Option("--blur-faces", help="Blur the detected faces in the recording.")
+]
+_Webhook = Annotated[
+    str | None,
+    typer.Option("--webhook", help="Post each event as JSON to this URL.", metavar="URL"),
+]
+_OnEvent = Annotated[
+    str | None,
+    typer.Option(
+        help="Run this command for each event, with the event as JSON on stdin.", metavar="COMMAND"
+    ),
+]
+_Application = Annotated[
+    str | None,
+    typer.Option(
+        help=f"Rules for one use: {', '.join(APPLICATIONS)}; see docs/applications.md.",
+        metavar="NAME",
+    ),
+]
+
 
 @app.command(
     epilog="Nothing is saved without --record. Expressions are apparent: what a face shows, not "
@@ -46,41 +80,13 @@ app = typer.Typer(add_completion=False)
 )
 @takes_settings
 def live(  # noqa: PLR0917
-    camera: Annotated[
-        str,
-        typer.Option(
-            help="Camera index, a URL such as rtsp://…, or a video file, which plays in real time."
-        ),
-    ] = "0",
+    camera: _Camera = "0",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document per line.")] = False,
-    record: Annotated[
-        Path | None,
-        typer.Option(
-            help="Write the annotated video, the results, tables and a report to this folder.",
-            metavar="FOLDER",
-        ),
-    ] = None,
-    blur_faces: Annotated[
-        bool, typer.Option("--blur-faces", help="Blur the detected faces in the recording.")
-    ] = False,
-    webhook_url: Annotated[
-        str | None,
-        typer.Option("--webhook", help="Post each event as JSON to this URL.", metavar="URL"),
-    ] = None,
-    on_event: Annotated[
-        str | None,
-        typer.Option(
-            help="Run this command for each event, with the event as JSON on stdin.",
-            metavar="COMMAND",
-        ),
-    ] = None,
-    application: Annotated[
-        str | None,
-        typer.Option(
-            help=f"Rules for one use: {', '.join(APPLICATIONS)}; see docs/applications.md.",
-            metavar="NAME",
-        ),
-    ] = None,
+    record: _Record = None,
+    blur_faces: _BlurFaces = False,
+    webhook_url: _Webhook = None,
+    on_event: _OnEvent = None,
+    application: _Application = None,
     baseline: Annotated[
         bool, typer.Option("--baseline", help="Use each person's resting face as neutral.")
     ] = False,
