@@ -1,8 +1,12 @@
 import numpy as np
 import pytest
 
+pytest.importorskip("torch")
+
 from mien.training.dataset import majority_prior
 from mien.training.sampling import draw_probabilities, logit_offset
+
+pytestmark = pytest.mark.e2e
 
 # Eight faces of one expression and two of another.
 TARGETS = np.repeat(np.eye(2, dtype=np.float32), [8, 2], axis=0)
