@@ -174,7 +174,8 @@ class RecordingSink:
             frames=self.state.frames + 1,
             frame_index=frame.index,
             timestamp_s=frame.timestamp_s,
-            size_wh=self.state.size_wh or result.image_size_wh,
+            # The header's size does not know the rotation.
+            size_wh=result.image_size_wh,
         )
         if frame.timestamp_s - self._saved_s >= _SAVE_EVERY_S:
             self._file.flush()

@@ -3,7 +3,10 @@
 import itertools
 import time
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +16,7 @@ from PIL import Image as PillowImage
 from mien.errors import VideoReadError
 from mien.media import open_source
 from mien.media.sources import ArraySource, PacedSource, Selection, SourceInfo
-from mien.media.video import VideoSource
+from mien.media.video import VideoSource, _oriented
 
 pytest.importorskip("av", reason="videos need PyAV")
 
@@ -59,6 +62,110 @@ def test_rotates_frames_upright(tmp_path: Path, write_clip: Write, rotation_deg:
     expected = np.rot90(stored, rotation_deg // 90)
     assert shown.shape == expected.shape
     assert np.abs(shown.astype(int) - expected).mean() < 8
+
+
+def encode(
+    path: Path, images: list[npt.NDArray[Any]], codec: str, pixel_format: str, **context: Any
+) -> Path:
+    """Encode frames at 25 a second with attributes of the codec context."""
+    av = pytest.importorskip("av")
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.height, stream.width = images[0].shape[:2]
+        stream.pix_fmt = pixel_format
+        for name, value in context.items():
+            setattr(stream.codec_context, name, value)
+        for number, image in enumerate(images):
+            source = "rgb48le" if image.dtype == np.uint16 else "rgb24"
+            frame = av.VideoFrame.from_ndarray(image, format=source)
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            if "color_trc" in context:
+                frame = frame.reformat(format=pixel_format)
+                frame.color_trc = context["color_trc"]
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("ratio", "size_wh"), [("3/2", (96, 48)), ("1/2", (64, 96)), ("1/1", (64, 48))]
+)
+@pytest.mark.parametrize("ending", ["mp4", "mkv", "avi"])
+def test_frames_have_square_pixels(
+    tmp_path: Path, ratio: str, size_wh: tuple[int, int], ending: str
+) -> None:
+    stored = np.zeros((48, 64, 3), np.uint8)
+    stored[:24, :32] = 255
+    path = tmp_path / f"a.{ending}"
+    clip = encode(path, [stored] * 3, "mpeg4", "yuv420p", sample_aspect_ratio=Fraction(ratio))
+    source = VideoSource(clip)
+    frames = list(source.frames())
+    assert source.info.size_wh == size_wh
+    assert all(frame.image.shape == (size_wh[1], size_wh[0], 3) for frame in frames)
+    shown = frames[0].image[..., 0] > 128
+    assert shown[:, 0].mean() == pytest.approx(0.5, abs=0.05)
+    assert shown[0].mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_mirrors_frames_as_the_display_matrix_says() -> None:
+    image = np.arange(6, dtype=np.uint8).reshape(2, 3, 1).repeat(3, axis=2)
+
+    def oriented(*matrix: int) -> Pixels:
+        a, b, c, d = matrix
+        values = np.array([a, b, 0, c, d, 0, 0, 0, 1], np.int32)
+        return _oriented(image, SimpleNamespace(side_data={"DISPLAYMATRIX": values.tobytes()}))
+
+    assert np.array_equal(oriented(1, 0, 0, 1), image)
+    assert np.array_equal(oriented(-1, 0, 0, 1), image[:, ::-1])
+    assert np.array_equal(oriented(1, 0, 0, -1), image[::-1])
+    assert np.array_equal(oriented(-1, 0, 0, -1), np.rot90(image, 2))
+    assert np.array_equal(oriented(0, 1, -1, 0), np.rot90(image, 3))
+    assert np.array_equal(oriented(0, 1, 1, 0), image.transpose(1, 0, 2))
+
+
+@pytest.mark.parametrize(("transfer", "white"), [(16, 0.58), (18, 0.75), (1, 1.0)])
+def test_hdr_frames_are_mapped_to_standard_rgb(tmp_path: Path, transfer: int, white: float) -> None:
+    levels = np.zeros((48, 64, 3), np.uint16)
+    levels[:, 32:] = round(white * 65535)
+    clip = encode(tmp_path / "a.mkv", [levels] * 3, "ffv1", "yuv420p10le", color_trc=transfer)
+    (first, *_) = VideoSource(clip).frames()
+    assert first.image[:, :30].mean() <= 4
+    assert 225 <= first.image[:, 34:].mean() <= 255
+
+
+def test_warns_of_cut_files(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    images = [rng.integers(0, 255, (48, 64, 3), np.uint8) for _ in range(75)]
+    for name, codec in (("a.avi", "mpeg4"), ("a.mkv", "mpeg4"), ("b.avi", "mjpeg")):
+        pixel_format = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        data = encode(tmp_path / name, images, codec, pixel_format).read_bytes()
+        whole = VideoSource(tmp_path / name)
+        assert len(list(whole.frames())) == 75
+        assert whole.warnings == ()
+        (tmp_path / name).write_bytes(data[: len(data) // 2])
+        cut = VideoSource(tmp_path / name)
+        assert len(list(cut.frames())) < 75
+        assert any("the file is cut" in warning for warning in cut.warnings)
+        stopped = VideoSource(tmp_path / name, Selection(end_s=0.2))
+        assert len(list(stopped.frames())) == 5
+        assert stopped.warnings == ()
+
+
+def test_warns_of_damaged_frames(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    images = [rng.integers(0, 255, (48, 64, 3), np.uint8) for _ in range(50)]
+    data = bytearray(encode(tmp_path / "a.ts", images, "libx264", "yuv420p").read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 2000] = bytes(2000)
+    (tmp_path / "a.ts").write_bytes(data)
+    source = VideoSource(tmp_path / "a.ts")
+    assert list(source.frames())
+    assert any("damaged" in w or "skipped" in w for w in source.warnings)
+
+
+def test_rejects_a_start_after_the_end(tmp_path: Path, write_clip: Write) -> None:
+    clip = write_clip(tmp_path / "a.mp4", numbered(10))
+    with pytest.raises(VideoReadError, match=r"start before the end of .*a\.mp4, got 5 s"):
+        list(VideoSource(clip, Selection(start_s=5)).frames())
 
 
 def test_selection_skips_frames_and_keeps_indices(tmp_path: Path, write_clip: Write) -> None:

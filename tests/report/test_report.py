@@ -223,3 +223,23 @@ def test_charts_of_web_pages_show_shares_and_gaps() -> None:
     assert person.timeline.startswith('<svg class="lane"')
     assert person.ticks == ["0:00.0", "0:02.9", "0:05.8", "0:08.6", "0:11.5"]
     assert person_charts(read_frames([])) == []
+
+
+def test_warnings_and_mostly_uncertain_tracks_are_shown(tmp_path: Path) -> None:
+    recording = record(tmp_path, [(n / 10, [face(1, 0.4)]) for n in range(10)])
+    warned = RunState(status="complete", warnings=("the file is <cut>",))
+    warned.write(tmp_path)
+
+    def page(share: float) -> str:
+        ended = Event("track_ended", 1.0, 1, {"track_id": 1, "share_uncertain": share})
+        sink = RecordingSink(tmp_path, warned)
+        result = FrameResult((face(1, 0.4, "uncertain"),), (160, 120), 0, 0.0)
+        sink.write(Frame(IMAGE, 0.0, 0), result, ())
+        sink.close((ended,), complete=True)
+        write_report(recording, tmp_path)
+        return (tmp_path / "report.html").read_text(encoding="utf-8")
+
+    assert "Uncertain throughout" in page(1.0)
+    assert "Uncertain for 60 % of the time" in page(0.6)
+    assert "of uncertain labels" not in page(0.2)
+    assert "Warning: the file is &lt;cut&gt;." in page(0.2)

@@ -169,8 +169,8 @@ def _rate(progress: Progress, task: TaskID, frames: int) -> float:
 def _print_outcome(clip: Path, outcome: VideoOutcome) -> None:
     faces = "1 track" if outcome.tracks == 1 else f"{outcome.tracks} tracks"
     typer.echo(f"{clip}: {outcome.frames} frames, {faces}: {outcome.folder / 'report.html'}")
-    if outcome.damaged:
-        print_error(f"{clip}: {outcome.damaged} damaged parts were skipped")
+    for warning in outcome.warnings:
+        typer.echo(f"Warning: {clip}: {warning}", err=True)
 
 
 def _folders(clips: list[Path], out: Path) -> Iterator[tuple[Path, Path]]:

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from mien.errors import MissingExtraError, VideoReadError
+from mien.media.clock import Clock
 from mien.media.sources import Frame, Selection, SourceInfo
+from mien.media.tone_mapping import HLG, PQ, tone_map
 from mien.types import Image
 
 # 8K has 33 million; a header with many more is damaged or malicious.
@@ -26,6 +28,10 @@ _REFUSED_FORMATS = frozenset(
 )
 # A damaged file may have thousands of undecodable packets, which cost time without any frame.
 _MAX_DAMAGED_IN_A_ROW = 1000
+# Pixels that are more than four times as wide as high, or the reverse, come from damaged headers.
+_MAX_PIXEL_RATIO = 4
+# FFmpeg's flag of formats whose timestamps may jump (AVFMT_TS_DISCONT).
+_DISCONTINUOUS = 0x0200
 
 
 def require_av() -> Any:
@@ -44,9 +50,9 @@ def require_av() -> Any:
 class VideoSource:
     """The frames of a video file. Files and devices that it refers to are never opened.
 
-    Timestamps are relative to the first frame. Variable frame rates are kept; missing or decreasing
-    timestamps are replaced using the mean frame rate. Damaged packets are skipped, and counted in
-    `damaged`.
+    Timestamps are relative to the first frame and always increase (:mod:`mien.media.clock`).
+    Damaged packets are skipped. Frames have square pixels, are upright as the file's metadata says,
+    and HDR is mapped to standard RGB (:mod:`mien.media.tone_mapping`).
 
     Args:
         path: path of the file.
@@ -55,7 +61,6 @@ class VideoSource:
 
     Attributes:
         info: size, frame rate and duration from the file's header.
-        damaged: number of packets that could not be decoded so far.
 
     Raises:
         VideoReadError: no such file, no video in it, or frames of more than 64 million pixels.
@@ -64,65 +69,109 @@ class VideoSource:
 
     def __init__(self, path: Path, selection: Selection | None = None) -> None:
         self.path = Path(path)
-        self.damaged = 0
         self._selection = selection or Selection()
         with open_container(self.path) as container:
             self.info = _info(self.path, container)
+            jumps = bool(container.format.flags & _DISCONTINUOUS)
+            self._frame_count = container.streams.video[0].frames
+            # FFmpeg shortens the duration of a cut AVI file, but not its number of frames.
+            self._trusts_frame_count = container.format.name == "avi"
+        self._clock = Clock(self.info.frame_rate or 25.0, jumps=jumps)
+        self._skipped = self._damaged = self._incomplete = self._discarded = 0
+        self._cut: str | None = None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is wrong with the file, as far as it was read."""
+        found = []
+        if self._skipped:
+            found.append(f"packets that could not be decoded and were skipped: {self._skipped}")
+        # Packets with missing parts, as of transport streams, may lose whole frames.
+        damaged = max(self._damaged, self._incomplete)
+        if damaged:
+            found.append(f"damaged frames, parts of which may be wrong: {damaged}")
+        if self._cut:
+            found.append(self._cut)
+        return (*found, *self._clock.warnings)
 
     def frames(self) -> Iterator[Frame]:
         """The selected frames, in order.
 
         Raises:
-            VideoReadError: no frame can be decoded.
+            VideoReadError: no frame can be decoded, or the video ends before the selection starts.
         """
-        selected, index, last_s = self._selection.selector(), -1, -1.0
+        selected, timestamp_s, index, used = self._selection.selector(), 0.0, -1, 0
         with open_container(self.path) as container:
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
-            rate = self.info.frame_rate or 25.0
-            first_s: float | None = None
-            for decoded in self._decode(container, stream):
-                index += 1
-                if decoded.pts is None:
-                    timestamp_s = last_s + 1 / rate if index else 0.0
-                else:
-                    seconds = float(decoded.pts * (decoded.time_base or stream.time_base))
-                    first_s = seconds if first_s is None else first_s
-                    timestamp_s = seconds - first_s
-                if timestamp_s <= last_s:
-                    timestamp_s = last_s + 0.5 / rate
-                # Rounded so that tables contain exactly the time that was used.
-                last_s = timestamp_s = round(timestamp_s, 6)
+            timed = ((d, _seconds(d, stream)) for d in self._decode(container, stream))
+            last = None
+            for index, (decoded, timestamp_s) in enumerate(self._clock.times(timed)):
+                last = decoded
                 if self._selection.is_over(timestamp_s):
-                    return
+                    break
                 if selected(index, timestamp_s):
-                    yield Frame(_upright_rgb(decoded), timestamp_s, index)
+                    used += 1
+                    self._damaged += decoded.is_corrupt
+                    yield Frame(_pixels(decoded, stream), timestamp_s, index)
+            else:
+                self._note_cut(index + 1, timestamp_s, last)
         if index < 0:
             raise VideoReadError(f"expected a video in {self.path}, but no frame can be decoded")
+        if not used and self._selection.start_s > timestamp_s:
+            raise VideoReadError(
+                f"expected a start before the end of {self.path}, got {self._selection.start_s:g} "
+                f"s, but its last frame is at {timestamp_s:.2f} s"
+            )
+
+    def _note_cut(self, count: int, last_s: float, last: Any) -> None:
+        """Compare what was read to the end with what the header says."""
+        period_s = 1 / (self.info.frame_rate or 25.0)
+        shown_s = float((last.duration or 0) * (last.time_base or 0)) if last is not None else 0.0
+        end_s, duration_s = last_s + max(period_s, shown_s), self.info.duration_s or 0.0
+        frames, missing_s = "", duration_s - end_s
+        if self._frame_count:
+            expected = self._frame_count - self._discarded
+            frames = f" ({count} of {expected} frames)"
+            if self._trusts_frame_count:
+                duration_s = max(duration_s, expected * period_s)
+                missing_s = (expected - count) * period_s
+            elif count >= expected:
+                missing_s = 0.0
+        if missing_s > max(0.5, 3 * period_s, 0.02 * duration_s):
+            self._cut = (
+                f"the file is cut: {end_s:.2f} s of the {duration_s:.2f} s{frames} that its "
+                "header announces could be read"
+            )
 
     def _decode(self, container: Any, stream: Any) -> Iterator[Any]:
         av = require_av()
         damaged_in_a_row = 0
         packets = container.demux(stream)
-        while True:
+        while damaged_in_a_row <= _MAX_DAMAGED_IN_A_ROW:
             try:
                 packet = next(packets, None)
+                if packet is None:
+                    return
+                # Packets outside of the file's edit list are decoded, but not shown.
+                self._discarded += packet.is_discard
+                self._incomplete += packet.is_corrupt
             except av.FFmpegError:
-                # The rest of the file cannot be read.
-                self.damaged += 1
+                # The rest of the file cannot be read; the decoder still holds some frames.
+                self._skipped += 1
+                packet = None
+            try:
+                decoded = stream.codec_context.decode(packet)
+                damaged_in_a_row = 0
+            except av.EOFError:
                 return
+            except av.FFmpegError:
+                self._skipped += 1
+                damaged_in_a_row += 1
+                continue
+            yield from decoded
             if packet is None:
                 return
-            try:
-                decoded = packet.decode()
-            except av.FFmpegError:
-                self.damaged += 1
-                damaged_in_a_row += 1
-                if damaged_in_a_row > _MAX_DAMAGED_IN_A_ROW:
-                    return
-                continue
-            damaged_in_a_row = 0
-            yield from decoded
 
 
 def open_container(path: Path) -> Any:
@@ -160,35 +209,85 @@ def _info(path: Path, container: Any) -> SourceInfo:
     if not container.streams.video:
         raise VideoReadError(f"expected a video in {path}, but it has no video stream")
     stream = container.streams.video[0]
-    width, height = stream.codec_context.width, stream.codec_context.height
+    context = stream.codec_context
+    width, height = _square_pixels(context.width, context.height, stream)
     if width * height > _MAX_PIXELS:
         raise VideoReadError(
             f"expected frames of at most {_MAX_PIXELS:,} pixels in {path}, got {width}x{height}"
         )
     rate = stream.average_rate or stream.guessed_rate
-    duration_s = None
+    durations_s = []
     if stream.duration is not None and stream.time_base is not None:
-        duration_s = float(stream.duration * stream.time_base)
-    elif container.duration is not None:
-        duration_s = container.duration / 1_000_000
+        durations_s.append(float(stream.duration * stream.time_base))
+    elif "DURATION" in stream.metadata:
+        # Matroska: of this track, where the whole may have a longer sound track.
+        durations_s.append(_clock_time_s(stream.metadata["DURATION"]))
+    if container.duration is not None:
+        # The whole is the shorter one if an edit list omits a part of the track.
+        durations_s.append(container.duration / 1_000_000)
+    duration_s = min((d for d in durations_s if d > 0), default=None)
     plausible = rate is not None and 0 < rate <= 100_000
     return SourceInfo(
         name=path.name,
         size_wh=(width, height) if width and height else None,
         frame_rate=float(rate) if plausible else None,
-        duration_s=duration_s if duration_s and duration_s > 0 else None,
+        duration_s=duration_s,
     )
 
 
-def _upright_rgb(decoded: Any) -> Image:
-    """The pixels of a frame, rotated as the file's metadata says."""
-    if decoded.width * decoded.height > _MAX_PIXELS:
+def _clock_time_s(text: str) -> float:
+    """Seconds of a time such as ``00:01:02.500``; 0 for other text."""
+    try:
+        hours, minutes, seconds = text.strip("\0").split(":")
+        return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
+    except ValueError:
+        return 0.0
+
+
+def _seconds(decoded: Any, stream: Any) -> float | None:
+    if decoded.pts is None:
+        return None
+    return float(decoded.pts * (decoded.time_base or stream.time_base))
+
+
+def _pixels(decoded: Any, stream: Any) -> Image:
+    """The frame in RGB with square pixels, rotated and mirrored as the file's metadata says."""
+    width, height = _square_pixels(decoded.width, decoded.height, stream)
+    if width * height > _MAX_PIXELS:
         raise VideoReadError(
-            f"expected frames of at most {_MAX_PIXELS:,} pixels, "
-            f"got {decoded.width}x{decoded.height}"
+            f"expected frames of at most {_MAX_PIXELS:,} pixels, got {width}x{height}"
         )
-    image = decoded.to_ndarray(format="rgb24")
-    quarter_turns = round(decoded.rotation / 90) % 4
-    if quarter_turns:
-        image = np.ascontiguousarray(np.rot90(image, quarter_turns))
-    return image  # type: ignore[no-any-return]
+    size = {} if width == decoded.width and height == decoded.height else _size(width, height)
+    if int(decoded.color_trc) in {PQ, HLG}:
+        image = tone_map(decoded.to_ndarray(format="rgb48le", **size), int(decoded.color_trc))
+    else:
+        image = decoded.to_ndarray(format="rgb24", **size)
+    return _oriented(image, decoded)
+
+
+def _size(width: int, height: int) -> dict[str, Any]:
+    return {"width": width, "height": height, "interpolation": "BICUBIC"}
+
+
+def _square_pixels(width: int, height: int, stream: Any) -> tuple[int, int]:
+    """The size with square pixels; the side that is short of pixels is enlarged."""
+    # The container's ratio, as players use it, or else the codec's; frames have none in PyAV.
+    ratio = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
+    if not ratio or not 1 / _MAX_PIXEL_RATIO <= ratio <= _MAX_PIXEL_RATIO:
+        return width, height
+    return (round(width * ratio), height) if ratio > 1 else (width, round(height / ratio))
+
+
+def _oriented(image: Image, decoded: Any) -> Image:
+    """The image as the display matrix says: turned by quarters, and mirrored."""
+    matrix = decoded.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return image
+    a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()
+    # (x, y) is shown at (a x + c y, b x + d y).
+    if abs(b) > abs(a):
+        image, right, down = image.transpose(1, 0, 2), c, b
+    else:
+        right, down = a, d
+    image = image[:: -1 if down < 0 else 1, :: -1 if right < 0 else 1]
+    return np.ascontiguousarray(image)

@@ -41,7 +41,7 @@ def write_report(recording: Recording, folder: Path, *, video: Path | None = Non
         title=escape(state.title),
         style=_asset("page.css"),
         script=_asset("page.js"),
-        partial="" if state.status == "complete" else _PARTIAL,
+        partial=_notices(state),
         overview=_overview(state, history),
         legend=_legend(state.labels or history.labels),
         video=_video(video, folder),
@@ -58,6 +58,9 @@ def write_report(recording: Recording, folder: Path, *, video: Path | None = Non
     unfinished.replace(folder / REPORT_FILE)
 
 
+_MOSTLY = 0.5
+
+
 @cache
 def _asset(name: str) -> str:
     return (resources.files("mien.report") / name).read_text(encoding="utf-8")
@@ -67,6 +70,14 @@ _PARTIAL = (
     '<p class="partial" role="status">This report is partial: the analysis was stopped before the '
     "end of the recording.</p>"
 )
+
+
+def _notices(state: RunState) -> str:
+    partial = "" if state.status == "complete" else _PARTIAL
+    return partial + "".join(
+        f'<p class="partial" role="status">Warning: {escape(warning)}.</p>'
+        for warning in state.warnings
+    )
 
 
 def _overview(state: RunState, history: History) -> str:
@@ -118,7 +129,7 @@ def _track(track_id: int, track: TrackHistory, history: History, folder: Path) -
         span=f"{clock_text(track.first_s)} – {clock_text(track.last_s)}",
         lane=timeline(track, history, name),
         axis="".join(f"<span>{tick}</span>" for tick in ticks(history)),
-        shares=share_bar(track.shares) if track.shares else "",
+        shares=_doubt(track) + (share_bar(track.shares) if track.shares else ""),
         listed=listed,
         facts="".join(
             f"<div><dt>{escape(word)}</dt><dd>{escape(value)}</dd></div>"
@@ -126,6 +137,18 @@ def _track(track_id: int, track: TrackHistory, history: History, folder: Path) -
         ),
         transitions=_transitions(track),
         gaps=_gaps(track, history),
+    )
+
+
+def _doubt(track: TrackHistory) -> str:
+    """A warning where most of the track's labels are uncertain."""
+    share = track.summary.get("share_uncertain") or 0.0
+    if share <= _MOSTLY:
+        return ""
+    always = "throughout" if share > 0.995 else f"for {_percent(share)} of the time"
+    return (
+        f'<p class="quiet"><b>Uncertain {always}:</b> the shares below are of uncertain labels, '
+        "and say little.</p>"
     )
 
 
@@ -196,7 +219,7 @@ def _how_it_was_made(state: RunState, history: History) -> str:
     lines.append(f"one point of a timeline is {history.width_s:g} s")
     if history.left_out:
         lines.append(f"{history.left_out} shorter tracks are counted but not shown")
-    lines += [*state.notes, *state.warnings]
+    lines += state.notes
     return "".join(f"<li>{escape(line)}</li>" for line in lines)
 
 

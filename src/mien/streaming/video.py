@@ -75,14 +75,14 @@ class VideoOutcome:
         frames: number of frames analyzed, in this run and the ones that it resumed.
         tracks: number of faces that were followed.
         complete: whether the end was reached.
-        damaged: number of packets of the file that could not be decoded.
+        warnings: what is wrong with the file, and what went wrong without ending the run.
     """
 
     folder: Path
     frames: int
     tracks: int
     complete: bool
-    damaged: int
+    warnings: tuple[str, ...] = ()
 
 
 def analyze_video(
@@ -128,7 +128,7 @@ def analyze_video(
         earlier.check_plan(plan)
         if earlier.status == "complete":
             tracks = write_outputs(folder, options, clip=clip)
-            return VideoOutcome(folder, earlier.frames, tracks, complete=True, damaged=0)
+            return VideoOutcome(folder, earlier.frames, tracks, True, earlier.warnings)
     make_folder(folder)
     stream = FaceStream(pipeline, settings, source=source.info.name)
     state = new_state(source.info, stream, notes=_notes(options), plan=plan)
@@ -150,11 +150,11 @@ def analyze_video(
             else:
                 complete = True
     finally:
-        if source.damaged:
-            warning = f"{source.damaged} damaged packets were skipped"
-            replace(recording.state, warnings=(warning,)).write(folder)
+        if source.warnings:
+            recording.state = replace(recording.state, warnings=source.warnings)
+            recording.state.write(folder)
         tracks = write_outputs(folder, options, clip=clip)
-    return VideoOutcome(folder, recording.state.frames, tracks, complete, source.damaged)
+    return VideoOutcome(folder, recording.state.frames, tracks, complete, source.warnings)
 
 
 def make_folder(folder: Path) -> None:

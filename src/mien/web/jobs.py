@@ -20,6 +20,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from mien.errors import MienError
+from mien.recording import RunState
 from mien.web.config import WebConfig
 from mien.web.errors import sentence
 from mien.web.store import jobs
@@ -212,8 +213,16 @@ class JobRunner:
                         media_type=_MEDIA_TYPES.get(path.suffix, "application/octet-stream"),
                     )
 
+        state = RunState.read(results)
         jobs.finish_job(
-            self._database, job["id"], worker, state="done", hours=self._hours, store=store
+            self._database,
+            job["id"],
+            worker,
+            state="done",
+            hours=self._hours,
+            store=store,
+            message=_warning(state),
+            frames_done=state.frames if state else None,
         )
 
 
@@ -263,6 +272,11 @@ class _Heartbeat:
             except SQLAlchemyError:
                 # The database may return; after a whole lease without it the job is not ours.
                 self._wanted = time.monotonic() - renewed_at <= jobs.LEASE.total_seconds()
+
+
+def _warning(state: RunState | None) -> str | None:
+    """What the visitor should know about a finished job."""
+    return sentence("; ".join(state.warnings)) if state and state.warnings else None
 
 
 def _safe_name(name: str) -> str:

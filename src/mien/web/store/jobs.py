@@ -141,6 +141,7 @@ def finish_job(
     state: str,
     hours: int,
     message: str | None = None,
+    frames_done: int | None = None,
     store: Callable[[Connection], None] = lambda connection: None,
 ) -> bool:
     """End a job: delete its upload and store its results, all in one transaction.
@@ -148,6 +149,8 @@ def finish_job(
     Args:
         state: "done", "failed", or "cancelled", which ends only a job whose cancellation was
             requested.
+        message: what the visitor should know, of a done job its warnings.
+        frames_done: the final number; by default the last one reported.
         store: writes the results to the database.
 
     Returns:
@@ -155,6 +158,8 @@ def finish_job(
     """
     moment = now()
     end = _running(job_id, worker)
+    if frames_done is not None:
+        end = end.values(frames_done=frames_done)
     if state == "cancelled":
         end = end.where(jobs.c.cancel_asked)
     with database.begin() as connection:

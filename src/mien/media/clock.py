@@ -1,0 +1,103 @@
+"""Increasing times from the timestamps of a video file, whatever they are."""
+
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+_T = TypeVar("_T")
+
+# FFmpeg, too, takes a longer step for a discontinuity (its dts_delta_threshold).
+_MAX_STEP_S = 10.0
+
+
+class Clock:
+    """Turns the timestamps of a file into times that increase from 0.
+
+    Times are kept as they are, with variable frame rates, as long as they increase. Where they
+    go back for good, or start over, time goes on from the last frame with the mean frame rate; the
+    same where they jump ahead in a format whose recordings may be joined (MPEG transport streams).
+    A single wrong, repeated or missing timestamp moves one frame only.
+
+    Args:
+        frame_rate: mean frames per second.
+        jumps: whether a step of more than 10 seconds is a discontinuity and not a pause.
+
+    Attributes:
+        warnings: what was corrected.
+    """
+
+    def __init__(self, frame_rate: float, *, jumps: bool = False) -> None:
+        self._period_s = 1 / frame_rate
+        self._max_step_s = _MAX_STEP_S if jumps else float("inf")
+        self._offset_s: float | None = None
+        self._last_s = -self._period_s
+        self._restarts = self._wrong = 0
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        found = []
+        if self._restarts:
+            found.append(
+                "timestamps that jump or start over, where times continue with the mean frame "
+                f"rate: {self._restarts}"
+            )
+        if self._wrong:
+            found.append(
+                "timestamps that are missing, repeated or out of order, and were estimated from "
+                f"the frame rate: {self._wrong}"
+            )
+        return tuple(found)
+
+    def times(self, frames: Iterable[tuple[_T, float | None]]) -> Iterator[tuple[_T, float]]:
+        """The frames with their times in seconds, rounded to a microsecond.
+
+        Args:
+            frames: each with its timestamp in seconds; None where it is missing.
+        """
+        ended: Iterator[tuple[_T | None, float | None]] = itertools.chain(frames, [(None, None)])
+        for (frame, seconds), (_, following) in itertools.pairwise(ended):
+            assert frame is not None
+            # Rounded so that tables contain exactly the time that was used.
+            self._last_s = round(self._next(seconds, following), 6)
+            yield frame, self._last_s
+
+    def _next(self, seconds: float | None, following: float | None) -> float:
+        expected = self._last_s + self._period_s
+        if self._offset_s is None:
+            if seconds is not None:
+                self._offset_s = seconds - expected
+            else:
+                self._wrong += 1
+            return expected
+        if seconds is not None and self._fits(seconds, following):
+            return seconds - self._offset_s
+        if following is not None and self._is_later(following - self._offset_s):
+            # The next frame is on time: between it and the last one.
+            self._wrong += 1
+            return self._last_s + min(
+                self._period_s, (following - self._offset_s - self._last_s) / 2
+            )
+        if seconds is None:
+            self._wrong += 1
+        else:
+            backward_s = self._last_s - (seconds - self._offset_s)
+            if -1e-6 <= backward_s < self._period_s:
+                self._wrong += 1
+            else:
+                self._restarts += 1
+            self._offset_s = seconds - expected
+        return expected
+
+    def _is_later(self, now: float) -> bool:
+        # A microsecond is the precision of times.
+        return 1e-6 < now - self._last_s < self._max_step_s
+
+    def _fits(self, seconds: float, following: float | None) -> bool:
+        """Whether a timestamp is later than the last time, and not an outlier."""
+        assert self._offset_s is not None
+        now = seconds - self._offset_s
+        if not self._is_later(now):
+            return False
+        # A leap ahead from which the next frame comes back was wrong.
+        is_leap = now > self._last_s + max(1.0, 10 * self._period_s)
+        return not (is_leap and following is not None and following < seconds)
