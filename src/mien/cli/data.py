@@ -8,6 +8,7 @@ import typer
 from rich.table import Table
 
 from mien.cli.console import ProgressBar, stdout_console
+from mien.cli.options import DATA_HELP, JsonFlag, LabelingOption
 from mien.evaluation.data_check import check as check_data
 from mien.evaluation.readers import read_data
 from mien.evaluation.readers.fer2013 import parse_labeling
@@ -24,18 +25,9 @@ def data() -> None:
 
 @app.command(epilog="Exit status: 0 no problems found, 1 problems found.")
 def check(
-    path: Annotated[
-        Path,
-        typer.Argument(
-            help="Labeled pictures: a folder with one folder per expression, a CSV file of "
-            "image,expression, fer2013.csv, FER+'s folders, or a .npz file.",
-            metavar="DATA",
-        ),
-    ],
-    labeling: Annotated[
-        str, typer.Option(help="Labels to use where there are two: ferplus or fer2013.")
-    ] = "ferplus",
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    path: Annotated[Path, typer.Argument(help=DATA_HELP, metavar="DATA")],
+    labeling: LabelingOption = "ferplus",
+    json: JsonFlag = False,
 ) -> None:
     """Count classes; find unreadable files, label conflicts and duplicates across splits."""
     labeled = read_data(path, parse_labeling(labeling))

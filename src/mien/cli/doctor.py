@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mien.cli.console import stdout_console
+from mien.cli.options import JsonFlag
 from mien.config import Settings, data_folder
 from mien.errors import CameraError, MienError
 
@@ -59,7 +60,7 @@ class Finding:
 
 @app.command(epilog="Exit status: 0 if nothing is broken, else 1.")
 def doctor(
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: JsonFlag = False,
     cameras: Annotated[
         bool,
         typer.Option(

@@ -10,7 +10,7 @@ import typer
 from rich.markdown import Markdown
 
 from mien.cli.console import ProgressBar, stdout_console
-from mien.cli.options import takes_settings
+from mien.cli.options import DATA_HELP, LabelingOption, takes_settings
 from mien.config import Settings
 from mien.errors import SettingError
 from mien.evaluation import compare as comparison
@@ -25,64 +25,63 @@ from mien.pipeline import FacePipeline
 
 app = typer.Typer(add_completion=False)
 
+_Data = Annotated[Path | None, typer.Argument(help=DATA_HELP, show_default=False)]
+_Crops = Annotated[
+    bool | None,
+    typer.Option(
+        "--crops/--photographs",
+        help="Treat the pictures as tight face crops, or as photographs for the whole "
+        "pipeline. By default FER2013 and FER+ are crops and other data are photographs.",
+        show_default=False,
+    ),
+]
+_Labels = Annotated[
+    list[str] | None,
+    typer.Option(help="Allow only these expressions, separated by commas.", metavar="NAMES"),
+]
+_Split = Annotated[
+    str | None,
+    typer.Option(
+        help="Split: train, valid, test or all. By default valid if there is one, else all.",
+        show_default=False,
+    ),
+]
+_Slices = Annotated[
+    list[str] | None,
+    typer.Option("--slice", help="Add figures for each value of a column.", metavar="COLUMN"),
+]
+_Robustness = Annotated[
+    bool, typer.Option("--robustness", help="Measure accuracy under corruption as well.")
+]
+_Compare = Annotated[
+    tuple[str, str] | None,
+    typer.Option(help="Compare two models, or two files of --json, on the same pictures."),
+]
+_Json = Annotated[
+    str | None, typer.Option(help="Write all results as JSON; - for stdout.", metavar="FILE")
+]
+_Markdown = Annotated[
+    Path | None, typer.Option(help="Write the tables as Markdown.", metavar="FILE")
+]
+_Plots = Annotated[Path | None, typer.Option(help="Write plots as PNG.", metavar="FOLDER")]
+
 
 @app.command(epilog="Data formats and the meaning of each figure: docs/evaluation.md.")
 @takes_settings
 def evaluate(  # noqa: PLR0917
-    data: Annotated[
-        Path | None,
-        typer.Argument(
-            help="Labeled pictures: a folder with one folder per expression, a CSV file of "
-            "image,expression, fer2013.csv, FER+'s folders, or a .npz file.",
-            show_default=False,
-        ),
-    ] = None,
-    crops: Annotated[
-        bool | None,
-        typer.Option(
-            "--crops/--photographs",
-            help="Treat the pictures as tight face crops, or as photographs for the whole "
-            "pipeline. By default FER2013 and FER+ are crops and other data are photographs.",
-            show_default=False,
-        ),
-    ] = None,
-    labels: Annotated[
-        list[str] | None,
-        typer.Option(help="Allow only these expressions, separated by commas.", metavar="NAMES"),
-    ] = None,
-    split: Annotated[
-        str | None,
-        typer.Option(
-            help="Split: train, valid, test or all. By default valid if there is one, else all.",
-            show_default=False,
-        ),
-    ] = None,
-    slices: Annotated[
-        list[str] | None,
-        typer.Option("--slice", help="Add figures for each value of a column.", metavar="COLUMN"),
-    ] = None,
-    labeling: Annotated[
-        str, typer.Option(help="Labels to use where there are two: ferplus or fer2013.")
-    ] = "ferplus",
+    data: _Data = None,
+    crops: _Crops = None,
+    labels: _Labels = None,
+    split: _Split = None,
+    slices: _Slices = None,
+    labeling: LabelingOption = "ferplus",
     limit: Annotated[int, typer.Option(help="Maximum number of pictures; 0 for all.", min=0)] = 0,
     seed: Annotated[int, typer.Option(help="Random seed.", min=0)] = 0,
-    robustness: Annotated[
-        bool,
-        typer.Option("--robustness", help="Measure accuracy under corruption as well."),
-    ] = False,
-    compare: Annotated[
-        tuple[str, str] | None,
-        typer.Option(help="Compare two models, or two files of --json, on the same pictures."),
-    ] = None,
-    json: Annotated[
-        str | None, typer.Option(help="Write all results as JSON; - for stdout.", metavar="FILE")
-    ] = None,
-    markdown: Annotated[
-        Path | None, typer.Option(help="Write the tables as Markdown.", metavar="FILE")
-    ] = None,
-    plots: Annotated[
-        Path | None, typer.Option(help="Write plots as PNG.", metavar="FOLDER")
-    ] = None,
+    robustness: _Robustness = False,
+    compare: _Compare = None,
+    json: _Json = None,
+    markdown: _Markdown = None,
+    plots: _Plots = None,
     *,
     settings: Settings,
 ) -> None:
@@ -90,13 +89,8 @@ def evaluate(  # noqa: PLR0917
 
     A missed face and the wrong face count as wrong.
     """
-    selection = Selection(
-        crops=crops,
-        split=split,
-        only=_parse_labels(labels) if labels else None,
-        limit=limit,
-        seed=seed,
-    )
+    only = _parse_labels(labels) if labels else None
+    selection = Selection(crops=crops, split=split, only=only, limit=limit, seed=seed)
     labeled = None if data is None else read_data(data, parse_labeling(labeling))
 
     def run(settings: Settings) -> tuple[dict[str, Any], Predictions]:

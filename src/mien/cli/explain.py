@@ -9,7 +9,7 @@ import typer
 from PIL import Image as PillowImage
 
 from mien.cli.console import ProgressBar, print_error
-from mien.cli.options import takes_settings
+from mien.cli.options import JsonFlag, takes_settings
 from mien.config import Settings
 from mien.errors import InputError
 from mien.evaluation.explain import MASKS, draw_explanation
@@ -36,7 +36,7 @@ def explain(
         typer.Option(help="Masks per face; more are more precise and slower.", min=2, max=100_000),
     ] = MASKS,
     seed: Annotated[int, typer.Option(help="Random seed of the masks.", min=0)] = 0,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: JsonFlag = False,
     *,
     settings: Settings,
 ) -> None:

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mien.cli.console import ProgressBar, print_error, stdout_console
+from mien.cli.options import JsonFlag
 from mien.config import models_folder
 from mien.errors import ModelFileError
 from mien.runtime import catalog
@@ -19,11 +20,9 @@ from mien.runtime.download import add_model, remove_model
 
 app = typer.Typer(add_completion=False)
 
-_Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
 
 @app.callback(invoke_without_command=True)
-def models(context: typer.Context, json: _Json = False) -> None:
+def models(context: typer.Context, json: JsonFlag = False) -> None:
     """List the models, or check, add and remove them."""
     if context.invoked_subcommand is not None:
         return

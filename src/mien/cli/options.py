@@ -18,6 +18,15 @@ from mien.errors import SettingError
 
 app = typer.Typer(add_completion=False)
 
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+LabelingOption = Annotated[
+    str, typer.Option(help="Labels to use where there are two: ferplus or fer2013.")
+]
+DATA_HELP = (
+    "Labeled pictures: a folder with one folder per expression, a CSV file of image,expression, "
+    "fer2013.csv, FER+'s folders, or a .npz file."
+)
+
 _PANEL = "Settings (see also: mien settings)"
 
 
@@ -94,9 +103,7 @@ def _parameter(
 
 
 @app.command("settings")
-def list_settings(
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
+def _list_settings(json: JsonFlag = False) -> None:
     """List the settings with their environment variables, defaults and current values."""
     values = dataclasses.asdict(Settings.from_environment())
     rows = [{**facts, "value": values[facts["name"]]} for facts in config.describe()]

@@ -28,6 +28,8 @@ from mien.training.recipe import find_recipes, is_classical, load_classical_reci
 app = typer.Typer(add_completion=False)
 export_app = typer.Typer(add_completion=False)
 
+_Json = Annotated[bool, typer.Option("--json", help="Print results as JSON.")]
+
 
 @app.command(
     epilog="The same command resumes a run that was stopped. On several GPUs or processes: "
@@ -65,7 +67,7 @@ def train(
     list_recipes: Annotated[
         bool, typer.Option("--list", help="List the recipes that ship with mien, and exit.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print results as JSON.")] = False,
+    json: _Json = False,
     show: Annotated[
         bool, typer.Option("--show", help="Print the recipe as a template, and exit.")
     ] = False,
@@ -112,7 +114,7 @@ def export(
     name: Annotated[
         str | None, typer.Option(help="Model name; by default the recipe's name.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print results as JSON.")] = False,
+    json: _Json = False,
 ) -> None:
     """Export a training run to ONNX, each file with its spec and its measured accuracy."""
     from mien.training.train import export_run
