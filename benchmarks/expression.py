@@ -28,7 +28,7 @@ from mien.evaluation.calibration import cross_fitted_probabilities
 from mien.evaluation.compare import compare
 from mien.evaluation.dataset import ImageSource, IntArray, LabeledSet
 from mien.evaluation.figures import figures
-from mien.evaluation.predict import predict_crops, predict_photographs
+from mien.evaluation.predict import predict
 from mien.evaluation.readers import read_data
 from mien.evaluation.report import percent
 from mien.evaluation.summary import summarize
@@ -137,8 +137,8 @@ def main() -> None:
 
 def _ferplus(options: argparse.Namespace, pipeline: FacePipeline) -> list[dict[str, Any]]:
     valid = _limited(read_data(options.ferplus).labeled().in_split("valid"), options)
-    crops = predict_crops(valid, pipeline)
-    scenes = predict_photographs(scenes_of(valid, options.seed), pipeline)
+    crops = predict(valid, pipeline)
+    scenes = predict(scenes_of(valid, options.seed), pipeline)
     pasted = _summary(summarize(scenes, seed=options.seed))
     pasted["against_crops"] = compare(crops, scenes, seed=options.seed)["accuracy"]
     return [_summary(summarize(crops, seed=options.seed)), pasted]
@@ -147,7 +147,7 @@ def _ferplus(options: argparse.Namespace, pipeline: FacePipeline) -> list[dict[s
 def _photographs(
     data: LabeledSet, pipeline: FacePipeline, slices: Sequence[str], seed: int
 ) -> dict[str, Any]:
-    return _summary(summarize(predict_photographs(data, pipeline), slices=slices, seed=seed))
+    return _summary(summarize(predict(data, pipeline), slices=slices, seed=seed))
 
 
 def _cross_fitted(options: argparse.Namespace) -> float:

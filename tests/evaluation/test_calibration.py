@@ -36,9 +36,11 @@ def test_few_right_rows_do_not_make_predictions_certain() -> None:
     assert confidence.mean() == pytest.approx(25 / 26, abs=0.02)
 
 
-def test_likelihood_by_hand() -> None:
-    nll = calibration.negative_log_likelihood([[0, 0], [np.log(3), 0]], [0, 0])
-    assert nll == pytest.approx((np.log(2) + np.log(4 / 3)) / 2)
+def test_temperature_has_the_highest_likelihood() -> None:
+    logits, truth = drawn(2000, 1.7)
+    best = calibration.fit_temperature(logits, truth)
+    nll = [figures(softmax(logits / t), truth).nll for t in (best, best * 1.02, best / 1.02)]
+    assert min(nll) == nll[0]
 
 
 def test_cross_fitting_calibrates() -> None:

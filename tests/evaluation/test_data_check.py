@@ -1,6 +1,7 @@
 """Near-duplicates, and the problems that follow from them."""
 
 import csv
+import dataclasses
 from pathlib import Path
 
 import cv2
@@ -8,8 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from mien.evaluation import data_check
-from mien.evaluation.data_check import agreement, check
+from mien.evaluation.data_check import check
 from mien.evaluation.dataset import ArrayImages, LabeledSet
 from mien.evaluation.readers import read_data
 from mien.labels import Expression
@@ -57,35 +57,45 @@ def dimmer(image: Image) -> Image:
 def test_finds_near_duplicates_only(face: Image, other_face: Image) -> None:
     flat = np.full_like(face, 90)
     pictures = [face, other_face, jpeg(face), flat, smaller(face), dimmer(face), flat]
-    data = labeled(pictures, [""] * 7, [0] * 7)
-    pairs = data_check.near_duplicate_pairs(data_check.make_thumbnails(data))
+    document = check(labeled(pictures, [""] * 7, list(range(7))))
     # The same person's other picture and pictures without contrast are no near-duplicates.
-    assert {tuple(p) for p in pairs.tolist()} == {(0, 2), (0, 4), (0, 5), (2, 4), (2, 5), (4, 5)}
-    assert data_check.groups_of_pairs(pairs, 7).tolist() == [0, 1, 0, 3, 0, 0, 6]
+    (group,) = document["label_conflicts"]["groups"]
+    assert list(group) == ["picture 0", "picture 2", "picture 4", "picture 5"]
+    assert document["near_duplicates"] == {"groups": 1, "rows": 4}
 
 
-def test_pairs_beyond_one_block_are_found() -> None:
-    rng = np.random.default_rng(0)
-    pictures = rng.integers(0, 256, (2500, 12, 12), dtype=np.uint8)
+def test_finds_pairs_beyond_one_block() -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (2500, 12, 12), dtype=np.uint8)
     pictures[[1800, 2400]] = pictures[[3, 1100]]
-    data = labeled(list(pictures), [""] * 2500, [0] * 2500)
-    pairs = data_check.near_duplicate_pairs(data_check.make_thumbnails(data))
-    assert pairs.tolist() == [[3, 1800], [1100, 2400]]
+    labels = [0] * 2500
+    labels[3] = labels[1100] = 1
+    groups = check(labeled(list(pictures), [""] * 2500, labels))["label_conflicts"]["groups"]
+    assert [list(group) for group in groups] == [
+        ["picture 3", "picture 1800"],
+        ["picture 1100", "picture 2400"],
+    ]
 
 
-def test_groups_are_connected_rows() -> None:
-    assert data_check.groups_of_pairs([[4, 2], [2, 1], [5, 6]], 7).tolist() == [0, 1, 1, 3, 1, 5, 5]
+def test_near_duplicates_of_near_duplicates_are_one_group() -> None:
+    rng = np.random.default_rng(1)
+    base, noise = rng.normal(128, 30, (24, 24)), rng.normal(0, 30 * 0.14, (24, 24))
+    pictures = [(base + k * noise).round().clip(0, 255).astype(np.uint8) for k in range(3)]
+    ends = check(labeled(pictures[::2], [""] * 2, [0] * 2))
+    assert ends["near_duplicates"]["groups"] == 0
+    every = check(labeled(pictures, [""] * 3, [0] * 3))
+    assert every["near_duplicates"] == {"groups": 1, "rows": 3}
 
 
-def test_leaking_rows_are_training_rows() -> None:
-    group = np.array([1, 1, 2, 2, 3, 4])
-    split = np.array(["train", "valid", "train", "train", "test", ""])
-    assert data_check.leaking_rows(group, split).tolist() == [True, *[False] * 5]
+def test_only_training_rows_leak(face: Image, other_face: Image) -> None:
+    pictures = [face, jpeg(face), other_face, jpeg(other_face), dimmer(face)]
+    document = check(labeled(pictures, ["train", "valid", "train", "", "test"], [0] * 5))
+    assert document["across_splits"]["names"] == ["picture 0"]
 
 
-def test_conflicts_are_between_labeled_rows() -> None:
-    group, label = np.array([1, 1, 2, 2, 3, 3]), np.array([0, 1, 0, -1, 2, 2])
-    assert data_check.conflicting_groups(group, label).tolist() == [1]
+def test_conflicts_are_between_labeled_rows(face: Image, other_face: Image) -> None:
+    pictures = [face, jpeg(face), other_face, jpeg(other_face)]
+    document = check(labeled(pictures, [""] * 4, [0, -1, 2, 2]))
+    assert document["label_conflicts"]["count"] == 0
 
 
 def test_check_reports_all_problems(face: Image, other_face: Image) -> None:
@@ -113,10 +123,17 @@ def test_names_unreadable_files(tmp_path: Path, face: Image) -> None:
     assert document["unreadable"] == {"count": 1, "names": ["b.png"]}
 
 
-def test_agreement_by_hand() -> None:
-    # Known pairs: (0, 1), (0, 2), (1, 2). Found: one of them and a wrong one.
-    facts = agreement(np.array([[0, 1], [0, 3]]), np.array([5, 5, 5, 6]))
-    assert facts == {"pairs": 3, "found": 2, "recall": pytest.approx(1 / 3), "precision": 0.5}
+def test_agreement_with_known_groups(face: Image, other_face: Image) -> None:
+    # Known pairs: (0, 1), (0, 2), (1, 2). Found: (0, 1) and the wrong (0, 3), (1, 3).
+    data = labeled([face, jpeg(face), other_face, dimmer(face)], [""] * 4, [0] * 4)
+    document = check(dataclasses.replace(data, group=np.array([5, 5, 5, 6])))
+    third = pytest.approx(1 / 3, abs=1e-6)
+    assert document["known_near_duplicates"] == {
+        "pairs": 3,
+        "found": 3,
+        "recall": third,
+        "precision": third,
+    }
 
 
 def test_finds_the_known_near_duplicates_of_fer2013(shared_data: Path) -> None:
@@ -124,9 +141,6 @@ def test_finds_the_known_near_duplicates_of_fer2013(shared_data: Path) -> None:
     data = read_data(shared_data / "data" / "ferplus.npz")
     assert data.group is not None
     numbers, sizes = np.unique(data.group, return_counts=True)
-    known = data.take(np.isin(data.group, numbers[sizes > 1]))
-    assert known.group is not None
-    pairs = data_check.near_duplicate_pairs(data_check.make_thumbnails(known))
-    facts = agreement(pairs, known.group)
+    facts = check(data.take(np.isin(data.group, numbers[sizes > 1])))["known_near_duplicates"]
     assert facts["pairs"] == 1791
     assert facts["recall"] > 0.995

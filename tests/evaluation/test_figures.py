@@ -12,9 +12,14 @@ TRUTH = [0, 0, 0, 1, 1, 1]
 PREDICTED = [0, 0, 1, 1, f.NO_PREDICTION, 2]
 
 
+def certain(predicted: list[int], classes: int) -> np.ndarray:
+    """Probabilities of 1 for each prediction, NaN for none."""
+    return np.vstack([np.eye(classes), np.full(classes, np.nan)])[predicted]
+
+
 @pytest.fixture
 def matrix() -> np.ndarray:
-    return f.confusion_matrix(TRUTH, PREDICTED, 3)
+    return f.figures(certain(PREDICTED, 3), TRUTH).matrix
 
 
 def test_counts(matrix: np.ndarray) -> None:
@@ -48,12 +53,10 @@ def test_stacks_of_matrices_give_the_figures_of_each(matrix: np.ndarray) -> None
     np.testing.assert_allclose(f.macro_f1(stack), [0.6, 1])
 
 
-@pytest.mark.parametrize(
-    ("truth", "predicted"), [([3], [0]), ([0], [3]), ([-1], [0]), ([0], [0, 1])]
-)
-def test_rejects_indices_out_of_range(truth: list[int], predicted: list[int]) -> None:
+@pytest.mark.parametrize("truth", [[3], [-1], [0, 1]])
+def test_rejects_indices_out_of_range(truth: list[int]) -> None:
     with pytest.raises(InputError):
-        f.confusion_matrix(truth, predicted, 3)
+        f.figures([[1.0, 0.0, 0.0]], truth)
 
 
 def test_ece_by_hand() -> None:
@@ -105,7 +108,7 @@ def test_rejects_invalid_input(c: list[float], correct: list[int]) -> None:
 
 def test_interval_of_an_accuracy_is_the_binomial_one() -> None:
     # 800 of 1000: standard error sqrt(.8 * .2 / 1000) = .01265, times 1.96.
-    matrix = f.confusion_matrix([0] * 1000, [0] * 800 + [1] * 200, 2)
+    matrix = np.array([[800, 200, 0], [0, 0, 0]])
     interval = f.percentile_interval(f.accuracy(f.resample_counts(matrix, samples=4000)))
     assert interval is not None
     np.testing.assert_allclose(interval, [0.8 - 0.0248, 0.8 + 0.0248], atol=0.003)
@@ -123,7 +126,7 @@ def test_interval_of_the_ece_holds_it() -> None:
     rng = np.random.default_rng(2)
     c = rng.uniform(0.3, 1, 2000)
     correct = rng.random(2000) < c - 0.1
-    interval = f.ece_interval(c, correct)
+    interval = f.ece_interval(c, correct, samples=500)
     assert interval is not None
     assert interval[0] < f.ece(c, correct) < interval[1]
     assert interval[1] - interval[0] < 0.06
@@ -137,7 +140,7 @@ def test_same_seed_same_interval() -> None:
 
 def test_large_tables_are_drawn_in_parts() -> None:
     values = np.linspace(0, 1, 50_000)
-    interval = f.mean_interval(values, samples=100)
+    interval = f.mean_interval(values, samples=90)
     assert interval is not None
     assert interval[0] < 0.5 < interval[1]
 

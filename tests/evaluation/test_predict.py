@@ -1,34 +1,39 @@
-"""Predictions of the real pipeline for the sample photographs."""
+"""Predictions of a pipeline for labeled pictures."""
 
-import shutil
+import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from mien.config import Settings
 from mien.errors import DataError
 from mien.evaluation.dataset import LabeledSet
-from mien.evaluation.predict import choose_face, predict_crops, predict_photographs
-from mien.evaluation.predictions import MISSED, PREDICTED, WRONG_FACE
+from mien.evaluation.predict import MISSED, PREDICTED, WRONG_FACE, choose_face, predict
 from mien.evaluation.readers import read_data
 from mien.labels import Expression
-from mien.pipeline import FacePipeline
-from mien.types import Box, Detection, Face
+from mien.testing import FakeLandmarks, FakePipeline, face_image
+from mien.types import Box, Detection, Face, Image, Landmarks
+
+FACE = Box(100, 60, 200, 160)
+
+
+def save(path: Path, image: Image) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    PillowImage.fromarray(image).save(path)
 
 
 @pytest.fixture(scope="module")
-def pipeline() -> FacePipeline:
-    return FacePipeline(Settings(model="transfer"))
+def pipeline() -> FakePipeline:
+    return FakePipeline()
 
 
 @pytest.fixture
-def photographs(tmp_path: Path, samples: dict[str, Path]) -> LabeledSet:
-    for name in ("person-a", "person-c"):
-        for kind, folder in (("neutral", "neutral"), ("smiling", "happy")):
-            (tmp_path / "set" / folder).mkdir(parents=True, exist_ok=True)
-            shutil.copy(samples[f"{name}-{kind}"], tmp_path / "set" / folder)
+def photographs(tmp_path: Path) -> LabeledSet:
+    for name in "ab":
+        save(tmp_path / "set" / "neutral" / f"{name}.png", face_image([(FACE, "neutral")]))
+        save(tmp_path / "set" / "happy" / f"{name}.png", face_image([(FACE, "happiness")]))
     return read_data(tmp_path / "set")
 
 
@@ -38,8 +43,8 @@ def table(folder: Path, rows: list[str]) -> LabeledSet:
     return read_data(path)
 
 
-def test_predicts_photographs(photographs: LabeledSet, pipeline: FacePipeline) -> None:
-    answers = predict_photographs(photographs, pipeline)
+def test_predicts_photographs(photographs: LabeledSet, pipeline: FakePipeline) -> None:
+    answers = predict(photographs, pipeline)
     assert answers.correct.all()
     assert answers.outcome.tolist() == [PREDICTED] * 4
     assert answers.columns["faces_found"].tolist() == ["one"] * 4
@@ -48,10 +53,10 @@ def test_predicts_photographs(photographs: LabeledSet, pipeline: FacePipeline) -
 
 
 def test_allowed_labels_share_the_whole_probability(
-    photographs: LabeledSet, pipeline: FacePipeline
+    photographs: LabeledSet, pipeline: FakePipeline
 ) -> None:
     only = (Expression.SURPRISE, Expression.NEUTRAL)
-    answers = predict_photographs(photographs, pipeline, only=only)
+    answers = predict(photographs, pipeline, only=only)
     assert set(answers.labels) == set(only)
     assert len(answers) == 2
     np.testing.assert_allclose(answers.probabilities.sum(axis=1), 1)
@@ -61,63 +66,64 @@ def test_allowed_labels_share_the_whole_probability(
 
 
 def test_counts_missed_faces_wrong_faces_and_unreadable_files_separately(
-    tmp_path: Path, samples: dict[str, Path], pipeline: FacePipeline
+    tmp_path: Path, pipeline: FakePipeline
 ) -> None:
-    shutil.copy(samples["person-a-neutral"], tmp_path / "face.jpg")
-    PillowImage.new("RGB", (320, 240), (90, 90, 90)).save(tmp_path / "empty.png")
+    save(tmp_path / "face.png", face_image([(FACE, "neutral")]))
+    save(tmp_path / "empty.png", face_image())
     (tmp_path / "broken.jpg").write_text("no picture")
     data = table(
         tmp_path,
         [
-            "face.jpg,neutral,,,,",
-            "face.jpg,neutral,0,0,40,40",
+            "face.png,neutral,,,,",
+            "face.png,neutral,0,0,40,40",
             "empty.png,neutral,,,,",
             "broken.jpg,neutral,,,,",
         ],
     )
-    answers = predict_photographs(data, pipeline)
+    answers = predict(data, pipeline)
     assert answers.outcome.tolist() == [PREDICTED, WRONG_FACE, MISSED]
     assert answers.correct.tolist() == [True, False, False]
     assert answers.left_out == {"the picture cannot be read": ("broken.jpg",)}
 
 
-def test_aligns_and_predicts_all_crops(
-    photographs: LabeledSet, pipeline: FacePipeline, tmp_path: Path
-) -> None:
-    folder = tmp_path / "crops"
-    for name in photographs.names:
-        image = photographs.load(photographs.names.index(name))
-        box = pipeline.detect(image)[0].box
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        corners = (int(box.x_min), int(box.y_min), int(box.x_max), int(box.y_max))
-        PillowImage.fromarray(image).crop(corners).resize((48, 48)).save(folder / name)
-    PillowImage.new("L", (48, 48), 128).save(folder / "neutral" / "gray.png")
+def test_aligns_and_predicts_all_crops(tmp_path: Path) -> None:
+    whole = Box(0, 0, 48, 48)
+    for label in ("neutral", "happiness"):
+        save(tmp_path / label / "a.png", face_image([(whole, label)], (48, 48)))
+    save(tmp_path / "neutral" / "gray.png", np.full((48, 48), 128, np.uint8))
+
+    class NoMeshInGray(FakeLandmarks):
+        def predict(self, image: Image, detections: Sequence[Detection]) -> list[Landmarks]:
+            self.presence = 0.0 if (image == 128).all() else 0.99
+            return super().predict(image, detections)
+
     done: list[tuple[int, int]] = []
-    answers = predict_crops(
-        read_data(folder), pipeline, progress=lambda part, of: done.append((part, of))
+    answers = predict(
+        dataclasses.replace(read_data(tmp_path), face_crops=True),
+        FakePipeline(landmarks=NoMeshInGray()),
+        progress=lambda part, of: done.append((part, of)),
     )
     by_name = dict(zip(answers.names, answers.columns["aligned"], strict=True))
     assert by_name.pop("neutral/gray.png") == "false"
     assert set(by_name.values()) == {"true"}
     assert (answers.outcome == PREDICTED).all()
     assert answers.correct[[name in by_name for name in answers.names]].all()
-    assert done[-1] == (5, 5)
+    assert answers.facts["mode"] == "crops"
+    assert done[-1] == (3, 3)
 
 
-def test_applies_a_change_first(photographs: LabeledSet, pipeline: FacePipeline) -> None:
-    answers = predict_photographs(
-        photographs, pipeline, change=lambda image, _: np.zeros_like(image)
-    )
+def test_applies_a_change_first(photographs: LabeledSet, pipeline: FakePipeline) -> None:
+    answers = predict(photographs, pipeline, change=lambda image, _: np.zeros_like(image))
     assert answers.outcome.tolist() == [MISSED] * 4
 
 
-def test_rejects_data_without_usable_rows(tmp_path: Path, pipeline: FacePipeline) -> None:
+def test_rejects_data_without_usable_rows(tmp_path: Path, pipeline: FakePipeline) -> None:
     (tmp_path / "a.jpg").write_text("no picture")
     data = table(tmp_path, ["a.jpg,neutral,,,,"])
     with pytest.raises(DataError, match="readable pictures"):
-        predict_photographs(data, pipeline)
+        predict(data, pipeline)
     with pytest.raises(DataError, match="found none"):
-        predict_crops(data, pipeline, only=(Expression.FEAR,))
+        predict(data, pipeline, only=(Expression.FEAR,))
 
 
 def test_chooses_the_labeled_face() -> None:

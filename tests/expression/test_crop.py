@@ -9,7 +9,7 @@ import pytest
 from mien import imaging
 from mien.evaluation.dataset import ArrayImages, LabeledSet
 from mien.evaluation.explain import explain
-from mien.evaluation.predict import predict_crops, predict_photographs
+from mien.evaluation.predict import predict
 from mien.expression.crop import face_crop
 from mien.landmarks.schemes import to_five
 from mien.streaming.face_stream import FaceStream
@@ -81,8 +81,8 @@ def crops_seen(landmarks: Landmarks, template: AlignmentTemplate) -> dict[str, I
     paths: dict[str, Callable[[], object]] = {
         "analysis": lambda: pipeline.analyze(rgb),
         "stream": lambda: FaceStream(pipeline).update(rgb, 0.0),
-        "evaluation of crops": lambda: predict_crops(one_picture(), pipeline),
-        "evaluation of photographs": lambda: predict_photographs(photograph, pipeline),
+        "evaluation of crops": lambda: predict(one_picture(), pipeline),
+        "evaluation of photographs": lambda: predict(photograph, pipeline),
     }
     for name, look in paths.items():
         classifier.crops.clear()

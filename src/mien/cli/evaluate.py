@@ -14,8 +14,7 @@ from mien.cli.options import DATA_HELP, LabelingOption, takes_settings
 from mien.config import Settings
 from mien.errors import SettingError
 from mien.evaluation import compare as comparison
-from mien.evaluation.predict import Selection
-from mien.evaluation.predictions import Predictions
+from mien.evaluation.predict import Predictions, Selection
 from mien.evaluation.readers import read_data
 from mien.evaluation.readers.fer2013 import parse_labeling
 from mien.evaluation.report import evaluate as run_evaluation

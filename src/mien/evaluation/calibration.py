@@ -7,30 +7,13 @@ import numpy as np
 import numpy.typing as npt
 
 from mien.errors import InputError
+from mien.evaluation.dataset import IntArray
 from mien.evaluation.figures import risk_coverage
 from mien.expression.priors import softmax
-
-Array = npt.NDArray[np.float64]
+from mien.geometry import Array
 
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _LOG_T_RANGE = (math.log(0.05), math.log(20.0))
-
-
-def negative_log_likelihood(
-    logits: npt.ArrayLike, truth: npt.ArrayLike, smoothing: float = 0.0
-) -> float:
-    """Mean of ``-log p(truth)``, in nats.
-
-    Args:
-        logits: ``(N, K)``.
-        truth: ``(N,)`` index of the label.
-        smoothing: share of each truth that is spread evenly over all labels.
-    """
-    z = np.asarray(logits, np.float64)
-    z = z - z.max(axis=1, keepdims=True)
-    log_p = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
-    of_truth = log_p[np.arange(len(z)), np.asarray(truth, np.int64)].mean()
-    return float(-(1 - smoothing) * of_truth - smoothing * log_p.mean())
 
 
 def fit_temperature(logits: npt.ArrayLike, truth: npt.ArrayLike) -> float:
@@ -49,11 +32,15 @@ def fit_temperature(logits: npt.ArrayLike, truth: npt.ArrayLike) -> float:
     """
     z, y = _checked(logits, truth)
     smoothing = 1 / (len(y) + 2)
-    return math.exp(
-        _golden_section(
-            lambda log_t: negative_log_likelihood(z / math.exp(log_t), y, smoothing), _LOG_T_RANGE
-        )
-    )
+
+    def negative_log_likelihood(log_t: float) -> float:
+        scaled = z / math.exp(log_t)
+        scaled -= scaled.max(axis=1, keepdims=True)
+        log_p = scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))
+        of_truth = log_p[np.arange(len(y)), y].mean()
+        return float(-(1 - smoothing) * of_truth - smoothing * log_p.mean())
+
+    return math.exp(_golden_section(negative_log_likelihood, _LOG_T_RANGE))
 
 
 def _golden_section(function: Callable[[float], float], bounds: tuple[float, float]) -> float:
@@ -72,9 +59,7 @@ def _golden_section(function: Callable[[float], float], bounds: tuple[float, flo
     return (low + high) / 2
 
 
-def fold_numbers(
-    n: int, folds: int, seed: int, groups: npt.ArrayLike | None = None
-) -> npt.NDArray[np.int64]:
+def fold_numbers(n: int, folds: int, seed: int, groups: npt.ArrayLike | None = None) -> IntArray:
     """The fold of each row: ``(N,)`` in 0..folds-1, equal in size, seeded.
 
     Args:
@@ -160,7 +145,7 @@ def uncertain_threshold(
     }
 
 
-def _checked(scores: npt.ArrayLike, truth: npt.ArrayLike) -> tuple[Array, npt.NDArray[np.int64]]:
+def _checked(scores: npt.ArrayLike, truth: npt.ArrayLike) -> tuple[Array, IntArray]:
     z, y = np.asarray(scores, np.float64), np.asarray(truth, np.int64)
     if z.ndim != 2 or y.shape != (len(z),) or not len(z):
         raise InputError(f"expected (N, K) scores and (N,) labels, got {z.shape} and {y.shape}")

@@ -2,19 +2,18 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from mien.errors import DataError
 from mien.evaluation import figures as f
-from mien.evaluation.predictions import Predictions
-from mien.evaluation.report import percent
+from mien.evaluation.predict import Predictions
+from mien.evaluation.report import markdown_table, percent
 from mien.evaluation.summary import plain
 
 
-def mcnemar(only_a: int, only_b: int) -> float:
+def _mcnemar(only_a: int, only_b: int) -> float:
     """Two-sided exact p-value that two models are right equally often.
 
     Method: McNemar 1947, by the binomial distribution: of the rows that one model has right and
@@ -41,10 +40,8 @@ def compare(
     """Paired comparison over the rows that both were run on.
 
     Args:
-        a: the first model's predictions.
-        b: the second's, about pictures of the same names.
-        samples: of the bootstrap.
-        seed: of the bootstrap.
+        a, b: the predictions of two models for pictures of the same names.
+        samples, seed: of the bootstrap.
 
     Returns:
         Plain numbers: the figures of each, the differences (second minus first) with 95 %
@@ -56,14 +53,8 @@ def compare(
     a, b = _same_rows(a, b)
     k = len(a.labels)
     # One cell for each truth and pair of predictions; both confusion matrices are sums over it.
-    flat = np.ravel_multi_index(
-        (
-            a.truth,
-            np.where(a.predicted < 0, k, a.predicted),
-            np.where(b.predicted < 0, k, b.predicted),
-        ),
-        (k, k + 1, k + 1),
-    )
+    answers = (np.where(side.predicted < 0, k, side.predicted) for side in (a, b))
+    flat = np.ravel_multi_index((a.truth, *answers), (k, k + 1, k + 1))
     cells = np.bincount(flat, minlength=k * (k + 1) ** 2).reshape(k, k + 1, k + 1)
     drawn = f.resample_counts(cells, samples=samples, seed=seed)
     only_a = int((a.correct & ~b.correct).sum())
@@ -91,7 +82,7 @@ def compare(
         "both_right": int((a.correct & b.correct).sum()),
         "only_a_right": only_a,
         "only_b_right": only_b,
-        "mcnemar_p": mcnemar(only_a, only_b),
+        "mcnemar_p": _mcnemar(only_a, only_b),
     }
     return dict(plain(summary))
 
@@ -110,48 +101,32 @@ def _same_rows(a: Predictions, b: Predictions) -> tuple[Predictions, Predictions
             "expected two evaluations with the same labels, got "
             f"{', '.join(a.labels)} and {', '.join(b.labels)}: restrict both with --labels"
         )
-    b = _reordered(b, a.labels)
-    if (a.truth != b.truth).any():
+    order = [b.labels.index(label) for label in a.labels]
+    truth = np.argsort(order)[b.truth]
+    if (a.truth != truth).any():
         raise DataError("expected two evaluations with the same true labels, but they differ")
-    return a, b
-
-
-def _reordered(predictions: Predictions, labels: Sequence[Any]) -> Predictions:
-    order = [predictions.labels.index(label) for label in labels]
-    new_place = np.argsort(order)
-    return dataclasses.replace(
-        predictions,
-        labels=tuple(labels),
-        truth=new_place[predictions.truth],
-        probabilities=predictions.probabilities[:, order],
-    )
+    probabilities = b.probabilities[:, order]
+    return a, dataclasses.replace(b, labels=a.labels, truth=truth, probabilities=probabilities)
 
 
 def to_markdown(summary: dict[str, Any]) -> str:
     """A comparison as Markdown."""
     a, b = (_name(summary[side]) for side in "ab")
-    lines = [
-        f"# {b} against {a} on {summary['data']}",
-        "",
-        f"{summary['n']} pictures that both models saw. Differences are {b} minus {a}, with "
-        "95 % bootstrap intervals over the pictures.",
-        "",
-        f"| figure | {a} | {b} | difference | interval |",
-        "| --- | --- | --- | --- | --- |",
-    ]
+    rows = []
     for name in ("accuracy", "balanced_accuracy", "macro_f1"):
         entry = summary[name]
-        low, high = entry["interval"]
-        lines.append(
-            f"| {name.replace('_', ' ')} | {percent(entry['a'])} | {percent(entry['b'])} "
-            f"| {100 * entry['difference']:+.1f} | {100 * low:+.1f} to {100 * high:+.1f} |"
-        )
-    lines += [
-        "",
-        f"Only {a} right: {summary['only_a_right']}; only {b} right: {summary['only_b_right']}; "
-        f"McNemar's exact test: p = {summary['mcnemar_p']:.3g}.",
-    ]
-    return "\n".join(lines) + "\n"
+        low, high = (f"{100 * edge:+.1f}" for edge in entry["interval"])
+        difference = f"{100 * entry['difference']:+.1f}"
+        both = percent(entry["a"]), percent(entry["b"])
+        rows.append([name.replace("_", " "), *both, difference, f"{low} to {high}"])
+    return (
+        f"# {b} against {a} on {summary['data']}\n\n"
+        f"{summary['n']} pictures that both models saw. Differences are {b} minus {a}, with "
+        "95 % bootstrap intervals over the pictures.\n\n"
+        + markdown_table(["figure", a, b, "difference", "interval"], rows)
+        + f"\n\nOnly {a} right: {summary['only_a_right']}; only {b} right: "
+        f"{summary['only_b_right']}; McNemar's exact test: p = {summary['mcnemar_p']:.3g}.\n"
+    )
 
 
 def _name(facts: dict[str, str]) -> str:

@@ -25,7 +25,7 @@ Measured on the 1,791 known pairs of near-duplicates among 31,621 FER2013 pictur
 99.9 % of them are found, and 97.1 % of what is found is among them.
 """
 
-# _Thumbnails of 8×8 rule out nearly all pairs at an eighth of the cost; no known pair correlates
+# Thumbnails of 8×8 rule out nearly all pairs at an eighth of the cost; no known pair correlates
 # less than 0.987 in them.
 _COARSE_SIDE, _COARSE_CORRELATION = 8, 0.975
 _FINE_SIDE = 24
@@ -49,11 +49,11 @@ def check(data: LabeledSet, progress: Progress | None = None) -> dict[str, Any]:
         near-duplicates with different labels; and where the data set names its near-duplicates
         itself, ``known_near_duplicates`` with the recall and precision of those found here.
     """
-    thumbnails = make_thumbnails(data, progress)
-    pairs = near_duplicate_pairs(thumbnails)
-    group = groups_of_pairs(pairs, len(data))
-    leaking = leaking_rows(group, data.split)
-    conflicts = conflicting_groups(group, data.label_index)
+    thumbnails = _make_thumbnails(data, progress)
+    pairs = _near_duplicate_pairs(thumbnails)
+    group = _groups_of_pairs(pairs, len(data))
+    leaking = _leaking_rows(group, data.split)
+    conflicts = _conflicting_groups(group, data.label_index)
     _, sizes = np.unique(group, return_counts=True)
     report = {
         "data": data.name,
@@ -70,17 +70,12 @@ def check(data: LabeledSet, progress: Progress | None = None) -> dict[str, Any]:
         },
     }
     if data.group is not None:
-        report["known_near_duplicates"] = agreement(pairs, data.group)
+        report["known_near_duplicates"] = _agreement(pairs, data.group)
     return dict(plain(report))
 
 
-def agreement(pairs: IntArray, group: IntArray) -> dict[str, Any]:
-    """Recall and precision of the found pairs against known groups.
-
-    Args:
-        pairs: ``(P, 2)`` rows.
-        group: ``(N,)`` equal numbers for near-duplicates.
-    """
+def _agreement(pairs: IntArray, group: IntArray) -> dict[str, Any]:
+    """Recall and precision of the found pairs against known groups."""
     _, sizes = np.unique(group, return_counts=True)
     known = int((sizes * (sizes - 1) // 2).sum())
     right = int((group[pairs[:, 0]] == group[pairs[:, 1]]).sum())
@@ -125,13 +120,8 @@ class _Thumbnails:
     unreadable: npt.NDArray[np.bool_]
 
 
-def make_thumbnails(data: LabeledSet, progress: Progress | None = None) -> _Thumbnails:
-    """Read every picture once.
-
-    Args:
-        data: the pictures.
-        progress: called with the number of pictures read, and their total.
-    """
+def _make_thumbnails(data: LabeledSet, progress: Progress | None = None) -> _Thumbnails:
+    """Read every picture once."""
     coarse = np.zeros((len(data), _COARSE_SIDE**2), np.float32)
     fine = np.zeros((len(data), _FINE_SIDE**2), np.float32)
     unreadable = np.zeros(len(data), np.bool_)
@@ -156,9 +146,7 @@ def _normalized(gray: npt.NDArray[np.uint8], side: int) -> FloatArray:
     return values / length if length > _MIN_CONTRAST * side else np.zeros_like(values)
 
 
-def near_duplicate_pairs(
-    thumbnails: _Thumbnails, *, min_correlation: float = _MIN_CORRELATION
-) -> IntArray:
+def _near_duplicate_pairs(thumbnails: _Thumbnails) -> IntArray:
     """All pairs of pictures that are the same: ``(P, 2)`` rows, the smaller first."""
     pairs = []
     coarse, fine = thumbnails.coarse, thumbnails.fine
@@ -168,12 +156,12 @@ def near_duplicate_pairs(
         first, second = np.divmod(alike, len(coarse) - start)
         later = second > first
         first, second = first[later] + start, second[later] + start
-        same = np.einsum("nd,nd->n", fine[first], fine[second]) > min_correlation
+        same = np.einsum("nd,nd->n", fine[first], fine[second]) > _MIN_CORRELATION
         pairs.append(np.stack([first[same], second[same]], axis=1))
     return np.concatenate([np.empty((0, 2), np.int64), *pairs])
 
 
-def groups_of_pairs(pairs: npt.ArrayLike, count: int) -> IntArray:
+def _groups_of_pairs(pairs: IntArray, count: int) -> IntArray:
     """``(count,)`` the smallest row that each row is connected with, itself included."""
     parent = list(range(count))
 
@@ -183,25 +171,20 @@ def groups_of_pairs(pairs: npt.ArrayLike, count: int) -> IntArray:
             row = parent[row]
         return row
 
-    for a, b in np.asarray(pairs, np.int64).reshape(-1, 2).tolist():
+    for a, b in pairs.tolist():
         low, high = sorted((root(a), root(b)))
         parent[high] = low
     return np.array([root(row) for row in range(count)], np.int64)
 
 
-def leaking_rows(group: IntArray, split: npt.NDArray[np.str_]) -> npt.NDArray[np.bool_]:
-    """The training rows with near-duplicates in another split, to be dropped from training.
-
-    Args:
-        group: ``(N,)`` equal numbers for near-duplicates.
-        split: ``(N,)``.
-    """
+def _leaking_rows(group: IntArray, split: npt.NDArray[np.str_]) -> npt.NDArray[np.bool_]:
+    """``(N,)`` mask of the training rows with near-duplicates in another split."""
     train = split == "train"
     held_out = ~train & (split != "")
     return np.asarray(train & np.isin(group, group[held_out]))
 
 
-def conflicting_groups(group: IntArray, label_index: IntArray) -> IntArray:
+def _conflicting_groups(group: IntArray, label_index: IntArray) -> IntArray:
     """Numbers of the groups whose rows do not all have the same label; unlabeled rows apart."""
     labeled = label_index != UNLABELED
     pairs = np.unique(np.stack([group[labeled], label_index[labeled]], axis=1), axis=0)

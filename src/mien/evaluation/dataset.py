@@ -240,7 +240,7 @@ _MIN_VOTES = 2
 
 def majority_label(
     votes: npt.ArrayLike, vote_names: Sequence[str], labels: Sequence[Expression]
-) -> npt.NDArray[np.int64]:
+) -> IntArray:
     """The label on which most people agree.
 
     Method: FER+'s majority rule (Barsoum et al. 2016): a label that fewer than two people chose is
@@ -294,7 +294,7 @@ def vote_shares(
     return shares
 
 
-def _without_slips(votes: npt.ArrayLike, vote_names: Sequence[str]) -> npt.NDArray[np.int64]:
+def _without_slips(votes: npt.ArrayLike, vote_names: Sequence[str]) -> IntArray:
     counts = np.asarray(votes).astype(np.int64)
     if counts.ndim != 2 or counts.shape[1] != len(vote_names):
         raise InputError(

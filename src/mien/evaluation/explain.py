@@ -6,17 +6,16 @@ as the probability is higher where it stayed visible. Only the classifier's pred
 so that any model can be explained. Blur replaces RISE's black, which would look like shadows.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from mien import geometry, imaging
 from mien.errors import InputError
 from mien.expression import ExpressionClassifier
 from mien.expression.crop import face_crop
+from mien.geometry import Array
 from mien.labels import Expression
 from mien.pipeline import FacePipeline
 from mien.types import Face, FloatArray, FrameResult, Image, Landmarks
@@ -60,7 +59,7 @@ class Explanation:
     expression: Expression
     probability: float
     saliency: FloatArray
-    transform: npt.NDArray[np.float64]
+    transform: Array
     parts: dict[str, float]
 
 
@@ -92,7 +91,7 @@ def explain(
                 probability=face.expression[face.expression.top],
                 saliency=saliency,
                 transform=crop.transform,
-                parts=share_of_parts(saliency, face.landmarks, crop.transform),
+                parts=_share_of_parts(saliency, face.landmarks, crop.transform),
             )
         )
     return result, explanations
@@ -124,43 +123,25 @@ def saliency_of_crop(
     if masks < 2:
         raise InputError(f"expected at least 2 masks, got {masks}")
     rng = np.random.default_rng(seed)
-    blurred = blur_away(crop)
+    blurred = np.asarray(cv2.GaussianBlur(crop, (0, 0), _BLUR * crop.shape[1]), np.uint8)
     height, width = crop.shape[:2]
     shown = np.empty((masks, height, width), np.float32)
     for mask in shown:
         mask[:] = _random_mask(rng, width, height)
-    probabilities = np.concatenate(
-        [
-            probability_of(
-                [blend(crop, blurred, mask) for mask in shown[start : start + _BATCH]],
-                classifier,
-                expression,
-            )
-            for start in range(0, masks, _BATCH)
-        ]
-    )
+    probabilities = np.empty(masks, np.float32)
+    for start in range(0, masks, _BATCH):
+        crops = [_blend(crop, blurred, mask) for mask in shown[start : start + _BATCH]]
+        scores = classifier.classify(crops)
+        probabilities[start : start + _BATCH] = [score[expression] for score in scores]
     # The mean over masks is subtracted: it carries no information about places, only noise.
     weights = (probabilities - probabilities.mean()) / (masks * _KEEP * (1 - _KEEP))
     return np.asarray(np.tensordot(weights, shown, axes=1), np.float32)
 
 
-def blur_away(crop: Image) -> Image:
-    """The crop without its expression: shown in place of hidden parts."""
-    blurred = cv2.GaussianBlur(crop, (0, 0), _BLUR * crop.shape[1])
-    return np.asarray(blurred, np.uint8)
-
-
-def blend(crop: Image, blurred: Image, shown: FloatArray) -> Image:
+def _blend(crop: Image, blurred: Image, shown: FloatArray) -> Image:
     """The crop where ``shown`` ``(H, W)`` is 1, its blurred copy where it is 0."""
     weight = shown if crop.ndim == 2 else shown[:, :, None]
     return np.asarray(np.rint(blurred + weight * (crop.astype(np.float32) - blurred)), np.uint8)
-
-
-def probability_of(
-    crops: Sequence[Image], classifier: ExpressionClassifier, expression: Expression
-) -> FloatArray:
-    """``(N,)`` probability of an expression in each crop."""
-    return np.array([scores[expression] for scores in classifier.classify(crops)], np.float32)
 
 
 def _random_mask(rng: np.random.Generator, width: int, height: int) -> FloatArray:
@@ -173,18 +154,12 @@ def _random_mask(rng: np.random.Generator, width: int, height: int) -> FloatArra
     return np.asarray(smooth[top : top + height, left : left + width], np.float32)
 
 
-def share_of_parts(
-    saliency: FloatArray, landmarks: Landmarks | None, transform: npt.NDArray[np.float64]
+def _share_of_parts(
+    saliency: FloatArray, landmarks: Landmarks | None, transform: Array
 ) -> dict[str, float]:
-    """Share of the positive saliency on each part of the face.
+    """Share of the positive saliency on each part of the face, the largest first.
 
-    Args:
-        saliency: ``(H, W)`` over the crop.
-        landmarks: in pixels of the image; parts are known in the scheme ``mesh468``.
-        transform: ``(2, 3)`` from the image to the crop.
-
-    Returns:
-        The largest share first; empty without a mesh or without positive saliency.
+    Empty without a mesh or without positive saliency.
     """
     positive = np.clip(saliency, 0, None)
     if landmarks is None or landmarks.scheme != "mesh468" or positive.sum() <= 0:
@@ -203,48 +178,6 @@ def share_of_parts(
         name: float(positive[part == name].sum() / positive.sum()) for name in (*_ANCHORS, _OUTSIDE)
     }
     return dict(sorted(shares.items(), key=lambda item: -item[1]))
-
-
-def deletion_curve(
-    crop: Image,
-    classifier: ExpressionClassifier,
-    expression: Expression,
-    order: npt.ArrayLike,
-    *,
-    cells: int = 16,
-    steps: int = 16,
-) -> FloatArray:
-    """Probability of an expression while places are blurred away in an order.
-
-    A faithful explanation makes it fall quickly: its mean is the deletion AUC of RISE.
-
-    Args:
-        crop: aligned, of the model's input size.
-        classifier: called on ``steps + 1`` crops.
-        expression: whose probability is measured.
-        order: ``(cells²,)`` the cells of a grid over the crop, row by row, in the order of removal.
-        cells: along each side.
-        steps: number of steps.
-
-    Returns:
-        ``(steps + 1,)``, from the whole crop to its blur.
-    """
-    ranks = np.empty(cells * cells, np.int64)
-    ranks[np.asarray(order, np.int64)] = np.arange(cells * cells)
-    height, width = crop.shape[:2]
-    cell_rank = ranks.reshape(cells, cells)[
-        np.ix_(np.arange(height) * cells // height, np.arange(width) * cells // width)
-    ]
-    blurred = blur_away(crop)
-    gone = np.rint(np.linspace(0, cells * cells, steps + 1))
-    hidden = [blend(crop, blurred, (cell_rank >= n).astype(np.float32)) for n in gone]
-    return probability_of(hidden, classifier, expression)
-
-
-def cell_order(saliency: FloatArray, *, cells: int = 16) -> npt.NDArray[np.int64]:
-    """The cells of a grid over a crop, the most salient first: ``(cells²,)``."""
-    means = cv2.resize(saliency, (cells, cells), interpolation=cv2.INTER_AREA)
-    return np.argsort(-np.asarray(means).reshape(-1), kind="stable")
 
 
 def draw_explanation(image: Image, face: Face, explanation: Explanation) -> Image:

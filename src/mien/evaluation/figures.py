@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mien.errors import InputError
+from mien.evaluation.dataset import IntArray
+from mien.geometry import Array
 
-Array = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 _Interval = tuple[float, float]
 
 NO_PREDICTION = -1
@@ -75,7 +75,7 @@ def figures(
     known = np.isfinite(p).all(axis=1)
     predicted = np.full(len(p), NO_PREDICTION)
     predicted[known] = p[known].argmax(axis=1)
-    matrix = confusion_matrix(y, predicted, p.shape[1])
+    matrix = _confusion_matrix(y, predicted, p.shape[1])
     p, y, correct = p[known], y[known], (predicted == y)[known]
     some = bool(known.any())
     of_truth = p[np.arange(len(p)), y]
@@ -91,24 +91,11 @@ def figures(
     )
 
 
-def confusion_matrix(truth: npt.ArrayLike, predicted: npt.ArrayLike, classes: int) -> IntArray:
-    """Count every pair of true and predicted label.
-
-    Args:
-        truth: ``(N,)`` in 0..classes-1.
-        predicted: ``(N,)`` in 0..classes-1, or :data:`NO_PREDICTION`.
-        classes: K.
-
-    Returns:
-        ``(K, K + 1)``.
-
-    Raises:
-        InputError: an index is out of range.
-    """
-    y, a = np.asarray(truth, np.int64), np.asarray(predicted, np.int64)
-    if y.shape != a.shape or ((y < 0) | (y >= classes)).any() or ((a < -1) | (a >= classes)).any():
+def _confusion_matrix(y: IntArray, predicted: IntArray, classes: int) -> IntArray:
+    """Count every pair of true and predicted label: ``(K, K + 1)``."""
+    if y.shape != predicted.shape or ((y < 0) | (y >= classes)).any():
         raise InputError(f"expected as many true as predicted labels, in 0..{classes - 1}")
-    flat = y * (classes + 1) + np.where(a == NO_PREDICTION, classes, a)
+    flat = y * (classes + 1) + np.where(predicted == NO_PREDICTION, classes, predicted)
     counts = np.bincount(flat, minlength=classes * (classes + 1))
     return counts.astype(np.int64).reshape(classes, classes + 1)
 
@@ -290,7 +277,7 @@ def resample_counts(counts: npt.ArrayLike, *, samples: int = SAMPLES, seed: int 
 def mean_interval(
     values: npt.ArrayLike, *, samples: int = SAMPLES, seed: int = 0
 ) -> _Interval | None:
-    """_Interval of the mean of ``(N,)`` values."""
+    """Interval of the mean of ``(N,)`` values."""
     rows = np.asarray(values, np.float64)
     return percentile_interval(_weighted_sums(rows[:, None], samples, seed)[:, 0] / len(rows))
 
@@ -298,7 +285,7 @@ def mean_interval(
 def ece_interval(
     confidence: npt.ArrayLike, correct: npt.ArrayLike, *, samples: int = SAMPLES, seed: int = 0
 ) -> _Interval | None:
-    """_Interval of the expected calibration error, with fixed bins.
+    """Interval of the expected calibration error, with fixed bins.
 
     Chance gaps add up in a resample, so that the interval leans upwards.
     """

@@ -1,30 +1,22 @@
-"""Running a pipeline over a labeled set, of face crops or photographs, and measuring it."""
+"""Running a pipeline over a labeled set: its prediction for every row."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from mien import geometry
 from mien.errors import DataError, ImageReadError
-from mien.evaluation.dataset import SPLITS, LabeledSet
-from mien.evaluation.predictions import (
-    MISSED,
-    PREDICTED,
-    UNREADABLE,
-    WRONG_FACE,
-    Predictions,
-    assemble,
-    predictable_rows,
-)
+from mien.evaluation.dataset import SPLITS, UNLABELED, IntArray, LabeledSet, TextArray
+from mien.evaluation.figures import NO_PREDICTION
 from mien.expression.crop import face_crop, is_trusted, landmarks_of_crop
+from mien.geometry import Array
 from mien.labels import Expression
 from mien.pipeline import FacePipeline
-from mien.types import Face, Image
+from mien.types import Face, FloatArray, Image
 
 Progress = Callable[[int, int], None]
 """Called with the number of pictures done, and their total."""
@@ -37,72 +29,128 @@ MIN_IOU = 0.3
 
 _ALL_ROWS = "all"
 
-# Outcome, probabilities and further columns of one row.
-_Row = tuple[str, npt.NDArray[np.float32] | None, dict[str, str]]
+# Outcome and probabilities of a row, and its value in the column of the mode.
+_Row = tuple[str, FloatArray | None, str]
 
-# Enough for the classifier to work in batches, few enough to keep photographs in memory.
+# Enough for the classifier to work in batches, few enough to report progress often.
 _BATCH = 32
 _WORKERS = 2
 
-
-class Predict(Protocol):
-    """:func:`predict_crops` or :func:`predict_photographs`."""
-
-    def __call__(
-        self,
-        data: LabeledSet,
-        pipeline: FacePipeline,
-        *,
-        only: Sequence[Expression] | None = None,
-        progress: Progress | None = None,
-        change: Change | None = None,
-    ) -> Predictions: ...
+PREDICTED = "answered"
+MISSED = "missed"
+WRONG_FACE = "wrong_face"
+UNREADABLE = "unreadable"
 
 
-def predict_crops(
-    data: LabeledSet,
-    pipeline: FacePipeline,
-    *,
-    only: Sequence[Expression] | None = None,
-    progress: Progress | None = None,
-    change: Change | None = None,
-) -> Predictions:
-    """Classify pictures that are face crops; every readable one gets a prediction.
+@dataclass(frozen=True, slots=True, eq=False)
+class Predictions:
+    """The predictions for the rows that count; row ``i`` is the same in every field.
+
+    Attributes:
+        data: name of the data set.
+        labels: ``(K,)`` the expressions that could be predicted.
+        truth: ``(N,)`` index into ``labels``.
+        probabilities: ``(N, K)``, NaN where there is no prediction.
+        outcome: ``(N,)`` :data:`PREDICTED`, :data:`MISSED` (no face was found) or
+            :data:`WRONG_FACE` (faces were found, the labeled one was not).
+        names: ``(N,)`` the pictures.
+        columns: to slice by, each ``(N,)`` text.
+        facts: how they were made: model, prior, mode.
+        left_out: the rows that do not count, by reason: the names of the pictures.
+    """
+
+    data: str
+    labels: tuple[Expression, ...]
+    truth: IntArray
+    probabilities: Array
+    outcome: TextArray
+    names: tuple[str, ...]
+    columns: Mapping[str, TextArray] = field(default_factory=dict)
+    facts: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def has_prediction(self) -> npt.NDArray[np.bool_]:
+        """``(N,)``: whether there are probabilities."""
+        return np.asarray(np.isfinite(self.probabilities).all(axis=1))
+
+    @property
+    def predicted(self) -> IntArray:
+        """``(N,)`` index of the most probable label, or -1 where there is no prediction."""
+        best = np.where(np.isfinite(self.probabilities), self.probabilities, -1.0).argmax(axis=1)
+        return np.where(self.has_prediction, best, NO_PREDICTION)
+
+    @property
+    def confidence(self) -> Array:
+        """``(N,)`` top probability, NaN where there is no prediction."""
+        top: Array = self.probabilities.max(axis=1, initial=0.0)
+        return top
+
+    @property
+    def correct(self) -> npt.NDArray[np.bool_]:
+        """``(N,)``: whether the prediction is right."""
+        return np.asarray(self.predicted == self.truth)
+
+    def take(self, rows: npt.ArrayLike) -> "Predictions":
+        """Some rows, by index or by an ``(N,)`` mask."""
+        wanted = np.arange(len(self))[np.asarray(rows)]
+        return dataclasses.replace(
+            self,
+            truth=self.truth[wanted],
+            probabilities=self.probabilities[wanted],
+            outcome=self.outcome[wanted],
+            names=tuple(self.names[i] for i in wanted),
+            columns={name: column[wanted] for name, column in self.columns.items()},
+        )
+
+
+def predictable_rows(
+    data: LabeledSet, model_labels: Sequence[Expression], only: Sequence[Expression] | None
+) -> tuple[LabeledSet, tuple[Expression, ...]]:
+    """The rows whose label a model can predict, and the labels that it may choose from.
 
     Args:
-        data: the crops, aligned by :func:`mien.expression.crop.face_crop`.
-        pipeline: its landmark model and its classifier are used.
-        only: restricts the predictions to some labels.
-        progress: called after each batch.
-        change: is applied to each crop first.
+        data: the labeled set.
+        model_labels: that the model has.
+        only: restricts the predictions to some of these.
+
+    Returns:
+        The rows whose label is among them, the others added to ``left_out``; the labels in the
+        model's order.
 
     Raises:
-        DataError: no row has a label that the model can predict, or no picture can be read.
+        DataError: the model lacks a label, or no row is left.
     """
-    rows, labels = predictable_rows(data, pipeline.classifier.spec.labels, only)
+    unknown = [label.value for label in only or () if label not in model_labels]
+    if unknown:
+        raise DataError(
+            f"expected labels out of {', '.join(model_labels)}, which the model has, "
+            f"got {', '.join(unknown)}"
+        )
+    labels = tuple(label for label in model_labels if only is None or label in only)
+    left_out = dict(data.left_out)
+    keep = np.zeros(len(data), np.bool_)
+    for index, label in enumerate(data.labels):
+        mask = data.label_index == index
+        if label in labels:
+            keep |= mask
+        elif mask.any():
+            left_out[f"the answers do not include {label.value}"] = data.take(mask).names
+    without = data.label_index == UNLABELED
+    if without.any():
+        left_out["no usable label"] = data.take(without).names
+    if not keep.any():
+        raise DataError(
+            f"expected rows of {data.name} labeled {', '.join(labels)}, found none: "
+            + "; ".join(f"{reason}: {len(names)}" for reason, names in left_out.items())
+        )
+    return dataclasses.replace(data.take(keep), left_out=left_out), labels
 
-    def predict(indices: Sequence[int]) -> list[_Row]:
-        found: dict[int, tuple[Image, str]] = {}
-        for index in indices:
-            image = _load(rows, index, change)
-            if image is not None:
-                points = landmarks_of_crop(image, pipeline.landmarks)
-                crop = face_crop(image, None, points, pipeline.classifier.spec).image
-                found[index] = crop, str(is_trusted(points)).lower()
-        scores = pipeline.classifier.classify([crop for crop, _ in found.values()])
-        by_index = dict(zip(found, scores, strict=True))
-        return [
-            (PREDICTED, by_index[i].probabilities, {"aligned": found[i][1]})
-            if i in by_index
-            else (UNREADABLE, None, {"aligned": ""})
-            for i in indices
-        ]
 
-    results = _in_batches(len(rows), predict, progress)
-    return _assembled(rows, labels, pipeline, results, {"mode": "crops"})
-
-
-def predict_photographs(
+def predict(
     data: LabeledSet,
     pipeline: FacePipeline,
     *,
@@ -110,45 +158,80 @@ def predict_photographs(
     progress: Progress | None = None,
     change: Change | None = None,
 ) -> Predictions:
-    """Run the whole pipeline on photographs that have one labeled face each.
+    """Predict the expression of every row.
 
-    Where the set has the face's box, the found face that overlaps it most is taken, and one that
-    overlaps it by less than :data:`MIN_IOU` is the wrong face; otherwise the largest found face is
-    taken. ``columns["faces_found"]`` is ``"none"``, ``"one"`` or ``"several"``.
+    Face crops (``data.face_crops``) are aligned and classified; ``columns["aligned"]`` is
+    ``"true"`` where landmarks were found. Photographs with one labeled face each pass through the
+    whole pipeline: see :func:`choose_face`; ``columns["faces_found"]`` is ``"none"``, ``"one"`` or
+    ``"several"``.
 
     Args:
-        data: the photographs.
+        data: the labeled set.
         pipeline: to be run.
         only: restricts the predictions to some labels.
         progress: called after each batch.
-        change: is applied to each photograph first.
+        change: is applied to each picture first.
+
+    Returns:
+        The predictions of the readable rows, with the probabilities of the allowed labels scaled
+        to sum to 1.
 
     Raises:
         DataError: no row has a label that the model can predict, or no picture can be read.
     """
     rows, labels = predictable_rows(data, pipeline.classifier.spec.labels, only)
 
-    def predict_one(index: int) -> _Row:
-        image = _load(rows, index, change)
-        if image is None:
-            return UNREADABLE, None, {"faces_found": ""}
-        faces = pipeline.analyze(image).faces
-        columns = {"faces_found": ("none", "one", "several")[min(len(faces), 2)]}
-        if not faces:
-            return MISSED, None, columns
-        face = choose_face(faces, rows.box(index))
-        if face is None:
-            return WRONG_FACE, None, columns
-        assert face.expression is not None
-        return PREDICTED, face.expression.probabilities, columns
+    def readable(indices: Sequence[int]) -> Iterator[tuple[int, Image]]:
+        for index in indices:
+            try:
+                image = rows.load(index)
+            except ImageReadError:
+                continue
+            yield index, image if change is None else change(image, index)
 
-    results = _in_batches(len(rows), lambda part: [predict_one(index) for index in part], progress)
-    facts = {"mode": "photographs", "detector": pipeline.detector.name}
-    return _assembled(rows, labels, pipeline, results, facts)
+    def predict_part(indices: Sequence[int]) -> list[_Row]:
+        if data.face_crops:
+            found = _classify_crops(readable(indices), pipeline)
+        else:
+            found = {
+                index: _photograph(pipeline.analyze(image).faces, rows.box(index))
+                for index, image in readable(indices)
+            }
+        return [found.get(index, (UNREADABLE, None, "")) for index in indices]
+
+    results = _in_batches(len(rows), predict_part, progress)
+    return _assembled(rows, labels, pipeline, results)
+
+
+def _classify_crops(images: Iterable[tuple[int, Image]], pipeline: FacePipeline) -> dict[int, _Row]:
+    spec = pipeline.classifier.spec
+    crops: dict[int, tuple[Image, bool]] = {}
+    for index, image in images:
+        points = landmarks_of_crop(image, pipeline.landmarks)
+        crops[index] = face_crop(image, None, points, spec).image, is_trusted(points)
+    scores = pipeline.classifier.classify([crop for crop, _ in crops.values()])
+    return {
+        index: (PREDICTED, score.probabilities, str(aligned).lower())
+        for (index, (_, aligned)), score in zip(crops.items(), scores, strict=True)
+    }
+
+
+def _photograph(faces: Sequence[Face], box_xyxy: FloatArray | None) -> _Row:
+    found = ("none", "one", "several")[min(len(faces), 2)]
+    if not faces:
+        return MISSED, None, found
+    face = choose_face(faces, box_xyxy)
+    if face is None:
+        return WRONG_FACE, None, found
+    assert face.expression is not None
+    return PREDICTED, face.expression.probabilities, found
 
 
 def choose_face(faces: Sequence[Face], box_xyxy: npt.ArrayLike | None) -> Face | None:
     """The face that a label is about; None where it was not found.
+
+    It is the one that overlaps the labeled box most, by at least :data:`MIN_IOU`, or the largest
+    face where no box is known.
 
     Args:
         faces: found faces.
@@ -162,14 +245,6 @@ def choose_face(faces: Sequence[Face], box_xyxy: npt.ArrayLike | None) -> Face |
     overlaps = geometry.box_iou(boxes, box_xyxy)[:, 0]
     best = int(overlaps.argmax())
     return faces[best] if overlaps[best] >= MIN_IOU else None
-
-
-def _load(data: LabeledSet, index: int, change: Change | None) -> Image | None:
-    try:
-        image = data.load(index)
-    except ImageReadError:
-        return None
-    return image if change is None else change(image, index)
 
 
 def _in_batches(
@@ -194,21 +269,45 @@ def _assembled(
     labels: tuple[Expression, ...],
     pipeline: FacePipeline,
     results: Sequence[_Row],
-    facts: Mapping[str, str],
 ) -> Predictions:
-    return assemble(
-        data,
-        labels,
-        pipeline.classifier.spec.labels,
-        [(outcome, probabilities) for outcome, probabilities, _ in results],
-        facts={
-            "model": pipeline.classifier.name,
-            "prior": pipeline.classifier.prior,
-            "landmarks": pipeline.landmarks.name,
-            **facts,
-        },
-        columns={name: [row[2][name] for row in results] for name in results[0][2]},
+    classifier = pipeline.classifier
+    places = [classifier.spec.labels.index(label) for label in labels]
+    probabilities = np.full((len(results), len(labels)), np.nan)
+    for slot, (_, given, _) in zip(probabilities, results, strict=True):
+        if given is not None:
+            # Slightly above zero, so that a row whose allowed labels all have 0 keeps a prediction.
+            slot[:] = np.asarray(given, np.float64)[places] + 1e-12
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    outcome = np.array([name for name, _, _ in results], np.str_)
+    unreadable = outcome == UNREADABLE
+    if unreadable.all():
+        raise DataError(f"expected readable pictures in {data.name}, but none of them is")
+    left_out = dict(data.left_out)
+    if unreadable.any():
+        left_out["the picture cannot be read"] = data.take(unreadable).names
+    facts = {
+        "model": classifier.name,
+        "prior": classifier.prior,
+        "landmarks": pipeline.landmarks.name,
+        "mode": "crops" if data.face_crops else "photographs",
+    }
+    if not data.face_crops:
+        facts["detector"] = pipeline.detector.name
+    column = "aligned" if data.face_crops else "faces_found"
+    every = Predictions(
+        data=data.name,
+        labels=labels,
+        truth=np.array([labels.index(x) if x in labels else -1 for x in data.labels])[
+            data.label_index
+        ],
+        probabilities=probabilities,
+        outcome=outcome,
+        names=data.names,
+        columns={**data.columns, column: np.array([value for _, _, value in results], np.str_)},
+        facts=facts,
+        left_out=left_out,
     )
+    return every.take(~unreadable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,10 +329,8 @@ class Selection:
     limit: int = 0
     seed: int = 0
 
-    def apply(
-        self, data: LabeledSet, model_labels: Sequence[Expression]
-    ) -> tuple[LabeledSet, Predict, str]:
-        """The rows, the function that predicts them, and the name of their split.
+    def apply(self, data: LabeledSet, model_labels: Sequence[Expression]) -> tuple[LabeledSet, str]:
+        """The rows and the name of their split.
 
         Raises:
             DataError: no such split, or no row is left.
@@ -249,5 +346,4 @@ class Selection:
             rng = np.random.default_rng(self.seed)
             rows = rows.take(np.sort(rng.permutation(len(rows))[: self.limit]))
         crops = data.face_crops if self.crops is None else self.crops
-        predict: Predict = predict_crops if crops else predict_photographs
-        return dataclasses.replace(rows, face_crops=crops), predict, split
+        return dataclasses.replace(rows, face_crops=crops), split

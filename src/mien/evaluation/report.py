@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +10,7 @@ import numpy as np
 
 from mien.errors import DataError, MissingExtraError
 from mien.evaluation.dataset import LabeledSet
-from mien.evaluation.predict import Progress, Selection
-from mien.evaluation.predictions import Predictions
+from mien.evaluation.predict import Predictions, Progress, Selection, predict
 from mien.evaluation.robustness import measure_robustness
 from mien.evaluation.summary import MIN_IN_CLASS, MIN_IN_SLICE, summarize
 from mien.labels import parse_expression
@@ -48,13 +47,13 @@ def evaluate(
         DataError: no row is left, or there is no such column.
     """
     selection = selection or Selection()
-    rows, predict, split = selection.apply(data, pipeline.classifier.spec.labels)
+    rows, split = selection.apply(data, pipeline.classifier.spec.labels)
     found = predict(rows, pipeline, only=selection.only, progress=progress)
     found = dataclasses.replace(found, facts={**found.facts, "split": split})
     summary = summarize(found, slices=slices, seed=selection.seed)
     if robustness:
         summary["robustness"] = measure_robustness(
-            rows, pipeline, predict, only=selection.only, progress=progress, seed=selection.seed
+            rows, pipeline, only=selection.only, progress=progress, seed=selection.seed
         )
     summary["rows"] = rows_of(found)
     return summary, found
@@ -124,7 +123,7 @@ def to_markdown(summary: dict[str, Any]) -> str:
         *(_slice(name, table) for name, table in summary["slices"].items()),
     ]
     if summary.get("robustness"):
-        blocks.append(robustness_markdown(summary["robustness"]))
+        blocks.append(_robustness(summary["robustness"]))
     if summary["left_out"]:
         lines = [f"- {reason}: {e['count']}" for reason, e in summary["left_out"].items()]
         blocks.append("\n".join(["## Left out", "", *lines]))
@@ -139,39 +138,29 @@ def _facts(summary: dict[str, Any]) -> str:
 
 
 def _main_figures(summary: dict[str, Any]) -> str:
-    intervals = summary["intervals"]
-    n30 = f"over classes with {MIN_IN_CLASS} pictures or more"
-    rows = [
-        ["accuracy", *_figure(summary["accuracy"], intervals["accuracy"])],
-        [
-            "balanced accuracy",
-            *_figure(summary["balanced_accuracy"], intervals["balanced_accuracy"]),
-        ],
-        [
-            f"balanced accuracy {n30}",
-            percent(summary[f"balanced_accuracy_n{MIN_IN_CLASS}"]),
-            "",
-        ],
-        ["macro-F1", *_figure(summary["macro_f1"], intervals["macro_f1"])],
-        [f"macro-F1 {n30}", percent(summary[f"macro_f1_n{MIN_IN_CLASS}"]), ""],
-        ["ECE, 15 equal-mass bins", *_figure(summary["ece"], intervals.get("ece"))],
-        ["Brier score", *_plain_figure(summary["brier"], intervals.get("brier"))],
-    ]
+    rows = []
+    for figure in ("accuracy", "balanced_accuracy", "macro_f1"):
+        name = figure.replace("_", " ").replace("macro f1", "macro-F1")
+        rows.append([name, *_figure(summary[figure], summary["intervals"][figure])])
+        if figure != "accuracy":
+            over = f"{name} over classes with {MIN_IN_CLASS} pictures or more"
+            rows.append([over, *_figure(summary[f"{figure}_n{MIN_IN_CLASS}"])])
+    rows.append(
+        ["ECE, 15 equal-mass bins", *_figure(summary["ece"], summary["intervals"].get("ece"))]
+    )
+    brier, interval = summary["brier"], summary["intervals"].get("brier")
+    between = "" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}"
+    rows.append(["Brier score", "–" if brier is None else f"{brier:.3f}", between])
     if summary["risk_coverage"] is not None:
-        rows.append(
-            [
-                "error at 80 % coverage",
-                percent(summary["risk_coverage"]["error_at_80"]),
-                "",
-            ]
-        )
+        at_80 = summary["risk_coverage"]["error_at_80"]
+        rows.append(["error at 80 % coverage", *_figure(at_80)])
     rows += [
         ["wrong", str(summary["wrong"]), ""],
         ["… no face found", str(summary["missed"]), ""],
         ["… another face found", str(summary["wrong_face"]), ""],
         ["… another expression", str(summary["wrong_label"]), ""],
     ]
-    return _table(["figure", "value", "interval"], rows)
+    return markdown_table(["figure", "value", "interval"], rows)
 
 
 def _classes(summary: dict[str, Any]) -> str:
@@ -179,15 +168,14 @@ def _classes(summary: dict[str, Any]) -> str:
         [
             label,
             str(facts["n"]),
-            percent(facts["recall"]),
-            _interval(facts["recall_interval"]),
+            *_figure(facts["recall"], facts["recall_interval"]),
             percent(facts["precision"]),
             percent(facts["f1"]),
         ]
         for label, facts in summary["per_class"].items()
     ]
     header = ["expression", "n", "recall", "interval", "precision", "F1"]
-    return "## Each expression\n\n" + _table(header, rows)
+    return "## Each expression\n\n" + markdown_table(header, rows)
 
 
 def _confusion(summary: dict[str, Any]) -> str:
@@ -196,7 +184,7 @@ def _confusion(summary: dict[str, Any]) -> str:
         [label, *(str(count) for count in counts)]
         for label, counts in zip(summary["labels"], confusion["counts"], strict=True)
     ]
-    return "## Confusion\n\n" + _table(["truth ↓ predicted →", *confusion["columns"]], rows)
+    return "## Confusion\n\n" + markdown_table(["truth ↓ predicted →", *confusion["columns"]], rows)
 
 
 def _slice(name: str, table: dict[str, Any]) -> str:
@@ -211,27 +199,26 @@ def _slice(name: str, table: dict[str, Any]) -> str:
     ]
     header = [name, "n", "accuracy", "interval", "balanced accuracy", "interval"]
     note = f"\n\nNot shown, under {MIN_IN_SLICE} people: {table['too_small']}."
-    return f"## By {name}\n\n" + _table(header, rows) + (note if table["too_small"] else "")
+    return f"## By {name}\n\n" + markdown_table(header, rows) + (note if table["too_small"] else "")
 
 
-def robustness_markdown(robustness: dict[str, Any]) -> str:
+def _robustness(robustness: dict[str, Any]) -> str:
     """The table of a robustness run."""
     rows = [
         [kind, *(percent(value) for value in facts["accuracy"]), percent(facts["mean_1_to_3"])]
         for kind, facts in robustness["corruptions"].items()
     ]
-    clean = (
-        f"{robustness['n']} pictures, accuracy without corruption {percent(robustness['clean'])}"
-    )
-    mean = (
-        f"mean over severities 1 to 3 {percent(robustness['mean_1_to_3'])}, "
-        f"1 to 5 {percent(robustness['mean_1_to_5'])}"
-    )
     header = ["corruption", "1", "2", "3", "4", "5", "mean 1 to 3"]
-    return f"## Robustness\n\n{clean}; {mean}.\n\n" + _table(header, rows)
+    return (
+        f"## Robustness\n\n{robustness['n']} pictures, accuracy without corruption "
+        f"{percent(robustness['clean'])}; mean over severities 1 to 3 "
+        f"{percent(robustness['mean_1_to_3'])}, 1 to 5 {percent(robustness['mean_1_to_5'])}.\n\n"
+        + markdown_table(header, rows)
+    )
 
 
-def _table(header: list[str], rows: list[list[str]]) -> str:
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table as Markdown."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -241,20 +228,10 @@ def percent(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.1f} %"
 
 
-def _figure(value: float | None, interval: list[float] | None) -> list[str]:
-    return [percent(value), _interval(interval)]
-
-
-def _interval(interval: list[float] | None) -> str:
-    if interval is None:
-        return ""
-    return f"{100 * interval[0]:.1f} to {100 * interval[1]:.1f}"
-
-
-def _plain_figure(value: float | None, interval: list[float] | None) -> list[str]:
-    if value is None or interval is None:
-        return ["–", ""]
-    return [f"{value:.3f}", f"{interval[0]:.3f} to {interval[1]:.3f}"]
+def _figure(value: float | None, interval: list[float] | None = None) -> list[str]:
+    """The cells of a figure and of its interval."""
+    between = "" if interval is None else f"{100 * interval[0]:.1f} to {100 * interval[1]:.1f}"
+    return [percent(value), between]
 
 
 def write_plots(summary: dict[str, Any], folder: Path) -> list[Path]:

@@ -17,7 +17,7 @@ from mien import geometry, imaging
 from mien.errors import ImageReadError, InputError
 from mien.evaluation.dataset import LabeledSet
 from mien.evaluation.figures import figures
-from mien.evaluation.predict import Predict, Progress, choose_face
+from mien.evaluation.predict import Progress, choose_face, predict
 from mien.evaluation.summary import plain
 from mien.labels import Expression
 from mien.pipeline import FacePipeline
@@ -158,7 +158,6 @@ _CORRUPTIONS: dict[str, Callable[[Image, float, Box, np.random.Generator], Image
 def measure_robustness(
     data: LabeledSet,
     pipeline: FacePipeline,
-    predict: Predict,
     *,
     only: Sequence[Expression] | None = None,
     progress: Progress | None = None,
@@ -169,7 +168,6 @@ def measure_robustness(
     Args:
         data: its pictures are predicted 36 times.
         pipeline: to be measured.
-        predict: for crops or for photographs.
         only: restricts the predictions to some labels.
         progress: called after each batch.
         seed: of the corruptions; row ``i`` of two models' runs is corrupted alike.

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from mien.errors import DataError
 from mien.evaluation import figures as f
 from mien.evaluation.dataset import SUBJECT
-from mien.evaluation.predictions import MISSED, WRONG_FACE, Predictions
+from mien.evaluation.predict import MISSED, WRONG_FACE, Predictions
 
 SCHEMA_VERSION = 1
 
