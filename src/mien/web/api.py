@@ -3,7 +3,7 @@
 import copy
 from typing import Any, cast
 
-from flask import Response, current_app, jsonify
+from flask import Blueprint, Response, current_app, jsonify
 from flask.json.provider import DefaultJSONProvider
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.info import Info
@@ -16,19 +16,36 @@ from mien.web.errors import validation_problem
 from mien.web.schemas import ErrorDocument, HealthDocument, ModelsDocument
 from mien.web.services import services
 
-PREFIX = "/api/v1"
-ERRORS: dict[str | int, Any] = {
-    "400": ErrorDocument,
-    "401": ErrorDocument,
-    "403": ErrorDocument,
-    "429": ErrorDocument,
-}
-NOT_FOUND: dict[str | int, Any] = {**ERRORS, "404": ErrorDocument}
 _ERROR = {"$ref": "#/components/schemas/ErrorDocument"}
 
-blueprint = APIBlueprint(
-    "api", __name__, url_prefix=PREFIX, abp_tags=[Tag(name="server", description="Models, health.")]
-)
+
+def noun(name: str, about: str, path: str = "") -> tuple[Blueprint, APIBlueprint]:
+    """The blueprints of a noun: of its pages, and of its routes below ``/api/v1``."""
+    routes = APIBlueprint(
+        name, __name__, url_prefix=f"/api/v1{path}", abp_tags=[Tag(name=name, description=about)]
+    )
+    return Blueprint(f"{name}_pages", __name__), routes
+
+
+def returns(document: Any = None, *errors: int, status: int = 200) -> dict[str | int, Any]:
+    """The responses of a route: its document, its errors, and the errors that all routes have."""
+    found: dict[str | int, Any] = {
+        str(code): ErrorDocument for code in (400, 401, 403, 429, *errors)
+    }
+    return found if document is None else {**found, str(status): document}
+
+
+def image_body(*media_types: str, field: str = "") -> dict[str, Any]:
+    """What the description says about a request body that is an image, or a form with a field."""
+    image = {"type": "string", "format": "binary"}
+    content: dict[str, Any] = {kind: {"schema": image} for kind in media_types}
+    if field:
+        form = {"type": "object", "required": [field], "properties": {field: image}}
+        content["multipart/form-data"] = {"schema": form}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+blueprint = noun("server", "Models, health.")[1]
 
 
 class _JSON(DefaultJSONProvider):

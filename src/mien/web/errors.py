@@ -80,7 +80,6 @@ def init_app(app: Flask) -> None:
     """Return every error in the one format."""
     app.register_error_handler(ProblemError, problem_response)
     app.register_error_handler(HTTPException, _http_exception)
-    app.register_error_handler(InputError, _input_error)
     app.register_error_handler(Exception, _unexpected)
 
 
@@ -137,33 +136,21 @@ def _http_exception(error: HTTPException) -> Response:
     return response
 
 
-def _input_error(error: InputError) -> Response:
-    return problem_response(ProblemError(400, "input_unreadable", str(error)))
-
-
 def _unexpected(error: Exception) -> Response:
-    if isinstance(error, SQLAlchemyError):
+    problem = ProblemError(500, "internal", str(error))
+    if isinstance(error, InputError):
+        problem = ProblemError(400, "input_unreadable", str(error))
+    elif isinstance(error, CameraError):
+        problem = ProblemError(503, "camera_unavailable", str(error), retry_after_s=5)
+    elif isinstance(error, SQLAlchemyError):
         log.warning("database unavailable: %s", error)
-        return problem_response(
-            ProblemError(
-                503,
-                "storage_unavailable",
-                "The database is unreachable. Live analysis and photographs still work; try again "
-                "in a moment.",
-                retry_after_s=5,
-            )
+        text = (
+            "The database is unreachable. Live analysis and photographs still work; try again in "
+            "a moment."
         )
-    if isinstance(error, CameraError):
-        return problem_response(
-            ProblemError(503, "camera_unavailable", str(error), retry_after_s=5)
-        )
-    if isinstance(error, MienError):
-        return problem_response(ProblemError(500, "internal", str(error)))
-    log.exception("unexpected error")
-    return problem_response(
-        ProblemError(
-            500,
-            "internal",
-            "An internal error occurred. It was logged; try again, or ask the administrator.",
-        )
-    )
+        problem = ProblemError(503, "storage_unavailable", text, retry_after_s=5)
+    elif not isinstance(error, MienError):
+        log.exception("unexpected error")
+        text = "An internal error occurred. It was logged; try again, or ask the administrator."
+        problem = ProblemError(500, "internal", text)
+    return problem_response(problem)

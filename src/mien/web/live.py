@@ -1,25 +1,19 @@
 """Live analysis: the page, and streams over plain HTTP for where WebSockets are blocked."""
 
-import time
 from typing import Any
 
-from flask import Blueprint, Response, g, jsonify, render_template, request
-from flask_openapi3.blueprint import APIBlueprint
-from flask_openapi3.models.tag import Tag
+from flask import Response, g, jsonify, render_template, request
 from sqlalchemy.exc import SQLAlchemyError
 
-from mien.errors import InputError
 from mien.types import FrameResult
 from mien.web import security
-from mien.web.api import ERRORS, NOT_FOUND, PREFIX
+from mien.web.api import image_body, noun, returns
 from mien.web.errors import ProblemError
-from mien.web.inference import BusyError
 from mien.web.live_streams import FullError, LiveStream
-from mien.web.photos import busy_problem, image_error_text
+from mien.web.photos import image_problems
 from mien.web.schemas import (
     AnalyzeQuery,
     DeletedDocument,
-    ErrorDocument,
     FrameResultDocument,
     LivePath,
     LiveStreamDocument,
@@ -30,13 +24,7 @@ from mien.web.store.sessions import start_recording
 
 MAX_FRAME_MB = 4
 
-pages = Blueprint("live_pages", __name__)
-blueprint = APIBlueprint(
-    "live",
-    __name__,
-    url_prefix=f"{PREFIX}/live",
-    abp_tags=[Tag(name="live", description="Live streams where WebSockets are blocked.")],
-)
+pages, blueprint = noun("live", "Live streams where WebSockets are blocked.", "/live")
 
 
 @pages.get("/")
@@ -48,7 +36,7 @@ def page() -> str:
 @blueprint.post(
     "",
     summary="Open a live stream",
-    responses={**ERRORS, "201": LiveStreamDocument, "503": ErrorDocument},
+    responses=returns(LiveStreamDocument, 503, status=201),
 )
 @security.limited(security.LIVE_LIMIT)
 def open_stream() -> tuple[Response, int]:
@@ -65,31 +53,22 @@ def open_stream() -> tuple[Response, int]:
 @blueprint.post(
     "/<stream_id>/frames",
     summary="Analyze a stream's next frame",
-    responses={**NOT_FOUND, "200": FrameResultDocument, "413": ErrorDocument, "503": ErrorDocument},
-    openapi_extensions={
-        "requestBody": {
-            "required": True,
-            "content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}},
-        }
-    },
+    responses=returns(FrameResultDocument, 404, 413, 503),
+    openapi_extensions=image_body("image/jpeg"),
 )
 def next_frame(path: LivePath, query: AnalyzeQuery) -> Response:
     """The body is the image. Results have tracks, as over the WebSocket."""
     security.limit_body(MAX_FRAME_MB)
     stream = _require_stream(path.stream_id)
-    try:
+    with image_problems():
         result = analyze_frame(stream, request.get_data(cache=False))
-    except BusyError as busy:
-        raise busy_problem(busy) from None
-    except InputError as error:
-        raise ProblemError(400, "image_unreadable", image_error_text(error)) from None
     return jsonify(result.to_dict(landmarks=query.landmarks))
 
 
 @blueprint.post(
     "/<stream_id>/recording",
     summary="Record a stream",
-    responses={**NOT_FOUND, "503": ErrorDocument},
+    responses=returns(None, 404, 503),
 )
 def record_stream(path: LivePath) -> Response:
     """Store the stream's results, not its images, as a session."""
@@ -99,7 +78,7 @@ def record_stream(path: LivePath) -> Response:
     return jsonify(answer)
 
 
-@blueprint.delete("/<stream_id>/recording", summary="End a recording", responses=NOT_FOUND)
+@blueprint.delete("/<stream_id>/recording", summary="End a recording", responses=returns(None, 404))
 def end_recording(path: LivePath) -> Response:
     return jsonify(stop_recording(_require_stream(path.stream_id)))
 
@@ -107,7 +86,7 @@ def end_recording(path: LivePath) -> Response:
 @blueprint.delete(
     "/<stream_id>",
     summary="Close a live stream",
-    responses={**NOT_FOUND, "200": DeletedDocument},
+    responses=returns(DeletedDocument, 404),
 )
 def close_stream(path: LivePath) -> Response:
     services().live_streams.close(_require_stream(path.stream_id).id)
@@ -123,19 +102,9 @@ def _require_stream(stream_id: str) -> LiveStream:
 
 def analyze_frame(stream: LiveStream, data: bytes) -> FrameResult:
     """Analyze a stream's next frame and count it; raises as :meth:`LiveStream.analyze`."""
-    metrics = services().metrics
-    started = time.perf_counter()
-    try:
+    with services().metrics.analysis("live"):
         result = stream.analyze(data)
-    except BusyError:
-        metrics.frames.labels("live", "refused").inc()
-        raise
-    except InputError:
-        metrics.frames.labels("live", "unreadable").inc()
-        raise
-    metrics.frame_seconds.labels("live").observe(time.perf_counter() - started)
-    metrics.frames.labels("live", "analyzed").inc()
-    metrics.faces.inc(len(result.faces))
+    services().metrics.faces.inc(len(result.faces))
     return result
 
 

@@ -27,12 +27,15 @@ class LiveStream:
     Attributes:
         id: cannot be guessed.
         owner: the visitor who opened it; empty for a program without a cookie.
+        connected: whether the end of a connection will close it; otherwise it is closed when it is
+            idle.
         recording: stores the results, while the visitor records.
     """
 
-    def __init__(self, inference: InferenceEngine, owner: str) -> None:
+    def __init__(self, inference: InferenceEngine, owner: str, *, connected: bool) -> None:
         self.id = secrets.token_urlsafe(16)
         self.owner = owner
+        self.connected = connected
         self.recording: Recording | None = None
         self.last_used = time.monotonic()
         self._inference = inference
@@ -89,7 +92,6 @@ class LiveStreams:
         self._inference = inference
         self._on_change = on_change
         self._streams: dict[str, LiveStream] = {}
-        self._connected: set[str] = set()
         self._lock = threading.Lock()
 
     @property
@@ -98,12 +100,7 @@ class LiveStreams:
         return len(self._streams)
 
     def open(self, owner: str, *, connected: bool) -> LiveStream:
-        """Open a stream.
-
-        Args:
-            owner: the visitor.
-            connected: whether the end of a connection will close it; otherwise it is closed when
-                it is idle.
+        """Open a stream; see :class:`LiveStream`.
 
         Raises:
             FullError: the maximum number of streams is open.
@@ -112,10 +109,8 @@ class LiveStreams:
         with self._lock:
             if len(self._streams) >= self.capacity:
                 raise FullError
-            stream = LiveStream(self._inference, owner)
+            stream = LiveStream(self._inference, owner, connected=connected)
             self._streams[stream.id] = stream
-            if connected:
-                self._connected.add(stream.id)
         self._on_change(self.count)
         return stream
 
@@ -128,7 +123,6 @@ class LiveStreams:
         """Close a stream, if it is open."""
         with self._lock:
             stream = self._streams.pop(stream_id, None)
-            self._connected.discard(stream_id)
         if stream is not None:
             stream.close()
             self._on_change(self.count)
@@ -141,11 +135,6 @@ class LiveStreams:
 
     def _close_idle(self) -> None:
         before = time.monotonic() - _IDLE_TIMEOUT_S
-        with self._lock:
-            idle = [
-                stream.id
-                for stream in self._streams.values()
-                if stream.id not in self._connected and stream.last_used < before
-            ]
-        for stream_id in idle:
-            self.close(stream_id)
+        for stream in list(self._streams.values()):
+            if not stream.connected and stream.last_used < before:
+                self.close(stream.id)

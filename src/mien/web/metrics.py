@@ -6,6 +6,8 @@ import re
 import secrets
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from flask import Blueprint, Flask, Response, g, jsonify, request
 from prometheus_client import (
@@ -17,7 +19,9 @@ from prometheus_client import (
     generate_latest,
 )
 
+from mien.errors import InputError
 from mien.web.errors import ProblemError
+from mien.web.inference import BusyError
 from mien.web.services import services
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
@@ -60,6 +64,24 @@ class Metrics:
             "mien_jobs_total", "Video jobs, by outcome.", ["outcome"],
             registry=self.registry,
         )  # fmt: skip
+
+    @contextmanager
+    def analysis(self, source: str) -> Iterator[None]:
+        """Count an analysis by its outcome, and measure its time."""
+        started = time.perf_counter()
+        outcome = "analyzed"
+        try:
+            yield
+        except BusyError:
+            outcome = "refused"
+            raise
+        except InputError:
+            outcome = "unreadable"
+            raise
+        finally:
+            self.frames.labels(source, outcome).inc()
+            if outcome == "analyzed":
+                self.frame_seconds.labels(source).observe(time.perf_counter() - started)
 
 
 def init_app(app: Flask) -> None:
@@ -145,7 +167,7 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(document, default=str, ensure_ascii=False)
 
 
-class PlainFormatter(logging.Formatter):
+class _PlainFormatter(logging.Formatter):
     """For people at a terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -171,7 +193,7 @@ def configure_logging(*, json_lines: bool | None = None) -> None:
     if json_lines is None:
         json_lines = not sys.stderr.isatty()
     handler = logging.StreamHandler()
-    handler.setFormatter(JsonFormatter() if json_lines else PlainFormatter())
+    handler.setFormatter(JsonFormatter() if json_lines else _PlainFormatter())
     handler.addFilter(_RequestIdFilter())
     logger = logging.getLogger("mien")
     logger.handlers[:] = [handler]

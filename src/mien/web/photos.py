@@ -3,53 +3,27 @@
 import base64
 import io
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from flask import Blueprint, Response, jsonify, render_template, request
+from flask import Response, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
-from flask_openapi3.blueprint import APIBlueprint
-from flask_openapi3.models.tag import Tag
 from PIL import Image as PillowImage
 
 from mien import drawing, imaging
-from mien.errors import ImageReadError, InputError
+from mien.errors import InputError
 from mien.samples import sample_paths
 from mien.types import Box, FrameResult, Image
 from mien.web import security
-from mien.web.api import ERRORS, PREFIX
+from mien.web.api import image_body, noun, returns
 from mien.web.errors import ProblemError, sentence
 from mien.web.inference import BusyError
-from mien.web.schemas import AnalyzeQuery, ErrorDocument, FrameResultDocument
+from mien.web.schemas import AnalyzeQuery, FrameResultDocument
 from mien.web.services import services
 
-_IMAGE_TYPES = ("image/*", "application/octet-stream")
 _PAGE_IMAGE_PX = 1600
 
-pages = Blueprint("photo_pages", __name__)
-blueprint = APIBlueprint(
-    "photos",
-    __name__,
-    url_prefix=PREFIX,
-    abp_tags=[Tag(name="photographs", description="Photographs.")],
-)
-
-_IMAGE_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["image"],
-                    "properties": {"image": {"type": "string", "format": "binary"}},
-                }
-            },
-            **{
-                media_type: {"schema": {"type": "string", "format": "binary"}}
-                for media_type in _IMAGE_TYPES
-            },
-        },
-    }
-}
+pages, blueprint = noun("photos", "Photographs.")
 
 
 @blueprint.post(
@@ -57,8 +31,8 @@ _IMAGE_BODY = {
     summary="Analyze a photograph",
     description="Send the photograph as the multipart field `image`, or its bytes as the body. "
     "JPEG, PNG, WebP, GIF (first frame), BMP and TIFF. It is held in memory only.",
-    responses={**ERRORS, "200": FrameResultDocument, "413": ErrorDocument, "503": ErrorDocument},
-    openapi_extensions=_IMAGE_BODY,
+    responses=returns(FrameResultDocument, 413, 503),
+    openapi_extensions=image_body("image/*", "application/octet-stream", field="image"),
 )
 @security.limited(security.ANALYZE_LIMIT)
 def analyze(query: AnalyzeQuery) -> Response:
@@ -126,35 +100,32 @@ def _image_from_request() -> tuple[bytes, str | None]:
 
 
 def _analyze_photo(data: bytes, name: str | None) -> tuple[Image, FrameResult]:
-    metrics = services().metrics
-    try:
-        with metrics.frame_seconds.labels("photograph").time():
-            image, result = services().inference.analyze(data, source=name)
-    except BusyError as busy:
-        metrics.frames.labels("photograph", "refused").inc()
-        raise busy_problem(busy) from None
-    except ImageReadError as error:
-        metrics.frames.labels("photograph", "unreadable").inc()
-        raise ProblemError(400, "image_unreadable", image_error_text(error)) from None
-    metrics.frames.labels("photograph", "analyzed").inc()
-    metrics.faces.inc(len(result.faces))
+    with image_problems(), services().metrics.analysis("photograph"):
+        image, result = services().inference.analyze(data, source=name)
+    services().metrics.faces.inc(len(result.faces))
     return image, result
+
+
+@contextmanager
+def image_problems() -> Iterator[None]:
+    """Make the errors of an analysis the response: status 503 or 400."""
+    try:
+        yield
+    except BusyError as busy:
+        raise ProblemError(
+            503,
+            "busy",
+            "The server is busy. Try again in a moment.",
+            details=[{"retry_after_ms": busy.retry_after_ms}],
+            retry_after_s=max(1, round(busy.retry_after_ms / 1000)),
+        ) from None
+    except InputError as error:
+        raise ProblemError(400, "image_unreadable", image_error_text(error)) from None
 
 
 def image_error_text(error: InputError) -> str:
     """The text of an error about an uploaded image, which has no path to name."""
     return sentence(str(error).removeprefix("the given bytes: "))
-
-
-def busy_problem(busy: BusyError) -> ProblemError:
-    """The response to a request that the server has no capacity for."""
-    return ProblemError(
-        503,
-        "busy",
-        "The server is busy. Try again in a moment.",
-        details=[{"retry_after_ms": busy.retry_after_ms}],
-        retry_after_s=max(1, round(busy.retry_after_ms / 1000)),
-    )
 
 
 def encode_jpeg(image: Image, *, quality: int = 85) -> bytes:

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from flask import (
-    Blueprint,
     Response,
     g,
     jsonify,
@@ -16,13 +15,11 @@ from flask import (
     url_for,
 )
 from flask.typing import ResponseReturnValue
-from flask_openapi3.blueprint import APIBlueprint
-from flask_openapi3.models.tag import Tag
 
 from mien.recording import read_frames
 from mien.report import person_charts
 from mien.tables import face_lines
-from mien.web.api import ERRORS, NOT_FOUND, PREFIX
+from mien.web.api import noun, returns
 from mien.web.errors import ProblemError
 from mien.web.schemas import (
     DeletedDocument,
@@ -36,13 +33,7 @@ from mien.web.security import owner
 from mien.web.services import services
 from mien.web.store import sessions as store
 
-pages = Blueprint("session_pages", __name__)
-blueprint = APIBlueprint(
-    "sessions",
-    __name__,
-    url_prefix=f"{PREFIX}/sessions",
-    abp_tags=[Tag(name="sessions", description="Recorded sessions.")],
-)
+pages, blueprint = noun("sessions", "Recorded sessions.", "/sessions")
 
 
 @pages.get("/sessions")
@@ -58,7 +49,7 @@ def delete_all_form() -> ResponseReturnValue:
         raise ProblemError(400, "bad_request", "Expected the action delete-all.")
     if owner():
         store.delete_all_sessions(services().database, owner())
-    return redirect(url_for("session_pages.sessions"), 303)
+    return redirect(url_for("sessions_pages.sessions"), 303)
 
 
 @pages.get("/sessions/compare")
@@ -66,7 +57,7 @@ def compare() -> ResponseReturnValue:
     """Up to four sessions side by side."""
     chosen = request.args.getlist("id")[:4]
     if len(chosen) < 2:
-        return redirect(url_for("session_pages.sessions"))
+        return redirect(url_for("sessions_pages.sessions"))
     return render_template("compare.html", sides=[_with_charts(one) for one in chosen])
 
 
@@ -83,38 +74,36 @@ def change(session_id: str) -> ResponseReturnValue:
     action = request.form.get("action")
     if action == "delete":
         store.delete_session(services().database, session_id)
-        return redirect(url_for("session_pages.sessions"), 303)
+        return redirect(url_for("sessions_pages.sessions"), 303)
     if action == "rename":
         name = request.form.get("name", "").strip()[:120]
         if not name:
             raise ProblemError(422, "invalid", "Expected a name of 1 to 120 characters.")
         store.rename_session(services().database, session_id, name)
-        return redirect(url_for("session_pages.session_page", session_id=session_id), 303)
+        return redirect(url_for("sessions_pages.session_page", session_id=session_id), 303)
     raise ProblemError(400, "bad_request", "Expected the action rename or delete.")
 
 
-@blueprint.get("", summary="The visitor's sessions", responses={**ERRORS, "200": SessionsDocument})
+@blueprint.get("", summary="The visitor's sessions", responses=returns(SessionsDocument))
 def list_sessions() -> Response:
     return jsonify({"sessions": _visitors_sessions()})
 
 
 @blueprint.delete(
-    "", summary="Delete all of the visitor's sessions", responses={**ERRORS, "200": DeletedDocument}
+    "", summary="Delete all of the visitor's sessions", responses=returns(DeletedDocument)
 )
 def delete_all() -> Response:
     count = store.delete_all_sessions(services().database, owner()) if owner() else 0
     return jsonify({"deleted": count})
 
 
-@blueprint.get(
-    "/<session_id>", summary="A session", responses={**NOT_FOUND, "200": SessionDocument}
-)
+@blueprint.get("/<session_id>", summary="A session", responses=returns(SessionDocument, 404))
 def session(path: SessionPath) -> Response:
     return jsonify(_require_session(path.session_id))
 
 
 @blueprint.patch(
-    "/<session_id>", summary="Rename a session", responses={**NOT_FOUND, "200": SessionDocument}
+    "/<session_id>", summary="Rename a session", responses=returns(SessionDocument, 404)
 )
 def rename(path: SessionPath, body: RenameBody) -> Response:
     _require_session(path.session_id)
@@ -123,7 +112,7 @@ def rename(path: SessionPath, body: RenameBody) -> Response:
 
 
 @blueprint.delete(
-    "/<session_id>", summary="Delete a session", responses={**NOT_FOUND, "200": DeletedDocument}
+    "/<session_id>", summary="Delete a session", responses=returns(DeletedDocument, 404)
 )
 def delete(path: SessionPath) -> Response:
     _require_session(path.session_id)
@@ -134,7 +123,7 @@ def delete(path: SessionPath) -> Response:
 @blueprint.get(
     "/<session_id>/frames",
     summary="A session's results as JSON",
-    responses={**NOT_FOUND, "200": SessionFramesDocument},
+    responses=returns(SessionFramesDocument, 404),
 )
 def frames_json(path: SessionPath) -> Response:
     document = _require_session(path.session_id)
@@ -151,7 +140,7 @@ def frames_json(path: SessionPath) -> Response:
 @blueprint.get(
     "/<session_id>/frames.csv",
     summary="A session's results as a table",
-    responses={**NOT_FOUND, "200": {"content": {"text/csv": {}}}},
+    responses=returns({"content": {"text/csv": {}}}, 404),
 )
 def frames_csv(path: SessionPath) -> Response:
     """One row per frame and face, with the columns of `mien video`'s table."""

@@ -4,19 +4,16 @@ import json
 from typing import Any
 
 import pydantic
-from flask import Blueprint, Response, g, jsonify, redirect, render_template, request, url_for
+from flask import Response, g, jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_openapi3.blueprint import APIBlueprint
-from flask_openapi3.models.tag import Tag
 
 from mien.web import security
-from mien.web.api import ERRORS, NOT_FOUND, PREFIX
+from mien.web.api import noun, returns
 from mien.web.config import MEGABYTE
 from mien.web.errors import ProblemError
 from mien.web.jobs import RESULT_TYPES
 from mien.web.schemas import (
     DeletedDocument,
-    ErrorDocument,
     JobDocument,
     JobFilePath,
     JobPath,
@@ -29,10 +26,7 @@ from mien.web.store import jobs
 
 _MAX_ACTIVE = 3
 
-pages = Blueprint("video_pages", __name__)
-blueprint = APIBlueprint(
-    "videos", __name__, url_prefix=PREFIX, abp_tags=[Tag(name="videos", description="Video jobs.")]
-)
+pages, blueprint = noun("videos", "Video jobs.")
 
 
 @pages.route("/video", methods=["GET", "POST"])
@@ -42,7 +36,7 @@ def video() -> ResponseReturnValue:
     problem = None
     if request.method == "POST":
         try:
-            return redirect(url_for("video_pages.job", job_id=_submit(_form_of_page())), 303)
+            return redirect(url_for("videos_pages.job", job_id=_submit(_form_of_page())), 303)
         except ProblemError as raised:
             problem = raised
     page = render_template("video.html", jobs=_visitors_jobs(), problem=problem)
@@ -63,14 +57,14 @@ def change_job(job_id: str) -> ResponseReturnValue:
     action = request.form.get("action")
     if action == "delete":
         jobs.delete_job(database, job_id)
-        return redirect(url_for("video_pages.video"), 303)
+        return redirect(url_for("videos_pages.video"), 303)
     if action == "cancel":
         jobs.cancel_job(database, job_id)
     elif action == "keep":
         jobs.keep_job(database, job_id, days=services().config.session_days)
     else:
         raise ProblemError(400, "bad_request", "Expected the action cancel, keep or delete.")
-    return redirect(url_for("video_pages.job", job_id=job_id), 303)
+    return redirect(url_for("videos_pages.job", job_id=job_id), 303)
 
 
 @blueprint.post(
@@ -78,26 +72,26 @@ def change_job(job_id: str) -> ResponseReturnValue:
     summary="Submit a video",
     description="The response has the job's id; request `/api/v1/jobs/{job_id}` until it is done. "
     "The video is deleted when the job ends, its results a day later.",
-    responses={**ERRORS, "202": JobDocument, "409": ErrorDocument, "413": ErrorDocument},
+    responses=returns(JobDocument, 409, 413, status=202),
 )
 @security.limited(security.UPLOAD_LIMIT)
 def submit_video(form: VideoForm) -> tuple[Response, int]:
     return jsonify(_document(_require_job(_submit(form)))), 202
 
 
-@blueprint.get("/jobs", summary="The visitor's jobs", responses={**ERRORS, "200": JobsDocument})
+@blueprint.get("/jobs", summary="The visitor's jobs", responses=returns(JobsDocument))
 def list_jobs() -> Response:
     """For clients that keep the cookie; a job that was submitted without it is not listed."""
     return jsonify({"jobs": _visitors_jobs()})
 
 
-@blueprint.get("/jobs/<job_id>", summary="Job status", responses={**NOT_FOUND, "200": JobDocument})
+@blueprint.get("/jobs/<job_id>", summary="Job status", responses=returns(JobDocument, 404))
 def job_status(path: JobPath) -> Response:
     return jsonify(_document(_require_job(path.job_id)))
 
 
 @blueprint.post(
-    "/jobs/<job_id>/cancel", summary="Cancel a job", responses={**NOT_FOUND, "200": JobDocument}
+    "/jobs/<job_id>/cancel", summary="Cancel a job", responses=returns(JobDocument, 404)
 )
 def cancel_job(path: JobPath) -> Response:
     _require_job(path.job_id)
@@ -108,7 +102,7 @@ def cancel_job(path: JobPath) -> Response:
 @blueprint.delete(
     "/jobs/<job_id>",
     summary="Delete a job and its results",
-    responses={**NOT_FOUND, "200": DeletedDocument},
+    responses=returns(DeletedDocument, 404),
 )
 def delete_job(path: JobPath) -> Response:
     _require_job(path.job_id)
@@ -119,7 +113,7 @@ def delete_job(path: JobPath) -> Response:
 @blueprint.get(
     "/jobs/<job_id>/files/<name>",
     summary="A result of a job",
-    responses={**NOT_FOUND, "200": {"content": {kind: {} for kind in sorted(RESULT_TYPES)}}},
+    responses=returns({"content": {kind: {} for kind in sorted(RESULT_TYPES)}}, 404),
 )
 def job_file(path: JobFilePath) -> Response:
     """`faces.csv`, `tracks.csv`, `frames.jsonl`, `annotated.mp4` or `report.html`."""
