@@ -185,3 +185,14 @@ def test_parquet_agrees_with_csv(tmp_path: Path) -> None:
     assert table.column("timestamp_s").to_pylist() == pytest.approx([n / 25 for n in range(50)])
     assert set(table.column("uncertain").to_pylist()) <= {True, False}
     assert table.column("reasons").null_count == 50
+
+
+@pytest.mark.parametrize(
+    "line", ["[]", "{}", '"x"', "null", '{"faces": 3}', "{", "9" * 5000, "[" * 100_000]
+)
+def test_rejects_lines_that_are_no_results(tmp_path: Path, line: str) -> None:
+    (tmp_path / "frames.jsonl").write_text(line + "\n")
+    with pytest.raises(InputError, match="expected"):
+        Recording(tmp_path).state()
+    with pytest.raises(InputError, match="expected"):
+        list(Recording(tmp_path).frames())

@@ -233,7 +233,7 @@ class Recording:
         for number, line in enumerate(_whole_lines(self.folder / FRAMES_FILE), start=1):
             try:
                 yield json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 raise InputError(
                     f"expected JSON in line {number} of {self.folder / FRAMES_FILE}, got "
                     f"{line[:40]!r}; delete the line"
@@ -249,18 +249,22 @@ class Recording:
         if state is not None:
             return state
         state = RunState(title=self.folder.name)
-        for document in self.documents():
-            expressions = [face["expression"] for face in document["faces"] if face["expression"]]
+        for result in map(FrameResult.from_dict, self.documents()):
+            if result.frame_index is None or result.timestamp_s is None:
+                raise InputError(
+                    f"expected frames of a stream in {self.folder / FRAMES_FILE}, got one without "
+                    "frame_index or timestamp_s; make a recording with `mien video`"
+                )
+            labels = next((face.expression.labels for face in result if face.expression), ())
             state = replace(
                 state,
                 frames=state.frames + 1,
-                frame_index=document["frame_index"],
-                timestamp_s=document["timestamp_s"],
-                title=document["source"] or state.title,
-                size_wh=tuple(document["image_size_wh"]),
-                labels=state.labels
-                or tuple(expressions[0]["probabilities"] if expressions else ()),
-                models=document["models"],
+                frame_index=result.frame_index,
+                timestamp_s=result.timestamp_s,
+                title=result.source or state.title,
+                size_wh=result.image_size_wh,
+                labels=state.labels or tuple(label.value for label in labels),
+                models=dict(result.models),
             )
         return state
 
