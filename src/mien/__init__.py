@@ -12,6 +12,7 @@ An expression is what a face apparently shows. It is no evidence of what a perso
 intends.
 """
 
+from dataclasses import replace
 from functools import lru_cache
 from importlib import import_module
 from os import PathLike
@@ -101,8 +102,8 @@ def analyze(
     The environment is not read; ``mien.Settings.from_environment()`` does that.
 
     Args:
-        image: path, bytes or open file of a picture, a Pillow image, or an RGB array; see
-            :func:`read_image`.
+        image: path, data URL, bytes or open file of a picture, a Pillow image, or an RGB array;
+            see :func:`read_image`.
         boxes: ``(N, 4)`` faces that are known already, in pixels; the detector does not run then.
         detector, landmarks, model, min_score, tiles, max_faces, prior, max_megapixels, threads, \
 provider: see :class:`Settings`, which also has the defaults.
@@ -114,7 +115,7 @@ provider: see :class:`Settings`, which also has the defaults.
         ImageReadError: the picture cannot be read.
         SettingError: a setting has an invalid value.
     """
-    from mien.media.images import read_image
+    from mien.media.images import decode_image, is_data_url
 
     settings = Settings().override(
         detector=detector,
@@ -129,9 +130,10 @@ provider: see :class:`Settings`, which also has the defaults.
         provider=provider,
     )
     pipeline = _shared_pipeline(settings)
-    source = str(image) if isinstance(image, str | PathLike) else None
-    rgb = read_image(image, max_megapixels=settings.max_megapixels)
-    return pipeline.analyze(rgb, boxes=boxes, source=source)
+    named = isinstance(image, str | PathLike) and not is_data_url(image)
+    decoded = decode_image(image, max_megapixels=settings.max_megapixels)
+    result = pipeline.analyze(decoded.pixels, boxes=boxes, source=str(image) if named else None)
+    return replace(result, warnings=decoded.warnings) if decoded.warnings else result
 
 
 @lru_cache(maxsize=4)

@@ -1,10 +1,13 @@
 """Reading images: formats, orientations and pixel types."""
 
+import base64
 import io
 import os
+import urllib.parse
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pillow_heif
@@ -12,7 +15,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from mien.errors import ImageReadError, InputError
-from mien.media.images import read_image
+from mien.media.images import decode_image, read_image
 
 # The quarters differ, so that every rotation and reflection is detected.
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
@@ -132,13 +135,13 @@ def test_reads_sixteen_bit_gray(kind: str) -> None:
 def test_reads_thirty_two_bit_gray_as_sixteen() -> None:
     levels = np.full((4, 4), 65535, np.int32)
     assert read_image(Image.fromarray(levels)).min() == 255
-    with pytest.raises(ImageReadError, match="at most 16 bits"):
+    with pytest.raises(ImageReadError, match="not supported: pixels of type int32 from 65536"):
         read_image(Image.fromarray(levels + 1))
 
 
 def test_reads_float_pixels() -> None:
     assert read_image(Image.fromarray(np.full((4, 4), 0.5, np.float32)))[0, 0, 0] == 128
-    with pytest.raises(ImageReadError, match=r"in \[0, 1\]"):
+    with pytest.raises(ImageReadError, match=r"not supported: pixels of type float32 from 12\.5"):
         read_image(Image.fromarray(np.full((4, 4), 12.5, np.float32)))
 
 
@@ -167,11 +170,73 @@ def test_blends_transparency_with_white(name: str) -> None:
     assert image[:, 2:].max() == 0
 
 
-def test_reads_the_first_frame_of_an_animation() -> None:
+@pytest.mark.parametrize(
+    ("kind", "what"), [("GIF", "frames"), ("WEBP", "frames"), ("PNG", "frames"), ("TIFF", "pages")]
+)
+def test_reads_the_first_frame_and_says_so(kind: str, what: str) -> None:
     frames = [Image.new("RGB", (8, 8), color) for color in (RED, GREEN, BLUE)]
-    for kind in ("GIF", "WEBP", "PNG", "TIFF"):
-        data = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
-        assert np.abs(read_image(data)[4, 4].astype(int) - RED).max() < 8
+    decoded = decode_image(encoded(frames[0], kind, save_all=True, append_images=frames[1:]))
+    assert np.abs(decoded.pixels[4, 4].astype(int) - RED).max() < 8
+    assert decoded.warnings == (f"the first of 3 {what} was read",)
+    assert decode_image(encoded(frames[0], kind)).warnings == ()
+
+
+def test_counts_the_equal_pictures_of_mpo_files() -> None:
+    first, second = (Image.new("RGB", (64, 48), color) for color in (RED, GREEN))
+    stereo = encoded(first, "MPO", save_all=True, append_images=[second])
+    assert decode_image(stereo).warnings == ("the first of 2 frames was read",)
+    assert np.abs(read_image(stereo)[4, 4].astype(int) - RED).max() < 8
+    with_preview = encoded(first, "MPO", save_all=True, append_images=[second.resize((16, 12))])
+    assert decode_image(with_preview).warnings == ()
+
+
+MODES = ["1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_reads_pillow_images_of_all_modes(mode: str) -> None:
+    through = {"La": "LA", "PA": "P", "RGBa": "RGBA"}.get(mode, mode)
+    picture = Image.new("RGB", (4, 3), WHITE).convert(through).convert(mode)
+    assert read_image(picture).min() >= 254
+    dark = Image.new("RGB", (4, 3)).convert(through).convert(mode)
+    assert read_image(dark).max() <= 1
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "data:image/png;base64,",
+        "DATA:image/png;name=a.png;BASE64,",
+        "data:;base64,",
+        "data:image/png,",
+    ],
+)
+def test_reads_data_urls(prefix: str) -> None:
+    data = encoded(Image.fromarray(quarters()), "PNG")
+    text = base64.b64encode(data).decode()
+    bodies = [text, text.rstrip("="), urllib.parse.quote(text), "\n".join((text[:40], text[40:])),
+              base64.urlsafe_b64encode(data).decode()]  # fmt: skip
+    if "base64" not in prefix.lower():
+        bodies = [urllib.parse.quote(data)]
+    for body in bodies:
+        assert np.array_equal(read_image(prefix + body), quarters())
+
+
+def test_reads_dark_sixteen_bit_png_files_by_their_range() -> None:
+    for levels in (quarters().astype(np.uint16), quarters()[:, :, 0].astype(np.uint16)):
+        done, data = cv2.imencode(".png", levels)
+        assert done
+        expected = quarters()[:, :, ::-1] if levels.ndim == 3 else quarters()[:, :, :1]
+        decoded = decode_image(data.tobytes())
+        assert np.abs(decoded.pixels.astype(int) - expected).max() == 0
+        assert "were read as 0 to 255" in decoded.warnings[0]
+
+
+def test_applies_exif_of_webp_and_png_once() -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 3
+    data = encoded(Image.fromarray(quarters()), "PNG", exif=exif)
+    assert np.array_equal(read_image(data), quarters()[::-1, ::-1])
 
 
 def test_converts_large_images_in_bands() -> None:

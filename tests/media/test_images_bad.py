@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 from PIL import Image
 
 from mien.errors import ImageReadError
-from mien.media.images import read_image
+from mien.media.images import decode_image, read_image
 
 KINDS = ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "HEIF"]
 
@@ -94,7 +95,7 @@ def test_rejects_bombs_before_memory_is_allocated(tmp_path: Path) -> None:
     script = r"""
 import os, re, sys
 from mien.errors import ImageReadError
-from mien.media.images import read_image
+from mien.media.images import decode_image, read_image
 from pillow_heif import HeifImageFile
 def peak_kb():
     with open("/proc/self/status") as status:
@@ -128,14 +129,71 @@ def test_limit_of_megapixels_is_configurable() -> None:
         read_image(data, max_megapixels=0.01)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["WEBP", "AVIF", "HEIF"])
 @pytest.mark.parametrize("share", [0.3, 0.7, 0.95])
-def test_reports_truncated_files(kind: str, share: float, tmp_path: Path) -> None:
+def test_rejects_truncated_files_that_hold_no_part(kind: str, share: float, tmp_path: Path) -> None:
     data = picture(kind, (64, 64))
     path = tmp_path / "cut.img"
     path.write_bytes(data[: int(len(data) * share)])
     with pytest.raises(ImageReadError, match=r"cut\.img"):
         read_image(path)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "TIFF", "PPM"])
+@pytest.mark.parametrize("share", [0.3, 0.7, 0.95])
+def test_reads_truncated_files_as_far_as_they_go(kind: str, share: float) -> None:
+    data = picture(kind, (256, 256))
+    whole = read_image(data)
+    decoded = decode_image(data[: int(len(data) * share)])
+    assert decoded.pixels.shape == whole.shape
+    same = (decoded.pixels == whole).all(axis=(1, 2)).mean()
+    assert same == pytest.approx(share, abs=0.3)
+    [warning] = decoded.warnings
+    found = re.fullmatch(
+        r"the file is truncated or damaged: (?:about (\d+)% of the picture was|all rows were) read"
+        "(; faces in the rest are missing)?",
+        warning,
+    )
+    assert found, warning
+    percent = int(found[1] or 100)
+    assert percent == pytest.approx(100 * same, abs=13)
+    assert (found[2] is not None) == (percent < 50)
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("lost", [2, 20])
+def test_reads_all_rows_of_jpeg_files_without_an_end(
+    lost: int, mode: str, progressive: bool
+) -> None:
+    file = io.BytesIO()
+    shades = np.tile(np.arange(250, dtype=np.uint8), (200, 1))
+    Image.fromarray(shades).convert(mode).save(file, "JPEG", progressive=progressive)
+    whole = read_image(file.getvalue())
+    decoded = decode_image(file.getvalue()[:-lost])
+    assert np.abs(decoded.pixels.astype(int) - whole)[:180].max() <= 8
+    assert "all rows were read" in decoded.warnings[0] or "9" in decoded.warnings[0]
+    assert ("less detail" in decoded.warnings[0]) == progressive
+
+
+def test_reads_jpeg_files_whose_end_was_never_written() -> None:
+    data = picture("JPEG", (200, 200))
+    half = data[: len(data) // 2] + bytes(len(data) - len(data) // 2)
+    decoded = decode_image(half)
+    assert (decoded.pixels[-40:] == 128).all()
+    assert "truncated" in decoded.warnings[0]
+    assert decode_image(data + bytes(1000)).warnings == ()  # padding after a whole file
+
+
+@pytest.mark.parametrize("kept", [200, 700])
+def test_rejects_files_that_end_before_the_picture(kept: int) -> None:
+    with pytest.raises(ImageReadError, match="damaged or truncated"):
+        read_image(picture("JPEG", (64, 64))[:kept] if kept < 600 else picture("PNG")[:40])
+
+
+def test_logs_warnings(caplog: pytest.LogCaptureFixture) -> None:
+    read_image(picture("JPEG", (64, 64))[:-2])
+    assert "the given bytes: the file is truncated" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -205,10 +263,24 @@ def test_rejects_endless_streams() -> None:
 
 
 def test_rejects_text_streams(tmp_path: Path) -> None:
-    path = tmp_path / "letter.txt"
-    path.write_text("Dear reader")
-    with path.open() as file, pytest.raises(ImageReadError, match=r"letter\.txt.*binary mode"):
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(picture("JPEG"))
+    with path.open() as file, pytest.raises(ImageReadError, match=r"photo\.jpg.*text mode.*'rb'"):
         read_image(file)  # type: ignore[arg-type]
+    with pytest.raises(ImageReadError, match=r"opened in text mode"):
+        read_image(io.StringIO("Dear reader"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["data:image/jpeg;base64," + "!" * 10**5, "data:," + "x" * 10**5, "x" * 10**5, "y/" * 10**5],
+    ids=["data URL", "data URL of text", "long name", "long path"],
+)
+def test_errors_repeat_little_of_the_input(source: str) -> None:
+    with pytest.raises(ImageReadError) as caught:
+        read_image(source)
+    assert len(str(caught.value)) < 250
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -1,62 +1,75 @@
 """Still images: from files in any common format to RGB arrays."""
 
-import importlib
+import base64
+import binascii
 import io
+import logging
 import os
+import re
 import stat
-import struct
+import urllib.parse
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import IO, Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, ImageFile
 from PIL import Image as PillowImage
 
 from mien import imaging
 from mien.config import DEFAULT_MAX_MEGAPIXELS
-from mien.errors import ImageReadError, InputError, MissingExtraError
+from mien.errors import ImageReadError, InputError
+from mien.media import raw, tiff
+from mien.media.decoding import DARK_LEVEL, TURNS, check_size, pixels_of, read_picture
+from mien.media.formats import HEAD_BYTES, READABLE, describe, sniff
 from mien.types import Image
 
 ImageSource = (
     str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | PillowImage.Image
     | npt.NDArray[Any]
 )  # fmt: skip
-"""The inputs of :func:`read_image`."""
+"""The inputs of :func:`read_image`; a text may be a data URL as well."""
 
-# Pixels are converted in bands of about this many, to bound memory.
-_BAND_PIXELS = 1 << 20
+_log = logging.getLogger(__name__)
+
 # The maximum is four channels of 16 bits; metadata come on top.
 _MAX_BYTES_PER_PIXEL = 8
 _METADATA_BYTES = 64 << 20
+_MAX_NAME = 80
 
-_TURNS = {
-    2: PillowImage.Transpose.FLIP_LEFT_RIGHT,
-    3: PillowImage.Transpose.ROTATE_180,
-    4: PillowImage.Transpose.FLIP_TOP_BOTTOM,
-    5: PillowImage.Transpose.TRANSPOSE,
-    6: PillowImage.Transpose.ROTATE_270,
-    7: PillowImage.Transpose.TRANSVERSE,
-    8: PillowImage.Transpose.ROTATE_90,
-}
-"""The inverse of each EXIF orientation (CIPA DC-008, 4.6.4); 1 is upright."""
+
+@dataclass(frozen=True, slots=True)
+class DecodedImage:
+    """An image, and what to know about it.
+
+    Attributes:
+        pixels: ``(H, W, 3)`` RGB uint8, contiguous and upright.
+        warnings: for example that the file is truncated, or that an animation's first frame was
+            read.
+    """
+
+    pixels: Image
+    warnings: tuple[str, ...] = ()
 
 
 def read_image(source: ImageSource, *, max_megapixels: float = DEFAULT_MAX_MEGAPIXELS) -> Image:
     """Read an image as an upright RGB array.
 
-    Formats: JPEG, PNG, WebP, GIF (first frame), BMP, TIFF, PNM; AVIF and HEIC if the installed
-    libraries support them. The format is detected from the content, not from the file name. The
-    EXIF orientation is applied, transparency is blended with white, 16 bits are reduced to 8.
+    Formats: JPEG, PNG, WebP, GIF, BMP, TIFF, PNM; AVIF and HEIC if the installed libraries support
+    them. The format is detected from the content, not from the file name. The EXIF orientation is
+    applied, transparency is blended with white, 16 bits are reduced to 8. Color profiles (ICC) are
+    not applied. Of animations and files of several pages the first is read; of camera raw files the
+    full-size JPEG preview. A truncated file is read as far as it goes. Such things are logged;
+    :func:`decode_image` returns them.
 
     Images are decoded at full size, because boxes are in pixels of the original image.
 
     Args:
-        source: a path, the bytes of a file, an open binary file, a Pillow image, or an array (see
-            :func:`mien.imaging.as_rgb`).
+        source: a path, a data URL, the bytes of a file, an open binary file, a Pillow image, or an
+            array (see :func:`mien.imaging.as_rgb`).
         max_megapixels: images with more pixels are rejected before they are decoded, which bounds
-            memory at about 7 bytes per pixel (AVIF 10, WebP 16).
+            memory at about 7 bytes per pixel (AVIF 10, WebP 16, TIFF with 32 bits 30).
 
     Returns:
         ``(H, W, 3)`` RGB uint8, contiguous.
@@ -65,20 +78,67 @@ def read_image(source: ImageSource, *, max_megapixels: float = DEFAULT_MAX_MEGAP
         ImageReadError: the image cannot be read; the message names it.
         InputError: the array is not an image, or the source is of another type.
     """
+    decoded = decode_image(source, max_megapixels=max_megapixels)
+    for warning in decoded.warnings:
+        _log.warning("%s: %s", _name_of(source), warning)
+    return decoded.pixels
+
+
+def decode_image(
+    source: ImageSource, *, max_megapixels: float = DEFAULT_MAX_MEGAPIXELS
+) -> DecodedImage:
+    """Read an image like :func:`read_image`, and return its warnings with it."""
     if isinstance(source, np.ndarray):
-        return imaging.as_rgb(source)
+        return DecodedImage(imaging.as_rgb(source))
+    warnings: list[str] = []
+    try:
+        pixels = _read(source, max_megapixels, warnings)
+    except InputError as error:
+        raise ImageReadError(f"{_name_of(source)}: {error}") from error
+    except MemoryError as error:
+        name = _name_of(source)
+        raise ImageReadError(f"{name}: not enough memory to decode the image") from error
+    except Exception as error:
+        # Pillow's decoders raise almost any exception for damaged images.
+        raise ImageReadError(
+            f"{_name_of(source)}: the image is damaged or truncated and cannot be decoded "
+            f"({str(error)[:_MAX_NAME]})"
+        ) from error
+    return DecodedImage(pixels, tuple(warnings))
+
+
+def _name_of(source: Any) -> str:
+    """What to call an image in messages, in a few words."""
     if isinstance(source, PillowImage.Image):
-        return _named("the Pillow image", _decode, source, max_megapixels)
-    if isinstance(source, str | os.PathLike):
-        name = os.fspath(source)
-        with _opened(name, max_megapixels) as stream:
-            return _named(name, _read_stream, stream, max_megapixels)
+        return "the Pillow image"
+    if is_data_url(source):
+        return "the data URL"
     if isinstance(source, bytes | bytearray | memoryview):
-        return _named("the given bytes", _read_stream, io.BytesIO(source), max_megapixels)
+        return "the given bytes"
+    name = source if isinstance(source, str | os.PathLike) else getattr(source, "name", None)
+    if not isinstance(name, str | os.PathLike):
+        return "the given file" if hasattr(source, "read") else "the given image"
+    text = os.fspath(name)
+    if len(text) > _MAX_NAME and (not os.path.lexists(text) if len(text) < 4096 else True):
+        return f"{text[:_MAX_NAME]}…"
+    return text
+
+
+def _read(source: Any, max_megapixels: float, warnings: list[str]) -> Image:
+    if isinstance(source, PillowImage.Image):
+        check_size(*source.size, max_megapixels)
+        return pixels_of(source, warnings)
+    if is_data_url(source):
+        return _read_stream(io.BytesIO(_data_of(source)), max_megapixels, warnings)
+    if isinstance(source, str | os.PathLike):
+        with _opened(os.fspath(source), max_megapixels) as stream:
+            return _read_stream(stream, max_megapixels, warnings)
+    if isinstance(source, bytes | bytearray | memoryview):
+        return _read_stream(io.BytesIO(source), max_megapixels, warnings)
+    if isinstance(source, io.TextIOBase):
+        raise ImageReadError(_TEXT_MODE)
     if hasattr(source, "read"):
-        given_name = getattr(source, "name", None)
-        name = given_name if isinstance(given_name, str) else "the given file"
-        return _named(name, _read_stream, source, max_megapixels)
+        return _read_stream(source, max_megapixels, warnings)
     if hasattr(source, "__array__"):
         return imaging.as_rgb(source)
     raise InputError(
@@ -87,19 +147,29 @@ def read_image(source: ImageSource, *, max_megapixels: float = DEFAULT_MAX_MEGAP
     )
 
 
-def _named(name: str, read: Any, source: Any, max_megapixels: float) -> Image:
-    """Call a reader, and raise any error as an ImageReadError that names the image."""
+_TEXT_MODE = "expected a file in binary mode, but it was opened in text mode: open it with 'rb'"
+
+
+def is_data_url(source: Any) -> bool:
+    """Whether a text is a data URL (RFC 2397), and not a path."""
+    return isinstance(source, str) and source[:5].lower() == "data:" and "," in source
+
+
+def _data_of(url: str) -> bytes:
+    header, _, body = url.partition(",")
+    content = urllib.parse.unquote_to_bytes(body)
+    if not header.lower().rstrip().endswith(";base64"):
+        return content
+    content = re.sub(rb"\s", b"", content).rstrip(b"=").translate(_STANDARD_BASE64)
     try:
-        return read(source, max_megapixels)  # type: ignore[no-any-return]
-    except InputError as error:
-        raise ImageReadError(f"{name}: {error}") from error
-    except MemoryError as error:
-        raise ImageReadError(f"{name}: not enough memory to decode the image") from error
-    except Exception as error:
-        # Pillow's decoders raise almost any exception for damaged images.
+        return base64.b64decode(content + b"=" * (-len(content) % 4), validate=True)
+    except binascii.Error:
         raise ImageReadError(
-            f"{name}: the image is damaged or truncated and cannot be decoded ({error})"
-        ) from error
+            f"expected base64 after {header[:40]!r}, got {len(body)} characters that are none"
+        ) from None
+
+
+_STANDARD_BASE64 = bytes.maketrans(b"-_", b"+/")
 
 
 @contextmanager
@@ -108,18 +178,18 @@ def _opened(path: str, max_megapixels: float) -> Iterator[BinaryIO]:
         stream = open(path, "rb")  # noqa: SIM115
     except FileNotFoundError:
         hint = "; URLs are not supported, download the image first" if "://" in path else ""
-        raise ImageReadError(f"{path}: no such file{hint}") from None
+        raise ImageReadError(f"no such file{hint}") from None
     except IsADirectoryError:
-        raise ImageReadError(f"{path}: expected an image, got a folder") from None
+        raise ImageReadError("expected an image, got a folder") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise ImageReadError(f"{path}: the file cannot be opened: {reason}") from None
+        raise ImageReadError(f"the file cannot be opened: {reason}") from None
     with stream:
         facts = os.fstat(stream.fileno())
         limit = _byte_limit(max_megapixels)
         if stat.S_ISREG(facts.st_mode) and facts.st_size > limit:
             raise ImageReadError(
-                f"{path}: expected an image of at most {limit >> 20} MiB, "
+                f"expected an image of at most {limit >> 20} MiB, "
                 f"got a file of {facts.st_size >> 20} MiB"
             )
         yield stream
@@ -129,218 +199,70 @@ def _byte_limit(max_megapixels: float) -> int:
     return int(max_megapixels * 1e6 * _MAX_BYTES_PER_PIXEL) + _METADATA_BYTES
 
 
-def _read_stream(stream: IO[bytes], max_megapixels: float) -> Image:
+def _read_stream(stream: IO[bytes], max_megapixels: float, warnings: list[str]) -> Image:
     if not (hasattr(stream, "seekable") and stream.seekable()):
         stream = _buffered(stream, _byte_limit(max_megapixels))
     start = stream.tell()
-    head = stream.read(_HEAD_BYTES)
+    head = stream.read(HEAD_BYTES)
     if not isinstance(head, bytes):
-        raise ImageReadError("expected a file opened in binary mode, got text")
-    name = _sniff(head)
-    if name is None:
-        raise ImageReadError(f"expected an image ({_READABLE}), got {_describe(head)}")
+        raise ImageReadError(_TEXT_MODE)
     if start:  # Pillow's decoders expect the image at the beginning of the file.
         stream.seek(start)
         stream = _buffered(stream, _byte_limit(max_megapixels))
-    stream.seek(0)
-    with _open_as(name, stream) as picture:
-        return _decode(picture, max_megapixels)
+    name = sniff(head)
+    if name not in (None, "tiff"):
+        return read_picture(name or "", stream, max_megapixels, warnings)
+    # Some camera raw files are TIFF files, others have only their structure.
+    directories = tiff.read_directories(stream) if head[:2] in (b"II", b"MM") else []
+    kind = raw.raw_kind(head, directories)
+    if kind is not None:
+        content, (width, height) = raw.full_preview(stream, kind, directories)
+        warnings.append(
+            f"a camera raw file ({kind}): its JPEG preview of {width}×{height} pixels was read"
+        )
+        turn = directories[0].orientation if directories else 1
+        preview = io.BytesIO(content)
+        return read_picture("jpeg", preview, max_megapixels, warnings, orientation=turn)
+    if name is None:
+        raise ImageReadError(f"expected an image ({READABLE}), got {describe(head)}")
+    return _read_tiff(stream, directories, max_megapixels, warnings)
 
 
 def _buffered(stream: IO[bytes], limit: int) -> IO[bytes]:
     content = stream.read(limit + 1)
     if not isinstance(content, bytes):
-        raise ImageReadError("expected a file opened in binary mode, got text")
+        raise ImageReadError(_TEXT_MODE)
     if len(content) > limit:
         raise ImageReadError(f"expected an image of at most {limit >> 20} MiB, got more")
     return io.BytesIO(content)
 
 
-def _decode(picture: PillowImage.Image, max_megapixels: float) -> Image:
-    width, height = picture.size
-    if width < 1 or height < 1:
-        raise ImageReadError(f"expected an image with at least one pixel, got {width}×{height}")
-    if width * height > max_megapixels * 1e6:
-        raise ImageReadError(
-            f"expected an image of at most {max_megapixels:g} megapixels, got {width}×{height}; "
-            "if you trust it, raise the setting max_megapixels"
-        )
-    if isinstance(picture, ImageFile.ImageFile):
-        picture.load()
-    turn = _TURNS.get(_orientation(picture))
-    if turn is not None:
-        picture = picture.transpose(turn)
-    width, height = picture.size
-    rows = max(1, _BAND_PIXELS // width)
-    image = np.empty((height, width, 3), np.uint8)
-    for top in range(0, height, rows):
-        bottom = min(height, top + rows)
-        band = picture if rows >= height else picture.crop((0, top, width, bottom))
-        image[top:bottom] = _band_as_rgb(band)
-    return image
-
-
-def _orientation(picture: PillowImage.Image) -> int:
-    # An image with damaged metadata is still usable.
-    try:
-        value = picture.getexif().get(ExifTags.Base.Orientation, 1)
-        return value if isinstance(value, int) else 1
-    except (SyntaxError, ValueError, TypeError, LookupError, OSError, struct.error):
-        return 1
-
-
-def _band_as_rgb(band: PillowImage.Image) -> Image:
-    if band.mode == "RGB" and not band.has_transparency_data:
-        return np.asarray(band)
-    if band.mode.startswith("I;16"):
-        return imaging.as_rgb(np.asarray(band).astype(np.uint16))
-    if band.mode == "I":
-        values = np.asarray(band)
-        if values.min() < 0 or values.max() > 65535:
-            raise ImageReadError(
-                "expected gray levels of at most 16 bits, got values from "
-                f"{values.min()} to {values.max()}"
-            )
-        return imaging.as_rgb(values.astype(np.uint16))
-    if band.mode == "F":
-        return imaging.as_rgb(np.asarray(band))
-    if band.has_transparency_data:
-        return imaging.as_rgb(np.asarray(band.convert("RGBA")))
-    return np.asarray(band.convert("RGB"))
-
-
-_HEAD_BYTES = 64
-_READABLE = "JPEG, PNG, WebP, GIF, BMP, TIFF, PNM, AVIF or HEIC"
-
-_SUFFIXES_OF = {
-    "jpeg": (".jpg", ".jpeg", ".jpe", ".jfif"),
-    "png": (".png",),
-    "webp": (".webp",),
-    "gif": (".gif",),
-    "bmp": (".bmp", ".dib"),
-    "tiff": (".tif", ".tiff"),
-    "pnm": (".pgm", ".ppm", ".pnm"),
-    "avif": (".avif",),
-    "heif": (".heic", ".heif", ".hif"),
-}
-
-SUFFIXES = frozenset(suffix for suffixes in _SUFFIXES_OF.values() for suffix in suffixes)
-"""File extensions of images, for searching folders."""
-
-_PLUGINS = {
-    "jpeg": ("PIL.JpegImagePlugin", "JpegImageFile"),
-    "png": ("PIL.PngImagePlugin", "PngImageFile"),
-    "webp": ("PIL.WebPImagePlugin", "WebPImageFile"),
-    "gif": ("PIL.GifImagePlugin", "GifImageFile"),
-    "bmp": ("PIL.BmpImagePlugin", "BmpImageFile"),
-    "tiff": ("PIL.TiffImagePlugin", "TiffImageFile"),
-    "pnm": ("PIL.PpmImagePlugin", "PpmImageFile"),
-    "avif": ("PIL.AvifImagePlugin", "AvifImageFile"),
-    "heif": ("pillow_heif", "HeifImageFile"),
-}
-
-_MAGIC: tuple[tuple[bytes, str], ...] = (
-    (b"\xff\xd8\xff", "jpeg"),
-    (b"\x89PNG\r\n\x1a\n", "png"),
-    (b"GIF87a", "gif"),
-    (b"GIF89a", "gif"),
-    (b"BM", "bmp"),
-    (b"II*\0", "tiff"),
-    (b"MM\0*", "tiff"),
-    (b"II+\0", "tiff"),
-    (b"MM\0+", "tiff"),
-    *((b"P%d%c" % (kind, space), "pnm") for kind in range(1, 7) for space in b" \t\n\r"),
-)
-
-# Other formats, to name them in error messages.
-_FOREIGN: tuple[tuple[bytes, str], ...] = (
-    (b"%PDF", "a PDF document"),
-    (b"PK\3\4", "a ZIP archive or an office document"),
-    (b"\x1f\x8b", "a gzip archive"),
-    (b"RIFF", "a video or sound (RIFF)"),
-    (bytes(16), "a file of zeros"),
-    (b"\x1aE\xdf\xa3", "a video (Matroska or WebM)"),
-    (b"8BPS", "a Photoshop document"),
-    (b"%!PS", "a PostScript document"),
-    (b"\0\0\0\x0cjP  ", "a JPEG 2000 image"),
-    (b"\0\0\0\x0cJXL ", "a JPEG XL image"),
-    (b"\xff\x0a", "a JPEG XL image"),
-    (b"\0\0\1\0", "an icon"),
-    (b"<svg", "an SVG drawing"),
-    (b"<!DOCTYPE html", "a web page"),
-    (b"<html", "a web page"),
-)
-
-_AVIF_BRANDS = {b"avif", b"avis"}
-_HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
-
-
-def _sniff(head: bytes) -> str | None:
-    """The image format by a file's first bytes: a key of ``_PLUGINS``, or None."""
-    for magic, name in _MAGIC:
-        if head.startswith(magic):
-            return name
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "webp"
-    brands = _brands(head)
-    if brands & _AVIF_BRANDS:
-        return "avif"
-    if brands & _HEIF_BRANDS:
-        return "heif"
-    return None
-
-
-def _describe(head: bytes) -> str:
-    """The likely type of a file that is not a readable image, by its first bytes."""
-    if not head:
-        return "an empty file"
-    for magic, description in _FOREIGN:
-        if head.startswith(magic):
-            return description
-    if _brands(head):
-        return "a video (MP4 or MOV)"
-    if all(byte >= 0x80 or 0x20 <= byte < 0x7F or byte in b"\t\n\r\f" for byte in head):
-        return "text"
-    return f"unknown data that starts with {head[:8].hex(' ')}"
-
-
-def _open_as(name: str, stream: IO[bytes]) -> ImageFile.ImageFile:
-    """Read an image's header; its pixels are decoded later.
-
-    Pillow's own ``Image.open`` is not used: it tries formats that run other programs (EPS), and its
-    limit on pixels is a global variable.
-
-    Args:
-        name: the format.
-        stream: binary, seekable, at its beginning.
-
-    Raises:
-        ImageReadError: the installed libraries do not support this format.
-        Exception: any error from Pillow for a damaged file.
-    """
-    module_name, class_name = _PLUGINS[name]
-    try:
-        module = importlib.import_module(module_name)
-    except ImportError:
-        raise ImageReadError(_how_to_read(name)) from None
-    if not getattr(module, "SUPPORTED", True):
-        raise ImageReadError(_how_to_read(name))
-    opened: ImageFile.ImageFile = getattr(module, class_name)(stream)
-    return opened
-
-
-def _how_to_read(name: str) -> str:
-    if name == "heif":
-        return str(MissingExtraError("pillow_heif", "heif", "read HEIC images"))
-    if name == "avif":
-        return "the installed Pillow cannot read AVIF images: pip install 'Pillow>=11.3'"
-    return f"the installed Pillow was built without {name.upper()}: pip install --force Pillow"
-
-
-def _brands(head: bytes) -> set[bytes]:
-    """The brands in the first box of an ISO base media file (ISO/IEC 14496-12, 4.3), else none."""
-    if head[4:8] != b"ftyp":
-        return set()
-    end = min(int.from_bytes(head[:4], "big"), len(head))
-    compatible = {head[start : start + 4] for start in range(16, end - 3, 4)}
-    return {head[8:12], *compatible}
+def _read_tiff(
+    stream: IO[bytes],
+    directories: list[tiff.Directory],
+    max_megapixels: float,
+    warnings: list[str],
+) -> Image:
+    pages = [directory for directory in directories if directory.page is not None]
+    full = [page for page in pages if not page.is_reduced] or pages
+    if not full:
+        raise ImageReadError("the image is damaged: a TIFF file without pages")
+    page = full[0]
+    if len(full) > 1:
+        warnings.append(f"the first of {len(full)} pages was read")
+    check_size(*page.size_wh, max_megapixels)
+    if page.pillow_reads and page.bits != 12:
+        noted = len(warnings)
+        try:
+            pixels = read_picture("tiff", stream, max_megapixels, warnings, page=page.page or 0)
+            if page.bits < 16 or pixels.max() >= DARK_LEVEL:
+                return pixels
+        except InputError:
+            raise
+        except (SyntaxError, KeyError, TypeError):  # a variant that Pillow does not know
+            del warnings[noted:]
+    pixels = imaging.as_rgb(tiff.read_page(stream, page, warnings))
+    turn = TURNS.get(page.orientation)
+    if turn is None:
+        return pixels
+    return np.array(PillowImage.fromarray(pixels).transpose(turn))

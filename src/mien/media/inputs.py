@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from mien.media.images import SUFFIXES
+from mien.media.formats import SUFFIXES
 
 STDIN = "-"
 """The path that stands for standard input."""

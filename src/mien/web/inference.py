@@ -12,11 +12,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mien.errors import MienError
 from mien.expression import ExpressionClassifier
-from mien.media.images import read_image
+from mien.media.images import decode_image
 from mien.pipeline import FacePipeline
 from mien.types import ExpressionScores, FrameResult, Image
 
@@ -239,8 +239,9 @@ class InferenceEngine:
             ImageReadError: the bytes are not a readable image.
         """
         with self.gate.admitted():
-            image = read_image(data)
-            return image, self.pipeline.analyze(image, source=source)
+            decoded = decode_image(data)
+            result = self.pipeline.analyze(decoded.pixels, source=source)
+            return decoded.pixels, replace(result, warnings=decoded.warnings)
 
     def warm_up(self) -> None:
         """Load the models; a failure is reported by :meth:`problem`."""

@@ -9,7 +9,8 @@ from mien.errors import DataError
 from mien.evaluation.dataset import SUBJECT, FileImages, LabeledSet, TextArray
 from mien.evaluation.readers.tables import parse_split, read_rows, split_rows
 from mien.labels import Expression, parse_expression
-from mien.media.images import SUFFIXES, read_image
+from mien.media.formats import SUFFIXES
+from mien.media.images import read_image
 
 _INFO = "info.csv"
 

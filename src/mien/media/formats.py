@@ -1,0 +1,145 @@
+"""Formats of still images: recognized by their first bytes, and opened by Pillow."""
+
+import importlib
+from typing import IO
+
+from PIL import ImageFile
+
+from mien.errors import ImageReadError, MissingExtraError
+
+HEAD_BYTES = 64
+"""The number of bytes that :func:`sniff` and :func:`describe` need."""
+READABLE = "JPEG, PNG, WebP, GIF, BMP, TIFF, PNM, AVIF or HEIC"
+
+_SUFFIXES_OF = {
+    "jpeg": (".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".jfi", ".pjpeg", ".pjp", ".mpo"),
+    "png": (".png", ".apng"),
+    "webp": (".webp",),
+    "gif": (".gif",),
+    "bmp": (".bmp", ".dib"),
+    "tiff": (".tif", ".tiff"),
+    "pnm": (".pgm", ".ppm", ".pnm", ".pbm"),
+    "avif": (".avif",),
+    "heif": (".heic", ".heif", ".hif"),
+}
+
+SUFFIXES = frozenset(suffix for suffixes in _SUFFIXES_OF.values() for suffix in suffixes)
+"""File extensions of images, for searching folders."""
+
+_PLUGINS = {
+    "jpeg": ("PIL.JpegImagePlugin", "JpegImageFile"),
+    "png": ("PIL.PngImagePlugin", "PngImageFile"),
+    "webp": ("PIL.WebPImagePlugin", "WebPImageFile"),
+    "gif": ("PIL.GifImagePlugin", "GifImageFile"),
+    "bmp": ("PIL.BmpImagePlugin", "BmpImageFile"),
+    "tiff": ("PIL.TiffImagePlugin", "TiffImageFile"),
+    "pnm": ("PIL.PpmImagePlugin", "PpmImageFile"),
+    "avif": ("PIL.AvifImagePlugin", "AvifImageFile"),
+    "heif": ("pillow_heif", "HeifImageFile"),
+}
+
+_MAGIC: tuple[tuple[bytes, str], ...] = (
+    (b"\xff\xd8\xff", "jpeg"),
+    (b"\x89PNG\r\n\x1a\n", "png"),
+    (b"GIF87a", "gif"),
+    (b"GIF89a", "gif"),
+    (b"BM", "bmp"),
+    (b"II*\0", "tiff"),
+    (b"MM\0*", "tiff"),
+    (b"II+\0", "tiff"),
+    (b"MM\0+", "tiff"),
+    *((b"P%d%c" % (kind, space), "pnm") for kind in range(1, 7) for space in b" \t\n\r"),
+)
+
+# Other formats, to name them in error messages.
+_FOREIGN: tuple[tuple[bytes, str], ...] = (
+    (b"%PDF", "a PDF document"),
+    (b"PK\3\4", "a ZIP archive or an office document"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"RIFF", "a video or sound (RIFF)"),
+    (bytes(16), "a file of zeros"),
+    (b"\x1aE\xdf\xa3", "a video (Matroska or WebM)"),
+    (b"8BPS", "a Photoshop document"),
+    (b"%!PS", "a PostScript document"),
+    (b"\0\0\0\x0cjP  ", "a JPEG 2000 image"),
+    (b"\0\0\0\x0cJXL ", "a JPEG XL image"),
+    (b"\xff\x0a", "a JPEG XL image"),
+    (b"\0\0\1\0", "an icon"),
+    (b"<svg", "an SVG drawing"),
+    (b"<!DOCTYPE html", "a web page"),
+    (b"<html", "a web page"),
+)
+
+_AVIF_BRANDS = {b"avif", b"avis"}
+_HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+
+
+def sniff(head: bytes) -> str | None:
+    """The image format by a file's first bytes: a key of ``_PLUGINS``, or None."""
+    for magic, name in _MAGIC:
+        if head.startswith(magic):
+            return name
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "webp"
+    brands = _brands(head)
+    if brands & _AVIF_BRANDS:
+        return "avif"
+    if brands & _HEIF_BRANDS:
+        return "heif"
+    return None
+
+
+def describe(head: bytes) -> str:
+    """The likely type of a file that is not a readable image, by its first bytes."""
+    if not head:
+        return "an empty file"
+    for magic, description in _FOREIGN:
+        if head.startswith(magic):
+            return description
+    if _brands(head):
+        return "a video (MP4 or MOV)"
+    if all(byte >= 0x80 or 0x20 <= byte < 0x7F or byte in b"\t\n\r\f" for byte in head):
+        return "text"
+    return f"unknown data that starts with {head[:8].hex(' ')}"
+
+
+def open_as(name: str, stream: IO[bytes]) -> ImageFile.ImageFile:
+    """Read an image's header; its pixels are decoded later.
+
+    Pillow's own ``Image.open`` is not used: it tries formats that run other programs (EPS), and its
+    limit on pixels is a global variable.
+
+    Args:
+        name: the format.
+        stream: binary, seekable, at its beginning.
+
+    Raises:
+        ImageReadError: the installed libraries do not support this format.
+        Exception: any error from Pillow for a damaged file.
+    """
+    module_name, class_name = _PLUGINS[name]
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError:
+        raise ImageReadError(_how_to_read(name)) from None
+    if not getattr(module, "SUPPORTED", True):
+        raise ImageReadError(_how_to_read(name))
+    opened: ImageFile.ImageFile = getattr(module, class_name)(stream)
+    return opened
+
+
+def _how_to_read(name: str) -> str:
+    if name == "heif":
+        return str(MissingExtraError("pillow_heif", "heif", "read HEIC images"))
+    if name == "avif":
+        return "the installed Pillow cannot read AVIF images: pip install 'Pillow>=11.3'"
+    return f"the installed Pillow was built without {name.upper()}: pip install --force Pillow"
+
+
+def _brands(head: bytes) -> set[bytes]:
+    """The brands in the first box of an ISO base media file (ISO/IEC 14496-12, 4.3), else none."""
+    if head[4:8] != b"ftyp":
+        return set()
+    end = min(int.from_bytes(head[:4], "big"), len(head))
+    compatible = {head[start : start + 4] for start in range(16, end - 3, 4)}
+    return {head[8:12], *compatible}

@@ -1,0 +1,339 @@
+"""TIFF: the directories of a file, and the pixel types that Pillow rejects or misreads.
+
+Camera raw files are mostly TIFF files, too; see :mod:`mien.media.raw`.
+"""
+
+import math
+import struct
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import IO, Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from mien.errors import ImageReadError
+from mien.types import Image
+
+_LAYOUTS = {1: "B", 3: "H", 4: "I", 6: "b", 7: "B", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q"}
+_LAYOUTS[18] = "Q"
+_MAX_DIRECTORIES, _MAX_VALUES = 256, 1 << 20
+
+_SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 256, 257, 258, 259, 262
+_OFFSETS, _ORIENTATION, _SAMPLES, _ROWS, _COUNTS = 273, 274, 277, 278, 279
+_PLANAR, _PREDICTOR, _TILE_WIDTH, _TILE_HEIGHT = 284, 317, 322, 323
+_TILE_OFFSETS, _TILE_COUNTS, _CHILDREN, _FORMAT = 324, 325, 330, 339
+_DNG_VERSION = 50706
+_WANTED = frozenset({
+    _SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _OFFSETS, _ORIENTATION, _SAMPLES,
+    _ROWS, _COUNTS, _PLANAR, _PREDICTOR, _TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS, _TILE_COUNTS,
+    _CHILDREN, _FORMAT, _DNG_VERSION,
+})  # fmt: skip
+_COMPRESSIONS = {
+    1: "no", 2: "CCITT", 3: "CCITT", 4: "CCITT", 5: "LZW", 6: "old JPEG", 7: "JPEG", 8: "deflate",
+    32773: "PackBits", 32946: "deflate", 34712: "JPEG 2000", 34925: "LZMA", 50000: "Zstandard",
+    50001: "WebP",
+}  # fmt: skip
+_DEFLATE = (8, 32946)
+_KINDS = {1: "u", 2: "i", 3: "f", 4: "u"}
+_PHOTOMETRICS_OF_PILLOW = (0, 1, 2, 3, 5, 6, 8)
+
+
+class UnsupportedTiffError(ImageReadError):
+    """A variant of TIFF that cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """An image file directory (TIFF 6.0, section 2).
+
+    Attributes:
+        tags: the values of its tags, those that matter here.
+        order: ``"<"`` or ``">"``, the byte order of the file.
+        big: whether offsets have 64 bits (BigTIFF).
+        page: position in the chain of pages; None for a directory below another one.
+    """
+
+    tags: Mapping[int, tuple[int, ...]]
+    order: str
+    big: bool
+    page: int | None
+
+    def get(self, tag: int, default: int = 0) -> int:
+        """The first value of a tag."""
+        return (self.tags.get(tag) or (default,))[0]
+
+    @property
+    def size_wh(self) -> tuple[int, int]:
+        """Width and height in pixels; zeros if they are not given."""
+        return self.get(_WIDTH), self.get(_HEIGHT)
+
+    @property
+    def photometric(self) -> int:
+        """The color space by its number in TIFF."""
+        return self.get(_PHOTOMETRIC, 1)
+
+    @property
+    def orientation(self) -> int:
+        """As in EXIF; 1 is upright."""
+        return self.get(_ORIENTATION, 1)
+
+    @property
+    def bits(self) -> int:
+        """Bits of each sample; 0 if they differ."""
+        bits = set(self.tags.get(_BITS) or (1,))
+        return bits.pop() if len(bits) == 1 else 0
+
+    @property
+    def is_reduced(self) -> bool:
+        """Whether this is a thumbnail or a mask of another page."""
+        return bool(self.get(_SUBFILE) & 0b101)
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether the pixels are those of a camera's sensor, not of a picture."""
+        return self.photometric in (32803, 34892)
+
+    @property
+    def is_dng(self) -> bool:
+        """Whether this is the first directory of a Digital Negative."""
+        return _DNG_VERSION in self.tags
+
+    @property
+    def _kind(self) -> str:
+        kinds = {_KINDS.get(value, "") for value in self.tags.get(_FORMAT) or (1,)}
+        return kinds.pop() if len(kinds) == 1 else ""
+
+    @property
+    def pillow_reads(self) -> bool:
+        """Whether Pillow reads such pixels right, if it reads them at all."""
+        plain = self._kind == "u" and self.photometric in _PHOTOMETRICS_OF_PILLOW
+        planar = self.get(_PLANAR, 1) == 2
+        if self.big and self.order == ">":
+            return False
+        return plain and (self.bits <= 8 or (self.bits in (12, 16) and not planar))
+
+    def __str__(self) -> str:
+        kind = {"u": "unsigned", "i": "signed", "f": "float"}.get(self._kind, "mixed")
+        compression = self.get(_COMPRESSION, 1)
+        return (
+            f"TIFF with {self.get(_SAMPLES, 1)} × {self.bits or 'mixed'} bits ({kind}), "
+            f"{'planar, ' if self.get(_PLANAR, 1) == 2 else ''}photometric {self.photometric}, "
+            f"{_COMPRESSIONS.get(compression, f'unknown ({compression})')} compression"
+        )
+
+
+def read_directories(stream: IO[bytes]) -> list[Directory]:
+    """All directories of a TIFF file or of one of its relatives, as far as they can be read."""
+    stream.seek(0)
+    head = stream.read(16)
+    order = "<" if head[:2] == b"II" else ">"
+    big = head[2:4] in (b"+\0", b"\0+")
+    found: list[Directory] = []
+    try:
+        (first,) = struct.unpack_from(order + ("Q" if big else "I"), head, 8 if big else 4)
+        queue, seen = [(first, 0)], set()
+        while queue and len(found) < _MAX_DIRECTORIES:
+            offset, page = queue.pop(0)
+            if offset == 0 or offset in seen:
+                continue
+            seen.add(offset)
+            tags, following = _read_directory(stream, offset, order, big)
+            found.append(Directory(tags, order, big, page if page >= 0 else None))
+            queue += [(child, -1) for child in tags.get(_CHILDREN, ())]
+            if page >= 0:
+                queue.insert(0, (following, page + 1))
+    except (struct.error, OverflowError, ValueError):
+        pass
+    return found
+
+
+def _read_directory(
+    stream: IO[bytes], offset: int, order: str, big: bool
+) -> tuple[dict[int, tuple[int, ...]], int]:
+    count_layout, entry_layout, offset_layout = ("Q", "HHQ8s", "Q") if big else ("H", "HHI4s", "I")
+    stream.seek(offset)
+    (count,) = _unpack(stream, order + count_layout)
+    entries = [_unpack(stream, order + entry_layout) for _ in range(min(count, 4096))]
+    following = stream.read(struct.calcsize(order + offset_layout))
+    tags = {}
+    for tag, kind, length, field in entries:
+        if tag not in _WANTED or kind not in _LAYOUTS or not 0 < length <= _MAX_VALUES:
+            continue
+        layout = f"{order}{length}{_LAYOUTS[kind]}"
+        size, data = struct.calcsize(layout), field
+        if size > len(field):
+            stream.seek(struct.unpack(order + offset_layout, field)[0])
+            data = stream.read(size)
+        if len(data) >= size:
+            tags[tag] = struct.unpack_from(layout, data)
+    whole = len(following) == struct.calcsize(order + offset_layout)
+    return tags, struct.unpack(order + offset_layout, following)[0] if whole else 0
+
+
+def _unpack(stream: IO[bytes], layout: str) -> tuple[Any, ...]:
+    return struct.unpack(layout, stream.read(struct.calcsize(layout)))
+
+
+def read_page(stream: IO[bytes], page: Directory, warnings: list[str]) -> Image:
+    """Read the pixels of a page in any type of number, without applying its orientation.
+
+    Args:
+        stream: the file.
+        page: one of its directories.
+        warnings: what was assumed is added here.
+
+    Returns:
+        ``(H, W)`` gray or ``(H, W, 3)`` RGB uint8.
+
+    Raises:
+        UnsupportedTiffError: a variant that cannot be read.
+        ImageReadError: the file is damaged.
+    """
+    try:
+        values = _read_samples(stream, page)
+    except UnsupportedTiffError:
+        values = _read_with_opencv(stream, page)
+    samples = values.shape[2]
+    colors = {0: 1, 1: 1, 2: 3}.get(page.photometric, 0)
+    if not colors or samples < colors:
+        raise _unsupported(page)
+    if samples > colors:
+        warnings.append(f"{samples - colors} of {samples} channels were ignored")
+    levels = to_levels(values[:, :, :colors], warnings)
+    if page.photometric == 0:
+        levels = 255 - levels
+    return levels[:, :, 0] if colors == 1 else levels
+
+
+def _unsupported(page: Directory) -> UnsupportedTiffError:
+    return UnsupportedTiffError(f"not supported: {page}; save it as a PNG or a TIFF of 8 bits")
+
+
+def _read_samples(stream: IO[bytes], page: Directory) -> npt.NDArray[Any]:
+    """Strips and tiles without compression or with deflate, in any type of number."""
+    (width, height), samples = page.size_wh, page.get(_SAMPLES, 1)
+    kind, size = page._kind, page.bits // 8
+    predictor, compression = page.get(_PREDICTOR, 1), page.get(_COMPRESSION, 1)
+    known = compression in (1, *_DEFLATE) and predictor in ((1, 3) if kind == "f" else (1, 2))
+    if not known or page.bits % 8 or f"{kind}{size}" not in _DTYPES:
+        raise _unsupported(page)
+    dtype = np.dtype(f"{page.order}{kind}{size}")
+    planar = page.get(_PLANAR, 1) == 2
+    depth = 1 if planar else samples
+    tiled = _TILE_OFFSETS in page.tags
+    wide = page.get(_TILE_WIDTH) if tiled else width
+    high = page.get(_TILE_HEIGHT) if tiled else min(height, page.get(_ROWS, height) or height)
+    offsets = page.tags.get(_TILE_OFFSETS if tiled else _OFFSETS, ())
+    counts = page.tags.get(_TILE_COUNTS if tiled else _COUNTS, ())
+    if min(wide, high, samples) < 1:
+        raise ImageReadError("the image is damaged: its tiles are empty")
+    across, down = math.ceil(width / wide), math.ceil(height / high)
+    parts = across * down * (samples if planar else 1)
+    if min(len(offsets), len(counts)) < parts:
+        raise ImageReadError("the image is damaged: strips or tiles are missing")
+    values = np.zeros((height, width, samples), dtype.newbyteorder("="))
+    for index in range(parts):
+        plane, place = divmod(index, across * down)
+        row, column = high * (place // across), wide * (place % across)
+        rows = high if tiled else min(high, height - row)
+        need = rows * wide * depth * size
+        stream.seek(offsets[index])
+        data = stream.read(min(counts[index], max(need, 1) * 2 + 1024))
+        if compression in _DEFLATE:
+            data = zlib.decompressobj().decompress(data, need)
+        if len(data) < need:
+            raise ImageReadError("the image is damaged: a strip or tile is too short")
+        part = _undo_predictor(data[:need], (rows, wide, depth), dtype, predictor)
+        channels = slice(plane, plane + 1) if planar else slice(None)
+        target = values[row : row + rows, column : column + wide, channels]
+        target[...] = part[: target.shape[0], : target.shape[1]]
+    return values
+
+
+_DTYPES = {"u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f2", "f4", "f8"}
+
+
+def _undo_predictor(
+    data: bytes, shape: tuple[int, int, int], dtype: np.dtype[Any], predictor: int
+) -> npt.NDArray[Any]:
+    """The numbers behind differences along rows (TIFF 6.0, section 14; Technical Note 3)."""
+    rows, wide, depth = shape
+    if predictor == 3:
+        steps = np.frombuffer(data, np.uint8).reshape(rows, -1, depth)
+        sums = steps.cumsum(axis=1, dtype=np.uint8).reshape(rows, dtype.itemsize, wide * depth)
+        whole = np.ascontiguousarray(sums.transpose(0, 2, 1))
+        return whole.view(dtype.newbyteorder(">")).reshape(shape)
+    values = np.frombuffer(data, dtype).reshape(shape)
+    if predictor == 2:
+        return values.cumsum(axis=1, dtype=dtype.newbyteorder("="))
+    return values
+
+
+def _read_with_opencv(stream: IO[bytes], page: Directory) -> npt.NDArray[Any]:
+    """Pixels in other compressions. OpenCV reads the first page, and planar pixels wrongly."""
+    upright = page.orientation == 1
+    if page.page != 0 or page.get(_PLANAR, 1) == 2 or not upright or page.photometric == 0:
+        raise _unsupported(page)
+    stream.seek(0)
+    values = cv2.imdecode(np.frombuffer(stream.read(), np.uint8), cv2.IMREAD_UNCHANGED)
+    if values is None or values.shape[1::-1] != page.size_wh:
+        raise _unsupported(page)
+    if values.ndim == 2:
+        values = values[:, :, None]
+    if values.shape[2] != page.get(_SAMPLES, 1) or 8 * values.itemsize != page.bits:
+        raise _unsupported(page)
+    if page._kind in "ui" and values.dtype.kind in "ui":
+        values = values.view(f"{page._kind}{values.itemsize}")
+    return values[:, :, [2, 1, 0, 3][: values.shape[2]]] if values.shape[2] >= 3 else values
+
+
+def to_levels(values: npt.NDArray[Any], warnings: list[str]) -> Image:
+    """Scale numbers of any type to 0..255, by the usual range in which they are.
+
+    Fractions are in [0, 1]; otherwise the range ends at 255, at 65535 or at the maximum of the
+    type. A file does not say which, and a wrong one would make the picture black.
+
+    Args:
+        values: of a whole picture.
+        warnings: what was assumed is added here.
+
+    Raises:
+        UnsupportedTiffError: they are in no usual range.
+    """
+    low, high = values.min(), values.max()
+    top = _top(values.dtype, low, high)
+    if top is None:
+        raise UnsupportedTiffError(
+            f"not supported: pixels of type {values.dtype} from {low:g} to {high:g}; "
+            "scale them to 0..255 and save them with 8 bits"
+        )
+    full = 1 if values.dtype.kind == "f" else np.iinfo(values.dtype).max
+    if top != full:
+        warnings.append(f"pixels of type {values.dtype} up to {high:g} were read as 0 to {top:g}")
+    if values.dtype == np.uint8:
+        return values
+    if values.dtype.kind != "f" and top > 255:
+        return np.asarray(values >> (int(top).bit_length() - 8), np.uint8)
+    if values.dtype.kind != "f":
+        return np.asarray(values, np.uint8)
+    return np.asarray(np.clip(values * (255 / top) + 0.5, 0, 255), np.uint8)
+
+
+def _top(dtype: np.dtype[Any], low: Any, high: Any) -> float | None:
+    if dtype.kind == "f":
+        if not (np.isfinite(low) and np.isfinite(high) and low > -0.01):
+            return None
+        if high <= 1.01:
+            return 1
+        # Fractions with highlights above 1 are no levels up to 255.
+        return 255 if 32 <= high < 256 else 65535 if 4096 <= high < 65536 else None
+    if low < 0:
+        return None
+    full = int(np.iinfo(dtype).max)
+    tops = (255, 4095, full) if dtype.itemsize == 2 else (255, 65535)
+    usual = next((top for top in tops if high <= top), None)
+    # More than 16 bits are used whole, or not in any usual range.
+    return usual or (full if high > full >> 8 else None)
