@@ -1,5 +1,6 @@
 """Drawing results on images."""
 
+import math
 from functools import lru_cache
 
 import cv2
@@ -92,6 +93,28 @@ def blur_faces(image: npt.ArrayLike, result: FrameResult) -> Image:
         cv2.ellipse(mask, (center, (box.width, box.height), 0.0), 255, -1)
         part[mask > 0] = blurred[mask > 0]
     return canvas
+
+
+def cut_out(image: npt.ArrayLike, box: Box, *, margin: float = 0.3) -> Image:
+    """The part of an image with a face, as a picture of it; models get aligned crops instead.
+
+    Args:
+        image: the analyzed image.
+        box: of the face.
+        margin: added on each side, as a share of the box's width and height.
+
+    Returns:
+        ``(H, W, 3)`` RGB uint8, at least one pixel; smaller where the image ends.
+    """
+    pixels = imaging.as_rgb(image)
+    height, width = pixels.shape[:2]
+    grown = _grown(box, margin)
+    x_min, y_min = (
+        min(max(0, int(grown.x_min)), width - 1),
+        min(max(0, int(grown.y_min)), height - 1),
+    )
+    x_max, y_max = max(x_min + 1, math.ceil(grown.x_max)), max(y_min + 1, math.ceil(grown.y_max))
+    return np.ascontiguousarray(pixels[y_min:y_max, x_min:x_max])
 
 
 def _grown(box: Box, share: float) -> Box:

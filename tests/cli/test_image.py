@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import cv2
 import jsonschema
 import numpy as np
 import pytest
@@ -67,7 +68,7 @@ def test_reports_bad_inputs_and_continues(
 ) -> None:
     shutil.copy(group, tmp_path / "good.jpg")
     (tmp_path / "letter.jpg").write_text("plain text")
-    (tmp_path / "cut.jpg").write_bytes(group.read_bytes()[:5000])
+    (tmp_path / "cut.jpg").write_bytes(group.read_bytes()[:100])
     (tmp_path / "empty").mkdir()
     paths = [tmp_path, tmp_path / "missing.jpg", tmp_path / "empty", str(tmp_path / "*.tiff")]
     ran = mien("image", *paths, "--json")
@@ -114,6 +115,52 @@ def test_loads_model_by_path(mien: Any, samples: dict[str, Path], quick: list[st
     assert set(result["faces"][0]["expression"]["probabilities"]) == {
         *("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt")
     }
+
+
+def test_reads_truncated_images_with_a_warning(
+    mien: Any, group: Path, tmp_path: Path, fake: None
+) -> None:
+    cut = tmp_path / "cut.jpg"
+    cut.write_bytes(group.read_bytes()[:-2000])
+    ran = mien("image", cut, "--json")
+    assert ran.status == 0
+    document = json.loads(ran.stdout)
+    DOCUMENT.validate(document)
+    [result] = document["results"]
+    assert len(result["faces"]) == 4
+    [warning] = result["warnings"]
+    assert "the file is truncated or damaged" in warning
+    assert f"Warning: {cut}: {warning}" in ran.stderr
+
+
+def test_all_rows_include_images_without_a_face(
+    mien: Any, group: Path, tmp_path: Path, fake: None
+) -> None:
+    blank = tmp_path / "blank.png"
+    Image.new("RGB", (90, 60)).save(blank)
+    ran = mien("image", blank, group, "--csv", "-", "--all-rows")
+    first, *others = csv.DictReader(io.StringIO(ran.stdout))
+    assert (first["source"], first["score"], first["expression"]) == (str(blank), "", "")
+    assert len(others) == 4
+    assert len(mien("image", blank, group, "--csv", "-").stdout.splitlines()) == 5
+    assert "--csv FILE" in " ".join(mien("image", blank, "--all-rows").stderr.split())
+
+
+def test_crops_are_written_as_files(mien: Any, group: Path, tmp_path: Path, fake: None) -> None:
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    shutil.copy(group, tmp_path / "in" / "deep" / "a.jpg")
+    Image.open(group).save(tmp_path / "in" / "b.png")
+    crops = tmp_path / "in" / "crops"
+    assert mien("image", tmp_path / "in", "--crops", crops).status == 0
+    names = sorted(path.relative_to(crops).as_posix() for path in crops.rglob("*.*"))
+    faces = [f"b-face{number}.png" for number in range(1, 5)]
+    assert names == [*faces, *(f"deep/a-face{number}.jpg" for number in range(1, 5))]
+    crop, whole = read_image(crops / "b-face2.png"), read_image(tmp_path / "in" / "b.png")
+    assert 1.5 * 80 <= crop.shape[1] <= 1.7 * 80  # the face of 80 pixels and a margin
+    spots = cv2.matchTemplate(whole, crop, cv2.TM_SQDIFF_NORMED)
+    assert spots.min() < 1e-6
+    # Crops of an earlier run are no images to analyze.
+    assert "crops" not in mien("image", tmp_path / "in", "--crops", crops, "--jsonl").stdout
 
 
 def test_json_lines(mien: Any, group: Path, tmp_path: Path, fake: None) -> None:

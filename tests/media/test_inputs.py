@@ -1,6 +1,7 @@
 """Finding images by files, folders and patterns."""
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def sources(*paths: str, exclude: Path | None = None) -> list[str]:
-    found = list(find_images(paths, exclude=exclude))
+    found = list(find_images(paths, exclude=[exclude]))
     assert [entry.problem for entry in found] == [None] * len(found)
     return [Path(entry.source).as_posix() for entry in found]
 
@@ -80,3 +81,59 @@ def test_reports_unreadable_folders(folder: Path) -> None:
     finally:
         (folder / "deep" / "er").chmod(0o700)
     assert ["cannot be read: Permission denied" in problem for problem in problems] == [True]
+
+
+def test_finds_images_without_an_extension_by_their_content(folder: Path) -> None:
+    (folder / "deep" / "DSC0001").write_bytes(b"\xff\xd8\xff\xe0" + bytes(60))
+    (folder / "deep" / "README").write_text("no image")
+    (folder / "deep" / "empty").touch()
+    assert sources("deep") == ["deep/DSC0001", "deep/e.webp", "deep/er/d.heic"]
+
+
+@pytest.mark.parametrize("suffix", [".jif", ".jfif", ".pjpeg", ".mpo", ".apng", ".JPE", ".pbm"])
+def test_finds_less_usual_extensions(suffix: str, tmp_path: Path) -> None:
+    (tmp_path / f"photo{suffix}").touch()
+    assert [entry.relative.name for entry in find_images([str(tmp_path)])] == [f"photo{suffix}"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_passes_over_pipes_and_sockets(folder: Path) -> None:
+    os.mkfifo(folder / "deep" / "pipe.jpg")
+    os.mkfifo(folder / "deep" / "pipe")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("deep/socket.png")
+        for path in ("deep", "deep/*"):
+            problems = [entry.problem for entry in find_images([path]) if entry.problem]
+            assert (
+                "deep/pipe.jpg: expected an image, got a named pipe, which is passed over"
+                in problems
+            )
+            assert (
+                "deep/socket.png: expected an image, got a socket, which is passed over" in problems
+            )
+    assert [e.source for e in find_images(["deep"]) if not e.problem] == [
+        "deep/e.webp",
+        "deep/er/d.heic",
+    ]
+
+
+def test_reports_broken_and_circular_links(folder: Path) -> None:
+    (folder / "deep" / "broken.jpg").symlink_to("nowhere.jpg")
+    (folder / "deep" / "circle.jpg").symlink_to("circle.jpg")
+    (folder / "deep" / "loop").symlink_to(folder, target_is_directory=True)
+    found = list(find_images(["deep"]))
+    assert [entry.relative.name for entry in found] == [
+        "broken.jpg",
+        "circle.jpg",
+        "e.webp",
+        "d.heic",
+    ]
+    assert found[0].problem == "deep/broken.jpg: the file cannot be opened: a broken link"
+    assert found[1].problem is not None
+
+
+def test_names_camera_raw_files_where_there_is_no_image(tmp_path: Path) -> None:
+    (tmp_path / "DSC1.NEF").touch()
+    [entry] = find_images([str(tmp_path)])
+    assert entry.problem is not None
+    assert "no image in this folder, but 1 camera raw files" in entry.problem

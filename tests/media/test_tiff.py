@@ -4,7 +4,7 @@ import io
 import struct
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -33,13 +33,13 @@ def scaled(levels: npt.NDArray[np.uint8], dtype: str, top: float) -> npt.NDArray
     """Levels of 8 bits as numbers from 0 to `top`."""
     if np.dtype(dtype).kind == "f":
         return (levels * (top / 255)).astype(dtype)
-    return levels.astype(dtype) * np.array(int(top) // 255, dtype)
+    return np.asarray(levels.astype(dtype) * np.array(int(top) // 255, dtype))
 
 
 def tiff(
     values: npt.NDArray[Any],
     *,
-    order: str = "<",
+    order: Literal["<", ">"] = "<",
     big: bool = False,
     planar: bool = False,
     tile: int = 0,

@@ -30,7 +30,16 @@ def stdout_console() -> Console:
 
 def print_error(message: str) -> None:
     """Print ``Error: message`` on stderr. Brackets in the message are not markup."""
-    text = Text.assemble(("Error:", "bold red"), f" {message}")
+    _print_line("Error:", "bold red", message)
+
+
+def print_warning(message: str) -> None:
+    """Print ``Warning: message`` on stderr."""
+    _print_line("Warning:", "yellow", message)
+
+
+def _print_line(word: str, style: str, message: str) -> None:
+    text = Text.assemble((word, style), f" {message}")
     Console(stderr=True, highlight=False).print(text, soft_wrap=True)
 
 

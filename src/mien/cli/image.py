@@ -8,6 +8,7 @@ import csv as csv_module
 import json as json_module
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Annotated, Any, Protocol, TextIO
 
@@ -17,12 +18,12 @@ from rich.table import Table
 from rich.text import Text
 
 from mien import drawing
-from mien.cli.console import ProgressBar, print_error, stdout_console
+from mien.cli.console import ProgressBar, print_error, print_warning, stdout_console
 from mien.cli.options import takes_settings
 from mien.config import Settings
 from mien.errors import ImageReadError, InputError, SettingError
 from mien.labels import Expression
-from mien.media.images import read_image
+from mien.media.images import DecodedImage, decode_image
 from mien.media.inputs import STDIN, ImageInput, find_images
 from mien.pipeline import FacePipeline
 from mien.types import SCHEMA_VERSION, Face, FrameResult, Image, face_columns
@@ -61,10 +62,22 @@ def image(  # noqa: PLR0917
             show_default=False,
         ),
     ] = None,
+    all_rows: Annotated[
+        bool,
+        typer.Option("--all-rows", help="Write a CSV row for each image without a face, too."),
+    ] = False,
     annotate: Annotated[
         Path | None,
         typer.Option(
             help="Write annotated images to this folder.",
+            metavar="FOLDER",
+            show_default=False,
+        ),
+    ] = None,
+    crops: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write each face as an image file to this folder.",
             metavar="FOLDER",
             show_default=False,
         ),
@@ -87,7 +100,9 @@ def image(  # noqa: PLR0917
         )
     if blur_faces and annotate is None:
         raise typer.BadParameter("expected --annotate FOLDER together with --blur-faces")
-    inputs = list(find_images(paths, exclude=annotate))
+    if all_rows and csv is None:
+        raise typer.BadParameter("expected --csv FILE together with --all-rows")
+    inputs = list(find_images(paths, exclude=[annotate, crops]))
     pipeline = FacePipeline(settings)
     printing = json or jsonl or csv == "-"
     bar = ProgressBar(len(inputs), "images", enabled=not (printing and sys.stdout.isatty()))
@@ -95,9 +110,11 @@ def image(  # noqa: PLR0917
     with bar, contextlib.ExitStack() as stack:
         if csv is not None:
             file = sys.stdout if csv == "-" else stack.enter_context(_writable(csv))
-            outputs.append(CsvOutput(file, pipeline.classifier.spec.labels))
+            outputs.append(CsvOutput(file, pipeline.classifier.spec.labels, all_rows=all_rows))
         if annotate is not None:
             outputs.append(AnnotatedOutput(annotate, blur_faces=blur_faces, landmarks=points))
+        if crops is not None:
+            outputs.append(CropsOutput(crops))
         if json:
             outputs.append(JsonOutput(sys.stdout, landmarks=points))
         elif jsonl:
@@ -116,25 +133,29 @@ def _analyze(
 ) -> bool:
     """Analyze one image. Return False, after reporting the error, if it cannot be read."""
     try:
-        pixels = _read(entry, pipeline.settings.max_megapixels)
-        result = pipeline.analyze(pixels, source=entry.source)
+        decoded = _read(entry, pipeline.settings.max_megapixels)
+        result = pipeline.analyze(decoded.pixels, source=entry.source)
     except InputError as error:
         bar.hide()
         print_error(str(error))
         for output in outputs:
             output.fail(entry.source, str(error))
         return False
+    result = replace(result, warnings=decoded.warnings)
+    for warning in result.warnings:
+        bar.hide()
+        print_warning(f"{entry.source}: {warning}")
     for output in outputs:
-        output.add(result, pixels, entry.relative)
+        output.add(result, decoded.pixels, entry.relative)
     bar.advance()
     return True
 
 
-def _read(entry: ImageInput, max_megapixels: float) -> Image:
+def _read(entry: ImageInput, max_megapixels: float) -> DecodedImage:
     if entry.problem is not None:
         raise ImageReadError(entry.problem)
     source = sys.stdin.buffer if entry.source == STDIN else entry.source
-    return read_image(source, max_megapixels=max_megapixels)
+    return decode_image(source, max_megapixels=max_megapixels)
 
 
 @contextlib.contextmanager
@@ -204,17 +225,18 @@ class JsonLinesOutput:
 
 
 class CsvOutput:
-    """One row per face; an image without faces has no row."""
+    """One row per face, and if wanted one with empty cells for an image without faces."""
 
-    def __init__(self, file: TextIO, labels: Sequence[Expression]) -> None:
+    def __init__(self, file: TextIO, labels: Sequence[Expression], *, all_rows: bool) -> None:
         self._file = file
+        self._all_rows = all_rows
         self._writer = csv_module.DictWriter(
             file, face_columns(labels, still=True), extrasaction="ignore", lineterminator="\n"
         )
         self._writer.writeheader()
 
     def add(self, result: FrameResult, image: Image, relative: PurePath) -> None:
-        self._writer.writerows(result.to_rows())
+        self._writer.writerows(result.to_rows(empty=self._all_rows))
         self._file.flush()
 
     def fail(self, source: str, message: str) -> None:
@@ -258,32 +280,69 @@ class AnnotatedOutput:
     """Annotated images, in the same subfolders as the originals."""
 
     def __init__(self, folder: Path, *, blur_faces: bool, landmarks: bool) -> None:
-        self._folder = folder
+        self._files = _ImageFiles(folder, "--annotate")
         self._blur_faces = blur_faces
         self._landmarks = landmarks
-        self._used_names: set[str] = set()
 
     def add(self, result: FrameResult, image: Image, relative: PurePath) -> None:
         if self._blur_faces:
             image = drawing.blur_faces(image, result)
-        drawn = PillowImage.fromarray(drawing.annotate(image, result, landmarks=self._landmarks))
-        path = self._folder / self._unused_name(relative)
-        if result.source is not None and _same_file(path, Path(result.source)):
-            raise SettingError(
-                f"expected --annotate to keep the originals, got a folder where {path} would be "
-                "overwritten; choose another folder"
-            )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix == ".png":
-            drawn.save(path)
-        else:
-            drawn.save(path, quality=_JPEG_QUALITY)
+        drawn = drawing.annotate(image, result, landmarks=self._landmarks)
+        self._files.write(drawn, relative, result.source)
 
     def fail(self, source: str, message: str) -> None:
         pass
 
     def close(self) -> None:
         pass
+
+
+class CropsOutput:
+    """A file for each face, named by the image and the number of the face in the table."""
+
+    def __init__(self, folder: Path) -> None:
+        self._files = _ImageFiles(folder, "--crops")
+
+    def add(self, result: FrameResult, image: Image, relative: PurePath) -> None:
+        for number, face in enumerate(result.faces, start=1):
+            crop = drawing.cut_out(image, face.box)
+            name = relative.with_name(f"{relative.stem}-face{number}{relative.suffix}")
+            self._files.write(crop, name, result.source)
+
+    def fail(self, source: str, message: str) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class _ImageFiles:
+    """Writes images to a folder, each under its own name, and never over an original.
+
+    Args:
+        folder: is made when the first image is written.
+        option: the command line's name of the folder, for messages.
+    """
+
+    def __init__(self, folder: Path, option: str) -> None:
+        self._folder = folder
+        self._option = option
+        self._used_names: set[str] = set()
+
+    def write(self, image: Image, relative: PurePath, source: str | None) -> None:
+        """Write an image as PNG, or as JPEG unless its name ends in ``.png``."""
+        path = self._folder / self._unused_name(relative)
+        if source is not None and _same_file(path, Path(source)):
+            raise SettingError(
+                f"expected {self._option} to keep the originals, got a folder where {path} would "
+                "be overwritten; choose another folder"
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture = PillowImage.fromarray(image)
+        if path.suffix == ".png":
+            picture.save(path)
+        else:
+            picture.save(path, quality=_JPEG_QUALITY)
 
     def _unused_name(self, relative: PurePath) -> PurePath:
         suffix = ".png" if relative.suffix.lower() == ".png" else ".jpg"

@@ -78,8 +78,8 @@ def read_picture(
             whole = _as_far_as_it_goes(name, stream, picture, error, warnings)
         else:
             if name == "jpeg" and _ends_in_zeros(stream):
-                error = OSError("the file ends in zeros")
-                whole = _as_far_as_it_goes(name, stream, picture, error, warnings)
+                zeros = OSError("the file ends in zeros")
+                whole = _as_far_as_it_goes(name, stream, picture, zeros, warnings)
         pixels = pixels_of(whole, warnings, orientation=orientation)
         if name != "tiff":
             _add_frames(name, stream, picture, warnings)
@@ -215,8 +215,9 @@ def _band_as_rgb(band: PillowImage.Image) -> Image:
         return np.asarray(band)
     if band.mode == "LAB":
         # Pillow's a and b are signed, those of OpenCV have an offset.
-        lab = np.asarray(band) ^ np.array((0, 128, 128), np.uint8)
-        return cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)  # type: ignore[return-value]
+        lab = np.array(band)
+        lab[:, :, 1:] ^= 128
+        return np.asarray(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), np.uint8)
     if band.mode == "La":
         band = band.convert("LA")
     if band.has_transparency_data:

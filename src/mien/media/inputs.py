@@ -2,11 +2,13 @@
 
 import glob
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from mien.media.formats import SUFFIXES
+from mien.media.formats import HEAD_BYTES, SUFFIXES, sniff
+from mien.media.raw import SUFFIXES as RAW_SUFFIXES
 
 STDIN = "-"
 """The path that stands for standard input."""
@@ -27,56 +29,96 @@ class ImageInput:
     problem: str | None = None
 
 
-def find_images(paths: Iterable[str], *, exclude: Path | None = None) -> Iterator[ImageInput]:
+def find_images(
+    paths: Iterable[str], *, exclude: Iterable[Path | None] = ()
+) -> Iterator[ImageInput]:
     """All images that the paths refer to, in order.
 
-    Folders are searched recursively by file extension; hidden files and folders are skipped, and
-    links to folders are not followed. A path that does not exist and contains ``*``, ``?`` or ``[``
-    is a pattern, in which ``**`` matches nested folders. A path without any image is returned with
-    its problem.
+    Folders are searched recursively by file extension, and by content where a file has none; hidden
+    files and folders are skipped, and links to folders are not followed. A path that does not exist
+    and contains ``*``, ``?`` or ``[`` is a pattern, in which ``**`` matches nested folders. A path
+    without any image, a broken link, and a pipe, socket or device in a folder is returned with its
+    problem, and never opened.
 
     Args:
         paths: files, folders, patterns, and ``"-"`` for standard input.
-        exclude: a folder that is not searched, such as the output folder.
+        exclude: folders that are not searched, such as the output folder.
     """
+    excluded = [folder for folder in exclude if folder is not None]
     for path in paths:
         if path == STDIN:
             yield ImageInput(STDIN, PurePath("stdin"))
         elif os.path.isdir(path):
-            yield from _or_problem(path, _in_folder(path, exclude), "no image in this folder")
+            yield from _in_folder(path, excluded)
         elif glob.has_magic(path) and not os.path.lexists(path):
-            matches = sorted(glob.iglob(path, recursive=True))
-            found = (ImageInput(m, PurePath(Path(m).name)) for m in matches if os.path.isfile(m))
-            yield from _or_problem(path, found, "no file matches this pattern")
+            yield from _matches(path)
         else:
             yield ImageInput(path, PurePath(Path(path).name))
 
 
-def _or_problem(path: str, found: Iterator[ImageInput], problem: str) -> Iterator[ImageInput]:
+def _matches(pattern: str) -> Iterator[ImageInput]:
     empty = True
-    for entry in found:
-        empty = False
-        yield entry
+    for path in sorted(glob.iglob(pattern, recursive=True)):
+        if not os.path.isdir(path):
+            empty = False
+            yield ImageInput(path, PurePath(Path(path).name), _problem(path))
     if empty:
-        yield ImageInput(path, PurePath(), problem=f"{path}: {problem}")
+        yield _none(pattern, "no file matches this pattern")
 
 
-def _in_folder(folder: str, exclude: Path | None) -> Iterator[ImageInput]:
+def _none(path: str, problem: str) -> ImageInput:
+    return ImageInput(path, PurePath(), problem=f"{path}: {problem}")
+
+
+def _in_folder(folder: str, excluded: list[Path]) -> Iterator[ImageInput]:
+    empty, raw_files = True, 0
     problems: list[OSError] = []
     for parent, folders, files in os.walk(folder, onerror=problems.append):
         folders[:] = sorted(
             name
             for name in folders
-            if not name.startswith(".") and not _same(os.path.join(parent, name), exclude)
+            if not name.startswith(".") and not _is_one_of(os.path.join(parent, name), excluded)
         )
         for name in sorted(files):
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES:
-                path = os.path.join(parent, name)
-                yield ImageInput(path, PurePath(os.path.relpath(path, folder)))
+            path, suffix = os.path.join(parent, name), os.path.splitext(name)[1].lower()
+            raw_files += suffix in RAW_SUFFIXES
+            if name.startswith(".") or not (
+                suffix in SUFFIXES or (not suffix and _has_image(path))
+            ):
+                continue
+            empty = False
+            yield ImageInput(path, PurePath(os.path.relpath(path, folder)), _problem(path))
     for error in problems:
-        message = f"{error.filename}: the folder cannot be read: {error.strerror}"
-        yield ImageInput(str(error.filename), PurePath(), problem=message)
+        yield _none(str(error.filename), f"the folder cannot be read: {error.strerror}")
+    if empty and not problems:
+        hint = f", but {raw_files} camera raw files: name them" if raw_files else ""
+        yield _none(folder, f"no image in this folder{hint}")
 
 
-def _same(path: str, other: Path | None) -> bool:
-    return other is not None and other.exists() and os.path.samefile(path, other)
+def _has_image(path: str) -> bool:
+    """Whether the content of a file without an extension is an image."""
+    if _problem(path) is not None:
+        return False
+    try:
+        with open(path, "rb") as file:
+            return sniff(file.read(HEAD_BYTES)) is not None
+    except OSError:
+        return False
+
+
+def _problem(path: str) -> str | None:
+    """Why a path is passed over: it is no file, and opening it could wait forever."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        reason = "a broken link" if os.path.islink(path) else error.strerror
+        return f"{path}: the file cannot be opened: {reason}"
+    if stat.S_ISREG(mode):
+        return None
+    kinds = ((stat.S_ISFIFO, "a named pipe"), (stat.S_ISSOCK, "a socket"))
+    kind = next((text for test, text in kinds if test(mode)), "a device")
+    return f"{path}: expected an image, got {kind}, which is passed over"
+
+
+def _is_one_of(path: str, others: list[Path]) -> bool:
+    return any(other.exists() and os.path.samefile(path, other) for other in others)

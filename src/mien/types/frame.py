@@ -146,15 +146,24 @@ class FrameResult(Document):
         result: Self = decode(cls, document, "result")
         return result
 
-    def to_rows(self) -> list[dict[str, Any]]:
-        """One flat row per face: the columns of CSV files, Parquet files and data frames."""
+    def to_rows(self, *, empty: bool = False) -> list[dict[str, Any]]:
+        """One flat row per face: the columns of CSV files, Parquet files and data frames.
+
+        Args:
+            empty: whether an image without faces has one row, with its source and no face.
+        """
         names = self._columns()
         header = _header(self)
-        rows = (_row(header, face) for face in self.faces)
+        rows = [_row(header, face) for face in self.faces]
+        if empty and not rows:
+            rows.append(_cells(header, of_frame=True))
         return [{name: row.get(name) for name in names} for row in rows]
 
-    def to_dataframe(self) -> "pandas.DataFrame":
+    def to_dataframe(self, *, empty: bool = False) -> "pandas.DataFrame":
         """One row per face as a pandas data frame; no rows where there are no faces.
+
+        Args:
+            empty: see :meth:`to_rows`.
 
         Raises:
             MissingExtraError: pandas is not installed.
@@ -163,7 +172,7 @@ class FrameResult(Document):
             import pandas
         except ImportError:
             raise MissingExtraError("pandas", "dataframe", "make a data frame") from None
-        return pandas.DataFrame(self.to_rows(), columns=self._columns())
+        return pandas.DataFrame(self.to_rows(empty=empty), columns=self._columns())
 
     def _columns(self) -> list[str]:
         scores = (face.expression for face in self.faces)
@@ -283,10 +292,16 @@ def _header(result: FrameResult) -> dict[str, Any]:
 
 
 def _row(header: dict[str, Any], face: Face) -> dict[str, Any]:
-    document = face.to_dict()
+    return _cells(header, of_frame=True) | _cells(face.to_dict(), of_frame=False)
+
+
+def _cells(document: dict[str, Any], *, of_frame: bool) -> dict[str, Any]:
+    """The cells of a row that are those of the frame, or those of the face."""
     row: dict[str, Any] = {}
-    for column, of_frame in face_table():
-        value: Any = header if of_frame else document
+    for column, is_of_frame in face_table():
+        if is_of_frame is not of_frame:
+            continue
+        value: Any = document
         for key in column.path:
             value = None if value is None else value.get(key)
         if column.per_label:
