@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mien.errors import InputError, SettingError
+from mien.labels import Expression
 from mien.media.sources import Frame
 from mien.recording import (
     LineFile,
@@ -19,7 +20,7 @@ from mien.recording import (
 from mien.streaming import FaceStream
 from mien.tables import csv_to_parquet, face_lines, track_lines, write_tables
 from mien.testing import FakePipeline, face_frames
-from mien.types import face_columns
+from mien.types import face_column_types, face_columns
 
 pytest.importorskip("lap", reason="tracking needs lapx")
 
@@ -120,7 +121,8 @@ def test_without_faces_the_tables_are_empty(tmp_path: Path) -> None:
     RecordingSink(tmp_path, RunState()).close((), complete=True)
     assert write_tables(Recording(tmp_path), tmp_path) == 0
     assert rows(tmp_path / "faces.csv") == []
-    assert (tmp_path / "tracks.csv").read_text() == ""
+    assert rows(tmp_path / "tracks.csv") == []
+    assert (tmp_path / "tracks.csv").read_text().startswith("track_id,first_s,last_s,frames,")
 
 
 def test_a_killed_run_has_whole_lines_and_tables(tmp_path: Path) -> None:
@@ -179,7 +181,8 @@ def test_parquet_agrees_with_csv(tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet", reason="Parquet needs pyarrow")
     record(tmp_path)
     write_tables(Recording(tmp_path), tmp_path)
-    csv_to_parquet(tmp_path / "faces.csv", tmp_path / "faces.parquet")
+    types = face_column_types(Expression)
+    csv_to_parquet(tmp_path / "faces.csv", tmp_path / "faces.parquet", types)
     table = parquet.read_table(tmp_path / "faces.parquet")
     assert table.num_rows == 50
     assert table.column("timestamp_s").to_pylist() == pytest.approx([n / 25 for n in range(50)])

@@ -52,6 +52,7 @@ class RunState:
 
     Attributes:
         status: whether the end of the stream was reached.
+        error: why the run ended before the end of the stream, if it was an error.
         frames: number of frames analyzed.
         frame_index, timestamp_s: of the last one; -1 before the first.
         title: name of the stream, for example of the file.
@@ -65,6 +66,7 @@ class RunState:
     """
 
     status: RunStatus = "running"
+    error: str | None = None
     frames: int = 0
     frame_index: int = -1
     timestamp_s: float = -1.0
@@ -93,9 +95,17 @@ class RunState:
     def write(self, folder: Path) -> None:
         """Replace the state in a folder, in one step."""
         document = {"schema_version": 1, **asdict(self)}
-        unfinished = folder / f"{STATE_FILE}.partial"
-        unfinished.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-        unfinished.replace(folder / STATE_FILE)
+        text = (json.dumps(document, indent=2) + "\n").encode()
+        unfinished, path = folder / f"{STATE_FILE}.partial", folder / STATE_FILE
+        try:
+            unfinished.write_bytes(text)
+            unfinished.replace(path)
+        except OSError:
+            # On a full disk, the old file can still be written over: it keeps its blocks.
+            unfinished.unlink(missing_ok=True)
+            with path.open("rb+") as file:
+                file.write(text)
+                file.truncate()
 
     def check_plan(self, plan: Mapping[str, Any]) -> None:
         """Compare the options of this run with those of the one that resumes it.
@@ -136,14 +146,29 @@ class LineFile:
             self.flush()
 
     def flush(self) -> None:
+        """Pass the gathered lines to the system.
+
+        Raises:
+            OSError: they cannot be written, for example because the disk is full; the file then
+                ends with the last whole line before them.
+        """
         if self._lines:
-            self._file.write("".join(self._lines).encode())
+            data = memoryview("".join(self._lines).encode())
             self._lines.clear()
+            before = self._file.tell()
+            try:
+                while data:
+                    data = data[self._file.write(data) :]
+            except OSError as error:
+                self._file.truncate(before)
+                raise OSError(error.errno, error.strerror, self._file.name) from error
         self._last_flush = time.monotonic()
 
     def close(self) -> None:
-        self.flush()
-        self._file.close()
+        try:
+            self.flush()
+        finally:
+            self._file.close()
 
 
 class RecordingSink:
@@ -152,14 +177,16 @@ class RecordingSink:
     Args:
         folder: an existing folder.
         state: title, labels, models and plan of the run; for a resumed run with its frame count.
+        landmarks: whether the points of every face are recorded.
 
     Attributes:
         state: of the run so far.
     """
 
-    def __init__(self, folder: Path, state: RunState) -> None:
-        self.state = replace(state, status="running")
+    def __init__(self, folder: Path, state: RunState, *, landmarks: bool = False) -> None:
+        self.state = replace(state, status="running", error=None)
         self._folder = folder
+        self._landmarks = landmarks
         self._file = LineFile(folder / FRAMES_FILE, append=state.frames > 0)
         # The last frame waits for the events that the end of the stream may add.
         self._pending: dict[str, Any] | None = None
@@ -168,7 +195,7 @@ class RecordingSink:
 
     def write(self, frame: Frame, result: FrameResult, events: Sequence[Event]) -> None:
         self._write_pending()
-        self._pending = frame_document(result, events)
+        self._pending = frame_document(result, events, landmarks=self._landmarks)
         self.state = replace(
             self.state,
             frames=self.state.frames + 1,
@@ -190,10 +217,14 @@ class RecordingSink:
     def close(self, events: Sequence[Event], *, complete: bool) -> None:
         if self._pending is not None and events:
             self._pending["closing_events"] = [event.to_dict() for event in events]
-        self._write_pending()
-        self._file.close()
-        self.state = replace(self.state, status="complete" if complete else "partial")
-        self.state.write(self._folder)
+        status: RunStatus = "partial"
+        try:
+            self._write_pending()
+            self._file.close()
+            status = "complete" if complete else "partial"
+        finally:
+            self.state = replace(self.state, status=status)
+            self.state.write(self._folder)
 
     def _write_pending(self) -> None:
         if self._pending is not None:
@@ -201,9 +232,12 @@ class RecordingSink:
             self._pending = None
 
 
-def frame_document(result: FrameResult, events: Sequence[Event]) -> dict[str, Any]:
+def frame_document(
+    result: FrameResult, events: Sequence[Event], *, landmarks: bool = False
+) -> dict[str, Any]:
     """A line of ``frames.jsonl``: the document of a result, and the events of its frame."""
-    return {**result.to_dict(), "events": [event.to_dict() for event in events]}
+    document = result.to_dict(landmarks=landmarks)
+    return {**document, "events": [event.to_dict() for event in events]}
 
 
 class Recording:

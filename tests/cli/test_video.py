@@ -43,7 +43,8 @@ def test_writes_a_folder_per_clip_and_continues_after_a_bad_one(
     )
     assert result.exit_code == 1
     assert "bad.mp4" in result.stderr
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["short", "short-2"]
+    folders = sorted(path.name for path in (tmp_path / "out").iterdir() if path.is_dir())
+    assert folders == ["short", "short-2"]
     for name in ("short", "short-2"):
         with (tmp_path / "out" / name / "faces.csv").open(newline="") as file:
             rows = list(csv.DictReader(file))
@@ -100,8 +101,9 @@ def test_live_sends_events_to_a_command_and_writes_a_recording(
     assert kinds[0] == "track_started"
     assert kinds[-1] == "track_ended"
     written = sorted(path.name for path in (tmp_path / "rec").iterdir())
-    tables = ["events.jsonl", "faces.csv", "frames.jsonl", "report.html", "run.json"]
-    assert written == ["annotated.mp4", *tables, "thumbnails", "tracks.csv"]
+    tables = ["events.csv", "events.jsonl", "faces.csv", "frames.csv", "frames.jsonl"]
+    pages = ["report.html", "run.json", "thumbnails", "tracks.csv"]
+    assert written == ["annotated.mp4", *tables, *pages]
     recorded = (tmp_path / "rec" / "events.jsonl").read_text().splitlines()
     assert json.loads(recorded[0])["event"] == "track_started"
 

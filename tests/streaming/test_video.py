@@ -20,7 +20,7 @@ from mien.media.sources import Selection
 from mien.pipeline import FacePipeline
 from mien.recording import Recording
 from mien.streaming.video import VideoOptions, VideoProgress, analyze_video
-from mien.tables import write_tables
+from mien.tables import TableOptions, write_tables
 from mien.testing import FakePipeline, face_frames
 
 av = pytest.importorskip("av", reason="videos need PyAV")
@@ -51,7 +51,9 @@ def pipeline() -> FacePipeline:
 def whole(pipeline: FacePipeline, clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the clip, analyzed in one go."""
     folder = tmp_path_factory.mktemp("whole") / "smile"
-    outcome = analyze_video(clip, folder, VideoOptions(parquet=True), pipeline=pipeline)
+    outcome = analyze_video(
+        clip, folder, VideoOptions(tables=TableOptions(parquet=True)), pipeline=pipeline
+    )
     assert (outcome.frames, outcome.tracks, outcome.complete) == (75, 1, True)
     return folder
 
@@ -59,9 +61,11 @@ def whole(pipeline: FacePipeline, clip: Path, tmp_path_factory: pytest.TempPathF
 def test_everything_is_written_and_agrees(whole: Path) -> None:
     assert sorted(path.name for path in whole.iterdir()) == [
         "annotated.mp4",
+        "events.csv",
         "events.jsonl",
         "faces.csv",
         "faces.parquet",
+        "frames.csv",
         "frames.jsonl",
         "report.html",
         "run.json",
@@ -222,7 +226,9 @@ def test_blurring_leaves_no_face_in_the_report(
     analyze_video(clip, tmp_path, pipeline=pipeline)
     assert "image/jpeg" in (tmp_path / "report.html").read_text()
     # A run over an older one must not show its pictures.
-    options = VideoOptions(selection=Selection(every=5), blur_faces=True, annotate=False)
+    options = VideoOptions(
+        selection=Selection(every=5), blur_faces=True, annotate=False, overwrite=True
+    )
     analyze_video(clip, tmp_path, options, pipeline=pipeline)
     page = (tmp_path / "report.html").read_text()
     assert "image/jpeg" not in page

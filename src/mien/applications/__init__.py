@@ -1,11 +1,12 @@
 """Applications: small documented rules on the signals and events of a stream."""
 
 from mien.applications.attention import AttentionApplication
-from mien.applications.base import Application, NoExpressions, open_stream
+from mien.applications.base import NoExpressions, open_stream
 from mien.applications.driver import DriverApplication
 from mien.applications.mood import MoodApplication, MoodItem
 from mien.applications.observation import ObservationApplication
 from mien.errors import SettingError
+from mien.streaming import Application
 
 __all__ = [
     "APPLICATIONS",

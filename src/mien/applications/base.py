@@ -1,37 +1,12 @@
-"""The contract of applications, and opening streams for them."""
+"""Opening streams for applications."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Protocol
 
 from mien.config import Settings
 from mien.errors import ModelError
 from mien.pipeline import FacePipeline
-from mien.streaming import FaceStream, StreamSettings
-from mien.tracking import Event
+from mien.streaming import Application, FaceStream, StreamSettings
 from mien.types import ExpressionScores, Face, FrameResult, Image, ModelSpec
-
-
-class Application(Protocol):
-    """Evaluates one stream for one purpose.
-
-    Attributes:
-        name: name on the command line.
-        limits: what it cannot do, for users.
-        reads_expressions: whether it needs the expression model, which is otherwise not loaded.
-    """
-
-    name: ClassVar[str]
-    limits: ClassVar[str]
-    reads_expressions: ClassVar[bool]
-
-    def update(self, result: FrameResult, events: Sequence[Event]) -> list[Event]:
-        """Process the result and events of one frame, and return new events."""
-        ...
-
-    def summary(self) -> dict[str, Any]:
-        """The state so far, as JSON-compatible data."""
-        ...
-
 
 _NO_EXPRESSIONS = "this pipeline classifies no expressions: use an application that reads them"
 

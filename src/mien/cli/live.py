@@ -25,15 +25,10 @@ from mien.media.sources import PacedSource, Source
 from mien.media.video import VideoSource
 from mien.pipeline import FacePipeline
 from mien.recording import RecordingSink
-from mien.streaming import FaceStream, Step, StreamSettings, run
+from mien.streaming import FaceStream, Sink, Step, StreamSettings, run
 from mien.streaming.background import Counter
-from mien.streaming.video import (
-    VideoOptions,
-    make_folder,
-    new_state,
-    recording_sinks,
-    write_outputs,
-)
+from mien.streaming.output_folder import check_unused, delete_results, locked
+from mien.streaming.video import VideoOptions, new_state, recording_sinks, write_outputs
 from mien.streaming.webhooks import EventDispatcher, command, webhook
 from mien.tracking import Event
 
@@ -83,6 +78,9 @@ def live(  # noqa: PLR0917
     camera: _Camera = "0",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document per line.")] = False,
     record: _Record = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Delete an earlier recording in the folder.")
+    ] = False,
     blur_faces: _BlurFaces = False,
     webhook_url: _Webhook = None,
     on_event: _OnEvent = None,
@@ -109,20 +107,14 @@ def live(  # noqa: PLR0917
         _ask(source.info.name)
     if rules is not None:
         screen.print(f"{rules.name}: {rules.limits}")
-    options = VideoOptions(blur_faces=blur_faces)
-    recording = _recording(record, source, follower)
-    sinks = (
-        recording_sinks(record, options, recording, resumable=False)
-        if record is not None and recording is not None
-        else []
-    )
+    options = VideoOptions(blur_faces=blur_faces, overwrite=overwrite)
     dispatcher = EventDispatcher(
         receivers, on_failure=lambda reason: screen.print(f"event not delivered: {reason}")
     )
     dropped = Counter()
     with ExitStack() as stack:
-        if record is not None:
-            stack.callback(write_outputs, record, options)
+        recording = None if record is None else _recording(stack, record, source, follower, options)
+        sinks = _sinks(record, options, recording)
         stack.callback(dispatcher.close)
         stack.enter_context(screen)
         steps = stack.enter_context(
@@ -151,11 +143,24 @@ def live(  # noqa: PLR0917
         screen.print(json_module.dumps(rules.summary()))
 
 
-def _recording(record: Path | None, source: Source, follower: FaceStream) -> RecordingSink | None:
-    if record is None:
-        return None
-    make_folder(record)
-    return RecordingSink(record, new_state(source.info, follower))
+def _recording(
+    stack: ExitStack, folder: Path, source: Source, follower: FaceStream, options: VideoOptions
+) -> RecordingSink:
+    """The recording in a folder that is held, and completed, until the end of the stack."""
+    stack.enter_context(locked(folder))
+    if options.overwrite:
+        delete_results(folder)
+    check_unused(folder)
+    stack.callback(write_outputs, folder, options)
+    return RecordingSink(folder, new_state(source.info, follower))
+
+
+def _sinks(
+    folder: Path | None, options: VideoOptions, recording: RecordingSink | None
+) -> list[Sink]:
+    if folder is None or recording is None:
+        return []
+    return recording_sinks(folder, options, recording, resumable=False)
 
 
 def _receivers(

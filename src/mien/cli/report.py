@@ -1,20 +1,22 @@
 """``mien report``: create the tables and the report of a recording."""
 
+import json as json_module
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mien.recording import Recording
+from mien.cli import video_options as option
+from mien.recording import FRAMES_FILE, Recording
 from mien.report import write_report
-from mien.streaming.video import make_folder
-from mien.tables import require_pyarrow, write_tables
+from mien.streaming.output_folder import check_unused, delete_results, locked
+from mien.tables import TableOptions, read_trials, write_tables
 
 app = typer.Typer(add_completion=False)
 
 
 @app.command(epilog="Exit status: 0, 1 not a recording, 2 invalid usage.")
-def report(
+def report(  # noqa: PLR0917
     recording: Annotated[
         Path,
         typer.Argument(
@@ -32,16 +34,33 @@ def report(
             metavar="FILE",
         ),
     ] = None,
-    parquet: Annotated[
-        bool, typer.Option("--parquet", help="Also write faces.parquet (needs the extra parquet).")
-    ] = False,
+    landmark_table: option.LandmarkTable = False,
+    parquet: option.Parquet = False,
+    trials: option.Trials = None,
+    time_offset: option.TimeOffset = 0.0,
+    overwrite: option.Overwrite = False,
+    json: option.Json = False,
 ) -> None:
     """Create the tables and the report of a recording."""
-    if parquet:
-        require_pyarrow()
     found = Recording(recording)
-    make_folder(out)
-    tracks = write_tables(found, out, parquet=parquet)
-    write_report(found, out, video=video)
-    people = "1 track" if tracks == 1 else f"{tracks} tracks"
-    typer.echo(f"{recording}: {people}: {out / 'report.html'}")
+    names = ("", found.state().title, recording.name)
+    options = TableOptions(
+        parquet=parquet,
+        landmarks=landmark_table,
+        trials=tuple(t for t in read_trials(trials) if t.clip in names) if trials else (),
+        time_offset_s=time_offset,
+    )
+    with locked(out):
+        if not (out / FRAMES_FILE).exists() or not out.samefile(recording):
+            if overwrite:
+                delete_results(out)
+            check_unused(out)
+        tracks = write_tables(found, out, options)
+        write_report(found, out, video=video)
+    report_file = out / "report.html"
+    if json:
+        document = {"recording": str(recording), "report": str(report_file), "tracks": tracks}
+        typer.echo(json_module.dumps(document, ensure_ascii=False))
+    else:
+        people = "1 track" if tracks == 1 else f"{tracks} tracks"
+        typer.echo(f"{recording}: {people}: {report_file}")

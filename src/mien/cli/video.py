@@ -1,23 +1,28 @@
-"""``mien video``: analyze video files."""
+"""``mien video``: analyze videos."""
 
+import json as json_module
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from mien.applications import build_application, open_stream
+from mien.cli import video_options as option
 from mien.cli.console import graceful_stop, print_error
 from mien.cli.options import takes_settings
 from mien.config import Settings
-from mien.errors import InputError
+from mien.errors import SettingError
+from mien.media.clips import Clip, find_clips, listed_clips
 from mien.media.sources import Selection
 from mien.pipeline import FacePipeline
 from mien.streaming import StreamSettings
-from mien.streaming.video import VideoOptions, VideoOutcome, VideoProgress, analyze_video
+from mien.streaming.batch import ClipOutcome, analyze_videos
+from mien.streaming.video import VideoOptions, VideoProgress
+from mien.tables import TableOptions, read_trials
+from mien.tables.csv_files import read_rows
 
 app = typer.Typer(add_completion=False)
 
@@ -29,53 +34,33 @@ app = typer.Typer(add_completion=False)
 )
 @takes_settings
 def video(  # noqa: PLR0917
-    clips: Annotated[
-        list[Path],
-        typer.Argument(help="Video files in any format that FFmpeg supports.", show_default=False),
-    ],
-    out: Annotated[
-        Path,
-        typer.Option(
-            help="Output folder; each clip gets a subfolder with its name.",
-            metavar="FOLDER",
-            show_default=False,
-        ),
-    ],
-    every: Annotated[int, typer.Option(help="Analyze every Nth frame.", min=1)] = 1,
-    fps: Annotated[
-        float, typer.Option(help="Maximum analyzed frames per second; 0: no limit.", min=0)
-    ] = 0,
-    start: Annotated[float, typer.Option(help="Start time in seconds.", min=0)] = 0,
-    end: Annotated[float | None, typer.Option(help="End time in seconds.", min=0)] = None,
-    no_annotate: Annotated[
-        bool, typer.Option("--no-annotate", help="Do not write an annotated video; much faster.")
-    ] = False,
-    blur_faces: Annotated[
-        bool,
-        typer.Option(
-            "--blur-faces",
-            help="Blur the detected faces in the video and omit thumbnails, for sharing. A face "
-            "that was not detected is not blurred: check the video before you share it.",
-        ),
-    ] = False,
-    no_thumbnails: Annotated[
-        bool, typer.Option("--no-thumbnails", help="Omit thumbnails of faces from the report.")
-    ] = False,
-    baseline: Annotated[
-        bool,
-        typer.Option(
-            "--baseline",
-            help="Use each person's resting face as neutral; see docs/streams.md.",
-        ),
-    ] = False,
-    parquet: Annotated[
-        bool, typer.Option("--parquet", help="Also write faces.parquet (needs the extra parquet).")
-    ] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Resume an interrupted run.")] = False,
+    out: option.Out,
+    clips: option.Clips = None,
+    list_file: option.ListFile = None,
+    resume: option.Resume = False,
+    overwrite: option.Overwrite = False,
+    sequence_fps: option.SequenceFps = 25.0,
+    json: option.Json = False,
+    every: option.Every = 1,
+    fps: option.Fps = 0,
+    start: option.Start = 0,
+    end: option.End = None,
+    roi: option.Roi = None,
+    baseline: option.Baseline = False,
+    application: option.ApplicationName = None,
+    no_annotate: option.NoAnnotate = False,
+    blur_faces: option.BlurFaces = False,
+    no_thumbnails: option.NoThumbnails = False,
+    crops: option.Crops = False,
+    landmark_table: option.LandmarkTable = False,
+    parquet: option.Parquet = False,
+    trials: option.Trials = None,
+    time_offset: option.TimeOffset = 0.0,
+    group: option.Group = None,
     *,
     settings: Settings,
 ) -> None:
-    """Analyze video files: tables, annotated videos and reports."""
+    """Analyze videos: tables, annotated videos and reports."""
     if end is not None and end <= start:
         raise typer.BadParameter(f"expected --end after --start, got {end:g} and {start:g}")
     options = VideoOptions(
@@ -83,102 +68,157 @@ def video(  # noqa: PLR0917
         annotate=not no_annotate,
         blur_faces=blur_faces,
         thumbnails=not no_thumbnails,
-        parquet=parquet,
+        crops=crops,
+        tables=TableOptions(
+            parquet=parquet,
+            landmarks=landmark_table,
+            trials=tuple(read_trials(trials)) if trials else (),
+            time_offset_s=time_offset,
+        ),
         resume=resume,
+        overwrite=overwrite,
     )
-    pipeline = FacePipeline(settings)
-    stream_settings = StreamSettings(baseline=baseline)
-    failed = 0
-    for clip, folder in _folders(clips, out):
-        try:
-            outcome = _analyze(clip, folder, options, pipeline, stream_settings)
-        except InputError as error:
-            print_error(str(error))
-            failed += 1
-            continue
-        _print_outcome(clip, outcome)
+    found = _clips(clips or [], list_file, out, sequence_fps)
+    pipeline, stream_settings = _stream(application, settings, baseline=baseline, roi=roi)
+    with _Bar(len(found)) as bar, graceful_stop() as should_stop:
+        ended = analyze_videos(
+            found,
+            out,
+            options,
+            pipeline=pipeline,
+            settings=stream_settings,
+            make_application=(lambda: build_application(application)) if application else None,
+            group=group,
+            on_progress=bar.show,
+            should_stop=should_stop,
+        )
+        _print_all(ended, bar, len(found), json=json)
+
+
+def _clips(paths: list[str], list_file: Path | None, out: Path, sequence_fps: float) -> list[Clip]:
+    found = find_clips(paths, sequence_fps=sequence_fps, exclude=out)
+    if list_file is not None:
+        rows = read_rows(list_file, required=("clip",))
+        found += listed_clips(rows, list_file.parent, sequence_fps=sequence_fps)
+    if not found:
+        raise SettingError("expected videos, folders, patterns or --list, got none")
+    return found
+
+
+def _stream(
+    application: str | None, settings: Settings, *, baseline: bool, roi: str | None
+) -> tuple[FacePipeline, StreamSettings]:
+    region = option.parse_region(roi)
+    rules = build_application(application) if application else None
+    if rules is None or rules.reads_expressions:
+        return FacePipeline(settings), StreamSettings(baseline=baseline, region=region)
+    if baseline:
+        raise SettingError(
+            f"expected no --baseline with {rules.name}, which does not use expressions"
+        )
+    stream = open_stream(rules, settings)
+    return stream.pipeline, StreamSettings(expressions=False, region=region)
+
+
+def _print_all(ended: Iterator[ClipOutcome], bar: "_Bar", count: int, *, json: bool) -> None:
+    """Print each outcome when it ends, then how many failed, and exit with the right status."""
+    failed, interrupted = 0, False
+    try:
+        for one in ended:
+            bar.advance()
+            if json:
+                typer.echo(json_module.dumps(_document(one), ensure_ascii=False))
+            elif one.outcome is not None:
+                tracks = "1 track" if one.outcome.tracks == 1 else f"{one.outcome.tracks} tracks"
+                report = one.folder / "report.html"
+                typer.echo(f"{one.clip.name}: {one.outcome.frames} frames, {tracks}: {report}")
+            for warning in one.outcome.warnings if one.outcome else ():
+                typer.echo(f"Warning: {one.clip.name}: {warning}", err=True)
+            if one.outcome is None:
+                failed += 1
+                known = one.clip.name in one.error or str(one.folder) in one.error
+                print_error(one.error if known else f"{one.clip.name}: {one.error}")
+            interrupted = interrupted or one.status == "partial"
+    except KeyboardInterrupt:
+        interrupted = True
+    bar.close()
+    if interrupted:
+        print_error(
+            "interrupted: the output is readable and marked partial; run the same command with "
+            "--resume to continue"
+        )
+        raise typer.Exit(130)
+    if failed and count > 1:
+        print_error(f"{failed} of {count} clips failed; the others are complete")
     if failed:
         raise typer.Exit(1)
 
 
-def _analyze(
-    clip: Path,
-    folder: Path,
-    options: VideoOptions,
-    pipeline: FacePipeline,
-    settings: StreamSettings,
-) -> VideoOutcome:
-    already: int | None = None
-    with _bar(clip.name) as (progress, task), graceful_stop() as should_stop:
-
-        def show(now: VideoProgress) -> None:
-            nonlocal already
-            already = now.frames - 1 if already is None else already
-            progress.update(
-                task,
-                total=None if now.share is None else 1.0,
-                completed=now.share or 0.0,
-                frames=now.frames,
-                rate=_rate(progress, task, now.frames - already),
-            )
-
-        try:
-            outcome = analyze_video(
-                clip,
-                folder,
-                options,
-                pipeline=pipeline,
-                settings=settings,
-                on_progress=show,
-                should_stop=should_stop,
-            )
-            stopped = should_stop() and not outcome.complete
-        except KeyboardInterrupt:
-            stopped = True
-        if stopped:
-            progress.stop()
-            print_error(
-                f"interrupted: the output in {folder} is readable and marked partial; "
-                "run the same command with --resume to continue"
-            )
-            raise typer.Exit(130)
-        return outcome
+def _document(one: ClipOutcome) -> dict[str, object]:
+    outcome = one.outcome
+    return {
+        "clip": one.clip.name,
+        "folder": str(one.folder),
+        "status": one.status,
+        "error": one.error or None,
+        "frames": outcome.frames if outcome else None,
+        "tracks": outcome.tracks if outcome else None,
+        "warnings": list(outcome.warnings) if outcome else [],
+    }
 
 
-@contextmanager
-def _bar(name: str) -> Iterator[tuple[Progress, TaskID]]:
-    """A progress bar on stderr, if it is a terminal."""
-    progress = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[frames]} frames, {task.fields[rate]:.0f} per second"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        disable=not sys.stderr.isatty(),
-    )
-    with progress:
-        yield progress, progress.add_task(name, total=None, frames=0, rate=0.0)
+class _Bar:
+    """Progress bars on stderr, if it is a terminal: of the clip, and of several clips."""
 
+    def __init__(self, clips: int) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[text]}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+            disable=not sys.stderr.isatty(),
+        )
+        self._all: TaskID | None = None
+        if clips > 1:
+            self._all = self._progress.add_task("all clips", total=clips, text=f"0 of {clips}")
+        self._clips, self._done = clips, 0
+        self._clip: Clip | None = None
+        self._task: TaskID | None = None
+        self._already = 0
 
-def _rate(progress: Progress, task: TaskID, frames: int) -> float:
-    elapsed = progress.tasks[task].elapsed
-    return frames / elapsed if elapsed else 0.0
+    def __enter__(self) -> "_Bar":
+        self._progress.start()
+        return self
 
+    def __exit__(self, *problem: object) -> None:
+        self.close()
 
-def _print_outcome(clip: Path, outcome: VideoOutcome) -> None:
-    faces = "1 track" if outcome.tracks == 1 else f"{outcome.tracks} tracks"
-    typer.echo(f"{clip}: {outcome.frames} frames, {faces}: {outcome.folder / 'report.html'}")
-    for warning in outcome.warnings:
-        typer.echo(f"Warning: {clip}: {warning}", err=True)
+    def close(self) -> None:
+        self._progress.stop()
 
+    def show(self, clip: Clip, now: VideoProgress) -> None:
+        """Show the progress of a clip."""
+        if clip is not self._clip or self._task is None:
+            if self._task is not None:
+                self._progress.remove_task(self._task)
+            self._task = self._progress.add_task(clip.title, total=None, text="")
+            self._clip, self._already = clip, now.frames - 1
+        elapsed = self._progress.tasks[-1].elapsed
+        rate = (now.frames - self._already) / elapsed if elapsed else 0.0
+        self._progress.update(
+            self._task,
+            total=None if now.share is None else 1.0,
+            completed=now.share or 0.0,
+            text=f"{now.frames} frames, {rate:.0f} per second",
+        )
+        if self._all is not None:
+            self._progress.update(self._all, completed=self._done + (now.share or 0.0))
 
-def _folders(clips: list[Path], out: Path) -> Iterator[tuple[Path, Path]]:
-    """Each clip with its folder; clips with equal names get a number."""
-    taken: set[str] = set()
-    for clip in clips:
-        name, number = clip.stem or "clip", 2
-        while name in taken:
-            name, number = f"{clip.stem}-{number}", number + 1
-        taken.add(name)
-        yield clip, out / name
+    def advance(self) -> None:
+        """One more clip is done."""
+        self._done += 1
+        if self._all is not None:
+            text = f"{self._done} of {self._clips}"
+            self._progress.update(self._all, completed=self._done, text=text)

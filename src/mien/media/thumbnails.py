@@ -1,4 +1,4 @@
-"""A small picture of each track, of the moment when its face could be seen best."""
+"""Pictures of faces: a thumbnail of each track at its clearest moment, and all crops."""
 
 import math
 from collections.abc import Sequence
@@ -61,6 +61,15 @@ def _merit(face: Face) -> float:
 
 
 def _save(image: Image, face: Face, path: Path) -> None:
+    crop = PillowImage.fromarray(_square(image, face))
+    crop.thumbnail((_SIDE, _SIDE))
+    unfinished = path.with_suffix(".partial")
+    crop.save(unfinished, "JPEG", quality=80)
+    unfinished.replace(path)
+
+
+def _square(image: Image, face: Face) -> Image:
+    """The square around a face's box with a margin, as far as it is in the image."""
     box = face.box
     side = max(box.width, box.height) * (1 + 2 * _MARGIN)
     x, y = box.center
@@ -69,8 +78,30 @@ def _save(image: Image, face: Face, path: Path) -> None:
     y_min, y_max = max(0, int(y - side / 2)), min(height, int(y + side / 2) + 1)
     if x_max <= x_min or y_max <= y_min:
         x_min, y_min, x_max, y_max = 0, 0, width, height
-    crop = PillowImage.fromarray(np.ascontiguousarray(image[y_min:y_max, x_min:x_max]))
-    crop.thumbnail((_SIDE, _SIDE))
-    unfinished = path.with_suffix(".partial")
-    crop.save(unfinished, "JPEG", quality=80)
-    unfinished.replace(path)
+    return np.ascontiguousarray(image[y_min:y_max, x_min:x_max])
+
+
+class CropSink:
+    """A sink that writes every face of every frame as ``TRACK_ID/FRAME_INDEX.jpg``.
+
+    A crop is the square around the box with a quarter of its side as margin, in the resolution of
+    the frame.
+
+    Args:
+        folder: of the pictures.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(exist_ok=True)
+
+    def write(self, frame: Frame, result: FrameResult, events: Sequence[Event]) -> None:
+        for face in result.faces:
+            if face.track_id is not None:
+                folder = self._folder / f"{face.track_id}"
+                folder.mkdir(exist_ok=True)
+                crop = PillowImage.fromarray(_square(frame.image, face))
+                crop.save(folder / f"{frame.index:06}.jpg", "JPEG", quality=95)
+
+    def close(self, events: Sequence[Event], *, complete: bool) -> None:
+        pass

@@ -2,6 +2,15 @@
 
 from mien.streaming.face_stream import FaceStream, StreamSettings
 from mien.streaming.locator import SearchSettings
-from mien.streaming.runner import Sink, Step, run, stream
+from mien.streaming.runner import Application, Sink, Step, run, stream
 
-__all__ = ["FaceStream", "SearchSettings", "Sink", "Step", "StreamSettings", "run", "stream"]
+__all__ = [
+    "Application",
+    "FaceStream",
+    "SearchSettings",
+    "Sink",
+    "Step",
+    "StreamSettings",
+    "run",
+    "stream",
+]

@@ -42,6 +42,8 @@ class StreamSettings:
             :class:`mien.streaming.expression_cache.ExpressionCache`; 0 classifies every face.
         baseline: whether each person's resting face counts as neutral; see
             :class:`mien.tracking.NeutralBaseline`.
+        region: x_min, y_min, x_max, y_max; faces whose middle is outside are left out. In pixels,
+            or as shares of width and height if no value is above 1. None for the whole picture.
     """
 
     search: SearchSettings = field(default_factory=SearchSettings)
@@ -50,6 +52,7 @@ class StreamSettings:
     expressions: bool = True
     same_look: float = 0.05
     baseline: bool = False
+    region: tuple[float, float, float, float] | None = None
 
 
 class FaceStream:
@@ -132,6 +135,8 @@ class FaceStream:
             events.append(Event("scene_cut", timestamp_s))
             events += self._end([track.track_id for track in self._tracker.end_all()])
         observations = self._locator.locate(rgb, self._tracker.tracks, timestamp_s, grid)
+        if self.settings.region is not None:
+            observations = _inside(observations, self.settings.region, rgb)
         located = time.perf_counter()
         owners, ended = self._tracker.update(observations, timestamp_s)
         events += self._end([track.track_id for track in ended])
@@ -255,3 +260,18 @@ class _Smoothers:
     expressions: ExpressionSmoother
     baseline: NeutralBaseline | None
     landmarks: LandmarkSmoother = field(default_factory=LandmarkSmoother)
+
+
+def _inside(
+    observations: Sequence[Observation], region: tuple[float, float, float, float], image: Image
+) -> list[Observation]:
+    """The faces whose middle is in a region; see :class:`StreamSettings`."""
+    height, width = image.shape[:2]
+    scale_x, scale_y = (width, height) if max(region) <= 1 else (1, 1)
+    x_min, y_min, x_max, y_max = region
+    kept = []
+    for observation in observations:
+        x, y = observation.detection.box.center
+        if x_min <= x / scale_x <= x_max and y_min <= y / scale_y <= y_max:
+            kept.append(observation)
+    return kept

@@ -4,7 +4,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from os import PathLike
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from mien.config import Settings
 from mien.errors import SettingError
@@ -35,6 +35,28 @@ class Sink(Protocol):
             events: what the end of the stream ended.
             complete: False where the stream was stopped or failed before its end.
         """
+        ...
+
+
+class Application(Protocol):
+    """Evaluates one stream for one purpose; see :mod:`mien.applications`.
+
+    Attributes:
+        name: name on the command line.
+        limits: what it cannot do, for users.
+        reads_expressions: whether it needs the expression model, which is otherwise not loaded.
+    """
+
+    name: ClassVar[str]
+    limits: ClassVar[str]
+    reads_expressions: ClassVar[bool]
+
+    def update(self, result: FrameResult, events: Sequence[Event]) -> list[Event]:
+        """Process the result and events of one frame, and return new events."""
+        ...
+
+    def summary(self) -> dict[str, Any]:
+        """The state so far, as JSON-compatible data."""
         ...
 
 

@@ -1,33 +1,39 @@
 """A video file into a recording, with its tables and its report."""
 
 import dataclasses
+import json
 import math
-import shutil
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mien.errors import SettingError
+from mien.errors import MienError, SettingError
+from mien.media.clips import Clip
 from mien.media.joining import end_of_parts_s, parts_in
-from mien.media.sources import Selection, SourceInfo
-from mien.media.thumbnails import ThumbnailSink
-from mien.media.video import VideoSource
+from mien.media.sources import Selection, Source, SourceInfo
+from mien.media.thumbnails import CropSink, ThumbnailSink
 from mien.media.video_writer import AnnotatedVideoSink
 from mien.pipeline import FacePipeline
 from mien.recording import (
     FRAMES_FILE,
     THUMBNAILS_FOLDER,
-    VIDEO_FILE,
     Recording,
     RecordingSink,
     RunState,
 )
 from mien.report import write_report
 from mien.streaming.face_stream import FaceStream, StreamSettings
-from mien.streaming.runner import Sink, run
-from mien.tables import require_pyarrow, write_tables
+from mien.streaming.output_folder import (
+    APPLICATION_FILE,
+    CROPS_FOLDER,
+    check_unused,
+    delete_results,
+    locked,
+)
+from mien.streaming.runner import Application, Sink, run
+from mien.tables import TableOptions, require_pyarrow, write_tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +45,26 @@ class VideoOptions:
         annotate: whether ``annotated.mp4`` is written.
         blur_faces: whether faces are blurred in it, and left out of the report.
         thumbnails: whether the report shows a small picture of each track.
-        parquet: whether ``faces.parquet`` is written as well.
+        crops: whether every face of every analyzed frame is written as ``crops/TRACK/FRAME.jpg``.
+        tables: which tables are written.
         resume: whether to continue an earlier run that was stopped.
+        overwrite: whether to delete the results of an earlier run.
     """
 
     selection: Selection = field(default_factory=Selection)
     annotate: bool = True
     blur_faces: bool = False
     thumbnails: bool = True
-    parquet: bool = False
+    crops: bool = False
+    tables: TableOptions = field(default_factory=TableOptions)
     resume: bool = False
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if self.resume and self.overwrite:
+            raise SettingError("expected one of resume and overwrite, got both")
+        if self.crops and self.blur_faces:
+            raise SettingError("expected no crops of faces in a run that blurs them, got both")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +91,7 @@ class VideoOutcome:
         frames: number of frames analyzed, in this run and the ones that it resumed.
         tracks: number of faces that were followed.
         complete: whether the end was reached.
-        warnings: what is wrong with the file, and what went wrong without ending the run.
+        warnings: what is wrong with the video, as in ``run.json``.
     """
 
     folder: Path
@@ -86,89 +102,173 @@ class VideoOutcome:
 
 
 def analyze_video(
-    clip: Path,
+    clip: Path | Clip,
     folder: Path,
     options: VideoOptions | None = None,
     *,
     pipeline: FacePipeline | None = None,
     settings: StreamSettings | None = None,
+    application: Application | None = None,
     on_progress: Callable[[VideoProgress], None] = lambda progress: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> VideoOutcome:
-    """Analyze a video file, and write everything that is known into a folder.
+    """Analyze a video, and write everything that is known into a folder.
 
     ``frames.jsonl``: the result of each frame with its events; ``annotated.mp4``; ``run.json``: the
     state of the run; and the tables and the report that are made from them. After a stop or an
     error, what was written is readable and marked ``partial``, and the run can be resumed.
 
     Args:
-        clip: the video.
-        folder: is made where it does not exist; files of an earlier run are replaced.
+        clip: the video, or numbered pictures.
+        folder: is made where it does not exist; must not have the results of an earlier run, unless
+            they are to be resumed or overwritten.
         options: what is written.
         pipeline: by default one with the default settings.
         settings: how the stream is followed.
+        application: finds more events, and writes its summary to ``application.json``.
         on_progress: called after each frame.
         should_stop: asked after each frame; True ends the run as a partial one.
 
     Raises:
         VideoReadError: not a readable video; nothing is written then.
-        SettingError: a run with other options is to be resumed, or the folder cannot be made.
+        SettingError: the folder has other results or is in use, a run with other options is to be
+            resumed, or the folder cannot be made.
         MissingExtraError: PyAV, lapx or pyarrow is not installed.
+        MienError: a file cannot be written.
     """
     options = options or VideoOptions()
-    if options.parquet:
+    if options.tables.parquet:
         require_pyarrow()
-    source = VideoSource(clip, options.selection)
+    clip = Clip(str(clip), clip) if isinstance(clip, Path) else clip
+    source = clip.open(options.selection)
     pipeline = pipeline or FacePipeline()
     settings = settings or StreamSettings()
     settings = _thorough(settings) if options.blur_faces else settings
-    plan = _plan(clip, options, pipeline, settings)
-    earlier = RunState.read(folder) if options.resume else None
-    if earlier is not None:
-        earlier.check_plan(plan)
-        if earlier.status == "complete":
+    plan = _plan(clip, options, pipeline, settings, application)
+    with locked(folder):
+        earlier = _earlier(folder, options, plan)
+        if earlier is not None and earlier.status == "complete":
             tracks = write_outputs(folder, options, clip=clip)
+            replace(earlier, error=None).write(folder)
             return VideoOutcome(folder, earlier.frames, tracks, True, earlier.warnings)
-    make_folder(folder)
-    stream = FaceStream(pipeline, settings, source=source.info.name)
-    state = new_state(source.info, stream, notes=_notes(options), plan=plan)
-    if earlier is not None and (folder / FRAMES_FILE).is_file():
-        state = _resume(folder, options, stream, state)
-        start_s = max(options.selection.start_s, state.timestamp_s + 1e-6)
-        source = VideoSource(clip, replace(options.selection, start_s=start_s))
-    recording = RecordingSink(folder, state)
-    sinks = recording_sinks(folder, options, recording, original=clip)
-    complete = False
-    try:
-        with closing(run(source, stream, sinks=sinks)) as steps:
-            for step in steps:
-                now = step.frame.timestamp_s
-                share = min(1.0, now / source.info.duration_s) if source.info.duration_s else None
-                on_progress(VideoProgress(recording.state.frames, now, share))
-                if should_stop():
-                    break
-            else:
-                complete = True
-    finally:
-        if source.warnings:
-            recording.state = replace(recording.state, warnings=source.warnings)
-            recording.state.write(folder)
-        tracks = write_outputs(folder, options, clip=clip)
-    return VideoOutcome(folder, recording.state.frames, tracks, complete, source.warnings)
+        stream = FaceStream(pipeline, settings, source=source.info.name)
+        state = new_state(source.info, stream, notes=_notes(options, application), plan=plan)
+        if earlier is not None:
+            state = _resume(folder, options, stream, state, application)
+            start_s = max(options.selection.start_s, state.timestamp_s + 1e-6)
+            source = clip.open(replace(options.selection, start_s=start_s))
+        recording = RecordingSink(folder, state, landmarks=options.tables.landmarks)
+        sinks = recording_sinks(folder, options, recording, original=clip)
+
+        def on_frame(timestamp_s: float) -> bool:
+            share = None
+            if source.info.duration_s:
+                share = min(1.0, timestamp_s / source.info.duration_s)
+            on_progress(VideoProgress(recording.state.frames, timestamp_s, share))
+            return should_stop()
+
+        failure: BaseException | None = None
+        complete = False
+        try:
+            complete = _analyze_frames(
+                source,
+                stream,
+                sinks=sinks,
+                recording=recording,
+                application=application,
+                on_frame=on_frame,
+            )
+        except BaseException as error:  # noqa: BLE001 - raised again when all is written
+            failure = error
+        state = replace(recording.state, warnings=source.warnings)
+        tracks = _finish(
+            folder, options, clip, state=state, application=application, failure=failure
+        )
+    return VideoOutcome(folder, state.frames, tracks, complete, source.warnings)
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder for results.
-
-    Raises:
-        SettingError: it cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+def _earlier(folder: Path, options: VideoOptions, plan: dict[str, Any]) -> RunState | None:
+    """The state of the run to resume, if any; else the folder has no results afterwards."""
+    if options.overwrite:
+        delete_results(folder)
+    state = RunState.read(folder) if options.resume else None
+    if state is None:
+        check_unused(folder)
+        return None
+    state.check_plan(plan)
+    if not (folder / FRAMES_FILE).is_file():
         raise SettingError(
-            f"expected a folder that can be made at {folder}: {error.strerror}"
-        ) from None
+            f"expected {FRAMES_FILE} of the run to resume in {folder}, but there is none: use "
+            "--overwrite to start over"
+        )
+    return state
+
+
+def _analyze_frames(
+    source: Source,
+    stream: FaceStream,
+    *,
+    sinks: list[Sink],
+    recording: RecordingSink,
+    application: Application | None,
+    on_frame: Callable[[float], bool],
+) -> bool:
+    """Analyze the frames until the end, or until `on_frame` returns True; whether it was the end.
+
+    The recording is closed by `run`, so that the last line has what the end of the stream ended.
+    """
+    with closing(run(source, stream, sinks=sinks)) as steps:
+        for step in steps:
+            if application is not None:
+                recording.add_events(application.update(step.result, step.events))
+            if on_frame(step.frame.timestamp_s):
+                return False
+    return True
+
+
+def _finish(
+    folder: Path,
+    options: VideoOptions,
+    clip: Clip,
+    *,
+    state: RunState,
+    application: Application | None,
+    failure: BaseException | None,
+) -> int:
+    """Write what is made from the recording, say in ``run.json`` how the run ended, and raise.
+
+    Returns:
+        The number of tracks.
+    """
+    tracks = 0
+    try:
+        with suppress(OSError):
+            state.write(folder)
+        if application is not None:
+            summary = {
+                "application": application.name,
+                "limits": application.limits,
+                "summary": application.summary(),
+            }
+            text = json.dumps(summary, indent=2) + "\n"
+            (folder / APPLICATION_FILE).write_text(text, encoding="utf-8")
+        tracks = write_outputs(folder, options, clip=clip)
+    except Exception as error:  # noqa: BLE001 - raised below, the first failure first
+        failure = failure or error
+    if failure is None:
+        return tracks
+    if isinstance(failure, Exception):
+        reason = str(failure) or type(failure).__name__
+        # Without a table, a complete recording stays one: --resume then writes the tables.
+        state = replace(state, error=reason)
+        with suppress(OSError):
+            state.write(folder)
+    if isinstance(failure, OSError):
+        raise MienError(
+            f"expected to write the results to {folder}, but: {failure}; make room there, then use "
+            "--resume"
+        ) from failure
+    raise failure
 
 
 def new_state(
@@ -196,7 +296,7 @@ def recording_sinks(
     options: VideoOptions,
     recording: RecordingSink,
     *,
-    original: Path | None = None,
+    original: Clip | None = None,
     resumable: bool = True,
 ) -> list[Sink]:
     """The sinks of a run; the recording is the last, so that its end says that all is written.
@@ -209,15 +309,11 @@ def recording_sinks(
         resumable: whether the run can be resumed later.
     """
     resumed = recording.state.frames > 0
-    if not resumed:
-        # The report must not show pictures of an earlier run, which may not have been blurred.
-        (folder / VIDEO_FILE).unlink(missing_ok=True)
-        shutil.rmtree(folder / THUMBNAILS_FOLDER, ignore_errors=True)
     sinks: list[Sink] = []
     if options.annotate:
         video = AnnotatedVideoSink(
             folder,
-            original,
+            original.path if original is not None and not original.pictures else None,
             blur=options.blur_faces,
             resumed=resumed,
             resumable=resumable,
@@ -226,10 +322,12 @@ def recording_sinks(
         sinks.append(video)
     if options.thumbnails and not options.blur_faces:
         sinks.append(ThumbnailSink(folder / THUMBNAILS_FOLDER, resumed=resumed))
+    if options.crops:
+        sinks.append(CropSink(folder / CROPS_FOLDER))
     return [*sinks, recording]
 
 
-def write_outputs(folder: Path, options: VideoOptions, *, clip: Path | None = None) -> int:
+def write_outputs(folder: Path, options: VideoOptions, *, clip: Clip | None = None) -> int:
     """Write the tables and the report of the recording in a folder.
 
     Args:
@@ -241,15 +339,21 @@ def write_outputs(folder: Path, options: VideoOptions, *, clip: Path | None = No
         The number of tracks.
     """
     recording = Recording(folder)
-    tracks = write_tables(recording, folder, parquet=options.parquet)
+    tracks = write_tables(recording, folder, options.tables)
     # The original shows faces that are not blurred.
-    original = None if options.annotate or options.blur_faces else clip
-    write_report(recording, folder, video=original)
+    hidden = clip is None or bool(clip.pictures) or options.annotate or options.blur_faces
+    write_report(recording, folder, video=None if clip is None or hidden else clip.path)
     return tracks
 
 
-def _resume(folder: Path, options: VideoOptions, stream: FaceStream, state: RunState) -> RunState:
-    """Bring a stream to where an earlier run stopped.
+def _resume(
+    folder: Path,
+    options: VideoOptions,
+    stream: FaceStream,
+    state: RunState,
+    application: Application | None,
+) -> RunState:
+    """Bring a stream and an application to where an earlier run stopped.
 
     Of a run that was killed, the annotated video may end before the recorded frames do.
     """
@@ -257,6 +361,9 @@ def _resume(folder: Path, options: VideoOptions, stream: FaceStream, state: RunS
     until_s = end_of_parts_s(parts_in(folder)) if options.annotate else math.inf
     kept = recording.cut(until_s)
     stream.resume((frame.result, frame.events) for frame in recording.frames())
+    if application is not None:
+        for frame in recording.frames():
+            application.update(frame.result, frame.events)
     return replace(
         state, frames=kept.frames, frame_index=kept.frame_index, timestamp_s=kept.timestamp_s
     )
@@ -269,20 +376,27 @@ def _thorough(settings: StreamSettings) -> StreamSettings:
 
 
 def _plan(
-    clip: Path, options: VideoOptions, pipeline: FacePipeline, settings: StreamSettings
+    clip: Clip,
+    options: VideoOptions,
+    pipeline: FacePipeline,
+    settings: StreamSettings,
+    application: Application | None,
 ) -> dict[str, Any]:
     return {
-        "clip": clip.name,
-        "bytes": clip.stat().st_size,
+        **clip.identity(),
         **dataclasses.asdict(options.selection),
         "annotate": options.annotate,
         "blur_faces": options.blur_faces,
+        "crops": options.crops,
+        "landmarks": options.tables.landmarks,
         "baseline": settings.baseline,
+        "region": None if settings.region is None else list(settings.region),
+        "application": None if application is None else application.name,
         "models": pipeline.models,
     }
 
 
-def _notes(options: VideoOptions) -> tuple[str, ...]:
+def _notes(options: VideoOptions, application: Application | None) -> tuple[str, ...]:
     chosen, notes = options.selection, []
     if chosen.every > 1:
         notes.append(f"one of {chosen.every} frames was analyzed")
@@ -291,4 +405,6 @@ def _notes(options: VideoOptions) -> tuple[str, ...]:
     if chosen.start_s or chosen.end_s is not None:
         end = "the end" if chosen.end_s is None else f"{chosen.end_s:g} s"
         notes.append(f"from {chosen.start_s:g} s to {end}")
+    if application is not None:
+        notes.append(f"{application.name}: {application.limits}")
     return tuple(notes)

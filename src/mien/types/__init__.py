@@ -17,6 +17,7 @@ from mien.types.face import (
 from mien.types.frame import (
     SCHEMA_VERSION,
     FrameResult,
+    face_column_descriptions,
     face_column_types,
     face_columns,
     face_row,
@@ -44,6 +45,7 @@ __all__ = [
     "Quality",
     "Signals",
     "TrackStatistics",
+    "face_column_descriptions",
     "face_column_types",
     "face_columns",
     "face_row",

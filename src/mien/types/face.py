@@ -284,8 +284,14 @@ class Face(Document):
             place=4,
             only_with="track",
             column={
-                "label": Declared(column="expression_raw", rank=31),
-                "probabilities": Declared(column="p_raw_", rank=90),
+                "label": Declared(
+                    "The label of this frame alone, without smoothing.",
+                    column="expression_raw",
+                    rank=31,
+                ),
+                "probabilities": Declared(
+                    "Probability of each label in this frame alone.", column="p_raw_", rank=90
+                ),
             },
         ),
     ] = None

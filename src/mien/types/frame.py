@@ -192,6 +192,7 @@ class Column:
     rank: int
     per_label: bool = False
     stream_only: bool = False
+    description: str = ""
 
 
 def _columns(
@@ -230,6 +231,7 @@ def _columns(
                 declared.rank,
                 kind is None,
                 in_stream,
+                declared.description or entry.declared.description,
             )
         )
     return sorted(found, key=lambda column: column.rank)
@@ -276,6 +278,18 @@ def face_column_types(labels: Iterable[Expression], *, still: bool = False) -> d
 def face_columns(labels: Iterable[Expression], *, still: bool = False) -> list[str]:
     """The columns of the table of faces, in order; see :func:`face_column_types`."""
     return list(face_column_types(labels, still=still))
+
+
+def face_column_descriptions() -> dict[str, str]:
+    """The columns of the table of faces in streams with their meaning.
+
+    The columns of single labels are described once, as ``p_LABEL``.
+    """
+    return {
+        column.name + "LABEL" * column.per_label: column.description
+        for column, _ in face_table()
+        if column.name != "source"
+    }
 
 
 def face_row(result: FrameResult, face: Face) -> dict[str, Any]:

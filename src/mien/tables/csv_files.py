@@ -1,0 +1,117 @@
+"""Reading and writing CSV files, and converting them to Parquet."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mien.errors import InputError, MissingExtraError
+
+
+def csv_line(values: Iterable[Any]) -> str:
+    """One line of CSV (RFC 4180 but for the line feed); None is an empty cell."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(values)
+    return text.getvalue()
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> int:
+    """Write a file in one step, and return the number of lines."""
+    unfinished, count = path.with_name(f"{path.name}.partial"), 0
+    with unfinished.open("w", encoding="utf-8", newline="\n") as file:
+        for line in lines:
+            file.write(line)
+            count += 1
+    unfinished.replace(path)
+    return count
+
+
+def read_rows(path: Path, required: Iterable[str] = ()) -> list[dict[str, str]]:
+    """The rows of a CSV file with a header; comma, semicolon or tab as delimiter.
+
+    Args:
+        path: of the file, in UTF-8 with or without a byte order mark.
+        required: columns that must exist.
+
+    Raises:
+        InputError: not a readable table, or a column is missing.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"expected a CSV file at {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"expected UTF-8 in {path}: save the table as CSV UTF-8") from None
+    header = text.partition("\n")[0]
+    delimiter = max(",;\t", key=header.count)
+    reader = csv.DictReader(io.StringIO(text), delimiter=delimiter, restval="")
+    names = [name.strip() for name in reader.fieldnames or ()]
+    reader.fieldnames = names
+    for name in required:
+        if name not in names:
+            raise InputError(
+                f"expected a column {name!r} in {path}, got {', '.join(names) or 'an empty file'}"
+            )
+    if len(set(names)) < len(names):
+        raise InputError(f"expected different column names in {path}, got {', '.join(names)}")
+    rows = []
+    for row in reader:
+        if None in row:
+            raise InputError(
+                f"expected {len(names)} cells in line {reader.line_num} of {path}, got more: put "
+                "cells that contain the delimiter in quotes"
+            )
+        if any(value.strip() for value in row.values()):
+            rows.append({name: value.strip() for name, value in row.items()})
+    return rows
+
+
+def csv_to_parquet(csv_path: Path, parquet_path: Path, types: Mapping[str, type]) -> None:
+    """Write a table as Parquet, a few megabytes at a time.
+
+    Args:
+        csv_path: of the table.
+        parquet_path: is replaced in one step.
+        types: str, bool, int or float by column; other columns are guessed.
+
+    Raises:
+        MissingExtraError: pyarrow is not installed.
+    """
+    require_pyarrow()
+    import pyarrow
+    from pyarrow import csv as pyarrow_csv
+    from pyarrow import parquet
+
+    arrow = {
+        str: pyarrow.string(),
+        bool: pyarrow.bool_(),
+        int: pyarrow.int64(),
+        float: pyarrow.float64(),
+    }
+    options = pyarrow_csv.ConvertOptions(
+        column_types={name: arrow[kind] for name, kind in types.items()},
+        true_values=["True"],
+        false_values=["False"],
+        strings_can_be_null=True,
+    )
+    unfinished = parquet_path.with_suffix(".partial")
+    with (
+        pyarrow_csv.open_csv(csv_path, convert_options=options) as batches,
+        parquet.ParquetWriter(unfinished, batches.schema, compression="zstd") as writer,
+    ):
+        for batch in batches:
+            writer.write_batch(batch)
+    unfinished.replace(parquet_path)
+
+
+def require_pyarrow() -> None:
+    """Check that Parquet can be written.
+
+    Raises:
+        MissingExtraError: pyarrow is not installed.
+    """
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError:
+        raise MissingExtraError("pyarrow", "parquet", "write Parquet") from None
