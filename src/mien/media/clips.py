@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mien.errors import InputError, VideoReadError
-from mien.media.images import SUFFIXES
+from mien.media.formats import SUFFIXES
 from mien.media.sequences import DEFAULT_RATE, ImageSequenceSource, is_sequence, number_in_name
 from mien.media.sources import Selection
 from mien.media.video import VideoSource
