@@ -22,6 +22,7 @@ FRAMES_FILE = "frames.jsonl"
 STATE_FILE = "run.json"
 VIDEO_FILE = "annotated.mp4"
 THUMBNAILS_FOLDER = "thumbnails"
+APPLICATION_FILE = "application.json"
 
 # Between two states in run.json, in seconds of the stream.
 _SAVE_EVERY_S = 1.0

@@ -131,6 +131,38 @@ def test_a_failed_run_is_readable_and_can_be_resumed(
     assert_same_as(tmp_path, whole)
 
 
+def test_a_full_disk_is_named_and_the_state_is_true(
+    pipeline: FacePipeline, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device", str(tmp_path / "frames.jsonl"))
+
+    def fill(progress: VideoProgress) -> None:
+        if progress.frames == 20:
+            monkeypatch.setattr("mien.recording.LineFile.flush", fail)
+
+    options = VideoOptions(annotate=False)
+    with pytest.raises(MienError, match=r"No space left.*frames\.jsonl.*--resume"):
+        analyze_video(clip, tmp_path, options, pipeline=pipeline, on_progress=fill)
+    state = run_state(tmp_path)
+    assert state["status"] == "partial"
+    assert "No space left" in state["error"]
+    monkeypatch.undo()
+    options = VideoOptions(annotate=False, resume=True)
+    assert analyze_video(clip, tmp_path, options, pipeline=pipeline).complete
+    assert run_state(tmp_path)["error"] is None
+    assert [int(row["frame_index"]) for row in rows(tmp_path)] == list(range(75))
+
+
+def test_a_second_run_is_refused_and_changes_nothing(
+    pipeline: FacePipeline, clip: Path, whole: Path
+) -> None:
+    before = {path.name: path.stat().st_mtime_ns for path in whole.iterdir()}
+    with pytest.raises(SettingError, match="--overwrite"):
+        analyze_video(clip, whole, VideoOptions(annotate=False), pipeline=pipeline)
+    assert {path.name: path.stat().st_mtime_ns for path in whole.iterdir()} == before
+
+
 def assert_same_as(folder: Path, whole: Path) -> None:
     """The tables are those of a run in one go, but for smoothing that starts over at the seam."""
     got, expected = rows(folder), rows(whole)

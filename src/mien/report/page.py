@@ -12,6 +12,7 @@ from string import Template
 from urllib.parse import quote
 
 from mien.recording import THUMBNAILS_FOLDER, VIDEO_FILE, Recording, RunState
+from mien.report.application import application_section
 from mien.report.charts import clock_text, color, share_bar, ticks, timeline
 from mien.report.history import History, TrackHistory
 
@@ -43,6 +44,7 @@ def write_report(recording: Recording, folder: Path, *, video: Path | None = Non
         script=_asset("page.js"),
         partial=_notices(state),
         overview=_overview(state, history),
+        application=application_section(recording),
         legend=_legend(state.labels or history.labels),
         video=_video(video, folder),
         tracks="\n".join(

@@ -10,11 +10,16 @@ from typing import IO
 
 from mien.errors import SettingError
 from mien.media.joining import parts_in
-from mien.recording import FRAMES_FILE, STATE_FILE, THUMBNAILS_FOLDER, VIDEO_FILE
+from mien.recording import (
+    APPLICATION_FILE,
+    FRAMES_FILE,
+    STATE_FILE,
+    THUMBNAILS_FOLDER,
+    VIDEO_FILE,
+)
 from mien.report.page import REPORT_FILE
 from mien.tables.write import TABLE_FILES
 
-APPLICATION_FILE = "application.json"
 CROPS_FOLDER = "crops"
 LOCK_FILE = ".mien.lock"
 

@@ -17,6 +17,7 @@ from mien.media.thumbnails import CropSink, ThumbnailSink
 from mien.media.video_writer import AnnotatedVideoSink
 from mien.pipeline import FacePipeline
 from mien.recording import (
+    APPLICATION_FILE,
     FRAMES_FILE,
     THUMBNAILS_FOLDER,
     Recording,
@@ -26,7 +27,6 @@ from mien.recording import (
 from mien.report import write_report
 from mien.streaming.face_stream import FaceStream, StreamSettings
 from mien.streaming.output_folder import (
-    APPLICATION_FILE,
     CROPS_FOLDER,
     check_unused,
     delete_results,

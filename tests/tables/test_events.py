@@ -1,0 +1,50 @@
+"""The table of events: intervals from the frames, and the events of the recording."""
+
+import csv
+
+import pytest
+
+from mien.recording import RecordedFrame
+from mien.streaming import FaceStream
+from mien.tables.events import event_table_lines, intervals
+from mien.testing import FakePipeline, face_frames, face_image
+from mien.tracking import Event
+from mien.types import FrameResult
+
+pytest.importorskip("lap", reason="tracking needs lapx")
+
+
+def frames(count: int = 40) -> list[RecordedFrame]:
+    """Two seconds of a fake face at 10 frames per second with a gap, then neutral to happiness."""
+    stream, found = FaceStream(FakePipeline()), []
+    for image, timestamp_s in face_frames(count, frame_rate=10):
+        shown = face_image() if 1.0 <= timestamp_s < 2.5 else image
+        result = stream.update(shown, timestamp_s)
+        found.append(RecordedFrame(result, stream.events))
+    found[-1] = found[-1]._replace(closing_events=stream.finish())
+    return found
+
+
+def test_intervals_end_at_gaps_and_label_changes() -> None:
+    found = intervals(frames())
+    in_view = [(i.onset_s, i.offset_s) for i in found if i.behavior == "in_view"]
+    assert in_view == [(0.0, 0.9), (2.5, 3.9)]
+    labels = [i for i in found if i.behavior == "expression"]
+    assert [label.value for label in labels] == ["neutral", "happiness"]
+    for interval in found:
+        assert interval.offset_s is None or interval.offset_s > interval.onset_s
+
+
+def test_moments_have_no_end_and_the_offset_is_added() -> None:
+    cut = Event("scene_cut", 1.5)
+    blink = Event("blink", 1.2, 1, {"duration_s": 0.2})
+    alarm = Event("alarm", 1.4, 1, {"reason": "perclos", "value": 0.3})
+    result = FrameResult((), (320, 240), frame_index=0, timestamp_s=1.5)
+    lines = event_table_lines([RecordedFrame(result, (cut, blink, alarm))], time_offset_s=10)
+    rows = list(csv.DictReader(lines))
+    assert [row["behavior"] for row in rows] == ["blink", "alarm", "scene_cut"]
+    assert [row["onset_s"] for row in rows] == ["11.0", "11.4", "11.5"]
+    assert [row["offset_s"] for row in rows] == ["11.2", "", ""]
+    assert rows[0]["tier"] == "Person 1 blink"
+    assert (rows[1]["value"], rows[1]["comment"]) == ("perclos", "value=0.3")
+    assert (rows[2]["subject"], rows[2]["tier"]) == ("", "scene_cut")
