@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 
 import cv2
@@ -10,11 +11,10 @@ from mien.errors import SettingError
 from mien.evaluation.figures import ece
 from mien.evaluation.readers import read_data
 from mien.expression import build_classifier
-from mien.expression.classical import calibration_inputs
 from mien.expression.priors import softmax
 from mien.labels import Expression
 from mien.training.classical import labeled_splits, train_classical
-from mien.training.kernel_machine import Projection, fit_calibration, fit_machine
+from mien.training.kernel_machine import fit_machine, fit_projection
 from mien.training.recipe import SHIPPED, load_classical_recipe
 from mien.types import Image, Landmarks
 
@@ -112,31 +112,26 @@ def test_kernel_machine_separates_classes_that_are_not_linearly_separable() -> N
     points = rng.uniform(-1, 1, (600, 2)).astype(np.float32)
     truth = (points[:, 0] * points[:, 1] > 0).astype(np.int64)
     fit = fit_machine(
-        Projection(np.zeros(2, np.float32), np.eye(2, dtype=np.float32)),
+        dataclasses.replace(
+            load_classical_recipe(SHIPPED / "classical.toml"),
+            vectors=120,
+            kernel_width=4.0,
+            ridge=(1e-5, 1e-3),
+            folds=4,
+            seed=0,
+        ),
+        fit_projection(points, 2, 0),
         points,
-        np.eye(2, dtype=np.float32)[truth],
-        truth,
-        np.arange(600),
-        vectors=120,
-        kernel_width=4.0,
-        ridge=(1e-5, 1e-3),
-        folds=4,
-        seed=0,
+        targets=np.eye(2, dtype=np.float32)[truth],
+        truth=truth,
+        groups=np.arange(600),
     )
     assert (fit.held_out_logits.argmax(axis=1) == truth).mean() > 0.93
+    probabilities = softmax(fit.held_out_logits.astype(np.float64))
+    correct = probabilities.argmax(axis=1) == truth
+    # 40 predictions a bin vary by 4 % each by chance.
+    assert ece(probabilities.max(axis=1), correct) < 0.05
     assert np.array_equal(fit.machine.vectors, fit.vector_codes * fit.vector_scales)
-
-
-def test_calibration_makes_confidence_mean_accuracy() -> None:
-    rng = np.random.default_rng(1)
-    truth = rng.integers(0, 3, 6000)
-    decisions = rng.normal(0.25, 0.2, (6000, 3)).astype(np.float32)
-    decisions[np.arange(6000), truth] += 0.25
-    fitted = fit_calibration(decisions[:3000], truth[:3000])
-    probabilities = softmax((calibration_inputs(decisions[3000:]) @ fitted).astype(np.float64))
-    correct = probabilities.argmax(axis=1) == truth[3000:]
-    # 200 answers a bin vary by 3 % each by chance.
-    assert ece(probabilities.max(axis=1), correct) < 0.035
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mien import geometry, imaging
+from mien.geometry import Array
 from mien.types import Image
-
-Transform = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,7 @@ class Augmentation:
 
 def augment(
     image: Image,
-    transform: Transform,
+    transform: Array,
     size_wh: tuple[int, int],
     amount: Augmentation,
     rng: np.random.Generator,
@@ -79,7 +78,7 @@ def augment(
 
 def random_alignment(
     size_wh: tuple[int, int], amount: Augmentation, rng: np.random.Generator
-) -> Transform:
+) -> Array:
     """A transform of the crop onto itself: turn, scale, shift, stretch and perhaps mirror."""
     width, height = size_wh
     scale = np.exp(rng.uniform(-amount.scale, amount.scale))
@@ -87,20 +86,14 @@ def random_alignment(
     shift_x, shift_y = rng.uniform(-amount.shift, amount.shift, 2) * size_wh
     turned = geometry.similarity(scale, angle_deg, (shift_x, shift_y), (width / 2, height / 2))
     stretch = np.exp(rng.uniform(-amount.stretch, amount.stretch))
-    if rng.random() < amount.flip:
-        mirrored = np.array([[-stretch, 0, width / 2 * (1 + stretch)], [0, 1 / stretch, 0]])
-    else:
-        mirrored = np.array([[stretch, 0, width / 2 * (1 - stretch)], [0, 1 / stretch, 0]])
-    mirrored[1, 2] = height / 2 * (1 - 1 / stretch)
-    return geometry.compose(mirrored, turned)
+    wide, tall = -stretch if rng.random() < amount.flip else stretch, 1 / stretch
+    stretched = [[wide, 0, width / 2 * (1 - wide)], [0, tall, height / 2 * (1 - tall)]]
+    return geometry.compose(np.array(stretched), turned)
 
 
 def _relight(crop: Image, rng: np.random.Generator) -> Image:
-    gamma, contrast, brightness = (
-        rng.uniform(-0.45, 0.45),
-        rng.uniform(0.5, 1.4),
-        rng.uniform(-35, 35),
-    )
+    gamma, contrast = rng.uniform(-0.45, 0.45), rng.uniform(0.5, 1.4)
+    brightness = rng.uniform(-35, 35)
     levels = np.linspace(0, 1, 256) ** np.exp(gamma) * 255
     middle = float(crop.mean())
     table = np.clip((levels - middle) * contrast + middle + brightness, 0, 255).astype(np.uint8)

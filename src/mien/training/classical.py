@@ -11,13 +11,14 @@ from mien import imaging
 from mien.detection import FaceDetector, build_detector
 from mien.errors import DataError, ImageReadError, InputError
 from mien.evaluation.calibration import uncertain_threshold
-from mien.evaluation.dataset import FileImages, LabeledSet
+from mien.evaluation.dataset import FileImages, IntArray, LabeledSet
 from mien.evaluation.figures import figures
 from mien.evaluation.readers import read_data
 from mien.expression.classical import feature_spec, save_machine
 from mien.expression.crop import face_crop, landmarks_of_crop
 from mien.expression.features import FeatureExtractor
 from mien.expression.priors import softmax
+from mien.geometry import Array
 from mien.landmarks import build_landmarks
 from mien.runtime.catalog import checksum
 from mien.runtime.spec import read_sidecar, sidecar_path, spec_to_json
@@ -89,16 +90,12 @@ def train_classical(
     projection = fit_projection(features[0].astype(np.float32), recipe.components, recipe.seed)
     shown = np.concatenate(index)
     fit = fit_machine(
+        recipe,
         projection,
         np.concatenate([_in_parts(projection.apply, part) for part in features]),
-        train.targets()[shown],
-        train.label_index[shown],
-        (np.arange(len(train)) if train.group is None else train.group)[shown],
-        vectors=recipe.vectors,
-        kernel_width=recipe.kernel_width,
-        ridge=recipe.ridge,
-        folds=recipe.folds,
-        seed=recipe.seed,
+        targets=train.targets()[shown],
+        truth=train.label_index[shown],
+        groups=(np.arange(len(train)) if train.group is None else train.group)[shown],
     )
     report("fitting", 1, 1)
     # Every label counts once more than it occurs, so that none is impossible.
@@ -110,7 +107,7 @@ def train_classical(
         logits = _in_parts(fit.machine.logits, part)
         metrics |= {
             f"valid_{template.scheme}_{name}": value
-            for name, value in measure(logits, valid.label_index, prior).items()
+            for name, value in _measure(logits, valid.label_index, prior).items()
         }
     rule = uncertain_threshold(
         softmax(fit.held_out_logits.astype(np.float64)), train.label_index[shown]
@@ -122,19 +119,11 @@ def train_classical(
         training_data=f"{data_path.stem}: {len(train)} labeled rows of the train split",
         metrics=metrics,
     )
-    return write_model(spec, fit, output)
+    return _write_model(spec, fit, output)
 
 
-def measure(
-    logits: FloatArray, truth: npt.NDArray[np.int64], prior: npt.NDArray[np.float64]
-) -> dict[str, float]:
-    """Accuracy, macro-F1 and ECE under the training prior; balanced accuracy under a uniform one.
-
-    Args:
-        logits: ``(N, K)``, calibrated.
-        truth: ``(N,)`` label index.
-        prior: ``(K,)`` of training.
-    """
+def _measure(logits: FloatArray, truth: IntArray, prior: Array) -> dict[str, float]:
+    """Figures under the training prior, and the balanced accuracy under a uniform one."""
     probabilities = softmax(logits.astype(np.float64))
     natural, uniform = figures(probabilities, truth), figures(probabilities, truth, prior)
     return {
@@ -182,7 +171,7 @@ def _in_parts(
     )
 
 
-def write_model(spec: ModelSpec, fit: Fit, folder: Path) -> ModelSpec:
+def _write_model(spec: ModelSpec, fit: Fit, folder: Path) -> ModelSpec:
     """Write the model's file and its sidecar; returns the spec as it was written."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / spec.file
@@ -227,7 +216,7 @@ class _Describer:
         self._extractor = FeatureExtractor(feature_spec(spec))
 
     def __call__(
-        self, data: LabeledSet, rows: npt.NDArray[np.int64], scheme: str, *, mirror: bool
+        self, data: LabeledSet, rows: IntArray, scheme: str, *, mirror: bool
     ) -> list[npt.NDArray[np.float16]]:
         """``(len(rows), D)`` features; with ``mirror`` those of the mirror images as well."""
         parts = np.empty((1 + mirror, len(rows), self._extractor.length), np.float16)

@@ -13,10 +13,11 @@ import numpy.typing as npt
 
 from mien import geometry, imaging
 from mien.errors import DataError, ImageReadError
-from mien.evaluation.dataset import UNLABELED, LabeledSet
+from mien.evaluation.dataset import UNLABELED, IntArray, LabeledSet
 from mien.evaluation.predict import choose_face
 from mien.evaluation.readers import read_data
 from mien.expression.crop import crop_transform, landmarks_of_crop
+from mien.geometry import Array
 from mien.labels import Expression
 from mien.pipeline import FacePipeline
 from mien.training import Report, no_report
@@ -27,7 +28,6 @@ MAIN_HEAD, SECOND_HEAD = "expression", "second"
 """Names of the heads: the recipe's labels, and the data set's second label set."""
 
 _Mask = npt.NDArray[np.bool_]
-Transform = npt.NDArray[np.float64]
 
 _VALID_SHARE = 0.1
 # Pictures of any size are kept as one aligned size, with a margin and more pixels than the network
@@ -52,15 +52,15 @@ class Faces:
     """
 
     images: Image
-    transforms: Transform
+    transforms: Array
     size_wh: tuple[int, int]
     targets: dict[str, FloatArray]
-    truth: dict[str, npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
+    truth: dict[str, IntArray] = dataclasses.field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def take(self, rows: npt.NDArray[np.int64] | _Mask) -> "Faces":
+    def take(self, rows: IntArray | _Mask) -> "Faces":
         """Some rows, by index or by an ``(N,)`` mask."""
         return Faces(
             self.images[rows],
@@ -74,7 +74,7 @@ class Faces:
         """The network's input for a face: ``(H, W)`` gray uint8 of :attr:`size_wh`."""
         return imaging.warp(self.images[row], self.transforms[row], self.size_wh)
 
-    def measured(self, head: str = MAIN_HEAD) -> tuple[list[Image], npt.NDArray[np.int64]]:
+    def measured(self, head: str = MAIN_HEAD) -> tuple[list[Image], IntArray]:
         """Crops and label indices of the rows that are measured."""
         rows = np.flatnonzero(self.truth[head] != UNLABELED)
         return [self.aligned(int(row)) for row in rows], self.truth[head][rows]
@@ -264,7 +264,7 @@ def prepare_faces(
     *,
     crops: bool = True,
     report: Report = no_report,
-) -> tuple[Faces, npt.NDArray[np.int64]]:
+) -> tuple[Faces, IntArray]:
     """Find and align the face in every picture.
 
     Args:
@@ -309,14 +309,14 @@ def prepare_faces(
     return Faces(images, transforms, size_wh, {}), outcome
 
 
-def _crop_transform(image: Image, spec: ModelSpec, pipeline: FacePipeline) -> Transform:
+def _crop_transform(image: Image, spec: ModelSpec, pipeline: FacePipeline) -> Array:
     """Of a picture that is a face crop."""
     return crop_transform(image, None, landmarks_of_crop(image, pipeline.landmarks), spec)
 
 
 def _photograph_transform(
     image: Image, data: LabeledSet, row: int, spec: ModelSpec, pipeline: FacePipeline
-) -> tuple[Transform, bool]:
+) -> tuple[Array, bool]:
     """Of the labeled face in a photograph, and whether it was found."""
     rgb = imaging.as_rgb(image)
     faces = [Face(detection) for detection in pipeline.detect(rgb)]

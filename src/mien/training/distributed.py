@@ -55,7 +55,7 @@ def joined_processes() -> Iterator[Processes]:
 def wrap(network: nn.Module, processes: Processes) -> nn.Module:
     """The network to call in training: gradients are averaged over the processes.
 
-    Its batch norms must be :class:`SharedBatchNorm2d`; see :func:`share_batch_norm`.
+    Its batch norms must be shared; see :func:`share_batch_norm`.
     """
     if processes.world == 1:
         return network
@@ -67,14 +67,14 @@ def share_batch_norm(network: nn.Module) -> None:
     """Turn every batch norm into one that sees the batches of all processes. Names stay."""
     for name, child in network.named_children():
         if type(child) is nn.BatchNorm2d:
-            shared = SharedBatchNorm2d(child.num_features, child.eps)
+            shared = _SharedBatchNorm2d(child.num_features, child.eps)
             shared.load_state_dict(child.state_dict())
             setattr(network, name, shared)
         else:
             share_batch_norm(child)
 
 
-class SharedBatchNorm2d(nn.BatchNorm2d):
+class _SharedBatchNorm2d(nn.BatchNorm2d):
     """Batch norm over the batches of all processes together, on CPUs as well.
 
     torch's SyncBatchNorm does the same but works on GPUs only.
@@ -86,15 +86,15 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         count = x.numel() / x.shape[1] * dist.get_world_size()
         axes, shaped = (0, 2, 3), (1, -1, 1, 1)
         mean = differentiable.all_reduce(x.sum(axes)) / count
-        centerd = x - mean.reshape(shaped)
-        variance = differentiable.all_reduce((centerd * centerd).sum(axes)) / count
+        centered = x - mean.reshape(shaped)
+        variance = differentiable.all_reduce((centered * centered).sum(axes)) / count
         with torch.no_grad():
             share = self.momentum or 0.1
             self.running_mean.lerp_(mean, share)
             self.running_var.lerp_(variance * (count / (count - 1)), share)
             self.num_batches_tracked += 1
         scale = self.weight * torch.rsqrt(variance + self.eps)
-        return torch.addcmul(self.bias.reshape(shaped), centerd, scale.reshape(shaped))
+        return torch.addcmul(self.bias.reshape(shaped), centered, scale.reshape(shaped))
 
 
 def mean_over_processes(value: Tensor, processes: Processes) -> Tensor:

@@ -7,11 +7,12 @@ import numpy.typing as npt
 from scipy import linalg, optimize
 
 from mien.evaluation.calibration import fold_numbers
+from mien.evaluation.dataset import IntArray
 from mien.expression.classical import KernelMachine, calibration_inputs, gaussian_kernel
 from mien.expression.priors import softmax
+from mien.geometry import Array
+from mien.training.recipe import ClassicalRecipe
 from mien.types import FloatArray
-
-Labels = npt.NDArray[np.int64]
 
 # Components of the covariance change little beyond this many faces, whose cost grows with each.
 _COVARIANCE_ROWS = 12_000
@@ -39,14 +40,12 @@ class Fit:
     Attributes:
         machine: as it is used.
         vector_codes, vector_scales: its support vectors as they are stored.
-        ridge: that the held-out folds chose.
         held_out_logits: ``(N, K)`` of the training rows, each by machines that did not see it.
     """
 
     machine: KernelMachine
     vector_codes: npt.NDArray[np.int8]
     vector_scales: FloatArray
-    ridge: float
     held_out_logits: FloatArray
 
 
@@ -55,8 +54,8 @@ def fit_projection(features: FloatArray, count: int, seed: int) -> Projection:
     rng = np.random.default_rng(seed)
     rows = features[np.sort(rng.permutation(len(features))[:_COVARIANCE_ROWS])]
     mean = rows.mean(axis=0)
-    centerd = rows - mean
-    covariance = centerd.T @ centerd / np.float32(len(rows))
+    centered = rows - mean
+    covariance = centered.T @ centered / np.float32(len(rows))
     size = len(covariance)
     count = min(count, size, len(rows) - 1)
     _, vectors = linalg.eigh(covariance, subset_by_index=(size - count, size - 1))
@@ -65,54 +64,46 @@ def fit_projection(features: FloatArray, count: int, seed: int) -> Projection:
 
 
 def fit_machine(
+    recipe: ClassicalRecipe,
     projection: Projection,
     projected: FloatArray,
-    targets: FloatArray,
-    truth: Labels,
-    groups: Labels,
     *,
-    vectors: int,
-    kernel_width: float,
-    ridge: tuple[float, ...],
-    folds: int,
-    seed: int,
-    weights: FloatArray | None = None,
+    targets: FloatArray,
+    truth: IntArray,
+    groups: IntArray,
 ) -> Fit:
     """Fit one-against-rest machines and their calibration.
 
     Args:
+        recipe: number of vectors, width of the kernel, ridges, folds and seed.
         projection: that made ``projected``.
         projected: ``(N, P)`` of the training faces and their mirror images.
         targets: ``(N, K)`` target of each machine, in [0, 1].
         truth: ``(N,)`` label index, for choosing the ridge and for calibration.
         groups: ``(N,)`` rows of one group are held out together.
-        vectors, kernel_width, ridge, folds, seed: see
-            :class:`mien.training.recipe.ClassicalRecipe`.
-        weights: ``(N,)`` of the rows in calibration; by default the same for all.
     """
-    rng = np.random.default_rng(seed)
-    chosen = np.sort(rng.permutation(len(projected))[:vectors])
+    rng = np.random.default_rng(recipe.seed)
+    chosen = np.sort(rng.permutation(len(projected))[: recipe.vectors])
     codes, scales = _as_codes(projected[chosen])
     support = codes * scales
-    gamma = kernel_width / _median_distance(projected, rng)
+    gamma = recipe.kernel_width / _median_distance(projected, rng)
     whitening = _whitening(gaussian_kernel(support, support, gamma))
     mapped = np.empty((len(projected), len(support)), np.float32)
     for start in range(0, len(projected), _CHUNK):
         part = slice(start, start + _CHUNK)
         mapped[part] = gaussian_kernel(projected[part], support, gamma) @ whitening
-    fold = fold_numbers(len(projected), folds, seed, groups)
-    products = [_products(mapped[fold == f], targets[fold == f]) for f in range(folds)]
-    gram = np.sum([product[0] for product in products], axis=0)
-    right = np.sum([product[1] for product in products], axis=0)
-    held_out = np.empty((len(ridge), *targets.shape), np.float32)
-    for place, strength in enumerate(ridge):
+    fold = fold_numbers(len(projected), recipe.folds, recipe.seed, groups)
+    products = [_products(mapped[fold == f], targets[fold == f]) for f in range(recipe.folds)]
+    gram, right = (np.sum(parts, axis=0) for parts in zip(*products, strict=True))
+    held_out = np.empty((len(recipe.ridge), *targets.shape), np.float32)
+    for place, strength in enumerate(recipe.ridge):
         for f, (own_gram, own_right) in enumerate(products):
             solved = _solve(gram - own_gram, right - own_right, strength * int((fold != f).sum()))
             held_out[place, fold == f] = mapped[fold == f] @ solved
     accuracies = [(decisions.argmax(axis=1) == truth).mean() for decisions in held_out]
     best = int(np.argmax(accuracies))
-    solved = _solve(gram, right, ridge[best] * len(projected))
-    calibration = fit_calibration(held_out[best], truth, weights)
+    solved = _solve(gram, right, recipe.ridge[best] * len(projected))
+    calibration = _fit_calibration(held_out[best], truth)
     machine = KernelMachine(
         mean=projection.mean,
         components=projection.components,
@@ -122,30 +113,26 @@ def fit_machine(
         calibration=calibration,
     )
     logits = calibration_inputs(held_out[best]) @ calibration
-    return Fit(machine, codes, scales, ridge[best], logits)
+    return Fit(machine, codes, scales, logits)
 
 
-def fit_calibration(
-    decisions: FloatArray, truth: Labels, weights: FloatArray | None = None
-) -> FloatArray:
+def _fit_calibration(decisions: FloatArray, truth: IntArray) -> FloatArray:
     """Multinomial logistic regression from held-out decisions to labels: ``(2 K + 1, K)``.
 
     Method: matrix scaling (Guo et al. 2017), on the decisions and their logarithms.
     """
     inputs = calibration_inputs(decisions).astype(np.float64)
     rows, classes = np.arange(len(truth)), decisions.shape[1]
-    share = np.ones(len(truth)) if weights is None else np.asarray(weights, np.float64)
-    share = share / share.sum()
     start = np.zeros((inputs.shape[1], classes))
     start[classes : 2 * classes] = np.eye(classes)
 
-    def loss(flat: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
+    def loss(flat: Array) -> tuple[float, Array]:
         matrix = flat.reshape(start.shape)
         probabilities = softmax(inputs @ matrix)
         penalty = _CALIBRATION_PENALTY * float(((matrix - start) ** 2).sum())
-        value = -float(share @ np.log(probabilities[rows, truth] + 1e-12)) + penalty
+        value = -float(np.log(probabilities[rows, truth] + 1e-12).mean()) + penalty
         probabilities[rows, truth] -= 1
-        slope = inputs.T @ (probabilities * share[:, None])
+        slope = inputs.T @ probabilities / len(rows)
         slope += 2 * _CALIBRATION_PENALTY * (matrix - start)
         return value, slope.ravel()
 
@@ -175,14 +162,10 @@ def _whitening(kernel: FloatArray) -> FloatArray:
     return np.ascontiguousarray(inverse.T.astype(np.float32))
 
 
-def _products(
-    mapped: FloatArray, targets: FloatArray
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _products(mapped: FloatArray, targets: FloatArray) -> tuple[Array, Array]:
     return (mapped.T @ mapped).astype(np.float64), (mapped.T @ targets).astype(np.float64)
 
 
-def _solve(
-    gram: npt.NDArray[np.float64], right: npt.NDArray[np.float64], ridge: float
-) -> FloatArray:
+def _solve(gram: Array, right: Array, ridge: float) -> FloatArray:
     regular = gram + ridge * np.eye(len(gram))
     return np.asarray(linalg.solve(regular, right, assume_a="pos"), np.float32)

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from mien.evaluation.calibration import fit_temperature
-from mien.evaluation.dataset import UNLABELED
+from mien.evaluation.dataset import UNLABELED, IntArray
 from mien.evaluation.figures import figures
 from mien.expression.priors import softmax
 from mien.training import Report, checkpoint, no_report
@@ -202,7 +201,7 @@ class Validation:
     """
 
     crops: Tensor
-    truth: dict[str, npt.NDArray[np.int64]]
+    truth: dict[str, IntArray]
     mean: float
     std: float
     prior: FloatArray

@@ -85,12 +85,8 @@ class MobileNetTrunk(nn.Module):
         self.features = _LAST_CHANNELS
         if pooling_size:
             self.features += _MIDDLE_CHANNELS
-            self.pools = nn.ModuleList(
-                [
-                    _pool(_MIDDLE_CHANNELS, -(-pooling_size // 16)),
-                    _pool(_LAST_CHANNELS, -(-pooling_size // 32)),
-                ]
-            )
+            middle = _pool(_MIDDLE_CHANNELS, -(-pooling_size // 16))
+            self.pools = nn.ModuleList([middle, _pool(_LAST_CHANNELS, -(-pooling_size // 32))])
 
     def forward(self, x: Tensor) -> Tensor:
         if not hasattr(self, "pools"):
@@ -167,7 +163,7 @@ class _InvertedResidual(nn.Module):
         return x + out if self.skip else out
 
 
-class CompactTrunk(nn.Module):
+class _CompactTrunk(nn.Module):
     """``(N, channels, H, W)`` normalized pixels to ``(N, 384)`` features."""
 
     features = _LAST
@@ -186,9 +182,9 @@ class CompactTrunk(nn.Module):
         return torch.mean(self.layers(x), dim=(2, 3))
 
 
-TRUNKS: dict[str, type[MobileNetTrunk] | type[CompactTrunk]] = {
+TRUNKS: dict[str, type[MobileNetTrunk] | type[_CompactTrunk]] = {
     "mobilenet": MobileNetTrunk,
-    "compact": CompactTrunk,
+    "compact": _CompactTrunk,
 }
 
 
@@ -203,7 +199,7 @@ def build_network(
 
     Args:
         pooling_size: side of the input where pooling is to be learned, see
-            :class:`mien.training.networks.mobilenet.MobileNetTrunk`; 0 for the mean.
+            :class:`MobileNetTrunk`; 0 for the mean.
 
     Raises:
         SettingError: no such architecture, or it has no learned pooling.

@@ -124,11 +124,10 @@ def _unfolded(
         bias = state.pop(f"{convolution}.bias", None)
         if bias is None:
             continue
-        module = network.get_submodule(norm)
-        variance = torch.ones_like(bias) - float(module.eps)
+        epsilon = float(network.get_submodule(norm).eps)
         state[f"{norm}.bias"] = bias
         state[f"{norm}.running_mean"] = torch.zeros_like(bias)
-        state[f"{norm}.running_var"] = variance
+        state[f"{norm}.running_var"] = torch.ones_like(bias) - epsilon
     return state
 
 

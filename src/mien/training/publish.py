@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 
 from mien import imaging
 from mien.errors import SettingError
 from mien.evaluation import calibration
+from mien.evaluation.dataset import IntArray
 from mien.evaluation.figures import Figures, figures
+from mien.evaluation.report import markdown_table
 from mien.expression.neural import NeuralClassifier
 from mien.expression.priors import softmax
 from mien.runtime.catalog import CatalogEntry
@@ -52,7 +53,7 @@ def publish(
     """
     check_formats(formats)
     crops, truth = data.valid.measured()
-    spec = _spec(recipe, data, name)
+    spec = _spec(recipe, data, name, data.training_prior)
     float_model = export.to_onnx(network, MAIN_HEAD, spec)
     entries, accuracies = [], []
     for position, wanted in enumerate(formats):
@@ -90,13 +91,12 @@ def check_formats(formats: Sequence[str]) -> None:
             raise SettingError(f"expected a format of {', '.join(_FORMATS)}, got {wanted!r}")
 
 
-def _spec(recipe: Recipe, data: TrainingData, name: str) -> ModelSpec:
-    spec = bare_spec(recipe)
+def _spec(recipe: Recipe, data: TrainingData, name: str, prior: FloatArray) -> ModelSpec:
     return dataclasses.replace(
-        spec,
+        bare_spec(recipe),
         name=name,
         file=f"{name}.onnx",
-        training_prior=tuple(round(float(share), 5) for share in data.training_prior),
+        training_prior=tuple(round(float(share), 5) for share in prior),
         training_data=recipe.training_data
         or f"{data.facts['train']:,} faces to train on, {data.facts['valid']:,} to measure by",
     )
@@ -112,10 +112,9 @@ def _as_format(
 
         rng = np.random.default_rng(0)
         rows = rng.permutation(len(train))[:_CALIBRATION_FACES]
-        parts = np.array_split(rows, max(1, len(rows) // _CALIBRATION_BATCH))
         batches = (
             imaging.to_input([train.aligned(int(row)) for row in part], spec.input)
-            for part in parts
+            for part in np.array_split(rows, max(1, len(rows) // _CALIBRATION_BATCH))
         )
         return quantize(model, spec.input.name, batches)
     copy = onnx.ModelProto()
@@ -124,7 +123,7 @@ def _as_format(
 
 
 def _measured(
-    spec: ModelSpec, logits: FloatArray, truth: npt.NDArray[np.int64], data_name: str
+    spec: ModelSpec, logits: FloatArray, truth: IntArray, data_name: str
 ) -> tuple[ModelSpec, Figures, Figures]:
     """The spec with temperature, uncertainty threshold and figures under the data set's name; the
     figures under the natural and under the uniform prior.
@@ -142,33 +141,30 @@ def _measured(
         "error_at_80_coverage": rule["error_covered"],
     }
     complete = dataclasses.replace(
-        spec,
-        temperature=round(temperature, 4),
+        _complete(spec, temperature, {f"{data_name}_valid_{k}": v for k, v in metrics.items()}),
         uncertain_below=round(rule["threshold"], 4),
-        metrics=_rounded({f"{data_name}_valid_{name}": value for name, value in metrics.items()}),
     )
     return complete, natural, uniform
 
 
+def _complete(spec: ModelSpec, temperature: float, metrics: Mapping[str, float]) -> ModelSpec:
+    rounded = {name: round(value, 4) for name, value in metrics.items()}
+    return dataclasses.replace(spec, temperature=round(temperature, 4), metrics=rounded)
+
+
 def _both_priors(
-    logits: FloatArray, truth: npt.NDArray[np.int64], prior: Sequence[float]
+    logits: FloatArray, truth: IntArray, prior: Sequence[float]
 ) -> tuple[Figures, Figures]:
     """Figures under the natural prior, and moved from it to the uniform one."""
     probabilities = softmax(logits.astype(np.float64))
     return figures(probabilities, truth), figures(probabilities, truth, prior)
 
 
-def _recalls(spec: ModelSpec, natural: Figures, uniform: Figures) -> dict[str, dict[str, float]]:
-    """By label, the number of faces and the share recognized under two priors."""
+def _recalls(spec: ModelSpec, natural: Figures, uniform: Figures) -> list[list[str]]:
+    """For each label the number of faces and the share recognized under two priors."""
     counts = natural.matrix.sum(axis=1)
-    return {
-        label.value: {
-            "n": float(counts[index]),
-            "recall_natural": float(natural.recall[index]),
-            "recall_uniform": float(uniform.recall[index]),
-        }
-        for index, label in enumerate(spec.labels)
-    }
+    rows = zip(spec.labels, counts, natural.recall, uniform.recall, strict=True)
+    return [[label.value, str(n), _share(a), _share(b)] for label, n, a, b in rows]
 
 
 def _second(
@@ -178,11 +174,7 @@ def _second(
     crops, truth = data.valid.measured(SECOND_HEAD)
     name = f"{first_name}-second"
     shares = majority_prior(data.train.targets[SECOND_HEAD])
-    spec = dataclasses.replace(
-        _spec(recipe, data, name),
-        labels=data.second_labels,
-        training_prior=tuple(round(float(share), 5) for share in shares),
-    )
+    spec = dataclasses.replace(_spec(recipe, data, name, shares), labels=data.second_labels)
     model = export.halve_weights(export.to_onnx(network, SECOND_HEAD, spec))
     entry = export.write_model(model, spec, folder)
     logits = NeuralClassifier(entry, prior="natural").logits(crops)
@@ -192,14 +184,7 @@ def _second(
         f"{data.name}_valid_second_labels_accuracy": natural.accuracy,
         f"{data.name}_valid_second_labels_balanced_accuracy_uniform": uniform.balanced_accuracy,
     }
-    complete = dataclasses.replace(
-        spec, temperature=round(temperature, 4), metrics=_rounded(metrics)
-    )
-    return export.write_model(model, complete, folder)
-
-
-def _rounded(metrics: Mapping[str, float]) -> dict[str, float]:
-    return {name: round(value, 4) for name, value in metrics.items()}
+    return export.write_model(model, _complete(spec, temperature, metrics), folder)
 
 
 def write_config(folder: Path, recipe: Recipe, more: dict[str, Any]) -> None:
@@ -219,71 +204,52 @@ def _write_card(
     spec: ModelSpec,
     recipe: Recipe,
     facts: Mapping[str, int],
-    per_class: Mapping[str, Mapping[str, float]],
+    per_class: Sequence[Sequence[str]],
     files: Sequence[tuple[str, float, float]],
 ) -> str:
-    """The model card as Markdown: what the model is, its origin, and its figures.
+    """The model card as Markdown.
 
     Args:
         spec: with its measured figures.
         recipe: used to train it.
         facts: counts of the training data.
-        per_class: by label, ``recall_natural``, ``recall_uniform`` and ``n``.
+        per_class: the cells of each row of the table of expressions.
         files: name, size in MB and accuracy of every exported file.
     """
-    figures = [
-        f"| {name.replace('_', ' ')} | {value:.4g} |" for name, value in spec.metrics.items()
-    ]
-    classes = [
-        f"| {label} | {row['n']:.0f} | {_share(row['recall_natural'])} "
-        f"| {_share(row['recall_uniform'])} |"
-        for label, row in per_class.items()
-    ]
-    used = [f"| {name.replace('_', ' ')} | {count:,} |" for name, count in facts.items()]
     shares = zip(spec.labels, spec.training_prior, strict=True)
-    lines = [
+    size = recipe.input.size
+    blocks = [
         f"# {spec.name}",
-        "",
         recipe.summary.capitalize() + ".",
-        "",
         "## Use",
-        "",
         _INTENDED.format(count=len(spec.labels)),
-        "",
         "## Origin",
-        "",
-        f"- Network: {recipe.network.architecture}, {recipe.input.size} x {recipe.input.size} gray",
-        f"- Start: {recipe.network.start or 'random initialization'}",
-        f"- Data: {spec.training_data}",
-        f"- Source: {spec.source}",
+        f"- Network: {recipe.network.architecture}, {size} x {size} gray\n"
+        f"- Start: {recipe.network.start or 'random initialization'}\n"
+        f"- Data: {spec.training_data}\n"
+        f"- Source: {spec.source}\n"
         f"- License: {spec.license}",
-        "",
-        "| rows | count |",
-        "| --- | --- |",
-        *used,
-        "",
+        _named(["rows", "count"], {name: f"{count:,}" for name, count in facts.items()}),
         "Training prior: "
         + ", ".join(f"{label.value} {share:.3f}" for label, share in shares)
         + f". Temperature {spec.temperature:.3f}.",
-        "",
         "## Measured on the valid split",
-        "",
         "The best epoch was selected on this split, so the figures are slightly optimistic.",
-        "",
-        "| figure | value |",
-        "| --- | --- |",
-        *figures,
-        "",
-        "| expression | faces | recall, natural prior | recall, uniform prior |",
-        "| --- | --- | --- | --- |",
-        *classes,
-        "",
-        "| file | MB | accuracy |",
-        "| --- | --- | --- |",
-        *(f"| {name} | {size:.2f} | {accuracy:.4f} |" for name, size, accuracy in files),
-        "",
+        _named(["figure", "value"], {name: f"{x:.4g}" for name, x in spec.metrics.items()}),
+        markdown_table(
+            ["expression", "faces", "recall, natural prior", "recall, uniform prior"], per_class
+        ),
+        markdown_table(
+            ["file", "MB", "accuracy"],
+            [[name, f"{size:.2f}", f"{accuracy:.4f}"] for name, size, accuracy in files],
+        ),
     ]
-    return "\n".join(lines)
+    return "\n\n".join(blocks) + "\n"
+
+
+def _named(header: list[str], values: Mapping[str, str]) -> str:
+    rows = [[name.replace("_", " "), value] for name, value in values.items()]
+    return markdown_table(header, rows)
 
 
 def _share(value: float) -> str:

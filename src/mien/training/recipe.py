@@ -18,7 +18,7 @@ EYES_SCHEME = "eyes2"
 
 
 @dataclass(frozen=True, slots=True)
-class NetworkRecipe:
+class _NetworkRecipe:
     """What is trained.
 
     Attributes:
@@ -47,7 +47,7 @@ class NetworkRecipe:
 
 
 @dataclass(frozen=True, slots=True)
-class InputRecipe:
+class _InputRecipe:
     """How a face becomes the network's input.
 
     Attributes:
@@ -96,7 +96,7 @@ class OptimizerRecipe:
 
 
 @dataclass(frozen=True, slots=True)
-class DistillationRecipe:
+class _DistillationRecipe:
     """Distillation from other models; see :func:`mien.training.distillation.distill`.
 
     Attributes:
@@ -121,11 +121,11 @@ class Recipe:
 
     name: str
     summary: str
-    network: NetworkRecipe
-    input: InputRecipe
+    network: _NetworkRecipe
+    input: _InputRecipe
     optimizer: OptimizerRecipe
     augmentation: Augmentation = field(default_factory=Augmentation)
-    distillation: DistillationRecipe = field(default_factory=DistillationRecipe)
+    distillation: _DistillationRecipe = field(default_factory=_DistillationRecipe)
     labeling: Labeling = "ferplus"
     license: str = "MIT"
     source: str = "trained by `mien train`"
@@ -191,8 +191,8 @@ def load_classical_recipe(path: Path) -> ClassicalRecipe:
         raise SettingError(f'expected route = "classical" in the recipe {path}')
     crop = table.pop("input", {})
     table["templates"] = crop.pop("alignment", [])
-    table["features"] = {**crop, "size_wh": [crop.get("size"), crop.get("size")]}
-    table["features"].pop("size", None)
+    size = crop.pop("size", None)
+    table["features"] = {**crop, "size_wh": [size, size]}
     recipe = read(ClassicalRecipe, table, error=SettingError, where=f" in {path}")
     if not recipe.templates or not recipe.ridge or not recipe.labels:
         raise SettingError(
@@ -233,7 +233,7 @@ def bare_spec(recipe: Recipe) -> ModelSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class RecipeSummary:
+class _RecipeSummary:
     """One line of ``mien train --list``; ``epochs`` is 0 where there are none."""
 
     path: Path
@@ -243,7 +243,7 @@ class RecipeSummary:
     summary: str
 
 
-def find_recipes(folder: Path = SHIPPED) -> list[RecipeSummary]:
+def find_recipes(folder: Path = SHIPPED) -> list[_RecipeSummary]:
     """The recipes in a folder, by name.
 
     Raises:
@@ -279,15 +279,12 @@ def is_classical(path: Path) -> bool:
         return False
 
 
-def _summarize(path: Path) -> RecipeSummary:
+def _summarize(path: Path) -> _RecipeSummary:
     if is_classical(path):
         classical = load_classical_recipe(path)
-        return RecipeSummary(path, "classical", classical.features.size_wh[0], 0, classical.summary)
+        return _RecipeSummary(
+            path, "classical", classical.features.size_wh[0], 0, classical.summary
+        )
     recipe = load_recipe(path)
-    return RecipeSummary(
-        path,
-        recipe.network.architecture,
-        recipe.input.size,
-        recipe.optimizer.epochs,
-        recipe.summary,
-    )
+    epochs, network = recipe.optimizer.epochs, recipe.network.architecture
+    return _RecipeSummary(path, network, recipe.input.size, epochs, recipe.summary)

@@ -4,16 +4,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset, Sampler
 
+from mien.geometry import Array
 from mien.training.augmentation import Augmentation, augment
 from mien.training.dataset import Faces
 from mien.types import FloatArray
 
 
-def draw_probabilities(targets: FloatArray, balance: float) -> npt.NDArray[np.float64]:
+def draw_probabilities(targets: FloatArray, balance: float) -> Array:
     """Show rare expressions more often.
 
     Args:
@@ -29,7 +29,7 @@ def draw_probabilities(targets: FloatArray, balance: float) -> npt.NDArray[np.fl
     return np.asarray(weights / weights.sum(), np.float64)
 
 
-def logit_offset(targets: FloatArray, probabilities: npt.NDArray[np.float64]) -> FloatArray:
+def logit_offset(targets: FloatArray, probabilities: Array) -> FloatArray:
     """What to add to the logits in the loss so that the network learns the undistorted prior.
 
     Method: the prior correction of Saerens et al. (2002), used during training as in the logit
@@ -67,9 +67,7 @@ class WeightedDraws(Sampler[Draw]):
     process would.
     """
 
-    def __init__(
-        self, probabilities: npt.NDArray[np.float64], seed: int, rank: int = 0, world: int = 1
-    ) -> None:
+    def __init__(self, probabilities: Array, seed: int, rank: int = 0, world: int = 1) -> None:
         self.probabilities = probabilities
         self.seed, self.rank, self.world = seed, rank, world
         self.epoch = 0
