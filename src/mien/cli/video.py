@@ -149,7 +149,8 @@ def _print_all(ended: Iterator[ClipOutcome], bar: "_Bar", count: int, *, json: b
         )
         raise typer.Exit(130)
     if failed and count > 1:
-        print_error(f"{failed} of {count} clips failed; the others are complete")
+        others = "; the others are complete" if failed < count else ""
+        print_error(f"{failed} of {count} clips failed{others}")
     if failed:
         raise typer.Exit(1)
 

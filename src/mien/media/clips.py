@@ -22,6 +22,9 @@ VIDEO_SUFFIXES = frozenset(
 )
 """Files with these endings are videos when a folder is searched."""
 
+# A folder with this file was written by mien: its video and pictures are no clips.
+_RECORDING_FILE = "frames.jsonl"
+_LIST_SUFFIXES = (".csv", ".tsv", ".txt")
 _NUMBER = re.compile(r"%0?(\d*)d")
 
 
@@ -74,9 +77,9 @@ def find_clips(
 
     Args:
         paths: videos; folders, which are searched with their subfolders for videos and, where a
-            folder has none, for numbered pictures; patterns with ``*``, ``?`` or ``[``; patterns of
-            numbered pictures such as ``img_%04d.png``; ``@list.txt``, a text file with one of these
-            on each line.
+            folder has none, for numbered pictures (folders that mien wrote are left out); patterns
+            with ``*``, ``?`` or ``[``; patterns of numbered pictures such as ``img_%04d.png``;
+            ``@list.txt``, a text file with one of these on each line.
         sequence_fps: frame rate of numbered pictures.
         exclude: a folder that is not searched, such as the output folder.
 
@@ -99,6 +102,11 @@ def _clips_at(path: str, exclude: Path | None) -> list[Clip]:
         if not found:
             raise InputError(f"expected videos or numbered pictures in {path}, but it has none")
         return found
+    if given.suffix.lower() in _LIST_SUFFIXES and given.is_file():
+        raise InputError(
+            f"expected a video, got the list {path}: use --list for a CSV file, or @{path} for a "
+            "text file with one path on each line"
+        )
     if given.exists():
         return [Clip(path, given)]
     if _NUMBER.search(given.name):
@@ -121,6 +129,8 @@ def _in_folder(folder: Path, root: Path, exclude: Path | None) -> Iterator[Clip]
     except OSError as error:
         raise InputError(f"{folder}: the folder cannot be read: {error.strerror}") from None
     files = [entry for entry in entries if entry.is_file()]
+    if any(file.name == _RECORDING_FILE for file in files):
+        return
     videos = [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES]
     for video in videos:
         yield Clip(video.relative_to(root).as_posix(), video)
@@ -150,6 +160,8 @@ def _numbered(path: str) -> Clip:
 
 def _lines(path: Path) -> list[str]:
     """The entries of a text file; relative paths are relative to its folder."""
+    if path.suffix.lower() == ".csv":
+        raise InputError(f"expected a text file after @, got {path}: use --list for a CSV file")
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:

@@ -121,7 +121,7 @@ def _check_trials(clips: Sequence[Clip], options: VideoOptions) -> None:
 
 def _check_unused(folders: Sequence[Path], combined: Path | None) -> None:
     for folder in folders:
-        check_unused(folder)
+        check_unused(folder, resumable=True)
     found = [] if combined is None else [n for n in COMBINED_FILES if (combined / n).exists()]
     if found:
         raise SettingError(

@@ -48,8 +48,12 @@ def written_files(folder: Path) -> list[Path]:
     return [*found, *parts_in(folder)]
 
 
-def check_unused(folder: Path) -> None:
+def check_unused(folder: Path, *, resumable: bool = False) -> None:
     """Refuse a folder with the results of an earlier run.
+
+    Args:
+        folder: for results; may be missing.
+        resumable: whether the error mentions that a run can be resumed.
 
     Raises:
         SettingError: there are such results.
@@ -57,9 +61,10 @@ def check_unused(folder: Path) -> None:
     found = written_files(folder)
     if found:
         names = ", ".join(path.name for path in found[:3]) + (", …" if len(found) > 3 else "")
+        resume = "--resume to continue that run, " if resumable else ""
         raise SettingError(
             f"expected a folder without earlier results, but {folder} has {names}: use "
-            "--overwrite to replace them, --resume to continue that run, or another --out"
+            f"--overwrite to replace them, {resume}or another folder"
         )
 
 

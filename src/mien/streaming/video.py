@@ -193,7 +193,7 @@ def _earlier(folder: Path, options: VideoOptions, plan: dict[str, Any]) -> RunSt
         delete_results(folder)
     state = RunState.read(folder) if options.resume else None
     if state is None:
-        check_unused(folder)
+        check_unused(folder, resumable=True)
         return None
     state.check_plan(plan)
     if not (folder / FRAMES_FILE).is_file():
