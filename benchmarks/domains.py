@@ -54,7 +54,7 @@ def main() -> None:
             found = predict(domain, options.domains.parent, pipeline, options.limit)
             least = int(domain.get("min_in_class", 1))
             for prior, figure in by_prior(found, pipeline.classifier.spec, least):
-                rows.append({"model": model, "domain": name, "prior": prior, **figure})
+                rows.append({"model": pipeline.classifier.name, "domain": name, "prior": prior, **figure})
     print(to_markdown(rows))
     if options.json:
         options.json.write_text(json.dumps({"results": rows}, indent=2) + "\n", encoding="utf-8")
