@@ -32,8 +32,7 @@ import numpy as np
 
 from mien.config import Settings
 from mien.evaluation.figures import balanced_accuracy, figures
-from mien.evaluation.predict import Selection
-from mien.evaluation.predictions import Predictions
+from mien.evaluation.predict import Predictions, Selection, predict
 from mien.evaluation.readers import read_data
 from mien.evaluation.report import percent
 from mien.labels import parse_expression
@@ -51,10 +50,12 @@ def main() -> None:
     for model in options.models:
         pipeline = FacePipeline(Settings(model=model, prior="natural"))
         for name, domain in domains.items():
-            found = predict(domain, options.domains.parent, pipeline, options.limit)
+            found = predict_domain(domain, options.domains.parent, pipeline, options.limit)
             least = int(domain.get("min_in_class", 1))
             for prior, figure in by_prior(found, pipeline.classifier.spec, least):
-                rows.append({"model": pipeline.classifier.name, "domain": name, "prior": prior, **figure})
+                rows.append(
+                    {"model": pipeline.classifier.name, "domain": name, "prior": prior, **figure}
+                )
     print(to_markdown(rows))
     if options.json:
         options.json.write_text(json.dumps({"results": rows}, indent=2) + "\n", encoding="utf-8")
@@ -69,7 +70,7 @@ def _parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def predict(
+def predict_domain(
     domain: dict[str, Any], folder: Path, pipeline: FacePipeline, limit: int
 ) -> Predictions:
     """One model's predictions for one data set, under the natural prior."""
@@ -78,8 +79,8 @@ def predict(
     selection = Selection(
         crops=domain.get("crops"), split=domain.get("split"), only=only, limit=limit
     )
-    rows, predict_rows, _ = selection.apply(data, pipeline.classifier.spec.labels)
-    return predict_rows(rows, pipeline, only=selection.only)
+    rows, _ = selection.apply(data, pipeline.classifier.spec.labels)
+    return predict(rows, pipeline, only=selection.only)
 
 
 def by_prior(

@@ -22,7 +22,6 @@ import onnxruntime
 
 from mien import geometry, imaging
 from mien.errors import ImageReadError
-from mien.evaluation.data_check import leaking_rows
 from mien.evaluation.readers import read_data
 from mien.expression.crop import crop_transform, face_crop, landmarks_of_crop
 from mien.expression.neural import NeuralClassifier
@@ -113,7 +112,8 @@ def _ferplus(
 ) -> Iterator[_Face]:
     data = read_data(options.ferplus)
     assert data.group is not None
-    rows = np.flatnonzero((data.split == "train") & ~leaking_rows(data.group, data.split))
+    train = data.split == "train"
+    rows = np.flatnonzero(train & ~np.isin(data.group, data.group[~train]))
     for row in rows[: options.limit or None]:
         image = data.load(int(row))
         landmarks = landmarks_of_crop(image, pipeline.landmarks)

@@ -49,7 +49,7 @@ def test_mixture_adds_log_probabilities(
     tool: Any, tmp_path: Path, crops: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parts = {"ferplus": 0.6, "world": 0.4}
-    logs = 0.0
+    logs = np.zeros((len(crops), 8))
     for name, share in parts.items():
         model = mixed(tool, tmp_path, f"{name}=1", monkeypatch)
         logs = logs + share * model.logits(crops).astype(np.float64)
