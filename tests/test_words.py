@@ -73,10 +73,17 @@ REPLACEMENTS = {
     r"(?<!person )wants(?!_html)": "requires",
     r"whoever": "the user",
 }
-PATTERNS = {
-    re.compile(rf"(?<![a-z])(?:{pattern})(?![a-z])", re.IGNORECASE): better
-    for pattern, better in REPLACEMENTS.items()
-}
+# One expression for all: each line of the project is searched once.
+WORDS = re.compile(rf"(?<![a-z])(?:{'|'.join(REPLACEMENTS)})(?![a-z])", re.IGNORECASE)
+
+
+def better(word: str) -> str:
+    """What to write instead of a word that was found."""
+    return next(
+        usual
+        for pattern, usual in REPLACEMENTS.items()
+        if re.match(rf"(?:{pattern})(?![a-z])", word, re.IGNORECASE)
+    )
 
 
 def texts(folder: str) -> list[Path]:
@@ -91,20 +98,21 @@ def test_uses_plain_words(folder: str) -> None:
     files = texts(folder)
     assert files
     found = [
-        f"{file.relative_to(ROOT)}:{number}: {match[0]!r}, use: {better}"
+        f"{file.relative_to(ROOT)}:{number}: {match[0]!r}, use: {better(match[0])}"
         for file in files
         for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1)
-        for pattern, better in PATTERNS.items()
-        for match in pattern.finditer(line)
+        for match in WORDS.finditer(line)
     ]
     assert found == []
 
 
 @pytest.mark.parametrize("text", ["the server is away", "def _told(self)", "Analysed", "so many"])
 def test_finds_words_in_text_and_identifiers(text: str) -> None:
-    assert any(pattern.search(text) for pattern in PATTERNS)
+    match = WORDS.search(text)
+    assert match
+    assert better(match[0])
 
 
 @pytest.mark.parametrize("text", ["analyses", "recommended", "the file is a way", "marshall"])
 def test_ignores_parts_of_words(text: str) -> None:
-    assert not any(pattern.search(text) for pattern in PATTERNS)
+    assert not WORDS.search(text)

@@ -369,7 +369,7 @@ def test_memory_does_not_grow_with_the_number_of_images(start_mien: Any, tmp_pat
     picture = tmp_path / "gray.png"
     Image.new("RGB", (600, 600), "gray").save(picture)
     peaks_kb = []
-    for count in (3, 43):
+    for count in (3, 23):
         folder = linked(picture, tmp_path / str(count), count)
         with start_mien("image", folder, "--jsonl", setup=PRINT_PEAK) as running:
             printed, peak = running.communicate(timeout=120)

@@ -150,7 +150,7 @@ def test_missing_matplotlib_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def only_one_right(only_a: int, only_b: int) -> float:
-    """The p-value of a comparison of two models, of which only one is right in so many rows."""
+    """The p-value of a comparison of two models, and only one of them is right in these rows."""
     both = predictions(only_a, only_b), predictions(only_b, only_a)
     a, b = (side.take(np.arange(only_a + only_b)) for side in both)
     b = b.take(np.arange(only_a + only_b)[::-1])

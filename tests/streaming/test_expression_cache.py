@@ -80,7 +80,7 @@ def test_zero_classifies_every_frame(
 ) -> None:
     exact, quick = FaceStream(pipeline, StreamSettings(same_look=0.0)), FaceStream(pipeline)
     apart = []
-    for image, timestamp_s in smile_frames:
+    for image, timestamp_s in smile_frames[::2]:
         (every,), (some,) = exact.update(image, timestamp_s), quick.update(image, timestamp_s)
         assert every.expression_raw is not None
         assert some.expression_raw is not None

@@ -131,7 +131,7 @@ def _track(track_id: int, track: TrackHistory, history: History, folder: Path) -
         span=f"{clock_text(track.first_s)} – {clock_text(track.last_s)}",
         lane=timeline(track, history, name),
         axis="".join(f"<span>{tick}</span>" for tick in ticks(history)),
-        shares=_doubt(track) + (share_bar(track.shares) if track.shares else ""),
+        shares=_uncertainty(track) + (share_bar(track.shares) if track.shares else ""),
         listed=listed,
         facts="".join(
             f"<div><dt>{escape(word)}</dt><dd>{escape(value)}</dd></div>"
@@ -142,7 +142,7 @@ def _track(track_id: int, track: TrackHistory, history: History, folder: Path) -
     )
 
 
-def _doubt(track: TrackHistory) -> str:
+def _uncertainty(track: TrackHistory) -> str:
     """A warning where most of the track's labels are uncertain."""
     share = track.summary.get("share_uncertain") or 0.0
     if share <= _MOSTLY:
