@@ -13,7 +13,8 @@ from typing import Any
 from mien.media.video import VideoSource
 from mien.pipeline import FacePipeline
 from mien.streaming import FaceStream
-from mien.streaming.video import VideoOptions, VideoProgress, analyze_video
+from mien.streaming.outputs import VideoOptions
+from mien.streaming.video import VideoProgress, analyze_video
 from scenes import write_long_clip, write_scene
 
 PEER = Path(__file__).parent / "facemesh.py"

@@ -19,7 +19,8 @@ from mien.errors import MienError, SettingError, VideoReadError
 from mien.media.sources import Selection
 from mien.pipeline import FacePipeline
 from mien.recording import Recording
-from mien.streaming.video import VideoOptions, VideoProgress, analyze_video
+from mien.streaming.outputs import VideoOptions
+from mien.streaming.video import VideoProgress, analyze_video
 from mien.tables import TableOptions, write_tables
 from mien.testing import FakePipeline, face_frames
 

@@ -28,7 +28,7 @@ from mien.recording import RecordingSink
 from mien.streaming import FaceStream, Sink, Step, StreamSettings, run
 from mien.streaming.background import Counter
 from mien.streaming.output_folder import check_unused, delete_results, locked
-from mien.streaming.video import VideoOptions, new_state, recording_sinks, write_outputs
+from mien.streaming.outputs import VideoOptions, new_state, recording_sinks, write_outputs
 from mien.streaming.webhooks import EventDispatcher, command, webhook
 from mien.tracking import Event
 

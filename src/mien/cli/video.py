@@ -20,7 +20,8 @@ from mien.media.sources import Selection
 from mien.pipeline import FacePipeline
 from mien.streaming import StreamSettings
 from mien.streaming.batch import ClipOutcome, analyze_videos
-from mien.streaming.video import VideoOptions, VideoProgress
+from mien.streaming.outputs import VideoOptions
+from mien.streaming.video import VideoProgress
 from mien.tables import TableOptions, read_trials
 from mien.tables.csv_files import read_rows
 

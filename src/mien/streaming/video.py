@@ -5,66 +5,31 @@ import json
 import math
 from collections.abc import Callable
 from contextlib import closing, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mien.errors import MienError, SettingError
 from mien.media.clips import Clip
 from mien.media.joining import end_of_parts_s, parts_in
-from mien.media.sources import Selection, Source, SourceInfo
-from mien.media.thumbnails import CropSink, ThumbnailSink
-from mien.media.video_writer import AnnotatedVideoSink
+from mien.media.sources import Source
 from mien.pipeline import FacePipeline
 from mien.recording import (
     APPLICATION_FILE,
     FRAMES_FILE,
-    THUMBNAILS_FOLDER,
     Recording,
     RecordingSink,
     RunState,
 )
-from mien.report import write_report
 from mien.streaming.face_stream import FaceStream, StreamSettings
 from mien.streaming.output_folder import (
-    CROPS_FOLDER,
     check_unused,
     delete_results,
     locked,
 )
+from mien.streaming.outputs import VideoOptions, new_state, recording_sinks, write_outputs
 from mien.streaming.runner import Application, Sink, run
-from mien.tables import TableOptions, require_pyarrow, write_tables
-
-
-@dataclass(frozen=True, slots=True)
-class VideoOptions:
-    """What is analyzed and written.
-
-    Attributes:
-        selection: which frames are analyzed.
-        annotate: whether ``annotated.mp4`` is written.
-        blur_faces: whether faces are blurred in it, and left out of the report.
-        thumbnails: whether the report shows a small picture of each track.
-        crops: whether every face of every analyzed frame is written as ``crops/TRACK/FRAME.jpg``.
-        tables: which tables are written.
-        resume: whether to continue an earlier run that was stopped.
-        overwrite: whether to delete the results of an earlier run.
-    """
-
-    selection: Selection = field(default_factory=Selection)
-    annotate: bool = True
-    blur_faces: bool = False
-    thumbnails: bool = True
-    crops: bool = False
-    tables: TableOptions = field(default_factory=TableOptions)
-    resume: bool = False
-    overwrite: bool = False
-
-    def __post_init__(self) -> None:
-        if self.resume and self.overwrite:
-            raise SettingError("expected one of resume and overwrite, got both")
-        if self.crops and self.blur_faces:
-            raise SettingError("expected no crops of faces in a run that blurs them, got both")
+from mien.tables import require_pyarrow
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,30 +126,25 @@ def analyze_video(
         sinks = recording_sinks(folder, options, recording, original=clip)
 
         def on_frame(timestamp_s: float) -> bool:
-            share = None
-            if source.info.duration_s:
-                share = min(1.0, timestamp_s / source.info.duration_s)
+            duration_s = source.info.duration_s
+            share = min(1.0, timestamp_s / duration_s) if duration_s else None
             on_progress(VideoProgress(recording.state.frames, timestamp_s, share))
             return should_stop()
 
-        failure: BaseException | None = None
-        complete = False
-        try:
-            complete = _analyze_frames(
-                source,
-                stream,
-                sinks=sinks,
-                recording=recording,
-                application=application,
-                on_frame=on_frame,
-            )
-        except BaseException as error:  # noqa: BLE001 - raised again when all is written
-            failure = error
+        failure = _analyze_frames(
+            source,
+            stream,
+            sinks=sinks,
+            recording=recording,
+            application=application,
+            on_frame=on_frame,
+        )
         state = replace(recording.state, warnings=source.warnings)
         tracks = _finish(
             folder, options, clip, state=state, application=application, failure=failure
         )
-    return VideoOutcome(folder, state.frames, tracks, complete, source.warnings)
+    complete = state.status == "complete"
+    return VideoOutcome(folder, state.frames, tracks, complete, state.warnings)
 
 
 def _earlier(folder: Path, options: VideoOptions, plan: dict[str, Any]) -> RunState | None:
@@ -212,18 +172,23 @@ def _analyze_frames(
     recording: RecordingSink,
     application: Application | None,
     on_frame: Callable[[float], bool],
-) -> bool:
-    """Analyze the frames until the end, or until `on_frame` returns True; whether it was the end.
+) -> BaseException | None:
+    """Analyze the frames until the end, or until `on_frame` returns True.
 
-    The recording is closed by `run`, so that the last line has what the end of the stream ended.
+    Returns:
+        What went wrong; the sinks are closed in any case.
     """
-    with closing(run(source, stream, sinks=sinks)) as steps:
-        for step in steps:
-            if application is not None:
-                recording.add_events(application.update(step.result, step.events))
-            if on_frame(step.frame.timestamp_s):
-                return False
-    return True
+    try:
+        with closing(run(source, stream, sinks=sinks)) as steps:
+            for step in steps:
+                if application is not None:
+                    found = application.update(step.result, step.events)
+                    recording.add_events(found)
+                if on_frame(step.frame.timestamp_s):
+                    break
+    except BaseException as error:  # noqa: BLE001 - raised again when all is written
+        return error
+    return None
 
 
 def _finish(
@@ -269,81 +234,6 @@ def _finish(
             "--resume"
         ) from failure
     raise failure
-
-
-def new_state(
-    info: SourceInfo,
-    stream: FaceStream,
-    *,
-    notes: tuple[str, ...] = (),
-    plan: dict[str, Any] | None = None,
-) -> RunState:
-    """The state of a run before its first frame."""
-    labels = stream.pipeline.classifier.spec.labels if stream.settings.expressions else ()
-    return RunState(
-        title=info.name,
-        size_wh=info.size_wh,
-        frame_rate=info.frame_rate,
-        labels=tuple(label.value for label in labels),
-        models=dict(stream.pipeline.models),
-        notes=notes,
-        plan=plan or {},
-    )
-
-
-def recording_sinks(
-    folder: Path,
-    options: VideoOptions,
-    recording: RecordingSink,
-    *,
-    original: Clip | None = None,
-    resumable: bool = True,
-) -> list[Sink]:
-    """The sinks of a run; the recording is the last, so that its end says that all is written.
-
-    Args:
-        folder: an existing folder.
-        options: what is written.
-        recording: the sink of the results.
-        original: the video whose sound is copied.
-        resumable: whether the run can be resumed later.
-    """
-    resumed = recording.state.frames > 0
-    sinks: list[Sink] = []
-    if options.annotate:
-        video = AnnotatedVideoSink(
-            folder,
-            original.path if original is not None and not original.pictures else None,
-            blur=options.blur_faces,
-            resumed=resumed,
-            resumable=resumable,
-            frame_rate=recording.state.frame_rate,
-        )
-        sinks.append(video)
-    if options.thumbnails and not options.blur_faces:
-        sinks.append(ThumbnailSink(folder / THUMBNAILS_FOLDER, resumed=resumed))
-    if options.crops:
-        sinks.append(CropSink(folder / CROPS_FOLDER))
-    return [*sinks, recording]
-
-
-def write_outputs(folder: Path, options: VideoOptions, *, clip: Clip | None = None) -> int:
-    """Write the tables and the report of the recording in a folder.
-
-    Args:
-        folder: of the recording and of what is made from it.
-        options: of the run.
-        clip: the original video, which the report plays if there is no annotated one.
-
-    Returns:
-        The number of tracks.
-    """
-    recording = Recording(folder)
-    tracks = write_tables(recording, folder, options.tables)
-    # The original shows faces that are not blurred.
-    hidden = clip is None or bool(clip.pictures) or options.annotate or options.blur_faces
-    write_report(recording, folder, video=None if clip is None or hidden else clip.path)
-    return tracks
 
 
 def _resume(

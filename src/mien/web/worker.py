@@ -12,7 +12,8 @@ from mien.errors import MienError, VideoReadError
 from mien.media.sources import Selection
 from mien.media.video import VideoSource
 from mien.pipeline import FacePipeline
-from mien.streaming.video import VideoOptions, VideoProgress, analyze_video
+from mien.streaming.outputs import VideoOptions
+from mien.streaming.video import VideoProgress, analyze_video
 from mien.web.config import WebConfig
 from mien.web.jobs import JobRunner, Progress
 from mien.web.metrics import configure_logging
