@@ -106,9 +106,7 @@ def analyze_video(
         require_pyarrow()
     clip = Clip(str(clip), clip) if isinstance(clip, Path) else clip
     source = clip.open(options.selection)
-    pipeline = pipeline or FacePipeline()
-    settings = settings or StreamSettings()
-    settings = _thorough(settings) if options.blur_faces else settings
+    pipeline, settings = pipeline or FacePipeline(), _thorough(settings, options)
     plan = _plan(clip, options, pipeline, settings, application)
     with locked(folder):
         earlier = _earlier(folder, options, plan)
@@ -124,27 +122,20 @@ def analyze_video(
             source = clip.open(replace(options.selection, start_s=start_s))
         recording = RecordingSink(folder, state, landmarks=options.tables.landmarks)
         sinks = recording_sinks(folder, options, recording, original=clip)
-
-        def on_frame(timestamp_s: float) -> bool:
-            duration_s = source.info.duration_s
-            share = min(1.0, timestamp_s / duration_s) if duration_s else None
-            on_progress(VideoProgress(recording.state.frames, timestamp_s, share))
-            return should_stop()
-
         failure = _analyze_frames(
             source,
             stream,
             sinks=sinks,
             recording=recording,
             application=application,
-            on_frame=on_frame,
+            on_progress=on_progress,
+            should_stop=should_stop,
         )
         state = replace(recording.state, warnings=source.warnings)
         tracks = _finish(
             folder, options, clip, state=state, application=application, failure=failure
         )
-    complete = state.status == "complete"
-    return VideoOutcome(folder, state.frames, tracks, complete, state.warnings)
+    return VideoOutcome(folder, state.frames, tracks, state.status == "complete", state.warnings)
 
 
 def _earlier(folder: Path, options: VideoOptions, plan: dict[str, Any]) -> RunState | None:
@@ -171,9 +162,10 @@ def _analyze_frames(
     sinks: list[Sink],
     recording: RecordingSink,
     application: Application | None,
-    on_frame: Callable[[float], bool],
+    on_progress: Callable[[VideoProgress], None],
+    should_stop: Callable[[], bool],
 ) -> BaseException | None:
-    """Analyze the frames until the end, or until `on_frame` returns True.
+    """Analyze the frames until the end, or until `should_stop` returns True.
 
     Returns:
         What went wrong; the sinks are closed in any case.
@@ -184,7 +176,10 @@ def _analyze_frames(
                 if application is not None:
                     found = application.update(step.result, step.events)
                     recording.add_events(found)
-                if on_frame(step.frame.timestamp_s):
+                now, duration_s = step.frame.timestamp_s, source.info.duration_s
+                share = min(1.0, now / duration_s) if duration_s else None
+                on_progress(VideoProgress(recording.state.frames, now, share))
+                if should_stop():
                     break
     except BaseException as error:  # noqa: BLE001 - raised again when all is written
         return error
@@ -259,8 +254,13 @@ def _resume(
     )
 
 
-def _thorough(settings: StreamSettings) -> StreamSettings:
-    """Search in every frame: a face that is not found is not blurred."""
+def _thorough(settings: StreamSettings | None, options: VideoOptions) -> StreamSettings:
+    """The settings; with blurring, those that search in every frame: a face that is not found is
+    not blurred.
+    """
+    settings = settings or StreamSettings()
+    if not options.blur_faces:
+        return settings
     search = replace(settings.search, detect_every_s=0.1, still_every_s=0.1, search_every_s=0.0)
     return replace(settings, search=search)
 
