@@ -11,7 +11,6 @@ from mien.cli.console import ProgressBar, stdout_console
 from mien.cli.options import DATA_HELP, JsonFlag, LabelingOption
 from mien.evaluation.data_check import check as check_data
 from mien.evaluation.readers import read_data
-from mien.evaluation.readers.fer2013 import parse_labeling
 
 app = typer.Typer(add_completion=False)
 
@@ -30,7 +29,7 @@ def check(
     json: JsonFlag = False,
 ) -> None:
     """Count classes; find unreadable files, label conflicts and duplicates across splits."""
-    labeled = read_data(path, parse_labeling(labeling))
+    labeled = read_data(path, labeling)
     with ProgressBar(len(labeled), "pictures") as bar:
         report = check_data(labeled, bar.set)
     if json:

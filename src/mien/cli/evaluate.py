@@ -16,7 +16,6 @@ from mien.errors import SettingError
 from mien.evaluation import compare as comparison
 from mien.evaluation.predict import Predictions, Selection
 from mien.evaluation.readers import read_data
-from mien.evaluation.readers.fer2013 import parse_labeling
 from mien.evaluation.report import evaluate as run_evaluation
 from mien.evaluation.report import read_predictions, to_markdown, write_json, write_plots
 from mien.labels import Expression, parse_expression
@@ -90,7 +89,7 @@ def evaluate(  # noqa: PLR0917
     """
     only = _parse_labels(labels) if labels else None
     selection = Selection(crops=crops, split=split, only=only, limit=limit, seed=seed)
-    labeled = None if data is None else read_data(data, parse_labeling(labeling))
+    labeled = None if data is None else read_data(data, labeling)
 
     def run(settings: Settings) -> tuple[dict[str, Any], Predictions]:
         if labeled is None:

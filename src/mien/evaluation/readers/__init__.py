@@ -1,6 +1,7 @@
 """Reading labeled data sets in their usual formats; see :func:`read_data`."""
 
 from pathlib import Path
+from typing import cast, get_args
 
 from mien.errors import DataError
 from mien.evaluation.dataset import LabeledSet
@@ -25,27 +26,31 @@ _EXPECTED = (
 )
 
 
-def read_data(path: Path, labeling: Labeling = "ferplus") -> LabeledSet:
+def read_data(path: Path, labeling: str = "ferplus") -> LabeledSet:
     """Read a labeled data set in any of these formats.
 
     Args:
         path: a folder with one folder for each expression; a CSV file of ``image,expression``;
             Kaggle's ``fer2013.csv``, with FER+'s ``fer2013new.csv`` beside it or without; FER+'s
             folders of PNG files; or a ``.npz`` file with pictures and votes.
-        labeling: which labels, where a data set has both FER2013's own and FER+'s votes.
+        labeling: ``"ferplus"`` or ``"fer2013"``: which labels, where a data set has both.
 
     Raises:
-        DataError: there is no such file or folder, or it is in another format.
+        DataError: another labeling, there is no such file or folder, or it is in another format.
     """
+    if labeling not in get_args(Labeling):
+        known = ", ".join(get_args(Labeling))
+        raise DataError(f"expected a labeling out of {known}, got {labeling!r}")
+    chosen = cast(Labeling, labeling)
     path = Path(path)
     if not path.exists():
         raise DataError(f"expected a labeled data set at {path}, but nothing is there")
     if path.is_dir():
-        return _read_folder(path, labeling)
+        return _read_folder(path, chosen)
     if path.suffix.lower() == ".npz":
-        return read_npz(path, labeling)
+        return read_npz(path, chosen)
     if path.suffix.lower() == ".csv":
-        return _read_csv(path, labeling)
+        return _read_csv(path, chosen)
     raise DataError(f"expected {_EXPECTED}; got {path}")
 
 

@@ -4,7 +4,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -38,18 +38,6 @@ _FOLDER_TABLE = "label.csv"
 _SPLIT_FOLDERS = {"FER2013Train": "train", "FER2013Valid": "valid", "FER2013Test": "test"}
 _SIDE = 48
 _BAD_PIXELS = f"the row is damaged, or its pixels are not {_SIDE}×{_SIDE} numbers up to 255"
-
-
-def parse_labeling(text: str) -> Labeling:
-    """Read the name of a labeling.
-
-    Raises:
-        DataError: another name.
-    """
-    for name in get_args(Labeling):
-        if name == text:
-            return cast(Labeling, name)
-    raise DataError(f"expected a labeling out of {', '.join(get_args(Labeling))}, got {text!r}")
 
 
 def is_fer2013(header: list[str]) -> bool:
