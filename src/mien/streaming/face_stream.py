@@ -99,6 +99,7 @@ class FaceStream:
         self._cache = ExpressionCache(self.pipeline, same_below=self.settings.same_look)
         self._smoothers: dict[int, _Smoothers] = {}
         self._last_s: float | None = None
+        self._last_image: Image | None = None
         self._frame_index = -1
 
     def update(
@@ -131,14 +132,17 @@ class FaceStream:
         started = time.perf_counter()
         events: list[Event] = []
         grid = coarse(rgb)
-        if self._cuts.is_cut(grid):
+        before, self._last_image = self._last_image, rgb
+        if self._cuts.is_cut(grid, timestamp_s) and not self._locator.continues(
+            rgb, before, self._tracker.tracks, timestamp_s
+        ):
             events.append(Event("scene_cut", timestamp_s))
             events += self._end([track.track_id for track in self._tracker.end_all()])
         observations = self._locator.locate(rgb, self._tracker.tracks, timestamp_s, grid)
         if self.settings.region is not None:
             observations = _inside(observations, self.settings.region, rgb)
         located = time.perf_counter()
-        owners, ended = self._tracker.update(observations, timestamp_s)
+        owners, ended = self._tracker.update(observations, timestamp_s, rgb)
         events += self._end([track.track_id for track in ended])
         seen = [
             (track.track_id, observation)

@@ -10,77 +10,10 @@ import numpy.typing as npt
 
 from mien.errors import MissingExtraError
 from mien.geometry import Array
+from mien.tracking.appearance import face_patch, similarity
+from mien.tracking.motion import Motion
 from mien.tracking.sampling import SamplingInterval
-from mien.types import Box, Detection, Landmarks
-
-# Heads rarely keep their velocity for longer than this.
-_VELOCITY_DECAY_S = 0.5
-# Time constant of the velocity estimate; a longer one lags behind a turning head.
-_VELOCITY_TIME_S = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Motion:
-    """Position, size and velocity of a face.
-
-    The velocity decays exponentially, in time rather than in frames.
-
-    Attributes:
-        x, y: center in pixels.
-        width, height: in pixels.
-        velocity_x, velocity_y: pixels per second.
-        timestamp_s: time of the last update.
-    """
-
-    x: float
-    y: float
-    width: float
-    height: float
-    velocity_x: float
-    velocity_y: float
-    timestamp_s: float
-
-    @classmethod
-    def start(cls, box: Box, timestamp_s: float) -> "Motion":
-        x, y = box.center
-        return cls(x, y, box.width, box.height, 0.0, 0.0, timestamp_s)
-
-    def seen(self, box: Box, timestamp_s: float) -> "Motion":
-        """The motion updated with a new box."""
-        x, y = box.center
-        elapsed = timestamp_s - self.timestamp_s
-        if elapsed <= 0:
-            return Motion(
-                x, y, box.width, box.height, self.velocity_x, self.velocity_y, timestamp_s
-            )
-        weight = 1 - math.exp(-elapsed / _VELOCITY_TIME_S)
-        return Motion(
-            x,
-            y,
-            box.width,
-            box.height,
-            (1 - weight) * self.velocity_x + weight * (x - self.x) / elapsed,
-            (1 - weight) * self.velocity_y + weight * (y - self.y) / elapsed,
-            timestamp_s,
-        )
-
-    def predict(self, timestamp_s: float) -> tuple[float, float]:
-        """Expected center at a time, in pixels."""
-        elapsed = max(0.0, timestamp_s - self.timestamp_s)
-        reach = _VELOCITY_DECAY_S * (1 - math.exp(-elapsed / _VELOCITY_DECAY_S))
-        return self.x + self.velocity_x * reach, self.y + self.velocity_y * reach
-
-    def distance(self, box: Box, timestamp_s: float) -> float:
-        """Distance of a box from the expected position, in units of the mean face size.
-
-        Includes the change of size: double or half the size counts as 0.7 face sizes.
-        """
-        x, y = self.predict(timestamp_s)
-        box_x, box_y = box.center
-        own, other = math.sqrt(self.width * self.height), math.sqrt(box.width * box.height)
-        apart = math.hypot(box_x - x, box_y - y) / ((own + other) / 2)
-        return math.hypot(apart, math.log(other / own))
-
+from mien.types import Box, Detection, FloatArray, Image, Landmarks
 
 # Points that move little with the expression: eye corners, bridge and tip of the nose, temples,
 # cheek bones, forehead, and the jaw near the ears.
@@ -185,6 +118,7 @@ class Track:
         detector_s: time of the last detection by the detector.
         shape: running mean of the rigid points.
         shape_s: time of the last update of the shape.
+        patch: the face at that time, from :func:`mien.tracking.appearance.face_patch`.
     """
 
     key: int
@@ -199,6 +133,7 @@ class Track:
     detector_s: float = 0.0
     shape: Array | None = field(default=None, repr=False)
     shape_s: float = 0.0
+    patch: FloatArray | None = field(default=None, repr=False)
 
 
 class Tracker:
@@ -225,6 +160,10 @@ class Tracker:
     _SHAPE_WEIGHT = 4.0
     _MAX_SHAPE_AFTER_GAP = 0.045
     _GAP_S = 0.3
+    # A new face near a lost one waits this long for its track ID.
+    _WAIT_S = 0.2
+    # Patches of one face within two seconds have 0.7 to 0.95 in the median; see the locator.
+    _SAME_PATCH = 0.85
     # Penalty for a face that was not followed from the track's last landmarks.
     _NOT_FOLLOWED = 0.5
     # Where a confirmed and a tentative track lead to the same face, the confirmed one continues.
@@ -246,21 +185,24 @@ class Tracker:
         self._max_gap_s = max_gap_s
         self._sampling = sampling or SamplingInterval()
         self._sure_score = sure_score
+        self._image: Image | None = None
         self._next_key = 1
         self._next_id = 1
 
     def update(
-        self, observations: Sequence[Observation], timestamp_s: float
+        self, observations: Sequence[Observation], timestamp_s: float, image: Image | None = None
     ) -> tuple[list[Track], list[Track]]:
         """Assign the faces of a frame to tracks.
 
         Args:
             observations: the faces, without duplicates.
             timestamp_s: time of the frame, later than the previous one.
+            image: the frame; without it, returning faces are told apart by their shape alone.
 
         Returns:
             The track of each observation, in order, and the tracks that ended.
         """
+        self._image = image
         # A face that was hidden for too long gets a new track, even at the same position.
         over = [track for track in self.tracks if self._is_over(track, timestamp_s)]
         self.tracks = [track for track in self.tracks if not self._is_over(track, timestamp_s)]
@@ -268,6 +210,7 @@ class Tracker:
             [self._cost(seen, track, timestamp_s) for track in self.tracks] for seen in observations
         ]
         pairs = dict(assign(costs, self._MAX_COST)) if observations and self.tracks else {}
+        tentative = self._return_lost(pairs, costs, timestamp_s)
         owners = []
         for row, seen in enumerate(observations):
             if row in pairs:
@@ -276,6 +219,7 @@ class Tracker:
             else:
                 track = self._begin(seen, timestamp_s)
             owners.append(track)
+        self.tracks = [track for track in self.tracks if track.key not in tentative]
         known = {track.key for track in self.tracks}
         self.tracks += [track for track in owners if track.key not in known]
         return owners, [track for track in over if track.track_id is not None]
@@ -297,10 +241,58 @@ class Tracker:
         """Let new tracks get IDs above this one."""
         self._next_id = max(self._next_id, last_id + 1)
 
+    def _return_lost(
+        self, pairs: dict[int, int], costs: Sequence[Sequence[float]], timestamp_s: float
+    ) -> set[int]:
+        """Let lost tracks continue in the faces of tentative ones; returns the keys of the latter.
+
+        A face that comes out from behind something is at first half hidden, and then like none.
+        """
+        lost = [
+            column
+            for column, track in enumerate(self.tracks)
+            if self._is_lost(track, timestamp_s) and column not in pairs.values()
+        ]
+        replaced: set[int] = set()
+        for row, column in list(pairs.items()):
+            best = min(lost, key=lambda other: costs[row][other], default=None)
+            if self.tracks[column].track_id is not None or best is None:
+                continue
+            if costs[row][best] <= self._MAX_COST:
+                replaced.add(self.tracks[column].key)
+                pairs[row] = best
+                lost.remove(best)
+        return replaced
+
+    def _is_lost(self, track: Track, timestamp_s: float) -> bool:
+        gap_s = self._sampling.longest_step_s(self._GAP_S)
+        return track.track_id is not None and timestamp_s - track.last_s > gap_s
+
+    def _reach(self, unseen_s: float) -> float:
+        return min(self._REACH + self._REACH_PER_S * unseen_s, self._MAX_REACH)
+
+    def _may_be_lost_one(self, track: Track) -> bool:
+        """Whether a young track may yet turn out to be a lost one that comes back."""
+        if track.last_s - track.first_s >= self._WAIT_S:
+            return False
+        box, now = track.motion.box, track.last_s
+        return any(
+            self._is_lost(other, now)
+            and other.motion.distance(box, now) <= self._reach(now - other.last_s)
+            for other in self.tracks
+        )
+
     def _cost(self, seen: Observation, track: Track, timestamp_s: float) -> float:
+        unseen_s = timestamp_s - track.last_s
+        is_gap = unseen_s > self._sampling.longest_step_s(self._GAP_S)
         distance = track.motion.distance(seen.detection.box, timestamp_s)
-        reach = self._REACH + self._REACH_PER_S * (timestamp_s - track.last_s)
-        if distance > min(reach, self._MAX_REACH):
+        reach = self._reach(unseen_s)
+        if is_gap and self._looks_alike(seen, track):
+            # The face that is hidden may also have kept its velocity.
+            kept = track.motion.distance(seen.detection.box, timestamp_s, keeps_velocity=True)
+            distance = min(distance, kept)
+            return distance + self._NOT_FOLLOWED if distance <= reach else math.inf
+        if distance > reach:
             return math.inf
         if seen.followed == {track.key}:
             # Only this track led here, and the position fits: no need to compare shapes.
@@ -310,12 +302,23 @@ class Tracker:
         shape = _face_shape(seen.landmarks)
         if shape is not None and track.shape is not None:
             apart = _shape_distance(shape, track.shape)
-            unseen_s = timestamp_s - track.last_s
-            is_gap = unseen_s > self._sampling.longest_step_s(self._GAP_S)
             if is_gap and apart > self._MAX_SHAPE_AFTER_GAP:
                 return math.inf
             distance += self._SHAPE_WEIGHT * apart
         return distance if track.key in seen.followed else distance + self._NOT_FOLLOWED
+
+    def _patch(self, seen: Observation) -> FloatArray | None:
+        if self._image is None or seen.landmarks is None:
+            return None
+        # A face that is half hidden already must not replace the whole one.
+        sure = (seen.landmarks.presence or 0.0) >= 0.9
+        return face_patch(self._image, seen.landmarks) if sure else None
+
+    def _looks_alike(self, seen: Observation, track: Track) -> bool:
+        if self._image is None or track.patch is None:
+            return False
+        patch = face_patch(self._image, seen.landmarks)
+        return (similarity(patch, track.patch) or 0.0) >= self._SAME_PATCH
 
     def _begin(self, seen: Observation, timestamp_s: float) -> Track:
         track = Track(
@@ -329,6 +332,7 @@ class Tracker:
             detector_s=timestamp_s,
             shape=_face_shape(seen.landmarks),
             shape_s=timestamp_s,
+            patch=self._patch(seen),
         )
         self._next_key += 1
         self._confirm(track)
@@ -344,6 +348,8 @@ class Tracker:
         if not seen.followed:
             track.detector_s = timestamp_s
         if timestamp_s - track.shape_s >= self._SHAPE_EVERY_S:
+            patch = self._patch(seen)
+            track.patch = track.patch if patch is None else patch
             self._learn_shape(track, seen.landmarks, timestamp_s)
         self._confirm(track)
 
@@ -365,7 +371,7 @@ class Tracker:
         presence = track.landmarks.presence if track.landmarks else None
         votes = (track.mean_score >= self._sure_score) + (presence is None or presence >= 0.5)
         sure = votes == 2 or (votes == 1 and track.hits >= self._CONFIRM_HITS)
-        if track.track_id is None and sure:
+        if track.track_id is None and sure and not self._may_be_lost_one(track):
             track.track_id = self._next_id
             self._next_id += 1
 
