@@ -124,7 +124,7 @@ class FacePipeline:
         """
         clock = _Clock()
         rgb = imaging.as_rgb(image)
-        detections = self.detect(rgb) if boxes is None else _given_detections(boxes)
+        detections = self.detect(rgb, still=True) if boxes is None else _given_detections(boxes)
         clock.lap("detect")
         faces = self.describe(rgb, detections, clock=clock)
         return FrameResult(
@@ -135,9 +135,18 @@ class FacePipeline:
             source=source,
         )
 
-    def detect(self, image: Image) -> list[Detection]:
-        """The first step: faces of an RGB image, from left to right."""
-        found = self.detector.detect(image, min_score=self.settings.min_score)
+    def detect(self, image: Image, *, still: bool = False) -> list[Detection]:
+        """The first step: faces of an RGB image, from left to right.
+
+        Args:
+            image: ``(H, W, 3)`` RGB uint8.
+            still: whether to search as thoroughly as in a photograph; see
+                :meth:`mien.detection.FaceSearch.detect_still`.
+        """
+        search = self.detector.detect
+        if still and isinstance(self.detector, FaceSearch):
+            search = self.detector.detect_still
+        found = search(image, min_score=self.settings.min_score)
         if self.settings.max_faces:
             found.sort(key=lambda detection: -detection.box.width * detection.box.height)
             found = found[: self.settings.max_faces]

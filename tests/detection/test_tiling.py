@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mien import geometry, imaging
-from mien.detection import BlazeFace, FaceSearch
+from mien.detection import BlazeFace, FaceSearch, build_detector
 from mien.detection.base import drop_repeated
 from mien.detection.blazeface import _merge_weighted
-from mien.detection.search import _tile_sides, _tile_starts, tiles
+from mien.detection.views import _tile_sides, _tile_starts, tiles
+from mien.landmarks import schemes
 from mien.media.images import read_image
 from mien.runtime import catalog
 from mien.types import Box, Detection, Image, Landmarks
@@ -166,3 +167,52 @@ def test_merging_weights_by_score() -> None:
     merged, scores = _merge_weighted(rows, [0.25, 0.75, 0.5], 0.3)
     assert merged == pytest.approx(np.array([[1.5, 0, 11.5, 10, 8], [50, 50, 60, 60, 1]]))
     assert scores == pytest.approx([0.75, 0.5])
+
+
+@pytest.fixture(scope="module")
+def still_search() -> FaceSearch:
+    detector = build_detector(tiles="auto")
+    assert isinstance(detector, FaceSearch)
+    return detector
+
+
+@pytest.mark.parametrize("side", ["left", "right", "top", "bottom"])
+def test_a_still_shows_faces_cut_by_the_border_beside_whole_ones(
+    still_search: FaceSearch, samples: dict[str, object], side: str
+) -> None:
+    first = imaging.resize(read_image(samples["person-b-smiling"]), (400, 400))  # type: ignore[arg-type]
+    other = imaging.resize(read_image(samples["person-a-neutral"]), (400, 400))  # type: ignore[arg-type]
+    (whole,) = still_search.detect_still(first)
+    box, cut = whole.box, 0.35 * whole.box.width
+    image = {
+        "left": lambda: np.hstack([first[:, round(box.x_min + cut) :], other]),
+        "right": lambda: np.hstack([other, first[:, : round(box.x_max - cut)]]),
+        "top": lambda: np.vstack([first[round(box.y_min + cut) :], other]),
+        "bottom": lambda: np.vstack([other, first[: round(box.y_max - cut)]]),
+    }[side]()
+    assert len(still_search.detect_still(np.ascontiguousarray(image))) == 2
+
+
+@pytest.mark.parametrize("angle_deg", [90, 135, 180, 225, 270])
+def test_a_still_shows_turned_faces_with_their_eye_line(
+    still_search: FaceSearch, samples: dict[str, object], angle_deg: int
+) -> None:
+    image = imaging.resize(read_image(samples["person-a-smiling"]), (400, 400))  # type: ignore[arg-type]
+    transform = geometry.similarity(1.0, angle_deg, center=(200, 200))
+    (found,) = still_search.detect_still(imaging.warp(image, transform, (400, 400)))
+    assert found.landmarks is not None
+    difference = schemes.eye_line_angle_deg(found.landmarks) - angle_deg
+    assert abs((difference + 180) % 360 - 180) < 35
+
+
+def test_a_still_has_tiles_for_small_faces_at_any_size(
+    still_search: FaceSearch, samples: dict[str, object]
+) -> None:
+    face = imaging.resize(read_image(samples["person-a-smiling"]), (72, 72))  # type: ignore[arg-type]
+    image = np.full((7000, 7000, 3), 128, np.uint8)
+    places = [(20, 30), (3490, 3480), (6900, 6900)]
+    for x, y in places:
+        image[y : y + 72, x : x + 72] = face
+    centers = sorted(found.box.center for found in still_search.detect_still(image))
+    assert np.array(centers) == pytest.approx(np.array(places) + 38, abs=8)
+    assert len(still_search.detect(image)) < 3

@@ -65,7 +65,7 @@ class CountingPipeline(FacePipeline):
 
     detections = 0
 
-    def detect(self, image: Image) -> list[Detection]:
+    def detect(self, image: Image, *, still: bool = False) -> list[Detection]:
         self.detections += 1
         return super().detect(image)
 

@@ -87,7 +87,7 @@ def test_a_failing_sink_stops_the_stream_and_closes_the_others(
 
 def test_a_failing_stage_stops_the_stream(smile_frames: Frames) -> None:
     class Broken(FacePipeline):
-        def detect(self, image: Image) -> list[Detection]:
+        def detect(self, image: Image, *, still: bool = False) -> list[Detection]:
             raise RuntimeError("out of memory")
 
     sink = Recorder()

@@ -50,8 +50,17 @@ class BlazeFace:
             for size_wh, sizes in facts.sizes(entry.spec.input.size_wh)
         }
 
-    def detect(self, image: Image, *, min_score: float = 0.5) -> list[Detection]:
-        """See :meth:`mien.detection.base.FaceDetector.detect`."""
+    def detect(
+        self, image: Image, *, min_score: float = 0.5, weak_score: float | None = None
+    ) -> list[Detection]:
+        """See :meth:`mien.detection.base.FaceDetector.detect`.
+
+        Args:
+            image: ``(H, W, 3)`` RGB uint8.
+            min_score: in [0, 1]; faces with a lower score are dropped.
+            weak_score: below min_score; faces down to this score are added where they do not
+                overlap the others. They do not change the others.
+        """
         frame = self._frame_for(image)
         framed, transform = imaging.letterbox(image, frame.input.size_wh)
         batch = imaging.to_input([framed], frame.input)
@@ -62,13 +71,20 @@ class BlazeFace:
                 f"got {logits.size}; correct the spec"
             )
         logits = logits.reshape(-1)
-        (found,) = np.nonzero(logits >= _logit(min_score))
+        (found,) = np.nonzero(logits >= _logit(min_score if weak_score is None else weak_score))
         if not found.size:
             return []
         chosen = offsets.reshape(len(frame.anchors), -1)[found]
         coordinates = self._decode(chosen, frame.anchors[found])
+        strong = logits[found] >= _logit(min_score)
         scores = 1 / (1 + np.exp(-logits[found].clip(-80, 80)))
-        merged, best_scores = _merge_weighted(coordinates, scores, _MERGE_IOU)
+        merged, best_scores = _merge_weighted(coordinates[strong], scores[strong], _MERGE_IOU)
+        if not strong.all():
+            weak, weak_scores = _merge_weighted(coordinates[~strong], scores[~strong], _MERGE_IOU)
+            overlaps = geometry.box_iou(weak[:, :4], merged[:, :4])
+            alone = overlaps.max(axis=1, initial=0) <= _MERGE_IOU
+            merged = np.concatenate([merged, weak[alone]])
+            best_scores = np.concatenate([best_scores, weak_scores[alone]])
         # The letterbox only scales and moves.
         points = (merged.reshape(len(merged), -1, 2) - transform[:, 2]) / transform.diagonal()
         return [
@@ -185,7 +201,7 @@ def _merge_weighted(
     values = np.asarray(coordinates, np.float32)
     weights = np.asarray(scores, np.float32)
     order = np.argsort(-weights, kind="stable")
-    if len(order) == 1:
+    if len(order) < 2:
         return values, weights
     overlaps = geometry.box_iou(values[:, :4], values[:, :4])
     merged: list[FloatArray] = []

@@ -14,7 +14,7 @@ import numpy as np
 
 from mien import geometry
 from mien.config import Settings
-from mien.detection.search import tiles
+from mien.detection.views import tiles
 from mien.landmarks import LandmarkPredictor, Region, box_from_landmarks, roi_from_landmarks
 from mien.streaming.motion_gate import MotionGate
 from mien.tracking import Observation, Track

@@ -1,0 +1,236 @@
+"""Faces where people really bring them: cut by a border, small in large pictures, turned.
+
+    python benchmarks/field.py border LONDON
+    python benchmarks/field.py large
+    python benchmarks/field.py rotation LONDON
+    python benchmarks/field.py memory
+
+LONDON is a folder with `neutral` and `happiness` of the Face Research Lab London Set. Each command
+prints a table and writes it to benchmarks/results/field-NAME.json.
+"""
+
+import argparse
+import json
+import math
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from mien import FacePipeline
+from mien.media.images import read_image
+from mien.samples import sample_paths
+from mien.types import Box, Face, Image
+
+RESULTS = Path(__file__).parent / "results"
+CUT_SHARE = 0.35
+SIDES = ("left", "top", "right", "bottom")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("kind", choices=("border", "large", "rotation", "memory"))
+    parser.add_argument("london", nargs="?", type=Path)
+    parser.add_argument("--every", type=int, default=1, help="use every Nth person")
+    parser.add_argument("--megapixels", type=float, nargs="+", default=[12, 50, 99])
+    arguments = parser.parse_args()
+    if arguments.kind in ("border", "rotation") and arguments.london is None:
+        parser.error(f"{arguments.kind}: add the folder of the London set")
+    if arguments.kind == "border":
+        rows = border(FacePipeline(), arguments.london, arguments.every)
+    elif arguments.kind == "large":
+        rows = large(FacePipeline(), arguments.megapixels)
+    elif arguments.kind == "rotation":
+        rows = rotation(FacePipeline(), arguments.london, arguments.every)
+    else:
+        rows = memory()
+    print("  ".join(f"{name:>12}" for name in rows[0]))
+    for row in rows:
+        print("  ".join(f"{_shown(value):>12}" for value in row.values()))
+    path = RESULTS / f"field-{arguments.kind}.json"
+    path.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def border(pipeline: FacePipeline, london: Path, every: int) -> list[dict[str, Any]]:
+    """Faces of which 35 % is cut away at one side, alone and beside a whole face."""
+    neutral = sorted((london / "neutral").glob("*.jpg"))[::every]
+    portraits = [_portrait(pipeline, path) for path in neutral]
+    rows = []
+    for side in SIDES:
+        alone = beside = together = 0
+        for number, (image, box) in enumerate(portraits):
+            part, face = cut(image, box, side)
+            alone += _finds(pipeline, part, face)
+            whole = portraits[(number + 1) % len(portraits)][0]
+            joined, face = join(part, face, whole, side)
+            beside += _finds(pipeline, joined, face)
+            together += len(pipeline.analyze(joined).faces) == 2
+        rows.append(
+            {"side": side, "people": len(portraits), "alone": alone, "beside": beside}
+            | {"exactly both": together}
+        )
+    return rows
+
+
+def _portrait(pipeline: FacePipeline, path: Path) -> tuple[Image, Box]:
+    """A person in a picture 400 pixels high, with the box of the face."""
+    image = read_image(path)
+    scale = 400 / image.shape[0]
+    size_wh = round(image.shape[1] * scale), 400
+    image = cv2.resize(image, size_wh, interpolation=cv2.INTER_AREA)
+    return image, pipeline.analyze(image).faces[0].box
+
+
+def cut(image: Image, box: Box, side: str) -> tuple[Image, Box]:
+    """The picture without everything beyond a line through the face."""
+    height, width = image.shape[:2]
+    left = round(box.x_min + CUT_SHARE * box.width) if side == "left" else 0
+    top = round(box.y_min + CUT_SHARE * box.height) if side == "top" else 0
+    right = round(box.x_max - CUT_SHARE * box.width) if side == "right" else width
+    bottom = round(box.y_max - CUT_SHARE * box.height) if side == "bottom" else height
+    part = np.ascontiguousarray(image[top:bottom, left:right])
+    return part, Box(box.x_min - left, box.y_min - top, box.x_max - left, box.y_max - top)
+
+
+def join(part: Image, box: Box, whole: Image, side: str) -> tuple[Image, Box]:
+    """A cut picture and a whole one beside each other, the cut at the border."""
+    upright = side in ("left", "right")
+    height, width = part.shape[:2]
+    scale = height / whole.shape[0] if upright else width / whole.shape[1]
+    size_wh = (round(whole.shape[1] * scale), height) if upright else (
+        width, round(whole.shape[0] * scale)
+    )  # fmt: skip
+    other = cv2.resize(whole, size_wh, interpolation=cv2.INTER_AREA)
+    first = side in ("left", "top")
+    joined = np.concatenate([part, other] if first else [other, part], axis=1 if upright else 0)
+    x = 0 if first or not upright else size_wh[0]
+    y = 0 if first or upright else size_wh[1]
+    return joined, Box(box.x_min + x, box.y_min + y, box.x_max + x, box.y_max + y)
+
+
+def _finds(pipeline: FacePipeline, image: Image, box: Box) -> bool:
+    reach = 0.5 * max(box.width, box.height)
+    faces = pipeline.analyze(image).faces
+    return any(math.dist(face.box.center, box.center) < reach for face in faces)
+
+
+def large(pipeline: FacePipeline, megapixels: list[float]) -> list[dict[str, Any]]:
+    """25 copies of the sample with four faces, spread over square pictures."""
+    (group,) = (path for path in sample_paths() if path.stem == "group")
+    sample = read_image(group)
+    sizes = [face.quality.size_px for face in pipeline.analyze(sample).faces if face.quality]
+    rows = []
+    for size_px in (24, 40, 60, 80):
+        scale = size_px / float(np.mean(sizes))
+        size_wh = round(sample.shape[1] * scale), round(sample.shape[0] * scale)
+        small = cv2.resize(sample, size_wh, interpolation=cv2.INTER_AREA)
+        for mp in megapixels:
+            side = round(math.sqrt(mp * 1e6))
+            image = np.full((side, side, 3), 128, np.uint8)
+            for number in range(25):
+                x = round((number % 5 + 0.5) * side / 5 - size_wh[0] / 2)
+                y = round((number // 5 + 0.5) * side / 5 - size_wh[1] / 2)
+                image[y : y + size_wh[1], x : x + size_wh[0]] = small
+            started = time.process_time()
+            faces = len(pipeline.detect(image, still=True))
+            cpu_s = time.process_time() - started
+            rows.append({"face px": size_px, "megapixels": mp, "of 100": faces, "cpu_s": cpu_s})
+    return rows
+
+
+def rotation(pipeline: FacePipeline, london: Path, every: int) -> list[dict[str, Any]]:
+    """Portraits turned clockwise, compared with themselves upright."""
+    paths = [
+        path
+        for name in ("neutral", "happiness")
+        for path in sorted((london / name).glob("*.jpg"))[::every]
+    ]
+    seen: dict[int, list[tuple[Face | None, str]]] = {angle: [] for angle in range(0, 360, 15)}
+    for path in paths:
+        image = read_image(path)
+        scale = 600 / max(image.shape[:2])
+        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        for angle_deg, outcomes in seen.items():
+            faces = pipeline.analyze(turned(image, angle_deg)).faces
+            largest = max(faces, key=lambda face: face.box.width, default=None)
+            outcomes.append((largest, path.parent.name))
+    upright = [face for face, _ in seen[0]]
+    return [_rotation_row(angle_deg, outcomes, upright) for angle_deg, outcomes in seen.items()]
+
+
+def turned(image: Image, angle_deg: float) -> Image:
+    """The picture turned clockwise, on a canvas that holds all of it."""
+    height, width = image.shape[:2]
+    side = math.ceil(math.hypot(height, width))
+    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), -angle_deg, 1.0)
+    matrix[:, 2] += (side - width) / 2, (side - height) / 2
+    background = [float(value) for value in image[:5].reshape(-1, 3).mean(axis=0)]
+    return cv2.warpAffine(image, matrix, (side, side), borderValue=background)  # type: ignore[return-value]
+
+
+def _rotation_row(
+    angle_deg: int, outcomes: list[tuple[Face | None, str]], upright: list[Face | None]
+) -> dict[str, Any]:
+    found = right = same = wrong = 0
+    errors_deg = []
+    for (face, truth), reference in zip(outcomes, upright, strict=True):
+        if face is None or face.expression is None or face.quality is None:
+            continue
+        found += 1
+        right += face.expression.top == truth
+        if reference is not None and reference.expression is not None:
+            same += face.expression.top == reference.expression.top
+        doubted = face.expression.uncertain or bool(face.quality.reasons)
+        wrong += face.expression.top != truth and not doubted
+        if face.quality.roll_deg is not None:
+            errors_deg.append(abs((face.quality.roll_deg - angle_deg + 180) % 360 - 180))
+    return {
+        "turned by": angle_deg,
+        "pictures": len(outcomes),
+        "found": found,
+        "right": right,
+        "as upright": same,
+        "wrong, sure": wrong,
+        "roll error": float(np.median(errors_deg)) if errors_deg else None,
+        "roll max": max(errors_deg, default=None),
+    }
+
+
+_MEASURED = """
+import resource, sys
+from mien.web.inference import InferenceEngine
+from mien import FacePipeline
+engine = InferenceEngine(FacePipeline())
+engine.warm_up()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+engine.analyze(open(sys.argv[1], "rb").read())
+print(before // 1024, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+def memory() -> list[dict[str, Any]]:
+    """Peak memory of a process that analyzes one large picture as the server does, in MB."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for side, suffix in ((7071, ".jpg"), (9900, ".png")):
+            path = Path(folder) / f"large{suffix}"
+            cv2.imwrite(str(path), np.full((side, side, 3), 128, np.uint8))
+            command = [sys.executable, "-c", _MEASURED, str(path)]
+            before, peak = subprocess.check_output(command, text=True).split()
+            rows.append(
+                {"picture": suffix, "side": side, "before_mb": int(before), "peak_mb": int(peak)}
+            )
+    return rows
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""Views: the parts of an image, or around it, that a detector runs on."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mien.types import Box, Detection, Image, Landmarks
+
+_TILE = 512
+_OVERLAP = 0.25
+_LARGE = 768
+MAX_TILES = 40
+# A detector with a small fixed input finds faces down to about 5 % of an image's longer side. A
+# face on the border of two tiles must fit into their overlap, or be found one level above.
+_MIN_FACE_SHARE = 0.05
+# Views with a smaller range of levels are empty.
+_FLAT_LEVELS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A part of an image in pixels; maxima are exclusive. It may extend beyond the image."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @property
+    def width(self) -> int:
+        return self.right - self.left
+
+    @property
+    def height(self) -> int:
+        return self.bottom - self.top
+
+    @property
+    def side(self) -> int:
+        """The longer side."""
+        return max(self.width, self.height)
+
+
+def tiles(width: int, height: int, max_tiles: float = MAX_TILES) -> list[View]:
+    """Overlapping tiles of an image, level by level.
+
+    Images with a longer side of at most 768 pixels have none. Larger ones have levels of tiles,
+    each with sides a fifth of the level above, down to 512 pixels, or more to keep at most
+    ``max_tiles`` in the last level. At 512 pixels, a face of 24 pixels becomes 9 pixels in an input
+    of 192 by 192.
+    """
+    return [
+        View(left, top, min(left + side, width), min(top + side, height))
+        for side in _tile_sides(width, height, max_tiles)
+        for left in _tile_starts(width, side)
+        for top in _tile_starts(height, side)
+    ]
+
+
+def _tile_sides(width: int, height: int, max_tiles: float = MAX_TILES) -> list[int]:
+    """Tile sides of each level in pixels, descending."""
+    side = max(width, height)
+    if side <= _LARGE:
+        return []
+    smallest = _TILE
+    while len(_tile_starts(width, smallest)) * len(_tile_starts(height, smallest)) > max_tiles:
+        smallest = math.ceil(smallest * 1.1)
+    sides = []
+    while side > smallest:
+        side = max(smallest, math.ceil(side * _MIN_FACE_SHARE / _OVERLAP))
+        sides.append(side)
+    return sides
+
+
+def _tile_starts(length: int, side: int) -> list[int]:
+    """Tile offsets along one axis, evenly spaced with an overlap of at least a quarter."""
+    if length <= side:
+        return [0]
+    count = 1 + math.ceil((length - side) / (side * (1 - _OVERLAP)))
+    return [round(start) for start in np.linspace(0, length - side, count)]
+
+
+def around(view: View, scale: float) -> View:
+    """The square around the same center, ``scale`` times as long as the longer side."""
+    x, y = (view.left + view.right) / 2, (view.top + view.bottom) / 2
+    reach = max(1.0, view.side * scale / 2)
+    return View(round(x - reach), round(y - reach), round(x + reach), round(y + reach))
+
+
+def whole_of(image: Image) -> View:
+    return View(0, 0, image.shape[1], image.shape[0])
+
+
+def is_cut(box: Box, whole: View) -> bool:
+    """Whether a box reaches to the border of the image or beyond, with its center inside."""
+    margin = 0.05 * max(box.width, box.height)
+    x, y = box.center
+    return (0 < x < whole.right and 0 < y < whole.bottom) and (
+        box.x_min < margin
+        or box.y_min < margin
+        or box.x_max > whole.right - margin
+        or box.y_max > whole.bottom - margin
+    )
+
+
+def is_flat(image: Image, view: View) -> bool:
+    """Whether nothing can be seen in a part of the image."""
+    part = image[view.top : view.bottom : 8, view.left : view.right : 8]
+    return int(part.max()) - int(part.min()) < _FLAT_LEVELS
+
+
+def turned_back(detection: Detection, turn: int, width: int, height: int) -> Detection:
+    """A detection in a part that was turned anticlockwise, in pixels of the part as it was."""
+    if not turn:
+        return detection
+
+    def back(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        x, y = points[:, 0].copy(), points[:, 1].copy()
+        if turn == 1:
+            x, y = width - y, x
+        elif turn == 2:
+            x, y = width - x, height - y
+        else:
+            x, y = y, height - x
+        return np.column_stack([x, y, points[:, 2:]])
+
+    corners = back(detection.box.to_array().astype(np.float64).reshape(2, 2))
+    (left, top), (right, bottom) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
+    landmarks = detection.landmarks
+    if landmarks is not None:
+        points = back(landmarks.points.astype(np.float64))
+        landmarks = Landmarks(points.astype(np.float32), landmarks.scheme, landmarks.presence)
+    return Detection(Box(left, top, right, bottom), detection.score, landmarks)
