@@ -1,7 +1,11 @@
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 
-from mien.drawing import EXPRESSION_COLORS, annotate, blur_faces
+from mien.drawing import EXPRESSION_COLORS, annotate, blur_faces, cut_out
 from mien.labels import Expression
 from mien.types import Box, Detection, ExpressionScores, Face, FrameResult, Image, Landmarks
 
@@ -84,3 +88,90 @@ def test_draws_landmarks_at_their_positions(scheme: str, count: int) -> None:
     )
     assert drawn[70, 70].any() == bool(count)
     assert not drawn[30:60, 30:60].any()
+
+
+def _labels_alone(result: FrameResult, size_wh: tuple[int, int], *, extend: bool = False) -> Image:
+    """Where labels and strips are: True for pixels that differ from the boxes drawn alone."""
+    image = np.zeros((size_wh[1], size_wh[0], 3), np.uint8)
+    bare = FrameResult(tuple(replace(face, expression=None) for face in result.faces), size_wh)
+    drawn = annotate(image, result, extend=extend)
+    boxes = np.zeros_like(drawn)
+    boxes[: size_wh[1], : size_wh[0]] = annotate(image, bare)
+    return (drawn != boxes).any(axis=2)
+
+
+def _faces(boxes: Sequence[Box], size_wh: tuple[int, int]) -> FrameResult:
+    scores = ExpressionScores(LABELS, np.array([0.1, 0.9], np.float32))
+    faces = tuple(Face(Detection(box, 0.9), expression=scores) for box in boxes)
+    return FrameResult(faces, size_wh)
+
+
+def _has_label(pixels: npt.NDArray[np.bool_], box: Box) -> bool:
+    outside = pixels.copy()
+    outside[int(box.y_min) - 4 : int(box.y_max) + 5, int(box.x_min) - 4 : int(box.x_max) + 5] = (
+        False
+    )
+    return int(outside.sum()) > 300
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        Box(30, 30, 120, 120),
+        Box(20, 5, 130, 125),
+        Box(45.4, 40.7, 105.2, 108.9),
+        Box(0, 0, 100, 150),
+        Box(50, 0, 150, 150),
+        Box(-20, -20, 100, 120),
+        Box(0, 22, 150, 150),
+    ],
+)
+def test_labels_are_beside_the_face_in_small_images(box: Box) -> None:
+    pixels = _labels_alone(_result(box, (150, 150)), (150, 150))
+    assert pixels.shape == (150, 150)
+    inner = pixels[max(0, int(box.y_min) + 4) : int(box.y_max) - 3]
+    assert not inner[:, max(0, int(box.x_min) + 4) : int(box.x_max) - 3].any()
+    assert _has_label(pixels, box)
+
+
+@pytest.mark.parametrize("size", [24, 48, 150])
+def test_labels_are_below_an_image_that_a_face_fills(size: int) -> None:
+    box = Box(0, 0, size, size)
+    result = _result(box, (size, size))
+    assert not _labels_alone(result, (size, size))[4:-4, 4:-4].any()
+    pixels = _labels_alone(result, (size, size), extend=True)
+    assert not pixels[4 : size - 4, 4 : size - 4].any()
+    assert pixels[size:].sum() > 300
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("size_wh", [(150, 150), (320, 240), (1600, 1200)])
+def test_labels_never_cover_a_face_among_many(seed: int, size_wh: tuple[int, int]) -> None:
+    random = np.random.default_rng(seed)
+    boxes = []
+    for _ in range(30):
+        side = random.uniform(0.06, 0.3) * size_wh[0]
+        x, y = random.uniform(-0.1, 1, 2) * size_wh
+        boxes.append(Box(x, y, x + side, y + side))
+    result = _faces(boxes, size_wh)
+    # Boxes are lines in both, at most three pixels on each side of an edge.
+    for extend in (False, True):
+        pixels = _labels_alone(result, size_wh, extend=extend)
+        edges = np.zeros(pixels.shape, bool)
+        for box in boxes:
+            x_min, y_min, x_max, y_max = (round(v) for v in box.to_array().tolist())
+            for x in (x_min, x_max):
+                edges[max(0, y_min - 4) : max(0, y_max + 5), max(0, x - 4) : max(0, x + 5)] = True
+            for y in (y_min, y_max):
+                edges[max(0, y - 4) : max(0, y + 5), max(0, x_min - 4) : max(0, x_max + 5)] = True
+        for box in boxes:
+            x_min, y_min, x_max, y_max = (max(0, round(v)) for v in box.to_array().tolist())
+            part = (pixels & ~edges)[y_min : min(y_max, size_wh[1]), x_min : min(x_max, size_wh[0])]
+            assert not part.any()
+
+
+def test_cuts_out_a_face_with_a_margin() -> None:
+    image = _noise(100, 100)
+    assert np.array_equal(cut_out(image, Box(40, 40, 60, 60)), image[34:66, 34:66])
+    assert np.array_equal(cut_out(image, Box(-10, 80, 10, 120), margin=0), image[80:, :10])
+    assert cut_out(image, Box(200, 200, 220, 220)).shape == (1, 1, 3)

@@ -38,34 +38,51 @@ _INK: Color = (20, 22, 26)
 _PAPER: Color = (255, 255, 255)
 # Text height relative to the width of the face.
 _LABEL_SHARE = 0.2
+_SMALLEST_TEXT_PX = 9
 # With so few blocks across a face, neither people nor face recognition can identify it.
 _BLUR_BLOCKS = 6
 
 
-def annotate(image: npt.ArrayLike, result: FrameResult, *, landmarks: bool = False) -> Image:
+def annotate(
+    image: npt.ArrayLike, result: FrameResult, *, landmarks: bool = False, extend: bool = False
+) -> Image:
     """Draw the box, label and expression probabilities of each face.
 
-    Uncertain expressions have a question mark and a thinner box.
+    Uncertain expressions have a question mark and a thinner box. Labels never cover a face: they
+    are above, below or beside it, smaller where there is less room, and left out where there is
+    none.
 
     Args:
         image: the analyzed image; it is not modified.
         result: the result for this image.
         landmarks: whether to draw landmarks: meshes as lines, others as dots.
+        extend: whether to add rows below the image for labels that would be left out. Coordinates
+            stay valid.
 
     Returns:
-        ``(H, W, 3)`` RGB uint8, a new image.
+        ``(H, W, 3)`` RGB uint8, a new image; larger than the given one only with `extend`.
     """
     canvas = imaging.as_rgb(image).copy()
     # One unit is a thin line when the image is shown on a full screen.
     unit = max(1, round(max(canvas.shape[:2]) / 1000))
+    occupied = [_spot(face.box) for face in result.faces]
     for face in result.faces:
-        _draw_face(canvas, face, unit, landmarks=landmarks)
+        _draw_face(canvas, face, unit, occupied, landmarks=landmarks)
     # Labels are drawn last, at positions that do not cover faces or other labels.
-    taken = [_spot(face.box) for face in result.faces]
+    labels: list[_Spot] = []
+    left_out: list[tuple[int, Image]] = []
     for face in sorted(result.faces, key=lambda face: face.box.y_max):
-        if face.expression is not None:
-            taken.append(_draw_label(canvas, face, face.expression, unit, taken))
-    return canvas
+        if face.expression is None:
+            continue
+        chips = _chips(face, face.expression, unit)
+        found = _free_spot(canvas, chips, face.box, unit, occupied=occupied, labels=labels)
+        if found is None:
+            left_out.append((round(face.box.x_min), chips[0]))
+        else:
+            chip, spot = found
+            _paste(canvas, chip, spot)
+            labels.append(spot)
+    return _extended(canvas, left_out) if extend and left_out else canvas
 
 
 def blur_faces(image: npt.ArrayLike, result: FrameResult) -> Image:
@@ -122,7 +139,9 @@ def _grown(box: Box, share: float) -> Box:
     return Box(box.x_min - pad_x, box.y_min - pad_y, box.x_max + pad_x, box.y_max + pad_y)
 
 
-def _draw_face(canvas: Image, face: Face, unit: int, *, landmarks: bool) -> None:
+def _draw_face(
+    canvas: Image, face: Face, unit: int, occupied: list[_Spot], *, landmarks: bool
+) -> None:
     scores = face.expression
     color = EXPRESSION_COLORS[scores.label] if scores else _PAPER
     sure = scores is not None and not scores.uncertain
@@ -134,7 +153,7 @@ def _draw_face(canvas: Image, face: Face, unit: int, *, landmarks: bool) -> None
     for line_color, thickness in ((_INK, line + 2), (color, line)):
         cv2.rectangle(canvas, (x_min, y_min), (x_max, y_max), line_color, thickness, cv2.LINE_AA)
     if scores is not None:
-        _draw_shares(canvas, face.box, scores, unit)
+        _draw_shares(canvas, face.box, scores, unit, occupied)
 
 
 def _draw_landmarks(canvas: Image, landmarks: Landmarks, unit: int) -> None:
@@ -150,73 +169,132 @@ def _draw_landmarks(canvas: Image, landmarks: Landmarks, unit: int) -> None:
 
 
 def _spot(box: Box) -> _Spot:
-    return round(box.x_min), round(box.y_min), round(box.x_max), round(box.y_max)
+    """All pixels that a box touches."""
+    x_min, y_min = math.floor(box.x_min), math.floor(box.y_min)
+    return x_min, y_min, math.ceil(box.x_max), math.ceil(box.y_max)
 
 
-def _draw_label(
-    canvas: Image, face: Face, scores: ExpressionScores, unit: int, taken: list[_Spot]
-) -> _Spot:
-    """Draw the label and its probability next to the face; returns the position."""
+def _chips(face: Face, scores: ExpressionScores, unit: int) -> list[Image]:
+    """Images of the label and its probability: on one line and on two, usual and small."""
     mark = "?" if scores.uncertain else ""
-    text = f"{scores.label.value}{mark} {100 * scores[scores.label]:.0f} %"
+    words, number = f"{scores.label.value}{mark}", f"{100 * scores[scores.label]:.0f} %"
     if face.track_id is not None:
-        text = f"{face.track_id} · {text}"
-    size_px = max(11, min(18 * unit, round(_LABEL_SHARE * face.box.width)))
-    chip = _chip(text, EXPRESSION_COLORS[scores.label], size_px)
-    spot = _free_spot(canvas, chip, face.box, unit, taken)
-    _paste(canvas, chip, *spot[:2])
-    return spot
-
-
-def _free_spot(canvas: Image, chip: Image, box: Box, unit: int, taken: list[_Spot]) -> _Spot:
-    """The first of the positions around and inside a box that covers the least."""
-    high, wide = chip.shape[:2]
-    x_min, y_min, x_max, y_max = _spot(box)
-    left, right = x_min - unit, x_max + unit - wide
-    above, below = y_min - high, y_max + 8 * unit
-    inside = max(0, y_min) + 2 * unit
-    places = [(left, above), (right, above), (left, below), (right, below), (left, inside)]
-    most_x, most_y = max(0, canvas.shape[1] - wide), max(0, canvas.shape[0] - high)
-    spots = [
-        (x, y, x + wide, y + high)
-        for x, y in ((max(0, min(x, most_x)), max(0, min(y, most_y))) for x, y in places)
+        words = f"{face.track_id} · {words}"
+    color = EXPRESSION_COLORS[scores.label]
+    usual = max(11, min(18 * unit, round(_LABEL_SHARE * face.box.width)))
+    return [
+        _chip(text, color, size_px)
+        for size_px in dict.fromkeys((usual, 11, _SMALLEST_TEXT_PX))
+        for text in (f"{words} {number}", f"{words}\n{number}")
     ]
-    hidden = geometry.intersection_area(spots, taken).sum(axis=1)
-    return spots[int(hidden.argmin())]
 
 
-def _draw_shares(canvas: Image, box: Box, scores: ExpressionScores, unit: int) -> None:
-    """Draw a strip below the box, divided by the probabilities."""
-    strip = np.empty((4 * unit, max(8, round(box.width)), 3), np.uint8)
+def _free_spot(
+    canvas: Image,
+    chips: list[Image],
+    box: Box,
+    unit: int,
+    *,
+    occupied: list[_Spot],
+    labels: list[_Spot],
+) -> tuple[Image, _Spot] | None:
+    """The first label and position around a box that cover no face and no label.
+
+    Where every position covers a label, it is the one that covers the least, up to a third.
+    """
+    x_min, y_min, x_max, y_max = _spot(box)
+    best, least = None, 1 / 3
+    for chip in chips:
+        high, wide = chip.shape[:2]
+        left, right = x_min - unit, x_max + unit - wide
+        above, below = y_min - high, y_max + 8 * unit
+        places = [(left, above), (right, above), (left, below), (right, below)]
+        places += [
+            (x, y) for x in (x_max + unit, x_min - unit - wide) for y in (y_min, y_max - high)
+        ]
+        places += [(left, y_max + unit)]
+        spots = [spot for x, y in places if (spot := _inside(canvas, chip, x, y)) is not None]
+        if not spots:
+            continue
+        free = geometry.intersection_area(spots, occupied).sum(axis=1) == 0
+        hidden = geometry.intersection_area(spots, labels).sum(axis=1) / (high * wide)
+        for spot, is_free, share in zip(spots, free, hidden, strict=True):
+            if is_free and share < least:
+                best, least = (chip, spot), float(share)
+            if least == 0:
+                return best
+    return best
+
+
+def _inside(canvas: Image, patch: Image, x: int, y: int) -> _Spot | None:
+    """The position of a patch, moved into the canvas; None if it is larger."""
+    (height, width), (high, wide) = canvas.shape[:2], patch.shape[:2]
+    if high > height or wide > width:
+        return None
+    x, y = max(0, min(x, width - wide)), max(0, min(y, height - high))
+    return x, y, x + wide, y + high
+
+
+def _extended(canvas: Image, chips: list[tuple[int, Image]]) -> Image:
+    """The canvas with rows below it that hold labels, each under its face if possible.
+
+    Args:
+        canvas: the image.
+        chips: the labels, with the left edges of their faces.
+    """
+    width = max(canvas.shape[1], *(chip.shape[1] for _, chip in chips))
+    spots: list[_Spot] = []
+    for x, chip in sorted(chips, key=lambda item: item[0]):
+        high, wide = chip.shape[:2]
+        x_min, y_min = max(0, min(x, width - wide)), canvas.shape[0]
+        spot = x_min, y_min, x_min + wide, y_min + high
+        while geometry.intersection_area([spot], spots).any():
+            spot = spot[0], spot[1] + 1, spot[2], spot[3] + 1
+        spots.append(spot)
+    larger = np.full((max(spot[3] for spot in spots), width, 3), _PAPER, np.uint8)
+    larger[: canvas.shape[0], : canvas.shape[1]] = canvas
+    for (_, chip), spot in zip(sorted(chips, key=lambda item: item[0]), spots, strict=True):
+        _paste(larger, chip, spot)
+    return larger
+
+
+def _draw_shares(
+    canvas: Image, box: Box, scores: ExpressionScores, unit: int, occupied: list[_Spot]
+) -> None:
+    """Draw a strip divided by the probabilities, below or above the box, and over no face."""
+    wide = min(canvas.shape[1], max(8, round(box.width)))
+    strip = np.empty((4 * unit, wide, 3), np.uint8)
     edges = np.round(np.cumsum([p for _, p in scores.ranked()]) * strip.shape[1])
     start = 0
     for (label, _), edge in zip(scores.ranked(), edges.astype(int), strict=True):
         strip[:, start:edge] = EXPRESSION_COLORS[label]
         start = edge
     strip[:, start:] = strip[:, max(0, start - 1) : max(1, start)]
-    _paste(canvas, strip, round(box.x_min), round(box.y_max) + 3 * unit)
+    for y in (round(box.y_max) + 3 * unit, round(box.y_min) - 7 * unit):
+        spot = _inside(canvas, strip, round(box.x_min), y)
+        if spot is not None and not geometry.intersection_area([spot], occupied).any():
+            _paste(canvas, strip, spot)
+            return
 
 
 @lru_cache(maxsize=256)
 def _chip(text: str, color: Color, size_px: int) -> Image:
     """An image of text on a colored background."""
     font = ImageFont.load_default(size_px)
-    left, _, right, _ = font.getbbox(text)
-    pad = size_px // 3
-    width, height = int(right - left) + 2 * pad, int(size_px * 1.25) + pad
-    chip = PillowImage.new("RGB", (width, height), color)
+    lines = text.split("\n")
+    pad, step = size_px // 3, int(size_px * 1.25)
+    width = max(int(font.getlength(line)) + 1 for line in lines) + 2 * pad
+    chip = PillowImage.new("RGB", (width, step * len(lines) + pad), color)
     # Dark text on light colors and light text on dark ones, by ITU-R BT.601 luma.
     luma = 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2]
     ink = _INK if luma > 110 else _PAPER
-    ImageDraw.Draw(chip).text((pad - left, height / 2), text, fill=ink, font=font, anchor="lm")
+    draw = ImageDraw.Draw(chip)
+    for index, line in enumerate(lines):
+        center = (pad + step) / 2 + index * step
+        draw.text((pad, center), line, fill=ink, font=font, anchor="lm")
     return np.asarray(chip)
 
 
-def _paste(canvas: Image, patch: Image, x: int, y: int) -> None:
-    """Copy a patch into the canvas, moved inside horizontally and clipped vertically."""
-    height, width = canvas.shape[:2]
-    x = max(0, min(x, width - patch.shape[1]))
-    y_end, x_end = min(height, y + patch.shape[0]), min(width, x + patch.shape[1])
-    y_start = max(0, y)
-    if y_end > y_start and x_end > x:
-        canvas[y_start:y_end, x:x_end] = patch[y_start - y : y_end - y, : x_end - x]
+def _paste(canvas: Image, patch: Image, spot: _Spot) -> None:
+    x_min, y_min, x_max, y_max = spot
+    canvas[y_min:y_max, x_min:x_max] = patch

@@ -160,7 +160,7 @@ def test_crops_are_written_as_files(mien: Any, group: Path, tmp_path: Path, fake
     spots = cv2.matchTemplate(whole, crop, cv2.TM_SQDIFF_NORMED)
     assert spots.min() < 1e-6
     # Crops of an earlier run are no images to analyze.
-    assert "crops" not in mien("image", tmp_path / "in", "--crops", crops, "--jsonl").stdout
+    assert "/crops/" not in mien("image", tmp_path / "in", "--crops", crops, "--jsonl").stdout
 
 
 def test_json_lines(mien: Any, group: Path, tmp_path: Path, fake: None) -> None:

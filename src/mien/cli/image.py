@@ -287,7 +287,7 @@ class AnnotatedOutput:
     def add(self, result: FrameResult, image: Image, relative: PurePath) -> None:
         if self._blur_faces:
             image = drawing.blur_faces(image, result)
-        drawn = drawing.annotate(image, result, landmarks=self._landmarks)
+        drawn = drawing.annotate(image, result, landmarks=self._landmarks, extend=True)
         self._files.write(drawn, relative, result.source)
 
     def fail(self, source: str, message: str) -> None:

@@ -62,7 +62,7 @@ def photo() -> ResponseReturnValue:
         result=document,
         document=json.dumps(document, indent=2, ensure_ascii=False),
         thumbnails=[_thumbnail(image, face.box) for face in result.faces],
-        picture=_data_url(drawing.annotate(image, result), longest_px=_PAGE_IMAGE_PX),
+        picture=_data_url(drawing.annotate(image, result, extend=True), longest_px=_PAGE_IMAGE_PX),
     )
 
 
