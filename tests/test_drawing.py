@@ -1,8 +1,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from mien.drawing import EXPRESSION_COLORS, annotate, blur_faces, cut_out
@@ -90,7 +90,7 @@ def test_draws_landmarks_at_their_positions(scheme: str, count: int) -> None:
     assert not drawn[30:60, 30:60].any()
 
 
-def _labels_alone(result: FrameResult, size_wh: tuple[int, int], *, extend: bool = False) -> Image:
+def _labels_alone(result: FrameResult, size_wh: tuple[int, int], *, extend: bool = False) -> Any:
     """Where labels and strips are: True for pixels that differ from the boxes drawn alone."""
     image = np.zeros((size_wh[1], size_wh[0], 3), np.uint8)
     bare = FrameResult(tuple(replace(face, expression=None) for face in result.faces), size_wh)
@@ -106,7 +106,7 @@ def _faces(boxes: Sequence[Box], size_wh: tuple[int, int]) -> FrameResult:
     return FrameResult(faces, size_wh)
 
 
-def _has_label(pixels: npt.NDArray[np.bool_], box: Box) -> bool:
+def _has_label(pixels: Any, box: Box) -> bool:
     outside = pixels.copy()
     outside[int(box.y_min) - 4 : int(box.y_max) + 5, int(box.x_min) - 4 : int(box.x_max) + 5] = (
         False
