@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
+import mien
 from mien import imaging
 from mien.runtime import catalog
 from mien.runtime.session import Session
@@ -189,3 +190,13 @@ def test_direct_matches_openvino(place: tuple[int, int, int], probabilities: lis
     # Expected values: the published files in OpenVINO 2026.4, which computes with 8-bit integers.
     powers = np.exp(_run("direct", *place)["logits"][0])
     assert powers / powers.sum() == pytest.approx(probabilities, abs=0.02)
+
+
+def test_holds_no_paths_of_the_machine_that_exported_it() -> None:
+    files = sorted((Path(mien.__file__).parent / "models").glob("*.onnx"))
+    assert files
+    for path in files:
+        found = [
+            word for word in (b"/home/", b"/root/", b"site-packages") if word in path.read_bytes()
+        ]
+        assert not found, path.name

@@ -112,7 +112,7 @@ def write_model(model: onnx.ModelProto, spec: ModelSpec, folder: Path) -> Catalo
         spec: ``file`` names the file; the checksum is filled in.
     """
     inside = dataclasses.replace(spec, sha256=None)
-    del model.metadata_props[:]
+    _remove_traces(model)
     helper.set_model_props(model, {METADATA_KEY: spec_to_json(inside)})
     onnx.checker.check_model(model)
     path = folder / spec.file
@@ -147,3 +147,14 @@ def check_export(
             f"got a difference of {difference:.2g}"
         )
     return difference
+
+
+def _remove_traces(model: onnx.ModelProto) -> None:
+    """Remove what torch notes on its export: stack traces with paths of this machine."""
+    del model.metadata_props[:]
+    graphs = [model.graph, *model.functions]
+    for part in [*graphs, *(node for graph in graphs for node in graph.node)]:
+        del part.metadata_props[:]
+        part.doc_string = ""
+    for value in [*model.graph.value_info, *model.graph.initializer]:
+        del value.metadata_props[:]
