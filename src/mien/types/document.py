@@ -95,7 +95,7 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class _Entry:
     """A declared field or property of a class."""
 
     field: str
@@ -107,7 +107,7 @@ class Entry:
 
 
 @cache
-def entries(cls: type) -> tuple[Entry, ...]:
+def entries(cls: type) -> tuple[_Entry, ...]:
     """The declared fields of a class, in the order of its documents."""
     hints = typing.get_type_hints(cls, include_extras=True)
     hints |= {
@@ -131,7 +131,7 @@ def entries(cls: type) -> tuple[Entry, ...]:
         if nullable:
             (annotation,) = (part for part in get_args(annotation) if part is not types.NoneType)
         key = declared.key or name
-        found.append(Entry(name, key, annotation, nullable, name not in has_default, declared))
+        found.append(_Entry(name, key, annotation, nullable, name not in has_default, declared))
     return tuple(sorted(found, key=lambda entry: entry.declared.place))
 
 
@@ -168,7 +168,7 @@ def _encoder(cls: type, landmarks: bool) -> Encode:
     return encode
 
 
-def _written(cls: Any, landmarks: bool, prefix: str) -> Iterator[tuple[Entry, str]]:
+def _written(cls: Any, landmarks: bool, prefix: str) -> Iterator[tuple[_Entry, str]]:
     for entry in entries(cls):
         path = f"{prefix}.{entry.field}"
         if entry.declared.spread:
@@ -177,7 +177,7 @@ def _written(cls: Any, landmarks: bool, prefix: str) -> Iterator[tuple[Entry, st
             yield entry, path
 
 
-def _expression(entry: Entry, path: str, landmarks: bool, names: dict[str, Any]) -> str:
+def _expression(entry: _Entry, path: str, landmarks: bool, names: dict[str, Any]) -> str:
     """The Python expression of a field's value in a document; `names` gets what it calls."""
     digits = entry.declared.digits
     variable = "v" if entry.nullable else path

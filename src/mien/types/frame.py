@@ -183,7 +183,7 @@ class FrameResult(Document):
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class _Column:
     """A column of a flat table; `name` is a prefix where there is one for each label."""
 
     name: str
@@ -201,7 +201,7 @@ def _columns(
     names: Mapping[str, Declared] | None = None,
     *,
     stream_only: bool = False,
-) -> list[Column]:
+) -> list[_Column]:
     """The columns of a class and its parts, by rank.
 
     Args:
@@ -224,7 +224,7 @@ def _columns(
         if name == "" or (name is None and kind is None) or not isinstance(name, str | None):
             continue
         found.append(
-            Column(
+            _Column(
                 entry.key if name is None else name,
                 part_path,
                 kind or float,
@@ -249,7 +249,7 @@ def _cell_type(annotation: Any) -> type | None:
 
 
 @cache
-def face_table() -> tuple[tuple[Column, bool], ...]:
+def face_table() -> tuple[tuple[_Column, bool], ...]:
     """All columns in order, and whether they are of the frame's document, else of the face's."""
     found = [(column, True) for column in _columns(FrameResult)]
     found += [(column, False) for column in _columns(Face)]

@@ -33,7 +33,7 @@ _KEEP_ALIVE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Shot:
+class _Shot:
     """The newest frame, annotated, and its results.
 
     Attributes:
@@ -59,7 +59,7 @@ class CameraHub:
         self._source_of = _source_maker(camera)
         self._inference = inference
         self._changed = threading.Condition()
-        self._shot = Shot(
+        self._shot = _Shot(
             0, b"", ("unavailable", json.dumps({"message": "The camera is starting…"}))
         )
         self._viewers = 0
@@ -94,7 +94,7 @@ class CameraHub:
                 self._viewers -= 1
                 self._left_at = time.monotonic()
 
-    def shots(self) -> Iterator[Shot]:
+    def shots(self) -> Iterator[_Shot]:
         """The newest shot, whenever it changes; a slow viewer misses some and delays no one."""
         shot = None
         while True:
@@ -133,7 +133,7 @@ class CameraHub:
     def _publish(self, jpeg: bytes, event: str, document: dict[str, object]) -> None:
         with self._changed:
             data = json.dumps(document, separators=(",", ":"))
-            self._shot = Shot(self._shot.number + 1, jpeg, (event, data))
+            self._shot = _Shot(self._shot.number + 1, jpeg, (event, data))
             self._changed.notify_all()
 
 

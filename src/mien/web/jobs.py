@@ -55,7 +55,7 @@ class JobStoppedError(Exception):
     """The job was canceled, deleted or reassigned to another worker."""
 
 
-class ShuttingDownError(Exception):
+class _ShuttingDownError(Exception):
     """This process shuts down; another worker takes over the job."""
 
 
@@ -167,7 +167,7 @@ class JobRunner:
             # A killed worker's folder is deleted when its job does not run any more.
             with tempfile.TemporaryDirectory(prefix=f"{job['id']}.", dir=self._folder) as folder:
                 self._analyze(job, worker, Path(folder))
-        except ShuttingDownError:
+        except _ShuttingDownError:
             return None
         except JobStoppedError:
             outcome = "cancelled"
@@ -196,7 +196,7 @@ class JobRunner:
 
             def report(done: int, share: float | None) -> None:
                 if self._stop.is_set():
-                    raise ShuttingDownError
+                    raise _ShuttingDownError
                 heartbeat.report(done, share)
 
             self._work(video, results, job["options"], report)

@@ -71,7 +71,7 @@ _CONTENT_SECURITY_POLICY = "; ".join(
 
 
 @dataclass(frozen=True, slots=True)
-class Visitor:
+class _Visitor:
     """The sender of a request.
 
     Attributes:
@@ -88,7 +88,7 @@ def owner() -> str:
 
     What has no owner can be used by anyone who knows its id, and is not listed.
     """
-    visitor: Visitor = g.visitor
+    visitor: _Visitor = g.visitor
     return visitor.id if visitor.known else ""
 
 
@@ -182,13 +182,13 @@ def _check_address() -> None:
 
 def _identify_visitor() -> None:
     if request.endpoint in _OPEN_ENDPOINTS - {"security.login"}:
-        g.visitor = Visitor("", known=False)
+        g.visitor = _Visitor("", known=False)
         return
     known = isinstance(session.get("visitor"), str)
     if not known:
         session["visitor"] = secrets.token_urlsafe(16)
         session.permanent = True
-    g.visitor = Visitor(session["visitor"], known)
+    g.visitor = _Visitor(session["visitor"], known)
 
 
 def _check_token() -> ResponseReturnValue | None:
