@@ -189,8 +189,8 @@ def _rotation_row(
         right += face.expression.top == truth
         if reference is not None and reference.expression is not None:
             same += face.expression.top == reference.expression.top
-        doubted = face.expression.uncertain or bool(face.quality.reasons)
-        wrong += face.expression.top != truth and not doubted
+        uncertain = face.expression.uncertain or bool(face.quality.reasons)
+        wrong += face.expression.top != truth and not uncertain
         if face.quality.roll_deg is not None:
             errors_deg.append(abs((face.quality.roll_deg - angle_deg + 180) % 360 - 180))
     return {

@@ -120,7 +120,8 @@ def _name_of(source: Any) -> str:
         return "the given file" if hasattr(source, "read") else "the given image"
     text = os.fspath(name)
     if len(text) > _MAX_NAME and (not os.path.lexists(text) if len(text) < 4096 else True):
-        return f"{text[:_MAX_NAME]}…"
+        # The end of a path, with the file's name, says most.
+        return f"{text[: _MAX_NAME // 2]}…{text[-_MAX_NAME // 2 :]}"
     return text
 
 
