@@ -197,7 +197,7 @@ class Tracker:
         Args:
             observations: the faces, without duplicates.
             timestamp_s: time of the frame, later than the previous one.
-            image: the frame; without it, returning faces are told apart by their shape alone.
+            image: the frame; without it, returning faces are recognized by shape alone.
 
         Returns:
             The track of each observation, in order, and the tracks that ended.

@@ -43,7 +43,7 @@ class Declared:
         optional: the schema does not require the key, which documents of older versions lack.
         spread: the fields of the part are written into the document itself.
         column: name of the table's column; empty for none, by default the key. For a part, a
-            mapping of its keys to columns in the place of its own columns.
+            mapping of its keys to columns, which replace its own columns.
         rank: position of the column; equal ranks keep the order of the documents.
     """
 
