@@ -7,7 +7,16 @@ import pytest
 
 from mien.drawing import EXPRESSION_COLORS, annotate, blur_faces, cut_out
 from mien.labels import Expression
-from mien.types import Box, Detection, ExpressionScores, Face, FrameResult, Image, Landmarks
+from mien.types import (
+    Box,
+    Detection,
+    ExpressionScores,
+    Face,
+    FrameResult,
+    Image,
+    Landmarks,
+    Quality,
+)
 
 LABELS = (Expression.NEUTRAL, Expression.HAPPINESS)
 
@@ -44,6 +53,20 @@ def test_uncertain_expressions_are_drawn_differently() -> None:
     sure = annotate(image, _result(box, (160, 120)))
     unsure = annotate(image, _result(box, (160, 120), uncertain=True))
     assert not np.array_equal(sure, unsure)
+
+
+def test_boxes_of_unclear_faces_are_dashed() -> None:
+    image, box = np.zeros((120, 160, 3), np.uint8), Box(40, 40, 100, 100)
+    sure = _result(box, (160, 120))
+    quality = Quality(size_px=60, presence=0.1, reasons=("unclear",))
+    unclear = FrameResult((replace(sure.faces[0], quality=quality),), (160, 120))
+    color = EXPRESSION_COLORS[Expression.HAPPINESS]
+    solid, dashed = (annotate(image, result)[41:100, 40] == color for result in (sure, unclear))
+    assert solid.all()
+    assert 0.2 < dashed.all(axis=1).mean() < 0.8
+    # Both ends of a side are drawn, so the corners show where the face is.
+    assert dashed[:5].all()
+    assert dashed[-5:].all()
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 import asyncio
 import multiprocessing
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,12 @@ import pytest
 from mien.config import Settings
 from mien.errors import InputError, MienError
 from mien.labels import Expression
+from mien.landmarks import DetectorLandmarks
 from mien.media.images import read_image
 from mien.pipeline import FacePipeline
 from mien.samples import sample_paths
 from mien.testing import FakeDetector, FakeLandmarks, FakePipeline, face_image
-from mien.types import Box, FrameResult, Image
+from mien.types import Box, Detection, FrameResult, Image, Landmarks
 
 SAMPLES = {path.stem: path for path in sample_paths()}
 PEOPLE = [name for name in SAMPLES if name.startswith("person")]
@@ -71,6 +74,12 @@ def test_returns_a_group_from_left_to_right(pipeline: FacePipeline, group: Image
     assert result.models["detector"] == "blazeface"
 
 
+def test_the_handle_of_a_cup_is_no_face(pipeline: FacePipeline) -> None:
+    coffee = read_image(Path(__file__).parent / "data" / "coffee.jpg")
+    assert pipeline.detect(coffee, still=True)
+    assert len(pipeline.analyze(coffee)) == 0
+
+
 def test_returns_no_faces_for_noise(pipeline: FacePipeline) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (200, 300, 3), np.uint8)
     assert len(pipeline.analyze(noise)) == 0
@@ -119,6 +128,36 @@ def test_accepts_float_gray_and_strided_arrays(pipeline: FacePipeline, group: Im
 def test_max_faces_keeps_the_largest(painted: Image) -> None:
     result = FakePipeline(Settings(max_faces=1)).analyze(painted)
     assert [face.box for face in result] == [PAINTED_BOXES[1]]
+
+
+def test_detections_that_landmarks_deny_are_no_faces(painted: Image) -> None:
+    denied = FakePipeline(landmarks=FakeLandmarks(presence=0.01))
+    assert len(denied.analyze(painted)) == 0
+    assert len(denied.analyze(painted, boxes=[PAINTED_BOXES[0].to_array()])) == 1
+    asked = FakePipeline(Settings(min_presence=0), landmarks=FakeLandmarks(presence=0.01))
+    assert [face.box for face in asked.analyze(painted)] == PAINTED_BOXES
+    assert all(
+        face.quality and "unclear" in face.quality.reasons for face in asked.analyze(painted)
+    )
+
+
+def test_max_faces_counts_faces_and_not_what_landmarks_deny(painted: Image) -> None:
+    class DeniesTheLargest(FakeLandmarks):
+        def predict(self, image: Image, detections: Sequence[Detection]) -> list[Landmarks]:
+            return [
+                replace(points, presence=0.0) if detection.box == PAINTED_BOXES[1] else points
+                for detection, points in zip(
+                    detections, super().predict(image, detections), strict=True
+                )
+            ]
+
+    result = FakePipeline(Settings(max_faces=1), landmarks=DeniesTheLargest()).analyze(painted)
+    assert [face.box for face in result] == [PAINTED_BOXES[0]]
+
+
+def test_detector_landmarks_deny_nothing(painted: Image) -> None:
+    pipeline = FakePipeline(Settings(min_presence=1), landmarks=DetectorLandmarks())
+    assert len(pipeline.analyze(painted)) == len(PAINTED_BOXES)
 
 
 def test_classifies_crops(pipeline: FacePipeline, group: Image) -> None:

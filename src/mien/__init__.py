@@ -90,6 +90,7 @@ def analyze(
     landmarks: str | None = None,
     model: str | None = None,
     min_score: float | None = None,
+    min_presence: float | None = None,
     tiles: Literal["auto", "off"] | None = None,
     max_faces: int | None = None,
     prior: str | None = None,
@@ -105,8 +106,8 @@ def analyze(
         image: path, data URL, bytes or open file of a picture, a Pillow image, or an RGB array;
             see :func:`read_image`.
         boxes: ``(N, 4)`` faces that are known already, in pixels; the detector does not run then.
-        detector, landmarks, model, min_score, tiles, max_faces, prior, max_megapixels, threads, \
-provider: see :class:`Settings`, which also has the defaults.
+        detector, landmarks, model, min_score, min_presence, tiles, max_faces, prior, \
+max_megapixels, threads, provider: see :class:`Settings`, which also has the defaults.
 
     Returns:
         The faces from left to right; none where there is no face.
@@ -122,6 +123,7 @@ provider: see :class:`Settings`, which also has the defaults.
         landmarks=landmarks,
         model=model,
         min_score=min_score,
+        min_presence=min_presence,
         tiles=tiles,
         max_faces=max_faces,
         prior=prior,

@@ -38,6 +38,12 @@ class Settings:
         "default", "Expression model: a name listed by `mien models`, or a model file."
     )
     min_score: float = setting(0.5, "Minimum detector score of a face.", low=0.0, high=1.0)
+    min_presence: float = setting(
+        0.05,
+        "Minimum probability, by its landmarks, that a detection is a face; 0 returns all.",
+        low=0.0,
+        high=1.0,
+    )
     tiles: str = setting(
         "auto",
         "Search large images in overlapping tiles to detect small faces.",

@@ -48,7 +48,8 @@ def annotate(
 ) -> Image:
     """Draw the box, label and expression probabilities of each face.
 
-    Uncertain expressions have a question mark and a thinner box. Labels never cover a face: they
+    Uncertain expressions have a question mark and a thinner box, faces of which little can be seen
+    (the reason "unclear") a dashed one. Labels never cover a face: they
     are above, below or beside it, smaller where there is less room, and left out where there is
     none.
 
@@ -144,16 +145,39 @@ def _draw_face(
 ) -> None:
     scores = face.expression
     color = EXPRESSION_COLORS[scores.label] if scores else _PAPER
-    sure = scores is not None and not scores.uncertain
+    sure = scores is not None and not (scores.uncertain or _is_unclear(face))
     if landmarks and face.landmarks is not None:
         _draw_landmarks(canvas, face.landmarks, unit)
     x_min, y_min, x_max, y_max = (round(float(v)) for v in face.box.to_array())
     # A dark line under the colored one keeps the box visible on any background.
     line = 2 * unit if sure else unit
     for line_color, thickness in ((_INK, line + 2), (color, line)):
+        if _is_unclear(face):
+            _draw_dashed(canvas, (x_min, y_min, x_max, y_max), line_color, thickness)
+            continue
         cv2.rectangle(canvas, (x_min, y_min), (x_max, y_max), line_color, thickness, cv2.LINE_AA)
     if scores is not None:
         _draw_shares(canvas, face.box, scores, unit, occupied)
+
+
+def _is_unclear(face: Face) -> bool:
+    return face.quality is not None and "unclear" in face.quality.reasons
+
+
+def _draw_dashed(canvas: Image, spot: _Spot, color: Color, thickness: int) -> None:
+    """The corners of a box and, where there is room, dashes between them."""
+    x_min, y_min, x_max, y_max = spot
+    for start, end, low, high in (
+        ((x_min, y_min), (x_max, y_min), x_min, x_max),
+        ((x_min, y_max), (x_max, y_max), x_min, x_max),
+        ((x_min, y_min), (x_min, y_max), y_min, y_max),
+        ((x_max, y_min), (x_max, y_max), y_min, y_max),
+    ):
+        # An odd number of parts, so that there is a dash at both ends.
+        parts = max(3, 2 * ((high - low) // (16 * max(1, thickness - 2))) + 1)
+        points = np.linspace(start, end, min(parts, 25) + 1).round().astype(int).tolist()
+        for first, second in zip(points[::2], points[1::2], strict=True):
+            cv2.line(canvas, first, second, color, thickness)
 
 
 def _draw_landmarks(canvas: Image, landmarks: Landmarks, unit: int) -> None:
@@ -176,7 +200,7 @@ def _spot(box: Box) -> _Spot:
 
 def _chips(face: Face, scores: ExpressionScores, unit: int) -> list[Image]:
     """Images of the label and its probability: on one line and on two, usual and small."""
-    mark = "?" if scores.uncertain else ""
+    mark = "?" if scores.uncertain or _is_unclear(face) else ""
     words, number = f"{scores.label.value}{mark}", f"{100 * scores[scores.label]:.0f} %"
     if face.track_id is not None:
         words = f"{face.track_id} · {words}"

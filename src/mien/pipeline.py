@@ -39,8 +39,8 @@ class FacePipeline:
         settings: by default those of :class:`mien.Settings`; the environment is not read.
         detector, landmarks: overrides the setting, or is a stage of your own.
         classifier: a stage of your own instead of `model`.
-        model, min_score, tiles, max_faces, prior, max_megapixels, threads, provider: override the
-            settings; see :class:`mien.Settings`.
+        model, min_score, min_presence, tiles, max_faces, prior, max_megapixels, threads, provider:
+            override the settings; see :class:`mien.Settings`.
 
     Raises:
         MienError: a setting, a model or a provider cannot be used; see :mod:`mien.errors`.
@@ -54,6 +54,7 @@ class FacePipeline:
         landmarks: str | LandmarkPredictor | None = None,
         model: str | None = None,
         min_score: float | None = None,
+        min_presence: float | None = None,
         tiles: Literal["auto", "off"] | None = None,
         max_faces: int | None = None,
         prior: str | None = None,
@@ -67,6 +68,7 @@ class FacePipeline:
             landmarks=landmarks if isinstance(landmarks, str) else None,
             model=model,
             min_score=min_score,
+            min_presence=min_presence,
             tiles=tiles,
             max_faces=max_faces,
             prior=prior,
@@ -117,16 +119,22 @@ class FacePipeline:
             source: name of the image in the result.
 
         Returns:
-            Faces from left to right; none where there is no face.
+            Faces from left to right; none where there is no face. Detections with a lower
+            presence than `min_presence` are left out, boxes never.
 
         Raises:
             InputError: invalid image or boxes.
         """
         clock = _Clock()
         rgb = imaging.as_rgb(image)
-        detections = self.detect(rgb, still=True) if boxes is None else _given_detections(boxes)
-        clock.lap("detect")
-        faces = self.describe(rgb, detections, clock=clock)
+        landmarks = None
+        if boxes is None:
+            candidates = self._search(rgb, still=True)
+            clock.lap("detect")
+            detections, landmarks = self._present(rgb, candidates)
+        else:
+            detections = _given_detections(boxes)
+        faces = self.describe(rgb, detections, landmarks=landmarks, clock=clock)
         return FrameResult(
             faces=tuple(faces),
             image_size_wh=(rgb.shape[1], rgb.shape[0]),
@@ -143,14 +151,35 @@ class FacePipeline:
             still: whether to search as thoroughly as in a photograph; see
                 :meth:`mien.detection.FaceSearch.detect_still`.
         """
+        found = self._search(image, still=still)[: self.settings.max_faces or None]
+        return sorted(found, key=lambda detection: detection.box.center[0])
+
+    def _search(self, image: Image, *, still: bool) -> list[Detection]:
+        """Every detection, the largest first."""
         search = self.detector.detect
         if still and isinstance(self.detector, FaceSearch):
             search = self.detector.detect_still
         found = search(image, min_score=self.settings.min_score)
-        if self.settings.max_faces:
-            found.sort(key=lambda detection: -detection.box.width * detection.box.height)
-            found = found[: self.settings.max_faces]
-        return sorted(found, key=lambda detection: detection.box.center[0])
+        return sorted(found, key=lambda found: -found.box.width * found.box.height)
+
+    def _present(
+        self, image: Image, candidates: Sequence[Detection]
+    ) -> tuple[list[Detection], list[Landmarks]]:
+        """Detections that their landmarks do not deny, from left to right, and the landmarks.
+
+        Args:
+            image: ``(H, W, 3)`` RGB uint8.
+            candidates: the largest first; so many are taken as faces are wanted.
+        """
+        faces: list[tuple[Detection, Landmarks]] = []
+        waiting, wanted = list(candidates), self.settings.max_faces or len(candidates)
+        while waiting and len(faces) < wanted:
+            batch, waiting = waiting[: wanted - len(faces)], waiting[wanted - len(faces) :]
+            for detection, points in zip(batch, self.landmarks.predict(image, batch), strict=True):
+                if points.presence is None or points.presence >= self.settings.min_presence:
+                    faces.append((detection, points))
+        faces.sort(key=lambda face: face[0].box.center[0])
+        return [detection for detection, _ in faces], [points for _, points in faces]
 
     def describe(
         self,

@@ -98,6 +98,18 @@ def test_detections_without_presence_are_never_confirmed() -> None:
     assert run([[nothing]] * 20) == [[0]] * 20
 
 
+def test_a_track_begins_with_a_present_face_and_outlasts_a_covered_one() -> None:
+    points = np.random.default_rng(0).normal(100, 20, (468, 3)).astype(np.float32)
+    nothing, face = (
+        Observation(Detection(Box(70, 70, 130, 130), 0.9), Landmarks(points, "mesh468", presence))
+        for presence in (0.01, 0.9)
+    )
+    tracker = Tracker(min_presence=0.05)
+    frames = [nothing] * 5 + [face] + [nothing] * 5
+    owners = [tracker.update([seen], n / 25)[0][0].track_id for n, seen in enumerate(frames)]
+    assert owners == [None] * 5 + [1] * 6
+
+
 def test_restored_track_continues_and_new_ones_get_higher_ids() -> None:
     tracker = Tracker()
     tracker.restore(7, Box(100, 100, 160, 160), 10.0)

@@ -43,6 +43,15 @@ def test_body_upload_returns_landmarks_on_request(client: FlaskClient, smile: by
     assert len(face["landmarks"]["points"]) == 468
 
 
+def test_presence_can_be_asked_of_one_photograph(client: FlaskClient, photo: bytes) -> None:
+    counts = []
+    for query in ("?min_presence=1", "?min_presence=0", ""):
+        answer = client.post(URL + query, data=photo, content_type="image/jpeg")
+        assert answer.json is not None
+        counts.append(len(answer.json["faces"]))
+    assert counts[0] < counts[1] == counts[2] == 4
+
+
 @pytest.mark.parametrize(
     ("body", "status", "code"),
     [
@@ -50,6 +59,7 @@ def test_body_upload_returns_landmarks_on_request(client: FlaskClient, smile: by
         ({"data": b"no picture at all"}, 400, "image_unreadable"),
         ({"data": {"picture": (io.BytesIO(b"x"), "x.jpg")}}, 400, "image_missing"),
         ({"data": b"x", "query_string": {"landmarks": "perhaps"}}, 422, "invalid"),
+        ({"data": b"x", "query_string": {"min_presence": "2"}}, 422, "invalid"),
         ({"data": b"0" * (1024 * 1024 + 70_000)}, 413, "too_large"),
     ],
 )

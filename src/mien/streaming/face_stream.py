@@ -93,7 +93,9 @@ class FaceStream:
         self._locator = FaceLocator(self.pipeline, search)
         self._statistics = StreamStatistics()
         self._tracker = Tracker(
-            max_gap_s=self.settings.max_gap_s, sampling=self._statistics.sampling
+            max_gap_s=self.settings.max_gap_s,
+            min_presence=self.pipeline.settings.min_presence,
+            sampling=self._statistics.sampling,
         )
         self._cuts = SceneCutDetector()
         self._cache = ExpressionCache(self.pipeline, same_below=self.settings.same_look)

@@ -81,6 +81,7 @@ def stream(
     landmarks: str | None = None,
     model: str | None = None,
     min_score: float | None = None,
+    min_presence: float | None = None,
     tiles: Literal["auto", "off"] | None = None,
     max_faces: int | None = None,
     prior: str | None = None,
@@ -102,8 +103,8 @@ def stream(
         selection: which frames of a file are wanted.
         sinks: receive each frame in this thread, and are closed at the end, also after an error.
         on_event: called in this thread for each event, before the result of its frame is yielded.
-        detector, landmarks, model, min_score, tiles, max_faces, prior, max_megapixels, threads, \
-provider: settings of the pipeline; see :class:`mien.Settings`.
+        detector, landmarks, model, min_score, min_presence, tiles, max_faces, prior, \
+max_megapixels, threads, provider: settings of the pipeline; see :class:`mien.Settings`.
 
     Yields:
         One result for each analyzed frame; see :meth:`FaceStream.update`.
@@ -119,6 +120,7 @@ provider: settings of the pipeline; see :class:`mien.Settings`.
         landmarks=landmarks,
         model=model,
         min_score=min_score,
+        min_presence=min_presence,
         tiles=tiles,
         max_faces=max_faces,
         prior=prior,

@@ -147,6 +147,7 @@ class Tracker:
             that is hidden for longer than a few sampling intervals.
         sure_score: a face with this mean score and present landmarks is confirmed at once; with one
             of the two after three observations, and with neither never.
+        min_presence: a track gets its ID by landmarks of at least this presence, and keeps it.
         sampling: of the stream, kept up to date by the caller.
     """
 
@@ -179,12 +180,14 @@ class Tracker:
         *,
         max_gap_s: float = 2.0,
         sure_score: float = 0.7,
+        min_presence: float = 0.0,
         sampling: SamplingInterval | None = None,
     ) -> None:
         self.tracks: list[Track] = []
         self._max_gap_s = max_gap_s
         self._sampling = sampling or SamplingInterval()
         self._sure_score = sure_score
+        self._min_presence = min_presence
         self._image: Image | None = None
         self._next_key = 1
         self._next_id = 1
@@ -369,6 +372,8 @@ class Tracker:
         mean score below 0.7.
         """
         presence = track.landmarks.presence if track.landmarks else None
+        if presence is not None and presence < self._min_presence:
+            return
         votes = (track.mean_score >= self._sure_score) + (presence is None or presence >= 0.5)
         sure = votes == 2 or (votes == 1 and track.hits >= self._CONFIRM_HITS)
         if track.track_id is None and sure and not self._may_be_lost_one(track):

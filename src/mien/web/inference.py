@@ -228,8 +228,15 @@ class InferenceEngine:
         )
         self._problem: str | None = "the models are not loaded yet"
 
-    def analyze(self, data: bytes, *, source: str | None = None) -> tuple[Image, FrameResult]:
+    def analyze(
+        self, data: bytes, *, source: str | None = None, min_presence: float | None = None
+    ) -> tuple[Image, FrameResult]:
         """Decode and analyze a photograph.
+
+        Args:
+            data: an encoded image.
+            source: name of the image in the result.
+            min_presence: overrides the server's setting.
 
         Returns:
             The RGB image and its result.
@@ -238,9 +245,13 @@ class InferenceEngine:
             BusyError: too many are waiting.
             ImageReadError: the bytes are not a readable image.
         """
+        pipeline = self.pipeline
+        if min_presence is not None:
+            pipeline = copy.copy(pipeline)
+            pipeline.settings = pipeline.settings.override(min_presence=min_presence)
         with self.gate.admitted():
             decoded = decode_image(data)
-            result = self.pipeline.analyze(decoded.pixels, source=source)
+            result = pipeline.analyze(decoded.pixels, source=source)
             return decoded.pixels, replace(result, warnings=decoded.warnings)
 
     def warm_up(self) -> None:

@@ -37,7 +37,7 @@ pages, blueprint = noun("photos", "Photographs.")
 @security.limited(security.ANALYZE_LIMIT)
 def analyze(query: AnalyzeQuery) -> Response:
     data, name = _image_from_request()
-    _, result = _analyze_photo(data, name)
+    _, result = _analyze_photo(data, name, min_presence=query.min_presence)
     return jsonify(result.to_dict(landmarks=query.landmarks))
 
 
@@ -99,9 +99,11 @@ def _image_from_request() -> tuple[bytes, str | None]:
     return data, name
 
 
-def _analyze_photo(data: bytes, name: str | None) -> tuple[Image, FrameResult]:
+def _analyze_photo(
+    data: bytes, name: str | None, *, min_presence: float | None = None
+) -> tuple[Image, FrameResult]:
     with image_problems(), services().metrics.analysis("photograph"):
-        image, result = services().inference.analyze(data, source=name)
+        image, result = services().inference.analyze(data, source=name, min_presence=min_presence)
     services().metrics.faces.inc(len(result.faces))
     return image, result
 

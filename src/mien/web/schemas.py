@@ -88,6 +88,13 @@ class FrameResultDocument(_result_model("result")):  # type: ignore[misc]
 
 class AnalyzeQuery(BaseModel):
     landmarks: bool = Field(False, description="Whether to give every landmark's coordinates.")
+    min_presence: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Minimum presence of a face; 0 returns every detection. Left out: the server's "
+        "setting.",
+    )
 
 
 def _parse_bool(value: object) -> object:
