@@ -1,14 +1,17 @@
 """Access, request limits and response headers."""
 
+import io
 import stat
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
 from mien.errors import SettingError
+from mien.web.app import start, stop
 from mien.web.config import WebConfig
 
 CsrfOf = Callable[[FlaskClient, str], str]
@@ -181,3 +184,68 @@ def test_wrong_bearer_tokens_are_limited(make_app: MakeApp) -> None:
     # A correct guess must look like a wrong one now; other addresses are not affected.
     assert status(TOKEN) == 429
     assert status(TOKEN, "192.0.2.2") == 200
+    refused = client.get("/api/v1/health", headers={"Authorization": "Bearer guess"},
+                         environ_overrides={"REMOTE_ADDR": "192.0.2.1"})  # fmt: skip
+    assert 1 <= int(refused.headers["Retry-After"]) <= 60
+
+
+def test_retry_after_is_the_rest_of_the_window(make_app: MakeApp) -> None:
+    client = make_app(rate_limits=True).test_client()
+
+    def submit() -> Any:
+        return client.post("/api/v1/videos", data={"video": (io.BytesIO(b""), "empty.mp4")})
+
+    assert [submit().status_code for _ in range(21)] == [400] * 20 + [429]
+    refused = submit()
+    assert 50 <= int(refused.headers["Retry-After"]) <= 60
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("faces.example", 200), ("FACES.example:8443", 200), ("faces.example.", 200),
+        ("a.b.lab.example", 200), ("lab.example", 200), ("[2001:db8::1]:80", 200),
+        ("evil.example", 400), ("faces.example.evil.example", 400), ("evilfaces.example", 400),
+        ("notlab.example", 400), ("localhost", 400), ("192.0.2.1", 400),
+    ],
+)  # fmt: skip
+def test_answers_only_to_allowed_hosts(make_app: MakeApp, host: str, status: int) -> None:
+    names = "faces.example, .lab.example,[2001:db8::1]"
+    client = make_app(public=True, allowed_hosts=names).test_client()
+    answer = client.get("/photo", headers={"Host": host})
+    assert answer.status_code == status
+    assert client.get("/healthz", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("names", ["https://a.example", "a.example:80", "*", "a b"])
+def test_rejects_hosts_that_are_no_names(names: str) -> None:
+    with pytest.raises(SettingError, match="MIEN_ALLOWED_HOSTS"):
+        WebConfig(allowed_hosts=names)
+
+
+def test_public_server_without_allowed_hosts_warns(
+    make_app: MakeApp, caplog: pytest.LogCaptureFixture
+) -> None:
+    for names, warnings in (("", 1), ("faces.example", 0)):
+        caplog.clear()
+        app = make_app(public=True, allowed_hosts=names, jobs="worker")
+        start(app)
+        stop(app)
+        assert len([r for r in caplog.records if "MIEN_ALLOWED_HOSTS" in r.message]) == warnings
+
+
+def test_metrics_of_a_public_server_need_a_token(make_app: MakeApp) -> None:
+    def status(token: str, **settings: str) -> int:
+        client = make_app(public=True, **settings).test_client()
+        header = {"Authorization": f"Bearer {token}"} if token else {}
+        return client.get("/metrics", headers=header).status_code
+
+    scraper = "scraper of the metrics"
+    assert status("") == 403
+    assert status("", metrics_token=scraper) == 401
+    assert status("guess", metrics_token=scraper) == 401
+    assert status(scraper, metrics_token=scraper) == 200
+    assert status(TOKEN, metrics_token=scraper, access_token=TOKEN) == 200
+    client = make_app(metrics_token=scraper, access_token=TOKEN).test_client()
+    bearer = {"Authorization": f"Bearer {scraper}"}
+    assert client.get("/api/v1/models", headers=bearer).status_code == 401

@@ -1,5 +1,6 @@
 """The application and its wiring: read it first."""
 
+import logging
 import threading
 from importlib import metadata
 
@@ -28,6 +29,8 @@ from mien.web.live_streams import LiveStreams
 from mien.web.services import Services
 from mien.web.store.database import Database, database_url
 from mien.web.worker import UploadAnalyzer
+
+log = logging.getLogger("mien.web")
 
 
 def create_app(config: WebConfig | None = None, pipeline: FacePipeline | None = None) -> Flask:
@@ -90,6 +93,10 @@ def start(app: Flask) -> None:
     ``/readyz`` reports when the models are loaded.
     """
     made: Services = app.extensions["mien"]
+    if made.config.public and not made.config.host_names:
+        log.warning(
+            "public, and any host name is answered: set MIEN_ALLOWED_HOSTS to the server's names"
+        )
     threading.Thread(target=made.inference.warm_up, name="mien-warm-up", daemon=True).start()
     made.jobs.start(workers=1 if made.config.jobs == "inline" else 0)
 

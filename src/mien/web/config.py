@@ -1,6 +1,7 @@
 """Settings of the web application: from the environment, overridden by the command line."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from mien.reader import check, read_environment, setting
 
 MEGABYTE = 1024 * 1024
 _RESERVED_THREADS = 16
+_HOST_NAME = re.compile(r"\.?[a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:.]+\]")
 
 
 def _setting(default: Any, variable: str, description: str, **facts: Any) -> Any:
@@ -34,6 +36,15 @@ class WebConfig:
     access_token: str = _setting(
         "", "MIEN_ACCESS_TOKEN", "Token that visitors must enter, at least 12 characters."
     )
+    allowed_hosts: str = _setting(
+        "", "MIEN_ALLOWED_HOSTS",
+        "Host names under which others may reach the server, separated by commas; "
+        "`.example.org` includes subdomains. By default any name.",
+    )  # fmt: skip
+    metrics_token: str = _setting(
+        "", "MIEN_METRICS_TOKEN",
+        "Bearer token for `/metrics`, which `MIEN_PUBLIC` does not open; at least 12 characters.",
+    )  # fmt: skip
     secret_key: str = _setting(
         "", "MIEN_SECRET_KEY", "Signs cookies; by default a random key in the data folder."
     )
@@ -66,6 +77,11 @@ class WebConfig:
     max_video_mb: int = _setting(
         50, "MIEN_MAX_VIDEO_MB", "Maximum size of a video in MB.", low=1, high=50
     )
+    max_stored_mb: int = _setting(
+        2_000, "MIEN_MAX_STORED_MB",
+        "Maximum size of all stored videos and results in MB; more videos are refused.",
+        low=1, high=1_000_000,
+    )  # fmt: skip
     max_video_s: int = _setting(
         600, "MIEN_MAX_VIDEO_S", "Maximum length of a video in seconds.", low=1, high=36_000
     )
@@ -87,12 +103,21 @@ class WebConfig:
 
     def __post_init__(self) -> None:
         check(self, error=SettingError)
-        if self.access_token and len(self.access_token) < 12:
-            raise SettingError(
-                "expected MIEN_ACCESS_TOKEN to have at least 12 characters, got "
-                f"{len(self.access_token)}: python -c 'import secrets; "
-                "print(secrets.token_urlsafe())' makes one"
-            )
+        for variable, token in (
+            ("MIEN_ACCESS_TOKEN", self.access_token),
+            ("MIEN_METRICS_TOKEN", self.metrics_token),
+        ):
+            if token and len(token) < 12:
+                raise SettingError(
+                    f"expected {variable} to have at least 12 characters, got {len(token)}: "
+                    "python -c 'import secrets; print(secrets.token_urlsafe())' makes one"
+                )
+        for name in self.host_names:
+            if not _HOST_NAME.fullmatch(name):
+                raise SettingError(
+                    "expected MIEN_ALLOWED_HOSTS to be host names without scheme and port, such "
+                    f"as faces.example.org,.example.com, got {name!r}"
+                )
         if self.max_live > self.threads - _RESERVED_THREADS:
             raise SettingError(
                 f"expected MIEN_MAX_LIVE to be at least {_RESERVED_THREADS} below "
@@ -143,6 +168,20 @@ class WebConfig:
                 "that this user may write to"
             )
         return self.data_dir
+
+    @property
+    def host_names(self) -> tuple[str, ...]:
+        """The names of `allowed_hosts` in lower case; empty where any is allowed."""
+        names = (name.strip().lower() for name in self.allowed_hosts.split(","))
+        return tuple(name for name in names if name)
+
+    def allows_host(self, host: str) -> bool:
+        """Whether requests for a host name, without its port, are answered."""
+        name = host.lower().rstrip(".")
+        return not self.host_names or any(
+            name == allowed or (allowed.startswith(".") and f".{name}".endswith(allowed))
+            for allowed in self.host_names
+        )
 
     @property
     def is_open(self) -> bool:

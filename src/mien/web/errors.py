@@ -23,6 +23,7 @@ _CODES = {
     411: "length_needed",
     413: "too_large",
     415: "unsupported_media_type",
+    416: "range_not_satisfiable",
     422: "invalid",
     429: "too_many_requests",
     500: "internal",
@@ -130,9 +131,10 @@ def _http_exception(error: HTTPException) -> Response:
     own = error.description if error.description != type(error).description else None
     message = own or _MESSAGES.get(status) or error.description or error.name
     response = problem_response(ProblemError(status, _CODES.get(status, "error"), message))
-    allowed = getattr(error, "valid_methods", None)
-    if allowed:
-        response.headers["Allow"] = ", ".join(sorted(allowed))
+    # Those of the exception, such as Allow, but not its body's.
+    for name, value in error.get_headers():
+        if name not in {"Content-Type", "Content-Length"}:
+            response.headers[name] = value
     return response
 
 

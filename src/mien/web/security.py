@@ -3,8 +3,10 @@
 import base64
 import hashlib
 import hmac
+import math
 import re
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +47,8 @@ _FORM_OVERHEAD = 64 * 1024
 _limiter = Limiter(get_remote_address, strategy="moving-window", storage_uri="memory://")
 _View = TypeVar("_View", bound=Callable[..., Any])
 
-_OPEN_ENDPOINTS = {"metrics.healthz", "metrics.readyz", "security.login", "static", "pages.colors"}
+_HEALTH_ENDPOINTS = {"metrics.healthz", "metrics.readyz"}
+_OPEN_ENDPOINTS = {*_HEALTH_ENDPOINTS, "security.login", "static", "pages.colors"}
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 _LOCAL_HOSTS = {"localhost", "127.0.0.1", "[::1]"}
 # A path of this site in printable ASCII; browsers take "//host", "/\host" and "/<tab>/host" for
@@ -158,19 +161,39 @@ def limit_body(megabytes: int) -> None:
 
 
 def _too_many_requests(error: TooManyRequests) -> Response:
-    return problem_response(_rate_problem(str(error.description)))
+    exceeded = _limiter.current_limit
+    reset_s = exceeded.reset_at if exceeded else time.time()
+    return problem_response(_rate_problem(str(error.description), reset_s))
 
 
-def _rate_problem(limit: str) -> ProblemError:
-    message = f"Expected at most {limit}. Wait a little and try again."
-    return ProblemError(429, "too_many_requests", message, retry_after_s=10)
+def _rate_problem(limit: str, reset_s: float) -> ProblemError:
+    """A refusal until a time in seconds since the epoch."""
+    wait_s = max(1, math.ceil(reset_s - time.time()))
+    message = f"Expected at most {limit}. Try again in {wait_s} s."
+    return ProblemError(429, "too_many_requests", message, retry_after_s=wait_s)
+
+
+def address_mark() -> str:
+    """Stands for the sender's address in the database, which does not keep the address itself."""
+    key = str(current_app.config["SECRET_KEY"]).encode()
+    mark = hmac.new(key, b"address " + get_remote_address().encode(), "sha256").digest()
+    return base64.urlsafe_b64encode(mark)[:22].decode("ascii")
 
 
 def _check_address() -> None:
     """Without a token or MIEN_PUBLIC, serve only this machine, whatever server runs us."""
-    if services().config.is_open:
-        return
+    config = services().config
     host = request.host.rsplit(":", 1)[0] if not request.host.endswith("]") else request.host
+    if config.is_open:
+        # Health checks use the address of the machine.
+        if not (config.allows_host(host) or request.endpoint in _HEALTH_ENDPOINTS):
+            raise ProblemError(
+                400,
+                "host_not_allowed",
+                "This server does not answer to that host name. To allow it, add it to "
+                "MIEN_ALLOWED_HOSTS.",
+            )
+        return
     if host not in _LOCAL_HOSTS or not is_loopback(request.remote_addr or "127.0.0.1"):
         raise ProblemError(
             403,
@@ -192,11 +215,14 @@ def _identify_visitor() -> None:
 
 
 def _check_token() -> ResponseReturnValue | None:
-    token = services().config.access_token
+    config = services().config
+    token = config.access_token
+    if request.endpoint == "metrics.prometheus":
+        _check_metrics_token()
+        return None
     if not token or request.endpoint in _OPEN_ENDPOINTS:
         return None
-    given = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
-    if given and _bearer_matches(given, token):
+    if _bearer_matches(token):
         return None
     if hmac.compare_digest(session.get("token", ""), _token_mark(token)):
         return None
@@ -208,13 +234,32 @@ def _check_token() -> ResponseReturnValue | None:
     )  # fmt: skip
 
 
-def _bearer_matches(given: str, token: str) -> bool:
-    """Whether a bearer token is right; wrong ones are limited as those of the login form."""
+def _check_metrics_token() -> None:
+    """Metrics tell how a server is used, so that they are not public with its pages."""
+    config = services().config
+    tokens = [token for token in (config.metrics_token, config.access_token) if token]
+    if not tokens and config.public:
+        raise ProblemError(
+            403, "not_public", "Metrics are not public. Set MIEN_METRICS_TOKEN, and send it as "
+            "'Authorization: Bearer …'."
+        )  # fmt: skip
+    if tokens and not _bearer_matches(*tokens):
+        raise ProblemError(
+            401, "token_needed", "Expected the metrics token as 'Authorization: Bearer …', got "
+            "none or another one. Ask the administrator for it."
+        )  # fmt: skip
+
+
+def _bearer_matches(*tokens: str) -> bool:
+    """Whether the request has one of the tokens; wrong ones are limited as in the login form."""
+    given = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+    if not given:
+        return False
     rule = limits.parse(_LOGIN_LIMIT)
     key = ("bearer", get_remote_address())
     if _limiter.enabled and not _limiter.limiter.test(rule, *key):
-        raise _rate_problem(str(rule))
-    matches = hmac.compare_digest(given.encode(), token.encode())
+        raise _rate_problem(str(rule), _limiter.limiter.get_window_stats(rule, *key).reset_time)
+    matches = any(hmac.compare_digest(given.encode(), token.encode()) for token in tokens)
     if _limiter.enabled and not matches:
         _limiter.limiter.hit(rule, *key)
     return matches

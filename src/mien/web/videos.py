@@ -6,6 +6,7 @@ from typing import Any
 import pydantic
 from flask import Response, g, jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import RequestedRangeNotSatisfiable
 
 from mien.web import security
 from mien.web.api import noun, returns
@@ -25,6 +26,8 @@ from mien.web.services import services
 from mien.web.store import jobs
 
 _MAX_ACTIVE = 3
+# Several people may share an address.
+_MAX_ACTIVE_OF_ADDRESS = 12
 
 pages, blueprint = noun("videos", "Video jobs.")
 
@@ -72,7 +75,7 @@ def change_job(job_id: str) -> ResponseReturnValue:
     summary="Submit a video",
     description="The response has the job's id; request `/api/v1/jobs/{job_id}` until it is done. "
     "The video is deleted when the job ends, its results a day later.",
-    responses=returns(JobDocument, 409, 413, status=202),
+    responses=returns(JobDocument, 409, 413, 507, status=202),
 )
 @security.limited(security.UPLOAD_LIMIT)
 def submit_video(form: VideoForm) -> tuple[Response, int]:
@@ -113,7 +116,7 @@ def delete_job(path: JobPath) -> Response:
 @blueprint.get(
     "/jobs/<job_id>/files/<name>",
     summary="A result of a job",
-    responses=returns({"content": {kind: {} for kind in sorted(RESULT_TYPES)}}, 404),
+    responses=returns({"content": {kind: {} for kind in sorted(RESULT_TYPES)}}, 404, 416),
 )
 def job_file(path: JobFilePath) -> Response:
     """`faces.csv`, `tracks.csv`, `frames.jsonl`, `annotated.mp4` or `report.html`."""
@@ -154,15 +157,27 @@ def _submit(form: VideoForm) -> str:
         raise ProblemError(400, "video_missing", "Expected a video, got an empty file.")
     if size > config.max_video_mb * MEGABYTE:
         raise ProblemError(413, "too_large", f"Expected at most {config.max_video_mb} MB.")
-    if owner() and jobs.count_active(database, owner()) >= _MAX_ACTIVE:
+    address = security.address_mark()
+    # Callers without a cookie share the places of their address.
+    active = jobs.count_active(database, owner=owner(), address="" if owner() else address)
+    if (
+        active >= _MAX_ACTIVE
+        or jobs.count_active(database, address=address) >= _MAX_ACTIVE_OF_ADDRESS
+    ):
         raise ProblemError(
             409, "enough_jobs", f"Expected at most {_MAX_ACTIVE} videos at once. Wait until one "
             "is done, or cancel one.", retry_after_s=30,
+        )  # fmt: skip
+    if jobs.stored_bytes(database) + size > config.max_stored_mb * MEGABYTE:
+        raise ProblemError(
+            507, "storage_full", "The server's space for videos is used up. Delete results, or "
+            "try again when older ones have expired.", retry_after_s=600,
         )  # fmt: skip
     job_id = jobs.create_job(
         database,
         stream,
         owner=owner(),
+        address=address,
         name=(form.video.filename or "video")[-200:],
         options=json.loads(form.model_dump_json(exclude={"video"})),
         hours=config.result_hours,
@@ -172,14 +187,35 @@ def _submit(form: VideoForm) -> str:
 
 
 def _file_response(entry: dict[str, Any]) -> Response:
-    data = jobs.read_file(services().database, entry["id"])
     if entry["media_type"] == "text/html":
-        return security.sandboxed_report(b"".join(data))
-    response = Response(data, mimetype=entry["media_type"])
-    response.headers["Content-Length"] = str(entry["size"])
+        document = b"".join(jobs.read_file(services().database, entry["id"]))
+        return security.sandboxed_report(document)
+    response = _ranged_response(entry)
     # The server chose the name; it has only letters, digits, dots and dashes.
     disposition = "inline" if entry["media_type"].startswith("video/") else "attachment"
     response.headers["Content-Disposition"] = f'{disposition}; filename="{entry["name"]}"'
+    return response
+
+
+def _ranged_response(entry: dict[str, Any]) -> Response:
+    """A file, or the part that a `Range` header asks for, as players do to seek in a video."""
+    size, status = entry["size"], 200
+    start, stop = 0, size
+    asked = request.range
+    # Several ranges in one request, and other units, may be answered with the whole file.
+    if asked is not None and asked.units == "bytes" and len(asked.ranges) == 1 and size:
+        # The last n bytes of a shorter file are all of it.
+        first, _ = asked.ranges[0]
+        part = (0, size) if first < -size else asked.range_for_length(size)
+        if part is None:
+            raise RequestedRangeNotSatisfiable(size)
+        (start, stop), status = part, 206
+    data = jobs.read_file(services().database, entry["id"], start, stop)
+    response = Response(data, status, mimetype=entry["media_type"])
+    response.headers["Accept-Ranges"] = "bytes"
+    response.headers["Content-Length"] = str(stop - start)
+    if status == 206:
+        response.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
     return response
 
 

@@ -30,6 +30,7 @@ def create_job(
     *,
     owner: str,
     name: str,
+    address: str = "",
     options: dict[str, Any],
     hours: int,
 ) -> str:
@@ -40,6 +41,7 @@ def create_job(
             sa.insert(jobs).values(
                 id=job_id,
                 owner=owner,
+                address=address,
                 name=name,
                 options=options,
                 state="queued",
@@ -70,10 +72,20 @@ def list_jobs(database: Database, owner: str) -> list[dict[str, Any]]:
     )
 
 
-def count_active(database: Database, owner: str) -> int:
-    """The number of a visitor's jobs that are queued or running."""
-    query = sa.select(jobs.c.id).where(jobs.c.owner == owner, jobs.c.state.in_(_ACTIVE))
+def count_active(database: Database, *, owner: str | None = None, address: str = "") -> int:
+    """The number of jobs that are queued or running, of an owner or from an address or both."""
+    query = sa.select(jobs.c.id).where(jobs.c.state.in_(_ACTIVE))
+    if owner is not None:
+        query = query.where(jobs.c.owner == owner)
+    if address:
+        query = query.where(jobs.c.address == address)
     return len(database.rows(query))
+
+
+def stored_bytes(database: Database) -> int:
+    """The size of all uploads and results."""
+    total = sa.select(sa.func.coalesce(sa.func.sum(files.c.size), 0).label("size"))
+    return int(database.rows(total)[0]["size"])
 
 
 def find_job(database: Database, job_id: str, visitor: str) -> dict[str, Any] | None:
@@ -293,14 +305,19 @@ def find_files(database: Database, job_id: str, *, role: str) -> list[dict[str, 
     return database.rows(query.order_by(files.c.name))
 
 
-def read_file(database: Database, file_id: str) -> Iterator[bytes]:
-    """A file's bytes, chunk by chunk."""
+def read_file(
+    database: Database, file_id: str, start: int = 0, stop: int | None = None
+) -> Iterator[bytes]:
+    """A file's bytes, or those from `start` to before `stop`, chunk by chunk."""
     chunks = sa.select(file_chunks.c.data).where(file_chunks.c.file_id == file_id)
-    for sequence in itertools.count():
+    # All chunks but the last have the same size.
+    for sequence in itertools.count(start // MEGABYTE):
+        first = sequence * MEGABYTE
         found = database.rows(chunks.where(file_chunks.c.sequence == sequence))
-        if not found:
+        if not found or (stop is not None and first >= stop):
             return
-        yield bytes(found[0]["data"])
+        data = bytes(found[0]["data"])
+        yield data[max(0, start - first) : None if stop is None else stop - first]
 
 
 def copy_file(database: Database, file_id: str, path: Path) -> None:

@@ -57,6 +57,8 @@ jobs = Table(
     metadata,
     Column("id", ID, primary_key=True),
     Column("owner", ID, nullable=False, index=True),
+    # Stands for the address that sent the video; see security.address_mark.
+    Column("address", ID, nullable=False, index=True, server_default=""),
     Column("name", String(200), nullable=False),
     Column("options", JSON, nullable=False),
     Column("state", String(10), nullable=False),
