@@ -10,10 +10,9 @@ import pytest
 from PIL import Image as PillowImage
 
 from mien.labels import Expression
-from mien.media.joining import end_of_parts_s, join, parts_in
 from mien.media.sources import Frame
 from mien.media.thumbnails import ThumbnailSink
-from mien.media.video_writer import AnnotatedVideoSink
+from mien.media.video_writer import AnnotatedVideoSink, end_of_parts_s, join, parts_in
 from mien.types import Box, Detection, ExpressionScores, Face, FrameResult, Quality, TrackStatistics
 
 av = pytest.importorskip("av", reason="videos need PyAV")

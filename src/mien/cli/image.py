@@ -110,17 +110,17 @@ def image(  # noqa: PLR0917
     with bar, contextlib.ExitStack() as stack:
         if csv is not None:
             file = sys.stdout if csv == "-" else stack.enter_context(_writable(csv))
-            outputs.append(CsvOutput(file, pipeline.classifier.spec.labels, all_rows=all_rows))
+            outputs.append(_CsvOutput(file, pipeline.classifier.spec.labels, all_rows=all_rows))
         if annotate is not None:
-            outputs.append(AnnotatedOutput(annotate, blur_faces=blur_faces, landmarks=points))
+            outputs.append(_AnnotatedOutput(annotate, blur_faces=blur_faces, landmarks=points))
         if crops is not None:
-            outputs.append(CropsOutput(crops))
+            outputs.append(_CropsOutput(crops))
         if json:
-            outputs.append(JsonOutput(sys.stdout, landmarks=points))
+            outputs.append(_JsonOutput(sys.stdout, landmarks=points))
         elif jsonl:
-            outputs.append(JsonLinesOutput(sys.stdout, landmarks=points))
+            outputs.append(_JsonLinesOutput(sys.stdout, landmarks=points))
         elif csv != "-":
-            outputs.append(TableOutput(bar))
+            outputs.append(_TableOutput(bar))
         for output in outputs:
             stack.callback(output.close)
         failed = [_analyze(entry, pipeline, outputs, bar) for entry in inputs].count(False)
@@ -184,7 +184,7 @@ class Output(Protocol):
         """Finish writing; also called after an interruption."""
 
 
-class JsonOutput:
+class _JsonOutput:
     """One JSON document, written incrementally: schema_version, results, errors."""
 
     def __init__(self, file: TextIO, *, landmarks: bool) -> None:
@@ -206,7 +206,7 @@ class JsonOutput:
         self._file.write(f'\n], "errors": {json_module.dumps(self._errors)}}}\n')
 
 
-class JsonLinesOutput:
+class _JsonLinesOutput:
     """One result per line. Failures are reported on stderr only, so every line is a result."""
 
     def __init__(self, file: TextIO, *, landmarks: bool) -> None:
@@ -224,7 +224,7 @@ class JsonLinesOutput:
         pass
 
 
-class CsvOutput:
+class _CsvOutput:
     """One row per face, and if wanted one with empty cells for an image without faces."""
 
     def __init__(self, file: TextIO, labels: Sequence[Expression], *, all_rows: bool) -> None:
@@ -246,7 +246,7 @@ class CsvOutput:
         pass
 
 
-class TableOutput:
+class _TableOutput:
     """A table for the terminal, printed in parts of a few hundred rows."""
 
     def __init__(self, bar: ProgressBar) -> None:
@@ -276,7 +276,7 @@ class TableOutput:
             self._table = _empty_table(header=False)
 
 
-class AnnotatedOutput:
+class _AnnotatedOutput:
     """Annotated images, in the same subfolders as the originals."""
 
     def __init__(self, folder: Path, *, blur_faces: bool, landmarks: bool) -> None:
@@ -297,7 +297,7 @@ class AnnotatedOutput:
         pass
 
 
-class CropsOutput:
+class _CropsOutput:
     """A file for each face, named by the image and the number of the face in the table."""
 
     def __init__(self, folder: Path) -> None:

@@ -27,8 +27,15 @@ from mien.pipeline import FacePipeline
 from mien.recording import RecordingSink
 from mien.streaming import FaceStream, Sink, Step, StreamSettings, run
 from mien.streaming.background import Counter
-from mien.streaming.output_folder import check_unused, delete_results, locked
-from mien.streaming.outputs import VideoOptions, new_state, recording_sinks, write_outputs
+from mien.streaming.outputs import (
+    VideoOptions,
+    check_unused,
+    delete_results,
+    locked,
+    new_state,
+    recording_sinks,
+    write_outputs,
+)
 from mien.streaming.webhooks import EventDispatcher, command, webhook
 from mien.tracking import Event
 

@@ -9,7 +9,7 @@ import typer
 from mien.cli import video_options as option
 from mien.recording import FRAMES_FILE, Recording
 from mien.report import write_report
-from mien.streaming.output_folder import check_unused, delete_results, locked
+from mien.streaming.outputs import check_unused, delete_results, locked
 from mien.tables import TableOptions, read_trials, write_tables
 
 app = typer.Typer(add_completion=False)

@@ -107,7 +107,7 @@ class Predictions:
         )
 
 
-def predictable_rows(
+def _predictable_rows(
     data: LabeledSet, model_labels: Sequence[Expression], only: Sequence[Expression] | None
 ) -> tuple[LabeledSet, tuple[Expression, ...]]:
     """The rows whose label a model can predict, and the labels that it may choose from.
@@ -179,7 +179,7 @@ def predict(
     Raises:
         DataError: no row has a label that the model can predict, or no picture can be read.
     """
-    rows, labels = predictable_rows(data, pipeline.classifier.spec.labels, only)
+    rows, labels = _predictable_rows(data, pipeline.classifier.spec.labels, only)
 
     def readable(indices: Sequence[int]) -> Iterator[tuple[int, Image]]:
         for index in indices:
@@ -342,7 +342,7 @@ class Selection:
         rows = data if split == _ALL_ROWS else data.in_split(split)
         if 0 < self.limit < len(rows):
             # Rows that cannot be predicted are dropped first, or they would use up the limit.
-            rows, _ = predictable_rows(rows, model_labels, self.only)
+            rows, _ = _predictable_rows(rows, model_labels, self.only)
             rng = np.random.default_rng(self.seed)
             rows = rows.take(np.sort(rng.permutation(len(rows))[: self.limit]))
         crops = data.face_crops if self.crops is None else self.crops

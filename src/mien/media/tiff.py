@@ -41,7 +41,7 @@ _KINDS = {1: "u", 2: "i", 3: "f", 4: "u"}
 _PHOTOMETRICS_OF_PILLOW = (0, 1, 2, 3, 5, 6, 8)
 
 
-class UnsupportedTiffError(ImageReadError):
+class _UnsupportedTiffError(ImageReadError):
     """A variant of TIFF that cannot be read."""
 
 
@@ -189,12 +189,12 @@ def read_page(stream: IO[bytes], page: Directory, warnings: list[str]) -> Image:
         ``(H, W)`` gray or ``(H, W, 3)`` RGB uint8.
 
     Raises:
-        UnsupportedTiffError: a variant that cannot be read.
+        _UnsupportedTiffError: a variant that cannot be read.
         ImageReadError: the file is damaged.
     """
     try:
         values = _read_samples(stream, page)
-    except UnsupportedTiffError:
+    except _UnsupportedTiffError:
         values = _read_with_opencv(stream, page)
     samples = values.shape[2]
     colors = {0: 1, 1: 1, 2: 3}.get(page.photometric, 0)
@@ -208,8 +208,8 @@ def read_page(stream: IO[bytes], page: Directory, warnings: list[str]) -> Image:
     return levels[:, :, 0] if colors == 1 else levels
 
 
-def _unsupported(page: Directory) -> UnsupportedTiffError:
-    return UnsupportedTiffError(f"not supported: {page}; save it as a PNG or a TIFF of 8 bits")
+def _unsupported(page: Directory) -> _UnsupportedTiffError:
+    return _UnsupportedTiffError(f"not supported: {page}; save it as a PNG or a TIFF of 8 bits")
 
 
 def _read_samples(stream: IO[bytes], page: Directory) -> npt.NDArray[Any]:
@@ -301,12 +301,12 @@ def to_levels(values: npt.NDArray[Any], warnings: list[str]) -> Image:
         warnings: what was assumed is added here.
 
     Raises:
-        UnsupportedTiffError: they are in no usual range.
+        _UnsupportedTiffError: they are in no usual range.
     """
     low, high = values.min(), values.max()
     top = _top(values.dtype, low, high)
     if top is None:
-        raise UnsupportedTiffError(
+        raise _UnsupportedTiffError(
             f"not supported: pixels of type {values.dtype} from {low:g} to {high:g}; "
             "scale them to 0..255 and save them with 8 bits"
         )

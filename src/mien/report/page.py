@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from functools import cache
 from html import escape
 from importlib import resources
+from itertools import islice
 from pathlib import Path
 from string import Template
+from typing import Any
 from urllib.parse import quote
 
-from mien.recording import THUMBNAILS_FOLDER, VIDEO_FILE, Recording, RunState
-from mien.report.application import application_section
+from mien.recording import APPLICATION_FILE, THUMBNAILS_FOLDER, VIDEO_FILE, Recording, RunState
 from mien.report.charts import clock_text, color, share_bar, ticks, timeline
 from mien.report.history import History, TrackHistory
 
@@ -20,6 +21,9 @@ REPORT_FILE = "report.html"
 MAX_EMBEDDED_BYTES = 20_000_000
 """A larger video stays beside the page, which then needs it there."""
 
+_MOSTLY = 0.5
+_MAX_EVENTS = 200
+_APPLICATION_EVENTS = ("alarm", "attention")
 _MIME = {".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/mp4", ".webm": "video/webm"}
 
 
@@ -44,7 +48,7 @@ def write_report(recording: Recording, folder: Path, *, video: Path | None = Non
         script=_asset("page.js"),
         partial=_notices(state),
         overview=_overview(state, history),
-        application=application_section(recording),
+        application=_application(recording),
         legend=_legend(state.labels or history.labels),
         video=_video(video, folder),
         tracks="\n".join(
@@ -58,9 +62,6 @@ def write_report(recording: Recording, folder: Path, *, video: Path | None = Non
     unfinished = folder / "report.partial"
     unfinished.write_text(page, encoding="utf-8")
     unfinished.replace(folder / REPORT_FILE)
-
-
-_MOSTLY = 0.5
 
 
 @cache
@@ -94,6 +95,53 @@ def _overview(state: RunState, history: History) -> str:
     if state.frame_rate:
         items.append((f"{state.frame_rate:.4g}", "frames per second"))
     return "".join(f"<div><dt>{word}</dt><dd>{escape(value)}</dd></div>" for value, word in items)
+
+
+def _application(recording: Recording) -> str:
+    """The summary of the application and the events that it found; empty without one."""
+    try:
+        document = json.loads((recording.folder / APPLICATION_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    found = (
+        event
+        for frame in recording.frames()
+        for event in frame.events
+        if event.kind in _APPLICATION_EVENTS
+    )
+    lines = [
+        f"<li>{clock_text(event.timestamp_s)} {escape(_words(event.details.values()))}</li>"
+        for event in islice(found, _MAX_EVENTS)
+    ]
+    events = f"<ul>{''.join(lines)}</ul>" if lines else '<p class="empty">No event.</p>'
+    facts = "".join(
+        f"<div><dt>{escape(name.replace('_', ' '))}</dt><dd>{escape(value)}</dd></div>"
+        for name, value in _application_facts(document["summary"])
+    )
+    return (
+        f'<section aria-label="Application"><h2>Application: {escape(document["application"])}</h2>'
+        f'<p>{escape(document["limits"])}</p><dl class="overview">{facts}</dl>{events}</section>'
+    )
+
+
+def _application_facts(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    facts: list[tuple[str, str]] = []
+    for name, value in summary.items():
+        if isinstance(value, dict):
+            facts += [(f"{name} {inner}", _text(found)) for inner, found in value.items()]
+        elif not isinstance(value, list):
+            facts.append((name, _text(value)))
+    return facts
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "unknown"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _words(values: Any) -> str:
+    return " ".join(_text(value).replace("_", " ") for value in values if value is not None)
 
 
 def _legend(labels: tuple[str, ...]) -> str:

@@ -67,7 +67,7 @@ def newest_in_background(
         items: of a live source, which does not wait either.
         dropped: counts the dropped items.
     """
-    slot: Slot[T | _End] = Slot()
+    slot: _Slot[T | _End] = _Slot()
     stop = threading.Event()
 
     def put(item: T | _End) -> bool:
@@ -100,7 +100,7 @@ class Counter:
         self.value = 0
 
 
-class Slot(Generic[T]):
+class _Slot(Generic[T]):
     """Holds the newest item only."""
 
     def __init__(self) -> None:

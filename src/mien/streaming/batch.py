@@ -9,8 +9,7 @@ from mien.errors import MienError, SettingError
 from mien.media.clips import Clip
 from mien.pipeline import FacePipeline
 from mien.streaming.face_stream import StreamSettings
-from mien.streaming.output_folder import check_unused, locked
-from mien.streaming.outputs import VideoOptions
+from mien.streaming.outputs import VideoOptions, check_unused, locked
 from mien.streaming.runner import Application
 from mien.streaming.video import VideoOutcome, VideoProgress, analyze_video
 from mien.tables.combined import COMBINED_FILES, ClipTables, check_group, write_combined

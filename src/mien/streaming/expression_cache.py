@@ -16,7 +16,7 @@ _LONGEST_S = 0.25
 _TOLERANCE_S = 5e-4
 
 
-class CropClassifier(Protocol):
+class _CropClassifier(Protocol):
     """What the cache needs of a pipeline."""
 
     def classify(self, crops: Sequence[Image]) -> list[ExpressionScores]: ...
@@ -42,7 +42,7 @@ class ExpressionCache:
             gray levels, at which the last prediction is reused; 0 classifies every crop.
     """
 
-    def __init__(self, classifier: CropClassifier, *, same_below: float) -> None:
+    def __init__(self, classifier: _CropClassifier, *, same_below: float) -> None:
         self._classifier = classifier
         self._same_below = same_below
         self._last: dict[int, _Prediction] = {}

@@ -16,10 +16,9 @@ from mien import geometry
 from mien.config import Settings
 from mien.detection.views import tiles
 from mien.landmarks import LandmarkPredictor, Region, box_from_landmarks, roi_from_landmarks
-from mien.streaming.motion_gate import MotionGate
 from mien.tracking import Observation, Track
 from mien.tracking.appearance import face_patch, similarity
-from mien.tracking.scene import Grid
+from mien.tracking.scene import Grid, MotionGate
 from mien.types import Box, Detection, Image, Landmarks
 
 

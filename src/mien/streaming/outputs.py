@@ -1,20 +1,45 @@
-"""What is written of a stream: its recording while it runs, and what is made from it."""
+"""What is written of a stream: its recording while it runs, what is made from it, and where.
 
+Only one run at a time uses a folder, and it never mixes the files of two runs.
+"""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from mien.errors import SettingError
 from mien.media.clips import Clip
 from mien.media.sources import Selection, SourceInfo
 from mien.media.thumbnails import CropSink, ThumbnailSink
-from mien.media.video_writer import AnnotatedVideoSink
-from mien.recording import THUMBNAILS_FOLDER, Recording, RecordingSink, RunState
+from mien.media.video_writer import AnnotatedVideoSink, parts_in
+from mien.recording import (
+    APPLICATION_FILE,
+    FRAMES_FILE,
+    STATE_FILE,
+    THUMBNAILS_FOLDER,
+    VIDEO_FILE,
+    Recording,
+    RecordingSink,
+    RunState,
+)
 from mien.report import write_report
+from mien.report.page import REPORT_FILE
 from mien.streaming.face_stream import FaceStream
-from mien.streaming.output_folder import CROPS_FOLDER
 from mien.streaming.runner import Sink
 from mien.tables import TableOptions, write_tables
+from mien.tables.write import TABLE_FILES
+
+_CROPS_FOLDER = "crops"
+LOCK_FILE = ".mien.lock"
+
+_FILES = (FRAMES_FILE, STATE_FILE, VIDEO_FILE, REPORT_FILE, APPLICATION_FILE, *TABLE_FILES)
+_UNFINISHED = ("*.partial", "annotated.partial.mp4")
+_FOLDERS = (THUMBNAILS_FOLDER, _CROPS_FOLDER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +125,7 @@ def recording_sinks(
     if options.thumbnails and not options.blur_faces:
         sinks.append(ThumbnailSink(folder / THUMBNAILS_FOLDER, resumed=resumed))
     if options.crops:
-        sinks.append(CropSink(folder / CROPS_FOLDER))
+        sinks.append(CropSink(folder / _CROPS_FOLDER))
     return [*sinks, recording]
 
 
@@ -121,3 +146,122 @@ def write_outputs(folder: Path, options: VideoOptions, *, clip: Clip | None = No
     hidden = clip is None or bool(clip.pictures) or options.annotate or options.blur_faces
     write_report(recording, folder, video=None if clip is None or hidden else clip.path)
     return tracks
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder for results.
+
+    Raises:
+        SettingError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingError(
+            f"expected a folder that can be made at {folder}: {error.strerror}"
+        ) from None
+
+
+def _written_files(folder: Path) -> list[Path]:
+    """The files in a folder that an earlier run wrote, and its folders of pictures."""
+    found = [folder / name for name in (*_FILES, *_FOLDERS) if (folder / name).exists()]
+    return [*found, *parts_in(folder)]
+
+
+def check_unused(folder: Path, *, resumable: bool = False) -> None:
+    """Refuse a folder with the results of an earlier run.
+
+    Args:
+        folder: for results; may be missing.
+        resumable: whether the error mentions that a run can be resumed.
+
+    Raises:
+        SettingError: there are such results.
+    """
+    found = _written_files(folder)
+    if found:
+        names = ", ".join(path.name for path in found[:3]) + (", …" if len(found) > 3 else "")
+        resume = "--resume to continue that run, " if resumable else ""
+        raise SettingError(
+            f"expected a folder without earlier results, but {folder} has {names}: use "
+            f"--overwrite to replace them, {resume}or another folder"
+        )
+
+
+def delete_results(folder: Path) -> None:
+    """Delete the results of an earlier run, and nothing else."""
+    for path in _written_files(folder):
+        if path.is_dir():
+            for picture in path.glob("**/*.jpg"):
+                picture.unlink()
+            for inner in sorted((p for p in path.glob("**/") if p.is_dir()), reverse=True):
+                with contextlib.suppress(OSError):
+                    inner.rmdir()
+        else:
+            path.unlink(missing_ok=True)
+    for pattern in _UNFINISHED:
+        for path in folder.glob(pattern):
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Make a folder, and hold it until the end of the block.
+
+    The system releases the lock when the process ends, however it ends; a lock file that a killed
+    process left behind is taken over.
+
+    Raises:
+        SettingError: another process or thread holds it.
+    """
+    _make_folder(folder)
+    path = folder / LOCK_FILE
+    while True:
+        file = path.open("a+", encoding="utf-8")
+        if not _lock(file):
+            holder = _holder(file)
+            file.close()
+            raise SettingError(
+                f"expected a folder that no other run uses, but process {holder} writes to "
+                f"{folder}: wait for it, or use another --out"
+            )
+        # The one before may have deleted the file after it was opened here.
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                break
+        file.close()
+    try:
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            path.unlink()
+        file.close()
+
+
+def _lock(file: IO[str]) -> bool:
+    """Lock an open file without waiting; returns whether that succeeded."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            file.seek(0)
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _holder(file: IO[str]) -> str:
+    try:
+        file.seek(0)
+        return file.read().strip() or "unknown"
+    except OSError:
+        # On Windows a locked file cannot be read.
+        return "unknown"

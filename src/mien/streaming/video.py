@@ -11,8 +11,8 @@ from typing import Any
 
 from mien.errors import MienError, SettingError
 from mien.media.clips import Clip
-from mien.media.joining import end_of_parts_s, parts_in
 from mien.media.sources import Source
+from mien.media.video_writer import end_of_parts_s, parts_in
 from mien.pipeline import FacePipeline
 from mien.recording import (
     APPLICATION_FILE,
@@ -22,12 +22,15 @@ from mien.recording import (
     RunState,
 )
 from mien.streaming.face_stream import FaceStream, StreamSettings
-from mien.streaming.output_folder import (
+from mien.streaming.outputs import (
+    VideoOptions,
     check_unused,
     delete_results,
     locked,
+    new_state,
+    recording_sinks,
+    write_outputs,
 )
-from mien.streaming.outputs import VideoOptions, new_state, recording_sinks, write_outputs
 from mien.streaming.runner import Application, Sink, run
 from mien.tables import require_pyarrow
 

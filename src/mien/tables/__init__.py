@@ -5,9 +5,16 @@ Each is a pure function of the recorded frames, and its columns are declared in
 """
 
 from mien.tables.csv_files import csv_to_parquet, require_pyarrow
-from mien.tables.faces import event_lines, face_lines, frame_lines, landmark_lines, track_lines
 from mien.tables.trials import Trial, read_trials, trial_lines
-from mien.tables.write import TableOptions, write_tables
+from mien.tables.write import (
+    TableOptions,
+    event_lines,
+    face_lines,
+    frame_lines,
+    landmark_lines,
+    track_lines,
+    write_tables,
+)
 
 __all__ = [
     "TableOptions",

@@ -1,10 +1,12 @@
-"""Scene cuts, and the coarse grid of gray levels that they are detected in."""
+"""What changed in the whole frame, seen in a coarse grid: scene cuts, and motion beside faces."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from mien import imaging
-from mien.types import Image
+from mien.types import Box, Image
 
 _GRID_WH = (32, 18)
 # Correlation of the gradients of two frames. Consecutive frames have 0.5 and more, also in shadows
@@ -26,6 +28,11 @@ _MAX_STEP_S = 0.35
 _MIN_DIFFERENCE = 0.18
 _MIN_HISTOGRAM_DISTANCE = 0.25
 _BINS = 16
+# A cell holds 16 pixels' mean, so that this is four standard deviations of a camera's noise of 9
+# gray levels; a face that covers a cell changes it by more.
+_MIN_CHANGE = 12 / 255
+# Hair, chin and shadow move with a face.
+_REACH = 1.6
 
 
 Grid = npt.NDArray[np.float32]
@@ -131,3 +138,38 @@ def coarse(image: Image) -> Grid:
     down, right = max(1, height // (4 * rows)), max(1, width // (4 * columns))
     samples = np.ascontiguousarray(image[down // 2 :: down, right // 2 :: right])
     return imaging.resize(imaging.to_gray(samples), _GRID_WH).astype(np.float32) / np.float32(255)
+
+
+class MotionGate:
+    """Compares the surroundings of known faces with how they were when last searched."""
+
+    def __init__(self) -> None:
+        self._searched: Grid | None = None
+
+    def note_search(self, grid: Grid) -> None:
+        """The whole frame that this grid shows was searched."""
+        self._searched = grid
+
+    def is_still(self, grid: Grid, faces: Sequence[Box], size_wh: tuple[int, int]) -> bool:
+        """Whether nothing has changed outside of the faces.
+
+        Args:
+            grid: of this frame, from :func:`coarse`.
+            faces: boxes in pixels.
+            size_wh: of the frame.
+        """
+        if self._searched is None:
+            return False
+        changed = np.abs(grid - self._searched) > _MIN_CHANGE
+        rows, columns = grid.shape
+        for box in faces:
+            x, y = box.center
+            reach_x, reach_y = _REACH * box.width / 2, _REACH * box.height / 2
+            left, right = (_cell(x + r, size_wh[0], columns) for r in (-reach_x, reach_x))
+            top, bottom = (_cell(y + r, size_wh[1], rows) for r in (-reach_y, reach_y))
+            changed[top : bottom + 1, left : right + 1] = False
+        return not changed.any()
+
+
+def _cell(position: float, length: int, cells: int) -> int:
+    return min(max(int(position * cells / length), 0), cells - 1)

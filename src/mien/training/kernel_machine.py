@@ -23,7 +23,7 @@ _CALIBRATION_PENALTY = 1e-4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Projection:
+class _Projection:
     """Principal components: ``mean (D,)``, ``components (D, P)`` of float16 precision."""
 
     mean: FloatArray
@@ -49,7 +49,7 @@ class Fit:
     held_out_logits: FloatArray
 
 
-def fit_projection(features: FloatArray, count: int, seed: int) -> Projection:
+def fit_projection(features: FloatArray, count: int, seed: int) -> _Projection:
     """The first principal components of ``(N, D)`` features."""
     rng = np.random.default_rng(seed)
     rows = features[np.sort(rng.permutation(len(features))[:_COVARIANCE_ROWS])]
@@ -60,12 +60,12 @@ def fit_projection(features: FloatArray, count: int, seed: int) -> Projection:
     count = min(count, size, len(rows) - 1)
     _, vectors = linalg.eigh(covariance, subset_by_index=(size - count, size - 1))
     components = vectors[:, ::-1].astype(np.float16).astype(np.float32)
-    return Projection(mean, np.ascontiguousarray(components))
+    return _Projection(mean, np.ascontiguousarray(components))
 
 
 def fit_machine(
     recipe: ClassicalRecipe,
-    projection: Projection,
+    projection: _Projection,
     projected: FloatArray,
     *,
     targets: FloatArray,

@@ -3,8 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from mien.streaming.motion_gate import MotionGate
 from mien.tracking import coarse
+from mien.tracking.scene import MotionGate
 from mien.types import Box
 
 SIZE_WH = (640, 360)

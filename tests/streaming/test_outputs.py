@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from mien.errors import SettingError
-from mien.streaming.output_folder import LOCK_FILE, check_unused, delete_results, locked
+from mien.streaming.outputs import LOCK_FILE, check_unused, delete_results, locked
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from mien.streaming.output_folder import locked
+from mien.streaming.outputs import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
