@@ -14,6 +14,7 @@
     │   └── SpecError         the specification of a model is missing or invalid
     ├── ProviderError         the requested execution provider is not installed
     ├── DownloadError         a model could not be downloaded
+    ├── ServerError           a server is unreachable, or refuses a request
     ├── CameraError           a camera cannot be opened or was disconnected
     └── MissingExtraError     an optional dependency is not installed
 
@@ -68,6 +69,10 @@ class ProviderError(MienError):
 
 class DownloadError(MienError):
     """A model could not be downloaded."""
+
+
+class ServerError(MienError):
+    """A mien server is unreachable, busy, or refuses a request."""
 
 
 class CameraError(MienError):

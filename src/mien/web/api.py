@@ -35,12 +35,17 @@ def returns(document: Any = None, *errors: int, status: int = 200) -> dict[str |
     return found if document is None else {**found, str(status): document}
 
 
-def image_body(*media_types: str, field: str = "") -> dict[str, Any]:
-    """What the description says about a request body that is an image, or a form with a field."""
+def image_body(*media_types: str, field: str = "", many: bool = False) -> dict[str, Any]:
+    """What the description says about a request body that is an image, or a form with a field.
+
+    Args:
+        many: whether the field can be repeated.
+    """
     image = {"type": "string", "format": "binary"}
     content: dict[str, Any] = {kind: {"schema": image} for kind in media_types}
     if field:
-        form = {"type": "object", "required": [field], "properties": {field: image}}
+        value = {"type": "array", "items": image, "minItems": 1} if many else image
+        form = {"type": "object", "required": [field], "properties": {field: value}}
         content["multipart/form-data"] = {"schema": form}
     return {"requestBody": {"required": True, "content": content}}
 

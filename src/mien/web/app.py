@@ -11,6 +11,7 @@ from mien.config import Settings
 from mien.pipeline import FacePipeline
 from mien.web import (
     api,
+    batch,
     camera,
     errors,
     live,
@@ -53,6 +54,7 @@ def create_app(config: WebConfig | None = None, pipeline: FacePipeline | None = 
     for noun in (photos, videos, sessions, live):
         app.register_blueprint(noun.pages)
         app.register_api(noun.blueprint)
+    app.register_api(batch.blueprint)
     app.register_api(api.blueprint)
     live_socket.init_app(app)
     if config.camera:

@@ -37,7 +37,7 @@ pages, blueprint = noun("photos", "Photographs.")
 @security.limited(security.ANALYZE_LIMIT)
 def analyze(query: AnalyzeQuery) -> Response:
     data, name = _image_from_request()
-    _, result = _analyze_photo(data, name, min_presence=query.min_presence)
+    _, result = analyze_photo(data, name, min_presence=query.min_presence)
     return jsonify(result.to_dict(landmarks=query.landmarks))
 
 
@@ -51,7 +51,7 @@ def photo() -> ResponseReturnValue:
     try:
         chosen = request.form.get("sample")
         data, name = _image_from_request() if chosen is None else (_sample(chosen), chosen)
-        image, result = _analyze_photo(data, name)
+        image, result = analyze_photo(data, name)
     except ProblemError as problem:
         page = render_template("photo.html", samples=samples, problem=problem)
         return page, problem.status
@@ -99,9 +99,10 @@ def _image_from_request() -> tuple[bytes, str | None]:
     return data, name
 
 
-def _analyze_photo(
+def analyze_photo(
     data: bytes, name: str | None, *, min_presence: float | None = None
 ) -> tuple[Image, FrameResult]:
+    """Decode and analyze a photograph; raises ProblemError where that is not possible."""
     with image_problems(), services().metrics.analysis("photograph"):
         image, result = services().inference.analyze(data, source=name, min_presence=min_presence)
     services().metrics.faces.inc(len(result.faces))

@@ -86,6 +86,21 @@ class FrameResultDocument(_result_model("result")):  # type: ignore[misc]
     """What was found in one image, or in one frame of a stream."""
 
 
+class BatchError(Document):
+    code: str = Field(description="A stable identifier for programs.")
+    message: str = Field(description="What was expected, what was received, and how to fix it.")
+
+
+class BatchEntry(Document):
+    name: str = Field(description="Name of the image's file.")
+    result: FrameResultDocument | None
+    error: BatchError | None = Field(description="Why there is no result.")
+
+
+class BatchDocument(Document):
+    results: list[BatchEntry]
+
+
 class AnalyzeQuery(BaseModel):
     landmarks: bool = Field(False, description="Whether to give every landmark's coordinates.")
     min_presence: float | None = Field(
