@@ -16,29 +16,10 @@ FOLDERS = (
     "client/tests",
     "docs",
     "examples",
-    "src/mien/applications",
-    "src/mien/cli",
-    "src/mien/detection",
-    "src/mien/evaluation",
-    "src/mien/expression",
-    "src/mien/landmarks",
-    "src/mien/report",
-    "src/mien/signals",
-    "src/mien/training",
-    "src/mien/web",
-    "tests/applications",
-    "tests/cli",
-    "tests/detection",
-    "tests/e2e",
-    "tests/evaluation",
-    "tests/expression",
-    "tests/landmarks",
-    "tests/media",
-    "tests/models",
-    "tests/signals",
-    "tests/training",
-    "tests/web",
+    "src",
+    "tests",
     "tools",
+    "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "MODELS.md",
     "README.md",
@@ -65,12 +46,15 @@ REPLACEMENTS = {
     r"in the place of": "instead of",
     r"mend(?:s|ed|ing)?": "fix",
     r"nobody": "no one, no user",
+    r"lest": "so that ... not",
     r"shall": "must, should",
     r"so many|so-manieth": "a number, every Nth",
     r"taught|untaught": "trained",
     r"thereby": "so",
     r"told": "reported, logged",
+    r"towards": "toward",
     r"(?<!person )wants(?!_html)": "requires",
+    r"whilst": "while",
     r"whoever": "the user",
 }
 # One expression for all: each line of the project is searched once.
@@ -90,7 +74,8 @@ def texts(folder: str) -> list[Path]:
     """The text files of a folder, without build output."""
     path = ROOT / folder
     files = path.rglob("*") if path.is_dir() else [path]
-    return [f for f in files if f.suffix in SUFFIXES and not {"dist", "__pycache__"} & {*f.parts}]
+    skipped = {"dist", "__pycache__", Path(__file__).name}
+    return [f for f in files if f.suffix in SUFFIXES and not skipped & {*f.parts}]
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
@@ -102,6 +87,7 @@ def test_uses_plain_words(folder: str) -> None:
         for file in files
         for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1)
         for match in WORDS.finditer(line)
+        if "# old spelling" not in line
     ]
     assert found == []
 

@@ -82,7 +82,7 @@ export interface Quality {
   sharpness: number | null;
   /** Mean gray level. */
   brightness: number | null;
-  /** Turn to the side, positive towards the right edge of the image. */
+  /** Turn to the side, positive toward the right edge of the image. */
   yaw_deg: number | null;
   /** Nod, positive upwards. */
   pitch_deg: number | null;

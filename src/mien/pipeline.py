@@ -169,7 +169,7 @@ class FacePipeline:
 
         Args:
             image: ``(H, W, 3)`` RGB uint8.
-            candidates: the largest first; so many are taken as faces are wanted.
+            candidates: the largest first; at most `max_faces` are kept.
         """
         faces: list[tuple[Detection, Landmarks]] = []
         waiting, wanted = list(candidates), self.settings.max_faces or len(candidates)

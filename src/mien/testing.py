@@ -160,7 +160,7 @@ class FakeLandmarks:
         presence: as given; may be changed between images.
         eye_opening, mouth_opening: of the meshes; see :func:`face_mesh`. May be changed between
             images, for example to blink.
-        yaw_deg: of the meshes, positive towards the right edge of the image.
+        yaw_deg: of the meshes, positive toward the right edge of the image.
     """
 
     def __init__(self, presence: float = 0.99, *, boxes: Sequence[Box] | None = None) -> None:
@@ -289,7 +289,7 @@ def face_mesh(
         box: in pixels.
         eye_opening: eye aspect ratio of both eyes; about 0.3 is open, below 0.2 is closed.
         mouth_opening: inner lip distance over mouth width, at least 0.
-        yaw_deg: turn to the side in degrees, positive towards the right edge of the image.
+        yaw_deg: turn to the side in degrees, positive toward the right edge of the image.
     """
     mesh = _SPREAD.copy()
     for contour, middle in zip(EYE_CONTOURS["mesh468"], (-0.5, 0.5), strict=True):

@@ -23,7 +23,7 @@ Frames = list[tuple[npt.NDArray[np.uint8], float]]
 
 
 class Recorder:
-    """A sink that remembers, and fails when told to."""
+    """A sink that keeps what it receives, and fails on request."""
 
     def __init__(self, *, fail_at: int | None = None) -> None:
         self.indices: list[int] = []

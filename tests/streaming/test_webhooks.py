@@ -62,22 +62,24 @@ def test_command_receives_the_event_on_stdin(tmp_path: Path) -> None:
 
 
 def test_an_unavailable_receiver_is_reported_once_and_does_not_block() -> None:
-    told: list[str] = []
-    # Port 9 on this machine: nobody listens.
-    dispatcher = EventDispatcher([webhook("http://127.0.0.1:9/")], on_failure=told.append, depth=4)
+    failures: list[str] = []
+    # No program listens on port 9 of this machine.
+    dispatcher = EventDispatcher(
+        [webhook("http://127.0.0.1:9/")], on_failure=failures.append, depth=4
+    )
     started = time.monotonic()
     for _ in range(1000):
         dispatcher(BLINK)
     assert time.monotonic() - started < 1
     dispatcher.close()
-    assert len(told) == 1
+    assert len(failures) == 1
     assert dispatcher.failed + dispatcher.dropped == 1000
 
 
 def test_a_program_that_fails_counts_as_a_failure() -> None:
-    told: list[str] = []
+    failures: list[str] = []
     dispatcher = EventDispatcher(
-        [command("false"), command("/no/such/program")], on_failure=told.append
+        [command("false"), command("/no/such/program")], on_failure=failures.append
     )
     dispatcher(BLINK)
     dispatcher.close()

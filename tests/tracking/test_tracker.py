@@ -54,7 +54,7 @@ def test_still_faces_keep_their_ids_in_any_order() -> None:
 
 
 def test_crossing_faces_keep_their_ids() -> None:
-    # 400 px/s towards each other at 25 fps; they pass 10 px apart in height.
+    # 400 px/s toward each other at 25 fps; they pass 10 px apart in height.
     frames = [
         [seen(100 + 16 * n, 100), seen(740 - 16 * n, 110)] for n in range(40) if abs(n - 20) > 2
     ]
@@ -141,7 +141,7 @@ def test_shapes_are_independent_of_pose_size_and_position() -> None:
 def test_confirmed_track_wins_over_a_tentative_one_of_the_same_face() -> None:
     tracker = Tracker()
     (known,), _ = tracker.update([seen(100)], 0.0)
-    # A box that has drifted and a doubtful detection nearer to the truth.
+    # A box that has drifted and an uncertain detection nearer to the truth.
     owners, _ = tracker.update([seen(104, 90), seen(125, score=0.55)], 0.04)
     assert [track.track_id for track in owners] == [known.track_id, None]
     both = frozenset(track.key for track in owners)

@@ -54,7 +54,7 @@ def folder(trained: TrainedRun, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_targets_move_towards_the_mean_of_both_views(folder: Path, recipe_path: Path) -> None:
+def test_targets_move_toward_the_mean_of_both_views(folder: Path, recipe_path: Path) -> None:
     learned = faces()
     moved = distill(learned, student(recipe_path), folder, check_progress).targets[MAIN_HEAD]
     teacher = NeuralClassifier(catalog.find(folder / "t.onnx"))

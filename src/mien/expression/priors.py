@@ -1,6 +1,6 @@
 """Probabilities under a prior: from the class frequencies in training to those expected in use.
 
-A model is biased towards the expressions that are frequent in its training data. FER+ is a third
+A model is biased toward the expressions that are frequent in its training data. FER+ is a third
 neutral and one hundredth disgust, so a model trained on it rarely predicts disgust even where all
 expressions are equally likely. Dividing by the training frequency and multiplying by the expected
 one corrects this exactly if only the frequencies differ (Saerens, Latinne and Decaestecker,

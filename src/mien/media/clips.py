@@ -63,7 +63,7 @@ class Clip:
         )
 
     def identity(self) -> dict[str, Any]:
-        """What tells the clip from another one of the same name, for resumed runs."""
+        """What distinguishes the clip from another one of the same name, for resumed runs."""
         if not self.pictures:
             return {"clip": self.path.name, "bytes": self.path.stat().st_size}
         size = sum(path.stat().st_size for path in self.pictures)

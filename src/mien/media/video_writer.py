@@ -97,7 +97,7 @@ class AnnotatedVideoSink:
             options={"movflags": "frag_keyframe+empty_moov+default_base_moof"},
         )
         self._stream = self._container.add_stream("libx264", rate=self._rate)
-        # The encoder wants even sides; one more row or column hides nothing.
+        # The encoder requires even sides; one more row or column hides nothing.
         self._stream.width, self._stream.height = width + width % 2, height + height % 2
         self._stream.pix_fmt = "yuv420p"
         self._stream.codec_context.time_base = _TIME_BASE

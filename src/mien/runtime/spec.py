@@ -15,6 +15,8 @@ from mien.types import ModelSpec
 
 METADATA_KEY = "mien.spec"
 
+_KEYS = {"licence": "license", "colour": "color", "grey": "gray"}  # old spelling
+
 
 def spec_to_json(spec: ModelSpec) -> str:
     """The spec as JSON with keys in a fixed order."""
@@ -46,10 +48,10 @@ def spec_from_json(text: str, **fields: str) -> ModelSpec:
 
 def _modern(document: dict[str, Any]) -> dict[str, Any]:
     """The document with today's keys: model files of earlier versions have British ones."""
-    facts = {{"licence": "license"}.get(key, key): value for key, value in document.items()}
+    facts = {_KEYS.get(key, key): value for key, value in document.items()}
     if isinstance(facts.get("input"), dict):
         facts["input"] = {
-            {"colour": "color"}.get(key, key): "gray" if value == "grey" else value
+            _KEYS.get(key, key): _KEYS.get(value, value) if isinstance(value, str) else value
             for key, value in facts["input"].items()
         }
     return facts

@@ -53,7 +53,7 @@ class HeadPose:
     """Angles of a head in degrees; all 0 for an upright head that faces the camera.
 
     Attributes:
-        yaw_deg: turn to the side in [-180, 180], positive towards the right edge of the image.
+        yaw_deg: turn to the side in [-180, 180], positive toward the right edge of the image.
         pitch_deg: nod in [-90, 90], positive upwards.
         roll_deg: tilt in the image plane in (-180, 180], positive clockwise.
     """

@@ -242,7 +242,7 @@ class FaceStream:
         return replace(face, landmarks=landmarks, track=statistics)
 
     def _new_smoothers(self) -> "_Smoothers":
-        # A pipeline that reads no expressions has no spec to ask.
+        # Without expressions, the classifier may have no spec.
         uncertain_below = (
             self.pipeline.classifier.spec.uncertain_below if self.settings.expressions else 0.0
         )

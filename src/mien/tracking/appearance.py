@@ -1,4 +1,4 @@
-"""A small picture of a face, to tell whether it is the same one as a moment ago."""
+"""A small picture of a face, to check whether it is the same one as a moment ago."""
 
 import math
 

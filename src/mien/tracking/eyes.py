@@ -132,7 +132,7 @@ class EyeState:
         """Move the level of the open eye: up within a second, down within a minute.
 
         While the eyes are closed it hardly moves, so that sleep does not become the new normal;
-        but in the first minute it does, lest narrow eyes be taken for closed ones for good.
+        but in the first minute it does, so that narrow eyes do not count as closed.
         """
         if opening > self._level:
             time_s = 1.0

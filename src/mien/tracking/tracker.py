@@ -43,7 +43,7 @@ def _shape_distance(a: Array, b: Array) -> float:
 
 
 def _blend_shapes(mean: Array, new: Array, weight: float) -> Array:
-    """Move the running mean of a shape towards a new one by a weight in [0, 1]."""
+    """Move the running mean of a shape toward a new one by a weight in [0, 1]."""
     u, _, vt = np.linalg.svd(new.T @ mean)
     turn = u @ np.diag([1.0, 1.0, float(np.sign(np.linalg.det(u @ vt)))]) @ vt
     mixed: Array = (1 - weight) * mean + weight * (new @ turn)

@@ -25,7 +25,7 @@ _BATCH = 64
 
 
 def distill(faces: Faces, recipe: Recipe, folder: Path, report: Report = no_report) -> Faces:
-    """The same faces, their targets moved towards the predictions of the recipe's teachers.
+    """The same faces, their targets moved toward the predictions of the recipe's teachers.
 
     Args:
         faces: to train on.

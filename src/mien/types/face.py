@@ -139,7 +139,7 @@ class Quality(Document):
     ] = None
     yaw_deg: Annotated[
         float | None,
-        Declared("Turn to the side, positive towards the right edge of the image.", **_ANGLE),
+        Declared("Turn to the side, positive toward the right edge of the image.", **_ANGLE),
     ] = None
     pitch_deg: Annotated[float | None, Declared("Nod, positive upwards.", **_ANGLE)] = None
     roll_deg: Annotated[

@@ -128,7 +128,7 @@ class FrameResult(Document):
         Args:
             landmarks: whether to include the coordinates of every landmark.
         """
-        # Slots make a new class, of which a super() without arguments knows nothing.
+        # With slots, dataclass makes a new class, for which super() without arguments fails.
         return {"schema_version": SCHEMA_VERSION, **Document.to_dict(self, landmarks=landmarks)}
 
     @classmethod

@@ -235,7 +235,7 @@ def _check_token() -> ResponseReturnValue | None:
 
 
 def _check_metrics_token() -> None:
-    """Metrics tell how a server is used, so that they are not public with its pages."""
+    """Metrics show how a server is used, so they are not public like its pages."""
     config = services().config
     tokens = [token for token in (config.metrics_token, config.access_token) if token]
     if not tokens and config.public:
