@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
-from typing import Annotated, Any, Protocol, TextIO
+from typing import Annotated, Any, TextIO
 
 import typer
 from PIL import Image as PillowImage
@@ -36,6 +36,48 @@ _JPEG_QUALITY = 92
 # Width of the first column when stdout is not a terminal.
 _LONG_NAME = 38
 
+_Paths = Annotated[
+    list[str],
+    typer.Argument(
+        help="Files, folders (searched recursively) or patterns; - reads stdin.",
+        show_default=False,
+    ),
+]
+_JsonLines = Annotated[
+    bool, typer.Option("--jsonl", help="Print one JSON document per line, one per image.")
+]
+_Csv = Annotated[
+    str | None,
+    typer.Option(
+        help="Write one row per face to this file; - writes to stdout.",
+        metavar="FILE",
+        show_default=False,
+    ),
+]
+_AllRows = Annotated[
+    bool, typer.Option("--all-rows", help="Write a CSV row for each image without a face, too.")
+]
+_Annotate = Annotated[
+    Path | None,
+    typer.Option(
+        help="Write annotated images to this folder.", metavar="FOLDER", show_default=False
+    ),
+]
+_Crops = Annotated[
+    Path | None,
+    typer.Option(
+        help="Write each face as an image file to this folder.",
+        metavar="FOLDER",
+        show_default=False,
+    ),
+]
+_BlurFaces = Annotated[
+    bool, typer.Option("--blur-faces", help="Blur the detected faces in the annotated images.")
+]
+_Points = Annotated[
+    bool, typer.Option("--points", help="Include the landmark coordinates, and draw them.")
+]
+
 
 @app.command(
     epilog="Exit status: 0 all analyzed, 1 some inputs failed, 2 invalid usage. "
@@ -43,53 +85,15 @@ _LONG_NAME = 38
 )
 @takes_settings
 def image(  # noqa: PLR0917
-    paths: Annotated[
-        list[str],
-        typer.Argument(
-            help="Files, folders (searched recursively) or patterns; - reads stdin.",
-            show_default=False,
-        ),
-    ],
+    paths: _Paths,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-    jsonl: Annotated[
-        bool, typer.Option("--jsonl", help="Print one JSON document per line, one per image.")
-    ] = False,
-    csv: Annotated[
-        str | None,
-        typer.Option(
-            help="Write one row per face to this file; - writes to stdout.",
-            metavar="FILE",
-            show_default=False,
-        ),
-    ] = None,
-    all_rows: Annotated[
-        bool,
-        typer.Option("--all-rows", help="Write a CSV row for each image without a face, too."),
-    ] = False,
-    annotate: Annotated[
-        Path | None,
-        typer.Option(
-            help="Write annotated images to this folder.",
-            metavar="FOLDER",
-            show_default=False,
-        ),
-    ] = None,
-    crops: Annotated[
-        Path | None,
-        typer.Option(
-            help="Write each face as an image file to this folder.",
-            metavar="FOLDER",
-            show_default=False,
-        ),
-    ] = None,
-    blur_faces: Annotated[
-        bool,
-        typer.Option("--blur-faces", help="Blur the detected faces in the annotated images."),
-    ] = False,
-    points: Annotated[
-        bool,
-        typer.Option("--points", help="Include the landmark coordinates, and draw them."),
-    ] = False,
+    jsonl: _JsonLines = False,
+    csv: _Csv = None,
+    all_rows: _AllRows = False,
+    annotate: _Annotate = None,
+    crops: _Crops = None,
+    blur_faces: _BlurFaces = False,
+    points: _Points = False,
     *,
     settings: Settings,
 ) -> None:
@@ -106,7 +110,7 @@ def image(  # noqa: PLR0917
     pipeline = FacePipeline(settings)
     printing = json or jsonl or csv == "-"
     bar = ProgressBar(len(inputs), "images", enabled=not (printing and sys.stdout.isatty()))
-    outputs: list[Output] = []
+    outputs: list[_Output] = []
     with bar, contextlib.ExitStack() as stack:
         if csv is not None:
             file = sys.stdout if csv == "-" else stack.enter_context(_writable(csv))
@@ -129,7 +133,7 @@ def image(  # noqa: PLR0917
 
 
 def _analyze(
-    entry: ImageInput, pipeline: FacePipeline, outputs: "list[Output]", bar: ProgressBar
+    entry: ImageInput, pipeline: FacePipeline, outputs: "list[_Output]", bar: ProgressBar
 ) -> bool:
     """Analyze one image. Return False, after reporting the error, if it cannot be read."""
     try:
@@ -165,7 +169,7 @@ def _writable(path: str) -> Iterator[TextIO]:
         yield file
 
 
-class Output(Protocol):
+class _Output:
     """A destination for results."""
 
     def add(self, result: FrameResult, image: Image, relative: PurePath) -> None:
@@ -176,6 +180,7 @@ class Output(Protocol):
             image: the pixels.
             relative: path of the image below an output folder.
         """
+        raise NotImplementedError
 
     def fail(self, source: str, message: str) -> None:
         """Write that an image could not be analyzed."""
@@ -184,7 +189,7 @@ class Output(Protocol):
         """Finish writing; also called after an interruption."""
 
 
-class _JsonOutput:
+class _JsonOutput(_Output):
     """One JSON document, written incrementally: schema_version, results, errors."""
 
     def __init__(self, file: TextIO, *, landmarks: bool) -> None:
@@ -206,7 +211,7 @@ class _JsonOutput:
         self._file.write(f'\n], "errors": {json_module.dumps(self._errors)}}}\n')
 
 
-class _JsonLinesOutput:
+class _JsonLinesOutput(_Output):
     """One result per line. Failures are reported on stderr only, so every line is a result."""
 
     def __init__(self, file: TextIO, *, landmarks: bool) -> None:
@@ -217,14 +222,8 @@ class _JsonLinesOutput:
         self._file.write(json_module.dumps(result.to_dict(landmarks=self._landmarks)) + "\n")
         self._file.flush()
 
-    def fail(self, source: str, message: str) -> None:
-        pass
 
-    def close(self) -> None:
-        pass
-
-
-class _CsvOutput:
+class _CsvOutput(_Output):
     """One row per face, and if wanted one with empty cells for an image without faces."""
 
     def __init__(self, file: TextIO, labels: Sequence[Expression], *, all_rows: bool) -> None:
@@ -239,14 +238,8 @@ class _CsvOutput:
         self._writer.writerows(result.to_rows(empty=self._all_rows))
         self._file.flush()
 
-    def fail(self, source: str, message: str) -> None:
-        pass
 
-    def close(self) -> None:
-        pass
-
-
-class _TableOutput:
+class _TableOutput(_Output):
     """A table for the terminal, printed in parts of a few hundred rows."""
 
     def __init__(self, bar: ProgressBar) -> None:
@@ -276,7 +269,7 @@ class _TableOutput:
             self._table = _empty_table(header=False)
 
 
-class _AnnotatedOutput:
+class _AnnotatedOutput(_Output):
     """Annotated images, in the same subfolders as the originals."""
 
     def __init__(self, folder: Path, *, blur_faces: bool, landmarks: bool) -> None:
@@ -290,14 +283,8 @@ class _AnnotatedOutput:
         drawn = drawing.annotate(image, result, landmarks=self._landmarks, extend=True)
         self._files.write(drawn, relative, result.source)
 
-    def fail(self, source: str, message: str) -> None:
-        pass
 
-    def close(self) -> None:
-        pass
-
-
-class _CropsOutput:
+class _CropsOutput(_Output):
     """A file for each face, named by the image and the number of the face in the table."""
 
     def __init__(self, folder: Path) -> None:
@@ -308,12 +295,6 @@ class _CropsOutput:
             crop = drawing.cut_out(image, face.box)
             name = relative.with_name(f"{relative.stem}-face{number}{relative.suffix}")
             self._files.write(crop, name, result.source)
-
-    def fail(self, source: str, message: str) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
 
 
 class _ImageFiles:

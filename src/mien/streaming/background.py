@@ -43,19 +43,7 @@ def in_background(items: Iterable[T], depth: int = 4) -> Generator[T, None, None
                 return True
         return False
 
-    thread = threading.Thread(target=_pump, args=(items, put, stop), daemon=True, name="mien-step")
-    thread.start()
-    try:
-        while True:
-            item = ready.get()
-            if isinstance(item, _End):
-                if item.error is not None:
-                    raise item.error
-                return
-            yield item
-    finally:
-        stop.set()
-        thread.join(_JOIN_S)
+    return _run(items, put, ready.get, stop, join_s=_JOIN_S)
 
 
 def newest_in_background(
@@ -78,19 +66,7 @@ def newest_in_background(
             dropped.value += 1
         return not stop.is_set()
 
-    thread = threading.Thread(target=_pump, args=(items, put, stop), daemon=True, name="mien-live")
-    thread.start()
-    try:
-        while True:
-            item = slot.take()
-            if isinstance(item, _End):
-                if item.error is not None:
-                    raise item.error
-                return
-            yield item
-    finally:
-        stop.set()
-        thread.join(_LIVE_JOIN_S)
+    return _run(items, put, slot.take, stop, join_s=_LIVE_JOIN_S)
 
 
 class Counter:
@@ -128,6 +104,27 @@ class _Slot(Generic[T]):
                 self._condition.wait(0.5)
             item, self._item, self._full = self._item, None, False
             return item  # type: ignore[return-value]
+
+
+def _run(
+    items: Iterable[T],
+    put: Callable[[T | _End], bool],
+    take: Callable[[], T | _End],
+    stop: threading.Event,
+    *,
+    join_s: float,
+) -> Generator[T, None, None]:
+    """Yield what a thread takes from an iterator, and stop the thread at the end."""
+    thread = threading.Thread(target=_pump, args=(items, put, stop), daemon=True, name="mien-step")
+    thread.start()
+    try:
+        while not isinstance(item := take(), _End):
+            yield item
+        if item.error is not None:
+            raise item.error
+    finally:
+        stop.set()
+        thread.join(join_s)
 
 
 def _pump(items: Iterable[T], put: Callable[[T | _End], bool], stop: threading.Event) -> None:
