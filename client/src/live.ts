@@ -1,6 +1,7 @@
 /** The live page. */
 
 import { drawResult } from "./draw";
+import { Continuity } from "./continuity";
 import { History } from "./history";
 import { clock, find, saveFile, SERVER_UNREACHABLE } from "./page";
 import { PeopleView } from "./people";
@@ -22,6 +23,7 @@ const stage = pick("stage");
 const announce = pick("announce");
 const pauseButton = pick<HTMLButtonElement>("pause");
 const recordButton = pick<HTMLButtonElement>("record");
+const restartButton = pick<HTMLButtonElement>("restart");
 const cameraChoice = pick<HTMLSelectElement>("camera");
 const resolution = pick<HTMLSelectElement>("resolution");
 const mirror = pick<HTMLInputElement>("mirror");
@@ -33,17 +35,21 @@ const timeline = new Timeline(
   pick("timeline"), pick("plot"), pick("legend"), pick<HTMLSelectElement>("person"),
 );
 const history = new History();
+let continuity = new Continuity();
 const arrivals: number[] = [];
 let session: LiveSession | undefined;
 let latest: FrameResult | undefined;
 let fromCamera = false;
 let recordingSince: number | undefined;
 let recordingRequested = false;
-let offsetS = 0;
-let lastS = 0;
+let recordedSession: string | undefined;
+let staleTimer: ReturnType<typeof setTimeout> | undefined;
 let lastAnnounced = "";
 let latencyMs = 0;
 let serverSmoothedMs = 0;
+
+/** Age of boxes, since their frame was taken, at which they fade and disappear. */
+const STALE_MS = { faded: 500, gone: 2000 };
 
 const STATES: Record<LinkState, string> = {
   connecting: "Connecting to the server…",
@@ -56,6 +62,7 @@ let messageTimer: ReturnType<typeof setTimeout> | undefined;
 
 /** @param forMs duration of the message; 0 shows it until it is replaced */
 function showMessage(text: string, bad = false, forMs = 0): void {
+  restartButton.hidden = true;
   clearTimeout(messageTimer);
   if (forMs) messageTimer = setTimeout(() => showMessage(""), forMs);
   toast.textContent = text;
@@ -72,7 +79,10 @@ async function start(open: () => Promise<unknown>, camera: boolean): Promise<voi
     if (!(error instanceof SourceError)) throw error;
     closeSource(video);
     // Before the start, the message is shown beside the buttons; later, on top of the video.
-    if (consent.hidden) showMessage(error.message, true);
+    if (consent.hidden) {
+      showMessage(error.message, true);
+      restartButton.hidden = !camera;
+    }
     problem.textContent = error.message;
     problem.hidden = false;
     return;
@@ -113,8 +123,8 @@ function stop(): void {
   people.clear();
   timeline.clear();
   latest = undefined;
-  offsetS = lastS = 0;
-  overlay.getContext("2d")?.clearRect(0, 0, overlay.width, overlay.height);
+  continuity = new Continuity();
+  clearOverlay();
   for (const name of ["controls", "settings", "stats"]) pick(name).hidden = true;
   video.hidden = overlay.hidden = true;
   stage.style.removeProperty("aspect-ratio");
@@ -131,7 +141,12 @@ function watchCamera(): void {
   if (!(stream instanceof MediaStream)) return;
   for (const track of stream.getVideoTracks()) {
     track.addEventListener("ended", () => {
-      if (video.srcObject === stream) showMessage(new SourceError("ended").message, true);
+      if (video.srcObject !== stream) return;
+      // The last frame, or black ones, would be analyzed again and again.
+      if (session) session.paused = true;
+      clearOverlay();
+      showMessage(new SourceError("ended").message, true);
+      restartButton.hidden = false;
     });
   }
 }
@@ -150,20 +165,46 @@ async function fillCameras(): Promise<void> {
   );
 }
 
-function onResult(result: FrameResult, tookMs: number): void {
+function onResult(received: FrameResult, tookMs: number): void {
   const now = performance.now();
+  const result = continuity.join(received, now);
   latest = result;
-  // A reopened stream starts at 0; the time on the page continues.
-  const streamS = result.timestamp_s ?? 0;
-  if (offsetS + streamS <= lastS) offsetS = lastS + 0.05 - streamS;
-  lastS = offsetS + streamS;
-  history.add({ ...result, timestamp_s: Number(lastS.toFixed(4)) });
-  drawResult(overlay, result, { mirrored: mirrored(), landmarks: landmarks.checked });
+  history.add(result);
+  showBoxes(result, tookMs);
   people.show(result.faces, now);
-  timeline.add(result.faces, lastS, now);
+  timeline.add(result.faces, result.timestamp_s ?? 0, now);
   for (const button of downloads) button.disabled = false;
   showStats(now, tookMs, result);
   announceChanges(result);
+}
+
+/**
+ * Draw the boxes of a frame. They fade when the picture has moved on since, and disappear.
+ *
+ * @param ageMs time since the frame was taken
+ */
+function showBoxes(result: FrameResult, ageMs: number): void {
+  clearTimeout(staleTimer);
+  if (ageMs >= STALE_MS.gone) {
+    clearOverlay();
+    return;
+  }
+  drawResult(overlay, result, { mirrored: mirrored(), landmarks: landmarks.checked });
+  const fade = (): void => {
+    overlay.classList.add("stale");
+    staleTimer = setTimeout(clearOverlay, STALE_MS.gone - Math.max(ageMs, STALE_MS.faded));
+  };
+  overlay.classList.remove("stale");
+  if (pauseButton.ariaPressed === "true") return;
+  if (ageMs >= STALE_MS.faded) fade();
+  else staleTimer = setTimeout(fade, STALE_MS.faded - ageMs);
+}
+
+function clearOverlay(): void {
+  clearTimeout(staleTimer);
+  latest = undefined;
+  overlay.classList.remove("stale");
+  overlay.getContext("2d")?.clearRect(0, 0, overlay.width, overlay.height);
 }
 
 function showStats(now: number, tookMs: number, result: FrameResult): void {
@@ -193,7 +234,10 @@ function announceChanges(result: FrameResult): void {
 function onState(state: LinkState, transport: string): void {
   showMessage(STATES[state], state === "unreachable" || state === "full");
   pick("link").textContent = state === "open" ? transport : "not connected";
-  if (state === "open" && recordingRequested) session?.record(true);
+  if (state === "open") {
+    continuity.reopen();
+    if (recordingRequested) session?.record(true, recordedSession);
+  }
   if (state === "unreachable") {
     recordingSince = undefined;
     showRecording();
@@ -207,7 +251,8 @@ function onNotice(notice: Notice): void {
     showMessage(notice.error.message, true);
     if (notice.error.code === "storage_unavailable") setRecording(false);
   } else if (notice.type === "recording" && notice.state === "started") {
-    recordingSince = performance.now();
+    recordedSession = notice.session_id;
+    recordingSince ??= performance.now();
     showRecording();
   } else if (notice.type === "recording" && notice.state === "stopped" && notice.session_id) {
     recordingSince = undefined;
@@ -226,6 +271,7 @@ function onSlow(): void {
 function setRecording(requested: boolean): void {
   if (recordingRequested === requested) return;
   recordingRequested = requested;
+  if (requested) recordedSession = undefined;
   recordButton.setAttribute("aria-pressed", String(requested));
   session?.record(requested);
 }
@@ -237,7 +283,12 @@ function showRecording(): void {
 function setPaused(paused: boolean): void {
   if (session) session.paused = paused;
   pauseButton.setAttribute("aria-pressed", String(paused));
-  if (paused) video.pause();
+  if (paused) {
+    // The picture stands still, and its boxes with it.
+    clearTimeout(staleTimer);
+    overlay.classList.remove("stale");
+    video.pause();
+  }
   else void video.play();
 }
 
@@ -276,6 +327,10 @@ const cameraButton = pick<HTMLButtonElement>("start");
 const clipButton = pick<HTMLButtonElement>("start-clip");
 cameraButton.addEventListener("click", () => void startCamera());
 clipButton.addEventListener("click", () => void startClip());
+restartButton.addEventListener("click", () => {
+  closeSource(video);
+  void startCamera();
+});
 pick("stop").addEventListener("click", stop);
 pauseButton.addEventListener("click", () => setPaused(pauseButton.ariaPressed !== "true"));
 recordButton.addEventListener("click", () => setRecording(!recordingRequested));

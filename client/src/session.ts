@@ -15,6 +15,7 @@ export interface Hooks {
 
 // After this time without a result, the next frame is sent.
 const TIMEOUT_MS = 6000;
+const KEEP_ALIVE_MS = 10_000;
 const MIN_INTERVAL_MS = 1000 / 30;
 
 /** Sent frames without a result yet. Results arrive in the order of the frames. */
@@ -63,6 +64,7 @@ export class LiveSession {
   private readonly grabber = new FrameGrabber();
   private transport: Transport;
   private landmarks = false;
+  private recording = false;
   private readonly pending = new PendingFrames();
   private sentAt = 0;
   private notBefore = 0;
@@ -87,8 +89,18 @@ export class LiveSession {
     this.transport.command({ type: "options", landmarks: enabled });
   }
 
-  record(enabled: boolean): void {
-    this.transport.command({ type: enabled ? "record" : "stop_recording" });
+  /** @param sessionId a session to go on with after a lost connection */
+  record(enabled: boolean, sessionId?: string): void {
+    this.recording = enabled;
+    const resume = sessionId === undefined ? {} : { session_id: sessionId };
+    this.transport.command(enabled ? { type: "record", ...resume } : { type: "stop_recording" });
+  }
+
+  /** A command without effect, so that the server does not close a paused recording. */
+  private keepAlive(now: number): void {
+    if (!this.recording || now - this.sentAt < KEEP_ALIVE_MS || !this.transport.ready) return;
+    this.sentAt = now;
+    this.transport.command({ type: "record" });
   }
 
   close(): void {
@@ -101,6 +113,7 @@ export class LiveSession {
       await nextFrame(this.video);
       const now = performance.now();
       if (this.pending.checkTimeout(now, TIMEOUT_MS)) this.adapt(TIMEOUT_MS);
+      if (this.paused) this.keepAlive(now);
       const due = now >= this.notBefore && now - this.sentAt >= MIN_INTERVAL_MS - 2;
       if (this.paused || this.pending.waiting || !due || !this.transport.ready) continue;
       const { width, jpeg } = this.fixedWidth

@@ -12,6 +12,8 @@ export interface Listener {
 export interface Command {
   type: "options" | "record" | "stop_recording";
   landmarks?: boolean;
+  /** The session of a lost connection, to go on with. */
+  session_id?: string;
 }
 
 export interface Transport {
@@ -122,7 +124,7 @@ export class HttpTransport implements Transport {
 
   command(command: Command): void {
     if (command.type === "options") this.landmarks = command.landmarks ?? false;
-    else if (this.url) void this.record(command.type === "record" ? "POST" : "DELETE");
+    else if (this.url) void this.record(command);
   }
 
   close(): void {
@@ -168,8 +170,10 @@ export class HttpTransport implements Transport {
     }
   }
 
-  private async record(method: "POST" | "DELETE"): Promise<void> {
-    const response = await request(`${this.url}/recording`, { method });
+  private async record(command: Command): Promise<void> {
+    const method = command.type === "record" ? "POST" : "DELETE";
+    const query = command.session_id ? `?session_id=${command.session_id}` : "";
+    const response = await request(`${this.url}/recording${query}`, { method });
     if (response) this.listener.onMessage((await response.json()) as Message);
   }
 }

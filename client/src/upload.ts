@@ -7,6 +7,13 @@ interface Created {
   error?: { message: string };
 }
 
+const FAILED: Record<number, string> = {
+  413: "This video is too large for the server. Cut it, or make it smaller.",
+  502: "The server does not respond. Try again in a moment.",
+  503: "The server is busy. Try again in a moment.",
+  504: "The server does not respond. Try again in a moment.",
+};
+
 const form = find<HTMLFormElement>("[data-drop]");
 const input = find<HTMLInputElement>('input[type="file"]', form);
 const title = find(".drop-title");
@@ -53,6 +60,15 @@ if (isVideo) {
   });
 }
 
+/** A proxy may answer with a page of its own in place of JSON. */
+function parse(text: string): Created {
+  try {
+    return JSON.parse(text) as Created;
+  } catch {
+    return {};
+  }
+}
+
 function uploadVideo(video: File): void {
   const option = (name: string) => find<HTMLInputElement>(`input[name="${name}"]`, form);
   const bar = find<HTMLProgressElement>("[data-upload]");
@@ -74,9 +90,9 @@ function uploadVideo(video: File): void {
     bar.value = total ? loaded / total : 0;
   };
   request.onload = () => {
-    const created = JSON.parse(request.responseText) as Created;
+    const created = parse(request.responseText);
     if (created.id) location.assign(`/jobs/${created.id}`);
-    else fail(created.error?.message ?? "Upload failed. Try again.");
+    else fail(created.error?.message ?? FAILED[request.status] ?? "Upload failed. Try again.");
   };
   request.onerror = () => fail("Server unreachable. Try again.");
   request.open("POST", "/api/v1/videos");

@@ -1,6 +1,7 @@
 """User journeys in a real browser against a real server."""
 
 import csv
+import itertools
 import json
 import re
 from collections.abc import Callable
@@ -139,14 +140,82 @@ def test_live_page_reconnects_after_a_server_crash(
     page.wait_for_selector("[data-toast]:has-text('Server unreachable')")
     server.start()
     page.wait_for_selector("[data-link]:has-text('WebSocket')")
-    # The recording continues as a new session; the frames written before are stored as well.
+    # The recording continues in the same session; the time without a server is a gap.
     page.wait_for_selector("[data-rec]:visible")
-    stored(2)
+    page.wait_for_timeout(1500)
     page.click("[data-record]")
     page.wait_for_selector("[data-toast]:has-text('in your sessions')")
-    for session in stored(2):
-        url = f"{server.url}/api/v1/sessions/{session['id']}/frames"
-        assert page.request.get(url).json()["frames"]
+    (session,) = stored(1)
+    url = f"{server.url}/api/v1/sessions/{session['id']}/frames"
+    frames = page.request.get(url).json()["frames"]
+    assert [frame["frame_index"] for frame in frames] == sorted({f["frame_index"] for f in frames})
+    times = [frame["timestamp_s"] for frame in frames]
+    gap, end = max((b - a, b) for a, b in itertools.pairwise(times))
+    assert gap > 1.5
+    people = [
+        {
+            face["track_id"]
+            for f in frames
+            if (f["timestamp_s"] < end) == before
+            for face in f["faces"]
+        }
+        for before in (True, False)
+    ]
+    assert people[0]
+    assert people[1]
+    assert not people[0] & people[1]
+
+
+def test_disconnected_camera_can_be_started_again(
+    browser: Any, server: Any, open_page: OpenPage
+) -> None:
+    page = open_page(browser, server)
+    start_camera(page)
+    page.evaluate(
+        """() => {
+            const [track] = document.querySelector("video").srcObject.getVideoTracks();
+            track.stop();
+            track.dispatchEvent(new Event("ended"));
+        }"""
+    )
+    page.wait_for_selector("[data-toast]:has-text('disconnected')")
+    frames = page.inner_text("[data-latency]")
+    page.wait_for_timeout(500)
+    assert page.inner_text("[data-latency]") == frames
+    page.click("[data-restart]")
+    page.wait_for_selector("[data-restart]", state="hidden")
+    page.wait_for_selector(".person")
+
+
+def test_boxes_fade_when_the_server_stops_answering(
+    browser: Any, serve: Serve, open_page: OpenPage
+) -> None:
+    server = serve()
+    page = open_page(browser, server)
+    start_camera(page)
+    server.kill()
+    page.wait_for_selector("canvas.stale")
+    page.wait_for_timeout(2200)
+    is_empty = """() => {
+        const canvas = document.querySelector("[data-overlay]");
+        const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+        return data.every((value) => value === 0);
+    }"""
+    assert page.evaluate(is_empty)
+
+
+def test_error_page_of_a_proxy_leaves_the_upload_form_usable(
+    browser: Any, server: Any, open_page: OpenPage, tmp_path: Path
+) -> None:
+    page = open_page(browser, server, "/video")
+    page.route("**/api/v1/videos", lambda route: route.fulfill(
+        status=413, content_type="text/html", body="<html>413 Request Entity Too Large</html>"
+    ))  # fmt: skip
+    (tmp_path / "clip.mp4").write_bytes(b"x" * 1000)
+    page.set_input_files("input[type=file]", str(tmp_path / "clip.mp4"))
+    page.click("button[type=submit]")
+    page.wait_for_selector(".drop-title:has-text('too large')")
+    assert page.is_enabled("button[type=submit]")
 
 
 def test_plain_http_replaces_blocked_websockets(

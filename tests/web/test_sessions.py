@@ -22,12 +22,13 @@ CsrfOf = Callable[[FlaskClient, str], str]
 MakeApp = Callable[..., Flask]
 
 
-def record(client: FlaskClient, smile: bytes, count: int = 3) -> str:
+def record(client: FlaskClient, smile: bytes, count: int = 3, resume: str = "") -> str:
     """Records a few results over HTTP; returns the session's id."""
     client.get("/photo")
     opened: Any = client.post("/api/v1/live").json
     url = f"/api/v1/live/{opened['id']}"
-    started: Any = client.post(f"{url}/recording").json
+    going_on = {"session_id": resume} if resume else {}
+    started: Any = client.post(f"{url}/recording", query_string=going_on).json
     for _ in range(count):
         assert client.post(f"{url}/frames", data=smile).status_code == 200
     client.delete(url)
@@ -59,6 +60,33 @@ def test_session_from_recording_to_deletion(app: Flask, smile: bytes) -> None:
     assert client.patch(url, json={"name": ""}).status_code == 422
     assert client.delete(url).json == {"deleted": 1}
     assert client.get(url).status_code == 404
+
+
+def test_recording_goes_on_after_a_lost_connection(app: Flask, smile: bytes) -> None:
+    client = app.test_client()
+    session_id = record(client, smile, 3)
+    database: Database = app.extensions["mien"].database
+    earlier = now() - timedelta(seconds=30)
+    database.execute(sa.update(tables.sessions).values(created_at=earlier))
+
+    assert record(client, smile, 2, resume=session_id) == session_id
+    session: Any = client.get(f"/api/v1/sessions/{session_id}").json
+    assert (session["frames"], session["people"], session["state"]) == (5, 2, "complete")
+    frames = client.get(f"/api/v1/sessions/{session_id}/frames").json["frames"]  # type: ignore[index]
+    assert [frame["frame_index"] for frame in frames] == [0, 1, 2, 3, 4]
+    assert [frame["faces"][0]["track_id"] for frame in frames] == [1, 1, 1, 2, 2]
+    # The time that passed stays a gap.
+    assert frames[2]["timestamp_s"] < 30 <= frames[3]["timestamp_s"]
+
+
+def test_recording_does_not_go_on_with_other_or_old_sessions(app: Flask, smile: bytes) -> None:
+    client = app.test_client()
+    session_id = record(client, smile, 1)
+    assert record(app.test_client(), smile, 1, resume=session_id) != session_id
+    assert record(client, smile, 1, resume="A" * 22) != session_id
+    database: Database = app.extensions["mien"].database
+    database.execute(sa.update(tables.sessions).values(updated_at=now() - timedelta(minutes=11)))
+    assert record(client, smile, 1, resume=session_id) != session_id
 
 
 def test_sessions_are_private_to_their_visitor(app: Flask, smile: bytes) -> None:

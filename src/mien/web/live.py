@@ -17,6 +17,7 @@ from mien.web.schemas import (
     FrameResultDocument,
     LivePath,
     LiveStreamDocument,
+    RecordQuery,
 )
 from mien.web.security import owner
 from mien.web.services import services
@@ -70,9 +71,9 @@ def next_frame(path: LivePath, query: AnalyzeQuery) -> Response:
     summary="Record a stream",
     responses=returns(None, 404, 503),
 )
-def record_stream(path: LivePath) -> Response:
+def record_stream(path: LivePath, query: RecordQuery) -> Response:
     """Store the stream's results, not its images, as a session."""
-    answer = record(_require_stream(path.stream_id), None)
+    answer = record(_require_stream(path.stream_id), None, query.session_id)
     if answer["type"] == "error":
         raise ProblemError(503, answer["error"]["code"], answer["error"]["message"])
     return jsonify(answer)
@@ -108,8 +109,13 @@ def analyze_frame(stream: LiveStream, data: bytes) -> FrameResult:
     return result
 
 
-def record(stream: LiveStream, name: object) -> dict[str, Any]:
-    """Start to store a stream's results; returns the message for the client."""
+def record(stream: LiveStream, name: object, resume: object = None) -> dict[str, Any]:
+    """Start to store a stream's results; returns the message for the client.
+
+    Args:
+        name: of the session.
+        resume: id of a session to go on with, see :func:`start_recording`.
+    """
     if stream.recording is None:
         session_name = name.strip()[:120] if isinstance(name, str) else ""
         try:
@@ -118,6 +124,7 @@ def record(stream: LiveStream, name: object) -> dict[str, Any]:
                 stream.owner,
                 name=session_name,
                 days=services().config.session_days,
+                resume=resume if isinstance(resume, str) else "",
             )
         except SQLAlchemyError:
             message = "Recording is not possible now: the database is unreachable."

@@ -141,7 +141,7 @@ class _Conversation:
         if kind == "options":
             self._landmarks = bool(command.get("landmarks"))
         elif kind == "record":
-            self._send(record(self._stream, command.get("name")))
+            self._send(record(self._stream, command.get("name"), command.get("session_id")))
         elif kind == "stop_recording":
             self._send(stop_recording(self._stream))
         else:

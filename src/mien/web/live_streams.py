@@ -115,9 +115,12 @@ class LiveStreams:
         return stream
 
     def find(self, stream_id: str, visitor: str) -> LiveStream | None:
-        """An open stream that belongs to the visitor, or to no one."""
+        """An open stream that belongs to the visitor, or to no one; it is not idle then."""
         stream = self._streams.get(stream_id)
-        return stream if stream is not None and stream.owner in {"", visitor} else None
+        if stream is None or stream.owner not in {"", visitor}:
+            return None
+        stream.last_used = time.monotonic()
+        return stream
 
     def close(self, stream_id: str) -> None:
         """Close a stream, if it is open."""

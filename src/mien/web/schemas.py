@@ -223,5 +223,11 @@ class LiveStreamDocument(Document):
     id: str
 
 
+class RecordQuery(BaseModel):
+    session_id: str | None = Field(
+        None, pattern=_ID, description="A session of a lost stream that this one goes on with."
+    )
+
+
 class LivePath(BaseModel):
     stream_id: str = Field(pattern=_ID)

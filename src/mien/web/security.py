@@ -162,7 +162,8 @@ def limit_body(megabytes: int) -> None:
 
 def _too_many_requests(error: TooManyRequests) -> Response:
     exceeded = _limiter.current_limit
-    reset_s = exceeded.reset_at if exceeded else time.time()
+    # `reset_at` is rounded up, so that it may be later than the end of the window.
+    reset_s = exceeded.window[0] if exceeded else time.time()
     return problem_response(_rate_problem(str(error.description), reset_s))
 
 

@@ -5,6 +5,7 @@ import threading
 import time
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -18,6 +19,7 @@ from mien.web.store.tables import session_chunks, sessions
 _WRITE_EVERY_S = 1.0
 # A recording without a new chunk for so long has lost its process.
 _LOST_AFTER = timedelta(seconds=30)
+_RESUME_WITHIN = timedelta(minutes=10)
 # Frames held in memory while the database is unavailable; more are discarded.
 _MAX_WAITING = 20_000
 
@@ -28,20 +30,31 @@ class Recording:
     If this process is killed, less than two seconds of results are lost. While the database is
     unavailable, results wait in memory.
 
+    Args:
+        start_s: time of the first result in the session, in seconds.
+        earlier: a stream's results that the session has already.
+
     Attributes:
         session_id: the recorded session.
     """
 
-    def __init__(self, database: Database, session_id: str) -> None:
+    def __init__(
+        self, database: Database, session_id: str, *, start_s: float = 0.0,
+        earlier: "_Earlier | None" = None,
+    ) -> None:  # fmt: skip
+        earlier = earlier or _Earlier()
         self.session_id = session_id
         self._database = database
         self._lock = threading.Lock()
         self._waiting: list[dict[str, Any]] = []
-        self._sequence = 0
-        self._frames = 0
-        self._people: set[int] = set()
+        self._sequence = earlier.sequence
+        self._frames = earlier.frames
+        self._first_frame = earlier.next_frame
+        self._people = set(earlier.people)
+        self._first_person = max(earlier.people, default=0)
+        self._start_s = start_s
         self._first_s: float | None = None
-        self._last_s = 0.0
+        self._last_s = start_s
         self._wrote_at = time.monotonic()
 
     def add(self, result: FrameResult) -> None:
@@ -53,9 +66,14 @@ class Recording:
             if self._first_s is None:
                 self._first_s = timestamp_s
             document = result.to_dict()
-            document["timestamp_s"] = round(timestamp_s - self._first_s, 4)
+            document["timestamp_s"] = round(self._start_s + timestamp_s - self._first_s, 4)
+            # A stream that was opened again counts its frames and people from the start.
+            document["frame_index"] = self._first_frame + (result.frame_index or 0)
+            for face in document["faces"]:
+                if face["track_id"] is not None:
+                    face["track_id"] += self._first_person
+                    self._people.add(face["track_id"])
             self._last_s = document["timestamp_s"]
-            self._people.update(face.track_id for face in result.faces if face.track_id is not None)
             self._frames += 1
             self._waiting.append(document)
             if time.monotonic() - self._wrote_at >= _WRITE_EVERY_S:
@@ -98,13 +116,31 @@ class Recording:
         return True
 
 
-def start_recording(database: Database, owner: str, *, name: str, days: int) -> Recording:
-    """Start a session.
+@dataclass(frozen=True, slots=True)
+class _Earlier:
+    """What a session has before a recording goes on."""
+
+    sequence: int = 0
+    frames: int = 0
+    next_frame: int = 0
+    people: frozenset[int] = frozenset()
+
+
+def start_recording(
+    database: Database, owner: str, *, name: str, days: int, resume: str = ""
+) -> Recording:
+    """Start a session, or go on with one after its connection or its server was lost.
+
+    Args:
+        resume: the owner's session to go on with, if its last result is not older than ten
+            minutes; otherwise a new one is started. The time that passed becomes a gap.
 
     Raises:
         SQLAlchemyError: the database is unreachable.
     """
     moment = now()
+    if resume and (resumed := _resumed(database, owner, resume)) is not None:
+        return resumed
     session_id = new_id()
     database.execute(
         sa.insert(sessions).values(
@@ -121,6 +157,38 @@ def start_recording(database: Database, owner: str, *, name: str, days: int) -> 
         )
     )
     return Recording(database, session_id)
+
+
+def _resumed(database: Database, owner: str, session_id: str) -> Recording | None:
+    moment = now()
+    going_on = (
+        sa.update(sessions)
+        .where(
+            sessions.c.id == session_id,
+            sessions.c.owner == owner,
+            sessions.c.updated_at > moment - _RESUME_WITHIN,
+        )
+        .values(state="recording", updated_at=moment)
+    )
+    if not database.execute(going_on):
+        return None
+    row = database.rows(sa.select(sessions).where(sessions.c.id == session_id))[0]
+    last = sa.select(sa.func.max(session_chunks.c.sequence).label("last")).where(
+        session_chunks.c.session_id == session_id
+    )
+    people: set[int] = set()
+    next_frame = 0
+    for frame in read_frames(database, session_id):
+        next_frame = (frame["frame_index"] or 0) + 1
+        people.update(f["track_id"] for f in frame["faces"] if f["track_id"] is not None)
+    earlier = _Earlier(
+        sequence=database.rows(last)[0]["last"] or 0,
+        frames=row["frames"],
+        next_frame=next_frame,
+        people=frozenset(people),
+    )
+    start_s = max(row["duration_s"], (moment - row["created_at"]).total_seconds())
+    return Recording(database, session_id, start_s=start_s, earlier=earlier)
 
 
 def list_sessions(database: Database, owner: str) -> list[dict[str, Any]]:
