@@ -54,8 +54,8 @@ class Settings:
     )
     prior: str = setting(
         "default",
-        "Expected frequencies of the expressions: default (set by the model), natural, uniform or "
-        "a JSON file.",
+        "Expected frequencies of the expressions: default (set by the model), natural, half, "
+        "uniform or a JSON file.",
     )
     max_megapixels: int = setting(
         DEFAULT_MAX_MEGAPIXELS,

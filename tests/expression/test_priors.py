@@ -1,5 +1,6 @@
 """Priors and calibrated scores."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from mien.errors import SettingError
+from mien.expression import build_classifier
 from mien.expression.priors import resolve_prior, scores_from_logits, softmax
 from mien.labels import Expression
 from mien.types import InputSpec, ModelSpec
@@ -40,6 +42,22 @@ def test_uniform_prior_follows_bayes_rule() -> None:
     assert scores.probabilities == pytest.approx([0.3, 0.25, 0.45], abs=1e-6)
     assert scores.top is Expression.FEAR
     assert scores.uncertain
+
+
+def test_half_divides_by_the_square_root_of_the_training_prior() -> None:
+    posterior = np.array([0.6, 0.25, 0.15])
+    name, log_ratio = resolve_prior("half", _spec())
+    scores = scores_from_logits(np.log(posterior)[None].astype(np.float32), _spec(), log_ratio)[0]
+    # By hand: 0.6 / 0.7746, 0.25 / 0.5477 and 0.15 / 0.3162, over their sum.
+    assert name == "half"
+    assert scores.probabilities == pytest.approx([0.45421, 0.26765, 0.27815], abs=1e-5)
+
+
+def test_the_default_is_the_models_own() -> None:
+    spec = dataclasses.replace(_spec(), prior="half")
+    assert resolve_prior("default", spec)[0] == "half"
+    assert build_classifier().prior == "half"
+    assert build_classifier("direct").prior == "natural"
 
 
 def test_natural_prior_changes_nothing() -> None:
@@ -85,5 +103,6 @@ def test_rejects_invalid_priors(tmp_path: Path, content: str | None, message: st
 
 
 def test_rejects_other_priors_without_a_training_prior() -> None:
-    with pytest.raises(SettingError, match="--prior natural"):
-        resolve_prior("uniform", _spec(training_prior=()))
+    for prior in ("half", "uniform"):
+        with pytest.raises(SettingError, match="--prior natural"):
+            resolve_prior(prior, _spec(training_prior=()))

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 import pytest
+from onnx import numpy_helper
 from PIL import Image
 
 import mien
@@ -81,6 +83,22 @@ def test_output_shapes(name: str) -> None:
     session = _session(name)._loaded()
     shapes = {output.name: output.shape for output in session.get_outputs()}
     assert shapes == IMPORTED_SHAPES[name]
+
+
+@pytest.mark.parametrize(("name", "width"), [("transfer", 1024), ("scratch", 384)])
+def test_logits_are_linear_in_the_embedding(name: str, width: int) -> None:
+    spec = SHIPPED[name].spec
+    side = spec.input.size_wh[0]
+    noise = np.random.default_rng(0).integers(0, 256, (3, side, side, 3)).astype(np.uint8)
+    values = imaging.to_input(list(noise), spec.input)
+    logits, embedding = _session(name).run({spec.input.name: values})
+    assert embedding.shape == (3, width)
+    weights = {
+        t.name.partition("_")[0]: numpy_helper.to_array(t).astype(np.float32)
+        for t in onnx.load(SHIPPED[name].path).graph.initializer
+    }
+    expected = embedding @ weights["head.weight"].T + weights["head.bias"]
+    assert logits == pytest.approx(expected, abs=1e-3)
 
 
 @pytest.mark.parametrize(("name", "count"), [("blazeface", 2304), ("blazeface-short", 896)])

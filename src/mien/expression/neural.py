@@ -43,7 +43,10 @@ class NeuralClassifier:
         # Some published models only accept one face at a time.
         size = int(self.spec.parameters.get("max_batch", _MAX_BATCH))
         parts = [
-            self._session.run({self.spec.input.name: imaging.to_input(batch, self.spec.input)})[0]
+            self._session.run(
+                {self.spec.input.name: imaging.to_input(batch, self.spec.input)},
+                self.spec.outputs[:1],
+            )[0]
             for batch in (crops[i : i + size] for i in range(0, len(crops), size))
         ]
         if not parts:

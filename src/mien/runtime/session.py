@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,13 +68,21 @@ class Session:
         # The other process loads the model itself.
         return _restore, (self.path, self._threads, self._provider, self._sizes)
 
-    def run(self, inputs: dict[str, npt.NDArray[np.float32]]) -> list[npt.NDArray[np.float32]]:
-        """Run the model; outputs are in the order of the file.
+    def run(
+        self,
+        inputs: dict[str, npt.NDArray[np.float32]],
+        outputs: Sequence[str] | None = None,
+    ) -> list[npt.NDArray[np.float32]]:
+        """Run the model.
+
+        Args:
+            inputs: by name.
+            outputs: names of those that are wanted; None for all, in the order of the file.
 
         Raises:
             ModelFileError: the file is damaged or not an ONNX model.
         """
-        return self._loaded().run(None, inputs)  # type: ignore[no-any-return]
+        return self._loaded().run(outputs, inputs)  # type: ignore[no-any-return]
 
     def warm_up(self) -> None:
         """Load the model now rather than at the first run."""

@@ -14,6 +14,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from mien import imaging
 from mien.errors import ModelError
 from mien.runtime.catalog import CatalogEntry, checksum
+from mien.runtime.embedding import expose_embedding
 from mien.runtime.session import Session
 from mien.runtime.spec import METADATA_KEY, sidecar_path, spec_to_json
 from mien.training.networks import ExpressionNetwork, folded_pairs
@@ -54,6 +55,7 @@ def to_onnx(network: ExpressionNetwork, head: str, spec: ModelSpec) -> onnx.Mode
     )
     model: onnx.ModelProto = program.model_proto
     _fold_padding(model)
+    expose_embedding(model)
     return model
 
 
@@ -109,8 +111,10 @@ def write_model(model: onnx.ModelProto, spec: ModelSpec, folder: Path) -> Catalo
     """Write a model with its spec in its metadata, and the sidecar beside it.
 
     Args:
-        spec: ``file`` names the file; the checksum is filled in.
+        spec: ``file`` names the file; outputs and checksum are filled in.
     """
+    outputs = tuple(output.name for output in model.graph.output)
+    spec = dataclasses.replace(spec, outputs=outputs)
     inside = dataclasses.replace(spec, sha256=None)
     _remove_traces(model)
     helper.set_model_props(model, {METADATA_KEY: spec_to_json(inside)})

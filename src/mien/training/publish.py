@@ -17,7 +17,7 @@ from mien.evaluation.dataset import IntArray
 from mien.evaluation.figures import Figures, figures
 from mien.evaluation.report import markdown_table
 from mien.expression.neural import NeuralClassifier
-from mien.expression.priors import softmax
+from mien.expression.priors import resolve_prior, softmax
 from mien.runtime.catalog import CatalogEntry
 from mien.training import Report, export, no_report
 from mien.training.dataset import MAIN_HEAD, SECOND_HEAD, Faces, TrainingData, majority_prior
@@ -97,6 +97,7 @@ def _spec(recipe: Recipe, data: TrainingData, name: str, prior: FloatArray) -> M
         name=name,
         file=f"{name}.onnx",
         training_prior=tuple(round(float(share), 5) for share in prior),
+        prior="half",
         training_data=recipe.training_data
         or f"{data.facts['train']:,} faces to train on, {data.facts['valid']:,} to measure by",
     )
@@ -127,15 +128,21 @@ def _measured(
 ) -> tuple[ModelSpec, Figures, Figures]:
     """The spec with temperature, uncertainty threshold and figures under the data set's name; the
     figures under the natural and under the uniform prior.
+
+    Predictions are uncertain by their probabilities under the spec's own prior.
     """
     temperature = calibration.fit_temperature(logits, truth)
     crossed = calibration.cross_fitted_probabilities(logits, truth)
-    rule = calibration.uncertain_threshold(crossed, truth)
+    _, log_ratio = resolve_prior("default", spec)
+    expected = softmax(np.log(np.maximum(crossed, 1e-12)) + (0 if log_ratio is None else log_ratio))
+    own, rule = figures(expected, truth), calibration.uncertain_threshold(expected, truth)
     natural, uniform = _both_priors(logits / temperature, truth, spec.training_prior)
     metrics = {
         "accuracy": natural.accuracy,
         "macro_f1": natural.macro_f1,
         "balanced_accuracy_natural": natural.balanced_accuracy,
+        f"accuracy_{spec.prior}": own.accuracy,
+        f"balanced_accuracy_{spec.prior}": own.balanced_accuracy,
         "balanced_accuracy_uniform": uniform.balanced_accuracy,
         "ece_cross_fitted": figures(crossed, truth).ece,
         "error_at_80_coverage": rule["error_covered"],

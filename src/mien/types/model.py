@@ -73,7 +73,8 @@ class ModelSpec:
         task: what it does.
         file: file name of the ONNX (or XML, or classical) file beside the sidecar.
         input: how its input is made.
-        outputs: names of the outputs, in order.
+        outputs: names of the outputs, in order. Of an expression model the first are the logits; an
+            output ``embedding`` has the features of the last layer.
         license: SPDX expression, or a sentence where none fits.
         source: package, version and file that it was made from, or how it was trained.
         version: of the model itself.
@@ -83,7 +84,7 @@ class ModelSpec:
         temperature: the logits are divided by it before the softmax (Guo et al. 2017).
         training_prior: share of each label in the training data, in the order of the labels.
         prior: the prior to which the probabilities are adjusted by default: ``"natural"`` (that of
-            training), ``"uniform"``, or a mapping of label to share.
+            training), ``"half"``, ``"uniform"``, or a mapping of label to share.
         uncertain_below: a top probability below this is marked uncertain.
         training_data: in words.
         metrics: measured figures, fractions in [0, 1] unless the name carries a unit.
