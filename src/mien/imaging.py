@@ -6,9 +6,10 @@ top left pixel is (0.5, 0.5).
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -22,6 +23,68 @@ from mien.types import AlignedCrop, AlignmentTemplate, Box, FloatArray, Image, I
 _MAX_PLAIN_SHRINK = 1.5
 # For a detector, the detail of small faces matters more than aliasing.
 _LETTERBOX_PLAIN_SHRINK = 2.0
+
+
+class LargeImage(ABC):
+    """A picture of which parts are decoded when they are needed, so that it never is in memory.
+
+    Attributes:
+        shape: ``(H, W, 3)``.
+        small: the picture, reduced by `factor` in both directions.
+    """
+
+    factor: ClassVar[int] = 4
+    shape: tuple[int, int, int]
+    small: Image
+
+    @abstractmethod
+    def part(
+        self, left: int, top: int, right: int, bottom: int, *, shrink: float = 1.0
+    ) -> tuple[Image, int]:
+        """The RGB pixels of a part that is inside the picture.
+
+        Args:
+            left, top, right, bottom: in pixels of the picture; maxima are exclusive.
+            shrink: reduction in both directions that does no harm.
+
+        Returns:
+            The pixels, and the reduction: 1 or `factor`.
+        """
+
+    @abstractmethod
+    def whole(self) -> Image:
+        """All pixels."""
+
+
+def around_box(
+    image: "Image | LargeImage", box: Box, scale: float, *, detail: int = 384
+) -> tuple[Image, tuple[int, int], int]:
+    """The part of an image around a box, inside the image.
+
+    Args:
+        image: ``(H, W, 3)``.
+        box: the box.
+        scale: side of the part, relative to the longer side of the box.
+        detail: more pixels than these along the box are not needed.
+
+    Returns:
+        The pixels, the corner of the part in the image, and its reduction.
+    """
+    height, width = image.shape[:2]
+    side = max(box.width, box.height)
+    (x, y), reach = box.center, scale * side / 2
+    left, top = (
+        max(0, min(math.floor(x - reach), width - 1)),
+        max(0, min(math.floor(y - reach), height - 1)),
+    )
+    right, bottom = (
+        max(left + 1, min(math.ceil(x + reach), width)),
+        max(top + 1, min(math.ceil(y + reach), height)),
+    )
+    if isinstance(image, LargeImage):
+        pixels, factor = image.part(left, top, right, bottom, shrink=side / detail)
+        return pixels, (left, top), factor
+    return image[top:bottom, left:right], (left, top), 1
 
 
 def as_rgb(image: npt.ArrayLike) -> Image:

@@ -18,12 +18,14 @@ from mien.detection.views import (
     around,
     is_cut,
     is_flat,
+    pixels_of,
     tiles,
     turned_back,
     whole_of,
 )
+from mien.imaging import LargeImage
 from mien.landmarks import schemes
-from mien.types import Box, Detection, Image, Landmarks
+from mien.types import Box, Detection, Image
 
 # A detection is accepted with this score, or if its size is within this share of the view. Others,
 # down to a fraction of min_score, are verified by a second pass over a view of several times their
@@ -91,7 +93,7 @@ class FaceSearch:
         """See :meth:`mien.detection.base.FaceDetector.detect`."""
         return self._search(image, min_score, still=False)
 
-    def detect_still(self, image: Image, *, min_score: float = 0.5) -> list[Detection]:
+    def detect_still(self, image: Image | LargeImage, *, min_score: float = 0.5) -> list[Detection]:
         """The same for a still image, searched more thoroughly.
 
         Large images are searched in as many tiles as faces of 24 pixels need, about 7 for each
@@ -112,7 +114,7 @@ class FaceSearch:
         return [found[i] for i in drop_repeated(found)]
 
     def _turned(
-        self, image: Image, detection: Detection, min_score: float
+        self, image: Image | LargeImage, detection: Detection, min_score: float
     ) -> tuple[int, Detection]:
         """The number of quarters by which a face is turned, and its detection in that view."""
         if detection.landmarks is None:
@@ -132,13 +134,15 @@ class FaceSearch:
                 best, best_turn, best_score = other, turn, other.score
         return best_turn, best
 
-    def _view_again(self, image: Image, face: Detection, turn: int) -> Detection | None:
+    def _view_again(
+        self, image: Image | LargeImage, face: Detection, turn: int
+    ) -> Detection | None:
         return _detect_again(
             image, self._detector, face.box, _TURN_SCALE, _CANDIDATE_SCORE, turn=turn
         )
 
     def _search_turned(
-        self, image: Image, turn: int, min_score: float, tiled: bool
+        self, image: Image | LargeImage, turn: int, min_score: float, tiled: bool
     ) -> list[Detection]:
         height, width = image.shape[:2]
         views = [whole_of(image)]
@@ -151,7 +155,9 @@ class FaceSearch:
             for detection in _detect_in(image, view, self._detector, min_score, turn=turn)
         ]
 
-    def _search(self, image: Image, min_score: float, *, still: bool) -> list[Detection]:
+    def _search(
+        self, image: Image | LargeImage, min_score: float, *, still: bool
+    ) -> list[Detection]:
         height, width = image.shape[:2]
         if max(width, height) < _MIN_SIDE:
             return []
@@ -172,7 +178,8 @@ class FaceSearch:
                     candidates.append(candidate)
                     view_sides.append(view.side)
         found = []
-        for i in drop_repeated(candidates):
+        # In rows, as a large image is decoded.
+        for i in sorted(drop_repeated(candidates), key=lambda i: candidates[i].box.y_min):
             verified = self._verify(image, candidates[i], view_sides[i], min_score, still=still)
             if verified is not None and verified.score >= min_score:
                 found.append(verified)
@@ -184,7 +191,7 @@ class FaceSearch:
 
     def _verify(
         self,
-        image: Image,
+        image: Image | LargeImage,
         candidate: Detection,
         view_side: int,
         min_score: float,
@@ -201,9 +208,11 @@ class FaceSearch:
         return _detect_again(image, self._detector, box, _VERIFY_SCALE, min_score)
 
 
-def _detect_close_up(image: Image, detector: FaceDetector, min_score: float) -> Iterator[Detection]:
+def _detect_close_up(
+    image: Image | LargeImage, detector: FaceDetector, min_score: float
+) -> Iterator[Detection]:
     """Detections with the minimum score, in the first pass or in a second one."""
-    for candidate in detector.detect(image, min_score=_CANDIDATE_SCORE * min_score):
+    for candidate in _detect_in(image, whole_of(image), detector, _CANDIDATE_SCORE * min_score):
         verified: Detection | None = candidate
         if candidate.score < min_score:
             verified = _detect_again(image, detector, candidate.box, _CLOSE_UP_SCALE, min_score)
@@ -212,7 +221,7 @@ def _detect_close_up(image: Image, detector: FaceDetector, min_score: float) -> 
 
 
 def _detect_again(
-    image: Image,
+    image: Image | LargeImage,
     detector: FaceDetector,
     box: Box,
     scale: float,
@@ -231,7 +240,7 @@ def _detect_again(
 
 
 def _detect_in(
-    image: Image,
+    image: Image | LargeImage,
     view: View,
     detector: FaceDetector,
     min_score: float,
@@ -245,6 +254,15 @@ def _detect_in(
         turn: number of quarters by which the part is turned anticlockwise before.
         weak_score: lower score for faces that overlap no other, where the detector supports it.
     """
+    if isinstance(image, LargeImage):
+        pixels, local, shown, factor = pixels_of(image, view)
+        for detection in _detect_in(
+            pixels, local, detector, min_score, turn=turn, weak_score=weak_score
+        ):
+            moved = detection.moved(shown.left, shown.top, factor)
+            if _is_whole(moved.box, view, image):
+                yield moved
+        return
     height, width = image.shape[:2]
     scale = 1.0
     if view.left >= 0 and view.top >= 0 and view.right <= width and view.bottom <= height:
@@ -264,25 +282,21 @@ def _detect_in(
         found = detector.detect(turned, min_score=min_score)
     for detection in found:
         upright = turned_back(detection, turn, part.shape[1], part.shape[0])
-        moved = _to_image(upright, view, scale)
-        # A box across an inner border shows only part of a face; another tile, or the level above,
-        # shows all of it.
-        box = moved.box
-        if (
-            (view.left <= 0 or box.x_min > view.left)
-            and (view.top <= 0 or box.y_min > view.top)
-            and (view.right >= width or box.x_max < view.right)
-            and (view.bottom >= height or box.y_max < view.bottom)
-        ):
+        moved = upright.moved(view.left, view.top, 1 / scale)
+        if _is_whole(moved.box, view, image):
             yield moved
 
 
-def _to_image(detection: Detection, view: View, scale: float) -> Detection:
-    corners = detection.box.to_array().astype(np.float64) / scale
-    corners += (view.left, view.top, view.left, view.top)
-    landmarks = detection.landmarks
-    if landmarks is not None:
-        points = np.array(landmarks.points) / scale
-        points[:, :2] += (view.left, view.top)
-        landmarks = Landmarks(points, landmarks.scheme, landmarks.presence)
-    return Detection(Box(*(float(value) for value in corners)), detection.score, landmarks)
+def _is_whole(box: Box, view: View, image: Image | LargeImage) -> bool:
+    """Whether a view shows all of a box that is in the image.
+
+    A box across an inner border shows only part of a face; another tile, or the level above, shows
+    all of it.
+    """
+    height, width = image.shape[:2]
+    return (
+        (view.left <= 0 or box.x_min > view.left)
+        and (view.top <= 0 or box.y_min > view.top)
+        and (view.right >= width or box.x_max < view.right)
+        and (view.bottom >= height or box.y_max < view.bottom)
+    )

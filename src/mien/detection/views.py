@@ -6,11 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from mien.imaging import LargeImage
 from mien.types import Box, Detection, Image, Landmarks
 
 _TILE = 512
 _OVERLAP = 0.25
 _LARGE = 768
+# Detail beyond twice the side of a detector's input is of no use to it.
+_DETECTOR_SIDE = 384
 MAX_TILES = 40
 # A detector with a small fixed input finds faces down to about 5 % of an image's longer side. A
 # face on the border of two tiles must fit into their overlap, or be found one level above.
@@ -43,7 +46,7 @@ class View:
 
 
 def tiles(width: int, height: int, max_tiles: float = MAX_TILES) -> list[View]:
-    """Overlapping tiles of an image, level by level.
+    """Overlapping tiles of an image, level by level, in rows.
 
     Images with a longer side of at most 768 pixels have none. Larger ones have levels of tiles,
     each with sides a fifth of the level above, down to 512 pixels, or more to keep at most
@@ -53,8 +56,8 @@ def tiles(width: int, height: int, max_tiles: float = MAX_TILES) -> list[View]:
     return [
         View(left, top, min(left + side, width), min(top + side, height))
         for side in _tile_sides(width, height, max_tiles)
-        for left in _tile_starts(width, side)
         for top in _tile_starts(height, side)
+        for left in _tile_starts(width, side)
     ]
 
 
@@ -88,7 +91,7 @@ def around(view: View, scale: float) -> View:
     return View(round(x - reach), round(y - reach), round(x + reach), round(y + reach))
 
 
-def whole_of(image: Image) -> View:
+def whole_of(image: Image | LargeImage) -> View:
     return View(0, 0, image.shape[1], image.shape[0])
 
 
@@ -104,8 +107,30 @@ def is_cut(box: Box, whole: View) -> bool:
     )
 
 
-def is_flat(image: Image, view: View) -> bool:
+def pixels_of(image: LargeImage, view: View) -> tuple[Image, View, View, int]:
+    """What a detector needs of a part of a large image.
+
+    Returns:
+        The pixels, the view in them, the part of the image that they show, and their reduction.
+    """
+    height, width = image.shape[:2]
+    shown = View(
+        min(max(view.left, 0), width - 1), min(max(view.top, 0), height - 1),
+        min(max(view.right, 1), width), min(max(view.bottom, 1), height),
+    )  # fmt: skip
+    shrink = view.side / _DETECTOR_SIDE
+    pixels, factor = image.part(shown.left, shown.top, shown.right, shown.bottom, shrink=shrink)
+    left, top = (view.left - shown.left) // factor, (view.top - shown.top) // factor
+    local = View(left, top, left + view.width // factor, top + view.height // factor)
+    if shown == view:
+        local = View(0, 0, pixels.shape[1], pixels.shape[0])
+    return pixels, local, shown, factor
+
+
+def is_flat(image: Image | LargeImage, view: View) -> bool:
     """Whether nothing can be seen in a part of the image."""
+    if isinstance(image, LargeImage):
+        image, view = pixels_of(image, view)[:2]
     part = image[view.top : view.bottom : 8, view.left : view.right : 8]
     return int(part.max()) - int(part.min()) < _FLAT_LEVELS
 

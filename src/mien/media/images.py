@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import contextlib
 import io
 import logging
 import os
@@ -20,9 +21,11 @@ from PIL import Image as PillowImage
 from mien import imaging
 from mien.config import DEFAULT_MAX_MEGAPIXELS
 from mien.errors import ImageReadError, InputError
+from mien.imaging import LargeImage
 from mien.media import raw, tiff
 from mien.media.decoding import DARK_LEVEL, TURNS, check_size, pixels_of, read_picture
-from mien.media.formats import HEAD_BYTES, READABLE, describe, sniff
+from mien.media.formats import HEAD_BYTES, READABLE, describe, open_as, sniff
+from mien.media.png_bands import PngBands
 from mien.types import Image
 
 ImageSource = (
@@ -30,6 +33,9 @@ ImageSource = (
     | npt.NDArray[Any]
 )  # fmt: skip
 """The inputs of :func:`read_image`; a text may be a data URL as well."""
+
+LARGE_MEGAPIXELS = 16
+"""Images with more are decoded with less memory, or in parts."""
 
 _log = logging.getLogger(__name__)
 
@@ -105,6 +111,31 @@ def decode_image(
             f"({str(error)[:_MAX_NAME]})"
         ) from error
     return DecodedImage(pixels, tuple(warnings))
+
+
+def open_large(
+    content: bytes, *, max_megapixels: float = DEFAULT_MAX_MEGAPIXELS
+) -> LargeImage | None:
+    """A large image that can be decoded in parts; None for every other one.
+
+    Such are PNG files of more than :data:`LARGE_MEGAPIXELS` with up to 8 bits, neither interlaced
+    nor animated, nor damaged.
+    """
+    with contextlib.suppress(Exception):  # others are decoded as a whole, or their error is raised
+        bands = PngBands(content, LARGE_MEGAPIXELS, max_megapixels)
+        bands.prepare()
+        return bands
+    return None
+
+
+def megapixels_of(content: bytes) -> float:
+    """The size of an image by its header, in millions of pixels; 0 where it has none."""
+    with (
+        contextlib.suppress(Exception),
+        open_as(sniff(content[:HEAD_BYTES]) or "", io.BytesIO(content)) as picture,
+    ):
+        return picture.width * picture.height / 1e6
+    return 0.0
 
 
 def _name_of(source: Any) -> str:
@@ -211,6 +242,10 @@ def _read_stream(stream: IO[bytes], max_megapixels: float, warnings: list[str]) 
         stream.seek(start)
         stream = _buffered(stream, _byte_limit(max_megapixels))
     name = sniff(head)
+    if name == "png":
+        with contextlib.suppress(Exception):
+            stream.seek(0)
+            return PngBands(stream.read(), LARGE_MEGAPIXELS, max_megapixels).whole()
     if name not in (None, "tiff"):
         return read_picture(name or "", stream, max_megapixels, warnings)
     # Some camera raw files are TIFF files, others have only their structure.

@@ -218,7 +218,7 @@ class FaceLocator:
         part = image[top : max(0, int(y + reach)), left : max(0, int(x + reach))]
         if min(part.shape[:2]) < 2:
             return []
-        return [_moved(detection, left, top) for detection in self._pipeline.detect(part)]
+        return [detection.moved(left, top) for detection in self._pipeline.detect(part)]
 
     def _follow(
         self, image: Image, tracks: Sequence[Track], timestamp_s: float
@@ -282,17 +282,6 @@ def _is_due(timestamp_s: float, last_s: float, every_s: float) -> bool:
 def _missing(tracks: Sequence[Track], followed: Sequence[Observation]) -> list[Track]:
     keys = frozenset().union(*(seen.followed for seen in followed))
     return [track for track in tracks if track.key not in keys]
-
-
-def _moved(detection: Detection, x: int, y: int) -> Detection:
-    """A detection in a part of the image, in pixels of the image."""
-    box, landmarks = detection.box, detection.landmarks
-    if landmarks is not None:
-        points = landmarks.points.copy()
-        points[:, :2] += (x, y)
-        landmarks = replace(landmarks, points=points)
-    moved = Box(box.x_min + x, box.y_min + y, box.x_max + x, box.y_max + y)
-    return Detection(moved, detection.score, landmarks)
 
 
 def _next_region(track: Track, timestamp_s: float) -> Region:

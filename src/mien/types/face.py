@@ -308,6 +308,16 @@ class Face(Document):
     def box(self) -> Box:
         return self.detection.box
 
+    def moved(self, x: float, y: float, scale: float = 1.0) -> "Face":
+        """The face of an image that is scaled about the origin, then moved, as in another image."""
+        quality = self.quality
+        return dataclasses.replace(
+            self,
+            detection=self.detection.moved(x, y, scale),
+            landmarks=self.landmarks and self.landmarks.moved(x, y, scale),
+            quality=quality and dataclasses.replace(quality, size_px=quality.size_px * scale),
+        )
+
     @property
     def score(self) -> float:
         return self.detection.score

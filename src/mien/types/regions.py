@@ -1,7 +1,7 @@
 """Where things are in an image: boxes, landmarks, detections, crops."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -55,6 +55,13 @@ class Box(Document):
     def center(self) -> tuple[float, float]:
         return (self.x_min + self.x_max) / 2, (self.y_min + self.y_max) / 2
 
+    def moved(self, x: float, y: float, scale: float = 1.0) -> "Box":
+        """The box scaled about the origin, then moved."""
+        return Box(
+            self.x_min * scale + x, self.y_min * scale + y,
+            self.x_max * scale + x, self.y_max * scale + y,
+        )  # fmt: skip
+
     def to_array(self) -> FloatArray:
         """``(4,)`` float32: x_min, y_min, x_max, y_max."""
         return np.array([self.x_min, self.y_min, self.x_max, self.y_max], dtype=np.float32)
@@ -102,6 +109,12 @@ class Landmarks(Document):
     def __len__(self) -> int:
         return len(self.points)
 
+    def moved(self, x: float, y: float, scale: float = 1.0) -> "Landmarks":
+        """The points scaled about the origin, depth too, then moved."""
+        points = self.points.astype(np.float64) * scale
+        points[:, :2] += x, y
+        return replace(self, points=points.astype(np.float32))
+
 
 @dataclass(frozen=True, slots=True)
 class Detection(Document):
@@ -129,6 +142,11 @@ class Detection(Document):
     def __post_init__(self) -> None:
         if not 0 <= self.score <= 1:
             raise InputError(f"expected a detection score in [0, 1], got {self.score}")
+
+    def moved(self, x: float, y: float, scale: float = 1.0) -> "Detection":
+        """The detection scaled about the origin, then moved."""
+        landmarks = self.landmarks and self.landmarks.moved(x, y, scale)
+        return Detection(self.box.moved(x, y, scale), self.score, landmarks)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

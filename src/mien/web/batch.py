@@ -13,7 +13,7 @@ from mien.web import security
 from mien.web.api import image_body, noun, returns
 from mien.web.config import MEGABYTE
 from mien.web.errors import ProblemError
-from mien.web.photos import analyze_photo
+from mien.web.photos import analyzed_photo
 from mien.web.schemas import AnalyzeQuery, BatchDocument
 from mien.web.services import services
 
@@ -57,7 +57,8 @@ def _analyze(data: bytes | ProblemError, name: str, query: AnalyzeQuery) -> Any:
     deadline = time.monotonic() + _MAX_WAIT_S
     while True:
         try:
-            return analyze_photo(data, name, min_presence=query.min_presence)[1]
+            with analyzed_photo(data, name, min_presence=query.min_presence) as (_, result):
+                return result
         except ProblemError as problem:
             if problem.code != "busy" or time.monotonic() > deadline:
                 raise

@@ -11,18 +11,21 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 
 from mien.errors import MienError
 from mien.expression import ExpressionClassifier
-from mien.media.images import decode_image
+from mien.imaging import LargeImage
+from mien.media.images import LARGE_MEGAPIXELS, decode_image, megapixels_of, open_large
 from mien.pipeline import FacePipeline
 from mien.types import ExpressionScores, FrameResult, Image
 
 # Longer waits make larger batches, but leave a core idle, which costs more than they save.
 _BATCH_WAIT_S = 0.001
 _MAX_BATCH_CROPS = 64
+# An image of 99 megapixels takes about 5 s of CPU.
+_LARGE_WAIT_S = 30.0
 
 
 class BusyError(Exception):
@@ -222,23 +225,26 @@ class InferenceEngine:
         on_batch: Callable[[int], None] = lambda size: None,
     ) -> None:
         self.gate = Gate(slots or (os.cpu_count() or 1) + 1)
+        # Bounds memory: all large images but one wait with their files only.
+        self.large_gate = Gate(1, max_wait_s=_LARGE_WAIT_S)
         self.pipeline = copy.copy(pipeline)
         self.pipeline.classifier = BatchingClassifier(
             pipeline.classifier, expected=lambda: self.gate.inside, on_batch=on_batch
         )
         self._problem: str | None = "the models are not loaded yet"
 
-    def analyze(
+    @contextmanager
+    def analyzed(
         self, data: bytes, *, source: str | None = None, min_presence: float | None = None
-    ) -> tuple[Image, FrameResult]:
-        """Decode and analyze a photograph.
+    ) -> Iterator[tuple[Image | LargeImage, FrameResult]]:
+        """Decode and analyze a photograph. Until the end of the context no other large one is.
 
         Args:
             data: an encoded image.
             source: name of the image in the result.
             min_presence: overrides the server's setting.
 
-        Returns:
+        Yields:
             The RGB image and its result.
 
         Raises:
@@ -249,10 +255,16 @@ class InferenceEngine:
         if min_presence is not None:
             pipeline = copy.copy(pipeline)
             pipeline.settings = pipeline.settings.override(min_presence=min_presence)
-        with self.gate.admitted():
-            decoded = decode_image(data)
+        max_megapixels = pipeline.settings.max_megapixels
+        is_large = LARGE_MEGAPIXELS < megapixels_of(data) <= max_megapixels
+        with self.large_gate.admitted() if is_large else nullcontext(), self.gate.admitted():
+            bands = open_large(data, max_megapixels=max_megapixels) if is_large else None
+            if bands is not None:
+                yield bands, pipeline.analyze_large(bands, source=source)
+                return
+            decoded = decode_image(data, max_megapixels=max_megapixels)
             result = pipeline.analyze(decoded.pixels, source=source)
-            return decoded.pixels, replace(result, warnings=decoded.warnings)
+            yield decoded.pixels, replace(result, warnings=decoded.warnings)
 
     def warm_up(self) -> None:
         """Load the models; a failure is reported by :meth:`problem`."""

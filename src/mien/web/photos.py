@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from flask import Response, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
@@ -12,6 +13,7 @@ from PIL import Image as PillowImage
 
 from mien import drawing, imaging
 from mien.errors import InputError
+from mien.imaging import LargeImage
 from mien.samples import sample_paths
 from mien.types import Box, FrameResult, Image
 from mien.web import security
@@ -37,8 +39,8 @@ pages, blueprint = noun("photos", "Photographs.")
 @security.limited(security.ANALYZE_LIMIT)
 def analyze(query: AnalyzeQuery) -> Response:
     data, name = _image_from_request()
-    _, result = analyze_photo(data, name, min_presence=query.min_presence)
-    return jsonify(result.to_dict(landmarks=query.landmarks))
+    with analyzed_photo(data, name, min_presence=query.min_presence) as (_, result):
+        return jsonify(result.to_dict(landmarks=query.landmarks))
 
 
 @pages.route("/photo", methods=["GET", "POST"])
@@ -51,7 +53,9 @@ def photo() -> ResponseReturnValue:
     try:
         chosen = request.form.get("sample")
         data, name = _image_from_request() if chosen is None else (_sample(chosen), chosen)
-        image, result = analyze_photo(data, name)
+        with analyzed_photo(data, name) as (image, result):
+            picture = _picture(image, result)
+            thumbnails = [_thumbnail(image, face.box) for face in result.faces]
     except ProblemError as problem:
         page = render_template("photo.html", samples=samples, problem=problem)
         return page, problem.status
@@ -61,8 +65,8 @@ def photo() -> ResponseReturnValue:
         samples=samples,
         result=document,
         document=json.dumps(document, indent=2, ensure_ascii=False),
-        thumbnails=[_thumbnail(image, face.box) for face in result.faces],
-        picture=_data_url(drawing.annotate(image, result, extend=True), longest_px=_PAGE_IMAGE_PX),
+        thumbnails=thumbnails,
+        picture=picture,
     )
 
 
@@ -99,14 +103,22 @@ def _image_from_request() -> tuple[bytes, str | None]:
     return data, name
 
 
-def analyze_photo(
+@contextmanager
+def analyzed_photo(
     data: bytes, name: str | None, *, min_presence: float | None = None
-) -> tuple[Image, FrameResult]:
-    """Decode and analyze a photograph; raises ProblemError where that is not possible."""
-    with image_problems(), services().metrics.analysis("photograph"):
-        image, result = services().inference.analyze(data, source=name, min_presence=min_presence)
-    services().metrics.faces.inc(len(result.faces))
-    return image, result
+) -> Iterator[tuple[Image | LargeImage, FrameResult]]:
+    """Decode and analyze a photograph; raises ProblemError where that is not possible.
+
+    Until the end of the context no other large photograph is in memory.
+    """
+    engine = services().inference
+    with (
+        image_problems(),
+        services().metrics.analysis("photograph"),
+        engine.analyzed(data, source=name, min_presence=min_presence) as (image, result),
+    ):
+        services().metrics.faces.inc(len(result.faces))
+        yield image, result
 
 
 @contextmanager
@@ -138,18 +150,38 @@ def encode_jpeg(image: Image, *, quality: int = 85) -> bytes:
     return buffer.getvalue()
 
 
+def _picture(image: Image | LargeImage, result: FrameResult) -> str:
+    """The annotated image in the size of the page, as a data URL."""
+    width, height = result.image_size_wh
+    whole = Box(0, 0, width, height)
+    pixels, _, _ = imaging.around_box(image, whole, 1.0, detail=_PAGE_IMAGE_PX)
+    scale = min(1.0, _PAGE_IMAGE_PX / max(width, height))
+    small = _reduced(pixels, _PAGE_IMAGE_PX)
+    faces = tuple(face.moved(0, 0, scale) for face in result.faces)
+    annotated = drawing.annotate(small, replace(result, faces=faces), extend=True)
+    return _data_url(annotated, longest_px=_PAGE_IMAGE_PX)
+
+
+def _reduced(image: Image, longest_px: int) -> Image:
+    height, width = image.shape[:2]
+    scale = longest_px / max(height, width)
+    if scale >= 1:
+        return image
+    return imaging.resize(image, (max(1, round(width * scale)), max(1, round(height * scale))))
+
+
 def _data_url(image: Image, *, longest_px: int) -> str:
     """The image, reduced to a longest side in pixels, as a data URL."""
-    scale = longest_px / max(image.shape[:2])
-    if scale < 1:
-        height, width = image.shape[:2]
-        image = imaging.resize(image, (max(1, round(width * scale)), max(1, round(height * scale))))
-    return "data:image/jpeg;base64," + base64.b64encode(encode_jpeg(image)).decode("ascii")
+    return "data:image/jpeg;base64," + base64.b64encode(
+        encode_jpeg(_reduced(image, longest_px))
+    ).decode("ascii")
 
 
-def _thumbnail(image: Image, box: Box, *, side_px: int = 112) -> str:
+def _thumbnail(image: Image | LargeImage, box: Box, *, side_px: int = 112) -> str:
     """A square crop of a face with some margin, as a data URL."""
     half = 0.65 * max(box.width, box.height)
     x, y = box.center
     square = Box(x - half, y - half, x + half, y + half)
-    return _data_url(imaging.crop_box(image, square, (side_px, side_px)).image, longest_px=side_px)
+    part, (left, top), factor = imaging.around_box(image, square, 1.2, detail=2 * side_px)
+    square = square.moved(-left / factor, -top / factor, 1 / factor)
+    return _data_url(imaging.crop_box(part, square, (side_px, side_px)).image, longest_px=side_px)

@@ -1,0 +1,210 @@
+"""Large PNG files, decoded in bands of rows when parts of them are needed.
+
+The states of the decompressor at the beginning of each band are kept, so a band is decoded without
+those above it. Filters (PNG, section 9) are undone by Pillow, which gets a band as a small file.
+"""
+
+import io
+import math
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as PillowImage
+from PIL import PngImagePlugin
+
+from mien import imaging
+from mien.errors import ImageReadError
+from mien.imaging import LargeImage
+from mien.media.decoding import pixels_of
+from mien.types import Image
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_PIECE_BYTES = 1 << 16
+_BAND_ROWS = 256
+_CACHED_BANDS = 8
+# Twice the rows of a tile, which are decoded together, take at most this memory.
+_MAX_WIDTH = 40_000
+_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+# A container with as many bytes for each pixel, which decides how filters are undone.
+_CONTAINERS = {1: 0, 2: 4, 3: 2, 4: 6}
+_KEPT = (b"PLTE", b"tRNS")
+
+
+class PngBands(LargeImage):
+    """A PNG image in memory.
+
+    :meth:`prepare` comes before :meth:`part`; both, and :meth:`whole`, raise any error for a
+    damaged file.
+
+    Args:
+        content: the bytes of the file.
+        min_megapixels, max_megapixels: the sizes that are accepted.
+
+    Raises:
+        ImageReadError: it is of another size, interlaced, has 16 bits, is turned by its metadata,
+            or is damaged; it may be readable as a whole.
+    """
+
+    def __init__(
+        self, content: bytes, min_megapixels: float = 0.0, max_megapixels: float = math.inf
+    ) -> None:
+        if content[:8] != _SIGNATURE:
+            raise ImageReadError("no PNG image")
+        pieces: list[memoryview] = []
+        self._kept = b""
+        header = b""
+        for kind, body in _chunks(memoryview(content)):
+            if kind == b"IHDR":
+                header = bytes(body)
+            elif kind == b"IDAT":
+                pieces += [body[at : at + _PIECE_BYTES] for at in range(0, len(body), _PIECE_BYTES)]
+            elif kind in _KEPT:
+                self._kept += _chunk(kind, body)
+            elif kind in (b"eXIf", b"acTL"):
+                raise ImageReadError("a PNG image that is turned or animated")
+        if len(header) != 13:
+            raise ImageReadError("a PNG image without a header")
+        width, height, bits, self._kind, _, _, interlaced = struct.unpack(">IIBBBBB", header)
+        if interlaced or bits > 8 or not 0 < width <= _MAX_WIDTH or self._kind not in _SAMPLES:
+            raise ImageReadError("a PNG image that is decoded as a whole")
+        if not min_megapixels < width * height / 1e6 <= max_megapixels:
+            raise ImageReadError("a PNG image of another size")
+        self._bits = bits
+        depth = bits * _SAMPLES[self._kind]
+        self._pixel_bytes = max(1, depth // 8)
+        self._row_bytes = (width * depth + 7) // 8
+        self.shape = (height, width, 3)
+        self._pieces = pieces
+        self._states: list[tuple[_Rows, bytes]] = []
+        self._cached: dict[int, Image] = {}
+
+    def part(
+        self, left: int, top: int, right: int, bottom: int, *, shrink: float = 1.0
+    ) -> tuple[Image, int]:
+        """See :meth:`mien.imaging.LargeImage.part`."""
+        if shrink >= self.factor:
+            f = self.factor
+            return self.small[top // f : max(top // f + 1, bottom // f),
+                              left // f : max(left // f + 1, right // f)], f  # fmt: skip
+        image = np.empty((bottom - top, right - left, 3), np.uint8)
+        for number in range(top // _BAND_ROWS, (bottom - 1) // _BAND_ROWS + 1):
+            start = number * _BAND_ROWS
+            first, last = max(top, start), min(bottom, start + _BAND_ROWS)
+            band = self._band(number)
+            image[first - top : last - top] = band[first - start : last - start, left:right]
+        return image, 1
+
+    def whole(self) -> Image:
+        """All pixels, each band decoded once."""
+        image = np.empty(self.shape, np.uint8)
+        for start, band, _, _ in self._in_order():
+            image[start : start + len(band)] = band
+        return image
+
+    def prepare(self) -> None:
+        """Decode everything once: note the state at each band, and make the reduced picture."""
+        (height, width), f = self.shape[:2], self.factor
+        self.small = np.empty((max(1, height // f), max(1, width // f), 3), np.uint8)
+        for start, band, rows, above in self._in_order():
+            self._states.append((rows, above))
+            to = self.small[start // f : (start + _BAND_ROWS) // f]
+            if len(to):
+                to[...] = imaging.resize(
+                    band[: len(to) * f, : width // f * f or 1], to.shape[1::-1]
+                )
+
+    def _in_order(self) -> Iterator[tuple[int, Image, "_Rows", bytes]]:
+        """The first row of each band, its pixels, the state before it and the row above it."""
+        rows, above = _Rows(self._pieces), b""
+        for start in range(0, self.shape[0], _BAND_ROWS):
+            before = rows.copy()
+            raw = self._raw_band(rows, above, min(_BAND_ROWS, self.shape[0] - start))
+            yield start, self._as_rgb(raw), before, above
+            above = raw[-1].tobytes()
+
+    def _band(self, number: int) -> Image:
+        if number not in self._cached:
+            rows, above = self._states[number]
+            count = min(_BAND_ROWS, self.shape[0] - number * _BAND_ROWS)
+            if len(self._cached) >= _CACHED_BANDS:
+                del self._cached[next(iter(self._cached))]
+            self._cached[number] = self._as_rgb(self._raw_band(rows.copy(), above, count))
+        return self._cached[number]
+
+    def _raw_band(self, rows: "_Rows", above: bytes, count: int) -> npt.NDArray[np.uint8]:
+        """The bytes of rows without filters, ``(count, bytes of a row)``."""
+        filtered = rows.read(count * (self._row_bytes + 1))
+        if above:
+            filtered = b"\0" + above + filtered
+        wide, kind = self._row_bytes // self._pixel_bytes, _CONTAINERS[self._pixel_bytes]
+        high = count + bool(above)
+        picture = _decoded(_header(wide, high, 8, kind), b"", filtered)
+        raw = np.asarray(picture).reshape(high, self._row_bytes)
+        return raw[high - count :]
+
+    def _as_rgb(self, raw: npt.NDArray[np.uint8]) -> Image:
+        count, width = len(raw), self.shape[1]
+        if self._kind == 2 and not self._kept:
+            return raw.reshape(count, width, 3)
+        unfiltered = np.insert(raw, 0, 0, axis=1).tobytes()
+        picture = _decoded(_header(width, count, self._bits, self._kind), self._kept, unfiltered)
+        return pixels_of(picture, [])
+
+
+class _Rows:
+    """A stream of decompressed bytes that can be copied at any place."""
+
+    def __init__(self, pieces: list[memoryview]) -> None:
+        self._pieces = pieces
+        self._next = 0
+        self._state = zlib.decompressobj()
+
+    def copy(self) -> "_Rows":
+        other = _Rows(self._pieces)
+        other._next, other._state = self._next, self._state.copy()
+        return other
+
+    def read(self, count: int) -> bytes:
+        parts: list[bytes] = []
+        while count:
+            waiting: Any = self._state.unconsumed_tail
+            if not waiting:
+                if self._next == len(self._pieces):
+                    raise ImageReadError("a PNG image that is truncated")
+                waiting = self._pieces[self._next]
+                self._next += 1
+            parts.append(self._state.decompress(waiting, count))
+            count -= len(parts[-1])
+        return b"".join(parts)
+
+
+def _chunks(content: memoryview) -> Iterator[tuple[bytes, memoryview]]:
+    at = len(_SIGNATURE)
+    while at + 12 <= len(content):
+        length, kind = struct.unpack_from(">I4s", content, at)
+        body = content[at + 8 : at + 8 + length]
+        yield kind, body
+        at += 12 + length
+    if at != len(content) and kind != b"IEND":
+        raise ImageReadError("a PNG image that is truncated")
+
+
+def _chunk(kind: bytes, body: bytes | memoryview) -> bytes:
+    return struct.pack(">I4s", len(body), kind) + body + struct.pack(
+        ">I", zlib.crc32(body, zlib.crc32(kind))
+    )  # fmt: skip
+
+
+def _header(width: int, height: int, bits: int, kind: int) -> bytes:
+    return _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, 0))
+
+
+def _decoded(header: bytes, kept: bytes, rows: bytes) -> PillowImage.Image:
+    data = _chunk(b"IDAT", zlib.compress(rows, 0))
+    picture = PngImagePlugin.PngImageFile(io.BytesIO(b"".join((_SIGNATURE, header, kept, data))))
+    picture.load()
+    return picture
