@@ -116,7 +116,8 @@ max_megapixels, threads, provider: see :class:`Settings`, which also has the def
         ImageReadError: the picture cannot be read.
         SettingError: a setting has an invalid value.
     """
-    from mien.media.images import decode_image, is_data_url
+    from mien.imaging import LargeImage
+    from mien.media.images import is_data_url, open_image
 
     settings = Settings().override(
         detector=detector,
@@ -133,9 +134,14 @@ max_megapixels, threads, provider: see :class:`Settings`, which also has the def
     )
     pipeline = _shared_pipeline(settings)
     named = isinstance(image, str | PathLike) and not is_data_url(image)
-    decoded = decode_image(image, max_megapixels=settings.max_megapixels)
-    result = pipeline.analyze(decoded.pixels, boxes=boxes, source=str(image) if named else None)
-    return replace(result, warnings=decoded.warnings) if decoded.warnings else result
+    source = str(image) if named else None
+    pixels, warnings = open_image(image, max_megapixels=settings.max_megapixels)
+    if isinstance(pixels, LargeImage) and boxes is None:
+        result = pipeline.analyze_large(pixels, source=source)
+    else:
+        pixels = pixels.whole() if isinstance(pixels, LargeImage) else pixels
+        result = pipeline.analyze(pixels, boxes=boxes, source=source)
+    return replace(result, warnings=warnings) if warnings else result
 
 
 @lru_cache(maxsize=4)

@@ -51,9 +51,15 @@ class LargeImage(ABC):
             The pixels, and the reduction: 1 or `factor`.
         """
 
-    @abstractmethod
+    def reduced_part(self, left: int, top: int, right: int, bottom: int) -> tuple[Image, int]:
+        """A part of the reduced picture."""
+        f = self.factor
+        rows = slice(top // f, max(top // f + 1, bottom // f))
+        return self.small[rows, left // f : max(left // f + 1, right // f)], f
+
     def whole(self) -> Image:
         """All pixels."""
+        return self.part(0, 0, self.shape[1], self.shape[0])[0]
 
 
 def around_box(

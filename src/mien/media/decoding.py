@@ -3,36 +3,41 @@
 import contextlib
 import io
 import os
-import struct
+from dataclasses import dataclass
 from typing import IO
 
 import cv2
 import numpy as np
-from PIL import ExifTags, ImageFile, JpegImagePlugin
 from PIL import Image as PillowImage
+from PIL import ImageFile, JpegImagePlugin
 
 from mien import imaging
 from mien.errors import ImageReadError
+from mien.imaging import LargeImage
 from mien.media import tiff
 from mien.media.formats import open_as
+from mien.media.pixels import PART_MODES, PillowParts, is_large, orientation_of, pixels_of
+from mien.media.png_bands import PngBands
 from mien.types import Image
 
-# Pixels are converted in bands of about this many, to bound memory.
-_BAND_PIXELS = 1 << 20
 _END_OF_JPEG = b"\xff\xd9"
 DARK_LEVEL = 16
 """A picture of 16 bits that is darker than this holds numbers of fewer bits."""
 
-TURNS = {
-    2: PillowImage.Transpose.FLIP_LEFT_RIGHT,
-    3: PillowImage.Transpose.ROTATE_180,
-    4: PillowImage.Transpose.FLIP_TOP_BOTTOM,
-    5: PillowImage.Transpose.TRANSPOSE,
-    6: PillowImage.Transpose.ROTATE_270,
-    7: PillowImage.Transpose.TRANSVERSE,
-    8: PillowImage.Transpose.ROTATE_90,
-}
-"""The inverse of each EXIF orientation (CIPA DC-008, 4.6.4); 1 is upright."""
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How an image is read, and what is to be told of it.
+
+    Attributes:
+        max_megapixels: larger images are refused.
+        in_parts: whether a large image is decoded in parts.
+        warnings: is extended.
+    """
+
+    max_megapixels: float
+    in_parts: bool
+    warnings: list[str]
 
 
 def check_size(width: int, height: int, max_megapixels: float) -> None:
@@ -48,19 +53,17 @@ def check_size(width: int, height: int, max_megapixels: float) -> None:
 def read_picture(
     name: str,
     stream: IO[bytes],
-    max_megapixels: float,
-    warnings: list[str],
+    reading: Reading,
     *,
     page: int = 0,
     orientation: int = 1,
-) -> Image:
+) -> Image | LargeImage:
     """Read an image with Pillow.
 
     Args:
         name: the format.
         stream: seekable; the image is at its beginning.
-        max_megapixels: see :func:`read_image`.
-        warnings: is extended.
+        reading: its warnings are extended.
         page: its number in the file.
         orientation: where the image has none of its own.
     """
@@ -68,24 +71,40 @@ def read_picture(
     with open_as(name, stream) as picture:
         if page:
             picture.seek(page)
-        check_size(*picture.size, max_megapixels)
+        check_size(*picture.size, reading.max_megapixels)
+        if name == "png" and is_large(*picture.size):
+            with contextlib.suppress(Exception):  # special ones are decoded as a whole
+                return _png_in_bands(stream, in_parts=reading.in_parts)
         whole: PillowImage.Image = picture
         try:
             picture.load()
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - Pillow's decoders raise almost any
-            whole = _as_far_as_it_goes(name, stream, picture, error, warnings)
+            whole = _as_far_as_it_goes(name, stream, picture, error, reading.warnings)
         else:
             if name == "jpeg" and _ends_in_zeros(stream):
                 zeros = OSError("the file ends in zeros")
-                whole = _as_far_as_it_goes(name, stream, picture, zeros, warnings)
-        pixels = pixels_of(whole, warnings, orientation=orientation)
+                whole = _as_far_as_it_goes(name, stream, picture, zeros, reading.warnings)
+        pixels: Image | LargeImage
+        if reading.in_parts and is_large(*whole.size) and whole.mode in PART_MODES:
+            pixels = PillowParts(whole, orientation_of(whole, orientation))
+        else:
+            pixels = pixels_of(whole, reading.warnings, orientation=orientation)
         if name != "tiff":
-            _add_frames(name, stream, picture, warnings)
-    if name == "png" and pixels.max() < DARK_LEVEL:
-        pixels = _brighter_png(stream, pixels, warnings)
+            _add_frames(name, stream, picture, reading.warnings)
+    if name == "png" and isinstance(pixels, np.ndarray) and pixels.max() < DARK_LEVEL:
+        pixels = _brighter_png(stream, pixels, reading.warnings)
     return pixels
+
+
+def _png_in_bands(stream: IO[bytes], *, in_parts: bool) -> Image | LargeImage:
+    stream.seek(0)
+    bands = PngBands(stream.read())
+    if not in_parts:
+        return bands.whole()
+    bands.prepare()
+    return bands
 
 
 def _ends_in_zeros(stream: IO[bytes]) -> bool:
@@ -180,46 +199,3 @@ def _brighter_png(stream: IO[bytes], pixels: Image, warnings: list[str]) -> Imag
     if values.ndim == 3:
         values = values[:, :, 2::-1]
     return imaging.as_rgb(tiff.to_levels(values, warnings))
-
-
-def pixels_of(picture: PillowImage.Image, warnings: list[str], *, orientation: int = 1) -> Image:
-    """The upright pixels of a Pillow image."""
-    turn = TURNS.get(_orientation(picture, orientation))
-    if turn is not None:
-        picture = picture.transpose(turn)
-    if picture.mode.startswith("I;16"):
-        return imaging.as_rgb(tiff.to_levels(np.asarray(picture).astype(np.uint16), warnings))
-    if picture.mode in ("I", "F"):
-        return imaging.as_rgb(tiff.to_levels(np.asarray(picture), warnings))
-    width, height = picture.size
-    rows = max(1, _BAND_PIXELS // width)
-    image = np.empty((height, width, 3), np.uint8)
-    for top in range(0, height, rows):
-        bottom = min(height, top + rows)
-        band = picture if rows >= height else picture.crop((0, top, width, bottom))
-        image[top:bottom] = _band_as_rgb(band)
-    return image
-
-
-def _orientation(picture: PillowImage.Image, default: int) -> int:
-    # An image with damaged metadata is still usable.
-    try:
-        value = picture.getexif().get(ExifTags.Base.Orientation, default)
-        return value if isinstance(value, int) else default
-    except (SyntaxError, ValueError, TypeError, LookupError, OSError, struct.error):
-        return default
-
-
-def _band_as_rgb(band: PillowImage.Image) -> Image:
-    if band.mode == "RGB" and not band.has_transparency_data:
-        return np.asarray(band)
-    if band.mode == "LAB":
-        # Pillow's a and b are signed, those of OpenCV have an offset.
-        lab = np.array(band)
-        lab[:, :, 1:] ^= 128
-        return np.asarray(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), np.uint8)
-    if band.mode == "La":
-        band = band.convert("LA")
-    if band.has_transparency_data:
-        return imaging.as_rgb(np.asarray(band.convert("RGBA")))
-    return np.asarray(band.convert("RGB"))

@@ -23,9 +23,9 @@ from mien.config import DEFAULT_MAX_MEGAPIXELS
 from mien.errors import ImageReadError, InputError
 from mien.imaging import LargeImage
 from mien.media import raw, tiff
-from mien.media.decoding import DARK_LEVEL, TURNS, check_size, pixels_of, read_picture
+from mien.media.decoding import DARK_LEVEL, Reading, check_size, read_picture
 from mien.media.formats import HEAD_BYTES, READABLE, describe, open_as, sniff
-from mien.media.png_bands import PngBands
+from mien.media.pixels import pixels_of, upright
 from mien.types import Image
 
 ImageSource = (
@@ -33,9 +33,6 @@ ImageSource = (
     | npt.NDArray[Any]
 )  # fmt: skip
 """The inputs of :func:`read_image`; a text may be a data URL as well."""
-
-LARGE_MEGAPIXELS = 16
-"""Images with more are decoded with less memory, or in parts."""
 
 _log = logging.getLogger(__name__)
 
@@ -94,11 +91,29 @@ def decode_image(
     source: ImageSource, *, max_megapixels: float = DEFAULT_MAX_MEGAPIXELS
 ) -> DecodedImage:
     """Read an image like :func:`read_image`, and return its warnings with it."""
+    pixels, warnings = _decode(source, max_megapixels, in_parts=False)
+    return DecodedImage(_as_whole(pixels), warnings)
+
+
+def open_image(
+    source: ImageSource, *, max_megapixels: float = DEFAULT_MAX_MEGAPIXELS
+) -> tuple[Image | LargeImage, tuple[str, ...]]:
+    """The same, but large images are decoded in parts where their format can, to bound memory.
+
+    Above 16 megapixels, PNG takes about 60 MB besides its file, and other formats 4 bytes per pixel
+    instead of 7.
+    """
+    return _decode(source, max_megapixels, in_parts=True)
+
+
+def _decode(
+    source: ImageSource, max_megapixels: float, *, in_parts: bool
+) -> tuple[Image | LargeImage, tuple[str, ...]]:
     if isinstance(source, np.ndarray):
-        return DecodedImage(imaging.as_rgb(source))
+        return imaging.as_rgb(source), ()
     warnings: list[str] = []
     try:
-        pixels = _read(source, max_megapixels, warnings)
+        pixels = _read(source, Reading(max_megapixels, in_parts, warnings))
     except InputError as error:
         raise ImageReadError(f"{_name_of(source)}: {error}") from error
     except MemoryError as error:
@@ -110,32 +125,21 @@ def decode_image(
             f"{_name_of(source)}: the image is damaged or truncated and cannot be decoded "
             f"({str(error)[:_MAX_NAME]})"
         ) from error
-    return DecodedImage(pixels, tuple(warnings))
+    return pixels, tuple(warnings)
 
 
-def open_large(
-    content: bytes, *, max_megapixels: float = DEFAULT_MAX_MEGAPIXELS
-) -> LargeImage | None:
-    """A large image that can be decoded in parts; None for every other one.
-
-    Such are PNG files of more than :data:`LARGE_MEGAPIXELS` with up to 8 bits, neither interlaced
-    nor animated, nor damaged.
-    """
-    with contextlib.suppress(Exception):  # others are decoded as a whole, or their error is raised
-        bands = PngBands(content, LARGE_MEGAPIXELS, max_megapixels)
-        bands.prepare()
-        return bands
-    return None
+def _as_whole(pixels: Image | LargeImage) -> Image:
+    return pixels.whole() if isinstance(pixels, LargeImage) else pixels
 
 
-def megapixels_of(content: bytes) -> float:
-    """The size of an image by its header, in millions of pixels; 0 where it has none."""
+def size_of(content: bytes) -> tuple[int, int]:
+    """The width and height of an image by its header; zeros where it cannot be read."""
     with (
         contextlib.suppress(Exception),
         open_as(sniff(content[:HEAD_BYTES]) or "", io.BytesIO(content)) as picture,
     ):
-        return picture.width * picture.height / 1e6
-    return 0.0
+        return picture.size
+    return 0, 0
 
 
 def _name_of(source: Any) -> str:
@@ -156,21 +160,21 @@ def _name_of(source: Any) -> str:
     return text
 
 
-def _read(source: Any, max_megapixels: float, warnings: list[str]) -> Image:
+def _read(source: Any, reading: Reading) -> Image | LargeImage:
     if isinstance(source, PillowImage.Image):
-        check_size(*source.size, max_megapixels)
-        return pixels_of(source, warnings)
+        check_size(*source.size, reading.max_megapixels)
+        return pixels_of(source, reading.warnings)
     if is_data_url(source):
-        return _read_stream(io.BytesIO(_data_of(source)), max_megapixels, warnings)
+        return _read_stream(io.BytesIO(_data_of(source)), reading)
     if isinstance(source, str | os.PathLike):
-        with _opened(os.fspath(source), max_megapixels) as stream:
-            return _read_stream(stream, max_megapixels, warnings)
+        with _opened(os.fspath(source), reading.max_megapixels) as stream:
+            return _read_stream(stream, reading)
     if isinstance(source, bytes | bytearray | memoryview):
-        return _read_stream(io.BytesIO(source), max_megapixels, warnings)
+        return _read_stream(io.BytesIO(source), reading)
     if isinstance(source, io.TextIOBase):
         raise ImageReadError(_TEXT_MODE)
     if hasattr(source, "read"):
-        return _read_stream(source, max_megapixels, warnings)
+        return _read_stream(source, reading)
     if hasattr(source, "__array__"):
         return imaging.as_rgb(source)
     raise InputError(
@@ -231,37 +235,33 @@ def _byte_limit(max_megapixels: float) -> int:
     return int(max_megapixels * 1e6 * _MAX_BYTES_PER_PIXEL) + _METADATA_BYTES
 
 
-def _read_stream(stream: IO[bytes], max_megapixels: float, warnings: list[str]) -> Image:
+def _read_stream(stream: IO[bytes], reading: Reading) -> Image | LargeImage:
     if not (hasattr(stream, "seekable") and stream.seekable()):
-        stream = _buffered(stream, _byte_limit(max_megapixels))
+        stream = _buffered(stream, _byte_limit(reading.max_megapixels))
     start = stream.tell()
     head = stream.read(HEAD_BYTES)
     if not isinstance(head, bytes):
         raise ImageReadError(_TEXT_MODE)
     if start:  # Pillow's decoders expect the image at the beginning of the file.
         stream.seek(start)
-        stream = _buffered(stream, _byte_limit(max_megapixels))
+        stream = _buffered(stream, _byte_limit(reading.max_megapixels))
     name = sniff(head)
-    if name == "png":
-        with contextlib.suppress(Exception):
-            stream.seek(0)
-            return PngBands(stream.read(), LARGE_MEGAPIXELS, max_megapixels).whole()
     if name not in (None, "tiff"):
-        return read_picture(name or "", stream, max_megapixels, warnings)
+        return read_picture(name or "", stream, reading)
     # Some camera raw files are TIFF files, others have only their structure.
     directories = tiff.read_directories(stream) if head[:2] in (b"II", b"MM") else []
     kind = raw.raw_kind(head, directories)
     if kind is not None:
         content, (width, height) = raw.full_preview(stream, kind, directories)
-        warnings.append(
+        reading.warnings.append(
             f"a camera raw file ({kind}): its JPEG preview of {width}×{height} pixels was read"
         )
         turn = directories[0].orientation if directories else 1
         preview = io.BytesIO(content)
-        return read_picture("jpeg", preview, max_megapixels, warnings, orientation=turn)
+        return read_picture("jpeg", preview, reading, orientation=turn)
     if name is None:
         raise ImageReadError(f"expected an image ({READABLE}), got {describe(head)}")
-    return _read_tiff(stream, directories, max_megapixels, warnings)
+    return _read_tiff(stream, directories, reading)
 
 
 def _buffered(stream: IO[bytes], limit: int) -> IO[bytes]:
@@ -276,29 +276,26 @@ def _buffered(stream: IO[bytes], limit: int) -> IO[bytes]:
 def _read_tiff(
     stream: IO[bytes],
     directories: list[tiff.Directory],
-    max_megapixels: float,
-    warnings: list[str],
-) -> Image:
+    reading: Reading,
+) -> Image | LargeImage:
     pages = [directory for directory in directories if directory.page is not None]
     full = [page for page in pages if not page.is_reduced] or pages
     if not full:
         raise ImageReadError("the image is damaged: a TIFF file without pages")
     page = full[0]
     if len(full) > 1:
-        warnings.append(f"the first of {len(full)} pages was read")
-    check_size(*page.size_wh, max_megapixels)
+        reading.warnings.append(f"the first of {len(full)} pages was read")
+    check_size(*page.size_wh, reading.max_megapixels)
     if page.pillow_reads and page.bits != 12:
-        noted = len(warnings)
+        noted = len(reading.warnings)
         try:
-            pixels = read_picture("tiff", stream, max_megapixels, warnings, page=page.page or 0)
-            if page.bits < 16 or pixels.max() >= DARK_LEVEL:
+            pixels = read_picture("tiff", stream, reading, page=page.page or 0)
+            dark = isinstance(pixels, np.ndarray) and pixels.max() < DARK_LEVEL
+            if page.bits < 16 or not dark:
                 return pixels
         except InputError:
             raise
         except (SyntaxError, KeyError, TypeError):  # a variant that Pillow does not know
-            del warnings[noted:]
-    pixels = imaging.as_rgb(tiff.read_page(stream, page, warnings))
-    turn = TURNS.get(page.orientation)
-    if turn is None:
-        return pixels
-    return np.array(PillowImage.fromarray(pixels).transpose(turn))
+            del reading.warnings[noted:]
+    whole = imaging.as_rgb(tiff.read_page(stream, page, reading.warnings))
+    return upright(whole, page.orientation)

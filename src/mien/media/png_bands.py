@@ -5,7 +5,6 @@ those above it. Filters (PNG, section 9) are undone by Pillow, which gets a band
 """
 
 import io
-import math
 import struct
 import zlib
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from PIL import PngImagePlugin
 from mien import imaging
 from mien.errors import ImageReadError
 from mien.imaging import LargeImage
-from mien.media.decoding import pixels_of
+from mien.media.pixels import pixels_of
 from mien.types import Image
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -42,16 +41,13 @@ class PngBands(LargeImage):
 
     Args:
         content: the bytes of the file.
-        min_megapixels, max_megapixels: the sizes that are accepted.
 
     Raises:
-        ImageReadError: it is of another size, interlaced, has 16 bits, is turned by its metadata,
+        ImageReadError: it is interlaced, has 16 bits, is turned by its metadata,
             or is damaged; it may be readable as a whole.
     """
 
-    def __init__(
-        self, content: bytes, min_megapixels: float = 0.0, max_megapixels: float = math.inf
-    ) -> None:
+    def __init__(self, content: bytes) -> None:
         if content[:8] != _SIGNATURE:
             raise ImageReadError("no PNG image")
         pieces: list[memoryview] = []
@@ -71,8 +67,6 @@ class PngBands(LargeImage):
         width, height, bits, self._kind, _, _, interlaced = struct.unpack(">IIBBBBB", header)
         if interlaced or bits > 8 or not 0 < width <= _MAX_WIDTH or self._kind not in _SAMPLES:
             raise ImageReadError("a PNG image that is decoded as a whole")
-        if not min_megapixels < width * height / 1e6 <= max_megapixels:
-            raise ImageReadError("a PNG image of another size")
         self._bits = bits
         depth = bits * _SAMPLES[self._kind]
         self._pixel_bytes = max(1, depth // 8)
@@ -87,9 +81,7 @@ class PngBands(LargeImage):
     ) -> tuple[Image, int]:
         """See :meth:`mien.imaging.LargeImage.part`."""
         if shrink >= self.factor:
-            f = self.factor
-            return self.small[top // f : max(top // f + 1, bottom // f),
-                              left // f : max(left // f + 1, right // f)], f  # fmt: skip
+            return self.reduced_part(left, top, right, bottom)
         image = np.empty((bottom - top, right - left, 3), np.uint8)
         for number in range(top // _BAND_ROWS, (bottom - 1) // _BAND_ROWS + 1):
             start = number * _BAND_ROWS

@@ -17,7 +17,8 @@ from dataclasses import dataclass, field, replace
 from mien.errors import MienError
 from mien.expression import ExpressionClassifier
 from mien.imaging import LargeImage
-from mien.media.images import LARGE_MEGAPIXELS, decode_image, megapixels_of, open_large
+from mien.media.images import open_image, size_of
+from mien.media.pixels import is_large
 from mien.pipeline import FacePipeline
 from mien.types import ExpressionScores, FrameResult, Image
 
@@ -256,15 +257,14 @@ class InferenceEngine:
             pipeline = copy.copy(pipeline)
             pipeline.settings = pipeline.settings.override(min_presence=min_presence)
         max_megapixels = pipeline.settings.max_megapixels
-        is_large = LARGE_MEGAPIXELS < megapixels_of(data) <= max_megapixels
-        with self.large_gate.admitted() if is_large else nullcontext(), self.gate.admitted():
-            bands = open_large(data, max_megapixels=max_megapixels) if is_large else None
-            if bands is not None:
-                yield bands, pipeline.analyze_large(bands, source=source)
-                return
-            decoded = decode_image(data, max_megapixels=max_megapixels)
-            result = pipeline.analyze(decoded.pixels, source=source)
-            yield decoded.pixels, replace(result, warnings=decoded.warnings)
+        large = is_large(*size_of(data))
+        with self.large_gate.admitted() if large else nullcontext(), self.gate.admitted():
+            image, warnings = open_image(data, max_megapixels=max_megapixels)
+            if isinstance(image, LargeImage):
+                result = pipeline.analyze_large(image, source=source)
+            else:
+                result = pipeline.analyze(image, source=source)
+            yield image, replace(result, warnings=warnings)
 
     def warm_up(self) -> None:
         """Load the models; a failure is reported by :meth:`problem`."""
