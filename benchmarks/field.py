@@ -21,6 +21,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from PIL import Image as PillowImage
 
 from mien import FacePipeline
 from mien.media.images import read_image
@@ -206,29 +207,51 @@ def _rotation_row(
 
 
 _MEASURED = """
-import resource, sys
+import sys, threading
 from mien.web.inference import InferenceEngine
 from mien import FacePipeline
+
+def peak_mb():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) // 1024
+
 engine = InferenceEngine(FacePipeline())
 engine.warm_up()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-engine.analyze(open(sys.argv[1], "rb").read())
-print(before // 1024, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+content = open(sys.argv[1], "rb").read()
+before = peak_mb()
+
+def analyze():
+    with engine.analyzed(content):
+        pass
+
+threads = [threading.Thread(target=analyze) for _ in range(int(sys.argv[2]))]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(before, peak_mb())
 """
 
 
 def memory() -> list[dict[str, Any]]:
-    """Peak memory of a process that analyzes one large picture as the server does, in MB."""
+    """Peak memory of a process that analyzes large pictures as the server does, in MB."""
+    (group,) = (path for path in sample_paths() if path.stem == "group")
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for side, suffix in ((7071, ".jpg"), (9900, ".png")):
+        for side, suffix in ((7071, ".jpg"), (9900, ".jpg"), (9900, ".png"), (9900, ".tif")):
             path = Path(folder) / f"large{suffix}"
-            cv2.imwrite(str(path), np.full((side, side, 3), 128, np.uint8))
-            command = [sys.executable, "-c", _MEASURED, str(path)]
-            before, peak = subprocess.check_output(command, text=True).split()
-            rows.append(
-                {"picture": suffix, "side": side, "before_mb": int(before), "peak_mb": int(peak)}
-            )
+            image = np.full((side, side, 3), 128, np.uint8)
+            sample = read_image(group)
+            for at in range(100, 6000, 700):
+                image[at : at + sample.shape[0], at : at + sample.shape[1]] = sample
+            PillowImage.fromarray(image).save(path)
+            for at_once in (1, 4):
+                command = [sys.executable, "-c", _MEASURED, str(path), str(at_once)]
+                before, peak = subprocess.check_output(command, text=True).split()
+                rows.append(
+                    {"picture": suffix, "side": side, "at once": at_once}
+                    | {"before_mb": int(before), "peak_mb": int(peak)}
+                )
     return rows
 
 

@@ -136,11 +136,11 @@ max_megapixels, threads, provider: see :class:`Settings`, which also has the def
     named = isinstance(image, str | PathLike) and not is_data_url(image)
     source = str(image) if named else None
     pixels, warnings = open_image(image, max_megapixels=settings.max_megapixels)
-    if isinstance(pixels, LargeImage) and boxes is None:
-        result = pipeline.analyze_large(pixels, source=source)
+    if boxes is None:
+        result = pipeline.analyze_opened(pixels, source=source)
     else:
-        pixels = pixels.whole() if isinstance(pixels, LargeImage) else pixels
-        result = pipeline.analyze(pixels, boxes=boxes, source=source)
+        whole = pixels.whole() if isinstance(pixels, LargeImage) else pixels
+        result = pipeline.analyze(whole, boxes=boxes, source=source)
     return replace(result, warnings=warnings) if warnings else result
 
 

@@ -57,6 +57,10 @@ class LargeImage(ABC):
         rows = slice(top // f, max(top // f + 1, bottom // f))
         return self.small[rows, left // f : max(left // f + 1, right // f)], f
 
+    def close(self) -> None:
+        """Free its memory now; no part can be read any more."""
+        self.small = np.empty((0, 0, 3), np.uint8)
+
     def whole(self) -> Image:
         """All pixels."""
         return self.part(0, 0, self.shape[1], self.shape[0])[0]

@@ -147,8 +147,12 @@ class FacePipeline:
             source=source,
         )
 
-    def analyze_large(self, image: LargeImage, *, source: str | None = None) -> FrameResult:
-        """As :meth:`analyze`, for a picture that is decoded in parts."""
+    def analyze_opened(
+        self, image: Image | LargeImage, *, source: str | None = None
+    ) -> FrameResult:
+        """As :meth:`analyze`, for what :func:`mien.media.images.open_image` returns."""
+        if not isinstance(image, LargeImage):
+            return self.analyze(image, source=source)
         if not isinstance(self.detector, FaceSearch):
             return self.analyze(image.whole(), source=source)
         clock = _Clock()

@@ -124,7 +124,7 @@ def test_finds_the_same_faces_in_parts(kind: str, sample: PillowImage.Image) -> 
     assert not warnings
     pipeline = FacePipeline()
     expected = pipeline.analyze(read_image(content)).faces
-    found = pipeline.analyze_large(pixels)
+    found = pipeline.analyze_opened(pixels)
     assert found.image_size_wh == (5_000, 3_400)
     assert len(found.faces) == len(expected) == 5
     for face, other in zip(found.faces, expected, strict=True):
@@ -140,7 +140,7 @@ def test_finds_the_same_faces_in_parts(kind: str, sample: PillowImage.Image) -> 
         assert other.quality
         assert face.quality.size_px == pytest.approx(other.quality.size_px, rel=0.05)
     pipeline = FacePipeline(max_faces=1)
-    (largest,) = pipeline.analyze_large(pixels).faces
+    (largest,) = pipeline.analyze_opened(pixels).faces
     assert largest.box.width > 500
 
 

@@ -22,8 +22,9 @@ from mien.cli.console import ProgressBar, print_error, print_warning, stdout_con
 from mien.cli.options import takes_settings
 from mien.config import Settings
 from mien.errors import ImageReadError, InputError, SettingError
+from mien.imaging import LargeImage
 from mien.labels import Expression
-from mien.media.images import DecodedImage, decode_image
+from mien.media.images import open_image
 from mien.media.inputs import STDIN, ImageInput, find_images
 from mien.pipeline import FacePipeline
 from mien.types import SCHEMA_VERSION, Face, FrameResult, Image, face_columns
@@ -137,29 +138,29 @@ def _analyze(
 ) -> bool:
     """Analyze one image. Return False, after reporting the error, if it cannot be read."""
     try:
-        decoded = _read(entry, pipeline.settings.max_megapixels)
-        result = pipeline.analyze(decoded.pixels, source=entry.source)
+        image, warnings = _read(entry, pipeline.settings.max_megapixels)
+        result = pipeline.analyze_opened(image, source=entry.source)
     except InputError as error:
         bar.hide()
         print_error(str(error))
         for output in outputs:
             output.fail(entry.source, str(error))
         return False
-    result = replace(result, warnings=decoded.warnings)
+    result = replace(result, warnings=warnings)
     for warning in result.warnings:
         bar.hide()
         print_warning(f"{entry.source}: {warning}")
     for output in outputs:
-        output.add(result, decoded.pixels, entry.relative)
+        output.add(result, image, entry.relative)
     bar.advance()
     return True
 
 
-def _read(entry: ImageInput, max_megapixels: float) -> DecodedImage:
+def _read(entry: ImageInput, max_megapixels: float) -> tuple[Image | LargeImage, tuple[str, ...]]:
     if entry.problem is not None:
         raise ImageReadError(entry.problem)
     source = sys.stdin.buffer if entry.source == STDIN else entry.source
-    return decode_image(source, max_megapixels=max_megapixels)
+    return open_image(source, max_megapixels=max_megapixels)
 
 
 @contextlib.contextmanager
@@ -172,7 +173,7 @@ def _writable(path: str) -> Iterator[TextIO]:
 class _Output:
     """A destination for results."""
 
-    def add(self, result: FrameResult, image: Image, relative: PurePath) -> None:
+    def add(self, result: FrameResult, image: Image | LargeImage, relative: PurePath) -> None:
         """Write the result of one image.
 
         Args:
@@ -199,7 +200,7 @@ class _JsonOutput(_Output):
         self._separator = "\n"
         file.write(f'{{"schema_version": {SCHEMA_VERSION}, "results": [')
 
-    def add(self, result: FrameResult, image: Image, relative: PurePath) -> None:
+    def add(self, result: FrameResult, image: Image | LargeImage, relative: PurePath) -> None:
         document = json_module.dumps(result.to_dict(landmarks=self._landmarks))
         self._file.write(self._separator + document)
         self._separator = ",\n"
@@ -218,7 +219,7 @@ class _JsonLinesOutput(_Output):
         self._file = file
         self._landmarks = landmarks
 
-    def add(self, result: FrameResult, image: Image, relative: PurePath) -> None:
+    def add(self, result: FrameResult, image: Image | LargeImage, relative: PurePath) -> None:
         self._file.write(json_module.dumps(result.to_dict(landmarks=self._landmarks)) + "\n")
         self._file.flush()
 
@@ -234,7 +235,7 @@ class _CsvOutput(_Output):
         )
         self._writer.writeheader()
 
-    def add(self, result: FrameResult, image: Image, relative: PurePath) -> None:
+    def add(self, result: FrameResult, image: Image | LargeImage, relative: PurePath) -> None:
         self._writer.writerows(result.to_rows(empty=self._all_rows))
         self._file.flush()
 
@@ -247,7 +248,7 @@ class _TableOutput(_Output):
         self._bar = bar
         self._table = _empty_table(header=True)
 
-    def add(self, result: FrameResult, image: Image, relative: PurePath) -> None:
+    def add(self, result: FrameResult, image: Image | LargeImage, relative: PurePath) -> None:
         source = result.source or ""
         if not result.faces:
             self._table.add_row(_name(source), "", Text("no face", style="dim"))
@@ -277,7 +278,8 @@ class _AnnotatedOutput(_Output):
         self._blur_faces = blur_faces
         self._landmarks = landmarks
 
-    def add(self, result: FrameResult, image: Image, relative: PurePath) -> None:
+    def add(self, result: FrameResult, image: Image | LargeImage, relative: PurePath) -> None:
+        image = image.whole() if isinstance(image, LargeImage) else image
         if self._blur_faces:
             image = drawing.blur_faces(image, result)
         drawn = drawing.annotate(image, result, landmarks=self._landmarks, extend=True)
@@ -290,7 +292,8 @@ class _CropsOutput(_Output):
     def __init__(self, folder: Path) -> None:
         self._files = _ImageFiles(folder, "--crops")
 
-    def add(self, result: FrameResult, image: Image, relative: PurePath) -> None:
+    def add(self, result: FrameResult, image: Image | LargeImage, relative: PurePath) -> None:
+        image = image.whole() if isinstance(image, LargeImage) else image
         for number, face in enumerate(result.faces, start=1):
             crop = drawing.cut_out(image, face.box)
             name = relative.with_name(f"{relative.stem}-face{number}{relative.suffix}")

@@ -27,7 +27,7 @@ DARK_LEVEL = 16
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How an image is read, and what is to be told of it.
+    """How an image is read, and collects its warnings.
 
     Attributes:
         max_megapixels: larger images are refused.

@@ -119,3 +119,8 @@ class PillowParts(LargeImage):
         box = (top, left, bottom, right) if self._transposed else (left, top, right, bottom)
         pixels = _upright_rgb(self._picture.crop(box), [], 1)
         return upright(pixels, self._orientation), 1
+
+    def close(self) -> None:
+        """See :meth:`mien.imaging.LargeImage.close`."""
+        super().close()
+        self._picture.close()

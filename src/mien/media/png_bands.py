@@ -109,6 +109,11 @@ class PngBands(LargeImage):
                     band[: len(to) * f, : width // f * f or 1], to.shape[1::-1]
                 )
 
+    def close(self) -> None:
+        """See :meth:`mien.imaging.LargeImage.close`."""
+        super().close()
+        self._pieces, self._states, self._cached = [], [], {}
+
     def _in_order(self) -> Iterator[tuple[int, Image, "_Rows", bytes]]:
         """The first row of each band, its pixels, the state before it and the row above it."""
         rows, above = _Rows(self._pieces), b""
