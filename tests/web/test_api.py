@@ -1,8 +1,11 @@
 """The OpenAPI description, its page, errors on every route, models and health."""
 
+import io
 import re
+from typing import Any
 
 import jsonschema
+import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
@@ -75,12 +78,72 @@ def test_pages_have_no_external_or_inline_resources(client: FlaskClient) -> None
         assert not re.search(r"<style|\sstyle=|\son\w+=|<script>", page), path
 
 
-def test_nested_json_is_a_client_error(client: FlaskClient) -> None:
-    answer = client.patch(
-        f"/api/v1/sessions/{UNKNOWN_ID}", data="[" * 100_000, content_type="application/json"
-    )
-    assert 400 <= answer.status_code < 500
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"[" * 60_000, 400),
+        (b'{"a":' * 10_000, 400),
+        (b"[" * 17 + b"]" * 17, 400),
+        (b'{"name": ' + b"[" * 40 + b"]" * 40 + b"}", 400),
+        (b'{"name": ' + b"9" * 20_000 + b"}", 400),
+        (b'{"name": "' + b"x" * 70_000 + b'"}', 413),
+        (b"[" * 100_000, 413),
+        (b"\xff\xfe", 400),
+        (b"", 400),
+        (b"{", 400),
+        (b"null", 422),
+        (b"[]", 422),
+        (b'{"name": NaN}', 422),
+        (b'{"name": "x"}', 404),
+    ],
+)
+@pytest.mark.parametrize("kind", ["application/json", "application/problem+json"])
+def test_json_is_limited_in_depth_and_size(
+    client: FlaskClient, body: bytes, status: int, kind: str
+) -> None:
+    answer = client.patch(f"/api/v1/sessions/{UNKNOWN_ID}", data=body, content_type=kind)
+    assert answer.status_code == status
     ErrorDocument.model_validate(answer.json)
+
+
+def test_json_without_a_length_is_limited(client: FlaskClient) -> None:
+    answer = client.patch(
+        f"/api/v1/sessions/{UNKNOWN_ID}",
+        input_stream=io.BytesIO(b"[" * 200_000),
+        content_type="application/json",
+        environ_overrides={"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"},
+    )
+    assert answer.status_code in {400, 413}
+
+
+def test_every_boolean_is_accepted_as_generated_clients_send_it(
+    app: Flask, client: FlaskClient, smile: bytes
+) -> None:
+    """Python's str() gives True, other languages true; the description names the parameters."""
+    paths: dict[str, Any] = client.get("/openapi.json").json["paths"]  # type: ignore[index]
+    seen = set()
+    for path, operations in paths.items():
+        for method, operation in operations.items():
+            booleans = [
+                parameter["name"]
+                for parameter in operation.get("parameters", [])
+                if parameter["schema"].get("type") == "boolean"
+            ]
+            for name in booleans:
+                seen.add(path)
+                for text in ("True", "true", "False", "false"):
+                    stream = app.test_client().post("/api/v1/live").json
+                    assert stream is not None
+                    url = re.sub(r"{stream_id}", stream["id"], path)
+                    body: Any = smile
+                    if path.endswith("/batch"):
+                        body = {"image": (io.BytesIO(smile), "smile.jpg")}
+                    answer = client.open(f"{url}?{name}={text}", method=method, data=body)
+                    assert answer.status_code == 200, (path, name, text, answer.text)
+                    points = "points" in answer.text
+                    assert points == (text.lower() == "true"), (path, name, text)
+                assert client.open(f"{url}?{name}=x", method=method, data=smile).status_code == 422
+    assert seen == {"/api/v1/analyze", "/api/v1/batch", "/api/v1/live/{stream_id}/frames"}
 
 
 def test_returns_models_and_health(client: FlaskClient, pipeline: FacePipeline) -> None:

@@ -1,8 +1,10 @@
 """Video jobs: leases, failures, cancellation, folders, and a video from upload to report."""
 
 import csv
+import html
 import io
 import random
+import re
 import shutil
 import threading
 from collections.abc import Callable
@@ -10,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 import sqlalchemy as sa
 from flask import Flask
@@ -17,6 +20,7 @@ from flask.testing import FlaskClient
 from sqlalchemy.exc import OperationalError
 
 from mien.errors import VideoReadError
+from mien.testing import face_frames
 from mien.web.config import WebConfig
 from mien.web.jobs import (
     JobRunner,
@@ -217,6 +221,34 @@ def test_video_from_upload_to_report(
     assert stranger.get(urls["faces.csv"]).status_code == 404
     client.post(f"/jobs/{job_id}", data={"csrf_token": token, "action": "delete"})
     assert client.get(urls["faces.csv"]).status_code == 404
+
+
+def test_job_of_a_cut_video_says_what_is_missing(
+    app: Flask, tmp_path: Path, csrf_of: CsrfOf
+) -> None:
+    """Its index is at the start, and the second half of its pictures is not there."""
+    whole = tmp_path / "whole.mp4"
+    with av.open(str(whole), "w", options={"movflags": "faststart"}) as target:
+        stream = target.add_stream("mpeg4", rate=8)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        for image, _ in face_frames(48, frame_rate=8):
+            target.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        target.mux(stream.encode())
+    cut = whole.read_bytes()[: int(0.6 * whole.stat().st_size)]
+    runner: JobRunner = app.extensions["mien"].jobs
+    client = app.test_client()
+    form = {"csrf_token": csrf_of(client, "/video"), "video": (io.BytesIO(cut), "cut.mp4")}
+    job_url = client.post("/video", data=form).location
+    assert runner.run_next()
+    document: Any = client.get(f"/api/v1{job_url}").json
+    assert document["state"] == "done"
+    assert "run.json" not in {entry["name"] for entry in document["files"]}
+    lines = client.get(f"/api/v1{job_url}/files/frames.jsonl").text.splitlines()
+    assert 0 < document["frames_done"] == len(lines) < 48
+    assert document["message"]
+    notice = re.search(r'<p class="notice"[^>]*>([^<]+)</p>', client.get(job_url).text)
+    assert notice is not None
+    assert html.unescape(notice[1]) == document["message"]
 
 
 def test_rejects_invalid_uploads(app: Flask) -> None:

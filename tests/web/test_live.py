@@ -68,6 +68,9 @@ def test_each_image_is_answered_by_its_result(app: Flask, serve: Serve, smile: b
         assert "points" not in first["faces"][0]["landmarks"]
         client.send(json.dumps({"type": "options", "landmarks": True}))
         assert len(ask(client, smile)["faces"][0]["landmarks"]["points"]) == 468
+        for value, given in (("False", False), ("True", True), (None, False), ([], False)):
+            client.send(json.dumps({"type": "options", "landmarks": value}))
+            assert ("points" in ask(client, smile)["faces"][0]["landmarks"]) == given
 
 
 def test_invalid_messages_are_answered_by_errors(app: Flask, serve: Serve, smile: bytes) -> None:

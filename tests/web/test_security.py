@@ -1,10 +1,12 @@
 """Access, request limits and response headers."""
 
 import io
+import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urljoin, urlsplit
 
 import pytest
 from flask import Flask
@@ -71,6 +73,12 @@ def test_login_form_stores_the_token(make_app: MakeApp, csrf_of: CsrfOf) -> None
         "/\t/evil.example", "/\n/evil.example", "/\r\n/evil.example", "\t//evil.example",
         " //evil.example", "/ /evil.example", "javascript:alert(1)", "evil.example", "",
         "/\x00/evil.example", "/\x7f", "/\u2028/evil.example", "///evil.example", "/a\\..\\b",
+        "http:evil.example", "http:/evil.example", "HTTPS:\\\\evil.example", "http:///evil.example",
+        "\\\\evil.example", "/\x0b/evil.example", "/\x0c/evil.example", "\x00//evil.example",
+        "\u3000//evil.example", "\uff0f\uff0fevil.example", "/\uff0fevil.example", "/\u2215/evil",
+        "/\u2044evil.example", "//evil%E3%80%82example", "data:text/html,x", "JaVaScRiPt:alert(1)",
+        "java\tscript:alert(1)", "//user@evil.example", "//localhost@evil.example/", "?next=//x",
+        "#//evil.example", "..//evil.example", "./evil", "//[::1]/", "//2130706433/", "\ufeff//x",
     ],
 )  # fmt: skip
 def test_login_redirects_only_to_this_site(make_app: MakeApp, target: str, csrf_of: CsrfOf) -> None:
@@ -86,6 +94,43 @@ def test_login_returns_to_the_requested_page(
     client = make_app(access_token=TOKEN).test_client()
     form = {"csrf_token": csrf_of(client, "/login"), "next": target, "token": TOKEN}
     assert client.post("/login", data=form).location == target
+
+
+def _host_of_browser(location: str, base: str) -> str | None:
+    """The host that a browser goes to: it drops tabs and newlines, and takes \\ for /."""
+    cleaned = re.sub(r"[\t\r\n]", "", location.strip("".join(map(chr, range(33))))).replace(
+        "\\", "/"
+    )
+    cleaned = re.sub(r"^/{2,}", "//", re.sub(r"^(https?):/*", r"\1://", cleaned, flags=re.I))
+    return urlsplit(urljoin(base, cleaned)).hostname
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "//evil.example", "///evil.example/photo", "/\\evil.example", "/%5c%5cevil.example",
+        "/%2f%2fevil.example", "/%09/evil.example", "//evil.example/%2e%2e", "/photo//", "//photo",
+        "//evil.example@localhost/photo", "/sessions//compare", "/sessions/compare/", "/..//evil",
+        "/sessions/compare?id=//evil.example", "/login?next=//evil.example&next=/video",
+        "/login?next=%2F%2Fevil.example", "/login?next=/%5Cevil.example", "/login?next=/%0d%0aX:y",
+        "/login?NEXT=//evil.example", "/login?next[]=//evil.example", "/login?next=/.//evil",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("token", ["", TOKEN])
+def test_no_address_redirects_to_another_site(make_app: MakeApp, path: str, token: str) -> None:
+    client = make_app(access_token=token).test_client()
+    base = "http://localhost/"
+    for method in ("GET", "POST", "HEAD"):
+        environ = {"PATH_INFO": unquote(path.partition("?")[0]), "RAW_URI": path}
+        answer = client.open(
+            base, method=method, query_string=path.partition("?")[2],
+            environ_overrides=environ, headers={"Accept": "text/html"},
+        )  # fmt: skip
+        assert answer.status_code < 500
+        location = answer.headers.get("Location")
+        if location is not None:
+            assert _host_of_browser(location, base) == "localhost"
+            assert not re.search(r"[\r\n]", location)
 
 
 def test_login_without_a_token_redirects_only_to_this_site(client: FlaskClient) -> None:

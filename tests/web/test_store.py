@@ -43,6 +43,33 @@ def test_default_database_is_private_in_the_data_folder(tmp_path: Path) -> None:
     assert set(modes.values()) == {0o600}
 
 
+def test_existing_data_folder_becomes_private(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir(mode=0o755)
+    for name in ("mien.sqlite", "mien.sqlite-wal", "secret_key", "models"):
+        (folder / name).touch(mode=0o644)
+    (folder / "mien.sqlite-shm").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere").touch(mode=0o644)
+    WebConfig(data_dir=folder).ready_data_dir()
+    modes = {path.name: stat.S_IMODE(path.lstat().st_mode) for path in folder.iterdir()}
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert {modes[name] for name in ("mien.sqlite", "mien.sqlite-wal", "secret_key")} == {0o600}
+    assert modes["models"] == 0o644
+    assert stat.S_IMODE((tmp_path / "elsewhere").stat().st_mode) == 0o644
+
+
+@pytest.mark.parametrize("kind", ["sticky", "home"])
+def test_shared_folder_keeps_its_mode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    tmp_path.chmod(0o1777 if kind == "sticky" else 0o755)
+    if kind == "home":
+        monkeypatch.setenv("HOME", str(tmp_path))
+    before = tmp_path.stat().st_mode
+    WebConfig(data_dir=tmp_path).ready_data_dir()
+    assert tmp_path.stat().st_mode == before
+
+
 def test_existing_database_becomes_private(tmp_path: Path) -> None:
     path = tmp_path / "x.sqlite"
     path.touch(mode=0o644)

@@ -2,7 +2,9 @@
 
 import os
 import re
+import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -152,13 +154,14 @@ class WebConfig:
         return cls(**values)
 
     def ready_data_dir(self) -> Path:
-        """The data folder; a new one is private to this user.
+        """The data folder, private to this user.
 
         Raises:
             SettingError: the folder is not writable.
         """
         try:
             self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make_private(self.data_dir)
             usable = os.access(self.data_dir, os.W_OK | os.X_OK)
         except OSError:
             usable = False
@@ -199,6 +202,23 @@ class WebConfig:
                 f"{host} can be reached from other machines: set MIEN_ACCESS_TOKEN to a secret "
                 "that visitors must enter, or allow everyone with --public (MIEN_PUBLIC=1)"
             )
+
+
+def _make_private(folder: Path) -> None:
+    """Take a folder and the server's files in it from other users, if it is this user's.
+
+    A folder with the sticky bit, such as /tmp, and a home folder are shared on purpose.
+    """
+    status = folder.stat()
+    own = hasattr(os, "getuid") and status.st_uid == os.getuid()
+    if not own or status.st_mode & stat.S_ISVTX or folder.resolve() in {Path.home(), Path("/")}:
+        return
+    if stat.S_IMODE(status.st_mode) & 0o077:
+        folder.chmod(0o700)
+    for path in (*folder.glob("mien.sqlite*"), folder / "secret_key"):
+        with suppress(FileNotFoundError):
+            if path.is_file() and not path.is_symlink():
+                path.chmod(0o600)
 
 
 def is_loopback(host: str) -> bool:

@@ -23,6 +23,7 @@ from mien.web.inference import BusyError
 from mien.web.live import MAX_FRAME_MB, analyze_frame, record, stop_recording
 from mien.web.live_streams import FullError, LiveStream
 from mien.web.photos import image_error_text
+from mien.web.schemas import parse_bool
 from mien.web.security import owner
 from mien.web.services import services
 
@@ -139,7 +140,7 @@ class _Conversation:
             self._send_error("message_unreadable", 'Expected {"type": …} as JSON, or an image.')
             return None
         if kind == "options":
-            self._landmarks = bool(command.get("landmarks"))
+            self._landmarks = parse_bool(command.get("landmarks")) is True
         elif kind == "record":
             self._send(record(self._stream, command.get("name"), command.get("session_id")))
         elif kind == "stop_recording":

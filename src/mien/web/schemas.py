@@ -112,14 +112,14 @@ class AnalyzeQuery(BaseModel):
     )
 
 
-def _parse_bool(value: object) -> object:
-    """Form fields are text: Python clients send "True", browsers and others "true"."""
+def parse_bool(value: object) -> object:
+    """The boolean of a text: Python clients send "True", browsers and others "true"."""
     if isinstance(value, str):
         return {"true": True, "false": False}.get(value.lower(), value)
     return value
 
 
-FormBool = Annotated[StrictBool, BeforeValidator(_parse_bool)]
+FormBool = Annotated[StrictBool, BeforeValidator(parse_bool)]
 
 
 class VideoForm(BaseModel):

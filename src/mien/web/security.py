@@ -44,6 +44,9 @@ UPLOAD_LIMIT = "20/minute;200/hour"
 LIVE_LIMIT = "120/minute"
 _LOGIN_LIMIT = "10/minute"
 _FORM_OVERHEAD = 64 * 1024
+# The bodies in JSON are small and flat.
+_MAX_JSON_BYTES = 64 * 1024
+_MAX_JSON_DEPTH = 16
 _limiter = Limiter(get_remote_address, strategy="moving-window", storage_uri="memory://")
 _View = TypeVar("_View", bound=Callable[..., Any])
 
@@ -117,6 +120,7 @@ def init_app(app: Flask) -> None:
     app.before_request(_identify_visitor)
     app.before_request(_check_token)
     app.before_request(_check_origin)
+    app.before_request(_check_json)
     app.after_request(_set_headers)
     app.jinja_env.globals["csrf_token"] = _csrf_token
     app.register_blueprint(blueprint)
@@ -309,6 +313,30 @@ def _check_origin() -> None:
             raise ProblemError(
                 403, "form_expired", "This form has expired. Reload the page and try again."
             )
+
+
+def _check_json() -> None:
+    """Refuse JSON that is large, deeply nested or broken before anything else reads it."""
+    if not request.is_json or request.method in _SAFE_METHODS:
+        return
+    request.max_content_length = _MAX_JSON_BYTES
+    if (request.content_length or 0) > _MAX_JSON_BYTES:
+        raise ProblemError(413, "too_large", f"Expected at most {_MAX_JSON_BYTES} bytes of JSON.")
+    document = request.get_json(silent=True)
+    if document is None and request.get_data().strip() != b"null":
+        raise ProblemError(400, "bad_request", "Expected JSON, got something else or nothing.")
+    level = [document]
+    for _ in range(_MAX_JSON_DEPTH):
+        level = [
+            child
+            for part in level
+            if isinstance(part, dict | list)
+            for child in (part.values() if isinstance(part, dict) else part)
+        ]
+    if level:
+        raise ProblemError(
+            400, "bad_request", f"Expected JSON with at most {_MAX_JSON_DEPTH} nested levels."
+        )
 
 
 def _csrf_token() -> str:

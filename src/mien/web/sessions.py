@@ -103,7 +103,7 @@ def session(path: SessionPath) -> Response:
 
 
 @blueprint.patch(
-    "/<session_id>", summary="Rename a session", responses=returns(SessionDocument, 404)
+    "/<session_id>", summary="Rename a session", responses=returns(SessionDocument, 404, 413)
 )
 def rename(path: SessionPath, body: RenameBody) -> Response:
     _require_session(path.session_id)

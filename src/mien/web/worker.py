@@ -19,8 +19,6 @@ from mien.web.jobs import JobRunner, Progress
 from mien.web.metrics import configure_logging
 from mien.web.store.database import Database, database_url
 
-# The state of a run matters only to a run that is resumed; a job starts over.
-_NOT_A_RESULT = "run.json"
 # Faster than cameras that film people; a file that claims more only keeps the server busy.
 _MAX_FRAME_RATE = 120
 
@@ -66,7 +64,6 @@ class UploadAnalyzer:
             pipeline=self._pipeline,
             on_progress=on_progress,
         )
-        (folder / _NOT_A_RESULT).unlink(missing_ok=True)
 
     def _check_length(self, seconds: float) -> None:
         if seconds > self._max_s:
