@@ -1,8 +1,10 @@
 """What `import mien` offers, and what it costs."""
 
+import contextlib
 import dataclasses
 import inspect
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -99,6 +101,83 @@ def test_results_are_sequences_of_faces(samples: dict[str, Path]) -> None:
         scores["hunger"]
 
 
+def test_several_pictures_are_analyzed_in_one_call(samples: dict[str, Path]) -> None:
+    group, smiling = samples["group"], samples["person-a-smiling"]
+    empty = np.full((64, 64, 3), 128, np.uint8)
+    results = mien.analyze([group, str(smiling), empty])
+    assert [len(result) for result in results] == [4, 1, 0]
+    assert [result.source for result in results] == [str(group), str(smiling), None]
+    rows = [row for result in results for row in result.to_rows(empty=True)]
+    assert len(rows) == 6
+    assert rows[5].keys() == rows[0].keys()
+    assert rows[5]["x_min"] is None
+    assert len(mien.analyze(smiling.parent.glob("person-a*.jpg"))) >= 1
+    stacked: Any = mien.analyze(np.stack([empty, empty]))
+    assert [len(result) for result in stacked] == [0, 0]
+    assert mien.analyze([]) == []
+    with smiling.open("rb") as file:
+        assert len(mien.analyze(file)) == 1
+
+
+def test_several_pictures_have_boxes_each(samples: dict[str, Path]) -> None:
+    smiling = samples["person-a-smiling"]
+    (box,) = mien.analyze(smiling, boxes=None)
+    known = [box.box.x_min, box.box.y_min, box.box.x_max, box.box.y_max]
+    results = mien.analyze([smiling] * 2, boxes=[[known, known], None])
+    assert [len(result) for result in results] == [2, 1]
+    with pytest.raises(InputError, match="expected boxes for each of 2 pictures, got 1"):
+        mien.analyze([smiling] * 2, boxes=[known])
+
+
+def test_an_unreadable_one_of_several_pictures_is_named(samples: dict[str, Path]) -> None:
+    with pytest.raises(InputError, match=r"^nosuch\.jpg: no such file"):
+        mien.analyze([samples["person-a-smiling"], "nosuch.jpg"])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_several_pictures_have_a_progress_bar_on_a_terminal(samples: dict[str, Path]) -> None:
+    import pty
+
+    path = str(samples["person-a-smiling"])
+    primary, secondary = pty.openpty()
+    for progress in (True, False):
+        code = f"import mien; mien.analyze([{path!r}] * 3, progress={progress})"
+        subprocess.run([sys.executable, "-c", code], stderr=secondary, check=True, timeout=120)
+    os.close(secondary)
+    shown = b""
+    with contextlib.suppress(OSError):  # the end of a terminal
+        while part := os.read(primary, 4096):
+            shown += part
+    os.close(primary)
+    assert b"pictures" in shown
+    assert b"100%" in shown
+
+
+def test_the_typed_keywords_are_the_settings() -> None:
+    names = [setting.name for setting in dataclasses.fields(mien.Settings)]
+    assert [*mien._SettingKeywords.__annotations__] == names
+
+
+def test_wrong_names_are_answered_with_those_that_work() -> None:
+    for setting, wrong, names in (
+        ("detector", "retinaface", r"\(blazeface, blazeface-short, haar, yunet:PATH\)"),
+        ("detector", "haar-frontalface", r"\(blazeface, blazeface-short, haar, yunet:PATH\)"),
+        ("landmarks", "dlib", r"\(facemesh, detector\)"),
+        ("landmarks", "iris", r"\(facemesh, detector\)"),
+        ("model", "resnet", r"\(default, classical, direct, scratch, transfer\)"),
+        ("model", "blazeface", r"\(default, classical, direct, scratch, transfer\)"),
+        ("model", "opencv-fer", "mien models add opencv-fer"),
+        ("prior", "flat", "default, natural, half, uniform"),
+        ("provider", "gpu", "cpu, cuda, openvino, coreml"),
+        ("tiles", "on", "auto, off"),
+    ):
+        with pytest.raises(mien.MienError, match=names):
+            mien.FacePipeline(mien.Settings().override(**{setting: wrong}))
+    assert mien.Expression("Happy") is mien.Expression.HAPPINESS
+    with pytest.raises(ValueError, match=r"expected an expression .*neutral, happiness"):
+        mien.Expression("hungry")
+
+
 def test_scores_name_the_labels_that_the_model_has() -> None:
     scores = mien.ExpressionScores((mien.Expression.NEUTRAL,), np.ones(1, np.float32))
     with pytest.raises(InputError, match=r"expressions \(neutral\), got happiness"):
@@ -138,4 +217,4 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 def test_rejects_unknown_settings() -> None:
     with pytest.raises(TypeError, match="unexpected keyword argument 'backend'"):
-        mien.analyze("photo.jpg", backend="mtcnn")  # type: ignore[call-arg]
+        mien.analyze("photo.jpg", backend="mtcnn")  # type: ignore[call-overload]

@@ -12,14 +12,15 @@ An expression is what a face apparently shows. It is no evidence of what a perso
 intends.
 """
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from importlib import import_module
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 
 from mien.config import Settings
-from mien.errors import MienError
+from mien.errors import InputError, MienError
 from mien.labels import Expression
 from mien.types import (
     Affect,
@@ -82,10 +83,41 @@ __all__ = [
 ]
 
 
+class _SettingKeywords(TypedDict, total=False):
+    detector: str | None
+    landmarks: str | None
+    model: str | None
+    min_score: float | None
+    min_presence: float | None
+    tiles: Literal["auto", "off"] | None
+    max_faces: int | None
+    prior: str | None
+    max_megapixels: int | None
+    threads: int | None
+    provider: Literal["cpu", "cuda", "openvino", "coreml"] | None
+
+
+@overload
+def analyze(
+    image: IO[bytes], *, boxes: Any = None, **settings: Unpack[_SettingKeywords]
+) -> FrameResult: ...
+@overload
+def analyze(
+    image: list[Any] | tuple[Any, ...] | Iterator[Any],
+    *,
+    boxes: Any = None,
+    progress: bool = True,
+    **settings: Unpack[_SettingKeywords],
+) -> list[FrameResult]: ...
+@overload
+def analyze(
+    image: Any, *, boxes: Any = None, **settings: Unpack[_SettingKeywords]
+) -> FrameResult: ...
 def analyze(
     image: Any,
     *,
     boxes: Any = None,
+    progress: bool = True,
     detector: str | None = None,
     landmarks: str | None = None,
     model: str | None = None,
@@ -97,28 +129,31 @@ def analyze(
     max_megapixels: int | None = None,
     threads: int | None = None,
     provider: Literal["cpu", "cuda", "openvino", "coreml"] | None = None,
-) -> FrameResult:
-    """Find every face in a picture and its apparent expression.
+) -> FrameResult | list[FrameResult]:
+    """Find every face in a picture, or in several, and its apparent expression.
 
     The environment is not read; ``mien.Settings.from_environment()`` does that.
 
     Args:
         image: path, data URL, bytes or open file of a picture, a Pillow image, or an RGB array;
-            see :func:`read_image`.
+            see :func:`read_image`. Or several: a list, a tuple, an iterator such as
+            ``Path("album").glob("*.jpg")``, or an ``(N, H, W, 3)`` array.
         boxes: ``(N, 4)`` faces that are known already, in pixels; the detector does not run then.
+            Of several pictures: one such array, or None, for each.
+        progress: whether a progress bar is shown for several pictures, on stderr if it is a
+            terminal.
         detector, landmarks, model, min_score, min_presence, tiles, max_faces, prior, \
 max_megapixels, threads, provider: see :class:`Settings`, which also has the defaults.
 
     Returns:
-        The faces from left to right; none where there is no face.
+        The faces from left to right; none where there is no face. Of several pictures: a list of
+        results in their order.
 
     Raises:
-        ImageReadError: the picture cannot be read.
+        ImageReadError: a picture cannot be read.
+        InputError: not as many boxes as pictures.
         SettingError: a setting has an invalid value.
     """
-    from mien.imaging import LargeImage
-    from mien.media.images import is_data_url, open_image
-
     settings = Settings().override(
         detector=detector,
         landmarks=landmarks,
@@ -133,15 +168,54 @@ max_megapixels, threads, provider: see :class:`Settings`, which also has the def
         provider=provider,
     )
     pipeline = _shared_pipeline(settings)
+    if not _is_several(image):
+        return _analyze_one(pipeline, image, boxes)
+    images: Any = image if isinstance(image, Sequence) or hasattr(image, "shape") else [*image]
+    if boxes is None:
+        boxes = [None] * len(images)
+    elif len(boxes) != len(images):
+        raise InputError(
+            f"expected boxes for each of {len(images)} pictures, got {len(boxes)}: pass one array "
+            "of boxes, or None, for each"
+        )
+    pairs = zip(images, boxes, strict=True)
+    return [
+        _analyze_one(pipeline, one, known)
+        for one, known in _with_progress(pairs, len(images), shown=progress)
+    ]
+
+
+def _is_several(image: Any) -> bool:
+    """Whether these are several pictures. Files can be iterated, too."""
+    if hasattr(image, "read"):
+        return False
+    return isinstance(image, list | tuple | Iterator) or len(getattr(image, "shape", ())) == 4
+
+
+def _analyze_one(pipeline: "FacePipeline", image: Any, boxes: Any) -> FrameResult:
+    from mien.imaging import LargeImage
+    from mien.media.images import is_data_url, open_image
+
     named = isinstance(image, str | PathLike) and not is_data_url(image)
     source = str(image) if named else None
-    pixels, warnings = open_image(image, max_megapixels=settings.max_megapixels)
+    pixels, warnings = open_image(image, max_megapixels=pipeline.settings.max_megapixels)
     if boxes is None:
         result = pipeline.analyze_opened(pixels, source=source)
     else:
         whole = pixels.whole() if isinstance(pixels, LargeImage) else pixels
         result = pipeline.analyze(whole, boxes=boxes, source=source)
     return replace(result, warnings=warnings) if warnings else result
+
+
+def _with_progress(items: Iterable[Any], total: int, *, shown: bool) -> Iterable[Any]:
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    visible = shown and total > 1 and (console.is_terminal or console.is_jupyter)
+    return track(
+        items, "pictures", total=total, console=console, transient=True, disable=not visible
+    )
 
 
 @lru_cache(maxsize=4)

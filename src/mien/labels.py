@@ -21,6 +21,10 @@ class Expression(StrEnum):
     ANGER = "anger"
     CONTEMPT = "contempt"
 
+    @classmethod
+    def _missing_(cls, value: object) -> "Expression | None":
+        return parse_expression(value) if isinstance(value, str) else None
+
 
 # Labels are nouns; data sets and users also use these words.
 _SPELLINGS: dict[str, Expression] = {
@@ -57,14 +61,14 @@ def parse_expression(text: str) -> Expression:
     word = text.strip().lower().lstrip(_PREFIX_CHARACTERS)
     if word in _SPELLINGS:
         return _SPELLINGS[word]
-    try:
-        return Expression(word)
-    except ValueError:
-        known = ", ".join(expression.value for expression in Expression)
-        raise DataError(
-            f"expected an expression ({known}, or a usual spelling such as happy or angry), "
-            f"got {text!r}"
-        ) from None
+    for expression in Expression:
+        if word == expression.value:
+            return expression
+    known = ", ".join(expression.value for expression in Expression)
+    raise DataError(
+        f"expected an expression ({known}, or a usual spelling such as happy or angry), "
+        f"got {text!r}"
+    )
 
 
 FER2013_ORDER: tuple[Expression, ...] = (

@@ -134,9 +134,22 @@ def test_doctor_reports_conflicting_packages(mien: Any, monkeypatch: pytest.Monk
     ran = mien("doctor")
     assert ran.status == 1
     text = " ".join(ran.stdout.split())
-    assert "pip uninstall opencv-python opencv-contrib-python-headless" in text
-    assert "pip uninstall onnxruntime onnxruntime-gpu" in text
+    assert "pip uninstall -y opencv-python opencv-contrib-python-headless && " in text
+    assert "pip install opencv-contrib-python. It has windows" in text
+    assert "pip uninstall -y onnxruntime onnxruntime-gpu" in text
     assert "pip install 'mien[web]'" in text
+
+
+def test_doctor_accepts_two_packages_of_one_version_of_opencv(
+    mien: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("opencv-python", "opencv-contrib-python-headless", "onnxruntime")
+    monkeypatch.setattr(doctor, "_version", dict.fromkeys(names, "4.12.0").get)
+    monkeypatch.setattr(doctor, "CHECKS", {"wheels": doctor.CHECKS["wheels"]})
+    ran = mien("doctor", "--json")
+    assert ran.status == 0
+    findings = json.loads(ran.stdout)["findings"]
+    assert [finding["state"] for finding in findings] == ["note", "ok"]
 
 
 def test_doctor_continues_after_a_failed_check(

@@ -108,6 +108,8 @@ class _LazyGroup(TyperGroup):
         return None if entry is None else TyperCommand(name=cmd_name, help=entry.help)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            ctx.fail(f"expected a command out of {', '.join(COMMANDS)}, got {args[0]!r}")
         name, placeholder, rest = super().resolve_command(ctx, args)
         if placeholder is None or name is None:
             return name, placeholder, rest

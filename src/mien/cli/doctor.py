@@ -8,7 +8,7 @@ import re
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -120,19 +120,35 @@ def _mien(topic: str) -> Iterator[Finding]:
 
 def _wheels(topic: str) -> Iterator[Finding]:
     """Packages that provide the same module overwrite each other's files."""
-    for names, recommended in (
-        (_OPENCV, "opencv-contrib-python-headless"),
-        (_ONNXRUNTIME, "one onnxruntime package"),
-    ):
-        installed = [name for name in names if _version(name)]
-        listed = " ".join(f"{name} {_version(name)}" for name in installed)
-        if len(installed) > 1:
-            fix = f"run pip uninstall {' '.join(installed)}, then install {recommended}"
-            yield Finding(topic, "broken", f"conflicting packages: {listed}; {fix}")
-        elif installed:
+    for names in (_OPENCV, _ONNXRUNTIME):
+        versions = {name: version for name in names if (version := _version(name))}
+        listed = " ".join(f"{name} {version}" for name, version in versions.items())
+        if not versions:
+            yield Finding(topic, "note", f"none of {', '.join(names)} is installed as a package")
+        elif len(versions) == 1:
             yield Finding(topic, "ok", listed)
         else:
-            yield Finding(topic, "note", f"none of {', '.join(names)} is installed as a package")
+            # Files of one version are the same ones, but for windows and extra modules.
+            same = names == _OPENCV and len(set(versions.values())) == 1
+            yield Finding(
+                topic,
+                "note" if same else "broken",
+                f"side by side: {listed}; they have the same files, and those installed last are "
+                "used. To have one with all that these offer: pip uninstall -y "
+                f"{' '.join(versions)} && {_install_one(versions)}",
+            )
+
+
+def _install_one(installed: Iterable[str]) -> str:
+    """How to install one package in place of several."""
+    if not set(installed) <= set(_OPENCV):
+        return "pip install one of them"
+    if all("headless" in name for name in installed):
+        return "pip install opencv-contrib-python-headless"
+    return (
+        "pip install opencv-contrib-python. It has windows and all modules; mien works with every "
+        "package of OpenCV, although `pip check` then says that it requires the headless one"
+    )
 
 
 def _providers(topic: str) -> Iterator[Finding]:

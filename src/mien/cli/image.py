@@ -7,7 +7,7 @@ import contextlib
 import csv as csv_module
 import json as json_module
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Annotated, Any, TextIO
@@ -18,7 +18,13 @@ from rich.table import Table
 from rich.text import Text
 
 from mien import drawing
-from mien.cli.console import ProgressBar, print_error, print_warning, stdout_console
+from mien.cli.console import (
+    ProgressBar,
+    graceful_stop,
+    print_error,
+    print_warning,
+    stdout_console,
+)
 from mien.cli.options import takes_settings
 from mien.config import Settings
 from mien.errors import ImageReadError, InputError, SettingError
@@ -113,6 +119,7 @@ def image(  # noqa: PLR0917
     bar = ProgressBar(len(inputs), "images", enabled=not (printing and sys.stdout.isatty()))
     outputs: list[_Output] = []
     with bar, contextlib.ExitStack() as stack:
+        should_stop = stack.enter_context(graceful_stop(lambda: STDIN in paths))
         if csv is not None:
             file = sys.stdout if csv == "-" else stack.enter_context(_writable(csv))
             outputs.append(_CsvOutput(file, pipeline.classifier.spec.labels, all_rows=all_rows))
@@ -128,9 +135,18 @@ def image(  # noqa: PLR0917
             outputs.append(_TableOutput(bar))
         for output in outputs:
             stack.callback(output.close)
-        failed = [_analyze(entry, pipeline, outputs, bar) for entry in inputs].count(False)
+        failed = 0
+        for entry in inputs:
+            failed += not _analyze(entry, pipeline, outputs, bar)
+            _check_interrupted(should_stop)
     if failed:
         raise typer.Exit(1)
+
+
+def _check_interrupted(should_stop: Callable[[], bool]) -> None:
+    """Stop between two images, so that all outputs have the same ones."""
+    if should_stop():
+        raise KeyboardInterrupt
 
 
 def _analyze(

@@ -85,8 +85,10 @@ def add(
         url, sha256 = url or model.url, sha256 or model.sha256
     if not url or not sha256:
         raise typer.BadParameter(
-            f"expected --url and --sha256 for {name!r}, because they are not in the list of known "
-            "models"
+            f"expected --url and --sha256 for {name!r}, or a model whose address is known: "
+            + ", ".join(
+                known.name for known in catalog.known_models() if known.url and known.sha256
+            )
         )
     spec_text = model.spec_text if model is not None else None
     if spec is not None:

@@ -61,8 +61,9 @@ def build_detector(
     architecture = entry.spec.parameters.get("architecture")
     if entry.spec.task != "detection" or architecture not in ("blazeface", "yunet"):
         raise SpecError(
-            "expected a detection model whose parameters name the architecture blazeface or yunet, "
-            f"got {entry.spec.name!r} for {entry.spec.task} with architecture {architecture!r}"
+            f"expected a face detector ({_NAMES}) or a detection model whose parameters name the "
+            f"architecture blazeface or yunet, got {entry.spec.name!r} for {entry.spec.task} with "
+            f"architecture {architecture!r}"
         )
     if architecture == "yunet":
         return YuNet(entry.path)

@@ -34,8 +34,10 @@ def build_classifier(
         name_or_path = catalog.DEFAULT_EXPRESSION_MODEL
     entry = catalog.find(name_or_path, task="expression")
     if entry.spec.task != "expression":
+        names = ", ".join(catalog.names("expression"))
         raise ModelError(
-            f"expected an expression model, but {entry.spec.name!r} is for {entry.spec.task}"
+            f"expected an expression model (default, {names}), but {entry.spec.name!r} is for "
+            f"{entry.spec.task}"
         )
     if entry.path.suffix == ".onnx":
         from mien.expression.neural import NeuralClassifier

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mien.errors import SpecError
+from mien.errors import ModelNotFoundError, SpecError
 from mien.landmarks.base import DetectorLandmarks, LandmarkPredictor
 from mien.landmarks.facemesh import FaceMesh
 from mien.landmarks.regions import Region, box_from_landmarks, roi_from_landmarks
@@ -17,6 +17,8 @@ __all__ = [
     "build_landmarks",
     "roi_from_landmarks",
 ]
+
+_NAMES = "facemesh, detector"
 
 
 def build_landmarks(
@@ -37,7 +39,18 @@ def build_landmarks(
     """
     if name == "detector":
         return DetectorLandmarks()
-    entry = catalog.find(name, task="landmarks")
-    if entry.spec.task != "landmarks":
-        raise SpecError(f"expected a landmark model, got {name!r} for {entry.spec.task}")
+    try:
+        entry = catalog.find(name)
+    except ModelNotFoundError:
+        if catalog.looks_like_a_path(name):
+            raise
+        raise ModelNotFoundError(
+            f"expected a landmark model ({_NAMES}) or the path of a model file, got {name!r}"
+        ) from None
+    architecture = entry.spec.parameters.get("architecture", "facemesh")
+    if entry.spec.task != "landmarks" or architecture != "facemesh":
+        raise SpecError(
+            f"expected a landmark model ({_NAMES}), got {str(name)!r} for {entry.spec.task} "
+            f"with architecture {architecture!r}"
+        )
     return FaceMesh(entry, threads=threads, provider=provider)

@@ -68,9 +68,12 @@ def find(name_or_path: str | Path, *, task: Task | None = None) -> CatalogEntry:
         for entry in entries():
             if entry.spec.name == text:
                 return entry
-        names = [entry.spec.name for entry in entries() if task in (None, entry.spec.task)]
+        default = ["default"] if task == "expression" else []
+        known = find_known(text)
+        add = f"; add it first: mien models add {known.name}" if known else ""
         raise ModelNotFoundError(
-            f"expected the name of a model ({', '.join(names)}) or a path, got {text!r}"
+            f"expected the name of a model ({', '.join([*default, *names(task)])}) or a path, got "
+            f"{text!r}{add}"
         )
     path = Path(name_or_path)
     if not path.is_file():
@@ -83,6 +86,11 @@ def find(name_or_path: str | Path, *, task: Task | None = None) -> CatalogEntry:
             f"expected the spec of {path} in {beside.name} next to it, but there is none"
         )
     return CatalogEntry(Session(path).read_spec(), path, shipped=False)
+
+
+def names(task: str | None = None) -> list[str]:
+    """The names of all models, or of those for a task."""
+    return [entry.spec.name for entry in entries() if task in (None, entry.spec.task)]
 
 
 def looks_like_a_path(name_or_path: str | Path) -> bool:

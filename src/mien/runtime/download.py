@@ -218,7 +218,10 @@ def remove_model(name: str) -> list[Path]:
     folder = models_folder()
     files = sorted(p for p in folder.glob(f"{name}.*") if p.stem == name)
     if not files:
-        raise ModelNotFoundError(f"expected the name of an added model in {folder}, got {name!r}")
+        added = ", ".join(sorted({path.stem for path in folder.glob("*.*")})) or "there are none"
+        raise ModelNotFoundError(
+            f"expected the name of an added model in {folder} ({added}), got {name!r}"
+        )
     for path in files:
         path.unlink()
     return files
