@@ -39,6 +39,10 @@ class VideoReadError(InputError):
     """A file that is not a readable video."""
 
 
+class NoFrameError(VideoReadError):
+    """A video without a frame in the selection."""
+
+
 class DataError(InputError):
     """A labeled data set that cannot be read."""
 

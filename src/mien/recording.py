@@ -7,8 +7,10 @@ it afterwards; see :mod:`mien.tables` and :mod:`mien.report`.
 """
 
 import json
+import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -132,6 +134,9 @@ class LineFile:
     Args:
         path: of the file.
         append: whether to continue the file, instead of replacing it.
+
+    Attributes:
+        failed: whether a line could not be written; those after it are dropped.
     """
 
     _GATHER_S = 0.5
@@ -140,8 +145,11 @@ class LineFile:
         self._file = path.open("ab" if append else "wb", buffering=0)
         self._lines: list[str] = []
         self._last_flush = time.monotonic()
+        self.failed = False
 
     def write(self, line: str) -> None:
+        if self.failed:
+            return
         self._lines.append(line)
         if time.monotonic() - self._last_flush >= self._GATHER_S:
             self.flush()
@@ -161,6 +169,7 @@ class LineFile:
                 while data:
                     data = data[self._file.write(data) :]
             except OSError as error:
+                self.failed = True
                 self._file.truncate(before)
                 raise OSError(error.errno, error.strerror, self._file.name) from error
         self._last_flush = time.monotonic()
@@ -170,6 +179,23 @@ class LineFile:
             self.flush()
         finally:
             self._file.close()
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Write a file under another name, which replaces it at the end of the block.
+
+    Raises:
+        OSError: the file cannot be written; what was there before is kept.
+    """
+    unfinished = path.with_name(f"{path.name}.partial")
+    try:
+        yield unfinished
+        unfinished.replace(path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 class RecordingSink:
@@ -224,6 +250,8 @@ class RecordingSink:
             self._file.close()
             status = "complete" if complete else "partial"
         finally:
+            if self._file.failed:
+                self.state = Recording(self._folder).cut(math.inf)
             self.state = replace(self.state, status=status)
             self.state.write(self._folder)
 

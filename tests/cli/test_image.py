@@ -1,6 +1,7 @@
 """``mien image`` on the sample images."""
 
 import csv
+import errno
 import io
 import json
 import os
@@ -350,6 +351,21 @@ def test_ctrl_c_leaves_a_complete_document(start_mien: Any, group: Path, tmp_pat
     assert 1 <= len(document["results"]) < 3000
     faces = sum(len(result["faces"]) for result in document["results"])
     assert csv_file.read_text().count("\n") == faces + 1
+
+
+LIMIT = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))\n"
+
+
+@pytest.mark.parametrize(("option", "name"), [("--csv", "faces.csv"), ("--annotate", "group.jpg")])
+def test_a_full_disk_is_reported_with_the_file(
+    start_mien: Any, group: Path, tmp_path: Path, option: str, name: str
+) -> None:
+    path = tmp_path / name if option == "--csv" else tmp_path
+    with start_mien("image", *([group] * 9), option, path, setup=LIMIT) as running:
+        _, errors = running.communicate(timeout=60)
+    assert running.returncode == 1
+    assert errors == f"Error: {tmp_path / name}: {os.strerror(errno.EFBIG)}\n"
+    assert (tmp_path / name).exists() == (option == "--csv")
 
 
 PRINT_PEAK = r"""

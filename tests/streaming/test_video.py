@@ -1,6 +1,7 @@
 """A video becomes a folder of tables, pictures and a report, and survives being stopped."""
 
 import csv
+import errno
 import json
 import os
 import signal
@@ -132,27 +133,77 @@ def test_a_failed_run_is_readable_and_can_be_resumed(
     assert_same_as(tmp_path, whole)
 
 
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from mien.errors import MienError
+from mien.streaming.outputs import VideoOptions
+from mien.streaming.video import analyze_video
+from mien.testing import FakePipeline
+
+# Like a full disk, but for the number of the error.
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]),) * 2)
+options = VideoOptions(annotate=sys.argv[4] == "annotate")
+try:
+    analyze_video(Path(sys.argv[1]), Path(sys.argv[2]), options, pipeline=FakePipeline())
+except MienError as error:
+    sys.exit(f"{error}")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a limit of the size of files")
+@pytest.mark.parametrize(("limit", "annotate"), [(7000, ""), (40_000, ""), (7000, "annotate")])
 def test_a_full_disk_is_named_and_the_state_is_true(
-    pipeline: FacePipeline, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pipeline: FacePipeline, clip: Path, tmp_path: Path, limit: int, annotate: str
 ) -> None:
-    def fail(*_: object) -> None:
-        raise OSError(28, "No space left on device", str(tmp_path / "frames.jsonl"))
-
-    def fill(progress: VideoProgress) -> None:
-        if progress.frames == 20:
-            monkeypatch.setattr("mien.recording.LineFile.flush", fail)
-
-    options = VideoOptions(annotate=False)
-    with pytest.raises(MienError, match=r"No space left.*frames\.jsonl.*--resume"):
-        analyze_video(clip, tmp_path, options, pipeline=pipeline, on_progress=fill)
+    ran = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(clip), str(tmp_path), str(limit), annotate],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 1
+    assert ran.stderr.count("\n") == 1
+    assert "--resume" in ran.stderr
     state = run_state(tmp_path)
     assert state["status"] == "partial"
-    assert "No space left" in state["error"]
-    monkeypatch.undo()
-    options = VideoOptions(annotate=False, resume=True)
+    for text in (ran.stderr, state["error"]):
+        assert os.strerror(errno.EFBIG) in text
+        # Which of the two is first depends on how long lines are gathered.
+        assert "frames.jsonl" in text or (annotate and "annotated.part-" in text)
+    content = (tmp_path / "frames.jsonl").read_bytes()
+    assert content.endswith(b"\n") or not content
+    indices = [json.loads(line)["frame_index"] for line in content.splitlines()]
+    assert indices == list(range(state["frames"])) != list(range(75))
+    assert not list(tmp_path.glob("*partial*"))
+    options = VideoOptions(annotate=bool(annotate), resume=True)
     assert analyze_video(clip, tmp_path, options, pipeline=pipeline).complete
     assert run_state(tmp_path)["error"] is None
     assert [int(row["frame_index"]) for row in rows(tmp_path)] == list(range(75))
+
+
+@pytest.mark.parametrize("selection", [Selection(start_s=9), Selection(start_s=1.01, end_s=1.02)])
+def test_a_selection_without_a_frame_is_an_error_and_leaves_no_folder(
+    pipeline: FacePipeline, clip: Path, tmp_path: Path, selection: Selection
+) -> None:
+    folder = tmp_path / "results" / "clip"
+    with pytest.raises(VideoReadError, match=r"expected a .*fake\.mp4"):
+        analyze_video(clip, folder, VideoOptions(selection=selection), pipeline=pipeline)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_that_was_stopped_after_the_last_frame_can_be_resumed(
+    pipeline: FacePipeline, clip: Path, whole: Path, tmp_path: Path
+) -> None:
+    done: list[int] = []
+    outcome = analyze_video(
+        clip,
+        tmp_path,
+        pipeline=pipeline,
+        on_progress=lambda now: done.append(now.frames),
+        should_stop=lambda: len(done) == 75,
+    )
+    assert not outcome.complete
+    assert analyze_video(clip, tmp_path, VideoOptions(resume=True), pipeline=pipeline).complete
+    assert_same_as(tmp_path, whole)
 
 
 def test_a_second_run_is_refused_and_changes_nothing(

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from PIL import Image as PillowImage
 
 from mien.cli.console import ProgressBar, print_error
 from mien.cli.options import JsonFlag, takes_settings
@@ -14,7 +13,7 @@ from mien.config import Settings
 from mien.errors import InputError
 from mien.evaluation.explain import MASKS, draw_explanation
 from mien.evaluation.explain import explain as explain_image
-from mien.media.images import read_image
+from mien.media.images import read_image, write_image
 from mien.pipeline import FacePipeline
 
 app = typer.Typer(add_completion=False)
@@ -60,7 +59,7 @@ def explain(
             path = out / f"{photograph.stem}.explained.png"
             if drawn:
                 out.mkdir(parents=True, exist_ok=True)
-                PillowImage.fromarray(np.vstack(drawn)).save(path)
+                write_image(path, np.vstack(drawn))
             faces = [
                 {
                     "box": face.box.to_dict(),

@@ -13,7 +13,6 @@ from pathlib import Path, PurePath
 from typing import Annotated, Any, TextIO
 
 import typer
-from PIL import Image as PillowImage
 from rich.table import Table
 from rich.text import Text
 
@@ -30,7 +29,7 @@ from mien.config import Settings
 from mien.errors import ImageReadError, InputError, SettingError
 from mien.imaging import LargeImage
 from mien.labels import Expression
-from mien.media.images import open_image
+from mien.media.images import open_image, write_image
 from mien.media.inputs import STDIN, ImageInput, find_images
 from mien.pipeline import FacePipeline
 from mien.types import SCHEMA_VERSION, Face, FrameResult, Image, face_columns
@@ -39,7 +38,6 @@ app = typer.Typer(add_completion=False)
 
 # Long tables are printed in parts; the columns have fixed widths, so that the parts line up.
 _TABLE_ROWS = 200
-_JPEG_QUALITY = 92
 # Width of the first column when stdout is not a terminal.
 _LONG_NAME = 38
 
@@ -182,8 +180,21 @@ def _read(entry: ImageInput, max_megapixels: float) -> tuple[Image | LargeImage,
 @contextlib.contextmanager
 def _writable(path: str) -> Iterator[TextIO]:
     # A file name that is not valid text is written as its original bytes.
-    with open(path, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+    file = open(path, "w", encoding="utf-8", errors="surrogateescape", newline="")  # noqa: SIM115
+    try:
         yield file
+    finally:
+        with _naming(path):
+            file.close()
+
+
+@contextlib.contextmanager
+def _naming(path: str) -> Iterator[None]:
+    """Name the file in errors of writing, for example because the disk is full."""
+    try:
+        yield
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, path) from error
 
 
 class _Output:
@@ -252,8 +263,9 @@ class _CsvOutput(_Output):
         self._writer.writeheader()
 
     def add(self, result: FrameResult, image: Image | LargeImage, relative: PurePath) -> None:
-        self._writer.writerows(result.to_rows(empty=self._all_rows))
-        self._file.flush()
+        with _naming(self._file.name):
+            self._writer.writerows(result.to_rows(empty=self._all_rows))
+            self._file.flush()
 
 
 class _TableOutput(_Output):
@@ -338,11 +350,7 @@ class _ImageFiles:
                 "be overwritten; choose another folder"
             )
         path.parent.mkdir(parents=True, exist_ok=True)
-        picture = PillowImage.fromarray(image)
-        if path.suffix == ".png":
-            picture.save(path)
-        else:
-            picture.save(path, quality=_JPEG_QUALITY)
+        write_image(path, image)
 
     def _unused_name(self, relative: PurePath) -> PurePath:
         suffix = ".png" if relative.suffix.lower() == ".png" else ".jpg"

@@ -12,6 +12,7 @@ import urllib.parse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 import numpy as np
@@ -126,6 +127,24 @@ def _decode(
             f"({str(error)[:_MAX_NAME]})"
         ) from error
     return pixels, tuple(warnings)
+
+
+def write_image(path: Path, image: Image, *, quality: int = 92) -> None:
+    """Write an image as PNG if its name ends in ``.png``, else as JPEG.
+
+    Raises:
+        OSError: the file cannot be written; a part of it is deleted.
+    """
+    # In memory first: Pillow does not notice where a full disk takes a part only.
+    buffer = io.BytesIO()
+    kind = "PNG" if path.suffix == ".png" else "JPEG"
+    PillowImage.fromarray(image).save(buffer, kind, quality=quality)
+    try:
+        path.write_bytes(buffer.getbuffer())
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _as_whole(pixels: Image | LargeImage) -> Image:

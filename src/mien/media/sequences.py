@@ -69,7 +69,7 @@ class ImageSequenceSource:
             VideoReadError: no picture can be read.
         """
         selected, rate = self._selection.selector(), self.info.frame_rate or DEFAULT_RATE
-        found = False
+        found, timestamp_s = False, 0.0
         for path, number in zip(self._pictures, self._numbers, strict=True):
             timestamp_s = round(number / rate, 6)
             if self._selection.is_over(timestamp_s):
@@ -87,6 +87,8 @@ class ImageSequenceSource:
             raise VideoReadError(
                 f"no picture of {self.info.name} can be read: {self._unreadable[0]}"
             )
+        if not found:
+            raise self._selection.nothing_in(self.info.name, timestamp_s)
 
 
 def number_in_name(path: Path) -> tuple[int, str]:

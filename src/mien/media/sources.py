@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 import numpy.typing as npt
 
 from mien import imaging
+from mien.errors import NoFrameError
 from mien.types import Image
 
 
@@ -88,6 +89,24 @@ class Selection:
 
     def is_over(self, timestamp_s: float) -> bool:
         return self.end_s is not None and timestamp_s >= self.end_s
+
+    def nothing_in(self, name: str, last_s: float) -> NoFrameError:
+        """The error where no frame was used.
+
+        Args:
+            name: of the video.
+            last_s: time of the last frame that was read.
+        """
+        if self.start_s > last_s:
+            return NoFrameError(
+                f"expected a start before the end of {name}, got {self.start_s:g} s, but its last "
+                f"frame is at {last_s:.2f} s"
+            )
+        until = "the end" if self.end_s is None else f"before {self.end_s:g} s"
+        return NoFrameError(
+            f"expected a frame to analyze from {self.start_s:g} s to {until} in {name}, but there "
+            "is none"
+        )
 
 
 class _Selector:

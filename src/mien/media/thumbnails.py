@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as PillowImage
 
+from mien.media.images import write_image
 from mien.media.sources import Frame
 from mien.tracking import Event
 from mien.types import Face, FrameResult, Image
@@ -64,7 +65,7 @@ def _save(image: Image, face: Face, path: Path) -> None:
     crop = PillowImage.fromarray(_square(image, face))
     crop.thumbnail((_SIDE, _SIDE))
     unfinished = path.with_suffix(".partial")
-    crop.save(unfinished, "JPEG", quality=80)
+    write_image(unfinished, np.asarray(crop), quality=80)
     unfinished.replace(path)
 
 
@@ -100,8 +101,8 @@ class CropSink:
             if face.track_id is not None:
                 folder = self._folder / f"{face.track_id}"
                 folder.mkdir(exist_ok=True)
-                crop = PillowImage.fromarray(_square(frame.image, face))
-                crop.save(folder / f"{frame.index:06}.jpg", "JPEG", quality=95)
+                crop = _square(frame.image, face)
+                write_image(folder / f"{frame.index:06}.jpg", crop, quality=95)
 
     def close(self, events: Sequence[Event], *, complete: bool) -> None:
         pass

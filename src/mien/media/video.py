@@ -118,11 +118,8 @@ class VideoSource:
                 self._note_cut(index + 1, timestamp_s, last)
         if index < 0:
             raise VideoReadError(f"expected a video in {self.path}, but no frame can be decoded")
-        if not used and self._selection.start_s > timestamp_s:
-            raise VideoReadError(
-                f"expected a start before the end of {self.path}, got {self._selection.start_s:g} "
-                f"s, but its last frame is at {timestamp_s:.2f} s"
-            )
+        if not used:
+            raise self._selection.nothing_in(str(self.path), timestamp_s)
 
     def _note_cut(self, count: int, last_s: float, last: Any) -> None:
         """Compare what was read to the end with what the header says."""

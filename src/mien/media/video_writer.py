@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -164,8 +165,11 @@ def join(parts: Sequence[Path], original: Path | None, target: Path) -> None:
     """
     av = require_av()
     unfinished = target.with_suffix(".partial.mp4")
-    with av.open(str(unfinished), "w", options={"movflags": "faststart"}) as output:
-        pictures: Any = None
+    pictures: Any = None
+    with (
+        _removed_at_the_end(unfinished),
+        av.open(str(unfinished), "w", options={"movflags": "faststart"}) as output,
+    ):
         sound = _Sound(original, output)
         first = last = -1
         for part in parts:
@@ -180,7 +184,17 @@ def join(parts: Sequence[Path], original: Path | None, target: Path) -> None:
                 output.mux(packet)
         if pictures is not None:
             sound.copy(float(first * _TIME_BASE), float(last * _TIME_BASE))
-    unfinished.replace(target)
+        output.close()
+        if pictures is not None:
+            unfinished.replace(target)
+
+
+@contextmanager
+def _removed_at_the_end(path: Path) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def _part_packets(part: Path) -> Iterator[tuple[Any, Any, int]]:

@@ -13,7 +13,14 @@ from string import Template
 from typing import Any
 from urllib.parse import quote
 
-from mien.recording import APPLICATION_FILE, THUMBNAILS_FOLDER, VIDEO_FILE, Recording, RunState
+from mien.recording import (
+    APPLICATION_FILE,
+    THUMBNAILS_FOLDER,
+    VIDEO_FILE,
+    Recording,
+    RunState,
+    replacing,
+)
 from mien.report.charts import clock_text, color, share_bar, ticks, timeline
 from mien.report.history import History, TrackHistory
 
@@ -59,9 +66,8 @@ def write_report(recording: Recording, folder: Path, *, video: Path | None = Non
         made=_how_it_was_made(state, history),
         data=_data(history, start_s),
     )
-    unfinished = folder / "report.partial"
-    unfinished.write_text(page, encoding="utf-8")
-    unfinished.replace(folder / REPORT_FILE)
+    with replacing(folder / REPORT_FILE) as unfinished:
+        unfinished.write_text(page, encoding="utf-8")
 
 
 @cache

@@ -3,13 +3,13 @@
 import dataclasses
 import json
 import math
-from collections.abc import Callable
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mien.errors import MienError, SettingError
+from mien.errors import MienError, NoFrameError, SettingError, VideoReadError
 from mien.media.clips import Clip
 from mien.media.sources import Source
 from mien.media.video_writer import end_of_parts_s, parts_in
@@ -111,7 +111,7 @@ def analyze_video(
     source = clip.open(options.selection)
     pipeline, settings = pipeline or FacePipeline(), _thorough(settings, options)
     plan = _plan(clip, options, pipeline, settings, application)
-    with locked(folder):
+    with _removed_if_unreadable(folder), locked(folder):
         earlier = _earlier(folder, options, plan)
         if earlier is not None and earlier.status == "complete":
             tracks = write_outputs(folder, options, clip=clip)
@@ -135,10 +135,29 @@ def analyze_video(
             should_stop=should_stop,
         )
         state = replace(recording.state, warnings=source.warnings)
+        if isinstance(failure, NoFrameError) and earlier is not None:
+            # That run was stopped after the last frame.
+            state, failure = replace(state, status="complete"), None
+        elif isinstance(failure, VideoReadError) and not state.frames:
+            delete_results(folder)
+            raise failure
         tracks = _finish(
             folder, options, clip, state=state, application=application, failure=failure
         )
     return VideoOutcome(folder, state.frames, tracks, state.status == "complete", state.warnings)
+
+
+@contextmanager
+def _removed_if_unreadable(folder: Path) -> Iterator[None]:
+    """Of a video without a frame to analyze, leave no empty folders that this run made."""
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        yield
+    except VideoReadError:
+        with suppress(OSError):
+            for path in made:
+                path.rmdir()
+        raise
 
 
 def _earlier(folder: Path, options: VideoOptions, plan: dict[str, Any]) -> RunState | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mien.errors import InputError, MissingExtraError
+from mien.recording import replacing
 
 
 def csv_line(values: Iterable[Any]) -> str:
@@ -18,12 +19,14 @@ def csv_line(values: Iterable[Any]) -> str:
 
 def write_lines(path: Path, lines: Iterable[str]) -> int:
     """Write a file in one step, and return the number of lines."""
-    unfinished, count = path.with_name(f"{path.name}.partial"), 0
-    with unfinished.open("w", encoding="utf-8", newline="\n") as file:
+    count = 0
+    with (
+        replacing(path) as unfinished,
+        unfinished.open("w", encoding="utf-8", newline="\n") as file,
+    ):
         for line in lines:
             file.write(line)
             count += 1
-    unfinished.replace(path)
     return count
 
 
@@ -95,14 +98,13 @@ def csv_to_parquet(csv_path: Path, parquet_path: Path, types: Mapping[str, type]
         false_values=["False"],
         strings_can_be_null=True,
     )
-    unfinished = parquet_path.with_suffix(".partial")
     with (
+        replacing(parquet_path) as unfinished,
         pyarrow_csv.open_csv(csv_path, convert_options=options) as batches,
         parquet.ParquetWriter(unfinished, batches.schema, compression="zstd") as writer,
     ):
         for batch in batches:
             writer.write_batch(batch)
-    unfinished.replace(parquet_path)
 
 
 def require_pyarrow() -> None:
