@@ -15,6 +15,7 @@ from mien import imaging
 from mien.errors import ImageReadError
 from mien.imaging import LargeImage
 from mien.media import tiff
+from mien.media.color_profiles import has_profile
 from mien.media.formats import open_as
 from mien.media.pixels import PART_MODES, PillowParts, is_large, orientation_of, pixels_of
 from mien.media.png_bands import PngBands
@@ -72,7 +73,7 @@ def read_picture(
         if page:
             picture.seek(page)
         check_size(*picture.size, reading.max_megapixels)
-        if name == "png" and is_large(*picture.size):
+        if name == "png" and is_large(*picture.size) and not has_profile(picture):
             with contextlib.suppress(Exception):  # special ones are decoded as a whole
                 return _png_in_bands(stream, in_parts=reading.in_parts)
         whole: PillowImage.Image = picture

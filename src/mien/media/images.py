@@ -63,8 +63,9 @@ def read_image(source: ImageSource, *, max_megapixels: float = DEFAULT_MAX_MEGAP
     Formats: JPEG, PNG, WebP, GIF, BMP, TIFF, PNM; AVIF and HEIC if the installed libraries support
     them. The format is detected from the content, not from the file name. The EXIF orientation is
     applied, transparency is blended with white, 16 bits are reduced to 8. Color profiles (ICC) are
-    not applied. Of animations and files of several pages the first is read; of camera raw files the
-    full-size JPEG preview. A truncated file is read as far as it goes. Such things are logged;
+    applied where they matter: ProPhoto RGB or CMYK, but not Display P3 and Adobe RGB, which are
+    near to sRGB. Of animations and files of several pages the first is read; of camera raw files
+    the full-size JPEG preview. A truncated file is read as far as it goes. Such things are logged;
     :func:`decode_image` returns them.
 
     Images are decoded at full size, because boxes are in pixels of the original image.

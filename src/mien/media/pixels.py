@@ -10,6 +10,7 @@ from PIL import Image as PillowImage
 from mien import imaging
 from mien.imaging import LargeImage
 from mien.media import tiff
+from mien.media.color_profiles import to_srgb
 from mien.types import Image
 
 # Pixels are converted in bands of about this many, to bound memory.
@@ -62,7 +63,7 @@ def _upright_rgb(picture: PillowImage.Image, warnings: list[str], orientation: i
     for top in range(0, height, step):
         bottom = min(height, top + step)
         band = picture if step >= height else picture.crop((0, top, width, bottom))
-        rows[top:bottom] = _band_as_rgb(band)
+        rows[top:bottom] = _band_as_rgb(to_srgb(band))
     return image
 
 
