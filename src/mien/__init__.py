@@ -13,7 +13,6 @@ intends.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from functools import lru_cache
 from importlib import import_module
 from os import PathLike
@@ -193,18 +192,12 @@ def _is_several(image: Any) -> bool:
 
 
 def _analyze_one(pipeline: "FacePipeline", image: Any, boxes: Any) -> FrameResult:
-    from mien.imaging import LargeImage
     from mien.media.images import is_data_url, open_image
 
     named = isinstance(image, str | PathLike) and not is_data_url(image)
     source = str(image) if named else None
-    pixels, warnings = open_image(image, max_megapixels=pipeline.settings.max_megapixels)
-    if boxes is None:
-        result = pipeline.analyze_opened(pixels, source=source)
-    else:
-        whole = pixels.whole() if isinstance(pixels, LargeImage) else pixels
-        result = pipeline.analyze(whole, boxes=boxes, source=source)
-    return replace(result, warnings=warnings) if warnings else result
+    opened = open_image(image, max_megapixels=pipeline.settings.max_megapixels)
+    return pipeline.analyze_opened(opened, boxes=boxes, source=source)
 
 
 def _with_progress(items: Iterable[Any], total: int, *, shown: bool) -> Iterable[Any]:

@@ -8,6 +8,7 @@ top left pixel is (0.5, 0.5).
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -64,6 +65,21 @@ class LargeImage(ABC):
     def whole(self) -> Image:
         """All pixels."""
         return self.part(0, 0, self.shape[1], self.shape[0])[0]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedImage:
+    """A picture as it was read from a file.
+
+    Attributes:
+        pixels: upright.
+        warnings: what is wrong with the file.
+        read: the part that the file has; None if it has all.
+    """
+
+    pixels: Image | LargeImage
+    warnings: tuple[str, ...] = ()
+    read: Box | None = None
 
 
 def around_box(

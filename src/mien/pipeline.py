@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -13,9 +14,10 @@ from mien.detection import FaceDetector, FaceSearch, build_detector
 from mien.errors import InputError
 from mien.expression import ExpressionClassifier, build_classifier
 from mien.expression.crop import face_crop
-from mien.imaging import LargeImage
+from mien.imaging import LargeImage, OpenedImage
 from mien.landmarks import LandmarkPredictor, build_landmarks
 from mien.signals import measure_face
+from mien.signals.quality import cut_by
 from mien.types import (
     AlignedCrop,
     Box,
@@ -148,15 +150,30 @@ class FacePipeline:
         )
 
     def analyze_opened(
-        self, image: Image | LargeImage, *, source: str | None = None
+        self,
+        opened: OpenedImage,
+        *,
+        boxes: npt.ArrayLike | None = None,
+        source: str | None = None,
     ) -> FrameResult:
         """As :meth:`analyze`, for what :func:`mien.media.images.open_image` returns."""
+        image = opened.pixels
         if not isinstance(image, LargeImage):
-            return self.analyze(image, source=source)
-        if not isinstance(self.detector, FaceSearch):
-            return self.analyze(image.whole(), source=source)
+            result = self.analyze(image, boxes=boxes, source=source)
+        elif boxes is not None or not isinstance(self.detector, FaceSearch):
+            result = self.analyze(image.whole(), boxes=boxes, source=source)
+        else:
+            result = self._analyze_large(image, self.detector, source)
+        if opened.read is not None:
+            faces = tuple(cut_by(face, opened.read) for face in result.faces)
+            result = replace(result, faces=faces)
+        return replace(result, warnings=opened.warnings) if opened.warnings else result
+
+    def _analyze_large(
+        self, image: LargeImage, detector: FaceSearch, source: str | None
+    ) -> FrameResult:
         clock = _Clock()
-        candidates = self.detector.detect_still(image, min_score=self.settings.min_score)
+        candidates = detector.detect_still(image, min_score=self.settings.min_score)
         clock.lap("detect")
         if self.settings.max_faces:
             candidates.sort(key=lambda found: -found.box.width * found.box.height)

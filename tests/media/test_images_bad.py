@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import pillow_heif
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
+import mien
 from mien.errors import ImageReadError
-from mien.media.images import decode_image, read_image
+from mien.media.images import decode_image, open_image, read_image
 
 KINDS = ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "HEIF"]
 
@@ -183,6 +184,37 @@ def test_reads_jpeg_files_whose_end_was_never_written() -> None:
     assert (decoded.pixels[-40:] == 128).all()
     assert "truncated" in decoded.warnings[0]
     assert decode_image(data + bytes(1000)).warnings == ()  # padding after a whole file
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_faces_at_the_end_of_a_truncated_file_are_cut_off(
+    samples: dict[str, Path], orientation: int
+) -> None:
+    turned: Any = {3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90}
+    with Image.open(samples["group"]) as upright:
+        picture = upright.transpose(turned[orientation]) if orientation > 1 else upright.copy()
+    file, exif = io.BytesIO(), Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    picture.save(file, "JPEG", quality=90, exif=exif)
+    cut = file.getvalue()[: len(file.getvalue()) // 2]
+    opened = open_image(cut)
+    assert opened.read is not None
+    pixels = opened.pixels
+    assert isinstance(pixels, np.ndarray)
+    filled = np.all(pixels == 128, axis=2)
+    box = opened.read
+    outside = np.ones_like(filled)
+    outside[int(box.y_min) : int(box.y_max), int(box.x_min) : int(box.x_max)] = False
+    assert filled[outside].all()
+    assert 0.4 < outside.mean() < 0.6
+    whole = mien.analyze(file.getvalue()).faces
+    for face in mien.analyze(cut):
+        assert face.quality is not None
+        assert face.landmarks is not None
+        x, y = face.landmarks.points[:, :2].T
+        inside = (x >= box.x_min) & (x < box.x_max) & (y >= box.y_min) & (y < box.y_max)
+        assert ("cut off" in face.quality.reasons) == (inside.mean() < 0.75)
+    assert all("cut off" not in face.quality.reasons for face in whole if face.quality)
 
 
 @pytest.mark.parametrize("kept", [200, 700])

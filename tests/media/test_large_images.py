@@ -119,12 +119,13 @@ def _large(sample: PillowImage.Image) -> Image:
 def test_finds_the_same_faces_in_parts(kind: str, sample: PillowImage.Image) -> None:
     options = {"compress_level": 1} if kind == "PNG" else {}
     content = _encoded(PillowImage.fromarray(_large(sample)), kind, **options)
-    pixels, warnings = open_image(content)
+    opened = open_image(content)
+    pixels = opened.pixels
     assert isinstance(pixels, LargeImage)
-    assert not warnings
+    assert not opened.warnings
     pipeline = FacePipeline()
     expected = pipeline.analyze(read_image(content)).faces
-    found = pipeline.analyze_opened(pixels)
+    found = pipeline.analyze_opened(opened)
     assert found.image_size_wh == (5_000, 3_400)
     assert len(found.faces) == len(expected) == 5
     for face, other in zip(found.faces, expected, strict=True):
@@ -140,7 +141,7 @@ def test_finds_the_same_faces_in_parts(kind: str, sample: PillowImage.Image) -> 
         assert other.quality
         assert face.quality.size_px == pytest.approx(other.quality.size_px, rel=0.05)
     pipeline = FacePipeline(max_faces=1)
-    (largest,) = pipeline.analyze_opened(pixels).faces
+    (largest,) = pipeline.analyze_opened(opened).faces
     assert largest.box.width > 500
 
 

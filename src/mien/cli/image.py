@@ -8,7 +8,6 @@ import csv as csv_module
 import json as json_module
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Annotated, Any, TextIO
 
@@ -27,7 +26,7 @@ from mien.cli.console import (
 from mien.cli.options import takes_settings
 from mien.config import Settings
 from mien.errors import ImageReadError, InputError, SettingError
-from mien.imaging import LargeImage
+from mien.imaging import LargeImage, OpenedImage
 from mien.labels import Expression
 from mien.media.images import open_image, write_image
 from mien.media.inputs import STDIN, ImageInput, find_images
@@ -152,25 +151,24 @@ def _analyze(
 ) -> bool:
     """Analyze one image. Return False, after reporting the error, if it cannot be read."""
     try:
-        image, warnings = _read(entry, pipeline.settings.max_megapixels)
-        result = pipeline.analyze_opened(image, source=entry.source)
+        opened = _read(entry, pipeline.settings.max_megapixels)
+        result = pipeline.analyze_opened(opened, source=entry.source)
     except InputError as error:
         bar.hide()
         print_error(str(error))
         for output in outputs:
             output.fail(entry.source, str(error))
         return False
-    result = replace(result, warnings=warnings)
     for warning in result.warnings:
         bar.hide()
         print_warning(f"{entry.source}: {warning}")
     for output in outputs:
-        output.add(result, image, entry.relative)
+        output.add(result, opened.pixels, entry.relative)
     bar.advance()
     return True
 
 
-def _read(entry: ImageInput, max_megapixels: float) -> tuple[Image | LargeImage, tuple[str, ...]]:
+def _read(entry: ImageInput, max_megapixels: float) -> OpenedImage:
     if entry.problem is not None:
         raise ImageReadError(entry.problem)
     source = sys.stdin.buffer if entry.source == STDIN else entry.source

@@ -3,11 +3,12 @@
 import contextlib
 import io
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 from PIL import Image as PillowImage
 from PIL import ImageFile, JpegImagePlugin
 
@@ -17,16 +18,23 @@ from mien.imaging import LargeImage
 from mien.media import tiff
 from mien.media.color_profiles import has_profile
 from mien.media.formats import open_as
-from mien.media.pixels import PART_MODES, PillowParts, is_large, orientation_of, pixels_of
+from mien.media.pixels import (
+    PART_MODES,
+    PillowParts,
+    is_large,
+    orientation_of,
+    pixels_of,
+    upright,
+)
 from mien.media.png_bands import PngBands
-from mien.types import Image
+from mien.types import Box, Image
 
 _END_OF_JPEG = b"\xff\xd9"
 DARK_LEVEL = 16
 """A picture of 16 bits that is darker than this holds numbers of fewer bits."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reading:
     """How an image is read, and collects its warnings.
 
@@ -34,11 +42,13 @@ class Reading:
         max_megapixels: larger images are refused.
         in_parts: whether a large image is decoded in parts.
         warnings: is extended.
+        read: is set to the upright part that the file has, if it is truncated.
     """
 
     max_megapixels: float
     in_parts: bool
-    warnings: list[str]
+    warnings: list[str] = field(default_factory=list)
+    read: Box | None = None
 
 
 def check_size(width: int, height: int, max_megapixels: float) -> None:
@@ -82,11 +92,11 @@ def read_picture(
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - Pillow's decoders raise almost any
-            whole = _as_far_as_it_goes(name, stream, picture, error, reading.warnings)
+            whole = _as_far_as_it_goes(name, stream, picture, error, reading)
         else:
             if name == "jpeg" and _ends_in_zeros(stream):
                 zeros = OSError("the file ends in zeros")
-                whole = _as_far_as_it_goes(name, stream, picture, zeros, reading.warnings)
+                whole = _as_far_as_it_goes(name, stream, picture, zeros, reading)
         pixels: Image | LargeImage
         if reading.in_parts and is_large(*whole.size) and whole.mode in PART_MODES:
             pixels = PillowParts(whole, orientation_of(whole, orientation))
@@ -124,7 +134,7 @@ def _as_far_as_it_goes(
     stream: IO[bytes],
     picture: ImageFile.ImageFile,
     error: Exception,
-    warnings: list[str],
+    reading: Reading,
 ) -> PillowImage.Image:
     """The part of a damaged or truncated image that can be decoded.
 
@@ -144,20 +154,33 @@ def _as_far_as_it_goes(
         raise error
     # What was decoded before the error is there; without tiles, nothing is decoded again.
     picture.tile = []
-    share = _share_read(np.asarray(picture.convert("RGB")))
+    missing = _missing_rows(np.asarray(picture.convert("RGB")))
+    share = 1 - float(missing.mean())
     if share == 0:
         raise error
+    if missing.any():
+        there = np.flatnonzero(~missing)
+        reading.read = _upright_rows(picture, int(there[0]), int(there[-1]) + 1)
     part = f"about {share:.0%} of the picture was" if share < 0.99 else "all rows were"
     detail = ", with less detail" if picture.info.get("progressive") else ""
     rest = "; faces in the rest are missing" if share < 0.5 else ""
-    warnings.append(f"the file is truncated or damaged: {part} read{detail}{rest}")
+    reading.warnings.append(f"the file is truncated or damaged: {part} read{detail}{rest}")
     return picture
 
 
-def _share_read(image: Image) -> float:
-    """The share of rows that are not filled with the color of the upper or lower edge."""
-    missing = ((image == corner).all(axis=(1, 2)).mean() for corner in (image[0, 0], image[-1, -1]))
-    return 1 - float(max(missing))
+def _missing_rows(image: Image) -> npt.NDArray[np.bool_]:
+    """The rows that are filled with the color of the upper or lower edge."""
+    filled = ((image == corner).all(axis=(1, 2)) for corner in (image[0, 0], image[-1, -1]))
+    return max(filled, key=np.count_nonzero)
+
+
+def _upright_rows(picture: PillowImage.Image, top: int, bottom: int) -> Box:
+    """The part with these rows of a picture after it is turned upright."""
+    rows = np.zeros((picture.height, picture.width, 1), np.uint8)
+    rows[top:bottom] = 1
+    turned = upright(rows, orientation_of(picture, 1))[:, :, 0]
+    y, x = (np.flatnonzero(turned.any(axis=axis)) for axis in (1, 0))
+    return Box(float(x[0]), float(y[0]), float(x[-1]) + 1, float(y[-1]) + 1)
 
 
 def _add_frames(

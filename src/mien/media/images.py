@@ -22,7 +22,7 @@ from PIL import Image as PillowImage
 from mien import imaging
 from mien.config import DEFAULT_MAX_MEGAPIXELS
 from mien.errors import ImageReadError, InputError
-from mien.imaging import LargeImage
+from mien.imaging import LargeImage, OpenedImage
 from mien.media import raw, tiff
 from mien.media.decoding import DARK_LEVEL, Reading, check_size, read_picture
 from mien.media.formats import HEAD_BYTES, READABLE, describe, open_as, sniff
@@ -93,13 +93,13 @@ def decode_image(
     source: ImageSource, *, max_megapixels: float = DEFAULT_MAX_MEGAPIXELS
 ) -> DecodedImage:
     """Read an image like :func:`read_image`, and return its warnings with it."""
-    pixels, warnings = _decode(source, max_megapixels, in_parts=False)
-    return DecodedImage(_as_whole(pixels), warnings)
+    opened = _decode(source, max_megapixels, in_parts=False)
+    return DecodedImage(_as_whole(opened.pixels), opened.warnings)
 
 
 def open_image(
     source: ImageSource, *, max_megapixels: float = DEFAULT_MAX_MEGAPIXELS
-) -> tuple[Image | LargeImage, tuple[str, ...]]:
+) -> OpenedImage:
     """The same, but large images are decoded in parts where their format can, to bound memory.
 
     Above 16 megapixels, PNG takes about 60 MB besides its file, and other formats 4 bytes per pixel
@@ -108,14 +108,12 @@ def open_image(
     return _decode(source, max_megapixels, in_parts=True)
 
 
-def _decode(
-    source: ImageSource, max_megapixels: float, *, in_parts: bool
-) -> tuple[Image | LargeImage, tuple[str, ...]]:
+def _decode(source: ImageSource, max_megapixels: float, *, in_parts: bool) -> OpenedImage:
     if isinstance(source, np.ndarray):
-        return imaging.as_rgb(source), ()
-    warnings: list[str] = []
+        return OpenedImage(imaging.as_rgb(source))
+    reading = Reading(max_megapixels, in_parts)
     try:
-        pixels = _read(source, Reading(max_megapixels, in_parts, warnings))
+        pixels = _read(source, reading)
     except InputError as error:
         raise ImageReadError(f"{_name_of(source)}: {error}") from error
     except MemoryError as error:
@@ -127,7 +125,7 @@ def _decode(
             f"{_name_of(source)}: the image is damaged or truncated and cannot be decoded "
             f"({str(error)[:_MAX_NAME]})"
         ) from error
-    return pixels, tuple(warnings)
+    return OpenedImage(pixels, tuple(reading.warnings), reading.read)
 
 
 def write_image(path: Path, image: Image, *, quality: int = 92) -> None:

@@ -9,7 +9,7 @@ from mien import geometry, imaging
 from mien.landmarks import schemes
 from mien.landmarks.regions import roi_from_detection, roi_from_landmarks
 from mien.signals.pose import HeadPose
-from mien.types import Detection, Image, Landmarks, Quality
+from mien.types import Box, Detection, Face, Image, Landmarks, Quality
 
 _CROP_SIZE = 64
 
@@ -76,19 +76,33 @@ def measure(
         roll_deg=None if pose is None else pose.roll_deg,
         presence=None if landmarks is None else landmarks.presence,
     )
-    inside = share_inside(image, detection, landmarks)
+    height, width = image.shape[:2]
+    inside = _share_within(Box(0, 0, width, height), detection, landmarks)
     return replace(measured, reasons=_reasons(measured, inside, limits))
 
 
-def share_inside(image: Image, detection: Detection, landmarks: Landmarks | None) -> float:
-    """Share of a face inside the image in [0, 1]: of its points, or else of its box."""
-    height, width = image.shape[:2]
+def _share_within(region: Box, detection: Detection, landmarks: Landmarks | None) -> float:
+    """Share of a face in a region in [0, 1]: of its points, or else of its box."""
     if landmarks is not None and landmarks.scheme in schemes.WHOLE_FACE:
         x, y = landmarks.points[:, 0], landmarks.points[:, 1]
-        return np.count_nonzero((x >= 0) & (y >= 0) & (x < width) & (y < height)) / len(x)
+        within = (x >= region.x_min) & (y >= region.y_min) & (x < region.x_max) & (y < region.y_max)
+        return np.count_nonzero(within) / len(x)
     box = detection.box
-    overlap = geometry.intersection_area([box.to_array()], [(0, 0, width, height)])[0, 0]
+    overlap = geometry.intersection_area([box.to_array()], [region.to_array()])[0, 0]
     return float(overlap) / (box.width * box.height)
+
+
+def cut_by(face: Face, read: Box) -> Face:
+    """The face with the reason "cut off" if too little of it is in the part that was read.
+
+    Args:
+        face: with its quality.
+        read: the part of a truncated picture that its file has.
+    """
+    quality, inside = face.quality, _share_within(read, face.detection, face.landmarks)
+    if quality is None or inside >= LIMITS.min_inside or "cut off" in quality.reasons:
+        return face
+    return replace(face, quality=replace(quality, reasons=(*quality.reasons, "cut off")))
 
 
 def _upright_crop(image: Image, detection: Detection, landmarks: Landmarks | None) -> Image:

@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from mien.errors import MienError
 from mien.expression import ExpressionClassifier
@@ -271,13 +271,13 @@ class InferenceEngine:
         max_megapixels = pipeline.settings.max_megapixels
         large = is_large(*size_of(data))
         with self.large_gate.admitted() if large else nullcontext(), self.gate.admitted():
-            image, warnings = open_image(data, max_megapixels=max_megapixels)
-            result = pipeline.analyze_opened(image, source=source)
+            opened = open_image(data, max_megapixels=max_megapixels)
+            result = pipeline.analyze_opened(opened, source=source)
             try:
-                yield image, replace(result, warnings=warnings)
+                yield opened.pixels, result
             finally:
-                if isinstance(image, LargeImage):
-                    image.close()
+                if isinstance(opened.pixels, LargeImage):
+                    opened.pixels.close()
 
     def warm_up(self) -> None:
         """Load the models; a failure is reported by :meth:`problem`."""
