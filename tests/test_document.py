@@ -226,13 +226,19 @@ def test_the_table_of_faces_has_types_and_all_cells() -> None:
             assert isinstance(value, types[name])
 
 
-def test_the_typescript_types_are_up_to_date(tmp_path: Path) -> None:
-    command = [sys.executable, "tools/write_result_types.py", str(tmp_path / "documents.ts")]
+@pytest.mark.parametrize(
+    ("tool", "file"),
+    [
+        ("write_result_types", "client/src/documents.ts"),
+        ("write_web_constants", "client/mien-web/src/constants.ts"),
+    ],
+)
+def test_the_typescript_modules_are_up_to_date(tmp_path: Path, tool: str, file: str) -> None:
+    written = tmp_path / "written.ts"
+    command = [sys.executable, f"tools/{tool}.py", str(written)]
     subprocess.run(command, check=True, cwd=ROOT)
-    committed = (ROOT / "client/src/documents.ts").read_text(encoding="utf-8")
-    assert committed == (tmp_path / "documents.ts").read_text(encoding="utf-8"), (
-        "run python tools/write_result_types.py"
-    )
+    committed = (ROOT / file).read_text(encoding="utf-8")
+    assert committed == written.read_text(encoding="utf-8"), f"run python tools/{tool}.py"
 
 
 _NEW_FIELD = """    dimples: Annotated[int, Declared("Number of dimples.", minimum=0)] = 2

@@ -3,6 +3,7 @@
 import { drawResult } from "./draw";
 import { Continuity } from "./continuity";
 import { History } from "./history";
+import type { DeviceAddresses } from "./device";
 import { clock, find, saveFile, SERVER_UNREACHABLE } from "./page";
 import { PeopleView } from "./people";
 import { type FrameResult, type Notice, serverMs, toCsv } from "./result";
@@ -28,6 +29,7 @@ const cameraChoice = pick<HTMLSelectElement>("camera");
 const resolution = pick<HTMLSelectElement>("resolution");
 const mirror = pick<HTMLInputElement>("mirror");
 const landmarks = pick<HTMLInputElement>("landmarks");
+const engineChoice = pick<HTMLSelectElement>("engine-choice");
 const downloads = [pick<HTMLButtonElement>("csv"), pick<HTMLButtonElement>("json")] as const;
 
 const people = new PeopleView(pick("people"), pick("people-empty"));
@@ -95,7 +97,11 @@ async function start(open: () => Promise<unknown>, camera: boolean): Promise<voi
   video.hidden = overlay.hidden = false;
   fitStage();
   applyMirror();
-  session ??= new LiveSession(video, { onResult, onState, onNotice, onSlow });
+  session ??= new LiveSession(
+    video,
+    { onResult, onState, onNotice, onSlow, onDeviceUnavailable },
+    root.dataset["engine"] === "device" ? deviceAddresses() : null,
+  );
   applyResolution();
   session.showLandmarks(landmarks.checked);
   setPaused(false);
@@ -103,6 +109,34 @@ async function start(open: () => Promise<unknown>, camera: boolean): Promise<voi
     watchCamera();
     await fillCameras();
   }
+}
+
+function deviceAddresses(): DeviceAddresses {
+  const { library = "", runtime = "", models = "" } = root.dataset;
+  return { library, runtime, models };
+}
+
+/** Where frames are analyzed: `data-engine` of the page says what is in use. */
+function setEngine(name: string): void {
+  if (root.dataset["engine"] === name) return;
+  root.dataset["engine"] = name;
+  engineChoice.value = name;
+  for (const text of root.querySelectorAll<HTMLElement>("[data-privacy]")) {
+    text.hidden = text.dataset["privacy"] !== name;
+  }
+  const running = session;
+  if (!running) return;
+  const wasRecording = recordingRequested;
+  setRecording(false);
+  running.close();
+  session = undefined;
+  void (fromCamera ? startCamera() : startClip()).then(() => setRecording(wasRecording));
+}
+
+function onDeviceUnavailable(reason: string): void {
+  console.warn(`mien: ${reason}`);
+  root.dataset["engine"] = engineChoice.value = "server";
+  showMessage("This browser cannot analyze frames itself. The server does it.", false, 4000);
 }
 
 /** Give the stage the aspect ratio of the video, so that it has no black bars. */
@@ -336,6 +370,7 @@ pauseButton.addEventListener("click", () => setPaused(pauseButton.ariaPressed !=
 recordButton.addEventListener("click", () => setRecording(!recordingRequested));
 pick("snapshot").addEventListener("click", snapshot);
 mirror.addEventListener("change", applyMirror);
+engineChoice.addEventListener("change", () => setEngine(engineChoice.value));
 landmarks.addEventListener("change", () => session?.showLandmarks(landmarks.checked));
 cameraChoice.addEventListener("change", () => {
   closeSource(video);

@@ -1,5 +1,6 @@
 /** The live loop: sends the newest frame when the result of the previous one has arrived. */
 
+import { type DeviceAddresses, DeviceTransport } from "./device";
 import { QualityControl } from "./quality";
 import { type FrameResult, isNotice, type Message, type Notice, serverMs } from "./result";
 import { FrameGrabber } from "./source";
@@ -11,6 +12,8 @@ export interface Hooks {
   onNotice(notice: Notice): void;
   /** Called when a slow network requires smaller images. */
   onSlow(): void;
+  /** Called when this browser cannot analyze frames itself, and the server does. */
+  onDeviceUnavailable(reason: string): void;
 }
 
 // After this time without a result, the next frame is sent.
@@ -73,14 +76,22 @@ export class LiveSession {
   constructor(
     private readonly video: HTMLVideoElement,
     private readonly hooks: Hooks,
+    device: DeviceAddresses | null = null,
   ) {
     const listener = {
       onMessage: (message: Message) => this.onMessage(message),
       onState: (state: LinkState) => this.onState(state),
     };
-    this.transport = new SocketTransport(listener, () => {
-      this.transport = new HttpTransport(listener);
-    });
+    const connect = () =>
+      new SocketTransport(listener, () => {
+        this.transport = new HttpTransport(listener);
+      });
+    this.transport = device
+      ? new DeviceTransport(listener, device, (reason) => {
+          this.transport = connect();
+          this.hooks.onDeviceUnavailable(reason);
+        })
+      : connect();
     void this.loop();
   }
 
@@ -116,6 +127,13 @@ export class LiveSession {
       if (this.paused) this.keepAlive(now);
       const due = now >= this.notBefore && now - this.sentAt >= MIN_INTERVAL_MS - 2;
       if (this.paused || this.pending.waiting || !due || !this.transport.ready) continue;
+      if (this.transport.sendFrame) {
+        if (!this.video.videoWidth || this.video.paused) continue;
+        this.sentAt = performance.now();
+        this.pending.sent(this.sentAt);
+        this.transport.sendFrame(this.video);
+        continue;
+      }
       const { width, jpeg } = this.fixedWidth
         ? { width: this.fixedWidth, jpeg: 0.8 }
         : this.quality.level;

@@ -20,6 +20,8 @@ export interface Transport {
   readonly name: string;
   readonly ready: boolean;
   send(frame: Blob): void;
+  /** Takes frames of the video as they are, where they need not travel. */
+  sendFrame?(video: HTMLVideoElement): void;
   command(command: Command): void;
   close(): void;
 }

@@ -58,6 +58,7 @@ class ServerProcess:
         command = [sys.executable, "-m", "mien", "serve", "--port", str(self.port)]
         environment = {
             **os.environ, "MIEN_DATA_DIR": str(self.folder), "MIEN_RATE_LIMITS": "0",
+            "MIEN_LIVE": "server",
             **self._environment,
         }  # fmt: skip
         self.process = subprocess.Popen(

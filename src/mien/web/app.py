@@ -13,6 +13,7 @@ from mien.web import (
     api,
     batch,
     camera,
+    device,
     errors,
     live,
     live_socket,
@@ -54,6 +55,7 @@ def create_app(config: WebConfig | None = None, pipeline: FacePipeline | None = 
     for noun in (photos, videos, sessions, live):
         app.register_blueprint(noun.pages)
         app.register_api(noun.blueprint)
+    app.register_blueprint(device.blueprint)
     app.register_api(batch.blueprint)
     app.register_api(api.blueprint)
     live_socket.init_app(app)

@@ -61,6 +61,12 @@ class WebConfig:
     camera: str = _setting(
         "", "MIEN_CAMERA", "Camera of the server: a number, an rtsp:// address or a video file."
     )
+    live: str = _setting(
+        "both", "MIEN_LIVE",
+        "Where the live page analyzes frames: `device`, in the visitor's browser; `server`; "
+        "`both`, in the browser unless the visitor chooses the server.",
+        choices=("both", "device", "server"),
+    )  # fmt: skip
     proxies: int = _setting(
         0, "MIEN_PROXIES", "Number of reverse proxies whose forwarded headers are trusted.",
         low=0, high=5,

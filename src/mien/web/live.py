@@ -1,10 +1,12 @@
 """Live analysis: the page, and streams over plain HTTP for where WebSockets are blocked."""
 
+import math
 from typing import Any
 
 from flask import Response, g, jsonify, render_template, request
 from sqlalchemy.exc import SQLAlchemyError
 
+from mien.errors import InputError
 from mien.types import FrameResult
 from mien.web import security
 from mien.web.api import image_body, noun, returns
@@ -18,6 +20,7 @@ from mien.web.schemas import (
     LivePath,
     LiveStreamDocument,
     RecordQuery,
+    ResultsBody,
 )
 from mien.web.security import owner
 from mien.web.services import services
@@ -64,6 +67,28 @@ def next_frame(path: LivePath, query: AnalyzeQuery) -> Response:
     with image_problems():
         result = analyze_frame(stream, request.get_data(cache=False))
     return jsonify(result.to_dict(landmarks=query.landmarks))
+
+
+@blueprint.post(
+    "/<stream_id>/results",
+    summary="Record results that a browser computed",
+    responses=returns(None, 404, 409, 422),
+)
+def add_results(path: LivePath, body: ResultsBody) -> Response:
+    """The results of a stream that is recorded, analyzed by the caller; images stay there."""
+    security.limit_body(MAX_FRAME_MB)
+    recording = _require_stream(path.stream_id).recording
+    if recording is None:
+        raise ProblemError(409, "not_recording", "Expected a stream that is recorded; record it.")
+    try:
+        results = [FrameResult.from_dict(result) for result in body.results]
+    except InputError as error:
+        raise ProblemError(422, "invalid", f"Expected results of mien: {error}") from None
+    if not all(math.isfinite(result.timestamp_s or 0.0) for result in results):
+        raise ProblemError(422, "invalid", "Expected results with finite timestamps.")
+    for result in results:
+        recording.add(result)
+    return jsonify({"added": len(results)})
 
 
 @blueprint.post(

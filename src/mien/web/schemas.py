@@ -229,5 +229,11 @@ class RecordQuery(BaseModel):
     )
 
 
+class ResultsBody(BaseModel):
+    results: list[dict[str, Any]] = Field(
+        max_length=6000, description="FrameResults in the order of their frames."
+    )
+
+
 class LivePath(BaseModel):
     stream_id: str = Field(pattern=_ID)

@@ -61,7 +61,9 @@ _LOCAL_PATH = re.compile(r"/(?!/)[!-\[\]-~]*")
 _CONTENT_SECURITY_POLICY = "; ".join(
     (
         "default-src 'none'",
-        "script-src 'self'",
+        # WebAssembly runs the networks of the live page.
+        "script-src 'self' 'wasm-unsafe-eval'",
+        "worker-src 'self' blob:",
         "style-src 'self'",
         "img-src 'self' blob: data:",
         "media-src 'self' blob:",

@@ -1,0 +1,157 @@
+/** The three steps in order, for one image: detect faces, find their landmarks, classify. */
+
+import { loadModel } from "./assets";
+import { Classifier, type Prior } from "./classifier";
+import { MIN_PRESENCE, MIN_SCORE, MODEL } from "./constants";
+import { BlazeFace } from "./detector";
+import type { Expression, Face, FrameResult } from "./documents";
+import { countOf, type Detection, type Points } from "./faces";
+import { area, center, type Corners } from "./geometry";
+import { FaceMesh } from "./mesh";
+import { configure, Network, type RuntimeOptions } from "./network";
+import type { Pixels } from "./pixels";
+import { FaceSearch } from "./search";
+import { measureFace, type Measured } from "./signals";
+
+export interface AnalyzerOptions extends RuntimeOptions {
+  /** Address of the folder with the models. */
+  readonly assets: string;
+  /** Name of the expression model. */
+  readonly model?: string | undefined;
+  readonly prior?: Prior | undefined;
+  /** Detections with a lower score are dropped, in [0, 1]. */
+  readonly minScore?: number | undefined;
+  /** Detections whose landmarks have a lower presence are dropped, in [0, 1]. */
+  readonly minPresence?: number | undefined;
+}
+
+export interface AnalyzeOptions {
+  /** Whether results carry the landmarks' points. */
+  readonly landmarks?: boolean | undefined;
+}
+
+export class Analyzer {
+  private constructor(
+    readonly search: FaceSearch,
+    readonly mesh: FaceMesh,
+    readonly classifier: Classifier,
+    readonly minScore: number,
+    readonly minPresence: number,
+    private readonly networks: readonly Network[],
+  ) {}
+
+  static async create(options: AnalyzerOptions): Promise<Analyzer> {
+    configure(options);
+    const names = ["blazeface", "blazeface-short", "facemesh", options.model ?? MODEL];
+    const models = await Promise.all(names.map((name) => loadModel(options.assets, name)));
+    const networks: Network[] = [];
+    // One after the other: the runtime starts with the first.
+    for (const model of models) networks.push(await Network.create(model));
+    const [detector, closeUp, mesh, expression] = networks as [Network, Network, Network, Network];
+    return new Analyzer(
+      new FaceSearch(new BlazeFace(detector), new BlazeFace(closeUp)),
+      new FaceMesh(mesh),
+      new Classifier(expression, options.prior),
+      options.minScore ?? MIN_SCORE,
+      options.minPresence ?? MIN_PRESENCE,
+      networks,
+    );
+  }
+
+  get models(): Record<string, string> {
+    return {
+      detector: this.search.name,
+      landmarks: this.mesh.name,
+      expression: this.classifier.name,
+      prior: this.classifier.prior,
+    };
+  }
+
+  /** Faces of a still image, from left to right. */
+  async analyze(image: Pixels, { landmarks = false }: AnalyzeOptions = {}): Promise<FrameResult> {
+    const clock = new Clock();
+    const candidates = await this.search.detectStill(image, this.minScore);
+    clock.lap("detect");
+    const present: [Detection, Points][] = [];
+    for (const detection of candidates) {
+      const points = await this.mesh.predict(image, detection);
+      if ((points.presence ?? 1) >= this.minPresence) present.push([detection, points]);
+    }
+    present.sort(([a], [b]) => center(a.box)[0] - center(b.box)[0]);
+    clock.lap("landmarks");
+    const crops = present.map(([detection, points]) => this.classifier.align(image, detection.box, points));
+    clock.lap("align");
+    const expressions = await this.classifier.classify(crops);
+    clock.lap("classify");
+    const faces = present.map(([detection, points], k) => {
+      const expression = expressions[k] ?? null;
+      const measured = measureFace(image, detection, points, expression);
+      return faceDocument(detection, landmarksDocument(points, landmarks), expression, measured);
+    });
+    clock.lap("measure");
+    return {
+      schema_version: 1,
+      source: null,
+      image_size_wh: [image.width, image.height],
+      frame_index: null,
+      timestamp_s: null,
+      faces,
+      timings_ms: clock.lapsMs,
+      models: this.models,
+    };
+  }
+
+  async dispose(): Promise<void> {
+    for (const network of this.networks) await network.dispose();
+  }
+}
+
+export class Clock {
+  readonly lapsMs: Record<string, number> = {};
+  private last = performance.now();
+
+  lap(name: string): void {
+    const now = performance.now();
+    this.lapsMs[name] = rounded(now - this.last, 3);
+    this.last = now;
+  }
+}
+
+export function landmarksDocument(points: Points, all: boolean): Face["landmarks"] {
+  const document: Face["landmarks"] = { scheme: points.scheme, presence: points.presence };
+  if (all) {
+    document.points = Array.from({ length: countOf(points) }, (_, k) =>
+      Array.from(points.values.subarray(k * points.dimensions, (k + 1) * points.dimensions), (v) => rounded(v, 2)),
+    );
+  }
+  return document;
+}
+
+export function faceDocument(
+  detection: Detection,
+  landmarks: Face["landmarks"],
+  expression: Expression | null,
+  measured: Measured,
+): Face {
+  return {
+    box: boxDocument(detection.box),
+    score: detection.score,
+    track_id: null,
+    landmarks,
+    expression,
+    ...measured,
+  };
+}
+
+function boxDocument([x_min, y_min, x_max, y_max]: Corners): Face["box"] {
+  return { x_min, y_min, x_max, y_max };
+}
+
+/** The larger a face, the earlier. */
+export function bySize(a: Detection, b: Detection): number {
+  return area(b.box) - area(a.box);
+}
+
+export function rounded(value: number, digits: number): number {
+  return Math.round(value * 10 ** digits) / 10 ** digits;
+}

@@ -1,0 +1,97 @@
+/** The third step: an aligned crop and the probabilities of its apparent expression. */
+
+import type { Expression, Label } from "./documents";
+import { pointAt, type Points } from "./faces";
+import { center, estimateSimilarity, height, squareToFrame, width, type Corners, type Transform } from "./geometry";
+import type { Network } from "./network";
+import { toInput, warp, type Pixels } from "./pixels";
+import type { ModelSpec } from "./specs";
+
+// Larger batches are not faster, and memory would grow with the number of faces.
+const MAX_BATCH = 32;
+
+/** Which class frequencies the probabilities assume; see the Python option `prior`. */
+export type Prior = "default" | "natural" | "half" | "uniform" | Readonly<Record<string, number>>;
+
+export class Classifier {
+  readonly name: string;
+  readonly prior: string;
+  private readonly logRatio: readonly number[] | null;
+
+  constructor(
+    private readonly network: Network,
+    prior: Prior = "default",
+  ) {
+    this.name = network.spec.name;
+    [this.prior, this.logRatio] = resolvePrior(prior, network.spec);
+  }
+
+  get spec(): ModelSpec {
+    return this.network.spec;
+  }
+
+  /** The crop of a face as the network expects it. */
+  align(image: Pixels, box: Corners, points: Points | null): Pixels {
+    const [wide, high] = this.spec.input.size_wh;
+    return warp(image, this.transform(box, points), wide, high);
+  }
+
+  private transform(box: Corners, points: Points | null): Transform {
+    const { alignment, input } = this.spec;
+    const [wide, high] = input.size_wh;
+    if (points && alignment?.scheme === points.scheme) {
+      const stable = alignment.indices.map((index) => pointAt(points, index));
+      return estimateSimilarity(stable, alignment.points.map(([x, y]) => [x * wide, y * high] as const));
+    }
+    return squareToFrame(center(box), Math.max(width(box), height(box)), 0, wide);
+  }
+
+  async classify(crops: readonly Pixels[]): Promise<Expression[]> {
+    const results: Expression[] = [];
+    const [output] = this.spec.outputs;
+    for (let start = 0; start < crops.length; start += MAX_BATCH) {
+      const batch = crops.slice(start, start + MAX_BATCH);
+      const input = toInput(batch, this.spec.input);
+      const logits = (await this.network.run(input, batch.length, this.spec.input.size_wh, [output!]))[output!]!;
+      const count = this.spec.labels.length;
+      batch.forEach((_, n) => results.push(this.scores(logits.subarray(n * count, (n + 1) * count))));
+    }
+    return results;
+  }
+
+  private scores(logits: Float32Array): Expression {
+    const adjusted = Array.from(logits, (value, k) => value / this.spec.temperature + (this.logRatio?.[k] ?? 0));
+    const probabilities = softmax(adjusted);
+    const best = probabilities.indexOf(Math.max(...probabilities));
+    return {
+      label: this.spec.labels[best] as Label,
+      uncertain: probabilities[best]! < this.spec.uncertain_below,
+      probabilities: Object.fromEntries(this.spec.labels.map((label, k) => [label, probabilities[k]!])),
+    };
+  }
+}
+
+function resolvePrior(prior: Prior, spec: ModelSpec): [string, number[] | null] {
+  let name = typeof prior === "string" ? prior : "model";
+  let wanted = typeof prior === "string" ? null : prior;
+  if (prior === "default") {
+    wanted = typeof spec.prior === "string" ? null : spec.prior;
+    name = typeof spec.prior === "string" ? spec.prior : "model";
+  }
+  if (name === "natural") return [name, null];
+  const shares = wanted
+    ? spec.labels.map((label) => wanted[label] ?? 0)
+    : spec.labels.map((_, k) => (name === "uniform" ? 1 : Math.sqrt(spec.training_prior[k] ?? 1)));
+  if (!spec.training_prior.length || shares.some((share) => !(share > 0))) {
+    throw new RangeError(`expected a prior above 0 for each label of ${spec.name}, got ${JSON.stringify(prior)}`);
+  }
+  const total = shares.reduce((sum, share) => sum + share, 0);
+  return [name, shares.map((share, k) => Math.log(share / total) - Math.log(spec.training_prior[k]!))];
+}
+
+function softmax(values: readonly number[]): number[] {
+  const top = Math.max(...values);
+  const powers = values.map((value) => Math.exp(value - top));
+  const total = powers.reduce((sum, value) => sum + value, 0);
+  return powers.map((value) => value / total);
+}

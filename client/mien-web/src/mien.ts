@@ -1,0 +1,219 @@
+/** The library's entry: faces and their apparent expressions, computed on the device. */
+
+import type { AnalyzeOptions } from "./analyzer";
+import type { Prior } from "./classifier";
+import type { FrameResult } from "./documents";
+import type { Call, Reply, Request } from "./protocol";
+import type { StreamOptions } from "./stream";
+
+/** What mien could not do, with what it needs. */
+export class MienError extends Error {
+  override name = "MienError";
+}
+
+export interface CreateOptions {
+  /** Address of the folder with the models, for example `/mien/models/`. */
+  readonly assets: string | URL;
+  /** Address of the folder with onnxruntime's WebAssembly files; by default `runtime/` in `assets`. */
+  readonly runtime?: string | URL;
+  /** `"auto"` and `"wasm"` run in WebAssembly, with threads where the page is cross-origin isolated. */
+  readonly backend?: "auto" | "wasm";
+  /** Name of the expression model in `assets`. */
+  readonly model?: string;
+  readonly prior?: Prior;
+  /** Detections with a lower score are dropped, in [0, 1]. */
+  readonly minScore?: number;
+  /** Detections whose landmarks have a lower presence are dropped, in [0, 1]. */
+  readonly minPresence?: number;
+  /** Threads of WebAssembly; by default up to four. */
+  readonly threads?: number;
+}
+
+export type ImageSource = HTMLImageElement | HTMLCanvasElement | OffscreenCanvas | HTMLVideoElement | ImageBitmap | ImageData | Blob;
+
+export interface WatchOptions extends StreamOptions {
+  onResult(result: FrameResult): void;
+  /** A frame that could not be analyzed; the stream goes on. */
+  onError?(error: MienError): void;
+  /** Ends the stream. */
+  readonly signal?: AbortSignal;
+  /** Frames are reduced to this width in pixels; by default 640. */
+  readonly width?: number;
+}
+
+const STREAM_WIDTH = 640;
+const MAX_THREADS = 4;
+
+/**
+ * Analyzes images and streams in a worker.
+ *
+ *     const mien = await Mien.create({ assets: "/mien/models/" });
+ *     const result = await mien.analyze(document.querySelector("img"));
+ *     mien.dispose();
+ */
+export class Mien {
+  private readonly waiting = new Map<number, { resolve(result: FrameResult | null): void; reject(error: MienError): void }>();
+  private nextId = 1;
+  private failure: MienError | undefined;
+
+  private constructor(private readonly worker: Worker) {
+    worker.onmessage = ({ data }: MessageEvent<Reply>) => {
+      const call = this.waiting.get(data.id);
+      this.waiting.delete(data.id);
+      if ("error" in data) call?.reject(new MienError(data.error.message));
+      else call?.resolve(data.result);
+    };
+    worker.onerror = (event) => this.fail(`the worker stopped: ${event.message || "it could not be loaded"}`);
+  }
+
+  /**
+   * Loads the models.
+   *
+   * @throws MienError WebAssembly, a worker or a model is not available
+   */
+  static async create(options: CreateOptions): Promise<Mien> {
+    if (typeof WebAssembly === "undefined") throw new MienError("expected WebAssembly, got a browser without it; use a current browser");
+    if (typeof OffscreenCanvas === "undefined") throw new MienError("expected OffscreenCanvas, got a browser without it; use a current browser");
+    const { assets, runtime, threads, backend: _, ...rest } = options;
+    const folder = asFolder(new URL(assets, location.href));
+    const mien = new Mien(new Worker(new URL("./worker.ts", import.meta.url), { type: "module", name: "mien" }));
+    try {
+      await mien.call({
+        type: "create",
+        options: {
+          ...rest,
+          assets: folder,
+          runtime: runtime ? asFolder(new URL(runtime, location.href)) : new URL("runtime/", folder).href,
+          threads: threads ?? defaultThreads(),
+        },
+      });
+    } catch (error) {
+      mien.dispose();
+      throw error;
+    }
+    return mien;
+  }
+
+  /** Faces of a still image, from left to right. */
+  async analyze(source: ImageSource, options: AnalyzeOptions = {}): Promise<FrameResult> {
+    const image = await bitmapOf(source);
+    return (await this.call({ type: "analyze", image, options }, [image])) as FrameResult;
+  }
+
+  /**
+   * Follows the faces of a video or a camera until `signal` is aborted or the video is removed.
+   *
+   * Frames that arrive while one is being analyzed are dropped, so that results never lag.
+   */
+  async stream(source: HTMLVideoElement | MediaStream, options: WatchOptions): Promise<void> {
+    const video = source instanceof MediaStream ? await playing(source) : source;
+    const frames = await this.open(options);
+    const started = performance.now();
+    try {
+      while (!options.signal?.aborted) {
+        await nextFrame(video, options.signal);
+        if (options.signal?.aborted) break;
+        if (video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA || !video.videoWidth) continue;
+        const timestampS = (performance.now() - started) / 1000;
+        try {
+          options.onResult(await frames.push(video, timestampS));
+        } catch (error) {
+          const known = error instanceof MienError ? error : new MienError(String(error));
+          if (this.failure) throw this.failure;
+          options.onError?.(known);
+        }
+      }
+    } finally {
+      frames.close();
+      if (source instanceof MediaStream) video.srcObject = null;
+    }
+  }
+
+  /** A stream whose frames the caller pushes, with timestamps of its own. */
+  async open(options: StreamOptions & { readonly width?: number } = {}): Promise<Frames> {
+    const stream = this.nextId++;
+    const { maxFaces, landmarks, width = STREAM_WIDTH } = options;
+    await this.call({ type: "open", stream, options: { maxFaces, landmarks } });
+    return {
+      push: async (source, timestampS, changed) => {
+        const image = await bitmapOf(source, width);
+        const frame = { type: "frame", stream, image, timestampS, ...(changed && { options: changed }) } as const;
+        return (await this.call(frame, [image])) as FrameResult;
+      },
+      close: () => {
+        if (!this.failure) void this.call({ type: "close", stream }).catch(() => undefined);
+      },
+    };
+  }
+
+  /** Ends the worker; calls under way fail. */
+  dispose(): void {
+    this.fail("it was disposed");
+  }
+
+  private call(request: Request, transfer: Transferable[] = []): Promise<FrameResult | null> {
+    if (this.failure) return Promise.reject(this.failure);
+    const id = this.nextId++;
+    return new Promise((resolve, reject) => {
+      this.waiting.set(id, { resolve, reject });
+      this.worker.postMessage({ ...request, id } satisfies Call, transfer);
+    });
+  }
+
+  private fail(reason: string): void {
+    this.failure ??= new MienError(`expected a running worker, but ${reason}; call Mien.create again`);
+    this.worker.terminate();
+    for (const { reject } of this.waiting.values()) reject(this.failure);
+    this.waiting.clear();
+  }
+}
+
+/** See {@link Mien.open}. */
+export interface Frames {
+  /** @param changed options from this frame on */
+  push(source: ImageSource, timestampS: number, changed?: StreamOptions): Promise<FrameResult>;
+  close(): void;
+}
+
+function defaultThreads(): number {
+  return globalThis.crossOriginIsolated ? Math.min(MAX_THREADS, navigator.hardwareConcurrency || 1) : 1;
+}
+
+function asFolder(url: URL): string {
+  return url.href.endsWith("/") ? url.href : `${url.href}/`;
+}
+
+async function bitmapOf(source: ImageSource, maxWidth = 0): Promise<ImageBitmap> {
+  const wide = source instanceof HTMLVideoElement ? source.videoWidth : "width" in source ? source.width : 0;
+  try {
+    if (maxWidth && wide > maxWidth) {
+      return await createImageBitmap(source, { resizeWidth: maxWidth, resizeQuality: "medium" });
+    }
+    return await createImageBitmap(source);
+  } catch (error) {
+    throw new MienError(`expected an image that can be decoded, got none: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+async function playing(stream: MediaStream): Promise<HTMLVideoElement> {
+  const video = document.createElement("video");
+  video.muted = video.playsInline = true;
+  video.srcObject = stream;
+  await video.play();
+  return video;
+}
+
+/** The next frame of a video; where none comes, a quarter of a second later. */
+function nextFrame(video: HTMLVideoElement, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(done, 250);
+    function done(): void {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", done);
+      resolve();
+    }
+    signal?.addEventListener("abort", done);
+    if ("requestVideoFrameCallback" in video) video.requestVideoFrameCallback(() => done());
+    else requestAnimationFrame(() => done());
+  });
+}

@@ -1,0 +1,157 @@
+/** What changed in the whole frame, seen in a coarse grid: scene cuts, and motion beside faces. */
+
+import { SCENE } from "./constants";
+import { center, height, width, type Corners } from "./geometry";
+import { areaMeans, clamp, mean, variance, type Pixels } from "./pixels";
+
+export const COLUMNS = 32;
+export const ROWS = 18;
+
+/** Mean gray levels of a frame in [0, 1], row by row. */
+export type Grid = Float32Array;
+
+interface Part {
+  readonly values: Grid;
+  readonly columns: number;
+  readonly rows: number;
+}
+
+/** The grid of a frame; each cell is the mean of at least 16 sampled pixels. */
+export function coarse(image: Pixels): Grid {
+  const down = Math.max(1, Math.floor(image.height / (4 * ROWS)));
+  const right = Math.max(1, Math.floor(image.width / (4 * COLUMNS)));
+  const rows = Math.ceil((image.height - (down >> 1)) / down);
+  const columns = Math.ceil((image.width - (right >> 1)) / right);
+  const gray = new Uint8Array(rows * columns);
+  let to = 0;
+  for (let y = down >> 1; y < image.height; y += down) {
+    for (let x = right >> 1; x < image.width; x += right) {
+      const p = 4 * (y * image.width + x);
+      gray[to++] = (image.data[p]! * 4899 + image.data[p + 1]! * 9617 + image.data[p + 2]! * 1868 + 8192) >> 14;
+    }
+  }
+  return areaMeans(gray, columns, rows, COLUMNS, ROWS).map((level) => level / 255);
+}
+
+/** Whether frames start a new scene, by the correlation of the gradients of their grids. */
+export class SceneCutDetector {
+  private last: Grid | null = null;
+  private lastS = 0;
+  private referenceS = 0;
+
+  isCut(grid: Grid, timestampS: number): boolean {
+    const { last } = this;
+    const stepS = timestampS - this.lastS;
+    this.lastS = timestampS;
+    if (!last) {
+      this.last = grid;
+      this.referenceS = timestampS;
+      return false;
+    }
+    const structure = correlation(whole(last), whole(grid));
+    if (structure === null && timestampS - this.referenceS <= SCENE.MAX_SKIPPED_S) return false;
+    this.last = grid;
+    this.referenceS = timestampS;
+    if (structure === null || structure >= SCENE.SAME_STRUCTURE) return false;
+    if (shiftedCorrelation(last, grid) >= SCENE.SAME_SHIFTED) return false;
+    const difference = mean(last.map((level, k) => Math.abs(level - grid[k]!)));
+    return (
+      stepS <= SCENE.MAX_STEP_S ||
+      (difference > SCENE.MIN_DIFFERENCE && histogramDistance(last, grid) > SCENE.MIN_HISTOGRAM_DISTANCE)
+    );
+  }
+}
+
+function whole(values: Grid): Part {
+  return { values, columns: COLUMNS, rows: ROWS };
+}
+
+/** Correlation of the gradients in [-1, 1]; null where there is too little to compare. */
+function correlation(a: Part, b: Part): number | null {
+  const { columns, rows } = a;
+  const usable = a.values.map((level, k) => (Math.max(level, b.values[k]!) < SCENE.WHITE ? 1 : 0));
+  const cells = usable.reduce((sum, value) => sum + value, 0);
+  if (cells < SCENE.MIN_CELLS) return null;
+  for (const { values } of [a, b]) {
+    if (Math.sqrt(variance(values.filter((_, k) => usable[k]))) < SCENE.MIN_CONTRAST) return null;
+  }
+  let [together, powerA, powerB] = [0, 0, 0];
+  const add = (from: number, to: number): void => {
+    if (!usable[from] || !usable[to]) return;
+    const first = a.values[to]! - a.values[from]!;
+    const second = b.values[to]! - b.values[from]!;
+    together += first * second;
+    powerA += first * first;
+    powerB += second * second;
+  };
+  for (let y = 0; y < rows; y++) {
+    for (let x = 0; x < columns; x++) {
+      const k = y * columns + x;
+      if (x + 1 < columns) add(k, k + 1);
+      if (y + 1 < rows) add(k, k + columns);
+    }
+  }
+  return powerA * powerB > 0 ? together / Math.sqrt(powerA * powerB) : null;
+}
+
+function shiftedCorrelation(a: Grid, b: Grid): number {
+  let best = -1;
+  const reach = SCENE.MAX_SHIFT;
+  for (let down = -reach; down <= reach; down++) {
+    for (let right = -reach; right <= reach; right++) {
+      best = Math.max(best, correlation(shifted(a, down, right), shifted(b, -down, -right)) ?? -1);
+    }
+  }
+  return best;
+}
+
+/** The part of a grid that is left when it is moved. */
+function shifted(values: Grid, down: number, right: number): Part {
+  const columns = COLUMNS - Math.abs(right);
+  const rows = ROWS - Math.abs(down);
+  const [top, left] = [Math.max(0, down), Math.max(0, right)];
+  const kept = new Float32Array(columns * rows);
+  for (let y = 0; y < rows; y++) {
+    const start = (top + y) * COLUMNS + left;
+    kept.set(values.subarray(start, start + columns), y * columns);
+  }
+  return { values: kept, columns, rows };
+}
+
+function histogramDistance(a: Grid, b: Grid): number {
+  const counts = new Float64Array(SCENE.BINS);
+  const bin = (level: number) => Math.min(SCENE.BINS - 1, Math.floor(level * SCENE.BINS));
+  a.forEach((level) => counts[bin(level)]!++);
+  b.forEach((level) => counts[bin(level)]!--);
+  return counts.reduce((sum, count) => sum + Math.abs(count), 0) / (2 * a.length);
+}
+
+/** Compares the surroundings of known faces with how they were when last searched. */
+export class MotionGate {
+  private searched: Grid | null = null;
+
+  noteSearch(grid: Grid): void {
+    this.searched = grid;
+  }
+
+  /** Whether nothing has changed outside of the faces. */
+  isStill(grid: Grid, faces: readonly Corners[], image: Pixels): boolean {
+    const { searched } = this;
+    if (!searched) return false;
+    const hidden = new Uint8Array(grid.length);
+    const cell = (position: number, length: number, cells: number) =>
+      clamp(Math.trunc((position * cells) / length), 0, cells - 1);
+    for (const box of faces) {
+      const [x, y] = center(box);
+      const [reachX, reachY] = [(SCENE.REACH * width(box)) / 2, (SCENE.REACH * height(box)) / 2];
+      const right = cell(x + reachX, image.width, COLUMNS);
+      const bottom = cell(y + reachY, image.height, ROWS);
+      for (let row = cell(y - reachY, image.height, ROWS); row <= bottom; row++) {
+        for (let column = cell(x - reachX, image.width, COLUMNS); column <= right; column++) {
+          hidden[row * COLUMNS + column] = 1;
+        }
+      }
+    }
+    return grid.every((level, k) => hidden[k] || Math.abs(level - searched[k]!) <= SCENE.MIN_CHANGE);
+  }
+}

@@ -1,0 +1,228 @@
+/** Searching an image in several passes, for faces too small or too large for one; see the Python module. */
+
+import type { BlazeFace } from "./detector";
+import { eyeLineAngleDeg, movedDetection, movedPoints, type Detection } from "./faces";
+import { area, height, intersection, iou, roundHalfEven, similarity, width, type Corners, type Point } from "./geometry";
+import { blank, part, turned, warp, type Pixels } from "./pixels";
+import { around, isCut, isFlat, MAX_TILES, sideOf, tiles, wholeOf, type View } from "./views";
+
+// The same constants as in mien's Python module `detection.search`, which says how they were chosen.
+const ACCEPTED_SHARES = [0.125, 0.4] as const;
+const ACCEPTED_SCORE = 0.75;
+const VERIFY_SCALE = 5;
+const CANDIDATE_SCORE = 0.5;
+const SAME_IOU = 0.2;
+const ZOOM_OUT = 2.5;
+const PADDED_SIZE = 384;
+const CLOSE_UP_SCORE = 0.6;
+const CLOSE_UP_SCALE = 2;
+const MIN_SIDE = 8;
+const BORDER_SCORE = 0.12;
+const BORDER_SCALE = 3;
+const UPRIGHT_SCORE = 0.78;
+const UPRIGHT_DEG = 40;
+const TURN_SCALE = 3.5;
+const CLEARLY_UPRIGHT = 0.75;
+const TURN_GAIN = 0.05;
+const TURNED_SCORE = 0.7;
+const TURNED_SIDE = 1024;
+const REPEATED_IOU = 0.3;
+const REPEATED_CONTAINED = 0.6;
+
+export class FaceSearch {
+  readonly name: string;
+
+  constructor(
+    private readonly detector: BlazeFace,
+    private readonly closeUp: BlazeFace,
+    readonly tiled = true,
+  ) {
+    this.name = detector.name;
+  }
+
+  /** Faces in a frame of a stream. */
+  detect(image: Pixels, minScore: number): Promise<Detection[]> {
+    return this.search(image, minScore, false);
+  }
+
+  /** Faces in a still image: in more tiles, beyond its borders, and turned. */
+  async detectStill(image: Pixels, minScore: number): Promise<Detection[]> {
+    const found = await this.search(image, minScore, true);
+    if (Math.max(image.width, image.height) < MIN_SIDE) return [];
+    const turns = new Set<number>();
+    for (const [k, detection] of [...found.entries()]) {
+      const [turn, best] = await this.uprighted(image, detection, minScore);
+      found[k] = best;
+      if (turn) turns.add(turn);
+    }
+    const again = found.length ? [...turns].sort() : [1, 2, 3];
+    const tiled = found.length > 0;
+    for (const turn of again) found.push(...(await this.searchTurned(image, turn, Math.max(minScore, TURNED_SCORE), tiled)));
+    return distinct(found);
+  }
+
+  private async uprighted(image: Pixels, detection: Detection, minScore: number): Promise<[number, Detection]> {
+    if (!detection.points) return [0, detection];
+    const angle = eyeLineAngleDeg(detection.points);
+    if (detection.score >= UPRIGHT_SCORE && Math.abs(angle) <= UPRIGHT_DEG) return [0, detection];
+    const again = (turn: number) => detectAgain(image, this.detector, detection.box, TURN_SCALE, CANDIDATE_SCORE, turn);
+    let bestScore = (await again(0))?.score ?? 0;
+    if (bestScore >= CLEARLY_UPRIGHT) return [0, detection];
+    let best: [number, Detection] = [0, detection];
+    const least = Math.max(minScore, TURNED_SCORE, bestScore + TURN_GAIN);
+    for (const turn of [2, 1, 3]) {
+      const other = await again(turn);
+      if (other && other.score >= Math.max(least, bestScore)) {
+        best = [turn, other];
+        bestScore = other.score;
+      }
+    }
+    return best;
+  }
+
+  private async searchTurned(image: Pixels, turn: number, minScore: number, tiled: boolean): Promise<Detection[]> {
+    const views = [wholeOf(image)];
+    if (tiled && this.tiled) views.push(...tiles(image.width, image.height, Infinity));
+    const found: Detection[] = [];
+    for (const view of views) {
+      if (!isFlat(image, view)) found.push(...(await detectIn(image, view, this.detector, minScore, { turn })));
+    }
+    return found;
+  }
+
+  private async search(image: Pixels, minScore: number, still: boolean): Promise<Detection[]> {
+    if (Math.max(image.width, image.height) < MIN_SIDE) return [];
+    const whole = wholeOf(image);
+    const views = [whole];
+    if (this.tiled) views.push(...tiles(image.width, image.height, still ? Infinity : MAX_TILES));
+    const options = still ? { weakScore: BORDER_SCORE * minScore } : {};
+    const candidates: [Detection, number][] = [];
+    for (const view of views) {
+      if (still && view !== whole && isFlat(image, view)) continue;
+      for (const candidate of await detectIn(image, view, this.detector, CANDIDATE_SCORE * minScore, options)) {
+        if (candidate.score >= CANDIDATE_SCORE * minScore || isCut(candidate.box, whole)) {
+          candidates.push([candidate, sideOf(view)]);
+        }
+      }
+    }
+    const sides = new Map(candidates);
+    let found: Detection[] = [];
+    for (const candidate of distinct(candidates.map(([detection]) => detection))) {
+      const verified = await this.verified(image, candidate, sides.get(candidate)!, minScore, still);
+      if (verified && verified.score >= minScore) found.push(verified);
+    }
+    if (!found.length) found = await detectIn(image, around(whole, ZOOM_OUT), this.detector, minScore);
+    if (!found.length) found = await this.detectCloseUp(image, Math.max(minScore, CLOSE_UP_SCORE));
+    return distinct(found);
+  }
+
+  private async verified(
+    image: Pixels,
+    candidate: Detection,
+    viewSide: number,
+    minScore: number,
+    still: boolean,
+  ): Promise<Detection | null> {
+    const { box, score } = candidate;
+    if (still && score < minScore && isCut(box, wholeOf(image))) {
+      return detectAgain(image, this.detector, box, BORDER_SCALE, minScore);
+    }
+    const share = Math.max(width(box), height(box)) / viewSide;
+    if (score >= ACCEPTED_SCORE || (share >= ACCEPTED_SHARES[0] && share <= ACCEPTED_SHARES[1])) return candidate;
+    return detectAgain(image, this.detector, box, VERIFY_SCALE, minScore);
+  }
+
+  private async detectCloseUp(image: Pixels, minScore: number): Promise<Detection[]> {
+    const found: Detection[] = [];
+    for (const candidate of await this.closeUp.detect(image, CANDIDATE_SCORE * minScore)) {
+      const verified =
+        candidate.score >= minScore
+          ? candidate
+          : await detectAgain(image, this.closeUp, candidate.box, CLOSE_UP_SCALE, minScore);
+      if (verified) found.push(verified);
+    }
+    return found;
+  }
+}
+
+/** Each face once, the best score first. */
+export function distinct(found: readonly Detection[]): Detection[] {
+  const kept: Detection[] = [];
+  for (const detection of [...found].sort((a, b) => b.score - a.score)) {
+    const same = (other: Detection) =>
+      iou(detection.box, other.box) > REPEATED_IOU ||
+      intersection(detection.box, other.box) / Math.min(area(detection.box), area(other.box)) > REPEATED_CONTAINED;
+    if (!kept.some(same)) kept.push(detection);
+  }
+  return kept;
+}
+
+/** The face at a box, detected in a view of `scale` times the box's size. */
+async function detectAgain(
+  image: Pixels,
+  detector: BlazeFace,
+  box: Corners,
+  scale: number,
+  minScore: number,
+  turn = 0,
+): Promise<Detection | null> {
+  const view = around(box.map(roundHalfEven) as unknown as View, scale);
+  let nearest: Detection | null = null;
+  for (const other of await detectIn(image, view, detector, minScore, { turn })) {
+    if (iou(box, other.box) > (nearest ? iou(box, nearest.box) : SAME_IOU)) nearest = other;
+  }
+  return nearest;
+}
+
+/** Faces in a part of the image, in pixels of the image. */
+async function detectIn(
+  image: Pixels,
+  view: View,
+  detector: BlazeFace,
+  minScore: number,
+  { turn = 0, weakScore }: { turn?: number; weakScore?: number } = {},
+): Promise<Detection[]> {
+  const [left, top, right, bottom] = view;
+  let scale = 1;
+  let seen: Pixels;
+  if (left >= 0 && top >= 0 && right <= image.width && bottom <= image.height) {
+    seen = part(image, left, top, right, bottom);
+    if (turn && sideOf(view) > TURNED_SIDE) {
+      scale = TURNED_SIDE / sideOf(view);
+      const size = [width(view), height(view)].map((side) => Math.max(1, roundHalfEven(side * scale)));
+      seen = warp(seen, [scale, 0, 0, 0, scale, 0], size[0]!, size[1]!);
+    }
+  } else {
+    scale = PADDED_SIZE / sideOf(view);
+    const toPart = similarity(scale, 0, [-left * scale, -top * scale]);
+    seen = overlaps(view, image) ? warp(image, toPart, PADDED_SIZE, PADDED_SIZE, false) : blank(PADDED_SIZE, PADDED_SIZE);
+  }
+  const found = await detector.detect(turned(seen, turn), minScore, weakScore);
+  return found
+    .map((detection) => turnedBack(detection, turn, seen.width, seen.height))
+    .map((detection) => movedDetection(detection, 1 / scale, left, top))
+    .filter(
+      // A box across an inner border shows only part of a face; another view shows all of it.
+      ({ box }) =>
+        (left <= 0 || box[0] > left) && (top <= 0 || box[1] > top) &&
+        (right >= image.width || box[2] < right) && (bottom >= image.height || box[3] < bottom),
+    );
+}
+
+function overlaps(view: View, image: Pixels): boolean {
+  return intersection(view, wholeOf(image)) > 0;
+}
+
+/** A detection in a part that was turned anticlockwise, in pixels of the part as it was. */
+function turnedBack(detection: Detection, turn: number, wide: number, high: number): Detection {
+  if (!turn) return detection;
+  const back = (x: number, y: number): Point =>
+    turn === 1 ? [wide - y, x] : turn === 2 ? [wide - x, high - y] : [y, high - x];
+  const [left, top, right, bottom] = detection.box;
+  const [a, b] = [back(left, top), back(right, bottom)];
+  return {
+    score: detection.score,
+    box: [Math.min(a[0], b[0]), Math.min(a[1], b[1]), Math.max(a[0], b[0]), Math.max(a[1], b[1])],
+    points: detection.points && movedPoints(detection.points, back),
+  };
+}

@@ -1,0 +1,45 @@
+import { cpSync, mkdirSync } from "node:fs";
+import { defineConfig } from "vite";
+
+const here = import.meta.dirname;
+const outDir = `${here}/../../src/mien/web/static/dist/device`;
+
+/** onnxruntime's own files lie beside the library and are loaded by the worker. */
+function copyRuntime() {
+  return {
+    name: "copy-runtime",
+    closeBundle() {
+      mkdirSync(`${outDir}/runtime`, { recursive: true });
+      for (const kind of ["mjs", "wasm"]) {
+        const file = `ort-wasm-simd-threaded.${kind}`;
+        cpSync(`${here}/../node_modules/onnxruntime-web/dist/${file}`, `${outDir}/runtime/${file}`);
+      }
+    },
+  };
+}
+
+// The library: one module and its worker. It is part of the Python package, whose live page uses it;
+// tools/pack_web.py makes the npm package from it.
+export default defineConfig({
+  base: "./",
+  root: here,
+  publicDir: false,
+  resolve: { conditions: ["onnxruntime-web-use-extern-wasm", "module", "browser", "development|production"] },
+  plugins: [copyRuntime()],
+  build: {
+    outDir,
+    emptyOutDir: true,
+    target: "es2022",
+    modulePreload: false,
+    assetsInlineLimit: 0,
+    rollupOptions: {
+      input: `${here}/src/index.ts`,
+      preserveEntrySignatures: "strict",
+      output: { entryFileNames: "mien-web.js" },
+    },
+  },
+  worker: {
+    format: "es",
+    rollupOptions: { output: { entryFileNames: "mien-worker.js" } },
+  },
+});

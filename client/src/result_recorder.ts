@@ -1,0 +1,107 @@
+/** Stores the results of a stream that was analyzed on this device as a session on the server. */
+
+import type { FrameResult, Notice } from "./result";
+
+const EVERY_MS = 1000;
+// While the server is unreachable, results of some minutes wait; more are discarded.
+const MAX_WAITING = 6000;
+
+export class ResultRecorder {
+  private address: string | undefined;
+  private waiting: FrameResult[] = [];
+  private wanted = false;
+  private sessionId: string | undefined;
+  private complete = true;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private sending: Promise<void> = Promise.resolve();
+
+  constructor(private readonly notify: (notice: Notice) => void) {}
+
+  /** @param sessionId a session to go on with */
+  start(sessionId?: string): void {
+    if (this.wanted) {
+      // Asked again while paused: the server must not end the stream meanwhile.
+      if (this.address) void request(`${this.address}/recording`, { method: "POST" });
+      return;
+    }
+    this.wanted = this.complete = true;
+    this.sessionId = sessionId;
+    this.sending = this.sending.then(() => this.open());
+  }
+
+  add(result: FrameResult): void {
+    if (!this.wanted) return;
+    this.waiting.push(result);
+    if (this.waiting.length > MAX_WAITING) {
+      this.waiting.shift();
+      this.complete = false;
+    }
+    this.timer ??= setTimeout(() => {
+      this.timer = undefined;
+      this.sending = this.sending.then(() => this.flush());
+    }, EVERY_MS);
+  }
+
+  /** Sends what waits and ends the session. */
+  async stop(): Promise<void> {
+    if (!this.wanted) return;
+    this.wanted = false;
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    await this.sending;
+    await this.flush();
+    const complete = this.complete && !this.waiting.length;
+    this.waiting = [];
+    if (this.address) await request(this.address, { method: "DELETE" });
+    this.notify({ type: "recording", state: "stopped", session_id: this.sessionId ?? null, complete });
+    this.address = this.sessionId = undefined;
+  }
+
+  async close(): Promise<void> {
+    await this.stop();
+  }
+
+  private async open(): Promise<void> {
+    const opened = await request("/api/v1/live", { method: "POST" });
+    if (!opened?.ok) return this.fail(opened);
+    const { id } = (await opened.json()) as { id: string };
+    const resume = this.sessionId ? `?session_id=${this.sessionId}` : "";
+    const started = await request(`/api/v1/live/${id}/recording${resume}`, { method: "POST" });
+    if (!started?.ok) return this.fail(started);
+    const notice = (await started.json()) as Extract<Notice, { type: "recording"; state: "started" }>;
+    this.address = `/api/v1/live/${id}`;
+    this.sessionId = notice.session_id;
+    this.notify(notice);
+  }
+
+  private async flush(): Promise<void> {
+    if (!this.waiting.length) return;
+    // A stream that the server has ended, as after a restart, is opened again and goes on.
+    if (!this.address) await this.open();
+    if (!this.address) return;
+    const results = this.waiting;
+    const answer = await request(`${this.address}/results`, {
+      method: "POST",
+      body: JSON.stringify({ results }),
+      headers: { "Content-Type": "application/json" },
+    });
+    if (answer?.ok) this.waiting = this.waiting.slice(results.length);
+    else if (answer?.status === 404) this.address = undefined;
+  }
+
+  private async fail(answer: Response | undefined): Promise<void> {
+    if (!answer || answer.status === 503) return;
+    this.wanted = false;
+    this.waiting = [];
+    const message = "Recording is not possible now. Try again in a moment.";
+    this.notify({ type: "error", error: { code: "storage_unavailable", message } });
+  }
+}
+
+async function request(url: string, init: RequestInit): Promise<Response | undefined> {
+  try {
+    return await fetch(url, { ...init, keepalive: init.method === "DELETE", signal: AbortSignal.timeout(10_000) });
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,201 @@
+"""The browser library against Python, and the live page on the visitor's own device."""
+
+import base64
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from PIL import Image as PillowImage
+
+import mien
+from mien.streaming import FaceStream
+from mien.types import FrameResult
+
+pytestmark = pytest.mark.e2e
+ROOT = Path(__file__).parents[2]
+CLIP = ROOT / "src/mien/web/static/sample.mp4"
+OpenPage = Callable[..., Any]
+
+# The library is loaded by the page's own address, as its content security policy demands.
+ANALYZE = """async ([pictures, times]) => {
+  const { Mien } = await import("/static/dist/device/mien-web.js");
+  const mien = await Mien.create({
+    assets: "/device/models/", runtime: "/static/dist/device/runtime/", minPresence: 0.05,
+  });
+  const blob = (text) => new Blob([Uint8Array.from(atob(text), (c) => c.charCodeAt(0))]);
+  const frames = times && (await mien.open({ landmarks: true }));
+  const results = [];
+  for (const [k, picture] of pictures.entries()) {
+    const image = blob(picture);
+    results.push(
+      times ? await frames.push(image, times[k]) : await mien.analyze(image, { landmarks: true }),
+    );
+  }
+  mien.dispose();
+  return results;
+}"""
+
+
+def png(image: Any) -> str:
+    buffer = io.BytesIO()
+    PillowImage.fromarray(image).save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def clip_frames(every: int, width: int, height: int) -> list[Any]:
+    with av.open(str(CLIP)) as source:
+        return [
+            frame.to_ndarray(width=width, height=height, format="rgb24")
+            for index, frame in enumerate(source.decode(video=0))
+            if index % every == 0
+        ]
+
+
+def points_of(face: Any) -> Any:
+    return np.array(face["landmarks"]["points"])[:, :2]
+
+
+def differences(python: Any, browser: Any) -> tuple[float, float, float]:
+    """The largest of a face's box and landmarks in pixels, and of its probabilities."""
+    box = max(abs(python["box"][side] - value) for side, value in browser["box"].items())
+    points = float(np.abs(points_of(python) - points_of(browser)).max())
+    probabilities = python["expression"]["probabilities"]
+    other = browser["expression"]["probabilities"]
+    return box, points, max(abs(share - other[label]) for label, share in probabilities.items())
+
+
+def test_analyzes_images_as_python_does(browser: Any, server: Any, open_page: OpenPage) -> None:
+    images = clip_frames(every=12, width=960, height=540)
+    upside_down = np.ascontiguousarray(images[0][::-1, ::-1])
+    images += [upside_down, np.full((90, 120, 3), 128, np.uint8)]
+    pipeline = mien.FacePipeline()
+    expected = [pipeline.analyze(image).to_dict(landmarks=True) for image in images]
+    page = open_page(browser, server)
+    results = page.evaluate(ANALYZE, [[png(image) for image in images], None])
+    assert sum(len(result["faces"]) for result in expected) > 15
+    assert [len(r["faces"]) for r in results] == [len(r["faces"]) for r in expected]
+    apart = [
+        differences(python, other)
+        for result, found in zip(expected, results, strict=True)
+        for python, other in zip(result["faces"], found["faces"], strict=True)
+    ]
+    # Sums of the networks differ in the last bits, which a detector's threshold may amplify.
+    box, points, probability = np.percentile(apart, 90, axis=0)
+    assert box < 1
+    assert points < 0.5
+    assert probability < 0.01
+    for result in results:
+        assert FrameResult.from_dict(result).models == pipeline.models
+
+
+def test_follows_faces_as_python_does(browser: Any, server: Any, open_page: OpenPage) -> None:
+    frames = clip_frames(every=2, width=640, height=360)[:90]
+    times = [index / 15 for index in range(len(frames))]
+    stream = FaceStream()
+    expected = [
+        stream.update(frame, time_s).to_dict(landmarks=True)
+        for frame, time_s in zip(frames, times, strict=True)
+    ]
+    page = open_page(browser, server)
+    results = page.evaluate(ANALYZE, [[png(frame) for frame in frames], times])
+
+    def seen(result: Any) -> list[tuple[int, str]]:
+        return [(face["track_id"], face["expression"]["label"]) for face in result["faces"]]
+
+    same = [seen(a) == seen(b) for a, b in zip(expected, results, strict=True)]
+    assert {person for result in expected for person, _ in seen(result)} >= {1, 2}
+    assert np.mean(same) >= 0.95
+    last = results[-1]["faces"][0]["track"]
+    assert last["age_s"] == pytest.approx(expected[-1]["faces"][0]["track"]["age_s"], abs=0.2)
+
+
+@pytest.fixture
+def own_device(serve: Any) -> Any:
+    return serve(MIEN_LIVE="both")
+
+
+def test_live_page_keeps_frames_on_the_device(
+    browser: Any, own_device: Any, open_page: OpenPage
+) -> None:
+    page = open_page(browser, own_device)
+    sent: list[int] = []
+    sockets: list[Any] = []
+    page.on("request", lambda request: sent.append(len(request.post_data_buffer or b"")))
+    page.on("websocket", lambda opened: sockets.append(opened))  # noqa: PLW0108 - Playwright requires a function
+    assert "Nothing leaves it" in page.inner_text("[data-consent]")
+    page.click("[data-start]")
+    page.wait_for_selector(".person[data-expression='happiness']")
+    assert page.get_attribute("[data-live]", "data-engine") == "device"
+    assert sockets == []
+    assert sum(sent) == 0
+
+    page.click("[data-record]")
+    page.wait_for_selector("[data-rec]:visible")
+    page.wait_for_timeout(2500)
+    page.click("[data-record]")
+    page.wait_for_selector("[data-toast]:has-text('in your sessions')")
+    page.goto(own_device.url + "/sessions")
+    page.click(".rows h3 a")
+    page.wait_for_selector("text=Person 1")
+    assert page.problems == []
+
+
+def test_visitor_chooses_the_server(browser: Any, own_device: Any, open_page: OpenPage) -> None:
+    page = open_page(browser, own_device)
+    sockets: list[Any] = []
+    page.on("websocket", lambda opened: sockets.append(opened))  # noqa: PLW0108 - Playwright requires a function
+    page.click("[data-start]")
+    page.wait_for_selector(".person")
+    page.click("summary:has-text('Settings')")
+    page.select_option("[data-engine-choice]", "server")
+    page.wait_for_selector("[data-link]:has-text('WebSocket')")
+    page.wait_for_selector(".person")
+    assert page.get_attribute("[data-live]", "data-engine") == "server"
+    assert len(sockets) == 1
+
+
+@pytest.mark.parametrize(
+    "without", ["WebAssembly = undefined", "OffscreenCanvas = undefined", "Worker = class {}"]
+)
+def test_server_analyzes_where_the_browser_cannot(
+    browser: Any, own_device: Any, open_page: OpenPage, without: str
+) -> None:
+    if "Worker" in without:
+        without = "Worker = function () { throw new Error('workers are blocked') }"
+    page = open_page(browser, own_device, init_script=f"window.{without}")
+    page.click("[data-start]")
+    page.wait_for_selector(".person")
+    assert page.get_attribute("[data-live]", "data-engine") == "server"
+
+
+def test_server_takes_over_from_a_worker_that_died(
+    browser: Any, own_device: Any, open_page: OpenPage
+) -> None:
+    page = open_page(browser, own_device)
+    page.click("[data-start]")
+    page.wait_for_selector(".person")
+    page.workers[0].evaluate("setTimeout(() => { throw new Error('out of memory') })")
+    page.wait_for_selector("[data-link]:has-text('WebSocket')")
+    page.wait_for_selector(".person")
+
+
+def test_models_stay_for_use_without_a_connection(
+    browser: Any, own_device: Any, open_page: OpenPage
+) -> None:
+    page = open_page(browser, own_device)
+    page.click("[data-start]")
+    page.wait_for_selector(".person")
+    page.context.set_offline(True)
+    page.wait_for_timeout(500)
+    before = page.inner_text("[data-fps]")
+    page.wait_for_timeout(1500)
+    assert before
+    assert page.locator(".person").count() >= 1
+    assert page.get_attribute("[data-live]", "data-engine") == "device"
+    page.context.set_offline(False)
+    names = page.evaluate("caches.open('mien-models').then((c) => c.keys()).then((k) => k.length)")
+    assert names == 8

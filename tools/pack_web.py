@@ -1,0 +1,62 @@
+"""Make the npm package of the browser library, after `npm run build` in client/.
+
+    python tools/pack_web.py [--out out]
+
+The package has the library, its types, the networks with their specs, and onnxruntime's files.
+"""
+
+import argparse
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from mien.runtime import catalog
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCE = ROOT / "client/mien-web"
+BUILT = ROOT / "src/mien/web/static/dist/device"
+NETWORKS = ("blazeface", "blazeface-short", "facemesh", catalog.DEFAULT_EXPRESSION_MODEL)
+
+
+def assemble(folder: Path) -> None:
+    """Write the content of the package.
+
+    Raises:
+        SystemExit: the library is not built.
+    """
+    if not (BUILT / "mien-web.js").is_file():
+        raise SystemExit(f"expected the built library in {BUILT}: run npm run build in client/")
+    for name in ("mien-web.js", "mien-worker.js"):
+        shutil.copy(BUILT / name, folder)
+    models = folder / "models"
+    shutil.copytree(BUILT / "runtime", models / "runtime")
+    for name in NETWORKS:
+        path = catalog.find(name).path
+        shutil.copy(path, models)
+        shutil.copy(path.with_suffix(".json"), models)
+    for path in (SOURCE / "package.json", SOURCE / "README.md", ROOT / "LICENSE", ROOT / "NOTICE"):
+        shutil.copy(path, folder)
+    subprocess.run(
+        ["npx", "tsc", "--project", SOURCE / "tsconfig.json", "--outDir", folder / "types"],
+        cwd=ROOT / "client", check=True,
+    )  # fmt: skip
+
+
+def main() -> None:
+    """Assemble, pack, print the file's name."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--out", type=Path, default=ROOT / "out")
+    out: Path = parser.parse_args().out
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        assemble(Path(folder))
+        packed = subprocess.run(
+            ["npm", "pack", "--silent", "--pack-destination", out.resolve()],
+            cwd=folder, check=True, capture_output=True, text=True,
+        )  # fmt: skip
+    print(out / packed.stdout.strip().splitlines()[-1])
+
+
+if __name__ == "__main__":
+    main()
