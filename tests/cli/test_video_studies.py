@@ -167,9 +167,24 @@ def test_an_application_writes_its_alarms_and_summary(
     events = rows(tmp_path / "a" / "events.csv")
     alarms = [row for row in events if row["behavior"] == "alarm"]
     assert summary["summary"]["alarms"]["long_closure"] == len(alarms) == 1
-    report = (tmp_path / "a" / "report.html").read_text()
-    assert "Not a safety device" in report
-    assert "long closure" in report
+    again = tmp_path / "again"
+    ran = CliRunner().invoke(app, ["report", str(tmp_path / "a"), "--out", str(again)])
+    assert ran.exit_code == 0
+    other = tmp_path / "other"
+    words = ["--out", str(other), "--application", "driver"]
+    assert CliRunner().invoke(app, ["report", str(tmp_path / "a"), *words]).exit_code == 0
+    for folder in (tmp_path / "a", again, other):
+        report = (folder / "report.html").read_text()
+        assert "Not a safety device" in report
+        assert "long closure" in report
+        assert rows(folder / "events.csv") == events
+    assert json.loads((other / "application.json").read_text()) == summary
+    words = ["--out", str(tmp_path / "third"), "--application", "attention"]
+    assert CliRunner().invoke(app, ["report", str(tmp_path / "a"), *words]).exit_code == 0
+    kinds = {row["behavior"] for row in rows(tmp_path / "third" / "events.csv")}
+    assert "alarm" not in kinds
+    third = json.loads((tmp_path / "third" / "application.json").read_text())
+    assert third["application"] == "attention"
     assert {row["expression"] for row in rows(tmp_path / "a" / "faces.csv")} == {""}
 
 

@@ -40,11 +40,16 @@ def test_moments_have_no_end_and_the_offset_is_added() -> None:
     blink = Event("blink", 1.2, 1, {"duration_s": 0.2})
     alarm = Event("alarm", 1.4, 1, {"reason": "perclos", "value": 0.3})
     result = FrameResult((), (320, 240), frame_index=0, timestamp_s=1.5)
-    lines = event_table_lines([RecordedFrame(result, (cut, blink, alarm))], time_offset_s=10)
+    later = FrameResult((), (320, 240), frame_index=1, timestamp_s=1.75)
+    again = Event("alarm", 1.5, 1, {"reason": "perclos", "value": 0.4})
+    frames = [RecordedFrame(result, (cut, blink, alarm, again)), RecordedFrame(later, ())]
+    lines = event_table_lines(frames, time_offset_s=10)
     rows = list(csv.DictReader(lines))
-    assert [row["behavior"] for row in rows] == ["blink", "alarm", "scene_cut"]
-    assert [row["onset_s"] for row in rows] == ["11.0", "11.4", "11.5"]
-    assert [row["offset_s"] for row in rows] == ["11.2", "", ""]
+    assert [row["behavior"] for row in rows] == ["blink", "alarm", "scene_cut", "alarm"]
+    assert [row["onset_s"] for row in rows] == ["11.0", "11.4", "11.5", "11.5"]
+    assert [row["offset_s"] for row in rows] == ["11.2", "", "", ""]
+    # One sampling interval of 0.25 s, or to the next one of the tier.
+    assert [row["elan_end_s"] for row in rows] == ["11.2", "11.5", "11.75", "11.75"]
     assert rows[0]["tier"] == "Person 1 blink"
     assert (rows[1]["value"], rows[1]["comment"]) == ("perclos", "value=0.3")
     assert (rows[2]["subject"], rows[2]["tier"]) == ("", "scene_cut")

@@ -34,6 +34,7 @@ from mien.streaming.outputs import (
     locked,
     new_state,
     recording_sinks,
+    write_application,
     write_outputs,
 )
 from mien.streaming.webhooks import EventDispatcher, command, webhook
@@ -121,6 +122,8 @@ def live(  # noqa: PLR0917
     dropped = Counter()
     with ExitStack() as stack:
         recording = None if record is None else _recording(stack, record, source, follower, options)
+        if record is not None and rules is not None:
+            stack.callback(write_application, record, rules)
         sinks = _sinks(record, options, recording)
         stack.callback(dispatcher.close)
         stack.enter_context(screen)

@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
+from mien.applications.replay import ReplayedRecording
 from mien.cli import video_options as option
 from mien.recording import FRAMES_FILE, Recording
 from mien.report import write_report
-from mien.streaming.outputs import check_unused, delete_results, locked
+from mien.streaming.outputs import check_unused, delete_results, locked, write_application
 from mien.tables import TableOptions, read_trials, write_tables
 
 app = typer.Typer(add_completion=False)
@@ -34,6 +35,7 @@ def report(  # noqa: PLR0917
             metavar="FILE",
         ),
     ] = None,
+    application: option.ApplicationName = None,
     landmark_table: option.LandmarkTable = False,
     parquet: option.Parquet = False,
     trials: option.Trials = None,
@@ -42,7 +44,7 @@ def report(  # noqa: PLR0917
     json: option.Json = False,
 ) -> None:
     """Create the tables and the report of a recording."""
-    found = Recording(recording)
+    found = ReplayedRecording(recording, application) if application else Recording(recording)
     names = ("", found.state().title, recording.name)
     options = TableOptions(
         parquet=parquet,
@@ -56,6 +58,8 @@ def report(  # noqa: PLR0917
                 delete_results(out)
             check_unused(out)
         tracks = write_tables(found, out, options)
+        if isinstance(found, ReplayedRecording):
+            write_application(out, found.application)
         write_report(found, out, video=video)
     report_file = out / "report.html"
     if json:

@@ -55,7 +55,7 @@ def write_report(recording: Recording, folder: Path, *, video: Path | None = Non
         script=_asset("page.js"),
         partial=_notices(state),
         overview=_overview(state, history),
-        application=_application(recording),
+        application=_application(recording, folder),
         legend=_legend(state.labels or history.labels),
         video=_video(video, folder),
         tracks="\n".join(
@@ -103,10 +103,13 @@ def _overview(state: RunState, history: History) -> str:
     return "".join(f"<div><dt>{word}</dt><dd>{escape(value)}</dd></div>" for value, word in items)
 
 
-def _application(recording: Recording) -> str:
+def _application(recording: Recording, folder: Path) -> str:
     """The summary of the application and the events that it found; empty without one."""
+    path = folder / APPLICATION_FILE
+    if not path.is_file():
+        path = recording.folder / APPLICATION_FILE
     try:
-        document = json.loads((recording.folder / APPLICATION_FILE).read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return ""
     found = (

@@ -4,6 +4,7 @@ Only one run at a time uses a folder, and it never mixes the files of two runs.
 """
 
 import contextlib
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -26,11 +27,12 @@ from mien.recording import (
     Recording,
     RecordingSink,
     RunState,
+    replacing,
 )
 from mien.report import write_report
 from mien.report.page import REPORT_FILE
 from mien.streaming.face_stream import FaceStream
-from mien.streaming.runner import Sink
+from mien.streaming.runner import Application, Sink
 from mien.tables import TableOptions, write_tables
 from mien.tables.write import TABLE_FILES
 
@@ -127,6 +129,17 @@ def recording_sinks(
     if options.crops:
         sinks.append(CropSink(folder / _CROPS_FOLDER))
     return [*sinks, recording]
+
+
+def write_application(folder: Path, application: Application) -> None:
+    """Write the summary and the limits of an application."""
+    document = {
+        "application": application.name,
+        "limits": application.limits,
+        "summary": application.summary(),
+    }
+    with replacing(folder / APPLICATION_FILE) as unfinished:
+        unfinished.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
 def write_outputs(folder: Path, options: VideoOptions, *, clip: Clip | None = None) -> int:

@@ -1,7 +1,6 @@
 """A video file into a recording, with its tables and its report."""
 
 import dataclasses
-import json
 import math
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -15,7 +14,6 @@ from mien.media.sources import Source
 from mien.media.video_writer import end_of_parts_s, parts_in
 from mien.pipeline import FacePipeline
 from mien.recording import (
-    APPLICATION_FILE,
     FRAMES_FILE,
     Recording,
     RecordingSink,
@@ -29,6 +27,7 @@ from mien.streaming.outputs import (
     locked,
     new_state,
     recording_sinks,
+    write_application,
     write_outputs,
 )
 from mien.streaming.runner import Application, Sink, run
@@ -227,13 +226,7 @@ def _finish(
         with suppress(OSError):
             state.write(folder)
         if application is not None:
-            summary = {
-                "application": application.name,
-                "limits": application.limits,
-                "summary": application.summary(),
-            }
-            text = json.dumps(summary, indent=2) + "\n"
-            (folder / APPLICATION_FILE).write_text(text, encoding="utf-8")
+            write_application(folder, application)
         tracks = write_outputs(folder, options, clip=clip)
     except Exception as error:  # noqa: BLE001 - raised below, the first failure first
         failure = failure or error

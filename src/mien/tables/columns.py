@@ -50,6 +50,8 @@ EVENT_TABLE = {
     "behavior": "What happened; see the events.",
     "value": "The expression, or the reason or state of an alarm.",
     "comment": "More details, as name=value.",
+    "elan_end_s": "The offset; of what happens at one moment, one sampling interval after it, but "
+    "not after the next one of its tier. ELAN needs an end.",
 }
 EVENT_COLUMNS = tuple(EVENT_TABLE)
 

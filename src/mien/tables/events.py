@@ -13,6 +13,7 @@ from mien.tracking import Event, SamplingInterval
 _FROM_FRAMES = ("track_started", "track_ended", "expression", "episode")
 _VALUES = ("expression", "reason", "state")
 _TIMES = ("start_s", "end_s", "duration_s")
+_SHORTEST_S = 0.04
 
 
 @dataclass(slots=True)
@@ -30,17 +31,27 @@ class Interval:
     def subject(self) -> str:
         return "" if self.track_id is None else f"Person {self.track_id}"
 
+    @property
+    def tier(self) -> str:
+        return f"{self.subject} {self.behavior}".strip()
 
-def intervals(frames: Iterable[RecordedFrame]) -> list[Interval]:
+
+def intervals(
+    frames: Iterable[RecordedFrame], sampling: SamplingInterval | None = None
+) -> list[Interval]:
     """What happened in a recording, by onset.
 
     ``in_view`` and ``expression`` are the stretches in which a track was in view, and in which it
     held a label; the others are the events of the recording.
+
+    Args:
+        frames: of a recording.
+        sampling: is updated by the frames.
     """
     found: list[Interval] = []
     open_: dict[tuple[int, str], Interval] = {}
     last_s: dict[int, float] = {}
-    sampling = SamplingInterval()
+    sampling = sampling or SamplingInterval()
     for frame in frames:
         now = frame.result.timestamp_s or 0.0
         sampling.update(now)
@@ -98,21 +109,38 @@ def event_table_lines(
         time_offset_s: is added to all times: when the file starts on the clock of a study.
     """
     yield csv_line(EVENT_COLUMNS)
-    for found in intervals(frames):
-        tier = f"{found.subject} {found.behavior}".strip()
+    sampling = SamplingInterval()
+    rows = intervals(frames, sampling)
+    ends_s = _elan_ends_s(rows, sampling.seconds or _SHORTEST_S)
+    for found, end_s in zip(rows, ends_s, strict=True):
         offset_s = None if found.offset_s is None else found.offset_s + time_offset_s
         yield csv_line(
             (
                 _rounded(found.onset_s + time_offset_s),
                 _rounded(offset_s),
                 _rounded(None if found.offset_s is None else found.offset_s - found.onset_s),
-                tier,
+                found.tier,
                 found.subject,
                 found.behavior,
                 found.value or found.behavior,
                 found.comment,
+                _rounded(end_s + time_offset_s),
             )
         )
+
+
+def _elan_ends_s(rows: list[Interval], moment_s: float) -> list[float]:
+    """The end of each row; moments last as long as given, or to the next one on their tier."""
+    ends_s, next_s = [], dict[str, float]()
+    for row in reversed(rows):
+        end_s = row.offset_s
+        if end_s is None:
+            end_s = row.onset_s + moment_s
+            following_s = next_s.get(row.tier, end_s)
+            end_s = min(end_s, following_s) if following_s > row.onset_s else end_s
+        ends_s.append(end_s)
+        next_s[row.tier] = row.onset_s
+    return ends_s[::-1]
 
 
 def _rounded(value: float | None) -> Any:
