@@ -35,6 +35,19 @@ def test_intervals_end_at_gaps_and_label_changes() -> None:
         assert interval.offset_s is None or interval.offset_s > interval.onset_s
 
 
+def test_a_long_closure_has_its_start_and_its_end() -> None:
+    begun = Event("eyes_closed", 2.501, 1, {"duration_s": 0.501})
+    over = Event("closure", 8.0, 1, {"start_s": 2.0, "duration_s": 6.0})
+    other = Event("eyes_closed", 2.5, 2, {"duration_s": 0.5})
+    result = FrameResult((), (320, 240), frame_index=0, timestamp_s=8.0)
+    found = intervals([RecordedFrame(result, (begun, other), (over,))])
+    assert {one.behavior for one in found} == {"eyes_closed"}
+    assert sorted((one.track_id, one.onset_s, one.offset_s) for one in found) == [
+        (1, 2.0, 8.0),
+        (2, 2.0, 2.5),
+    ]
+
+
 def test_moments_have_no_end_and_the_offset_is_added() -> None:
     cut = Event("scene_cut", 1.5)
     blink = Event("blink", 1.2, 1, {"duration_s": 0.2})

@@ -76,8 +76,33 @@ def test_reports_a_long_closure_once_while_it_lasts() -> None:
     state, events = EyeState(), []
     for n in range(150):
         events += state.update(CLOSED if 60 <= n < 120 else OPEN, 0.0, n / FPS)
-    assert [event.kind for event in events] == ["eyes_closed"]
+    assert [event.kind for event in events] == ["eyes_closed", "closure"]
     assert events[0].timestamp_s == pytest.approx(2.5, abs=0.04)
+    assert events[1].timestamp_s == pytest.approx(4.0)
+    assert events[1].details == {"start_s": 2.0, "duration_s": 2.0}
+
+
+@pytest.mark.parametrize("unseen", [True, False])
+def test_a_long_closure_ends_where_the_eyes_are_not_seen_any_longer(unseen: bool) -> None:
+    state, events = EyeState(), []
+    for n in range(180):
+        opening = None if unseen and n >= 150 else CLOSED if n >= 60 else OPEN
+        events += state.update(opening, 0.0, n / FPS)
+    events += state.end()
+    last_s = (149 if unseen else 179) / FPS
+    assert [event.kind for event in events] == ["eyes_closed", "closure"]
+    assert events[1].timestamp_s == pytest.approx(last_s)
+    assert state.longest_closure_s == pytest.approx(last_s - 2.0)
+    assert not state.end()
+
+
+def test_a_short_closure_whose_end_is_not_seen_is_none() -> None:
+    state, events = EyeState(), []
+    for n in range(70):
+        events += state.update(CLOSED if n >= 60 else OPEN, 0.0, n / FPS)
+    assert not events + state.end()
+    assert state.longest_closure_s == 0
+    assert state.blinks == 0
 
 
 def test_window_holds_the_sum_of_its_length() -> None:

@@ -130,6 +130,8 @@ EVENTS: Mapping[str, str] = {
     "`peak_s`, `peak_probability`, `duration_s`.",
     "blink": "A blink is over: `duration_s`.",
     "eyes_closed": "The eyes have been closed for half a second or more: `duration_s`.",
+    "closure": "Such a closure is over, or the eyes are not seen any longer: `start_s`, "
+    "`duration_s`. In events.csv it is `eyes_closed`, from its start to its end.",
     "yawn": "The mouth has been wide open for 1.5 s: `start_s`.",
     "alarm": "An application raised an alarm: `reason`, `value`.",
     "attention": "The application attention saw a change: `state`, and the one `before`.",

@@ -78,7 +78,23 @@ def intervals(
         found += [_interval(event) for event in events if event.kind not in _FROM_FRAMES]
     for (track_id, _), running in open_.items():
         running.offset_s = last_s[track_id]
-    return sorted(found, key=lambda interval: interval.onset_s)
+    return sorted(_with_whole_closures(found), key=lambda interval: interval.onset_s)
+
+
+def _with_whole_closures(found: list[Interval]) -> list[Interval]:
+    """Closures that are over in place of the events that they began."""
+    whole = [one for one in found if one.behavior == "closure"]
+    begun = [one for one in found if one.behavior == "eyes_closed" and not _begins(one, whole)]
+    for one in whole:
+        one.behavior = "eyes_closed"
+    return [one for one in found if one.behavior != "eyes_closed"] + begun + whole
+
+
+def _begins(one: Interval, whole: list[Interval]) -> bool:
+    return any(
+        one.track_id == other.track_id and abs(one.onset_s - other.onset_s) < 0.01
+        for other in whole
+    )
 
 
 def _interval(event: Event) -> Interval:

@@ -13,6 +13,7 @@ EventKind = Literal[
     "episode",
     "blink",
     "eyes_closed",
+    "closure",
     "yawn",
     "alarm",
     "attention",
@@ -27,7 +28,8 @@ class Event:
         kind: ``track_started``, ``scene_cut``; ``track_ended``, whose details are the track's row
             in the table of tracks; ``expression``: the held label of a track changed; ``episode``:
             an expression other than neutral is over; ``blink``, ``yawn``: one is over;
-            ``eyes_closed``: the eyes have been closed for half a second; ``alarm`` and
+            ``eyes_closed``: the eyes have been closed for half a second; ``closure``: such a
+            closure is over, or could not be seen any longer; ``alarm`` and
             ``attention``: from :mod:`mien.applications`.
         timestamp_s: time in the stream, in seconds.
         track_id: the person; None for the whole stream.

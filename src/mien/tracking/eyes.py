@@ -31,7 +31,8 @@ class EyeState:
         blinks: number of blinks so far.
         closed_since_s: start of the closure under way; None while the eyes are open.
         seen_s, closed_s: seconds in which the eyes were measured, and in which they were closed.
-        longest_closure_s: of those that are over, in seconds.
+        longest_closure_s: of those that are over, in seconds; one of less than half a second is
+            not over where its end was not seen.
     """
 
     CLOSED_SHARE = 0.68
@@ -54,6 +55,7 @@ class EyeState:
         self._open_share = open_share
         self._window = Window(60.0, ("seen", "closed", "blinks"))
         self._last_s: float | None = None
+        self._measured_s = 0.0
         self._is_long = False
 
     def update(
@@ -73,21 +75,41 @@ class EyeState:
             count: whether frames follow each other closely enough for blinks to be counted.
 
         Returns:
-            The blink or long closure that this frame shows; without a track_id.
+            The blink, the long closure, or its end that this frame shows; without a track_id.
         """
         elapsed = 0.0 if self._last_s is None else timestamp_s - self._last_s
         self._last_s = timestamp_s
         if opening is None or abs(yaw_deg or 0.0) > _MAX_YAW_DEG or elapsed > 1.0:
             # What was not seen is neither a blink nor a closure.
-            self.closed_since_s, self._is_long = None, False
-            return []
+            return self.end()
         self.seen_s += elapsed
         events = self._follow(opening, timestamp_s, count=count)
+        self._measured_s = timestamp_s
         closed = self.closed_since_s is not None
         self._adapt(opening, elapsed, closed=closed)
         self.closed_s += elapsed if closed else 0.0
         self._window.add(timestamp_s, seen=elapsed, closed=elapsed if closed else 0.0)
         return events
+
+    def end(self) -> list[Event]:
+        """End the closure under way where the eyes were last measured.
+
+        Returns:
+            The long closure, if it is one; without a track_id.
+        """
+        return self._close(self._measured_s) if self._is_long else self._forget()
+
+    def _forget(self) -> list[Event]:
+        self.closed_since_s, self._is_long = None, False
+        return []
+
+    def _close(self, end_s: float) -> list[Event]:
+        """End the closure under way at a time; returns it if it is a long one."""
+        start_s, is_long = self.closed_since_s or 0.0, self._is_long
+        self.longest_closure_s = max(self.longest_closure_s, end_s - start_s)
+        self._forget()
+        details = {"start_s": round(start_s, 4), "duration_s": round(end_s - start_s, 4)}
+        return [Event("closure", end_s, details=details)] if is_long else []
 
     def closure_s(self, timestamp_s: float) -> float:
         """How long the eyes have been closed."""
@@ -116,13 +138,12 @@ class EyeState:
             return []
         closure_s = timestamp_s - self.closed_since_s
         if opening > self._open_share * self._level:
-            self.closed_since_s, self._is_long = None, False
-            self.longest_closure_s = max(self.longest_closure_s, closure_s)
+            over = self._close(timestamp_s)
             if count and _MIN_BLINK_S <= closure_s < LONG_CLOSURE_S:
                 self.blinks += 1
                 self._window.add(timestamp_s, blinks=1)
                 return [Event("blink", timestamp_s, details={"duration_s": round(closure_s, 3)})]
-            return []
+            return over
         if closure_s >= LONG_CLOSURE_S and not self._is_long:
             self._is_long = True
             return [Event("eyes_closed", timestamp_s, details={"duration_s": round(closure_s, 3)})]

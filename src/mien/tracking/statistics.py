@@ -138,7 +138,7 @@ class _Track:
         return self._statistics(state), [replace(e, track_id=self._track_id) for e in events]
 
     def finish(self) -> list[Event]:
-        events = self._expressions.finish(self._last_s)
+        events = self._expressions.finish(self._last_s) + self._eyes.end()
         events.append(Event("track_ended", self._last_s, details=self._summary()))
         return [replace(event, track_id=self._track_id) for event in events]
 
