@@ -64,6 +64,8 @@ class TestAsRgb:
         ("array", "expected"),
         [
             (np.array([[0, 256, 65535]], np.uint16), [0, 1, 255]),
+            (np.array([[0, 128, 255]], np.uint16), [0, 128, 255]),
+            (np.array([[0, 128, 255]], np.int64), [0, 128, 255]),
             (np.array([[False, True]]), [0, 255]),
             (np.array([[0.0, 0.5, 1.0]], np.float32), [0, 128, 255]),
             (np.array([[0.25]], np.float64), [64]),
@@ -82,7 +84,9 @@ class TestAsRgb:
             (np.full((2, 2), 255.0), "float image in"),
             (np.full((2, 2), -0.1), "float image in"),
             (np.full((2, 2), np.nan), "float image in"),
-            (np.zeros((2, 2), np.int32), "int32"),
+            (np.full((2, 2), -1, np.int32), "int32 in 0 to 255, got values from -1 to -1"),
+            (np.full((2, 2), 256, np.int64), "got values from 256 to 256"),
+            (np.zeros((2, 2), np.complex64), "complex64"),
             (np.array([["a"]]), "expected an image of type"),
         ],
     )

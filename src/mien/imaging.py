@@ -118,7 +118,8 @@ def as_rgb(image: npt.ArrayLike) -> Image:
 
     Args:
         image: ``(H, W)`` or ``(H, W, 1)`` gray, ``(H, W, 3)`` RGB, or ``(H, W, 4)`` RGBA, which is
-            blended with white. The type is uint8, uint16 in 0..65535, bool, or float in [0, 1].
+            blended with white. The type is uint8, uint16 in 0..65535, bool, float in [0, 1], or
+            any integer in 0..255 (so is uint16 without a higher value).
 
     Returns:
         A contiguous array; the input itself if it already has this form.
@@ -149,7 +150,8 @@ def _as_uint8(array: npt.NDArray[Any]) -> Image:
     if array.dtype == np.uint8:
         return array
     if array.dtype == np.uint16:
-        return np.asarray(array >> 8, np.uint8)
+        # Numbers of 8 bits in a wider type; as those of 16 bits, all of them would be black.
+        return np.asarray(array if array.max() <= 255 else array >> 8, np.uint8)
     if array.dtype == np.bool_:
         return array.astype(np.uint8) * np.uint8(255)
     if np.issubdtype(array.dtype, np.floating):
@@ -160,6 +162,14 @@ def _as_uint8(array: npt.NDArray[Any]) -> Image:
                 "convert to uint8 for a range of 0 to 255"
             )
         return np.asarray(array * 255 + 0.5, np.uint8)
+    if np.issubdtype(array.dtype, np.integer):
+        low, high = int(array.min()), int(array.max())
+        if low >= 0 and high <= 255:
+            return np.asarray(array, np.uint8)
+        raise InputError(
+            f"expected an image of {array.dtype} in 0 to 255, got values from {low} to {high}; "
+            "convert to uint8, or to uint16 for a range of 0 to 65535"
+        )
     raise InputError(f"expected an image of type uint8, uint16, bool or float, got {array.dtype}")
 
 

@@ -294,6 +294,16 @@ def test_rejects_endless_streams() -> None:
         read_image(Endless(), max_megapixels=1)  # type: ignore[arg-type]
 
 
+def test_rejects_files_that_are_not_open_for_reading(tmp_path: Path) -> None:
+    with (
+        (tmp_path / "a.jpg").open("wb") as file,
+        pytest.raises(ImageReadError, match="open for reading"),
+    ):
+        read_image(file)
+    with pytest.raises(ImageReadError, match="open for reading"):
+        read_image(file)
+
+
 def test_rejects_text_streams(tmp_path: Path) -> None:
     path = tmp_path / "photo.jpg"
     path.write_bytes(picture("JPEG"))

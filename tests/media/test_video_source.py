@@ -193,9 +193,44 @@ def test_reports_files_that_are_not_videos(tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("this is no video\n" * 100)
     (tmp_path / "empty.mp4").write_bytes(b"")
     (tmp_path / "noise.mp4").write_bytes(np.random.default_rng(0).bytes(20_000))
-    for name in ("missing.mp4", "text.mp4", "empty.mp4", "noise.mp4"):
-        with pytest.raises(VideoReadError, match=name):
+    (tmp_path / "web.mp4").write_text("<!DOCTYPE html><title>404</title>")
+    (tmp_path / "folder.mp4").mkdir()
+    for name, found in (
+        ("missing.mp4", "but there is none"),
+        ("folder.mp4", "but there is a folder"),
+        ("text.mp4", "it is text"),
+        ("empty.mp4", "it is an empty file"),
+        ("web.mp4", "it is a web page"),
+        ("noise.mp4", "cannot be read"),
+    ):
+        with pytest.raises(VideoReadError, match=rf"{name}, but .*{found}|{name}, {found}"):
             list(VideoSource(tmp_path / name).frames())
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9])
+def test_says_that_a_cut_file_has_no_index(tmp_path: Path, write_clip: Write, share: float) -> None:
+    data = write_clip(tmp_path / "whole.mp4", numbered(50)).read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(VideoReadError, match=r"cut\.mp4.*without its index, as if it was cut"):
+        VideoSource(tmp_path / "cut.mp4")
+
+
+def test_a_video_that_starts_late_is_not_cut(tmp_path: Path) -> None:
+    import av
+
+    with av.open(str(tmp_path / "late.mkv"), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number, (pixels, _) in enumerate(numbered(50)):
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            frame.pts, frame.time_base = 125 + number, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    source = VideoSource(tmp_path / "late.mkv")
+    frames = list(source.frames())
+    assert source.info.duration_s == pytest.approx(2, abs=0.05)
+    assert (frames[0].timestamp_s, len(frames)) == (0, 50)
+    assert source.warnings == ()
 
 
 def test_playlists_do_not_open_other_files(tmp_path: Path, write_clip: Write) -> None:

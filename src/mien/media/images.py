@@ -171,7 +171,7 @@ def _name_of(source: Any) -> str:
     name = source if isinstance(source, str | os.PathLike) else getattr(source, "name", None)
     if not isinstance(name, str | os.PathLike):
         return "the given file" if hasattr(source, "read") else "the given image"
-    text = os.fspath(name)
+    text = os.fspath(name) or "the empty path"
     if len(text) > _MAX_NAME and (not os.path.lexists(text) if len(text) < 4096 else True):
         # The end of a path, with the file's name, says most.
         return f"{text[: _MAX_NAME // 2]}…{text[-_MAX_NAME // 2 :]}"
@@ -192,6 +192,8 @@ def _read(source: Any, reading: Reading) -> Image | LargeImage:
     if isinstance(source, io.TextIOBase):
         raise ImageReadError(_TEXT_MODE)
     if hasattr(source, "read"):
+        if getattr(source, "closed", False) or not getattr(source, "readable", lambda: True)():
+            raise ImageReadError("expected a file that is open for reading: open it with 'rb'")
         return _read_stream(source, reading)
     if hasattr(source, "__array__"):
         return imaging.as_rgb(source)

@@ -9,6 +9,7 @@ import numpy as np
 
 from mien.errors import MissingExtraError, VideoReadError
 from mien.media.clock import Clock
+from mien.media.formats import HEAD_BYTES, describe, sniff
 from mien.media.sources import Frame, Selection, SourceInfo
 from mien.media.tone_mapping import HLG, PQ, tone_map
 from mien.types import Image
@@ -180,7 +181,8 @@ def open_container(path: Path) -> Any:
     """
     av = require_av()
     if not path.is_file():
-        raise VideoReadError(f"expected a video file at {path}, but there is none")
+        found = "a folder" if path.is_dir() else "no regular file" if path.exists() else "none"
+        raise VideoReadError(f"expected a video file at {path}, but there is {found}")
     options = {"protocol_whitelist": "file", "format_whitelist": _allowed_formats()}
     # PyAV 19 and later replaces metadata in unknown encodings by default.
     old = int(av.__version__.partition(".")[0]) < 19
@@ -189,12 +191,24 @@ def open_container(path: Path) -> Any:
         return av.open(str(path.absolute()), container_options=options, **more)
     except (av.FFmpegError, ValueError, UnicodeError) as error:
         raise VideoReadError(
-            f"expected a video in {path}, but it cannot be read: {_reason(error)}"
+            f"expected a video in {path}, but it cannot be read: {_reason(path, error)}"
         ) from None
 
 
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)
+def _reason(path: Path, error: Exception) -> str:
+    text = getattr(error, "strerror", None) or str(error)
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+    except OSError:
+        return text
+    kind = sniff(head)
+    if kind not in (None, "avif", "heif"):
+        return f"it is an image ({kind})"
+    if head[4:8] == b"ftyp":
+        return "it is an MP4 or MOV file without its index, as if it was cut or never finished"
+    found = describe(head)
+    return text if "unknown" in found or "video" in found else f"it is {found}"
 
 
 @cache
@@ -219,6 +233,9 @@ def _info(path: Path, container: Any) -> SourceInfo:
     elif "DURATION" in stream.metadata:
         # Matroska: of this track, where the whole may have a longer sound track.
         durations_s.append(_clock_time_s(stream.metadata["DURATION"]))
+    if durations_s and "matroska" in container.format.name:
+        # Its durations count from 0, and not from the first frame.
+        durations_s[0] -= max(0.0, float((stream.start_time or 0) * (stream.time_base or 0)))
     if container.duration is not None:
         # The whole is the shorter one if an edit list omits a part of the track.
         durations_s.append(container.duration / 1_000_000)
