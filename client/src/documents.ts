@@ -34,6 +34,11 @@ export interface Face {
   quality: Quality | null;
   affect: Affect | null;
   signals: Signals | null;
+  gaze?: Gaze;
+  /** Intensity of facial action units (FACS) in [0, 1] by a mapping, not by a certified coder; those that cannot be seen are missing. */
+  action_units?: Record<string, number>;
+  /** The 52 blendshapes of MediaPipe by ARKit's names, in which left and right are the person's own. */
+  blendshapes?: Record<string, number>;
   /** In a stream: the statistics of the person up to this frame. */
   track?: Track;
   /** In a stream: the expression of this frame alone. */
@@ -54,7 +59,7 @@ export interface Box {
 
 /** Points on a face. */
 export interface Landmarks {
-  /** Which points these are: mesh468 (MediaPipe FaceMesh), ibug68, five (eyes, nose tip, mouth corners), eyes2 or blazeface6. */
+  /** Which points these are: mesh468 (MediaPipe FaceMesh), mesh478 (the same and the irises), ibug68, five (eyes, nose tip, mouth corners), eyes2 or blazeface6. */
   scheme: string;
   /** Probability that there is a face under the points, where the model has one. */
   presence: number | null;
@@ -118,6 +123,14 @@ export interface Signals {
   expressivity: number | null;
 }
 
+/** The direction in which the eyes look, relative to the camera; both 0 towards it. */
+export interface Gaze {
+  /** Gaze to the side, positive towards the right edge of the image. */
+  yaw_deg: number;
+  /** Gaze up or down, positive upwards. */
+  pitch_deg: number;
+}
+
 /** What has been seen of one track up to a frame. */
 export interface Track {
   /** Seconds since the track began. */
@@ -140,48 +153,123 @@ export interface Track {
   mood_arousal: number | null;
 }
 
-/** The columns of the table of faces; `name` is a prefix where there is one a label. */
+/** The columns of the table of faces; `name` is a prefix where there is one a label, and
+ * `onlyWith` the part of a face to which a column belongs. */
 export const FACE_COLUMNS: readonly {
   name: string;
   path: readonly string[];
   ofFrame: boolean;
   perLabel: boolean;
+  onlyWith: string;
 }[] = [
-  { name: "frame_index", path: ["frame_index"], ofFrame: true, perLabel: false },
-  { name: "timestamp_s", path: ["timestamp_s"], ofFrame: true, perLabel: false },
-  { name: "track_id", path: ["track_id"], ofFrame: false, perLabel: false },
-  { name: "x_min", path: ["box", "x_min"], ofFrame: false, perLabel: false },
-  { name: "y_min", path: ["box", "y_min"], ofFrame: false, perLabel: false },
-  { name: "x_max", path: ["box", "x_max"], ofFrame: false, perLabel: false },
-  { name: "y_max", path: ["box", "y_max"], ofFrame: false, perLabel: false },
-  { name: "score", path: ["score"], ofFrame: false, perLabel: false },
-  { name: "expression", path: ["expression", "label"], ofFrame: false, perLabel: false },
-  { name: "expression_raw", path: ["expression_raw", "label"], ofFrame: false, perLabel: false },
-  { name: "uncertain", path: ["expression", "uncertain"], ofFrame: false, perLabel: false },
-  { name: "state", path: ["track", "state"], ofFrame: false, perLabel: false },
-  { name: "p_", path: ["expression", "probabilities"], ofFrame: false, perLabel: true },
-  { name: "yaw_deg", path: ["quality", "yaw_deg"], ofFrame: false, perLabel: false },
-  { name: "pitch_deg", path: ["quality", "pitch_deg"], ofFrame: false, perLabel: false },
-  { name: "roll_deg", path: ["quality", "roll_deg"], ofFrame: false, perLabel: false },
-  { name: "size_px", path: ["quality", "size_px"], ofFrame: false, perLabel: false },
-  { name: "sharpness", path: ["quality", "sharpness"], ofFrame: false, perLabel: false },
-  { name: "brightness", path: ["quality", "brightness"], ofFrame: false, perLabel: false },
-  { name: "presence", path: ["quality", "presence"], ofFrame: false, perLabel: false },
-  { name: "reasons", path: ["quality", "reasons"], ofFrame: false, perLabel: false },
-  { name: "valence", path: ["affect", "valence"], ofFrame: false, perLabel: false },
-  { name: "arousal", path: ["affect", "arousal"], ofFrame: false, perLabel: false },
-  { name: "eye_opening_left", path: ["signals", "eye_opening_left"], ofFrame: false, perLabel: false },
-  { name: "eye_opening_right", path: ["signals", "eye_opening_right"], ofFrame: false, perLabel: false },
-  { name: "mouth_opening", path: ["signals", "mouth_opening"], ofFrame: false, perLabel: false },
-  { name: "facing", path: ["signals", "facing"], ofFrame: false, perLabel: false },
-  { name: "expressivity", path: ["signals", "expressivity"], ofFrame: false, perLabel: false },
-  { name: "age_s", path: ["track", "age_s"], ofFrame: false, perLabel: false },
-  { name: "blinks", path: ["track", "blinks"], ofFrame: false, perLabel: false },
-  { name: "blink_rate_per_min", path: ["track", "blink_rate_per_min"], ofFrame: false, perLabel: false },
-  { name: "perclos", path: ["track", "perclos"], ofFrame: false, perLabel: false },
-  { name: "eyes_closed_s", path: ["track", "eyes_closed_s"], ofFrame: false, perLabel: false },
-  { name: "yawns", path: ["track", "yawns"], ofFrame: false, perLabel: false },
-  { name: "mood_valence", path: ["track", "mood_valence"], ofFrame: false, perLabel: false },
-  { name: "mood_arousal", path: ["track", "mood_arousal"], ofFrame: false, perLabel: false },
-  { name: "p_raw_", path: ["expression_raw", "probabilities"], ofFrame: false, perLabel: true },
+  { name: "frame_index", path: ["frame_index"], ofFrame: true, perLabel: false, onlyWith: "" },
+  { name: "timestamp_s", path: ["timestamp_s"], ofFrame: true, perLabel: false, onlyWith: "" },
+  { name: "track_id", path: ["track_id"], ofFrame: false, perLabel: false, onlyWith: "" },
+  { name: "x_min", path: ["box", "x_min"], ofFrame: false, perLabel: false, onlyWith: "" },
+  { name: "y_min", path: ["box", "y_min"], ofFrame: false, perLabel: false, onlyWith: "" },
+  { name: "x_max", path: ["box", "x_max"], ofFrame: false, perLabel: false, onlyWith: "" },
+  { name: "y_max", path: ["box", "y_max"], ofFrame: false, perLabel: false, onlyWith: "" },
+  { name: "score", path: ["score"], ofFrame: false, perLabel: false, onlyWith: "" },
+  { name: "expression", path: ["expression", "label"], ofFrame: false, perLabel: false, onlyWith: "" },
+  { name: "expression_raw", path: ["expression_raw", "label"], ofFrame: false, perLabel: false, onlyWith: "track" },
+  { name: "uncertain", path: ["expression", "uncertain"], ofFrame: false, perLabel: false, onlyWith: "" },
+  { name: "state", path: ["track", "state"], ofFrame: false, perLabel: false, onlyWith: "track" },
+  { name: "p_", path: ["expression", "probabilities"], ofFrame: false, perLabel: true, onlyWith: "" },
+  { name: "yaw_deg", path: ["quality", "yaw_deg"], ofFrame: false, perLabel: false, onlyWith: "" },
+  { name: "pitch_deg", path: ["quality", "pitch_deg"], ofFrame: false, perLabel: false, onlyWith: "" },
+  { name: "roll_deg", path: ["quality", "roll_deg"], ofFrame: false, perLabel: false, onlyWith: "" },
+  { name: "size_px", path: ["quality", "size_px"], ofFrame: false, perLabel: false, onlyWith: "" },
+  { name: "sharpness", path: ["quality", "sharpness"], ofFrame: false, perLabel: false, onlyWith: "" },
+  { name: "brightness", path: ["quality", "brightness"], ofFrame: false, perLabel: false, onlyWith: "" },
+  { name: "presence", path: ["quality", "presence"], ofFrame: false, perLabel: false, onlyWith: "" },
+  { name: "reasons", path: ["quality", "reasons"], ofFrame: false, perLabel: false, onlyWith: "" },
+  { name: "valence", path: ["affect", "valence"], ofFrame: false, perLabel: false, onlyWith: "" },
+  { name: "arousal", path: ["affect", "arousal"], ofFrame: false, perLabel: false, onlyWith: "" },
+  { name: "eye_opening_left", path: ["signals", "eye_opening_left"], ofFrame: false, perLabel: false, onlyWith: "" },
+  { name: "eye_opening_right", path: ["signals", "eye_opening_right"], ofFrame: false, perLabel: false, onlyWith: "" },
+  { name: "mouth_opening", path: ["signals", "mouth_opening"], ofFrame: false, perLabel: false, onlyWith: "" },
+  { name: "facing", path: ["signals", "facing"], ofFrame: false, perLabel: false, onlyWith: "" },
+  { name: "expressivity", path: ["signals", "expressivity"], ofFrame: false, perLabel: false, onlyWith: "" },
+  { name: "age_s", path: ["track", "age_s"], ofFrame: false, perLabel: false, onlyWith: "track" },
+  { name: "blinks", path: ["track", "blinks"], ofFrame: false, perLabel: false, onlyWith: "track" },
+  { name: "blink_rate_per_min", path: ["track", "blink_rate_per_min"], ofFrame: false, perLabel: false, onlyWith: "track" },
+  { name: "perclos", path: ["track", "perclos"], ofFrame: false, perLabel: false, onlyWith: "track" },
+  { name: "eyes_closed_s", path: ["track", "eyes_closed_s"], ofFrame: false, perLabel: false, onlyWith: "track" },
+  { name: "yawns", path: ["track", "yawns"], ofFrame: false, perLabel: false, onlyWith: "track" },
+  { name: "mood_valence", path: ["track", "mood_valence"], ofFrame: false, perLabel: false, onlyWith: "track" },
+  { name: "mood_arousal", path: ["track", "mood_arousal"], ofFrame: false, perLabel: false, onlyWith: "track" },
+  { name: "gaze_yaw_deg", path: ["gaze", "yaw_deg"], ofFrame: false, perLabel: false, onlyWith: "gaze" },
+  { name: "gaze_pitch_deg", path: ["gaze", "pitch_deg"], ofFrame: false, perLabel: false, onlyWith: "gaze" },
+  { name: "au_1", path: ["action_units", "AU1"], ofFrame: false, perLabel: false, onlyWith: "action_units" },
+  { name: "au_2", path: ["action_units", "AU2"], ofFrame: false, perLabel: false, onlyWith: "action_units" },
+  { name: "au_4", path: ["action_units", "AU4"], ofFrame: false, perLabel: false, onlyWith: "action_units" },
+  { name: "au_5", path: ["action_units", "AU5"], ofFrame: false, perLabel: false, onlyWith: "action_units" },
+  { name: "au_6", path: ["action_units", "AU6"], ofFrame: false, perLabel: false, onlyWith: "action_units" },
+  { name: "au_7", path: ["action_units", "AU7"], ofFrame: false, perLabel: false, onlyWith: "action_units" },
+  { name: "au_10", path: ["action_units", "AU10"], ofFrame: false, perLabel: false, onlyWith: "action_units" },
+  { name: "au_12", path: ["action_units", "AU12"], ofFrame: false, perLabel: false, onlyWith: "action_units" },
+  { name: "au_14", path: ["action_units", "AU14"], ofFrame: false, perLabel: false, onlyWith: "action_units" },
+  { name: "au_15", path: ["action_units", "AU15"], ofFrame: false, perLabel: false, onlyWith: "action_units" },
+  { name: "au_17", path: ["action_units", "AU17"], ofFrame: false, perLabel: false, onlyWith: "action_units" },
+  { name: "au_20", path: ["action_units", "AU20"], ofFrame: false, perLabel: false, onlyWith: "action_units" },
+  { name: "au_23", path: ["action_units", "AU23"], ofFrame: false, perLabel: false, onlyWith: "action_units" },
+  { name: "au_24", path: ["action_units", "AU24"], ofFrame: false, perLabel: false, onlyWith: "action_units" },
+  { name: "au_25", path: ["action_units", "AU25"], ofFrame: false, perLabel: false, onlyWith: "action_units" },
+  { name: "au_26", path: ["action_units", "AU26"], ofFrame: false, perLabel: false, onlyWith: "action_units" },
+  { name: "au_28", path: ["action_units", "AU28"], ofFrame: false, perLabel: false, onlyWith: "action_units" },
+  { name: "au_43", path: ["action_units", "AU43"], ofFrame: false, perLabel: false, onlyWith: "action_units" },
+  { name: "au_45", path: ["action_units", "AU45"], ofFrame: false, perLabel: false, onlyWith: "action_units" },
+  { name: "bs__neutral", path: ["blendshapes", "_neutral"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_browDownLeft", path: ["blendshapes", "browDownLeft"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_browDownRight", path: ["blendshapes", "browDownRight"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_browInnerUp", path: ["blendshapes", "browInnerUp"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_browOuterUpLeft", path: ["blendshapes", "browOuterUpLeft"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_browOuterUpRight", path: ["blendshapes", "browOuterUpRight"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_cheekPuff", path: ["blendshapes", "cheekPuff"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_cheekSquintLeft", path: ["blendshapes", "cheekSquintLeft"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_cheekSquintRight", path: ["blendshapes", "cheekSquintRight"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_eyeBlinkLeft", path: ["blendshapes", "eyeBlinkLeft"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_eyeBlinkRight", path: ["blendshapes", "eyeBlinkRight"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_eyeLookDownLeft", path: ["blendshapes", "eyeLookDownLeft"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_eyeLookDownRight", path: ["blendshapes", "eyeLookDownRight"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_eyeLookInLeft", path: ["blendshapes", "eyeLookInLeft"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_eyeLookInRight", path: ["blendshapes", "eyeLookInRight"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_eyeLookOutLeft", path: ["blendshapes", "eyeLookOutLeft"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_eyeLookOutRight", path: ["blendshapes", "eyeLookOutRight"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_eyeLookUpLeft", path: ["blendshapes", "eyeLookUpLeft"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_eyeLookUpRight", path: ["blendshapes", "eyeLookUpRight"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_eyeSquintLeft", path: ["blendshapes", "eyeSquintLeft"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_eyeSquintRight", path: ["blendshapes", "eyeSquintRight"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_eyeWideLeft", path: ["blendshapes", "eyeWideLeft"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_eyeWideRight", path: ["blendshapes", "eyeWideRight"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_jawForward", path: ["blendshapes", "jawForward"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_jawLeft", path: ["blendshapes", "jawLeft"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_jawOpen", path: ["blendshapes", "jawOpen"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_jawRight", path: ["blendshapes", "jawRight"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_mouthClose", path: ["blendshapes", "mouthClose"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_mouthDimpleLeft", path: ["blendshapes", "mouthDimpleLeft"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_mouthDimpleRight", path: ["blendshapes", "mouthDimpleRight"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_mouthFrownLeft", path: ["blendshapes", "mouthFrownLeft"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_mouthFrownRight", path: ["blendshapes", "mouthFrownRight"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_mouthFunnel", path: ["blendshapes", "mouthFunnel"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_mouthLeft", path: ["blendshapes", "mouthLeft"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_mouthLowerDownLeft", path: ["blendshapes", "mouthLowerDownLeft"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_mouthLowerDownRight", path: ["blendshapes", "mouthLowerDownRight"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_mouthPressLeft", path: ["blendshapes", "mouthPressLeft"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_mouthPressRight", path: ["blendshapes", "mouthPressRight"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_mouthPucker", path: ["blendshapes", "mouthPucker"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_mouthRight", path: ["blendshapes", "mouthRight"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_mouthRollLower", path: ["blendshapes", "mouthRollLower"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_mouthRollUpper", path: ["blendshapes", "mouthRollUpper"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_mouthShrugLower", path: ["blendshapes", "mouthShrugLower"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_mouthShrugUpper", path: ["blendshapes", "mouthShrugUpper"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_mouthSmileLeft", path: ["blendshapes", "mouthSmileLeft"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_mouthSmileRight", path: ["blendshapes", "mouthSmileRight"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_mouthStretchLeft", path: ["blendshapes", "mouthStretchLeft"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_mouthStretchRight", path: ["blendshapes", "mouthStretchRight"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_mouthUpperUpLeft", path: ["blendshapes", "mouthUpperUpLeft"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_mouthUpperUpRight", path: ["blendshapes", "mouthUpperUpRight"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_noseSneerLeft", path: ["blendshapes", "noseSneerLeft"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "bs_noseSneerRight", path: ["blendshapes", "noseSneerRight"], ofFrame: false, perLabel: false, onlyWith: "blendshapes" },
+  { name: "p_raw_", path: ["expression_raw", "probabilities"], ofFrame: false, perLabel: true, onlyWith: "track" },
 ];

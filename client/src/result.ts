@@ -24,11 +24,16 @@ export function serverMs(result: FrameResult): number {
 
 /** A CSV table with one row per face. */
 export function toCsv(results: readonly FrameResult[]): string {
+  const faces = results.flatMap((result) => result.faces);
   const labels = Object.keys(
-    results.flatMap((result) => result.faces).find((face) => face.expression)?.expression
+    faces.find((face) => face.expression)?.expression
       ?.probabilities ?? {},
   );
-  const columns = FACE_COLUMNS.flatMap((column) =>
+  // Blendshapes, action units and gaze have columns only where a face has them.
+  const columns = FACE_COLUMNS.filter(
+    ({ onlyWith }) =>
+      onlyWith === "" || onlyWith === "track" || faces.some((face) => onlyWith in face),
+  ).flatMap((column) =>
     column.perLabel
       ? labels.map((label) => ({ ...column, name: column.name + label, path: [...column.path, label] }))
       : [column],

@@ -16,6 +16,10 @@ DEFAULT_MAX_MEGAPIXELS = 100
 """1.5 times the resolution of most phone cameras; about 700 MB when decoded."""
 
 
+BLENDSHAPE_LANDMARKS = "face-landmarker"
+"""The landmark model that blendshapes, action units and gaze need."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Settings of the pipeline.
@@ -32,7 +36,8 @@ class Settings:
     )
     landmarks: str = setting(
         "facemesh",
-        "Landmark model: facemesh, or detector for the few landmarks of the detector.",
+        "Landmark model: facemesh; face-landmarker, with irises, and so gaze, blendshapes and "
+        "action units; or detector for the few landmarks of the detector.",
     )
     model: str = setting(
         "default", "Expression model: a name listed by `mien models`, or a model file."

@@ -11,7 +11,7 @@ from PIL import ImageDraw, ImageFont
 
 from mien import geometry, imaging
 from mien.labels import Expression
-from mien.landmarks.schemes import MESH_LINES
+from mien.landmarks.schemes import MESH_LINES, is_mesh
 from mien.types import Box, ExpressionScores, Face, FrameResult, Image, Landmarks
 
 Color = tuple[int, int, int]
@@ -183,7 +183,7 @@ def _draw_dashed(canvas: Image, spot: _Spot, color: Color, thickness: int) -> No
 def _draw_landmarks(canvas: Image, landmarks: Landmarks, unit: int) -> None:
     # OpenCV draws at fractions of a pixel when coordinates come in sixteenths, from its middle.
     points = np.round((landmarks.points[:, :2] - 0.5) * 16).astype(np.int32)
-    if landmarks.scheme == "mesh468":
+    if is_mesh(landmarks):
         for line in MESH_LINES.values():
             path = [points[list(line.indices)]]
             cv2.polylines(canvas, path, line.closed, _PAPER, unit, cv2.LINE_AA, shift=4)

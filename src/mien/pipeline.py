@@ -1,7 +1,7 @@
 """The three steps in order: detect faces, find their landmarks, classify their expressions."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -15,7 +15,7 @@ from mien.errors import InputError
 from mien.expression import ExpressionClassifier, build_classifier
 from mien.expression.crop import face_crop
 from mien.imaging import LargeImage, OpenedImage
-from mien.landmarks import LandmarkPredictor, build_landmarks
+from mien.landmarks import LandmarkPredictor, build_blendshapes, build_landmarks
 from mien.signals import measure_face
 from mien.signals.quality import cut_by
 from mien.types import (
@@ -101,6 +101,9 @@ class FacePipeline:
             )
             if landmarks is None or isinstance(landmarks, str)
             else landmarks
+        )
+        self.blendshapes = build_blendshapes(
+            self.landmarks.scheme, threads=settings.threads, provider=settings.provider
         )
         self.classifier = classifier or build_classifier(
             settings.model,
@@ -258,6 +261,8 @@ class FacePipeline:
         if landmarks is None:
             landmarks = self.landmarks.predict(image, detections)
         clock.lap("landmarks")
+        blendshapes = [self.read_blendshapes(points) for points in landmarks]
+        clock.lap("blendshapes")
         crops = [
             self.align(image, detection, points).image
             for detection, points in zip(detections, landmarks, strict=True)
@@ -266,11 +271,17 @@ class FacePipeline:
         expressions = self.classify(crops)
         clock.lap("classify")
         faces = [
-            measure_face(image, Face(detection, landmarks=points, expression=scores))
-            for detection, points, scores in zip(detections, landmarks, expressions, strict=True)
+            measure_face(image, Face(detection, points, scores, blendshapes=shapes))
+            for detection, points, scores, shapes in zip(
+                detections, landmarks, expressions, blendshapes, strict=True
+            )
         ]
         clock.lap("measure")
         return faces
+
+    def read_blendshapes(self, landmarks: Landmarks) -> Mapping[str, float] | None:
+        """Blendshapes of a face; None where the landmarks have no model for them."""
+        return None if self.blendshapes is None else self.blendshapes.predict(landmarks)
 
     def align(self, image: Image, detection: Detection, landmarks: Landmarks) -> AlignedCrop:
         """Cut out a face as the expression model expects it; see :func:`face_crop`."""
@@ -308,6 +319,7 @@ class FacePipeline:
             "landmarks": self.landmarks.name,
             "expression": self.classifier.name,
             "prior": self.classifier.prior,
+            **({} if self.blendshapes is None else {"blendshapes": self.blendshapes.name}),
         }
 
     def warm_up(self) -> None:

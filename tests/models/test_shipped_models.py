@@ -23,7 +23,8 @@ IMPORTED_SHAPES: dict[str, dict[str, list[int | str]]] = {
     "blazeface": {"regressions": [1, "anchors", 16], "logits": [1, "anchors", 1]},
     "blazeface-short": {"regressions": [1, 896, 16], "logits": [1, 896, 1]},
     "facemesh": {"landmarks": [1, 468, 3], "presence_logit": [1, 1]},
-    "iris": {"contours": [1, 71, 3], "iris": [1, 5, 3]},
+    "face-landmarker": {"landmarks": [1, 478, 3], "presence_logit": [1, 1]},
+    "face-blendshapes": {"blendshapes": [1, 52]},
 }
 
 
@@ -170,18 +171,19 @@ def test_detectors_match_their_originals(
             ],
         ),
         (
-            "iris",
-            (200, 240, 2),
-            "iris",
-            [0, 4],
-            [[36.382, 24.493, -3.185], [36.778, 29.257, -3.294]],
-        ),
-        (
-            "iris",
-            (200, 240, 2),
-            "contours",
-            [0, 8],
-            [[25.839, 27.609, 6.042], [49.426, 27.383, 0.860]],
+            "face-landmarker",
+            (60, 100, 2),
+            "landmarks",
+            [1, 33, 263, 61, 291, 468, 473],
+            [
+                [131.425, 127.112, -28.094],
+                [94.866, 95.436, 9.865],
+                [173.126, 96.245, 6.050],
+                [110.990, 153.968, 3.739],
+                [154.150, 153.296, 1.290],
+                [106.461, 94.740, 3.850],
+                [162.723, 95.473, 1.414],
+            ],
         ),
     ],
 )
@@ -190,6 +192,22 @@ def test_landmark_models_match_their_originals(
 ) -> None:
     given = _run(name, *place)[output][0, indices]
     assert given == pytest.approx(np.array(points), abs=TOLERANCE)
+
+
+def test_blendshapes_match_their_original() -> None:
+    spec = SHIPPED["face-blendshapes"].spec
+    points = _run("face-landmarker", 60, 100, 2)["landmarks"][0, spec.parameters["points"], :2]
+    (values,) = _session("face-blendshapes").run({"points": points[np.newaxis, np.newaxis]})
+    given = dict(zip(spec.parameters["names"], values[0], strict=True))
+    expected = {
+        "eyeLookDownLeft": 0.2690,
+        "eyeLookInRight": 0.2942,
+        "eyeLookOutLeft": 0.2637,
+        "mouthShrugLower": 0.1469,
+        "mouthPressLeft": 0.1096,
+    }
+    assert {name: given[name] for name in expected} == pytest.approx(expected, abs=0.01)
+    assert max(given.values()) == given["eyeLookInRight"]
 
 
 def test_mesh_presence_is_a_logit() -> None:

@@ -13,21 +13,22 @@ OPSET = 17
 INPUT = "image"
 
 
-def from_tflite(content: bytes, outputs: Mapping[str, tuple[str, Sequence[int]]]) -> Graph:
-    """Convert, remove the transpose of the input, and name inputs and outputs.
-
-    Args:
-        content: the TFLite file.
-        outputs: new name and shape for each output of the original.
-
-    Returns:
-        A graph with one NCHW input, called :data:`INPUT`.
-    """
+def from_tflite(content: bytes) -> Graph:
+    """Convert a TFLite file, with its own names."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "model.tflite")
         source.write_bytes(content)
         model, _ = tf2onnx.convert.from_tflite(str(source), opset=OPSET)
-    graph = Graph(model)
+    return Graph(model)
+
+
+def name_tensors(graph: Graph, outputs: Mapping[str, tuple[str, Sequence[int]]]) -> None:
+    """Remove the transpose of the input, which becomes :data:`INPUT`, and name the outputs.
+
+    Args:
+        graph: with one NHWC input.
+        outputs: new name and shape for each output of the original.
+    """
     _drop_input_transpose(graph)
     for old, (new, shape) in outputs.items():
         graph.rename(old, new)
@@ -37,7 +38,6 @@ def from_tflite(content: bytes, outputs: Mapping[str, tuple[str, Sequence[int]]]
         if last.op_type == "Reshape":
             last.input[1] = graph.weight(f"{new}_shape", np.array(shape, np.int64))
     graph.outputs = {new: list(shape) for new, shape in outputs.values()}
-    return graph
 
 
 def _drop_input_transpose(graph: Graph) -> None:
@@ -49,4 +49,5 @@ def _drop_input_transpose(graph: Graph) -> None:
     graph.replace(transpose, [])
     graph.rename(inner, INPUT)
     batch, height, width, channels = shape
-    graph.inputs = {INPUT: [batch, channels, height, width]}
+    # A free batch has size 0.
+    graph.inputs = {INPUT: [batch or 1, channels, height, width]}

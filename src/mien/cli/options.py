@@ -31,7 +31,7 @@ _PANEL = "Settings (see also: mien settings)"
 
 
 def takes_settings(function: Callable[..., None]) -> Callable[..., None]:
-    """Decorate a command with an option for each setting and ``--preset``.
+    """Decorate a command with an option for each setting, ``--preset`` and ``--blendshapes``.
 
     The command receives them as its keyword argument ``settings``. An option overrides the preset,
     the preset the environment, and the environment the default.
@@ -39,11 +39,13 @@ def takes_settings(function: Callable[..., None]) -> Callable[..., None]:
     signature = inspect.signature(function, eval_str=True)
     own = [p for p in signature.parameters.values() if p.name != "settings"]
     table = config.describe()
-    options = [_preset_option(), *(_option(facts) for facts in table)]
+    options = [_preset_option(), _blendshapes_option(), *(_option(facts) for facts in table)]
 
     @functools.wraps(function)
     def command(**values: Any) -> None:
         chosen = _preset(values.pop("preset"))
+        if values.pop("blendshapes"):
+            chosen["landmarks"] = config.BLENDSHAPE_LANDMARKS
         given = {facts["name"]: values.pop(facts["name"]) for facts in table}
         chosen.update({name: value for name, value in given.items() if value is not None})
         function(**values, settings=Settings.from_environment(**chosen))
@@ -69,6 +71,21 @@ def _preset_option() -> inspect.Parameter:
     )
     return _parameter(
         "preset", str, f"A named set of settings ({contents}).", choices=tuple(config.PRESETS)
+    )
+
+
+def _blendshapes_option() -> inspect.Parameter:
+    option = typer.Option(
+        "--blendshapes",
+        help="Measure blendshapes, action units and gaze: short for --landmarks "
+        f"{config.BLENDSHAPE_LANDMARKS}.",
+        rich_help_panel=_PANEL,
+    )
+    return inspect.Parameter(
+        "blendshapes",
+        inspect.Parameter.KEYWORD_ONLY,
+        default=False,
+        annotation=Annotated[bool, option],
     )
 
 

@@ -17,6 +17,7 @@ from mien.expression import ExpressionClassifier
 from mien.expression.crop import face_crop
 from mien.geometry import Array
 from mien.labels import Expression
+from mien.landmarks.schemes import is_mesh
 from mien.pipeline import FacePipeline
 from mien.types import Face, FloatArray, FrameResult, Image, Landmarks
 
@@ -162,7 +163,7 @@ def _share_of_parts(
     Empty without a mesh or without positive saliency.
     """
     positive = np.clip(saliency, 0, None)
-    if landmarks is None or landmarks.scheme != "mesh468" or positive.sum() <= 0:
+    if landmarks is None or not is_mesh(landmarks) or positive.sum() <= 0:
         return {}
     points = geometry.apply_transform(transform, landmarks.points[:, :2])
     width = max(len(name) for name in (*_ANCHORS, _OUTSIDE))

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from mien import geometry, imaging
 from mien.landmarks import FaceMesh, LandmarkPredictor, Region
-from mien.landmarks.schemes import to_five
+from mien.landmarks.schemes import is_mesh, to_five
 from mien.types import AlignedCrop, Box, Detection, Image, Landmarks, ModelSpec
 
 MIN_PRESENCE = 0.5
@@ -65,8 +65,9 @@ def crop_transform(
     """
     size_wh = spec.input.size_wh
     if landmarks is not None and len(landmarks) and (box is not None or is_trusted(landmarks)):
-        template = spec.alignment_for(landmarks.scheme)
-        if template is None and landmarks.scheme == "mesh468":
+        mesh = is_mesh(landmarks)
+        template = spec.alignment_for("mesh468" if mesh else landmarks.scheme)
+        if template is None and mesh:
             # Many published models were trained on faces aligned by five points.
             template, landmarks = spec.alignment_for("five"), to_five(landmarks)
         if template is not None:

@@ -4,16 +4,19 @@ from pathlib import Path
 
 from mien.errors import ModelNotFoundError, SpecError
 from mien.landmarks.base import DetectorLandmarks, LandmarkPredictor
+from mien.landmarks.blendshapes import Blendshapes
 from mien.landmarks.facemesh import FaceMesh
 from mien.landmarks.regions import Region, box_from_landmarks, roi_from_landmarks
 from mien.runtime import catalog
 
 __all__ = [
+    "Blendshapes",
     "DetectorLandmarks",
     "FaceMesh",
     "LandmarkPredictor",
     "Region",
     "box_from_landmarks",
+    "build_blendshapes",
     "build_landmarks",
     "roi_from_landmarks",
 ]
@@ -54,3 +57,22 @@ def build_landmarks(
             f"with architecture {architecture!r}"
         )
     return FaceMesh(entry, threads=threads, provider=provider)
+
+
+def build_blendshapes(
+    scheme: str, *, threads: int = 1, provider: str = "cpu"
+) -> Blendshapes | None:
+    """Build the model of blendshapes for landmarks of a scheme; None where there is none.
+
+    Args:
+        scheme: of the landmarks; those with irises have one.
+        threads: maximum number of threads per run.
+        provider: execution provider; a key of :data:`mien.runtime.session.PROVIDERS`.
+
+    Raises:
+        ProviderError: the provider is not installed.
+    """
+    entry = catalog.find("face-blendshapes", task="blendshapes")
+    if entry.spec.parameters["scheme"] != scheme:
+        return None
+    return Blendshapes(entry, threads=threads, provider=provider)

@@ -8,11 +8,14 @@ import numpy as np
 from mien.errors import InputError
 from mien.types import FloatArray, Landmarks
 
-WHOLE_FACE = frozenset({"mesh468", "ibug68"})
+MESHES = frozenset({"mesh468", "mesh478"})
+"""MediaPipe's meshes: ``"mesh478"`` is ``"mesh468"`` and then the irises."""
+
+WHOLE_FACE = MESHES | {"ibug68"}
 """Schemes whose points cover the face from brow to chin."""
 
 _EYES: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
-    "mesh468": ((33, 133), (362, 263)),
+    **dict.fromkeys(MESHES, ((33, 133), (362, 263))),
     "ibug68": ((36, 39), (42, 45)),
     "five": ((0,), (1,)),
     "eyes2": ((0,), (1,)),
@@ -22,7 +25,7 @@ _EYES: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
 _Contour = tuple[int, ...]
 
 EYE_CONTOURS: dict[str, tuple[_Contour, _Contour]] = {
-    "mesh468": ((33, 160, 158, 133, 153, 144), (362, 385, 387, 263, 373, 380)),
+    **dict.fromkeys(MESHES, ((33, 160, 158, 133, 153, 144), (362, 385, 387, 263, 373, 380))),
     "ibug68": ((36, 37, 38, 39, 40, 41), (42, 43, 44, 45, 46, 47)),
 }
 """Left and right eye by scheme: left corner, two points of the upper lid, right corner, two points
@@ -39,7 +42,7 @@ class _InnerLips:
 
 
 INNER_LIPS: dict[str, _InnerLips] = {
-    "mesh468": _InnerLips((61, 291), (82, 13, 312), (87, 14, 317)),
+    **dict.fromkeys(MESHES, _InnerLips((61, 291), (82, 13, 312), (87, 14, 317))),
     "ibug68": _InnerLips((48, 54), (61, 62, 63), (67, 66, 65)),
 }
 """Inner lips by scheme."""
@@ -138,14 +141,22 @@ MESH_LINES: dict[str, _MeshLine] = {
         closed=True,
     ),
 }
-"""Lines of a ``"mesh468"`` face for drawing, from MediaPipe's face_mesh_connections."""
+"""Lines of a mesh for drawing, from MediaPipe's face_mesh_connections."""
+
+IRISES: tuple[_Contour, _Contour] = ((468, 469, 470, 471, 472), (473, 474, 475, 476, 477))
+"""Left and right iris of ``"mesh478"``: the center, then four points on its edge."""
+
+
+def is_mesh(landmarks: Landmarks) -> bool:
+    """Whether these are the points of one of MediaPipe's meshes."""
+    return landmarks.scheme in MESHES
 
 
 def to_ibug68(landmarks: Landmarks) -> Landmarks:
     """Convert a mesh to the 68 points of the iBUG markup.
 
     Raises:
-        InputError: the scheme is not ``"mesh468"``.
+        InputError: the landmarks are not a mesh.
     """
     _expect_mesh(landmarks)
     points = landmarks.points[list(IBUG68_FROM_MESH)]
@@ -156,7 +167,7 @@ def to_five(landmarks: Landmarks) -> Landmarks:
     """Convert a mesh to eye centers, nose tip and mouth corners ``(5, 2)``.
 
     Raises:
-        InputError: the scheme is not ``"mesh468"``.
+        InputError: the landmarks are not a mesh.
     """
     _expect_mesh(landmarks)
     others = landmarks.points[list(_FIVE_FROM_MESH), :2]
@@ -164,5 +175,7 @@ def to_five(landmarks: Landmarks) -> Landmarks:
 
 
 def _expect_mesh(landmarks: Landmarks) -> None:
-    if landmarks.scheme != "mesh468":
-        raise InputError(f"expected landmarks of the scheme mesh468, got {landmarks.scheme!r}")
+    if not is_mesh(landmarks):
+        raise InputError(
+            f"expected landmarks of a mesh, mesh468 or mesh478, got {landmarks.scheme!r}"
+        )

@@ -14,7 +14,7 @@ def eye_openings(landmarks: Landmarks) -> tuple[float, float] | None:
     open and below 0.2 closed.
 
     Args:
-        landmarks: of a scheme with eye contours, ``"mesh468"`` or ``"ibug68"``.
+        landmarks: of a scheme with eye contours, a mesh or ``"ibug68"``.
 
     Returns:
         Two numbers, at least 0; None for other schemes, or for an eye of zero width.
@@ -43,7 +43,7 @@ def mouth_opening(landmarks: Landmarks) -> float | None:
     in yawn detection.
 
     Args:
-        landmarks: of a scheme with inner lips, ``"mesh468"`` or ``"ibug68"``.
+        landmarks: of a scheme with inner lips, a mesh or ``"ibug68"``.
 
     Returns:
         At least 0; near 0 for a closed mouth. None for other schemes, or a mouth of zero width.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from mien.landmarks.schemes import is_mesh
 from mien.types import Landmarks
 
 Rows = list[list[float]]
@@ -31,7 +32,7 @@ MEAN_FACE: dict[int, tuple[float, float, float]] = {
     389: (1.085, -0.139, 0.695),
     454: (1.089, 0.352, 0.897),
 }
-"""Mean positions of the points of ``"mesh468"`` that an expression hardly moves: brow, temples, eye
+"""Mean positions of the points of a mesh that an expression hardly moves: brow, temples, eye
 corners, bridge and tip of the nose.
 
 The Procrustes mean of 102 people of the Face Research Lab London Set (DeBruine and Jones, CC BY
@@ -72,12 +73,12 @@ def estimate_pose(landmarks: Landmarks) -> HeadPose | None:
     those of the image after the roll is undone.
 
     Args:
-        landmarks: of the scheme ``"mesh468"`` with depth.
+        landmarks: of a mesh, with depth.
 
     Returns:
         None for landmarks without depth.
     """
-    if landmarks.scheme != "mesh468" or landmarks.points.shape[1] != 3:
+    if not is_mesh(landmarks) or landmarks.points.shape[1] != 3:
         return None
     # The mean face is centered, so the observed points need not be.
     spread = _CENTERED.T @ landmarks.points[_INDICES].astype(np.float64)

@@ -76,10 +76,12 @@ def write_tables(recording: Recording, folder: Path, options: TableOptions | Non
     options = options or TableOptions()
     if options.parquet:
         require_pyarrow()
-    labels = [Expression(label) for label in recording.state().labels]
+    state = recording.state()
+    labels = [Expression(label) for label in state.labels]
+    blendshapes = "blendshapes" in state.models
     offset_s = options.time_offset_s
     lines = {
-        FACES_FILE: face_lines(recording.documents(), labels or None),
+        FACES_FILE: face_lines(recording.documents(), labels or None, blendshapes=blendshapes),
         FRAMES_TABLE_FILE: frame_lines(recording.documents()),
         TRACKS_FILE: track_lines(recording.frames()),
         EVENTS_FILE: event_lines(recording.frames()),
@@ -92,7 +94,7 @@ def write_tables(recording: Recording, folder: Path, options: TableOptions | Non
     counts = {name: write_lines(folder / name, made) for name, made in lines.items()}
     written = set(counts)
     if options.parquet:
-        types = face_column_types(labels or Expression)
+        types = face_column_types(labels or Expression, blendshapes=blendshapes)
         csv_to_parquet(folder / FACES_FILE, folder / PARQUET_FILE, types)
         written.add(PARQUET_FILE)
         if options.landmarks:
@@ -105,7 +107,9 @@ def write_tables(recording: Recording, folder: Path, options: TableOptions | Non
 
 
 def face_lines(
-    documents: Iterable[Mapping[str, Any]], labels: Iterable[Expression] | None = None
+    documents: Iterable[Mapping[str, Any]], labels: Iterable[Expression] | None = None,
+    *,
+    blendshapes: bool = False,
 ) -> Iterator[str]:
     """The table of faces as lines of CSV, the header first: a row for each face in each frame.
 
@@ -113,23 +117,24 @@ def face_lines(
         documents: FrameResult documents, in order.
         labels: of the expression model; None takes those of the first expression, and until then
             keeps the rows in memory.
+        blendshapes: whether there are columns for them, for action units and for gaze.
     """
     columns: list[str] = []
     if labels is not None:
-        columns = face_columns(labels)
+        columns = face_columns(labels, blendshapes=blendshapes)
         yield csv_line(columns)
     waiting: list[dict[str, Any]] = []
     for result in map(FrameResult.from_dict, documents):
         for face in result.faces:
             waiting.append(face_row(result, face))
             if not columns and face.expression is not None:
-                columns = face_columns(face.expression.labels)
+                columns = face_columns(face.expression.labels, blendshapes=blendshapes)
                 yield csv_line(columns)
         if columns:
             yield from (csv_line(row.get(name) for name in columns) for row in waiting)
             waiting.clear()
     if not columns:
-        columns = face_columns(Expression)
+        columns = face_columns(Expression, blendshapes=blendshapes)
         yield csv_line(columns)
         yield from (csv_line(row.get(name) for name in columns) for row in waiting)
 

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from mien import imaging
+from mien.landmarks.schemes import is_mesh
 from mien.types import FloatArray, Image, Landmarks
 
 _SIZE = 20
@@ -26,7 +27,7 @@ def face_patch(image: Image, landmarks: Landmarks | None) -> FloatArray | None:
     Returns:
         None without a mesh, or for a face without contrast.
     """
-    if landmarks is None or landmarks.scheme != "mesh468":
+    if landmarks is None or not is_mesh(landmarks):
         return None
     (left_x, left_y), (right_x, right_y) = landmarks.points[list(_EYES), :2].astype(float).tolist()
     across_x, across_y = right_x - left_x, right_y - left_y

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from mien.errors import MissingExtraError
 from mien.geometry import Array
+from mien.landmarks.schemes import is_mesh
 from mien.tracking.appearance import face_patch, similarity
 from mien.tracking.motion import Motion
 from mien.tracking.sampling import SamplingInterval
@@ -22,7 +23,7 @@ _RIGID = (33, 133, 362, 263, 168, 6, 197, 195, 1, 10, 151, 9, 127, 356, 234, 454
 
 def _face_shape(landmarks: Landmarks | None) -> Array | None:
     """Centered rigid points of unit size, ``(P, 3)``; None without a mesh with depth."""
-    if landmarks is None or landmarks.scheme != "mesh468" or landmarks.points.shape[1] != 3:
+    if landmarks is None or not is_mesh(landmarks) or landmarks.points.shape[1] != 3:
         return None
     points = landmarks.points[list(_RIGID)].astype(np.float64)
     points -= points.mean(axis=0)

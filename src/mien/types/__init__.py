@@ -6,10 +6,13 @@ down. Left and right are left and right in the image, not the person's own.
 
 from mien.types.document import FloatArray
 from mien.types.face import (
+    ACTION_UNITS,
+    BLENDSHAPES,
     Affect,
     ExpressionScores,
     ExpressionState,
     Face,
+    Gaze,
     Quality,
     Signals,
     TrackStatistics,
@@ -27,6 +30,8 @@ from mien.types.model import AlignmentTemplate, InputSpec, ModelSpec
 from mien.types.regions import AlignedCrop, Box, Detection, Image, Landmarks
 
 __all__ = [
+    "ACTION_UNITS",
+    "BLENDSHAPES",
     "SCHEMA_VERSION",
     "Affect",
     "AlignedCrop",
@@ -38,6 +43,7 @@ __all__ = [
     "Face",
     "FloatArray",
     "FrameResult",
+    "Gaze",
     "Image",
     "InputSpec",
     "Landmarks",

@@ -45,6 +45,8 @@ class Declared:
         column: name of the table's column; empty for none, by default the key. For a part, a
             mapping of its keys to columns, which replace its own columns.
         rank: position of the column; equal ranks keep the order of the documents.
+        names: the column of each key of a mapping, where the keys are fixed; without, the keys are
+            the expressions, and `column` is the beginning of their columns.
     """
 
     description: str = ""
@@ -59,6 +61,7 @@ class Declared:
     spread: bool = False
     column: str | Mapping[str, Declared] | None = None
     rank: int = 50
+    names: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 class Document:

@@ -257,6 +257,57 @@ class TrackStatistics(Document):
     ] = None
 
 
+BLENDSHAPES = (
+    "_neutral",
+    *("browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight"),
+    *("cheekPuff", "cheekSquintLeft", "cheekSquintRight", "eyeBlinkLeft", "eyeBlinkRight"),
+    *("eyeLookDownLeft", "eyeLookDownRight", "eyeLookInLeft", "eyeLookInRight", "eyeLookOutLeft"),
+    *("eyeLookOutRight", "eyeLookUpLeft", "eyeLookUpRight", "eyeSquintLeft", "eyeSquintRight"),
+    *("eyeWideLeft", "eyeWideRight", "jawForward", "jawLeft", "jawOpen", "jawRight", "mouthClose"),
+    *("mouthDimpleLeft", "mouthDimpleRight", "mouthFrownLeft", "mouthFrownRight", "mouthFunnel"),
+    *("mouthLeft", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthPressLeft"),
+    *("mouthPressRight", "mouthPucker", "mouthRight", "mouthRollLower", "mouthRollUpper"),
+    *("mouthShrugLower", "mouthShrugUpper", "mouthSmileLeft", "mouthSmileRight"),
+    *("mouthStretchLeft", "mouthStretchRight", "mouthUpperUpLeft", "mouthUpperUpRight"),
+    *("noseSneerLeft", "noseSneerRight"),
+)
+"""The 52 blendshapes in the order of MediaPipe's network: ARKit's names, in which left and right
+are the person's own, and ``_neutral``."""
+
+ACTION_UNITS = tuple(
+    f"AU{number}"
+    for number in (1, 2, 4, 5, 6, 7, 10, 12, 14, 15, 17, 20, 23, 24, 25, 26, 28, 43, 45)
+)
+"""The action units of :mod:`mien.signals.action_units`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gaze(Document):
+    """The direction in which the eyes look, relative to the camera; both 0 towards it.
+
+    See :mod:`mien.signals.gaze`.
+    """
+
+    schema_name: ClassVar[str] = "gaze"
+
+    yaw_deg: Annotated[
+        float,
+        Declared(
+            "Gaze to the side, positive towards the right edge of the image.",
+            column="gaze_yaw_deg",
+            **_ANGLE | {"rank": 60},
+        ),
+    ]
+    pitch_deg: Annotated[
+        float,
+        Declared(
+            "Gaze up or down, positive upwards.",
+            column="gaze_pitch_deg",
+            **_ANGLE | {"rank": 60},
+        ),
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class Face(Document):
     """One face and all that is known of it.
@@ -274,6 +325,35 @@ class Face(Document):
     quality: Annotated[Quality | None, Declared(place=2)] = None
     affect: Annotated[Affect | None, Declared(place=2)] = None
     signals: Annotated[Signals | None, Declared(place=2)] = None
+    gaze: Annotated[Gaze | None, Declared(place=2, only_with="gaze")] = None
+    action_units: Annotated[
+        Mapping[str, float] | None,
+        Declared(
+            "Intensity of facial action units (FACS) in [0, 1] by a mapping, not by a certified "
+            "coder; those that cannot be seen are missing.",
+            digits=3,
+            minimum=0,
+            maximum=1,
+            place=2,
+            only_with="action_units",
+            rank=61,
+            names={name: f"au_{name.removeprefix('AU')}" for name in ACTION_UNITS},
+        ),
+    ] = None
+    blendshapes: Annotated[
+        Mapping[str, float] | None,
+        Declared(
+            "The 52 blendshapes of MediaPipe by ARKit's names, in which left and right are the "
+            "person's own.",
+            digits=4,
+            minimum=0,
+            maximum=1,
+            place=2,
+            only_with="blendshapes",
+            rank=62,
+            names={name: f"bs_{name}" for name in BLENDSHAPES},
+        ),
+    ] = None
     track_id: Annotated[
         int | None, Declared("Number of the person in a stream; null for a still.", rank=10)
     ] = None

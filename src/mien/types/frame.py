@@ -177,21 +177,32 @@ class FrameResult(Document):
     def _columns(self) -> list[str]:
         scores = (face.expression for face in self.faces)
         labels = next((score.labels for score in scores if score is not None), tuple(Expression))
+        blendshapes = "blendshapes" in self.models
         if self.frame_index is None:
-            return face_columns(labels, still=True)
-        return ["source", *face_columns(labels)]
+            return face_columns(labels, still=True, blendshapes=blendshapes)
+        return ["source", *face_columns(labels, blendshapes=blendshapes)]
 
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """A column of a flat table; `name` is a prefix where there is one for each label."""
+    """A column of a flat table.
+
+    Attributes:
+        name: its name; a prefix where there is one for each label.
+        path: keys that lead to the value in the document.
+        type: of its cells.
+        rank: its position.
+        per_label: whether there is one for each label.
+        only_with: the part of a face that it belongs to, where not every face has it.
+        description: meaning and unit.
+    """
 
     name: str
     path: tuple[str, ...]
     type: type
     rank: int
     per_label: bool = False
-    stream_only: bool = False
+    only_with: str = ""
     description: str = ""
 
 
@@ -200,7 +211,7 @@ def _columns(
     path: tuple[str, ...] = (),
     names: Mapping[str, Declared] | None = None,
     *,
-    stream_only: bool = False,
+    only_with: str = "",
 ) -> list[_Column]:
     """The columns of a class and its parts, by rank.
 
@@ -208,17 +219,24 @@ def _columns(
         cls: the class.
         path: keys that lead to its document.
         names: columns that replace its own, by key.
-        stream_only: whether the columns are empty in stills.
+        only_with: the part of a face to which the class belongs.
     """
     found = []
     for entry in entries(cls):
         declared = entry.declared if names is None else names.get(entry.key, Declared(column=""))
         name, annotation = declared.column, entry.annotation
         part_path = path if entry.declared.spread else (*path, entry.key)
-        in_stream = stream_only or bool(entry.declared.only_with)
+        part = only_with or entry.declared.only_with
         if is_part(annotation):
             parts = name if isinstance(name, Mapping) else None
-            found += _columns(annotation, part_path, parts, stream_only=in_stream)
+            found += _columns(annotation, part_path, parts, only_with=part)
+            continue
+        for key, column in declared.names.items():
+            text = f"The value of {key} in [0, 1]; empty where it was not measured."
+            found.append(
+                _Column(column, (*part_path, key), float, declared.rank, False, part, text)
+            )
+        if declared.names:
             continue
         kind = _cell_type(annotation)
         if name == "" or (name is None and kind is None) or not isinstance(name, str | None):
@@ -230,7 +248,7 @@ def _columns(
                 kind or float,
                 declared.rank,
                 kind is None,
-                in_stream,
+                part,
                 declared.description or entry.declared.description,
             )
         )
@@ -248,6 +266,10 @@ def _cell_type(annotation: Any) -> type | None:
     return str if texts else None
 
 
+# The parts of a face that only some landmark models give.
+_MOVEMENTS = ("gaze", "action_units", "blendshapes")
+
+
 @cache
 def face_table() -> tuple[tuple[_Column, bool], ...]:
     """All columns in order, and whether they are of the frame's document, else of the face's."""
@@ -256,17 +278,21 @@ def face_table() -> tuple[tuple[_Column, bool], ...]:
     return tuple(sorted(found, key=lambda item: item[0].rank))
 
 
-def face_column_types(labels: Iterable[Expression], *, still: bool = False) -> dict[str, type]:
+def face_column_types(
+    labels: Iterable[Expression], *, still: bool = False, blendshapes: bool = False
+) -> dict[str, type]:
     """The columns of the table of faces with the types of their cells: str, bool, int or float.
 
     Args:
         labels: of the expression model.
         still: whether the table is of stills, which have a source and no statistics of tracks.
+        blendshapes: whether faces have blendshapes, and with them action units and gaze.
     """
     labels = tuple(labels)
+    parts = {"", *(() if still else ("track",)), *(_MOVEMENTS if blendshapes else ())}
     types: dict[str, type] = {}
     for column, _ in face_table():
-        if (column.stream_only and still) or (column.name == "source" and not still):
+        if column.only_with not in parts or (column.name == "source" and not still):
             continue
         if column.per_label:
             types.update({f"{column.name}{label}": column.type for label in labels})
@@ -275,9 +301,11 @@ def face_column_types(labels: Iterable[Expression], *, still: bool = False) -> d
     return types
 
 
-def face_columns(labels: Iterable[Expression], *, still: bool = False) -> list[str]:
+def face_columns(
+    labels: Iterable[Expression], *, still: bool = False, blendshapes: bool = False
+) -> list[str]:
     """The columns of the table of faces, in order; see :func:`face_column_types`."""
-    return list(face_column_types(labels, still=still))
+    return list(face_column_types(labels, still=still, blendshapes=blendshapes))
 
 
 def face_column_descriptions() -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from mien.errors import SpecError
 from mien.labels import Expression
 
-Task = Literal["detection", "landmarks", "expression"]
+Task = Literal["detection", "landmarks", "blendshapes", "expression"]
 Color = Literal["rgb", "bgr", "gray"]
 Layout = Literal["NCHW", "NHWC"]
 

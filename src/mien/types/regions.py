@@ -86,7 +86,8 @@ class Landmarks(Document):
     scheme: Annotated[
         str,
         Declared(
-            "Which points these are: mesh468 (MediaPipe FaceMesh), ibug68, five (eyes, nose tip, "
+            "Which points these are: mesh468 (MediaPipe FaceMesh), mesh478 (the same "
+            "and the irises), ibug68, five (eyes, nose tip, "
             "mouth corners), eyes2 or blazeface6."
         ),
     ]
