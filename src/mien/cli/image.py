@@ -27,7 +27,6 @@ from mien.cli.options import takes_settings
 from mien.config import Settings
 from mien.errors import ImageReadError, InputError, SettingError
 from mien.imaging import LargeImage, OpenedImage
-from mien.labels import Expression
 from mien.media.images import open_image, write_image
 from mien.media.inputs import STDIN, ImageInput, find_images
 from mien.pipeline import FacePipeline

@@ -1,9 +1,12 @@
 """Measurements of a face from its pixels, landmarks and probabilities. Pure functions."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from mien.labels import Expression
+from mien.signals.action_units import action_units
 from mien.signals.affect import derive_affect
+from mien.signals.gaze import estimate_gaze
 from mien.signals.openings import eye_openings, mouth_opening
 from mien.signals.pose import HeadPose, estimate_pose, facing
 from mien.signals.quality import LIMITS, QualityLimits, measure
@@ -13,7 +16,9 @@ __all__ = [
     "LIMITS",
     "HeadPose",
     "QualityLimits",
+    "action_units",
     "derive_affect",
+    "estimate_gaze",
     "estimate_pose",
     "eye_openings",
     "facing",
@@ -23,13 +28,20 @@ __all__ = [
 ]
 
 
-def measure_face(image: Image, face: Face, limits: QualityLimits = LIMITS) -> Face:
-    """Add quality, signals and affect to a face; None for what cannot be measured.
+def measure_face(
+    image: Image,
+    face: Face,
+    limits: QualityLimits = LIMITS,
+    *,
+    neutral: Mapping[str, float] | None = None,
+) -> Face:
+    """Add quality, signals, gaze, action units and affect; None for what cannot be measured.
 
     Args:
         image: ``(H, W, 3)`` RGB uint8 that contains the face.
         face: with or without landmarks and expression.
         limits: thresholds for the reasons of :class:`mien.types.Quality`.
+        neutral: blendshapes of the same person at rest, for the action units.
     """
     landmarks, scores = face.landmarks, face.expression
     pose = None if landmarks is None else estimate_pose(landmarks)
@@ -43,9 +55,17 @@ def measure_face(image: Image, face: Face, limits: QualityLimits = LIMITS) -> Fa
         if scores is None or Expression.NEUTRAL not in scores.labels
         else 1 - scores[Expression.NEUTRAL],
     )
+    gaze = units = None
+    if landmarks is not None and face.blendshapes is not None:
+        # ARKit's left is the person's own: on the right in the image.
+        closure = face.blendshapes["eyeBlinkRight"], face.blendshapes["eyeBlinkLeft"]
+        gaze = estimate_gaze(landmarks, pose, closure)
+        units = action_units(face.blendshapes, signals.mouth_opening, neutral)
     return replace(
         face,
         quality=measure(image, face.detection, landmarks, pose, limits),
         signals=signals,
         affect=None if scores is None else derive_affect(scores),
+        gaze=gaze,
+        action_units=units,
     )

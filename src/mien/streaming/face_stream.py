@@ -13,12 +13,14 @@ from mien.signals import derive_affect, measure_face
 from mien.streaming.expression_cache import ExpressionCache
 from mien.streaming.locator import FaceLocator, SearchSettings
 from mien.tracking import (
+    BlendshapeSmoother,
     Event,
     ExpressionSmoother,
     LabelSettings,
     LandmarkSmoother,
     NeutralBaseline,
     Observation,
+    RestingMovements,
     SceneCutDetector,
     StreamStatistics,
     Tracker,
@@ -219,16 +221,26 @@ class FaceStream:
             faces = [
                 replace(face, expression=scores) for face, scores in zip(faces, read, strict=True)
             ]
-        return [measure_face(image, face) for face in faces]
+        described = []
+        for (track_id, _), face in zip(seen, faces, strict=True):
+            smoothers = self._smoothers_of(track_id)
+            shapes = face.landmarks and self.pipeline.read_blendshapes(face.landmarks)
+            if shapes:
+                face = replace(face, blendshapes=smoothers.blendshapes.update(shapes, timestamp_s))
+            neutral = smoothers.rest and smoothers.rest.neutral
+            described.append(measure_face(image, face, neutral=neutral))
+        return described
 
     def _smooth(self, face: Face, timestamp_s: float, events: list[Event]) -> Face:
         """The face with smoothed values and the statistics of its track."""
         assert face.track_id is not None
-        smoothers = self._smoothers.get(face.track_id)
-        if smoothers is None:
-            smoothers = self._smoothers[face.track_id] = self._new_smoothers()
+        smoothers = self._smoothers_of(face.track_id)
         raw = face.expression
         state: ExpressionState = "clear"
+        if smoothers.rest and face.blendshapes:
+            top = raw and raw.top
+            weight = quality_weight(face.quality)
+            smoothers.rest.update(face.blendshapes, top, weight, timestamp_s)
         if raw is not None:
             weight = quality_weight(face.quality)
             baseline = smoothers.baseline
@@ -241,6 +253,11 @@ class FaceStream:
         landmarks = face.landmarks and smoothers.landmarks.update(face.landmarks, timestamp_s)
         return replace(face, landmarks=landmarks, track=statistics)
 
+    def _smoothers_of(self, track_id: int) -> "_Smoothers":
+        if track_id not in self._smoothers:
+            self._smoothers[track_id] = self._new_smoothers()
+        return self._smoothers[track_id]
+
     def _new_smoothers(self) -> "_Smoothers":
         # Without expressions, the classifier may have no spec.
         uncertain_below = (
@@ -249,6 +266,7 @@ class FaceStream:
         return _Smoothers(
             ExpressionSmoother(self.settings.labels, uncertain_below=uncertain_below),
             NeutralBaseline() if self.settings.baseline else None,
+            RestingMovements() if self.settings.baseline else None,
         )
 
     def _end(self, track_ids: Sequence[int | None]) -> list[Event]:
@@ -265,7 +283,9 @@ class _Smoothers:
 
     expressions: ExpressionSmoother
     baseline: NeutralBaseline | None
+    rest: RestingMovements | None
     landmarks: LandmarkSmoother = field(default_factory=LandmarkSmoother)
+    blendshapes: BlendshapeSmoother = field(default_factory=BlendshapeSmoother)
 
 
 def _inside(

@@ -107,7 +107,8 @@ def write_tables(recording: Recording, folder: Path, options: TableOptions | Non
 
 
 def face_lines(
-    documents: Iterable[Mapping[str, Any]], labels: Iterable[Expression] | None = None,
+    documents: Iterable[Mapping[str, Any]],
+    labels: Iterable[Expression] | None = None,
     *,
     blendshapes: bool = False,
 ) -> Iterator[str]:

@@ -1,5 +1,7 @@
 """Calibrating expressions to a person's resting face, which may look sad or angry."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from mien.geometry import Array
@@ -70,3 +72,41 @@ class NeutralBaseline:
         lowered = [label in _AT_REST and label is not Expression.NEUTRAL for label in raw.labels]
         self._shift = np.where(lowered, shift, 0.0)
         self._samples = []
+
+
+class RestingMovements:
+    """Learns the blendshapes of a person's resting face: the median over the first `seconds`.
+
+    People differ at rest: one's brows are raised by a quarter, another's lowered. Only readable
+    frames count in which the face seems at rest.
+
+    Args:
+        seconds: duration of the rest to learn from.
+    """
+
+    def __init__(self, *, seconds: float = 3.0) -> None:
+        self.neutral: Mapping[str, float] | None = None
+        self._sample_count = max(1, round(seconds / _SAMPLE_EVERY_S))
+        self._samples: list[Mapping[str, float]] = []
+        self._due_s = -np.inf
+
+    def update(
+        self,
+        blendshapes: Mapping[str, float],
+        expression: Expression | None,
+        weight: float,
+        timestamp_s: float,
+    ) -> None:
+        """Add a frame; `weight` says how readable the face is, in [0, 1]."""
+        if self.neutral is not None or weight < 0.5 or timestamp_s < self._due_s:
+            return
+        if expression is not None and expression not in _AT_REST:
+            return
+        self._due_s = timestamp_s + _SAMPLE_EVERY_S - 1e-3
+        self._samples.append(blendshapes)
+        if len(self._samples) == self._sample_count:
+            self.neutral = {
+                name: float(np.median([sample[name] for sample in self._samples]))
+                for name in blendshapes
+            }
+            self._samples = []

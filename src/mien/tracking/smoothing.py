@@ -1,6 +1,7 @@
 """Smoothing of landmarks and expressions: by time rather than frame count, weighted by quality."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -73,6 +74,20 @@ class LandmarkSmoother:
         self._size = size if self._size == 1.0 else 0.9 * self._size + 0.1 * size
         smoothed = self._filter.update(points / self._size, timestamp_s) * self._size
         return replace(landmarks, points=smoothed.astype(np.float32))
+
+
+class BlendshapeSmoother:
+    """1 € filter for blendshapes: a value at rest is calm, and a blink passes."""
+
+    _MIN_CUTOFF_HZ = 1.5
+    _BETA = 2.0
+
+    def __init__(self) -> None:
+        self._filter = OneEuroFilter(self._MIN_CUTOFF_HZ, self._BETA)
+
+    def update(self, blendshapes: Mapping[str, float], timestamp_s: float) -> dict[str, float]:
+        values = self._filter.update(list(blendshapes.values()), timestamp_s)
+        return dict(zip(blendshapes, values.clip(0, 1).tolist(), strict=True))
 
 
 @dataclass(frozen=True, slots=True)

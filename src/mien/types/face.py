@@ -283,7 +283,7 @@ ACTION_UNITS = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Gaze(Document):
-    """The direction in which the eyes look, relative to the camera; both 0 towards it.
+    """The direction in which the eyes look, relative to the camera; both 0 toward it.
 
     See :mod:`mien.signals.gaze`.
     """
@@ -293,7 +293,7 @@ class Gaze(Document):
     yaw_deg: Annotated[
         float,
         Declared(
-            "Gaze to the side, positive towards the right edge of the image.",
+            "Gaze to the side, positive toward the right edge of the image.",
             column="gaze_yaw_deg",
             **_ANGLE | {"rank": 60},
         ),
