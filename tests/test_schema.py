@@ -18,6 +18,7 @@ from mien.types import (
     ExpressionScores,
     Face,
     FrameResult,
+    Gaze,
     TrackStatistics,
     result_schema,
 )
@@ -43,9 +44,10 @@ def described(schema: dict[str, Any]) -> set[str]:
     return names
 
 
-def given(
-    value: Any, free: tuple[str, ...] = ("timings_ms", "models", "probabilities")
-) -> set[str]:
+FREE = ("timings_ms", "models", "probabilities", "blendshapes", "action_units")
+
+
+def given(value: Any) -> set[str]:
     """Every field of a result, dotted; fields whose keys are free are not looked into."""
     if isinstance(value, list):
         return set().union(*(given(item) for item in value))
@@ -53,7 +55,7 @@ def given(
         return set()
     names = set(value)
     for name, part in value.items():
-        if name not in free:
+        if name not in FREE:
             names |= {f"{name}.{inner}" for inner in given(part)}
     return names
 
@@ -69,6 +71,9 @@ def in_a_stream(result: FrameResult) -> FrameResult:
         Detection(Box(-1.5, 0, 5, 5), score=0.5),
         expression=scores,
         expression_raw=scores,
+        gaze=Gaze(yaw_deg=-3.0, pitch_deg=1.5),
+        action_units={"AU12": 0.5},
+        blendshapes={"jawOpen": 0.25},
         track_id=3,
         track=TrackStatistics(age_s=1.5),
     )

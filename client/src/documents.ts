@@ -123,9 +123,9 @@ export interface Signals {
   expressivity: number | null;
 }
 
-/** The direction in which the eyes look, relative to the camera; both 0 towards it. */
+/** The direction in which the eyes look, relative to the camera; both 0 toward it. */
 export interface Gaze {
-  /** Gaze to the side, positive towards the right edge of the image. */
+  /** Gaze to the side, positive toward the right edge of the image. */
   yaw_deg: number;
   /** Gaze up or down, positive upwards. */
   pitch_deg: number;

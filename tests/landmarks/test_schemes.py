@@ -54,7 +54,7 @@ def test_mesh_lines_use_distinct_points() -> None:
 @pytest.mark.parametrize("convert", [schemes.to_ibug68, schemes.to_five])
 def test_rejects_conversion_of_other_schemes(convert: object) -> None:
     assert callable(convert)
-    with pytest.raises(InputError, match="mesh468, got 'five'"):
+    with pytest.raises(InputError, match="mesh478, got 'five'"):
         convert(Landmarks(np.zeros((5, 2), np.float32), "five"))
 
 

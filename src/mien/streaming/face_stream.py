@@ -225,10 +225,10 @@ class FaceStream:
         for (track_id, _), face in zip(seen, faces, strict=True):
             smoothers = self._smoothers_of(track_id)
             shapes = face.landmarks and self.pipeline.read_blendshapes(face.landmarks)
-            if shapes:
-                face = replace(face, blendshapes=smoothers.blendshapes.update(shapes, timestamp_s))
-            neutral = smoothers.rest and smoothers.rest.neutral
-            described.append(measure_face(image, face, neutral=neutral))
+            smoothed = shapes and smoothers.blendshapes.update(shapes, timestamp_s)
+            neutral = smoothers.rest.neutral if smoothers.rest else None
+            with_shapes = replace(face, blendshapes=smoothed or None)
+            described.append(measure_face(image, with_shapes, neutral=neutral))
         return described
 
     def _smooth(self, face: Face, timestamp_s: float, events: list[Event]) -> Face:
@@ -238,7 +238,7 @@ class FaceStream:
         raw = face.expression
         state: ExpressionState = "clear"
         if smoothers.rest and face.blendshapes:
-            top = raw and raw.top
+            top = raw.top if raw else None
             weight = quality_weight(face.quality)
             smoothers.rest.update(face.blendshapes, top, weight, timestamp_s)
         if raw is not None:

@@ -1,10 +1,11 @@
 """Faces over time: tracks, smoothed labels, statistics and events."""
 
-from mien.tracking.baseline import NeutralBaseline
+from mien.tracking.baseline import NeutralBaseline, RestingMovements
 from mien.tracking.events import Event, EventKind
 from mien.tracking.sampling import SamplingInterval
 from mien.tracking.scene import SceneCutDetector, coarse
 from mien.tracking.smoothing import (
+    BlendshapeSmoother,
     ExpressionSmoother,
     LabelSettings,
     LandmarkSmoother,
@@ -15,6 +16,7 @@ from mien.tracking.statistics import StreamStatistics
 from mien.tracking.tracker import Observation, Track, Tracker
 
 __all__ = [
+    "BlendshapeSmoother",
     "Event",
     "EventKind",
     "ExpressionSmoother",
@@ -23,6 +25,7 @@ __all__ = [
     "NeutralBaseline",
     "Observation",
     "OneEuroFilter",
+    "RestingMovements",
     "SamplingInterval",
     "SceneCutDetector",
     "StreamStatistics",

@@ -1,0 +1,86 @@
+"""Action units from blendshapes: the mapping, a person's rest, and posed photographs."""
+
+from functools import cache
+
+import pytest
+
+from mien.media.images import read_image
+from mien.pipeline import FacePipeline
+from mien.samples import sample_paths
+from mien.signals import action_units
+from mien.signals.action_units import above_neutral
+from mien.types import ACTION_UNITS, BLENDSHAPES, Face
+
+
+def shapes(**values: float) -> dict[str, float]:
+    return dict.fromkeys(BLENDSHAPES, 0.0) | values
+
+
+@cache
+def face(name: str) -> Face:
+    (path,) = (path for path in sample_paths() if path.stem == name)
+    (found,) = FacePipeline(landmarks="face-landmarker").analyze(read_image(path)).faces
+    return found
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"browInnerUp": 0.4}, {"AU1": 0.4}),
+        ({"browDownLeft": 0.2, "browDownRight": 0.6}, {"AU4": 0.4}),
+        ({"mouthSmileLeft": 0.8, "mouthSmileRight": 0.6}, {"AU12": 0.7}),
+        # A smile narrows the eyes: cheeks. Without a smile: lids.
+        (
+            {
+                "eyeSquintLeft": 0.5,
+                "eyeSquintRight": 0.5,
+                "mouthSmileLeft": 1,
+                "mouthSmileRight": 1,
+            },
+            {"AU6": 0.5, "AU12": 1.0},
+        ),
+        ({"eyeSquintLeft": 0.5, "eyeSquintRight": 0.5}, {"AU7": 0.5}),
+        ({"mouthUpperUpLeft": 0.5, "mouthUpperUpRight": 0.5}, {"AU10": 0.5}),
+        ({"mouthRollLower": 0.6, "mouthRollUpper": 0.4}, {"AU23": 0.2, "AU28": 0.4}),
+        # A wink is no closure of both eyes.
+        ({"eyeBlinkLeft": 0.8}, {"AU45": 0.4}),
+    ],
+)
+def test_each_unit_follows_its_blendshapes(
+    values: dict[str, float], expected: dict[str, float]
+) -> None:
+    found = action_units(shapes(**values), None)
+    assert {name: value for name, value in found.items() if value > 0} == pytest.approx(expected)
+
+
+def test_units_that_cannot_be_seen_are_missing() -> None:
+    assert "AU25" not in action_units(shapes(), None)
+    found = action_units(shapes(), 0.1)
+    assert tuple(found) == ACTION_UNITS
+    assert found["AU25"] == pytest.approx(0.4)
+    assert "AU9" not in found
+
+
+def test_units_are_measured_from_the_rest_of_the_person() -> None:
+    raised = shapes(browInnerUp=0.4)
+    assert action_units(shapes(browInnerUp=0.4), None, raised)["AU1"] == 0
+    assert action_units(shapes(browInnerUp=0.7), None, raised)["AU1"] == pytest.approx(0.5)
+    assert above_neutral({"jawOpen": 1.0}, {"jawOpen": 1.0}) == {"jawOpen": 0.0}
+
+
+@pytest.mark.parametrize("person", "abcd")
+def test_posed_smiles_raise_the_corners_of_the_lips(person: str) -> None:
+    smiling, neutral = face(f"person-{person}-smiling"), face(f"person-{person}-neutral")
+    assert smiling.action_units is not None
+    assert neutral.action_units is not None
+    assert smiling.action_units["AU12"] > max(0.5, neutral.action_units["AU12"] + 0.3)
+    assert smiling.action_units["AU6"] > neutral.action_units["AU6"]
+    assert smiling.action_units["AU15"] < 0.2
+
+
+@pytest.mark.parametrize("person", "abcd")
+def test_people_look_into_the_camera(person: str) -> None:
+    gaze = face(f"person-{person}-neutral").gaze
+    assert gaze is not None
+    assert abs(gaze.yaw_deg) < 5
+    assert abs(gaze.pitch_deg) < 12
