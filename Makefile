@@ -74,7 +74,7 @@ $(VENV)/.run: pyproject.toml | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.test: pyproject.toml | $(VENV)/bin/python
-	$(PIP) --editable '.[web,eval,parquet,dataframe,heif]' --group dev
+	$(PIP) --editable '.[web,eval,parquet,dataframe,heif,osc]' --group dev
 	@touch $@ $(VENV)/.run
 
 $(E2E)/bin/python:
@@ -83,7 +83,7 @@ $(E2E)/bin/python:
 
 $(E2E)/.made: pyproject.toml | $(E2E)/bin/python
 	$(E2E)/bin/pip install --quiet --disable-pip-version-check 'torch==2.13.0' --group dev \
-		--group e2e --editable '.[web,eval,parquet,dataframe,heif,train]'
+		--group e2e --editable '.[web,eval,parquet,dataframe,heif,osc,train]'
 	@touch $@
 
 clean:

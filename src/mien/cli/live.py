@@ -18,7 +18,7 @@ from rich.text import Text
 from mien.applications import APPLICATIONS, Application, build_application, open_stream
 from mien.cli.console import graceful_stop
 from mien.cli.options import takes_settings
-from mien.config import Settings
+from mien.config import BLENDSHAPE_LANDMARKS, Settings
 from mien.errors import SettingError
 from mien.media.camera import CameraSource
 from mien.media.sources import PacedSource, Source
@@ -27,6 +27,7 @@ from mien.pipeline import FacePipeline
 from mien.recording import RecordingSink
 from mien.streaming import FaceStream, Sink, Step, StreamSettings, run
 from mien.streaming.background import Counter
+from mien.streaming.osc import OscSink
 from mien.streaming.outputs import (
     VideoOptions,
     check_unused,
@@ -68,6 +69,14 @@ _OnEvent = Annotated[
         help="Run this command for each event, with the event as JSON on stdin.", metavar="COMMAND"
     ),
 ]
+_Osc = Annotated[
+    str | None,
+    typer.Option(
+        help="Send the blendshapes of the largest face to this address, for avatars (OSC, VMC "
+        "protocol); implies --blendshapes.",
+        metavar="HOST:PORT",
+    ),
+]
 _Application = Annotated[
     str | None,
     typer.Option(
@@ -92,6 +101,7 @@ def live(  # noqa: PLR0917
     blur_faces: _BlurFaces = False,
     webhook_url: _Webhook = None,
     on_event: _OnEvent = None,
+    osc: _Osc = None,
     application: _Application = None,
     baseline: Annotated[
         bool, typer.Option("--baseline", help="Use each person's resting face as neutral.")
@@ -107,6 +117,9 @@ def live(  # noqa: PLR0917
 ) -> None:
     """Analyze a camera stream and print the results."""
     rules = build_application(application) if application else None
+    avatars = [] if osc is None else [OscSink(osc)]
+    if avatars:
+        settings = settings.override(landmarks=BLENDSHAPE_LANDMARKS)
     receivers = [make(value) for make, value in _receivers(webhook_url, on_event)]
     screen = _Screen(rules, json=json)
     source = _source(camera, screen.show_state)
@@ -124,7 +137,7 @@ def live(  # noqa: PLR0917
         recording = None if record is None else _recording(stack, record, source, follower, options)
         if record is not None and rules is not None:
             stack.callback(write_application, record, rules)
-        sinks = _sinks(record, options, recording)
+        sinks = [*avatars, *_sinks(record, options, recording)]
         stack.callback(dispatcher.close)
         stack.enter_context(screen)
         steps = stack.enter_context(
