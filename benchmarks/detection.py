@@ -1,15 +1,16 @@
 """Faces found by the detectors, and errors of the landmarks.
 
-    python benchmarks/detection.py --media MEDIA --expressions LFW \\
+    python benchmarks/detection.py --media MEDIA --expressions LFW --empty FOLDER \\
         --output benchmarks/results/detection.json
 
 MEDIA holds five-people.jpg, no-face.jpg, dlib's annotated examples in groups/ and
 street-crowd-1080p.mp4. Five of its frames are annotated by hand in data/crowd-faces.csv: faces of
 at least 24 pixels with a visible eye, nose and mouth; `ignore` marks debatable ones
 (reflections, heads turned away or covered), which are not counted. LFW is
-muxspace's folder of facial expression photographs, with one face in each. Parts without data are
-skipped. A face is found if a box overlaps it with an IoU above 0.3. The frames and groups were
-also used to choose the defaults, so these figures are no test on unseen images.
+muxspace's folder of facial expression photographs, with one face in each. FOLDER holds pictures
+without people (docs/cards/verifier.md). Parts without data are skipped. A face is found if a box
+overlaps it with an IoU above 0.3. The frames and groups were also used to choose the defaults, so
+these figures are no test on unseen images.
 """
 
 import argparse
@@ -18,7 +19,7 @@ import json
 import statistics
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,12 +28,13 @@ from xml.etree import ElementTree
 import numpy as np
 import numpy.typing as npt
 
-from mien import geometry
+from mien import FacePipeline, Settings, geometry
 from mien.detection import FaceDetector, build_detector
+from mien.errors import MienError
 from mien.landmarks import build_landmarks
 from mien.landmarks.schemes import IBUG68_PARTS, to_ibug68
 from mien.media.images import read_image
-from mien.types import Image
+from mien.types import Face, Image
 
 Array = npt.NDArray[np.float64]
 
@@ -135,6 +137,67 @@ def count(
     }
 
 
+KEPT: dict[str, Callable[[Face], bool]] = {
+    "every detection": lambda face: True,
+    "presence of the landmarks": lambda face: bool(
+        face.landmarks and (face.landmarks.presence or 0.0) >= 0.05
+    ),
+    "verifier": lambda face: bool(
+        face.quality and (face.quality.presence or 0.0) >= Settings().min_presence
+    ),
+}
+
+
+def verified(
+    groups: Sequence[AnnotatedImage],
+    crowd: Sequence[AnnotatedImage],
+    photographs: Sequence[Image],
+    empty: Path | None,
+) -> dict[str, Any]:
+    """What is kept of the detections in still images, and pictures without a person that have a
+    face, by the rule that decides.
+
+    In a photograph with one face, the one nearest to the middle is it, within a quarter of the
+    sides.
+    """
+    pipeline = FacePipeline(min_presence=0)
+    counts: dict[str, Counter[str]] = {rule: Counter() for rule in KEPT}
+    for name, pictures in (("groups", groups), ("crowd", crowd)):
+        for picture in pictures:
+            faces = pipeline.analyze(picture.image).faces
+            boxes = np.array([face.box.to_array() for face in faces]).reshape(-1, 4)
+            same = geometry.box_iou(picture.boxes, boxes) > SAME_IOU
+            for rule, keeps in KEPT.items():
+                kept = np.array([keeps(face) for face in faces], bool)
+                counts[rule][f"{name} of {sum(len(p.boxes) for p in pictures)}"] += int(
+                    (same & kept).any(axis=1).sum()
+                )
+    for image in photographs:
+        size_wh = np.array(image.shape[1::-1])
+        faces = [
+            face
+            for face in pipeline.analyze(image)
+            if (np.abs(np.array(face.box.center) / size_wh - 0.5) < 0.25).all()
+        ]
+        for rule, keeps in KEPT.items():
+            counts[rule][f"photographs of {len(photographs)}"] += any(map(keeps, faces))
+    number = 0
+    for path in sorted(empty.rglob("*")) if empty else ():
+        try:
+            result = pipeline.analyze(read_image(path))
+        except MienError:
+            continue
+        number += 1
+        for rule, keeps in KEPT.items():
+            counts[rule]["pictures with a false face"] += any(map(keeps, result))
+            counts[rule]["false faces"] += sum(map(keeps, result))
+    rows: dict[str, Any] = {"pictures without a person": number}
+    for rule, found in counts.items():
+        per_1000 = round(1000 * found["pictures with a false face"] / max(1, number), 1)
+        rows[rule] = {**found, "pictures with a false face per 1,000": per_1000}
+    return rows
+
+
 def landmark_errors(groups: Sequence[AnnotatedImage]) -> dict[str, Any]:
     """Mean distance to the annotated points, relative to that of the outer eye corners."""
     detector, mesh = build_detector("blazeface"), build_landmarks("facemesh")
@@ -161,7 +224,7 @@ def landmark_errors(groups: Sequence[AnnotatedImage]) -> dict[str, Any]:
     }
 
 
-def measure(media: Path | None, expressions: Path | None) -> dict[str, Any]:
+def measure(media: Path | None, expressions: Path | None, empty: Path | None) -> dict[str, Any]:
     results: dict[str, Any] = {}
     groups = read_groups(media / "groups") if media else []
     crowd = read_crowd(media / "street-crowd-1080p.mp4") if media else []
@@ -170,6 +233,8 @@ def measure(media: Path | None, expressions: Path | None) -> dict[str, Any]:
         if (expressions)
         else []
     )
+    results["still images"] = verified(groups, crowd, photographs, empty)
+    print(json.dumps(results["still images"], indent=2))
     for title, (name, tiles) in DETECTORS.items():
         detector = build_detector(name, tiles=tiles)
         rows = results[title] = {}
@@ -196,9 +261,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--media", type=Path)
     parser.add_argument("--expressions", type=Path)
+    parser.add_argument("--empty", type=Path)
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
-    results = measure(arguments.media, arguments.expressions)
+    results = measure(arguments.media, arguments.expressions, arguments.empty)
     if arguments.output:
         arguments.output.write_text(json.dumps(results, indent=2) + "\n")
 

@@ -93,7 +93,7 @@ export interface Quality {
   pitch_deg: number | null;
   /** Tilt in the image plane, positive clockwise. */
   roll_deg: number | null;
-  /** Probability that the landmarks lie on a face. */
+  /** Probability that it is a face. */
   presence: number | null;
   /** Why the expression should not be trusted; empty where nothing is wrong. */
   reasons: string[];

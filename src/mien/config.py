@@ -45,7 +45,7 @@ class Settings:
     min_score: float = setting(0.5, "Minimum detector score of a face.", low=0.0, high=1.0)
     min_presence: float = setting(
         0.05,
-        "Minimum probability, by its landmarks, that a detection is a face; 0 returns all.",
+        "Minimum probability that a detection is a face; 0 returns all.",
         low=0.0,
         high=1.0,
     )

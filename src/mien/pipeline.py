@@ -10,12 +10,13 @@ import numpy.typing as npt
 
 from mien import imaging
 from mien.config import Settings
-from mien.detection import FaceDetector, FaceSearch, build_detector
+from mien.detection import FaceDetector, FaceSearch, build_detector, build_verifier
+from mien.detection.verifier import FaceVerifier, Verdict
 from mien.errors import InputError
 from mien.expression import ExpressionClassifier, build_classifier
 from mien.expression.crop import face_crop
 from mien.imaging import LargeImage, OpenedImage
-from mien.landmarks import LandmarkPredictor, build_blendshapes, build_landmarks
+from mien.landmarks import FaceMesh, LandmarkPredictor, build_blendshapes, build_landmarks
 from mien.signals import measure_face
 from mien.signals.quality import cut_by
 from mien.types import (
@@ -105,6 +106,12 @@ class FacePipeline:
         self.blendshapes = build_blendshapes(
             self.landmarks.scheme, threads=settings.threads, provider=settings.provider
         )
+        # It is trained with the presence that these landmarks have.
+        self.verifier: FaceVerifier | None = (
+            build_verifier(threads=settings.threads, provider=settings.provider)
+            if isinstance(self.landmarks, FaceMesh)
+            else None
+        )
         self.classifier = classifier or build_classifier(
             settings.model,
             prior=settings.prior,
@@ -136,16 +143,14 @@ class FacePipeline:
         """
         clock = _Clock()
         rgb = imaging.as_rgb(image)
-        landmarks = None
         if boxes is None:
             candidates = self._search(rgb, still=True)
             clock.lap("detect")
-            detections, landmarks = self._present(rgb, candidates)
+            found = self._present(rgb, candidates)
         else:
-            detections = _given_detections(boxes)
-        faces = self.describe(rgb, detections, landmarks=landmarks, clock=clock)
+            found = self._looked_at(rgb, _given_detections(boxes))
         return FrameResult(
-            faces=tuple(faces),
+            faces=tuple(self._describe_found(rgb, found, clock)),
             image_size_wh=(rgb.shape[1], rgb.shape[0]),
             timings_ms=clock.laps_ms,
             models=self.models,
@@ -186,10 +191,9 @@ class FacePipeline:
         for candidate in candidates:
             part, (x, y), factor = imaging.around_box(image, candidate.box, _PART_SCALE)
             local = candidate.moved(-x / factor, -y / factor, 1 / factor)
-            present, points = self._present(part, [local])
+            present = self._present(part, [local])
             faces += [
-                face.moved(x, y, factor)
-                for face in self.describe(part, present, landmarks=points, clock=clock)
+                face.moved(x, y, factor) for face in self._describe_found(part, present, clock)
             ]
             if len(faces) == self.settings.max_faces:
                 break
@@ -220,24 +224,41 @@ class FacePipeline:
         found = search(image, min_score=self.settings.min_score)
         return sorted(found, key=lambda found: -found.box.width * found.box.height)
 
-    def _present(
-        self, image: Image, candidates: Sequence[Detection]
-    ) -> tuple[list[Detection], list[Landmarks]]:
-        """Detections that their landmarks do not deny, from left to right, and the landmarks.
+    def _present(self, image: Image, candidates: Sequence[Detection]) -> "list[_Found]":
+        """Detections that neither their landmarks nor the verifier deny, from left to right.
 
         Args:
             image: ``(H, W, 3)`` RGB uint8.
             candidates: the largest first; at most `max_faces` are kept.
         """
-        faces: list[tuple[Detection, Landmarks]] = []
+        faces: list[_Found] = []
         waiting, wanted = list(candidates), self.settings.max_faces or len(candidates)
         while waiting and len(faces) < wanted:
             batch, waiting = waiting[: wanted - len(faces)], waiting[wanted - len(faces) :]
-            for detection, points in zip(batch, self.landmarks.predict(image, batch), strict=True):
-                if points.presence is None or points.presence >= self.settings.min_presence:
-                    faces.append((detection, points))
-        faces.sort(key=lambda face: face[0].box.center[0])
-        return [detection for detection, _ in faces], [points for _, points in faces]
+            for found in self._looked_at(image, batch):
+                _, points, verdict = found
+                presence = points.presence if verdict.presence is None else verdict.presence
+                if presence is None or presence >= self.settings.min_presence:
+                    faces.append(found)
+        return sorted(faces, key=lambda found: found[0].box.center[0])
+
+    def _looked_at(self, image: Image, detections: Sequence[Detection]) -> "list[_Found]":
+        landmarks = self.landmarks.predict(image, detections)
+        verdicts = [Verdict()] * len(detections)
+        if self.verifier is not None:
+            verdicts = self.verifier.verify(image, detections, landmarks)
+        return list(zip(detections, landmarks, verdicts, strict=True))
+
+    def _describe_found(
+        self, image: Image, found: "Sequence[_Found]", clock: "_Clock"
+    ) -> list[Face]:
+        return self.describe(
+            image,
+            [detection for detection, _, _ in found],
+            landmarks=[points for _, points, _ in found],
+            verdicts=[verdict for _, _, verdict in found],
+            clock=clock,
+        )
 
     def describe(
         self,
@@ -245,6 +266,7 @@ class FacePipeline:
         detections: Sequence[Detection],
         *,
         landmarks: Sequence[Landmarks] | None = None,
+        verdicts: Sequence[Verdict] | None = None,
         clock: "_Clock | None" = None,
     ) -> list[Face]:
         """The second and third step, for faces that were detected.
@@ -253,11 +275,13 @@ class FacePipeline:
             image: ``(H, W, 3)`` RGB uint8.
             detections: the faces.
             landmarks: one for each detection, where they are known.
+            verdicts: one for each detection, where the verifier has looked at them.
 
         Returns:
             One face for each detection, in order.
         """
         clock = clock or _Clock()
+        verdicts = verdicts or [Verdict()] * len(detections)
         if landmarks is None:
             landmarks = self.landmarks.predict(image, detections)
         clock.lap("landmarks")
@@ -271,9 +295,14 @@ class FacePipeline:
         expressions = self.classify(crops)
         clock.lap("classify")
         faces = [
-            measure_face(image, Face(detection, points, scores, blendshapes=shapes))
-            for detection, points, scores, shapes in zip(
-                detections, landmarks, expressions, blendshapes, strict=True
+            measure_face(
+                image,
+                Face(detection, points, scores, blendshapes=shapes),
+                presence=verdict.presence,
+                covered=verdict.covered,
+            )
+            for detection, points, scores, shapes, verdict in zip(
+                detections, landmarks, expressions, blendshapes, verdicts, strict=True
             )
         ]
         clock.lap("measure")
@@ -314,9 +343,11 @@ class FacePipeline:
     @property
     def models(self) -> dict[str, str]:
         """The name of the model behind each step, and the prior of the probabilities."""
+        verifier = {"verifier": self.verifier.name} if self.verifier else {}
         return {
             "detector": self.detector.name,
             "landmarks": self.landmarks.name,
+            **verifier,
             "expression": self.classifier.name,
             "prior": self.classifier.prior,
             **({} if self.blendshapes is None else {"blendshapes": self.blendshapes.name}),
@@ -333,6 +364,9 @@ def _as_crop(crop: npt.ArrayLike) -> Image:
     array = np.asarray(crop)
     gray = array.dtype == np.uint8 and array.ndim == 2 and array.size
     return array if gray else imaging.as_rgb(array)
+
+
+_Found = tuple[Detection, Landmarks, Verdict]
 
 
 class _Clock:

@@ -6,6 +6,7 @@ from mien.detection.base import FaceDetector
 from mien.detection.blazeface import BlazeFace
 from mien.detection.haar import HaarDetector
 from mien.detection.search import FaceSearch
+from mien.detection.verifier import FaceVerifier
 from mien.detection.yunet import YuNet
 from mien.errors import ModelNotFoundError, SettingError, SpecError
 from mien.runtime import catalog
@@ -17,6 +18,7 @@ __all__ = [
     "HaarDetector",
     "YuNet",
     "build_detector",
+    "build_verifier",
 ]
 
 _DEFAULT, _CLOSE_UP = "blazeface", "blazeface-short"
@@ -72,6 +74,11 @@ def build_detector(
     if name == _DEFAULT:
         close_up = BlazeFace(catalog.find(_CLOSE_UP), threads=threads, provider=provider)
     return FaceSearch(detector, tiled=tiles == "auto", close_up=close_up)
+
+
+def build_verifier(*, threads: int = 1, provider: str = "cpu") -> FaceVerifier:
+    """Build the shipped verifier of detections in still images."""
+    return FaceVerifier(catalog.find("verifier"), threads=threads, provider=provider)
 
 
 def _find(name_or_path: str | Path) -> catalog.CatalogEntry:

@@ -34,6 +34,8 @@ def measure_face(
     limits: QualityLimits = LIMITS,
     *,
     neutral: Mapping[str, float] | None = None,
+    presence: float | None = None,
+    covered: tuple[str, ...] = (),
 ) -> Face:
     """Add quality, signals, gaze, action units and affect; None for what cannot be measured.
 
@@ -42,8 +44,12 @@ def measure_face(
         face: with or without landmarks and expression.
         limits: thresholds for the reasons of :class:`mien.types.Quality`.
         neutral: blendshapes of the same person at rest, for the action units.
+        presence: probability in [0, 1] that it is a face; by default that of the landmarks.
+        covered: parts of the face that something hides; its expression is uncertain then.
     """
     landmarks, scores = face.landmarks, face.expression
+    if scores is not None and covered:
+        scores = replace(scores, uncertain=True)
     pose = None if landmarks is None else estimate_pose(landmarks)
     eyes = None if landmarks is None else eye_openings(landmarks)
     signals = Signals(
@@ -63,7 +69,10 @@ def measure_face(
         units = action_units(face.blendshapes, signals.mouth_opening, neutral)
     return replace(
         face,
-        quality=measure(image, face.detection, landmarks, pose, limits),
+        expression=scores,
+        quality=measure(
+            image, face.detection, landmarks, pose, limits, presence=presence, covered=covered
+        ),
         signals=signals,
         affect=None if scores is None else derive_affect(scores),
         gaze=gaze,

@@ -27,7 +27,7 @@ class QualityLimits:
         max_yaw_deg, max_pitch_deg: "turned" above either.
         max_roll_deg: "tilted" above.
         min_inside: "cut off" if a smaller share of the face is inside the image.
-        min_presence: "unclear" below.
+        min_presence: "unclear" below, of the face or of its landmarks.
     """
 
     min_size_px: float = 20.0
@@ -51,6 +51,9 @@ def measure(
     landmarks: Landmarks | None = None,
     pose: HeadPose | None = None,
     limits: QualityLimits = LIMITS,
+    *,
+    presence: float | None = None,
+    covered: tuple[str, ...] = (),
 ) -> Quality:
     """Measure the quality of one face.
 
@@ -64,6 +67,9 @@ def measure(
         landmarks: landmarks of the face, if known.
         pose: head pose from :func:`mien.signals.pose.estimate_pose`, if known.
         limits: thresholds of the reasons.
+        presence: probability in [0, 1] that it is a face; by default that of the landmarks.
+        covered: ``"mouth"``, ``"eyes"``: what something hides, see
+            :class:`mien.detection.verifier.FaceVerifier`.
     """
     box = detection.box
     crop = _upright_crop(image, detection, landmarks)
@@ -74,11 +80,16 @@ def measure(
         yaw_deg=None if pose is None else pose.yaw_deg,
         pitch_deg=None if pose is None else pose.pitch_deg,
         roll_deg=None if pose is None else pose.roll_deg,
-        presence=None if landmarks is None else landmarks.presence,
+        presence=presence if presence is not None or landmarks is None else landmarks.presence,
     )
     height, width = image.shape[:2]
     inside = _share_within(Box(0, 0, width, height), detection, landmarks)
-    return replace(measured, reasons=_reasons(measured, inside, limits))
+    reasons = _reasons(measured, inside, limits)
+    if landmarks is not None and _below(landmarks.presence, limits.min_presence):
+        reasons = tuple(dict.fromkeys((*reasons, "unclear")))
+    if covered:
+        reasons += ("covered", *(f"{part} covered" for part in covered))
+    return replace(measured, reasons=reasons)
 
 
 def _share_within(region: Box, detection: Detection, landmarks: Landmarks | None) -> float:

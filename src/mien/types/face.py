@@ -145,9 +145,7 @@ class Quality(Document):
     roll_deg: Annotated[
         float | None, Declared("Tilt in the image plane, positive clockwise.", **_ANGLE)
     ] = None
-    presence: Annotated[
-        float | None, Declared("Probability that the landmarks lie on a face.", **_SHARE)
-    ] = None
+    presence: Annotated[float | None, Declared("Probability that it is a face.", **_SHARE)] = None
     reasons: Annotated[
         tuple[str, ...],
         Declared("Why the expression should not be trusted; empty where nothing is wrong."),
