@@ -1,7 +1,9 @@
+import pickle
+
 import pytest
 
 from mien.errors import DataError
-from mien.labels import FER2013_ORDER, Expression, parse_expression
+from mien.labels import FER2013_ORDER, Expression, labels_of, own_labels, parse_expression
 
 
 @pytest.mark.parametrize(
@@ -30,3 +32,41 @@ def test_fer2013_numbers() -> None:
     # 6=Neutral.
     words = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
     assert list(FER2013_ORDER) == [parse_expression(word) for word in words]
+
+
+def test_other_labels_are_one_object_for_each_text() -> None:
+    bored = Expression("bored")
+    assert bored is Expression("bored")
+    assert bored is pickle.loads(pickle.dumps(bored))
+    assert (bored.value, f"{bored}", bored == "bored") == ("bored", "bored", True)
+    assert len(list(Expression)) == 8
+    for text in ("", " bored", "a\nb", "x" * 61):
+        with pytest.raises(ValueError, match="is not a valid Expression"):
+            Expression(text)
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["Happy", "0_neutral"], ["happiness", "neutral"]),
+        (["bored", "müde, sehr", "Pain  level"], ["bored", "müde, sehr", "Pain level"]),
+        (["calm", "neutral"], ["calm", "neutral"]),
+        (["calm", "angry"], ["neutral", "anger"]),
+        (["joy", "smile"], ["joy", "smile"]),
+        (["Happy", "happy"], ["happiness", "happiness"]),
+        (["1", "2"], ["1", "2"]),
+    ],
+)
+def test_reads_own_labels(names: list[str], expected: list[str]) -> None:
+    assert [own_labels(names)[name].value for name in names] == expected
+
+
+def test_rejects_unprintable_labels() -> None:
+    with pytest.raises(DataError, match="at most 60 printable characters"):
+        own_labels(["a\0b"])
+
+
+def test_a_model_knows_its_labels_and_the_usual_spellings() -> None:
+    read = labels_of([Expression.NEUTRAL, Expression("calm"), Expression("Bored")])
+    found = read(["Calm", "bored", "happy", "glee"])
+    assert found == {"Calm": "calm", "bored": "Bored", "happy": "happiness"}

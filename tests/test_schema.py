@@ -103,7 +103,8 @@ def test_every_field_is_described_and_every_described_field_is_there(result: Fra
 
 
 def test_the_expressions_are_ours() -> None:
-    assert SCHEMA["$defs"]["label"]["enum"] == [expression.value for expression in Expression]
+    for expression in Expression:
+        assert expression.value in SCHEMA["$defs"]["label"]["description"]
 
 
 @pytest.mark.parametrize(
@@ -112,7 +113,7 @@ def test_the_expressions_are_ours() -> None:
         (["schema_version"], 2),
         (["image_size_wh"], [640]),
         (["faces", 0, "score"], 1.5),
-        (["faces", 0, "expression", "label"], "happy"),
+        (["faces", 0, "expression", "label"], ""),
         (["faces", 0, "expression", "probabilities"], {"happy": 1.0}),
         (["faces", 0, "box", "x_min"], "12"),
         (["faces", 0, "quality", "reasons"], None),

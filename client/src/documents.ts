@@ -77,7 +77,7 @@ export interface Expression {
   probabilities: Record<string, number>;
 }
 
-export type Label = "neutral" | "happiness" | "sadness" | "surprise" | "fear" | "disgust" | "anger" | "contempt";
+export type Label = string;
 
 /** How well a face can be seen. */
 export interface Quality {

@@ -1,6 +1,7 @@
 """Drawing results on images."""
 
 import math
+import zlib
 from functools import lru_cache
 
 import cv2
@@ -33,6 +34,23 @@ EXPRESSION_COLORS: dict[Expression, Color] = {
 Seven are from the palette of Okabe and Ito ("Color universal design", 2008), which is
 distinguishable with any kind of color blindness; neutral is gray.
 """
+
+_OWN_COLORS: tuple[Color, ...] = (
+    (136, 34, 85),
+    (17, 119, 51),
+    (51, 34, 136),
+    (153, 153, 51),
+    (170, 68, 153),
+    (68, 170, 153),
+)
+"""Of labels beyond the eight; from the muted palette of Paul Tol ("Colour schemes", 2021)."""
+
+
+def expression_color(label: Expression) -> Color:
+    """The color of an expression; of a model's own label, one that its text decides."""
+    chosen = zlib.crc32(label.value.encode()) % len(_OWN_COLORS)
+    return EXPRESSION_COLORS.get(label, _OWN_COLORS[chosen])
+
 
 _INK: Color = (20, 22, 26)
 _PAPER: Color = (255, 255, 255)
@@ -144,7 +162,7 @@ def _draw_face(
     canvas: Image, face: Face, unit: int, occupied: list[_Spot], *, landmarks: bool
 ) -> None:
     scores = face.expression
-    color = EXPRESSION_COLORS[scores.label] if scores else _PAPER
+    color = expression_color(scores.label) if scores else _PAPER
     sure = scores is not None and not (scores.uncertain or _is_unclear(face))
     if landmarks and face.landmarks is not None:
         _draw_landmarks(canvas, face.landmarks, unit)
@@ -204,7 +222,7 @@ def _chips(face: Face, scores: ExpressionScores, unit: int) -> list[Image]:
     words, number = f"{scores.label.value}{mark}", f"{100 * scores[scores.label]:.0f} %"
     if face.track_id is not None:
         words = f"{face.track_id} · {words}"
-    color = EXPRESSION_COLORS[scores.label]
+    color = expression_color(scores.label)
     usual = max(11, min(18 * unit, round(_LABEL_SHARE * face.box.width)))
     return [
         _chip(text, color, size_px)
@@ -291,7 +309,7 @@ def _draw_shares(
     edges = np.round(np.cumsum([p for _, p in scores.ranked()]) * strip.shape[1])
     start = 0
     for (label, _), edge in zip(scores.ranked(), edges.astype(int), strict=True):
-        strip[:, start:edge] = EXPRESSION_COLORS[label]
+        strip[:, start:edge] = expression_color(label)
         start = edge
     strip[:, start:] = strip[:, max(0, start - 1) : max(1, start)]
     for y in (round(box.y_max) + 3 * unit, round(box.y_min) - 7 * unit):

@@ -1,8 +1,14 @@
-"""The expressions and their spellings."""
+"""The expressions, their spellings, and the labels of models that know others."""
 
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
+from typing import Any, SupportsIndex
 
 from mien.errors import DataError
+
+_LONGEST_LABEL = 60
 
 
 class Expression(StrEnum):
@@ -10,6 +16,10 @@ class Expression(StrEnum):
 
     The eight are Ekman's seven (Ekman and Friesen 1971; contempt, Ekman and Friesen 1986) and
     neutral, as labeled in FER+ (Barsoum et al. 2016).
+
+    Models that are adapted to other data may have other labels, such as "bored".
+    Such a label is an object of this type, too (:func:`exact_label`), but not among the eight over
+    which ``Expression`` iterates.
     """
 
     NEUTRAL = "neutral"
@@ -25,9 +35,15 @@ class Expression(StrEnum):
     def _missing_(cls, value: object) -> "Expression | None":
         return parse_expression(value) if isinstance(value, str) else None
 
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
+        return exact_label, (self.value,)
+
+
+_EIGHT = {expression.value: expression for expression in Expression}
 
 # Labels are nouns; data sets and users also use these words.
 _SPELLINGS: dict[str, Expression] = {
+    **_EIGHT,
     "neutrality": Expression.NEUTRAL,
     "calm": Expression.NEUTRAL,
     "happy": Expression.HAPPINESS,
@@ -58,17 +74,92 @@ def parse_expression(text: str) -> Expression:
     Raises:
         DataError: an unknown expression.
     """
-    word = text.strip().lower().lstrip(_PREFIX_CHARACTERS)
-    if word in _SPELLINGS:
-        return _SPELLINGS[word]
-    for expression in Expression:
-        if word == expression.value:
-            return expression
-    known = ", ".join(expression.value for expression in Expression)
-    raise DataError(
-        f"expected an expression ({known}, or a usual spelling such as happy or angry), "
-        f"got {text!r}"
-    )
+    expression = _SPELLINGS.get(_word(text))
+    if expression is None:
+        known = ", ".join(expression.value for expression in Expression)
+        raise DataError(
+            f"expected an expression ({known}, or a usual spelling such as happy or angry), "
+            f"got {text!r}"
+        )
+    return expression
+
+
+def _word(text: str) -> str:
+    return text.strip().lower().lstrip(_PREFIX_CHARACTERS)
+
+
+_OWN: dict[str, Expression] = {}
+
+
+def exact_label(text: str) -> Expression:
+    """The expression of exactly this name, or else a label of a model's own.
+
+    Equal texts are the same object.
+
+    Raises:
+        DataError: the text is empty, is longer than 60 characters, or has some that cannot be
+            printed, or spaces at its ends.
+    """
+    if text in _EIGHT:
+        return _EIGHT[text]
+    if text not in _OWN:
+        if not 0 < len(text) <= _LONGEST_LABEL or not text.isprintable() or text != _clean(text):
+            raise DataError(
+                f"expected a label of at most {_LONGEST_LABEL} printable characters, "
+                f"got {text!r:.80}"
+            )
+        label = str.__new__(Expression, text)
+        label._name_ = label._value_ = text
+        _OWN[text] = label
+    return _OWN[text]
+
+
+def _clean(text: str) -> str:
+    return unicodedata.normalize("NFC", " ".join(text.split()))
+
+
+ReadLabels = Callable[[Iterable[str]], Mapping[str, Expression]]
+"""Reads the label names of a data set; names without a meaning are absent from the result."""
+
+
+def known_labels(names: Iterable[str]) -> dict[str, Expression]:
+    """The names that mean one of the eight expressions."""
+    return {name: _SPELLINGS[_word(name)] for name in names if _word(name) in _SPELLINGS}
+
+
+def own_labels(names: Iterable[str]) -> dict[str, Expression]:
+    """All names: expressions where their spelling is known, labels of their own elsewhere.
+
+    Where two names mean the same expression, such as "calm" and "neutral", the one that is not its
+    name is a label of its own.
+
+    Raises:
+        DataError: a name is longer than 60 characters, or has some that cannot be printed.
+    """
+    words = {name: _word(name) or name for name in names if name.strip()}
+    known = known_labels(words)
+    meant = Counter(known[name] for name in {word: name for name, word in words.items()}.values()
+                    if name in known)  # fmt: skip
+    found = {}
+    for name, word in words.items():
+        expression = known.get(name)
+        if expression is not None and (meant[expression] == 1 or word == expression.value):
+            found[name] = expression
+        else:
+            found[name] = exact_label(_clean(name if expression is None else word))
+    return found
+
+
+def labels_of(labels: Iterable[Expression]) -> ReadLabels:
+    """A reader of names for a model: one of its labels, ignoring case, or else an expression."""
+    own = {label.value.casefold(): label for label in labels}
+
+    def read(names: Iterable[str]) -> dict[str, Expression]:
+        names = list(names)
+        exact = {name: own[key] for name in names if (key := _clean(name).casefold()) in own}
+        return known_labels(names) | exact
+
+    return read
 
 
 FER2013_ORDER: tuple[Expression, ...] = (

@@ -155,7 +155,7 @@ def _read_scalar(kind: Any, value: Any, name: str, error: type[MienError]) -> An
         if value not in get_args(kind):
             raise error(f"expected {name} out of {', '.join(get_args(kind))}, got {value!r:.80}")
         return value
-    if kind is Expression and isinstance(value, str):
+    if kind is Expression and isinstance(value, str) and not isinstance(value, Expression):
         try:
             return parse_expression(value)
         except DataError as problem:

@@ -18,7 +18,7 @@ from mien.evaluation.predict import Predictions, Selection
 from mien.evaluation.readers import read_data
 from mien.evaluation.report import evaluate as run_evaluation
 from mien.evaluation.report import read_predictions, to_markdown, write_json, write_plots
-from mien.labels import Expression, parse_expression
+from mien.labels import Expression, ReadLabels, labels_of, parse_expression
 from mien.pipeline import FacePipeline
 
 app = typer.Typer(add_completion=False)
@@ -87,21 +87,22 @@ def evaluate(  # noqa: PLR0917
 
     A missed face and the wrong face count as wrong.
     """
-    only = _parse_labels(labels) if labels else None
-    selection = Selection(crops=crops, split=split, only=only, limit=limit, seed=seed)
-    labeled = None if data is None else read_data(data, labeling)
 
     def run(settings: Settings) -> tuple[dict[str, Any], Predictions]:
-        if labeled is None:
+        if data is None:
             raise SettingError(
                 "expected a data set with labeled pictures: mien evaluate DATA, or two JSON files "
                 "for --compare"
             )
+        pipeline = FacePipeline(settings)
+        read_labels = labels_of(pipeline.classifier.spec.labels)
+        labeled = read_data(data, labeling, read_labels)
+        only = _parse_labels(labels, read_labels) if labels else None
         with ProgressBar(len(labeled), "pictures") as bar:
             return run_evaluation(
                 labeled,
-                FacePipeline(settings),
-                selection,
+                pipeline,
+                Selection(crops=crops, split=split, only=only, limit=limit, seed=seed),
                 slices=tuple(slices or ()),
                 robustness=robustness,
                 progress=bar.set,
@@ -123,9 +124,10 @@ def evaluate(  # noqa: PLR0917
     _show(summary, to_markdown(summary), json, markdown)
 
 
-def _parse_labels(names: Sequence[str]) -> tuple[Expression, ...]:
+def _parse_labels(names: Sequence[str], read_labels: ReadLabels) -> tuple[Expression, ...]:
     words = [word for name in names for word in name.split(",") if word.strip()]
-    return tuple(dict.fromkeys(parse_expression(word) for word in words))
+    meaning = read_labels(words)
+    return tuple(dict.fromkeys(meaning.get(w) or parse_expression(w) for w in words))
 
 
 def _show(summary: dict[str, Any], page: str, json: str | None, markdown: Path | None) -> None:

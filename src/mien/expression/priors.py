@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from mien.errors import DataError, SettingError
-from mien.labels import Expression, parse_expression
+from mien.errors import SettingError
+from mien.labels import Expression, labels_of
 from mien.types import ExpressionScores, ModelSpec
 
 
@@ -71,9 +71,15 @@ def _read(path: Path) -> Mapping[str, float]:
 
 
 def _shares(given: Mapping[str, float], labels: Sequence[Expression]) -> npt.NDArray[np.float64]:
+    meaning = labels_of(labels)(map(str, given))
+    unknown = [name for name in given if str(name) not in meaning]
+    if unknown:
+        raise SettingError(
+            f"expected a prior of expressions and numbers: {unknown[0]!r} is no expression"
+        )
     try:
-        by_label = {parse_expression(str(name)): float(share) for name, share in given.items()}
-    except (DataError, TypeError, ValueError) as error:
+        by_label = {meaning[str(name)]: float(share) for name, share in given.items()}
+    except (TypeError, ValueError) as error:
         raise SettingError(f"expected a prior of expressions and numbers: {error}") from None
     missing = [label.value for label in labels if label not in by_label]
     if missing:

@@ -9,7 +9,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mien.errors import SpecError
+from mien.errors import DataError, SpecError
+from mien.labels import own_labels
 from mien.reader import read
 from mien.types import ModelSpec
 
@@ -42,8 +43,15 @@ def spec_from_json(text: str, **fields: str) -> ModelSpec:
     if not isinstance(document, dict):
         raise SpecError(f"expected a model spec as a JSON object, got {type(document).__name__}")
     facts = {**_modern(document), **fields}
-    name = facts.get("name", "without a name")
-    return read(ModelSpec, facts, error=SpecError, where=f" in the spec of {name}")
+    where = f" in the spec of {facts.get('name', 'without a name')}"
+    labels = facts.get("labels")
+    if isinstance(labels, list) and all(isinstance(label, str) for label in labels):
+        try:
+            meaning = own_labels(labels)
+        except DataError as error:
+            raise SpecError(f"labels{where}: {error}") from None
+        facts["labels"] = [meaning.get(label, label) for label in labels]
+    return read(ModelSpec, facts, error=SpecError, where=where)
 
 
 def _modern(document: dict[str, Any]) -> dict[str, Any]:

@@ -244,11 +244,16 @@ def _decode_value(annotation: Any, value: Any, where: str) -> Any:
         return decode(annotation, value, where)
     if get_origin(annotation) in (tuple, Mapping):
         return _decode_collection(annotation, value, where)
-    if get_origin(annotation) is Literal or is_enum(annotation):
-        choices = get_args(annotation) or tuple(annotation)
+    if get_origin(annotation) is Literal:
+        choices = get_args(annotation)
         if value not in choices:
             raise _unexpected(where, " or ".join(repr(str(choice)) for choice in choices), value)
         return choices[choices.index(value)]
+    if is_enum(annotation):
+        try:
+            return annotation(value)
+        except ValueError:
+            raise _unexpected(where, "a label", value) from None
     if annotation == FloatArray:
         try:
             return np.array(value, np.float32)
@@ -300,7 +305,10 @@ def _define(cls: Any, definitions: dict[str, Any]) -> dict[str, Any]:
     if name not in definitions:
         definitions[name] = {}
         if is_enum(cls):
-            definitions[name] = {"enum": [member.value for member in cls]}
+            # Adapted models have labels of their own.
+            words = ", ".join(member.value for member in cls)
+            text = f"One of {words}, or a label of the model's own."
+            definitions[name] = {"type": "string", "minLength": 1, "description": text}
         else:
             properties: dict[str, Any] = {}
             required: list[str] = []

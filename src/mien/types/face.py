@@ -93,7 +93,7 @@ class ExpressionScores(Document):
         return dict(zip(self.labels, self.probabilities.tolist(), strict=True))
 
     def __getitem__(self, expression: Expression | str) -> float:
-        label = parse_expression(expression)
+        label = expression if expression in self.labels else parse_expression(expression)
         if label not in self.labels:
             known = ", ".join(self.labels)
             raise InputError(f"expected one of the model's expressions ({known}), got {label}")

@@ -14,7 +14,8 @@ from mien.evaluation.readers.fer2013 import (
     read_ferplus_folders,
     read_npz,
 )
-from mien.evaluation.readers.tables import read_header, read_table
+from mien.evaluation.readers.tables import has_columns, read_header, read_table
+from mien.labels import ReadLabels, known_labels
 
 _FER2013_FILE = "fer2013.csv"
 _TABLE_FILES = ("labels.csv", "label.csv")
@@ -26,7 +27,9 @@ _EXPECTED = (
 )
 
 
-def read_data(path: Path, labeling: str = "ferplus") -> LabeledSet:
+def read_data(
+    path: Path, labeling: str = "ferplus", read_labels: ReadLabels = known_labels
+) -> LabeledSet:
     """Read a labeled data set in any of these formats.
 
     Args:
@@ -34,6 +37,8 @@ def read_data(path: Path, labeling: str = "ferplus") -> LabeledSet:
             Kaggle's ``fer2013.csv``, with FER+'s ``fer2013new.csv`` beside it or without; FER+'s
             folders of PNG files; or a ``.npz`` file with pictures and votes.
         labeling: ``"ferplus"`` or ``"fer2013"``: which labels, where a data set has both.
+        read_labels: what the names of folders and in tables mean; by default one of the eight
+            expressions.
 
     Raises:
         DataError: another labeling, there is no such file or folder, or it is in another format.
@@ -46,29 +51,29 @@ def read_data(path: Path, labeling: str = "ferplus") -> LabeledSet:
     if not path.exists():
         raise DataError(f"expected a labeled data set at {path}, but nothing is there")
     if path.is_dir():
-        return _read_folder(path, chosen)
+        return _read_folder(path, chosen, read_labels)
     if path.suffix.lower() == ".npz":
         return read_npz(path, chosen)
     if path.suffix.lower() == ".csv":
-        return _read_csv(path, chosen)
+        return _read_csv(path, chosen, read_labels)
     raise DataError(f"expected {_EXPECTED}; got {path}")
 
 
-def _read_folder(folder: Path, labeling: Labeling) -> LabeledSet:
+def _read_folder(folder: Path, labeling: Labeling, read_labels: ReadLabels) -> LabeledSet:
     if (folder / _FER2013_FILE).is_file():
         return read_fer2013(folder / _FER2013_FILE, labeling=labeling)
     for name in _TABLE_FILES:
         table = folder / name
         if table.is_file() and _has_table_header(table):
-            return read_table(table)
+            return read_table(table, read_labels)
     if has_ferplus_folders(folder):
         return read_ferplus_folders(folder)
-    if has_class_folders(folder):
-        return read_class_folders(folder)
+    if has_class_folders(folder, read_labels):
+        return read_class_folders(folder, read_labels)
     raise DataError(f"expected {_EXPECTED}; {folder} is a folder with none of these")
 
 
-def _read_csv(path: Path, labeling: Labeling) -> LabeledSet:
+def _read_csv(path: Path, labeling: Labeling, read_labels: ReadLabels) -> LabeledSet:
     header = read_header(path)
     if is_fer2013(header):
         return read_fer2013(path, labeling=labeling)
@@ -77,9 +82,9 @@ def _read_csv(path: Path, labeling: Labeling) -> LabeledSet:
             f"{path} holds FER+'s votes but no pictures: use fer2013.csv with this file beside "
             "it, or the folder of PNG files"
         )
-    return read_table(path)
+    return read_table(path, read_labels)
 
 
 def _has_table_header(path: Path) -> bool:
     """FER+'s label.csv has no header, that of a table of pictures has one."""
-    return "expression" in [name.lower() for name in read_header(path)]
+    return has_columns(read_header(path))

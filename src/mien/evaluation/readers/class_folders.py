@@ -6,16 +6,16 @@ from pathlib import Path
 import numpy as np
 
 from mien.errors import DataError
-from mien.evaluation.dataset import SUBJECT, FileImages, LabeledSet, TextArray
+from mien.evaluation.dataset import SUBJECT, FileImages, LabeledSet, TextArray, all_labels
 from mien.evaluation.readers.tables import parse_split, read_rows, split_rows
-from mien.labels import Expression, parse_expression
+from mien.labels import Expression, ReadLabels, known_labels
 from mien.media.formats import SUFFIXES
 from mien.media.images import read_image
 
 _INFO = "info.csv"
 
 
-def read_class_folders(folder: Path) -> LabeledSet:
+def read_class_folders(folder: Path, read_labels: ReadLabels = known_labels) -> LabeledSet:
     """Read ``folder/<expression>/*.jpg`` or ``folder/<split>/<expression>/*.jpg``.
 
     Folders may be named in any of the field's spellings; those that name no expression are left
@@ -27,26 +27,23 @@ def read_class_folders(folder: Path) -> LabeledSet:
     """
     found: list[tuple[Path, Expression, str]] = []
     left_out: dict[str, list[str]] = defaultdict(list)
-    for inner in _folders(folder):
-        split = parse_split(inner.name)
-        for class_folder in [inner] if split is None else _folders(inner):
-            pictures, others = _pictures(class_folder)
-            name = str(class_folder.relative_to(folder))
-            try:
-                label = parse_expression(class_folder.name)
-            except DataError:
-                left_out["the folder names no expression"].append(name)
-                continue
-            found.extend((path, label, split or "") for path in pictures)
-            left_out["the file is no picture by its ending"].extend(
-                str(path.relative_to(folder)) for path in others
-            )
+    class_folders = _class_folders(folder)
+    meaning = read_labels({inner.name for inner, _ in class_folders})
+    for class_folder, split in class_folders:
+        pictures, others = _pictures(class_folder)
+        if class_folder.name not in meaning:
+            left_out["the folder names no expression"].append(str(class_folder.relative_to(folder)))
+            continue
+        found.extend((path, meaning[class_folder.name], split) for path in pictures)
+        left_out["the file is no picture by its ending"].extend(
+            str(path.relative_to(folder)) for path in others
+        )
     if not found:
         raise DataError(
             f"expected pictures in folders named after expressions (neutral, happiness, …) in "
             f"{folder}, found none"
         )
-    labels = tuple(Expression)
+    labels = all_labels(label for _, label, _ in found)
     return LabeledSet(
         name=folder.resolve().name,
         labels=labels,
@@ -59,17 +56,20 @@ def read_class_folders(folder: Path) -> LabeledSet:
     )
 
 
-def has_class_folders(folder: Path) -> bool:
-    """Whether some folder in it names an expression, or a split."""
-    return any(parse_split(inner.name) or _is_expression(inner.name) for inner in _folders(folder))
+def has_class_folders(folder: Path, read_labels: ReadLabels = known_labels) -> bool:
+    """Whether some folder in it names a label, or a split."""
+    names = [inner.name for inner in _folders(folder)]
+    return any(parse_split(name) for name in names) or bool(read_labels(names))
 
 
-def _is_expression(name: str) -> bool:
-    try:
-        parse_expression(name)
-    except DataError:
-        return False
-    return True
+def _class_folders(folder: Path) -> list[tuple[Path, str]]:
+    """The folders of the labels with their split, or an empty text."""
+    return [
+        (class_folder, split or "")
+        for inner in _folders(folder)
+        for split in [parse_split(inner.name)]
+        for class_folder in ([inner] if split is None else _folders(inner))
+    ]
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from mien.errors import DataError
-from mien.evaluation.dataset import FileImages, LabeledSet
-from mien.labels import Expression, parse_expression
+from mien.evaluation.dataset import FileImages, LabeledSet, all_labels
+from mien.labels import ReadLabels, known_labels
 from mien.media.images import read_image
 from mien.types import FloatArray
 
@@ -88,7 +88,12 @@ def split_rows(
     return header, whole, cut
 
 
-def read_table(path: Path) -> LabeledSet:
+def has_columns(header: Sequence[str]) -> bool:
+    """Whether a header has a column of pictures and one of labels."""
+    return None not in (column_of(header, _IMAGE_COLUMNS), column_of(header, _LABEL_COLUMNS))
+
+
+def read_table(path: Path, read_labels: ReadLabels = known_labels) -> LabeledSet:
     """Read a CSV file with a column of pictures and one of expressions.
 
     ``image`` holds paths relative to the file, ``expression`` the labels. ``split``, ``group``
@@ -105,17 +110,16 @@ def read_table(path: Path) -> LabeledSet:
             f"expected the columns image and expression in {path}, got {', '.join(header)}"
         )
     left_out: dict[str, list[str]] = defaultdict(list)
-    kept: list[tuple[list[str], Expression]] = []
+    meaning = read_labels({row[label_at] for _, row in rows})
+    kept = [(row, meaning[row[label_at]]) for _, row in rows if row[label_at] in meaning]
     for _, row in rows:
-        try:
-            kept.append((row, parse_expression(row[label_at])))
-        except DataError:
+        if row[label_at] not in meaning:
             left_out[f"the label {row[label_at]!r} is no expression"].append(row[image_at])
     if cut:
         left_out["the row is shorter or longer than the header"].extend(cut)
     if not kept:
         raise DataError(f"expected labeled pictures in {path}, found no usable row")
-    labels = tuple(Expression)
+    labels = all_labels(label for _, label in kept)
     split_at = column_of(header, _SPLIT_COLUMNS)
     group_at = column_of(header, (_GROUP_COLUMN,))
     special = {image_at, label_at, split_at, group_at}
