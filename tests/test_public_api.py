@@ -26,6 +26,7 @@ def _run_python(code: str) -> Any:
 
 def test_the_public_names_are_these_and_no_others() -> None:
     assert sorted(mien.__all__) == [
+        "Adaptation",
         "Affect",
         "Box",
         "Detection",
@@ -42,6 +43,7 @@ def test_the_public_names_are_these_and_no_others() -> None:
         "Settings",
         "Signals",
         "StreamSettings",
+        "adapt",
         "analyze",
         "analyze_video",
         "annotate",

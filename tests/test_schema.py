@@ -114,7 +114,7 @@ def test_the_expressions_are_ours() -> None:
         (["image_size_wh"], [640]),
         (["faces", 0, "score"], 1.5),
         (["faces", 0, "expression", "label"], ""),
-        (["faces", 0, "expression", "probabilities"], {"happy": 1.0}),
+        (["faces", 0, "expression", "probabilities"], {"": 1.0}),
         (["faces", 0, "box", "x_min"], "12"),
         (["faces", 0, "quality", "reasons"], None),
     ],

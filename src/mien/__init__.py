@@ -34,6 +34,7 @@ from mien.types import (
 )
 
 if TYPE_CHECKING:
+    from mien.adaptation import Adaptation, adapt
     from mien.drawing import annotate, blur_faces
     from mien.media.images import read_image
     from mien.pipeline import FacePipeline
@@ -45,6 +46,8 @@ __version__ = "0.1.0"
 
 # Imported at the first access, so that `import mien` is fast.
 _LAZY = {
+    "Adaptation": "mien.adaptation",
+    "adapt": "mien.adaptation",
     "Event": "mien.tracking",
     "FacePipeline": "mien.pipeline",
     "FaceStream": "mien.streaming",
@@ -57,6 +60,7 @@ _LAZY = {
 }
 
 __all__ = [
+    "Adaptation",
     "Affect",
     "Box",
     "Detection",
@@ -73,6 +77,7 @@ __all__ = [
     "Settings",
     "Signals",
     "StreamSettings",
+    "adapt",
     "analyze",
     "analyze_video",
     "annotate",

@@ -43,7 +43,7 @@ _OWN_COLORS: tuple[Color, ...] = (
     (170, 68, 153),
     (68, 170, 153),
 )
-"""Of labels beyond the eight; from the muted palette of Paul Tol ("Colour schemes", 2021)."""
+"""Of labels beyond the eight; from the muted palette of Paul Tol (SRON note 09-002, 2021)."""
 
 
 def expression_color(label: Expression) -> Color:

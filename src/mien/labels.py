@@ -4,7 +4,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
-from typing import Any, SupportsIndex
+from typing import Any
 
 from mien.errors import DataError
 
@@ -35,7 +35,7 @@ class Expression(StrEnum):
     def _missing_(cls, value: object) -> "Expression | None":
         return parse_expression(value) if isinstance(value, str) else None
 
-    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
+    def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
         return exact_label, (self.value,)
 
 

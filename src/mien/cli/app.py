@@ -81,6 +81,7 @@ COMMANDS: dict[str, LazyCommand] = {
     ),
     "serve": LazyCommand("mien.cli.serve:app", "Start the web application.", extra="web"),
     "evaluate": LazyCommand("mien.cli.evaluate:app", "Evaluate a model on labeled images."),
+    "adapt": LazyCommand("mien.cli.adapt:app", "Adapt a model to your own labels."),
     "data": LazyCommand("mien.cli.data:app", "Check a labeled data set."),
     "explain": LazyCommand(
         "mien.cli.explain:app", "Show which parts of a face influence the result."

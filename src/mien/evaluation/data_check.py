@@ -74,6 +74,11 @@ def check(data: LabeledSet, progress: Progress | None = None) -> dict[str, Any]:
     return dict(plain(report))
 
 
+def near_duplicate_groups(data: LabeledSet) -> IntArray:
+    """``(N,)`` equal numbers for pictures that are the same but for scaling and compression."""
+    return _groups_of_pairs(_near_duplicate_pairs(_make_thumbnails(data)), len(data))
+
+
 def _agreement(pairs: IntArray, group: IntArray) -> dict[str, Any]:
     """Recall and precision of the found pairs against known groups."""
     _, sizes = np.unique(group, return_counts=True)

@@ -13,7 +13,7 @@ from mien.evaluation.dataset import LabeledSet
 from mien.evaluation.predict import Predictions, Progress, Selection, predict
 from mien.evaluation.robustness import measure_robustness
 from mien.evaluation.summary import MIN_IN_CLASS, MIN_IN_SLICE, summarize
-from mien.labels import Expression
+from mien.labels import exact_label
 from mien.pipeline import FacePipeline
 
 if TYPE_CHECKING:
@@ -90,8 +90,8 @@ def read_predictions(path: Path) -> Predictions:
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
         rows = summary["rows"]
-        labels = tuple(Expression(label) for label in summary["labels"])
-        truth = [labels.index(Expression(label)) for label in rows["truth"]]
+        labels = tuple(exact_label(label) for label in summary["labels"])
+        truth = [labels.index(exact_label(label)) for label in rows["truth"]]
         no_prediction = [np.nan] * len(labels)
         return Predictions(
             data=summary["data"],

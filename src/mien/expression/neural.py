@@ -40,18 +40,21 @@ class NeuralClassifier:
 
     def logits(self, crops: Sequence[Image]) -> npt.NDArray[np.float32]:
         """Raw output of the network ``(N, K)``, before temperature and prior."""
+        if not len(crops):
+            return np.empty((0, len(self.spec.labels)), np.float32)
+        return self.run(crops, self.spec.outputs[:1])[0]
+
+    def run(self, crops: Sequence[Image], outputs: Sequence[str]) -> list[npt.NDArray[np.float32]]:
+        """Some outputs of the network for at least one crop, by their names in the spec."""
         # Some published models only accept one face at a time.
         size = int(self.spec.parameters.get("max_batch", _MAX_BATCH))
         parts = [
             self._session.run(
-                {self.spec.input.name: imaging.to_input(batch, self.spec.input)},
-                self.spec.outputs[:1],
-            )[0]
+                {self.spec.input.name: imaging.to_input(batch, self.spec.input)}, outputs
+            )
             for batch in (crops[i : i + size] for i in range(0, len(crops), size))
         ]
-        if not parts:
-            return np.empty((0, len(self.spec.labels)), np.float32)
-        return np.concatenate(parts)
+        return [np.concatenate(found) for found in zip(*parts, strict=True)]
 
     def classify(self, crops: Sequence[Image]) -> list[ExpressionScores]:
         """See :meth:`mien.expression.base.ExpressionClassifier.classify`."""

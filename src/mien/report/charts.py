@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from html import escape
 
 from mien.drawing import expression_color
-from mien.labels import Expression
+from mien.labels import Expression, exact_label
 from mien.recording import RecordedFrame
 from mien.report.history import Bin, History, TrackHistory
 
@@ -62,7 +62,7 @@ def person_charts(frames: Iterable[RecordedFrame], *, most: int = 12) -> list[Pe
 
 def color(label: str) -> str:
     """The color of an expression, as ``#rrggbb``."""
-    return "#{:02x}{:02x}{:02x}".format(*expression_color(Expression(label)))
+    return "#{:02x}{:02x}{:02x}".format(*expression_color(exact_label(label)))
 
 
 def clock_text(seconds: float) -> str:

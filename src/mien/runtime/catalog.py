@@ -80,7 +80,12 @@ def find(name_or_path: str | Path, *, task: Task | None = None) -> CatalogEntry:
         raise ModelNotFoundError(f"expected a model file at {path}, but there is none")
     beside = sidecar_path(path)
     if beside.is_file():
-        return CatalogEntry(read_sidecar(beside), path, shipped=False)
+        try:
+            return CatalogEntry(read_sidecar(beside), path, shipped=False)
+        except SpecError:
+            # Another JSON file of the same name, where the model has its spec inside.
+            if path.suffix != ".onnx" or not Session(path).has_spec():
+                raise
     if path.suffix != ".onnx":
         raise SpecError(
             f"expected the spec of {path} in {beside.name} next to it, but there is none"

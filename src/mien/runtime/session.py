@@ -94,6 +94,10 @@ class Session:
     def output_names(self) -> list[str]:
         return [entry.name for entry in self._loaded().get_outputs()]
 
+    def has_spec(self) -> bool:
+        """Whether the file's metadata have a spec."""
+        return METADATA_KEY in self._loaded().get_modelmeta().custom_metadata_map
+
     def read_spec(self) -> ModelSpec:
         """Read the spec from the file's metadata.
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mien.labels import Expression
+from mien.labels import Expression, exact_label
 from mien.recording import RecordedFrame, Recording
 from mien.tables.columns import FRAME_COLUMNS, TRACK_COLUMNS
 from mien.tables.csv_files import csv_line, csv_to_parquet, require_pyarrow, write_lines
@@ -77,7 +77,7 @@ def write_tables(recording: Recording, folder: Path, options: TableOptions | Non
     if options.parquet:
         require_pyarrow()
     state = recording.state()
-    labels = [Expression(label) for label in state.labels]
+    labels = [exact_label(label) for label in state.labels]
     blendshapes = "blendshapes" in state.models
     offset_s = options.time_offset_s
     lines = {

@@ -19,7 +19,8 @@ from typing import Any, ClassVar, Literal, Self, get_args, get_origin
 import numpy as np
 import numpy.typing as npt
 
-from mien.errors import InputError
+from mien.errors import DataError, InputError
+from mien.labels import exact_label
 
 FloatArray = npt.NDArray[np.float32]
 Encode = Callable[[Any], Any]
@@ -251,8 +252,8 @@ def _decode_value(annotation: Any, value: Any, where: str) -> Any:
         return choices[choices.index(value)]
     if is_enum(annotation):
         try:
-            return annotation(value)
-        except ValueError:
+            return exact_label(value)
+        except (DataError, TypeError):
             raise _unexpected(where, "a label", value) from None
     if annotation == FloatArray:
         try:

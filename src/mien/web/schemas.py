@@ -67,7 +67,7 @@ def _python_type(schema: dict[str, Any]) -> Any:  # noqa: PLR0911
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         target = _RESULT_SCHEMAS[name]
-        return _python_type(target) if "enum" in target else _result_model(name)
+        return _result_model(name) if "properties" in target else _python_type(target)
     if "anyOf" in schema:
         return Union[tuple(_python_type(part) for part in schema["anyOf"])]  # noqa: UP007
     if "const" in schema or "enum" in schema:

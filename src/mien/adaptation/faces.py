@@ -1,0 +1,183 @@
+"""The faces of a labeled set as a network sees them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mien.adaptation.head import LOG_FLOOR, Features
+from mien.errors import DataError, ImageReadError
+from mien.evaluation.data_check import near_duplicate_groups
+from mien.evaluation.dataset import SUBJECT, UNLABELED, ArrayImages, IntArray, LabeledSet
+from mien.evaluation.predict import Progress, choose_face
+from mien.expression.crop import face_crop, landmarks_of_crop
+from mien.expression.neural import NeuralClassifier
+from mien.expression.priors import resolve_prior, softmax
+from mien.geometry import Array
+from mien.labels import Expression
+from mien.pipeline import FacePipeline
+from mien.types import Image, ModelSpec
+
+EMBEDDING = "embedding"
+LEAST, MOST = 3, 500
+"""Pictures of each label that are needed, and that are used."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabeledFaces:
+    """Aligned crops with their labels; row ``i`` is the same in every field.
+
+    Attributes:
+        labels: ``(K,)`` of the data set, those of the model first.
+        truth: ``(N,)`` index of the label.
+        crops: ``N`` aligned crops.
+        groups: ``(N,)`` equal numbers for one person, or for near-duplicates.
+        names: of the pictures.
+        left_out: the names of the pictures that are not among them, by reason.
+    """
+
+    labels: tuple[Expression, ...]
+    truth: IntArray
+    crops: tuple[Image, ...]
+    groups: IntArray
+    names: tuple[str, ...]
+    left_out: dict[str, tuple[str, ...]]
+
+
+def find_faces(
+    data: LabeledSet, pipeline: FacePipeline, progress: Progress | None = None
+) -> LabeledFaces:
+    """Cut out the labeled face of every picture.
+
+    Raises:
+        DataError: there are too few labels, or too few faces of a label.
+    """
+    rows = _at_most(data.take(data.label_index != UNLABELED))
+    spec = pipeline.classifier.spec
+    crops: dict[int, Image] = {}
+    lost: dict[str, list[str]] = {}
+    for index in range(len(rows)):
+        found = _crop(rows, index, pipeline)
+        if isinstance(found, str):
+            lost.setdefault(found, []).append(rows.names[index])
+        else:
+            crops[index] = found
+        if progress is not None:
+            progress(index + 1, len(rows))
+    kept = rows.take(list(crops))
+    there = {label for label, count in kept.counts().items() if count}
+    labels = (
+        *(label for label in spec.labels if label in there),
+        *(label for label in kept.labels if label in there and label not in spec.labels),
+    )
+    _check_counts(rows, kept, lost)
+    images = tuple(crops.values())
+    return LabeledFaces(
+        labels=labels,
+        truth=kept.relabel(labels).label_index,
+        crops=images,
+        groups=_groups(kept, images),
+        names=kept.names,
+        left_out={
+            **data.left_out,
+            **_surplus(data, rows),
+            **{reason: tuple(names) for reason, names in lost.items()},
+        },
+    )
+
+
+def read_features(faces: LabeledFaces, classifier: NeuralClassifier) -> Features:
+    """What the network says about the crops and their mirror images."""
+    spec = classifier.spec
+    wanted = [spec.outputs[0], *(name for name in spec.outputs if name == EMBEDDING)]
+    views = [list(faces.crops), [np.ascontiguousarray(crop[:, ::-1]) for crop in faces.crops]]
+    found = [classifier.run(view, wanted) for view in views]
+    logits = np.stack([outputs[0] for outputs in found], axis=1).astype(np.float64)
+    logs = np.log(np.maximum(softmax(logits / spec.temperature + uniform_shift(spec)), 1e-12))
+    embedding = np.zeros((*logits.shape[:2], 0))
+    if len(wanted) > 1:
+        embedding = np.stack([outputs[1] for outputs in found], axis=1).astype(np.float64)
+    return Features(np.maximum(logs, LOG_FLOOR), embedding)
+
+
+def uniform_shift(spec: ModelSpec) -> Array:
+    """``(C,)`` what moves calibrated logits to a uniform prior; 0 where the prior is unknown."""
+    shift = resolve_prior("uniform", spec)[1] if spec.training_prior else None
+    return np.zeros(len(spec.labels)) if shift is None else shift
+
+
+def _crop(rows: LabeledSet, index: int, pipeline: FacePipeline) -> Image | str:
+    """The crop of a picture's face, or why there is none."""
+    try:
+        image = rows.load(index)
+    except ImageReadError:
+        return "the picture cannot be read"
+    spec = pipeline.classifier.spec
+    if rows.face_crops:
+        points = landmarks_of_crop(image, pipeline.landmarks)
+        return face_crop(image, None, points, spec).image
+    faces = pipeline.analyze(image).faces
+    face = choose_face(faces, rows.box(index))
+    if face is None:
+        return "the labeled face was not found" if faces else "no face was found"
+    return face_crop(image, face.box, face.landmarks, spec).image
+
+
+def _at_most(data: LabeledSet) -> LabeledSet:
+    """At most :data:`MOST` rows of each label, drawn at random."""
+    rng = np.random.default_rng(0)
+    kept = [
+        rng.permutation(np.flatnonzero(data.label_index == index))[:MOST]
+        for index in range(len(data.labels))
+    ]
+    return data.take(np.sort(np.concatenate(kept)))
+
+
+def _surplus(data: LabeledSet, rows: LabeledSet) -> dict[str, tuple[str, ...]]:
+    found = {}
+    unlabeled = data.label_index == UNLABELED
+    if unlabeled.any():
+        found["no usable label"] = data.take(unlabeled).names
+    if len(rows) < int((~unlabeled).sum()):
+        used = set(rows.names)
+        names = data.take(~unlabeled).names
+        found[f"more than {MOST} pictures of a label"] = tuple(n for n in names if n not in used)
+    return found
+
+
+def _check_counts(rows: LabeledSet, kept: LabeledSet, lost: dict[str, list[str]]) -> None:
+    counts = kept.counts()
+    given = {label: n for label, n in rows.counts().items() if n}
+    reasons = "".join(f"; {reason}: {len(names)}" for reason, names in lost.items())
+    if "no face was found" in lost and not rows.face_crops:
+        reasons += " (use --crops if the pictures are tight face crops)"
+    if len(given) < 2:
+        raise DataError(
+            f"expected pictures of at least two labels in {rows.name}, got "
+            f"{', '.join(given) or 'none'}"
+        )
+    few = {label: counts[label] for label in given if counts[label] < LEAST}
+    if few:
+        listed = ", ".join(f"{label}: {count}" for label, count in few.items())
+        raise DataError(
+            f"expected at least {LEAST} usable pictures of each label, got {listed}{reasons}: add "
+            "pictures, or take the label away"
+        )
+
+
+def _groups(kept: LabeledSet, crops: tuple[Image, ...]) -> IntArray:
+    if kept.group is not None:
+        return kept.group
+    subjects = (
+        np.unique(values, return_inverse=True)[1]
+        for name, values in kept.columns.items()
+        if name.lower() in (SUBJECT, "person", "group")
+    )
+    named = next(subjects, None)
+    if named is not None:
+        return np.asarray(named, np.int64)
+    stack = ArrayImages(np.stack(crops), np.arange(len(crops)))
+    return near_duplicate_groups(_with_images(kept, stack))
+
+
+def _with_images(data: LabeledSet, images: ArrayImages) -> LabeledSet:
+    return LabeledSet(data.name, data.labels, data.label_index, data.names, images, data.split)

@@ -1,0 +1,84 @@
+"""An adapted model as one ONNX file: the network, the head, the spec and a card."""
+
+import dataclasses
+import os
+from pathlib import Path
+
+import numpy as np
+
+from mien.adaptation.faces import EMBEDDING, uniform_shift
+from mien.adaptation.head import LOG_FLOOR, Head
+from mien.errors import ModelError
+from mien.runtime.catalog import CatalogEntry
+from mien.runtime.onnx_edit import Node, extend_model, names_in, opset_of
+from mien.runtime.spec import METADATA_KEY, spec_to_json
+from mien.types import FloatArray, ModelSpec
+
+CARD_KEY = "mien.card"
+_LEAST_OPSET = 13
+
+
+def write_model(base: CatalogEntry, head: Head, spec: ModelSpec, card: str, path: Path) -> None:
+    """Write the network of `base` with a head on it.
+
+    Args:
+        base: the network.
+        head: fitted on its features.
+        spec: of the result; the outputs are filled in.
+        card: Markdown.
+        path: of the new file, which is replaced at once.
+
+    Raises:
+        ModelError: the network's file cannot take the head.
+    """
+    model = base.path.read_bytes()
+    if opset_of(model) < _LEAST_OPSET:
+        raise ModelError(
+            f"expected a model with ONNX operators of version {_LEAST_OPSET} or later to adapt, "
+            f"got version {opset_of(model)} in {base.path}: export it again"
+        )
+    taken, prefix = names_in(model), "adapted"
+    while any(name.startswith(prefix) for name in taken):
+        prefix += "_"
+    nodes, weights = _nodes(base.spec, head, prefix)
+    outputs = {nodes[-1].output: len(spec.labels)}
+    if EMBEDDING in base.spec.outputs:
+        outputs[EMBEDDING] = len(head.embedding)
+    spec = dataclasses.replace(spec, outputs=tuple(outputs), file=path.name, sha256=None)
+    metadata = {METADATA_KEY: spec_to_json(spec), CARD_KEY: card}
+    waiting = path.with_name(f".{path.name}")
+    waiting.write_bytes(extend_model(model, nodes, weights, outputs, metadata))
+    os.replace(waiting, path)
+
+
+def _nodes(base: ModelSpec, head: Head, prefix: str) -> tuple[list[Node], dict[str, FloatArray]]:
+    """From the network's logits and embedding to those of the labels: softmax, then linear."""
+
+    def name(part: str) -> str:
+        return f"{prefix}_{part}"
+
+    weights = {
+        name("scale"): np.array(1 / base.temperature),
+        name("prior"): uniform_shift(base),
+        name("floor"): np.array(LOG_FLOOR),
+        name("outputs_weight"): head.outputs,
+        name("bias"): head.bias,
+    }
+    nodes = [
+        Node("Mul", (base.outputs[0], name("scale")), name("calibrated")),
+        Node("Add", (name("calibrated"), name("prior")), name("shifted")),
+        Node("LogSoftmax", (name("shifted"),), name("logs"), {"axis": 1}),
+        Node("Max", (name("logs"), name("floor")), name("floored")),
+        Node("Gemm", (name("floored"), name("outputs_weight"), name("bias")), name("of_outputs")),
+    ]
+    if head.embedding.any():
+        weights[name("embedding_weight")] = head.embedding
+        nodes.append(
+            Node(
+                "Gemm",
+                (EMBEDDING, name("embedding_weight"), name("of_outputs")),
+                name("of_embedding"),
+            )
+        )
+    nodes.append(Node("Identity", (nodes[-1].output,), name("logits")))
+    return nodes, {key: np.asarray(values, np.float32) for key, values in weights.items()}

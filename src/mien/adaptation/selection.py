@@ -1,0 +1,124 @@
+"""Choosing how strongly a head is pulled to the network's own mapping, by cross-validation."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mien.adaptation.head import STRENGTHS, Features, Head, Space, Strength, fit_head, make_space
+from mien.evaluation import calibration
+from mien.evaluation.dataset import IntArray
+from mien.expression.priors import softmax
+from mien.geometry import Array
+
+FOLDS = 5
+# Above, one choice for all folds is biased by less than it is uncertain.
+_NESTED_UP_TO = 700
+# In standard errors: how much better a candidate must be than the usual choice.
+_CLEARLY = 0.5
+_TINY = 1e-12
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chosen:
+    """The head for all pictures, and predictions for each by heads that did not see it.
+
+    Attributes:
+        head: fitted on all pictures; its softmax is calibrated.
+        strength: of its pull.
+        held_out: ``(N, K)`` calibrated probabilities.
+    """
+
+    head: Head
+    strength: Strength
+    held_out: Array
+
+
+def choose_head(features: Features, truth: IntArray, mapping: Array, groups: IntArray) -> Chosen:
+    """Fit a head with the strength that cross-validation prefers, and calibrate it.
+
+    Args:
+        features: of the pictures.
+        truth: ``(N,)`` index of the label, each at least three times.
+        mapping: ``(C, K)`` the network's own.
+        groups: ``(N,)`` equal numbers for pictures of one person, which share a fold.
+    """
+    space = make_space(features.embedding)
+    problem = _Problem(features, mapping, space)
+    fold = stratified_folds(truth, groups, FOLDS)
+    logits = _candidates(problem, truth, fold)
+    best = _prefer(logits, truth)
+    held_out = logits[best].copy()
+    for number in range(FOLDS):
+        if len(truth) <= _NESTED_UP_TO:
+            train, test = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+            if not len(test):
+                continue
+            inner = stratified_folds(truth[train], groups[train], 3)
+            part = _Problem(features.take(train), mapping, space)
+            found = _prefer(_candidates(part, truth[train], inner), truth[train])
+            held_out[test] = logits[found][test]
+    temperature = calibration.fit_temperature(logits[best], truth)
+    probabilities = calibration.cross_fitted_probabilities(held_out, truth, groups=groups)
+    head = fit_head(features, truth, mapping, STRENGTHS[best], space)
+    scaled = Head(head.outputs / temperature, head.embedding / temperature, head.bias / temperature)
+    return Chosen(scaled, STRENGTHS[best], probabilities)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Problem:
+    features: Features
+    mapping: Array
+    space: Space
+
+
+def _candidates(problem: _Problem, truth: IntArray, fold: IntArray) -> Array:
+    """``(S, N, K)`` logits of each strength for the rows of each fold, fitted on the others."""
+    logits = np.zeros((len(STRENGTHS), len(truth), problem.mapping.shape[1]))
+    for number in np.unique(fold):
+        train, test = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+        seen, unseen = problem.features.take(train), problem.features.take(test)
+        for place, strength in enumerate(STRENGTHS):
+            head = fit_head(seen, truth[train], problem.mapping, strength, problem.space)
+            logits[place, test] = head.logits(unseen)
+    return logits
+
+
+def _prefer(logits: Array, truth: IntArray) -> int:
+    """The strength of the lowest calibrated loss, or the usual one where that is not clearly worse.
+
+    Every label counts the same.
+    """
+    share = len(truth) / np.maximum(np.bincount(truth, minlength=logits.shape[2]), 1)
+    weights = (share / logits.shape[2])[truth]
+    losses = np.array([_loss(candidate, truth) for candidate in logits]) * weights
+    best = int(losses.mean(axis=1).argmin())
+    gain = losses[0] - losses[best]
+    return best if gain.mean() > _CLEARLY * gain.std() / np.sqrt(len(gain)) else 0
+
+
+def _loss(logits: Array, truth: IntArray) -> Array:
+    temperature = calibration.fit_temperature(logits, truth)
+    of_truth = softmax(logits / temperature)[np.arange(len(truth)), truth]
+    return np.asarray(-np.log(np.maximum(of_truth, _TINY)))
+
+
+def stratified_folds(truth: IntArray, groups: IntArray, folds: int) -> IntArray:
+    """``(N,)`` fold of each row: groups stay together, and labels are spread over the folds.
+
+    A single group is not kept together, as nothing would be left to fit on.
+    """
+    if len(np.unique(groups)) < 2:
+        groups = np.arange(len(truth))
+    rng = np.random.default_rng(0)
+    found = np.zeros(len(truth), np.int64)
+    filled = np.zeros((folds, int(truth.max()) + 1))
+    numbers, sizes = np.unique(groups, return_counts=True)
+    order = rng.permutation(len(numbers))
+    for number in numbers[order[np.argsort(-sizes[order], kind="stable")]]:
+        rows = groups == number
+        counts = np.bincount(truth[rows], minlength=filled.shape[1])
+        # The fold that has the fewest rows of these labels, and of all where several have.
+        wanted = int(np.lexsort((filled.sum(axis=1), filled @ counts))[0])
+        filled[wanted] += counts
+        found[rows] = wanted
+    return found

@@ -1,0 +1,138 @@
+"""From pictures to a file that the rest of mien takes."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import mien
+from mien.adaptation.model_file import CARD_KEY
+from mien.cli.app import app
+from mien.errors import DataError, ModelError, SettingError
+from mien.runtime import catalog
+from mien.runtime.session import Session
+
+SAMPLE = catalog.shipped_folder().parent / "samples" / "person-a-neutral.jpg"
+FAST = mien.Settings(model="scratch")
+
+
+def _folders(folder: Path, names: tuple[str, ...], each: int = 4) -> Path:
+    """Pictures whose brightness depends on the label."""
+    rng = np.random.default_rng(0)
+    for number, name in enumerate(names):
+        (folder / name).mkdir(parents=True)
+        for row in range(each):
+            pixels = rng.integers(0, 60, (48, 48)) + 190 * number // max(1, len(names) - 1)
+            cv2.imencode(".png", pixels.astype(np.uint8))[1].tofile(folder / name / f"{row}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def adapted(tmp_path_factory: pytest.TempPathFactory) -> mien.Adaptation:
+    folder = tmp_path_factory.mktemp("adapted")
+    data = _folders(folder / "data", ("bored", "Schmerz, groß"), each=8)
+    (folder / "my.json").write_text("{}")  # no sidecar
+    return mien.adapt(data, folder / "my.onnx", crops=True, settings=FAST)
+
+
+def test_writes_one_file_with_spec_and_card(adapted: mien.Adaptation) -> None:
+    assert adapted.kept
+    assert adapted.before is None
+    assert adapted.after["balanced_accuracy"] > 0.9
+    assert adapted.model is not None
+    spec = catalog.find(adapted.model).spec
+    assert [label.value for label in spec.labels] == ["Schmerz, groß", "bored"]
+    assert spec.training_prior == (0.5, 0.5)
+    assert spec.outputs[1] == "embedding"
+    card = Session(adapted.model)._loaded().get_modelmeta().custom_metadata_map[CARD_KEY]
+    assert card.startswith("# scratch adapted to data")
+
+
+def test_results_have_the_labels(adapted: mien.Adaptation) -> None:
+    face = mien.analyze(SAMPLE, model=str(adapted.model)).faces[0]
+    assert face.expression is not None
+    assert face.expression.label.value in {"bored", "Schmerz, groß"}
+    document = face.to_dict()["expression"]
+    assert document["probabilities"]["bored"] == pytest.approx(face.expression["bored"], abs=1e-4)
+    again = type(face).from_dict(face.to_dict()).expression
+    assert again is not None
+    assert again.labels == face.expression.labels
+
+
+def test_an_adapted_model_can_be_adapted_and_evaluated(
+    adapted: mien.Adaptation, tmp_path: Path
+) -> None:
+    data = _folders(tmp_path / "data", ("Bored", "happy"), each=5)
+    again = mien.adapt(
+        data, tmp_path / "b.onnx", crops=True, settings=mien.Settings(model=str(adapted.model))
+    )
+    assert again.facts["labels"] == ["happiness", "Bored"]
+    done = CliRunner().invoke(
+        app, ["evaluate", str(data), "--crops", "--model", str(adapted.model), "--json", "-"]
+    )
+    assert json.loads(done.stdout)["n"] == 5, done.stderr
+
+
+def test_command_writes_json_and_page(tmp_path: Path) -> None:
+    data = _folders(tmp_path / "data", ("happy", "sad"), each=6)
+    arguments = ["adapt", str(data), "--crops", "--out", str(tmp_path / "m.onnx")]
+    arguments += ["--json", str(tmp_path / "m.json"), "--report", "--model", "scratch"]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.stderr
+    document = json.loads((tmp_path / "m.json").read_text(encoding="utf-8"))
+    assert document["kept"] is True
+    for part in ("before", "after"):
+        assert {"balanced_accuracy", "ece", "n"} <= document[part].keys()
+    assert document["labels"] == ["happiness", "sadness"]
+    assert "<table>" in (tmp_path / "m.html").read_text(encoding="utf-8")
+
+
+def test_refuses_labels_that_mean_nothing(tmp_path: Path) -> None:
+    data = _folders(tmp_path / "a", ("x",), each=12)
+    (data / "y").mkdir()
+    for path in sorted((data / "x").iterdir())[::2]:
+        path.rename(data / "y" / path.name)
+    result = mien.adapt(data, tmp_path / "m.onnx", crops=True, settings=FAST)
+    assert not result.kept
+    assert result.model is None
+    assert not (tmp_path / "m.onnx").exists()
+    assert "Not kept" in result.to_markdown()
+
+
+@pytest.mark.parametrize(
+    ("names", "each", "message"),
+    [
+        (("happy",), 4, "at least two labels in data, got happiness"),
+        (("happy", "sad"), 2, "at least 3 usable pictures of each label, got happiness: 2"),
+        (("happy", "a" * 61), 3, "at most 60 printable characters"),
+        ((), 0, "expected one folder for each expression"),
+    ],
+)
+def test_rejects_too_little(
+    tmp_path: Path, names: tuple[str, ...], each: int, message: str
+) -> None:
+    (tmp_path / "data").mkdir()
+    data = _folders(tmp_path / "data", names, each)
+    with pytest.raises(DataError, match=message):
+        mien.adapt(data, tmp_path / "m.onnx", crops=True, settings=FAST)
+
+
+def test_names_pictures_without_face_and_unreadable_ones(tmp_path: Path) -> None:
+    data = _folders(tmp_path / "data", ("happy", "sad"), 3)
+    (data / "sad" / "0.png").write_bytes(b"damaged")
+    with pytest.raises(
+        DataError, match=r"no face was found: 5; the picture cannot be read: 1 \(use"
+    ):
+        mien.adapt(data, tmp_path / "m.onnx", settings=FAST)
+
+
+def test_rejects_bad_targets_and_models(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match=r"an \.onnx file in an existing folder"):
+        mien.adapt(tmp_path, tmp_path / "none" / "m.onnx")
+    with pytest.raises(SettingError, match=r"an \.onnx file"):
+        mien.adapt(tmp_path, tmp_path / "m.bin")
+    with pytest.raises(ModelError, match="expected a network to adapt, got 'classical'"):
+        mien.adapt(tmp_path, tmp_path / "m.onnx", settings=mien.Settings(model="classical"))
