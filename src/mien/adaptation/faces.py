@@ -1,5 +1,6 @@
 """The faces of a labeled set as a network sees them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,7 +57,7 @@ def find_faces(
     crops: dict[int, Image] = {}
     lost: dict[str, list[str]] = {}
     for index in range(len(rows)):
-        found = _crop(rows, index, pipeline)
+        found = find_crop(rows, index, pipeline)
         if isinstance(found, str):
             lost.setdefault(found, []).append(rows.names[index])
         else:
@@ -75,7 +76,7 @@ def find_faces(
         labels=labels,
         truth=kept.relabel(labels).label_index,
         crops=images,
-        groups=_groups(kept, images),
+        groups=person_groups(kept, images),
         names=kept.names,
         left_out={
             **data.left_out,
@@ -85,11 +86,11 @@ def find_faces(
     )
 
 
-def read_features(faces: LabeledFaces, classifier: NeuralClassifier) -> Features:
+def read_features(crops: Sequence[Image], classifier: NeuralClassifier) -> Features:
     """What the network says about the crops and their mirror images."""
     spec = classifier.spec
     wanted = [spec.outputs[0], *(name for name in spec.outputs if name == EMBEDDING)]
-    views = [list(faces.crops), [np.ascontiguousarray(crop[:, ::-1]) for crop in faces.crops]]
+    views = [list(crops), [np.ascontiguousarray(crop[:, ::-1]) for crop in crops]]
     found = [classifier.run(view, wanted) for view in views]
     logits = np.stack([outputs[0] for outputs in found], axis=1).astype(np.float64)
     logs = np.log(np.maximum(softmax(logits / spec.temperature + uniform_shift(spec)), 1e-12))
@@ -105,7 +106,7 @@ def uniform_shift(spec: ModelSpec) -> Array:
     return np.zeros(len(spec.labels)) if shift is None else shift
 
 
-def _crop(rows: LabeledSet, index: int, pipeline: FacePipeline) -> Image | str:
+def find_crop(rows: LabeledSet, index: int, pipeline: FacePipeline) -> Image | str:
     """The crop of a picture's face, or why there is none."""
     try:
         image = rows.load(index)
@@ -164,7 +165,8 @@ def _check_counts(rows: LabeledSet, kept: LabeledSet, lost: dict[str, list[str]]
         )
 
 
-def _groups(kept: LabeledSet, crops: tuple[Image, ...]) -> IntArray:
+def person_groups(kept: LabeledSet, crops: tuple[Image, ...]) -> IntArray:
+    """``(N,)`` equal numbers for one person, or for near-duplicates where persons are unknown."""
     if kept.group is not None:
         return kept.group
     subjects = (

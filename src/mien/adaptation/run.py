@@ -124,10 +124,10 @@ def adapt(
     if crops is not None:
         labeled = dataclasses.replace(labeled, face_crops=crops)
     faces = find_faces(labeled, pipeline, progress)
-    features = read_features(faces, classifier)
+    features = read_features(faces.crops, classifier)
     mapping = own_mapping(classifier.spec, faces.labels)
     chosen = choose_head(features, faces.truth, mapping, faces.groups)
-    before = _before(features, mapping, classifier.spec, settings.prior)
+    before = prior_probabilities(features, mapping, classifier.spec, settings.prior)
     kept, reason = decide(before, chosen.held_out, faces.truth)
     result = Adaptation(
         kept=kept,
@@ -151,7 +151,9 @@ def _base_of(settings: Settings) -> str:
     return catalog.DEFAULT_EXPRESSION_MODEL if name == "default" else name
 
 
-def _before(features: Features, mapping: Array, spec: ModelSpec, prior: str) -> Array | None:
+def prior_probabilities(
+    features: Features, mapping: Array, spec: ModelSpec, prior: str
+) -> Array | None:
     """``(N, K)`` of the network under the prior of the settings, for the labels of the data."""
     if not mapping.any():
         return None

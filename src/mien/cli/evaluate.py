@@ -55,6 +55,14 @@ _Compare = Annotated[
     tuple[str, str] | None,
     typer.Option(help="Compare two models, or two files of --json, on the same pictures."),
 ]
+_Domains = Annotated[
+    Path | None,
+    typer.Option(
+        help="Measure on every data set of a TOML file, before and after adaptation with ten "
+        "pictures of each label.",
+        metavar="FILE.toml",
+    ),
+]
 _Json = Annotated[
     str | None, typer.Option(help="Write all results as JSON; - for stdout.", metavar="FILE")
 ]
@@ -77,6 +85,7 @@ def evaluate(  # noqa: PLR0917
     seed: Annotated[int, typer.Option(help="Random seed.", min=0)] = 0,
     robustness: _Robustness = False,
     compare: _Compare = None,
+    domains: _Domains = None,
     json: _Json = None,
     markdown: _Markdown = None,
     plots: _Plots = None,
@@ -87,6 +96,9 @@ def evaluate(  # noqa: PLR0917
 
     A missed face and the wrong face count as wrong.
     """
+    if domains is not None:
+        _run_domains(domains, settings, json, markdown)
+        return
 
     def run(settings: Settings) -> tuple[dict[str, Any], Predictions]:
         if data is None:
@@ -122,6 +134,16 @@ def evaluate(  # noqa: PLR0917
     if plots is not None:
         write_plots(summary, plots)
     _show(summary, to_markdown(summary), json, markdown)
+
+
+def _run_domains(path: Path, settings: Settings, json: str | None, markdown: Path | None) -> None:
+    from mien.adaptation import domains
+
+    with ProgressBar(None, "pictures") as bar:
+        results = domains.measure_domains(
+            domains.read_domains(path), FacePipeline(settings), bar.set
+        )
+    _show({"results": results}, domains.to_markdown(results), json, markdown)
 
 
 def _parse_labels(names: Sequence[str], read_labels: ReadLabels) -> tuple[Expression, ...]:
