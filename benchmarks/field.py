@@ -3,6 +3,7 @@
     python benchmarks/field.py border LONDON
     python benchmarks/field.py large
     python benchmarks/field.py rotation LONDON
+    python benchmarks/field.py cuts LONDON
     python benchmarks/field.py memory
 
 LONDON is a folder with `neutral` and `happiness` of the Face Research Lab London Set. Each command
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ import cv2
 import numpy as np
 from PIL import Image as PillowImage
 
-from mien import FacePipeline
+from mien import FacePipeline, FaceStream, StreamSettings
 from mien.media.images import read_image
 from mien.samples import sample_paths
 from mien.types import Box, Face, Image
@@ -35,12 +37,12 @@ SIDES = ("left", "top", "right", "bottom")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("kind", choices=("border", "large", "rotation", "memory"))
+    parser.add_argument("kind", choices=("border", "large", "rotation", "cuts", "memory"))
     parser.add_argument("london", nargs="?", type=Path)
     parser.add_argument("--every", type=int, default=1, help="use every Nth person")
     parser.add_argument("--megapixels", type=float, nargs="+", default=[12, 50, 99])
     arguments = parser.parse_args()
-    if arguments.kind in ("border", "rotation") and arguments.london is None:
+    if arguments.kind in ("border", "rotation", "cuts") and arguments.london is None:
         parser.error(f"{arguments.kind}: add the folder of the London set")
     if arguments.kind == "border":
         rows = border(FacePipeline(), arguments.london, arguments.every)
@@ -48,6 +50,8 @@ def main() -> None:
         rows = large(FacePipeline(), arguments.megapixels)
     elif arguments.kind == "rotation":
         rows = rotation(FacePipeline(), arguments.london, arguments.every)
+    elif arguments.kind == "cuts":
+        rows = cuts(FacePipeline(), arguments.london, arguments.every)
     else:
         rows = memory()
     print("  ".join(f"{name:>12}" for name in rows[0]))
@@ -204,6 +208,74 @@ def _rotation_row(
         "roll error": float(np.median(errors_deg)) if errors_deg else None,
         "roll max": max(errors_deg, default=None),
     }
+
+
+_FRAME_RATE = 30
+_LENGTH_S = 3.0
+_CUT_S = 1.5
+
+
+def _light(kind: str, now: float) -> float:
+    """The factor of the brightness at a time."""
+    inside = _CUT_S <= now < _CUT_S + 1
+    if kind == "shadow of 1 s":
+        return 0.5 if inside else 1.0
+    if kind == "0.2 darker":
+        return 0.8 if now >= _CUT_S else 1.0
+    if kind == "flash":
+        return 1.8 if abs(now - _CUT_S) < 0.5 / _FRAME_RATE else 1.0
+    if kind == "tunnel":
+        return max(0.12, min(1.0, abs(now - _CUT_S) / 0.5))
+    return 0.15 if "dark" in kind else 1.0
+
+
+def cuts(pipeline: FacePipeline, london: Path, every: int) -> list[dict[str, Any]]:
+    """Cuts between two people before the same background, and changes of light without a cut."""
+    paths = sorted((london / "neutral").glob("*.jpg"))[::every]
+    people = [_portrait(pipeline, path)[0] for path in paths]
+    kinds = ("cut", "cut, dark", "shadow of 1 s", "0.2 darker", "flash", "tunnel", "pan")
+    rows = []
+    for kind in kinds:
+        found = false = right = 0
+        for number, person in enumerate(people):
+            other = people[(number + 1) % len(people)]
+            times_s, tracks = _followed(pipeline, _clip(kind, person, other))
+            near = [abs(time_s - _CUT_S) < 1.5 / _FRAME_RATE for time_s in times_s]
+            is_cut = kind.startswith("cut")
+            found += is_cut and any(near)
+            false += len(near) - (is_cut and any(near))
+            right += tracks == 1 + is_cut
+        rows.append(
+            {"change": kind, "clips": len(people), "found": found if is_cut else None}
+            | {"false": false, "right tracks": right}
+        )
+    return rows
+
+
+def _clip(kind: str, person: Image, other: Image) -> Iterator[tuple[Image, float]]:
+    """Noisy frames of 480×400 pixels that sway by a few pixels, with their times."""
+    noise = np.random.default_rng(0)
+    for number in range(round(_LENGTH_S * _FRAME_RATE)):
+        now = number / _FRAME_RATE
+        shown = other if kind.startswith("cut") and now >= _CUT_S else person
+        x = 6 * math.sin(2 * now) + (60 * (now - _CUT_S) if kind == "pan" else 0.0)
+        matrix = np.array([[1, 0, x + (480 - shown.shape[1]) / 2], [0, 1, 3 * math.sin(now)]])
+        frame = cv2.warpAffine(shown, matrix, (480, 400), borderMode=cv2.BORDER_REPLICATE)
+        lit = frame * _light(kind, now) + noise.normal(0, 2, frame.shape)
+        yield np.clip(lit, 0, 255).astype(np.uint8), now
+
+
+def _followed(
+    pipeline: FacePipeline, frames: Iterator[tuple[Image, float]]
+) -> tuple[list[float], int]:
+    """The times of scene cuts, and the number of tracks."""
+    stream = FaceStream(pipeline, StreamSettings(expressions=False))
+    events = []
+    for image, now in frames:
+        stream.update(image, now)
+        events += stream.events
+    times_s = [event.timestamp_s for event in events if event.kind == "scene_cut"]
+    return times_s, sum(event.kind == "track_started" for event in events)
 
 
 _MEASURED = """

@@ -1,5 +1,6 @@
 """``mien image`` on the sample images."""
 
+import base64
 import csv
 import errno
 import io
@@ -285,6 +286,17 @@ def test_stdin(mien: Any, group: Path, fake: None) -> None:
     empty = mien("image", "-", "--json")
     assert empty.status == 1
     assert "an empty file" in empty.stderr
+
+
+def test_data_urls_are_named_in_short(mien: Any, group: Path, tmp_path: Path, fake: None) -> None:
+    url = "data:image/jpeg;base64," + base64.b64encode(group.read_bytes()).decode()
+    ran = mien("image", url, url[:999] + "!", "--json", "--annotate", tmp_path)
+    document = json.loads(ran.stdout)
+    assert document["results"][0]["source"] == "data:image/jpeg;base64"
+    assert len(document["results"][0]["faces"]) == 4
+    assert document["errors"][0]["source"] == "data:image/jpeg;base64"
+    assert len(ran.stderr) < 200
+    assert (tmp_path / "data-url.jpg").is_file()
 
 
 def test_option_overrides_preset_and_preset_overrides_environment(

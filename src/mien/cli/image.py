@@ -156,16 +156,16 @@ def _analyze(
     """Analyze one image. Return False, after reporting the error, if it cannot be read."""
     try:
         opened = _read(entry, pipeline.settings.max_megapixels)
-        result = pipeline.analyze_opened(opened, source=entry.source)
+        result = pipeline.analyze_opened(opened, source=entry.name)
     except InputError as error:
         bar.hide()
         print_error(str(error))
         for output in outputs:
-            output.fail(entry.source, str(error))
+            output.fail(entry.name, str(error))
         return False
     for warning in result.warnings:
         bar.hide()
-        print_warning(f"{entry.source}: {warning}")
+        print_warning(f"{entry.name}: {warning}")
     for output in outputs:
         output.add(result, opened.pixels, entry.relative)
     bar.advance()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from mien.media.formats import HEAD_BYTES, SUFFIXES, sniff
+from mien.media.images import is_data_url
 from mien.media.raw import SUFFIXES as RAW_SUFFIXES
 
 STDIN = "-"
@@ -28,6 +29,11 @@ class ImageInput:
     relative: PurePath
     problem: str | None = None
 
+    @property
+    def name(self) -> str:
+        """The source in messages and results, without the content of a data URL."""
+        return self.source.partition(",")[0] if is_data_url(self.source) else self.source
+
 
 def find_images(
     paths: Iterable[str], *, exclude: Iterable[Path | None] = ()
@@ -41,13 +47,15 @@ def find_images(
     problem, and never opened.
 
     Args:
-        paths: files, folders, patterns, and ``"-"`` for standard input.
+        paths: files, folders, patterns, data URLs, and ``"-"`` for standard input.
         exclude: folders that are not searched, such as the output folder.
     """
     excluded = [folder for folder in exclude if folder is not None]
     for path in paths:
         if path == STDIN:
             yield ImageInput(STDIN, PurePath("stdin"))
+        elif is_data_url(path):
+            yield ImageInput(path, PurePath("data-url"))
         elif os.path.isdir(path):
             yield from _in_folder(path, excluded)
         elif glob.has_magic(path) and not os.path.lexists(path):
