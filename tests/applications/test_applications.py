@@ -173,8 +173,9 @@ def test_applications_without_expressions_never_load_the_model(
     for image, timestamp_s in smile_frames[:10]:
         result = stream.update(image, timestamp_s)
         application.update(result, stream.events)
-    assert sorted(loaded) == ["blazeface.onnx", "facemesh.onnx"]
+    assert sorted(loaded) == ["blazeface.onnx", "face-blendshapes.onnx", "face-landmarker.onnx"]
     (found,) = result.faces
+    assert found.gaze is not None
     assert found.expression is None
     assert found.affect is None
     assert found.signals is not None

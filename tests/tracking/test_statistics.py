@@ -12,6 +12,7 @@ from mien.labels import Expression
 from mien.tracking import Event, SamplingInterval, StreamStatistics
 from mien.tracking.eyes import EyeState, Window
 from mien.types import (
+    BLENDSHAPES,
     Affect,
     Box,
     Detection,
@@ -267,6 +268,53 @@ def test_a_yawn_is_a_mouth_that_stays_wide_open() -> None:
     yawn = later([replace(m, mouth=0.8) for m in moments([(Expression.SURPRISE, 2)])], 5)
     assert play(speech)[0]["yawns"] == 0
     assert play([*speech, *yawn])[0]["yawns"] == 1
+
+
+@pytest.mark.parametrize(
+    ("shown", "seconds", "yawns"),
+    [
+        ({"jawOpen": 0.7}, 4, 1),
+        ({"jawOpen": 0.7}, 1.5, 0),
+        ({"jawOpen": 0.3}, 6, 0),
+        ({"jawOpen": 0.7, "mouthSmileLeft": 0.8, "mouthSmileRight": 0.8}, 6, 0),
+        ({"jawOpen": 0.7, "mouthFunnel": 0.5}, 6, 0),
+    ],
+    ids=["yawn", "word", "talk", "laugh", "long vowel"],
+)
+def test_a_yawn_drops_the_jaw_without_a_smile_or_round_lips(
+    shown: dict[str, float], seconds: float, yawns: int
+) -> None:
+    shapes = dict.fromkeys(BLENDSHAPES, 0.0) | shown
+    statistics, count = StreamStatistics(), 0
+    for moment in moments([(Expression.SURPRISE, seconds)]):
+        statistics.begin_frame(moment.timestamp_s)
+        face = replace(replace(moment, mouth=0.8).face, blendshapes=shapes)
+        _, events = statistics.update(face, "clear", moment.timestamp_s)
+        count += sum(event.kind == "yawn" for event in events)
+    assert count == yawns
+
+
+def sharp(openings: Iterable[float]) -> EyeState:
+    """The state after openings of the sharp lids of mesh478, a second of open eyes first."""
+    state = EyeState()
+    for n, opening in enumerate([0.30] * FPS + list(openings) + [0.30] * FPS):
+        state.update(opening, 0.0, n / FPS, sharp=True)
+    return state
+
+
+def test_counts_blinks_whose_lowest_point_the_camera_missed() -> None:
+    # The openings of a driver's blink in a clip of 30 frames a second.
+    assert sharp([0.31, 0.25, 0.23, 0.235, 0.255, 0.27, 0.28, 0.29]).blinks == 1
+    assert sharp([0.29, 0.28, 0.27, 0.28, 0.29, 0.31]).blinks == 0
+    assert sharp([0.2, 0.1, 0.04, 0.05, 0.1, 0.2]).blinks == 1
+
+
+def test_looking_down_is_neither_closed_nor_a_blink() -> None:
+    state = sharp([0.26, 0.2] + [0.18] * 60 + [0.22, 0.27])
+    assert (state.blinks, state.longest_closure_s, state.closed_s) == (0, 0, 0)
+    closed = sharp([0.2, 0.1] + [0.06] * 60 + [0.1, 0.2])
+    assert closed.blinks == 0
+    assert closed.longest_closure_s == pytest.approx(2.1, abs=0.07)
 
 
 def test_memory_does_not_grow_with_time() -> None:

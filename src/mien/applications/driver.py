@@ -24,9 +24,9 @@ class DriverApplication:
 
     name: ClassVar[str] = "driver"
     limits: ClassVar[str] = (
-        "Not a safety device: it is not certified, and fails with sunglasses and in darkness. A "
-        "glance down at the dashboard counts as closed eyes, drowsy drivers often have open eyes, "
-        "and in the first 10 seconds there is no PERCLOS. Never rely on it to keep driving."
+        "Not a safety device: it is not certified, and fails with sunglasses and in darkness. "
+        "Drowsy drivers often have open eyes, and in the first 10 seconds there is no PERCLOS. "
+        "Never rely on it to keep driving."
     )
     reads_expressions: ClassVar[bool] = False
 

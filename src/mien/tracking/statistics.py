@@ -17,6 +17,11 @@ _MOOD_TIME_S = 30.0
 # speech or a laugh (Abtahi et al., "YawDD", 2014, use 0.5 to 0.6 and some seconds).
 _YAWN_OPENING = 0.6
 _YAWN_S = 1.5
+# With blendshapes, the jaw tells more: it dropped to 0.6 and more for 4.5 s in a yawn, and not for
+# two seconds in speech. A laugh smiles, and a long vowel rounds the lips.
+_YAWN_JAW = 0.55
+_YAWN_JAW_S = 2.0
+_NO_YAWN = {"mouthSmile": 0.4, "mouthFunnel": 0.3, "mouthPucker": 0.3}
 # In a smaller face an eye is about a dozen pixels wide, and the gap of its lids one or two: of the
 # closures of benchmarks/data/closures.csv, those were found in faces of 74 pixels and not of 56.
 _MIN_SIZE_PX = 72.0
@@ -196,25 +201,28 @@ class _Track:
     ) -> list[Event]:
         """Follow eyes and mouth, where the face shows them and frames are close enough."""
         signals, quality = face.signals, face.quality
-        eye_opening = mouth_opening = None
+        eye_opening = None
+        yawning = False
         if signals and _shows_lids(face) and sampling.seconds <= LONG_CLOSURE_S:
             eye_opening = _mean(signals.eye_opening_left, signals.eye_opening_right)
-            mouth_opening = signals.mouth_opening
+            yawning = _is_yawning(face)
         events = self._eyes.update(
             eye_opening,
             quality.yaw_deg if quality else None,
             timestamp_s,
             count=self._counts_blinks,
+            sharp=face.blendshapes is not None,
         )
-        return events + self._follow_mouth(mouth_opening, timestamp_s)
+        shortest_s = _YAWN_S if face.blendshapes is None else _YAWN_JAW_S
+        return events + self._follow_mouth(yawning, timestamp_s, shortest_s)
 
-    def _follow_mouth(self, opening: float | None, timestamp_s: float) -> list[Event]:
-        if opening is None or opening < _YAWN_OPENING or not self._counts_blinks:
+    def _follow_mouth(self, yawning: bool, timestamp_s: float, shortest_s: float) -> list[Event]:
+        if not yawning or not self._counts_blinks:
             self._mouth_open_since_s, self._in_yawn = None, False
             return []
         if self._mouth_open_since_s is None:
             self._mouth_open_since_s = timestamp_s
-        if timestamp_s - self._mouth_open_since_s < _YAWN_S or self._in_yawn:
+        if timestamp_s - self._mouth_open_since_s < shortest_s or self._in_yawn:
             return []
         self._in_yawn = True
         self._yawns += 1
@@ -308,6 +316,18 @@ def _shows_lids(face: Face) -> bool:
     """Whether lids and lips can be measured: a large enough face without quality warnings."""
     quality = face.quality
     return quality is None or (quality.size_px >= _MIN_SIZE_PX and not quality.reasons)
+
+
+def _is_yawning(face: Face) -> bool:
+    """Whether the mouth has the shape of a yawn in this frame."""
+    opening, shapes = face.signals.mouth_opening if face.signals else None, face.blendshapes
+    if opening is None:
+        return False
+    if shapes is None:
+        return opening >= _YAWN_OPENING
+    smile = (shapes["mouthSmileLeft"] + shapes["mouthSmileRight"]) / 2
+    shown = {"mouthSmile": smile, **shapes}
+    return shapes["jawOpen"] >= _YAWN_JAW and all(shown[k] < v for k, v in _NO_YAWN.items())
 
 
 def _mean(left: float | None, right: float | None) -> float | None:
