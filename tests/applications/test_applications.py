@@ -1,6 +1,7 @@
 """The applications on series with known results."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,16 @@ from mien.errors import ModelError, SettingError
 from mien.labels import Expression
 from mien.runtime.session import Session
 from mien.tracking import Event
-from mien.types import Box, Detection, ExpressionScores, Face, FrameResult, Signals, TrackStatistics
+from mien.types import (
+    Box,
+    Detection,
+    ExpressionScores,
+    Face,
+    FrameResult,
+    Gaze,
+    Signals,
+    TrackStatistics,
+)
 
 LABELS = tuple(Expression)
 
@@ -104,6 +114,22 @@ def test_attention_sums_up_and_reports_lasting_changes_only() -> None:
     seconds = application.summary()["tracks"][1]
     assert seconds["facing_s"] == pytest.approx(9.6, abs=0.2)
     assert seconds["turned_away_s"] == pytest.approx(10.4, abs=0.2)
+
+
+def test_attention_follows_the_gaze_where_it_is_known() -> None:
+    application = AttentionApplication()
+    for n in range(100):
+        gaze = Gaze(yaw_deg=5.0 if n < 50 else 40.0, pitch_deg=-4.0)
+        application.update(frame(n / 10, replace(face(facing=1.0), gaze=gaze)), ())
+    seconds = application.summary()["tracks"][1]
+    assert seconds == {"facing_s": pytest.approx(4.9), "turned_away_s": pytest.approx(5.0)}
+
+
+def test_driver_counts_yawns_of_the_driver() -> None:
+    application = DriverApplication()
+    yawns = [Event("yawn", 1.0, 1), Event("yawn", 1.0, 2)]
+    assert application.update(frame(1.0, face()), yawns) == []
+    assert application.summary()["yawns"] == 1
 
 
 def test_attention_counts_absence_until_the_track_ends() -> None:

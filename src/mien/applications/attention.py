@@ -1,9 +1,10 @@
-"""Attention: how long people face the camera with open eyes."""
+"""Attention: how long people look toward the camera with open eyes."""
 
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from mien.signals import facing
 from mien.tracking import Event
 from mien.types import Face, FrameResult
 
@@ -16,6 +17,8 @@ _MAX_STEP_S = 1.0
 class AttentionApplication:
     """Sums up, per track, the time in each state: facing, turned away, eyes closed, absent.
 
+    The gaze decides where it is known, within 25 degrees of the camera, and otherwise the head.
+
     It uses eyes and pose, and never loads the expression model: inferring the emotions of people in
     education is prohibited in the European Union (Regulation 2024/1689, Article 5(1)(f)).
 
@@ -25,8 +28,8 @@ class AttentionApplication:
 
     name: ClassVar[str] = "attention"
     limits: ClassVar[str] = (
-        "It measures the head, not the gaze or the mind: people listen with closed eyes and "
-        "daydream with open ones. Do not use it to grade, pay or discipline anyone."
+        "It measures the head and roughly the gaze, not the mind: people listen with closed eyes "
+        "and daydream with open ones. Do not use it to grade, pay or discipline anyone."
     )
     reads_expressions: ClassVar[bool] = False
 
@@ -87,7 +90,9 @@ class AttentionApplication:
 def _state(face: Face) -> str:
     if face.track is not None and face.track.eyes_closed_s >= _CLOSED_S:
         return "eyes_closed"
-    facing = face.signals.facing if face.signals else None
-    if facing is None:
+    if face.gaze is not None:
+        return "facing" if facing(face.gaze) >= _FACING_COSINE else "turned_away"
+    head = face.signals.facing if face.signals else None
+    if head is None:
         return "unknown"
-    return "facing" if facing >= _FACING_COSINE else "turned_away"
+    return "facing" if head >= _FACING_COSINE else "turned_away"

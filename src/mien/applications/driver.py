@@ -11,10 +11,11 @@ from mien.types import FrameResult
 class DriverApplication:
     """Raises an alarm for long eye closures and for a high PERCLOS.
 
-    Thresholds: a closure of 1.5 s covers 42 m at 100 km/h; PERCLOS above 0.15 is where
-    Wierwille et al. (DOT HS 808 247, 1994) call a driver drowsy. Only the largest face is used.
-    It uses eyes and pose, and never loads the expression model: inferring the emotions of people at
-    work is prohibited in the European Union (Regulation 2024/1689, Article 5(1)(f)).
+    Thresholds: a closure of 1.5 s covers 42 m at 100 km/h; PERCLOS above 0.15 is where Wierwille et
+    al. (DOT HS 808 247, 1994) call a driver drowsy. Only the largest face is used. It counts yawns,
+    without an alarm. It uses eyes, mouth and pose, and never loads the expression model: inferring
+    the emotions of people at work is prohibited in the European Union (Regulation 2024/1689,
+    Article 5(1)(f)).
 
     Args:
         max_closure_s: seconds; a longer closure raises one alarm.
@@ -41,6 +42,7 @@ class DriverApplication:
         self._alarms = {"long_closure": 0, "perclos": 0}
         self._perclos: float | None = None
         self._longest_s = 0.0
+        self._yawns = 0
 
     def update(self, result: FrameResult, events: Sequence[Event]) -> list[Event]:
         face, now = largest_face(result), result.timestamp_s or 0.0
@@ -48,6 +50,9 @@ class DriverApplication:
             self._closure_reported = False
             return []
         track = face.track
+        self._yawns += sum(
+            event.kind == "yawn" and event.track_id == face.track_id for event in events
+        )
         self._perclos = track.perclos
         self._longest_s = max(self._longest_s, track.eyes_closed_s)
         alarms = []
@@ -68,6 +73,7 @@ class DriverApplication:
             "alarms": dict(self._alarms),
             "perclos": self._perclos,
             "longest_closure_s": round(self._longest_s, 3),
+            "yawns": self._yawns,
         }
 
     def _alarm(self, reason: str, value: float, now: float, track_id: int | None) -> Event:

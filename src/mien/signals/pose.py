@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mien.landmarks.schemes import is_mesh
-from mien.types import Landmarks
+from mien.types import Gaze, Landmarks
 
 Rows = list[list[float]]
 
@@ -132,10 +132,10 @@ def _cofactors(rows: Rows) -> Rows:
     ]
 
 
-def facing(pose: HeadPose) -> float:
-    """Cosine in [-1, 1] of the angle between the head's direction and the optical axis.
+def facing(pose: HeadPose | Gaze) -> float:
+    """Cosine in [-1, 1] of the angle between the direction of a head or gaze and the optical axis.
 
-    1 is straight into the camera, 0 is full profile. It measures the head, not the gaze. The angle
+    1 is straight into the camera, 0 is full profile. The angle
     of the face's position in the image is not taken into account.
     """
     return math.cos(math.radians(pose.yaw_deg)) * math.cos(math.radians(pose.pitch_deg))

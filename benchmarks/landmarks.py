@@ -1,0 +1,100 @@
+"""Landmark models on annotated photographs: distance to the points, presence, and CPU time.
+
+    python benchmarks/landmarks.py --data groups --output benchmarks/results/landmarks.json
+
+The folder has images and ``*landmarks.xml`` of dlib's format with the 68 points of the iBUG markup
+for each face. The points of the faces that ship with dlib come from dlib's own model, so that they
+are no better than that. Faces are given by the box around their points, as the pipeline gives the
+boxes of a detector. Distances are divided by that between the outer corners of the eyes; the jaw is
+left out, because a mesh follows the visible outline in another way. CPU time is that of the process
+with one thread, the median over the faces, and includes the cut of the region.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+
+from mien.landmarks import build_blendshapes, build_landmarks
+from mien.landmarks.schemes import to_ibug68
+from mien.media.images import read_image
+from mien.types import Box, Detection, Image
+
+MODELS = ("facemesh", "face-landmarker")
+PARTS = {
+    "brows": range(17, 27),
+    "nose": range(27, 36),
+    "eyes": range(36, 48),
+    "outer lips": range(48, 60),
+    "inner lips": range(60, 68),
+    "all without jaw": range(17, 68),
+}
+ROUNDS = 5
+
+
+def annotated(folder: Path) -> list[tuple[Image, np.ndarray]]:
+    """Each face: its image and its ``(68, 2)`` points."""
+    faces = []
+    for document in sorted(folder.glob("*landmarks.xml")):
+        for entry in ElementTree.parse(document).iter("image"):
+            image = read_image(folder / entry.attrib["file"])
+            for box in entry.iter("box"):
+                parts = sorted(box.iter("part"), key=lambda part: int(part.attrib["name"]))
+                points = [(float(part.attrib["x"]), float(part.attrib["y"])) for part in parts]
+                if len(points) == 68:
+                    # Annotations name the middle of a pixel by whole numbers.
+                    faces.append((image, np.array(points) + 0.5))
+    return faces
+
+
+def measure(name: str, faces: list[tuple[Image, np.ndarray]]) -> dict[str, Any]:
+    """The figures of one model."""
+    model = build_landmarks(name)
+    shapes = build_blendshapes(model.scheme)
+    errors: dict[str, list[float]] = {part: [] for part in PARTS}
+    presence, found_ms, shapes_ms = [], [], []
+    for image, truth in faces:
+        (x_min, y_min), (x_max, y_max) = truth.min(axis=0), truth.max(axis=0)
+        detection = Detection(Box(x_min, y_min, x_max, y_max), 1.0)
+        for _ in range(ROUNDS):
+            started = time.process_time()
+            (landmarks,) = model.predict(image, [detection])
+            located = time.process_time()
+            if shapes is not None:
+                shapes.predict(landmarks)
+            shapes_ms.append(1000 * (time.process_time() - located))
+            found_ms.append(1000 * (located - started))
+        points = to_ibug68(landmarks).points[:, :2]
+        eyes = np.linalg.norm(truth[45] - truth[36])
+        distances = np.linalg.norm(points - truth, axis=1) / eyes
+        for part, indices in PARTS.items():
+            errors[part].append(float(distances[list(indices)].mean()))
+        presence.append(float(landmarks.presence or 0.0))
+    return {
+        "distance": {part: round(statistics.mean(values), 4) for part, values in errors.items()},
+        "presence_above_half": sum(value > 0.5 for value in presence),
+        "landmarks_cpu_ms": round(statistics.median(found_ms), 2),
+        "blendshapes_cpu_ms": None if shapes is None else round(statistics.median(shapes_ms), 2),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--output", type=Path)
+    arguments = parser.parse_args()
+    faces = annotated(arguments.data)
+    figures = {"faces": len(faces), **{name: measure(name, faces) for name in MODELS}}
+    text = json.dumps(figures, indent=2) + "\n"
+    print(text)
+    if arguments.output:
+        arguments.output.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
