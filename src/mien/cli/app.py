@@ -75,6 +75,9 @@ class LazyCommand:
 COMMANDS: dict[str, LazyCommand] = {
     "image": LazyCommand("mien.cli.image:app", "Analyze images."),
     "video": LazyCommand("mien.cli.video:app", "Analyze video files.", extra="video"),
+    "batch": LazyCommand(
+        "mien.cli.batch:app", "Analyze many images and videos on a cluster.", extra="cluster"
+    ),
     "live": LazyCommand("mien.cli.live:app", "Analyze a camera stream.", extra="video"),
     "report": LazyCommand(
         "mien.cli.report:app", "Make the tables and the report of a recording again."

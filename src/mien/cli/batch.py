@@ -1,0 +1,196 @@
+"""``mien batch``: analyze many images and videos on several processes or machines."""
+
+import json as json_module
+import sys
+import time
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from mien.cli.console import graceful_stop, print_error, print_warning
+from mien.cli.options import JsonFlag, takes_settings
+from mien.cluster.engine import Resources
+from mien.cluster.run import BatchOptions, batch_status, run_batch
+from mien.cluster.run import Progress as BatchProgress
+from mien.config import Settings
+from mien.errors import SettingError
+
+app = typer.Typer(add_completion=False)
+
+_WHERE = "Where it runs"
+_MAX_WARNINGS = 20
+
+_Sources = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="Folders, patterns, tables (CSV, Parquet) with a column uri, lists (.txt), tar "
+        "shards, images and videos; as paths or addresses such as s3://bucket/folder. "
+        "`status FOLDER` shows the state of a run.",
+        metavar="SOURCE...",
+        show_default=False,
+    ),
+]
+_Out = Annotated[
+    str | None,
+    typer.Option(help="Output folder or address.", metavar="FOLDER", show_default=False),
+]
+_Address = Annotated[
+    str,
+    typer.Option(
+        help="local starts Ray here; auto uses a running cluster if there is one; ray://host:10001 "
+        "or host:6379.",
+        rich_help_panel=_WHERE,
+    ),
+]
+_Workers = Annotated[
+    int,
+    typer.Option(
+        help="Number of worker processes; 0: as many as the CPUs allow.",
+        min=0,
+        max=100_000,
+        rich_help_panel=_WHERE,
+    ),
+]
+_Cpus = Annotated[
+    float, typer.Option(help="CPUs for each worker.", min=0.1, rich_help_panel=_WHERE)
+]
+_Gpus = Annotated[
+    float, typer.Option(help="GPUs for each worker.", min=0.0, rich_help_panel=_WHERE)
+]
+_Resume = Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")]
+_BatchSize = Annotated[
+    int | None,
+    typer.Option(
+        help="Images that a worker analyzes and commits at once. Default: up to 256.",
+        min=1,
+        max=100_000,
+        show_default=False,
+    ),
+]
+_Fps = Annotated[
+    float, typer.Option(help="Analyze at most this number of frames per second.", min=0.0)
+]
+_Annotate = Annotated[
+    bool, typer.Option("--annotate", help="Keep the recording and annotated video of each video.")
+]
+_Blur = Annotated[bool, typer.Option("--blur-faces", help="Like --annotate, with blurred faces.")]
+_Report = Annotated[
+    bool, typer.Option("--report", help="Keep the recording and the report of each video.")
+]
+
+
+@app.command(
+    epilog="Exit status: 0 all analyzed, 1 some inputs failed, 2 invalid usage, 130 interrupted: "
+    "continue with --resume. "
+    "Expressions are apparent: what a face shows, not what a person feels."
+)
+@takes_settings
+def batch(  # noqa: PLR0917
+    sources: _Sources = None,
+    out: _Out = None,
+    address: _Address = "local",
+    workers: _Workers = 0,
+    cpus_per_worker: _Cpus = 1.0,
+    gpus_per_worker: _Gpus = 0.0,
+    batch_size: _BatchSize = None,
+    resume: _Resume = False,
+    fps: _Fps = 0.0,
+    annotate: _Annotate = False,
+    blur_faces: _Blur = False,
+    report: _Report = False,
+    json: JsonFlag = False,
+    *,
+    settings: Settings,
+) -> None:
+    """Analyze many images and videos on several processes or machines."""
+    sources = sources or []
+    if out is None:
+        if len(sources) != 2 or sources[0] != "status":
+            raise SettingError("expected --out FOLDER for the tables, got none")
+        _print(batch_status(sources[1]), sources[1], json=json)
+        return
+    with _Bar() as bar, graceful_stop() as should_stop:
+        document = run_batch(
+            sources,
+            out,
+            settings=settings,
+            resources=Resources(address, workers, cpus_per_worker, gpus_per_worker),
+            options=BatchOptions(
+                annotate=annotate,
+                blur_faces=blur_faces,
+                report=report,
+                fps=fps,
+                part_size=batch_size,
+                resume=resume,
+            ),
+            on_progress=bar.show,
+            on_warning=bar.warn,
+            should_stop=should_stop,
+        )
+    _print(document, out, json=json)
+    if document["status"] != "complete":
+        print_error("interrupted: use the same command with --resume to continue")
+        raise typer.Exit(130)
+    if document["failed"]:
+        raise typer.Exit(1)
+
+
+def _print(document: dict[str, Any], out: str, *, json: bool) -> None:
+    if json:
+        typer.echo(json_module.dumps(document, indent=2, ensure_ascii=False))
+        return
+    typer.echo(
+        f"{document['status']}: {document['inputs']} of {document['inputs_planned']} inputs "
+        f"({document['failed']} failed), {document['faces']} faces, {document['seconds']:.0f} s: "
+        f"{out}"
+        if document["inputs"] <= document["inputs_planned"]
+        # A shard is one planned input with many images.
+        else f"{document['status']}: {document['inputs']} inputs ({document['failed']} failed), "
+        f"{document['faces']} faces, {document['seconds']:.0f} s: {out}"
+    )
+
+
+class _Bar:
+    """Progress on stderr: a bar on a terminal, else the warnings only."""
+
+    def __init__(self) -> None:
+        self._bar = Progress(
+            TextColumn("parts"),
+            BarColumn(),
+            TextColumn("{task.fields[text]}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+            disable=not sys.stderr.isatty(),
+        )
+        self._task = self._bar.add_task("parts", total=None, text="finding inputs")
+        self._started: float | None = None
+        self._warnings = 0
+
+    def __enter__(self) -> "_Bar":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self._bar.stop()
+        if self._warnings > _MAX_WARNINGS:
+            print_warning(f"{self._warnings - _MAX_WARNINGS} more warnings")
+
+    def show(self, now: BatchProgress) -> None:
+        """Show the progress of the run."""
+        if self._started is None:
+            self._started = time.monotonic()
+            if now.dashboard:
+                self._bar.console.print(f"Ray dashboard: http://{now.dashboard}")
+        done = now.counts["inputs"]
+        rate = (done - now.resumed) / max(time.monotonic() - self._started, 1e-6)
+        text = f"{done} inputs, {rate:.1f}/s, {now.counts['failures']} failed"
+        self._bar.update(self._task, total=now.parts_total, completed=now.parts, text=text)
+
+    def warn(self, message: str) -> None:
+        """Print a warning, unless there are many."""
+        self._warnings += 1
+        if self._warnings <= _MAX_WARNINGS:
+            print_warning(message)

@@ -1,0 +1,260 @@
+"""Finding the inputs that folders, patterns, manifests, lists and addresses refer to."""
+
+import csv
+import glob
+import io
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from mien.cluster import storage
+from mien.errors import InputError
+from mien.media.clips import VIDEO_SUFFIXES
+from mien.media.formats import SUFFIXES
+
+URI_COLUMN = "uri"
+SHARD_SUFFIXES = (".tar", ".tar.gz", ".tgz")
+_TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
+_LIST_SUFFIX = ".txt"
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One image, video or shard.
+
+    Attributes:
+        uri: as it was given, or below the folder that was given; for results.
+        address: where to read it: an absolute path or an address.
+        columns: what a manifest says about it.
+    """
+
+    uri: str
+    address: str
+    columns: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def suffix(self) -> str:
+        """The file extension in lower case, without the query of an address."""
+        path = self.address if storage.is_local(self.address) else urlsplit(self.address).path
+        name = path.lower()
+        shard = next((suffix for suffix in SHARD_SUFFIXES if name.endswith(suffix)), None)
+        return shard or os.path.splitext(name)[1]
+
+    @property
+    def is_video(self) -> bool:
+        return self.suffix in VIDEO_SUFFIXES and self.suffix not in SUFFIXES
+
+    @property
+    def is_shard(self) -> bool:
+        return self.suffix in SHARD_SUFFIXES
+
+
+def find_inputs(sources: Iterable[str], *, exclude: str = "") -> Iterator[Input]:
+    """All inputs of the sources, in a fixed order; the same address is returned once.
+
+    Args:
+        sources: folders, searched recursively by file extension, hidden files left out; patterns
+            with ``*``, ``?`` or ``[``, in which ``**`` matches nested folders; tables (CSV, TSV or
+            Parquet) with a column ``uri``, whose other columns are carried along; text files
+            with one path or address per line; images, videos and tar shards. All may be local or
+            addresses; what a table or list names may be relative to it.
+        exclude: the output folder, which is not searched.
+
+    Raises:
+        InputError: a source has no inputs or cannot be read.
+    """
+    seen: set[str] = set()
+    for source in sources:
+        empty = True
+        for found in _inputs_of(source, exclude):
+            empty = False
+            if found.address not in seen:
+                seen.add(found.address)
+                yield found
+        if empty:
+            raise InputError(f"expected images, videos or shards in {source}, but it has none")
+
+
+def _inputs_of(source: str, exclude: str) -> Iterator[Input]:
+    lower = source.lower()
+    if lower.endswith((*_TABLE_SUFFIXES, _LIST_SUFFIX)) and not glob.has_magic(source):
+        yield from _listed(source)
+    elif urlsplit(source).scheme in ("http", "https"):
+        yield Input(source, source)
+    elif storage.is_local(source):
+        yield from _local(source, exclude)
+    elif glob.has_magic(source):
+        yield from _matching(source)
+    else:
+        yield from _remote(source, exclude)
+
+
+def _local(source: str, exclude: str) -> Iterator[Input]:
+    path = str(storage.local_path(source))
+    if os.path.isdir(path):
+        for found in _walk(path, exclude):
+            yield Input(found, os.path.abspath(found))
+    elif glob.has_magic(path) and not os.path.lexists(path):
+        for found in sorted(glob.iglob(path, recursive=True)):
+            if os.path.isfile(found):
+                yield Input(found, os.path.abspath(found))
+    elif os.path.lexists(path):
+        yield Input(source, os.path.abspath(path))
+    else:
+        raise InputError(f"expected a file, a folder or a pattern, but {source} does not exist")
+
+
+def _walk(folder: str, exclude: str) -> Iterator[str]:
+    problems: list[OSError] = []
+    for parent, folders, files in os.walk(folder, onerror=problems.append):
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".")
+            and not (exclude and os.path.abspath(os.path.join(parent, name)) == exclude)
+        )
+        yield from (os.path.join(parent, name) for name in sorted(files) if _is_input(name))
+    for error in problems:
+        raise InputError(f"{error.filename}: the folder cannot be read: {error.strerror}")
+
+
+def _is_input(name: str) -> bool:
+    suffix = os.path.splitext(name.lower())[1]
+    known = suffix in SUFFIXES or suffix in VIDEO_SUFFIXES or name.lower().endswith(SHARD_SUFFIXES)
+    return known and not name.startswith(".")
+
+
+def _remote(source: str, exclude: str) -> Iterator[Input]:
+    """The inputs below an address, or the file at it."""
+    from pyarrow.fs import FileType
+
+    files, path = storage.filesystem(source)
+    try:
+        kind = files.get_file_info(path.rstrip("/")).type
+    except OSError as error:
+        raise InputError(f"{source}: cannot be read: {error}") from None
+    if kind == FileType.File:
+        yield Input(source, source)
+        return
+    if kind == FileType.NotFound:
+        raise InputError(f"expected a file or a folder, but {source} does not exist")
+    for found in _below(source):
+        if not (exclude and found.startswith(f"{exclude.rstrip('/')}/")) and _is_input(
+            found.rpartition("/")[2]
+        ):
+            yield Input(found, found)
+
+
+def _below(folder: str) -> Iterator[str]:
+    """The addresses of all files below a folder, sorted."""
+    from pyarrow.fs import FileSelector
+
+    files, root = storage.filesystem(folder.rstrip("/"))
+    try:
+        infos = files.get_file_info(FileSelector(root, recursive=True))
+    except OSError as error:
+        raise InputError(f"{folder}: the folder cannot be read: {error}") from None
+    names = sorted(info.path[len(root) :].lstrip("/") for info in infos if info.is_file)
+    return (storage.join(folder, name) for name in names)
+
+
+def _matching(pattern: str) -> Iterator[Input]:
+    """The addresses that match a pattern."""
+    fixed = re.split(r"[*?\[]", pattern, maxsplit=1)[0].rpartition("/")[0]
+    matches = re.compile(_expression(pattern)).fullmatch
+    for found in _below(fixed):
+        if matches(found):
+            yield Input(found, found)
+
+
+def _expression(pattern: str) -> str:
+    """A regular expression for a pattern; only ``**`` matches across folders."""
+    text = ""
+    for token in re.findall(r"\*\*/|\*\*|\*|\?|\[!?[^\]]+\]|.", pattern):
+        if token == "**/":
+            text += "(?:.*/)?"
+        elif token in ("**", "*", "?"):
+            text += {"**": ".*", "*": "[^/]*", "?": "[^/]"}[token]
+        elif token.startswith("[") and len(token) > 1:
+            text += token.replace("[!", "[^", 1)
+        else:
+            text += re.escape(token)
+    return text
+
+
+def _listed(source: str) -> Iterator[Input]:
+    """The inputs of a table or list."""
+    remote = not storage.is_local(source)
+    base = (
+        source.rpartition("/")[0]
+        if remote
+        else os.path.dirname(os.path.abspath(storage.local_path(source)))
+    )
+    for row in _rows(source):
+        uri = row.pop(URI_COLUMN)
+        if not isinstance(uri, str) or not uri.strip():
+            raise InputError(f"expected a path or an address in each row of {source}, got {uri!r}")
+        uri = uri.strip()
+        if "://" in uri and not storage.is_local(uri):
+            address = uri
+        elif remote:
+            address = storage.join(base, uri)
+        else:
+            address = os.path.abspath(os.path.join(base, storage.local_path(uri)))
+        yield Input(uri, address, row)
+
+
+def _rows(source: str) -> Iterator[dict[str, Any]]:
+    lower = source.lower()
+    if lower.endswith(".parquet"):
+        yield from _parquet_rows(source)
+        return
+    try:
+        text = storage.read(source).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError(f"expected UTF-8 in {source}: save the table as CSV UTF-8") from None
+    if lower.endswith(_LIST_SUFFIX):
+        lines = (line.strip() for line in text.splitlines())
+        yield from ({URI_COLUMN: line} for line in lines if line and not line.startswith("#"))
+        return
+    header = text.partition("\n")[0]
+    rows = csv.DictReader(io.StringIO(text), delimiter=max(",;\t", key=header.count), restval="")
+    names = [name.strip() for name in rows.fieldnames or ()]
+    _check_columns(source, names)
+    rows.fieldnames = names
+    for row in rows:
+        if None in row:
+            raise InputError(
+                f"expected {len(names)} cells in line {rows.line_num} of {source}, got more: put "
+                "cells that contain the delimiter in quotes"
+            )
+        if any(value.strip() for value in row.values()):
+            yield {name: value.strip() for name, value in row.items()}
+
+
+def _parquet_rows(source: str) -> Iterator[dict[str, Any]]:
+    import pyarrow
+    from pyarrow import parquet
+
+    files, path = storage.filesystem(source)
+    try:
+        with files.open_input_file(path) as stream:
+            table = parquet.ParquetFile(stream)
+            _check_columns(source, table.schema_arrow.names)
+            for batch in table.iter_batches(10_000):
+                yield from batch.to_pylist()
+    except (OSError, pyarrow.ArrowException) as error:
+        raise InputError(f"expected a Parquet table at {source}, but: {error}") from None
+
+
+def _check_columns(source: str, names: list[str]) -> None:
+    if URI_COLUMN not in names:
+        raise InputError(
+            f"expected a column {URI_COLUMN!r} in {source}, got {', '.join(names) or 'none'}: it "
+            "names the path or address of each image or video"
+        )
+    if len(set(names)) < len(names):
+        raise InputError(f"expected different column names in {source}, got {', '.join(names)}")

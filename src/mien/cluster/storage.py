@@ -1,0 +1,266 @@
+"""Files at paths and addresses: local folders, ``s3://``, ``gs://``, ``az://``, ``https://``."""
+
+import os
+import shutil
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from mien.errors import InputError, MienError, SettingError
+from mien.tables import require_pyarrow
+
+_COPY_BYTES = 4 << 20
+_TIMEOUT_S = 60
+
+
+class StorageError(MienError):
+    """The output cannot be written: the run stops, since each further part would fail too."""
+
+
+def is_local(address: str) -> bool:
+    """Whether an address is a path or ``file://``."""
+    return "://" not in address or address.lower().startswith("file://")
+
+
+def local_path(address: str) -> Path:
+    """The path of a local address."""
+    if "://" in address:
+        return Path(urllib.request.url2pathname(urlsplit(address).path))
+    return Path(address)
+
+
+def filesystem(address: str) -> tuple[Any, str]:
+    """The pyarrow file system of an address, and the path in it.
+
+    S3 reads ``AWS_ENDPOINT_URL``, ``AWS_REGION`` and the usual credentials. Schemes that pyarrow
+    does not know are opened by fsspec, if it is installed.
+
+    Raises:
+        InputError: an address of an unknown kind.
+    """
+    require_pyarrow()
+    if is_local(address):
+        from pyarrow.fs import LocalFileSystem
+
+        return LocalFileSystem(), str(local_path(address).absolute())
+    parts = urlsplit(address)
+    root = urlunsplit((parts.scheme, parts.netloc, "/", parts.query, ""))
+    opened, inner = _remote(root)
+    return opened, inner + parts.path.lstrip("/") if inner else parts.path
+
+
+@cache
+def _remote(root: str) -> tuple[Any, str]:
+    """The file system of a bucket, and the prefix of its paths."""
+    from pyarrow import ArrowException
+    from pyarrow.fs import FileSystem, FSSpecHandler, PyFileSystem, S3FileSystem
+
+    parts = urlsplit(root)
+    bucket = f"{parts.netloc}/"
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    try:
+        if parts.scheme == "s3" and not parts.query and (endpoint or region):
+            return S3FileSystem(
+                endpoint_override=endpoint, region=region or "us-east-1", request_timeout=_TIMEOUT_S
+            ), bucket
+        opened, path = FileSystem.from_uri(root)
+        return opened, path.rstrip("/") + "/"
+    except (OSError, ValueError, ArrowException) as error:
+        reason = error
+    try:
+        import fsspec
+
+        return PyFileSystem(FSSpecHandler(fsspec.filesystem(parts.scheme))), bucket
+    except (ImportError, ValueError, OSError):
+        raise InputError(
+            f"expected a path, or an address such as s3://bucket/folder, got {root}: {reason}"
+        ) from None
+
+
+def join(folder: str, name: str) -> str:
+    """The address of a file in a folder; a query of the address stays at its end."""
+    if is_local(folder):
+        return os.path.join(folder, name)
+    parts = urlsplit(folder)
+    return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{name}"))
+
+
+def read(address: str, limit: int | None = None) -> bytes:
+    """The content of a file, or its first bytes.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        if urlsplit(address).scheme in ("http", "https"):
+            with urllib.request.urlopen(address, timeout=_TIMEOUT_S) as response:
+                return bytes(response.read(limit))
+        opened, path = filesystem(address)
+        with opened.open_input_stream(path) as stream:
+            return bytes(stream.read(limit))
+    except (OSError, ValueError, urllib.error.URLError) as error:
+        raise InputError(f"{address}: the file cannot be read: {_reason(error)}") from None
+
+
+def download(address: str, path: Path) -> None:
+    """Copy a file to a local one.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        if urlsplit(address).scheme in ("http", "https"):
+            with (
+                urllib.request.urlopen(address, timeout=_TIMEOUT_S) as response,
+                path.open("wb") as file,
+            ):
+                shutil.copyfileobj(response, file, _COPY_BYTES)
+            return
+        opened, inner = filesystem(address)
+        with opened.open_input_stream(inner) as stream, path.open("wb") as file:
+            while block := stream.read(_COPY_BYTES):
+                file.write(block)
+    except (OSError, ValueError, urllib.error.URLError) as error:
+        raise InputError(f"{address}: the file cannot be read: {_reason(error)}") from None
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error).split("\n", maxsplit=1)[0]
+
+
+class Folder:
+    """The output folder of a run, local or remote.
+
+    Args:
+        address: of the folder.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.local = is_local(address)
+        self._files, self._root = filesystem(address.rstrip("/") or "/")
+
+    def make(self) -> None:
+        """Make the folder, and check that files can be written.
+
+        Raises:
+            SettingError: they cannot.
+        """
+        try:
+            self.write("run.check", b"")
+            self.delete("run.check")
+        except StorageError as error:
+            raise SettingError(
+                f"expected --out to be a folder that can be written, got {self.address}: "
+                f"{error.__cause__ or error}"
+            ) from None
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file in one step: a reader sees the whole file or none.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        with self._writing(name) as stream:
+            stream.write(content)
+
+    def upload(self, path: Path, name: str) -> None:
+        """Write a local file in one step.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        with path.open("rb") as file, self._writing(name) as stream:
+            while block := file.read(_COPY_BYTES):
+                stream.write(block)
+
+    def _writing(self, name: str) -> "_AtomicFile":
+        return _AtomicFile(self, self._files, f"{self._root}/{name}")
+
+    def read(self, name: str) -> bytes | None:
+        """The content of a file; None where there is none."""
+        try:
+            with self._files.open_input_stream(f"{self._root}/{name}") as stream:
+                return bytes(stream.read())
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise InputError(f"{join(self.address, name)}: {_reason(error)}") from None
+
+    def delete(self, name: str) -> None:
+        """Delete a file, if it exists."""
+        try:
+            self._files.delete_file(f"{self._root}/{name}")
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise StorageError(f"{join(self.address, name)}: {_reason(error)}") from error
+
+    def names(self, folder: str = "") -> list[str]:
+        """The names of the files in a subfolder, sorted; none where there is no such folder."""
+        return sorted(info.base_name for info in self._infos(folder) if info.is_file)
+
+    def is_empty(self) -> bool:
+        """Whether nothing but hidden files is there."""
+        return all(info.base_name.startswith(".") for info in self._infos(""))
+
+    def _infos(self, folder: str) -> Iterator[Any]:
+        from pyarrow.fs import FileSelector
+
+        selector = FileSelector(f"{self._root}/{folder}".rstrip("/"), allow_not_found=True)
+        try:
+            yield from self._files.get_file_info(selector)
+        except OSError as error:
+            raise InputError(f"{join(self.address, folder)}: {_reason(error)}") from None
+
+
+class _AtomicFile:
+    """A stream whose file appears when it is closed without an error.
+
+    Object stores do this by themselves, also when the process is killed; a local file is written
+    beside its place and moved.
+    """
+
+    def __init__(self, folder: Folder, files: Any, path: str) -> None:
+        self._folder, self._files, self._path = folder, files, path
+        self._partial = f"{path}.{os.getpid()}.partial" if folder.local else path
+        self._stream: Any = None
+
+    def __enter__(self) -> Any:
+        try:
+            if self._folder.local:
+                self._files.create_dir(os.path.dirname(self._path), recursive=True)
+            self._stream = self._files.open_output_stream(self._partial)
+        except OSError as error:
+            raise self._problem(error) from error
+        return self
+
+    def write(self, block: bytes) -> None:
+        try:
+            self._stream.write(block)
+        except OSError as error:
+            raise self._problem(error) from error
+
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        try:
+            self._stream.close()
+            if not self._folder.local:
+                return
+            if error is None:
+                os.replace(self._partial, self._path)
+            else:
+                Path(self._partial).unlink(missing_ok=True)
+        except OSError as problem:
+            Path(self._partial).unlink(missing_ok=True)
+            raise self._problem(problem) from problem
+
+    def _problem(self, error: OSError) -> StorageError:
+        return StorageError(
+            f"expected to write {self._path}, but: {_reason(error)}; make room or get access "
+            "there, then use --resume"
+        )

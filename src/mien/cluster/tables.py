@@ -1,0 +1,205 @@
+"""The tables of a run as Parquet, each part in a file of its own."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mien.cluster.inputs import URI_COLUMN, Input
+from mien.cluster.storage import Folder
+from mien.labels import Expression
+from mien.tables.columns import EVENT_COLUMNS, FRAME_COLUMNS, TRACK_COLUMNS
+from mien.types import SCHEMA_VERSION, FrameResult, face_column_types, face_row
+
+TABLES = ("faces", "frames", "tracks", "events", "failures")
+"""The subfolders of a run's output; each holds the files of one table."""
+COMMITS = "commits"
+"""The subfolder with a file for each part that is complete, written after its tables."""
+
+_ROWS_AT_ONCE = 5000
+_INTEGERS = {
+    *("frame_index", "faces", "clear", "uncertain", "not_visible", "track_id", "frames", "gaps"),
+    *("expression_changes", "episodes", "blinks", "yawns"),
+}
+_TEXTS = {"tier", "subject", "behavior", "value", "comment"}
+
+
+def column_types(table: str, labels: Iterable[Expression]) -> dict[str, type]:
+    """The columns of a table with the types of their cells, without the carried ones."""
+    if table == "failures":
+        return {URI_COLUMN: str, "error": str}
+    if table == "faces":
+        return {URI_COLUMN: str, **face_column_types(labels)}
+    columns = {"frames": FRAME_COLUMNS, "tracks": TRACK_COLUMNS, "events": EVENT_COLUMNS}[table]
+    return {URI_COLUMN: str, **{name: _type_of(name) for name in columns}}
+
+
+def _type_of(name: str) -> type:
+    if name == "scene_cut":
+        return bool
+    return int if name in _INTEGERS else str if name in _TEXTS else float
+
+
+def schema(table: str, labels: Iterable[Expression], carried: Mapping[str, str]) -> Any:
+    """The Arrow schema of a table.
+
+    Args:
+        table: one of :data:`TABLES`.
+        labels: of the expression model.
+        carried: columns of the manifests with their types; one that has the name of a column of
+            the table is written as ``list_NAME``.
+    """
+    import pyarrow
+
+    arrow = {
+        "str": pyarrow.string(),
+        "bool": pyarrow.bool_(),
+        "int": pyarrow.int64(),
+        "float": pyarrow.float64(),
+    }
+    own = column_types(table, labels)
+    fields = [(name, arrow[kind.__name__]) for name, kind in own.items()]
+    fields += [(f"list_{name}" if name in own else name, arrow[c]) for name, c in carried.items()]
+    return pyarrow.schema(fields, metadata={"mien_schema_version": str(SCHEMA_VERSION)})
+
+
+class PartTables:
+    """The tables of one part: rows go to files in a scratch folder, and from there to the output.
+
+    Args:
+        scratch: an empty folder.
+        name: of the part.
+        labels: of the expression model.
+        carried: see :func:`schema`.
+
+    Attributes:
+        counts: ``inputs``, ``failed``, and the rows of each table.
+    """
+
+    def __init__(
+        self, scratch: Path, name: str, labels: tuple[Expression, ...], carried: Mapping[str, str]
+    ) -> None:
+        from pyarrow import parquet
+
+        self._scratch, self._name, self._carried = scratch, name, carried
+        self._own = {table: column_types(table, labels) for table in TABLES}
+        self._schemas = {table: schema(table, labels, carried) for table in TABLES}
+        self._writers = {
+            table: parquet.ParquetWriter(
+                self._path(table), self._schemas[table], compression="zstd"
+            )
+            for table in TABLES
+        }
+        self._rows: dict[str, list[dict[str, Any]]] = {table: [] for table in TABLES}
+        self.counts = dict.fromkeys(("inputs", "images", "videos", *TABLES), 0)
+        self.warnings: list[str] = []
+
+    def add_image(self, found: Input, result: FrameResult) -> None:
+        """Add the rows of an image."""
+        uncertain = [f for f in result.faces if f.expression is None or f.expression.uncertain]
+        frame = {
+            "faces": len(result.faces),
+            "clear": len(result.faces) - len(uncertain),
+            "uncertain": len(uncertain),
+            "not_visible": 0,
+        }
+        self._add("frames", found, frame)
+        for face in result.faces:
+            self._add("faces", found, face_row(result, face))
+        self.counts["inputs"] += 1
+        self.counts["images"] += 1
+
+    def add_video(self, found: Input, folder: Path) -> None:
+        """Add the tables of the recording of a video."""
+        for table in ("faces", "frames", "tracks", "events"):
+            self._add_csv(table, found, folder / f"{table}.csv")
+        self.counts["inputs"] += 1
+        self.counts["videos"] += 1
+
+    def fail(self, found: Input, error: str) -> None:
+        """Add an input that could not be analyzed."""
+        self._add("failures", found, {"error": error})
+        self.counts["inputs"] += 1
+
+    def _add(self, table: str, found: Input, row: Mapping[str, Any]) -> None:
+        rows = self._rows[table]
+        rows.append({**row, **self._first(table, found)})
+        self.counts[table] += 1
+        if len(rows) >= _ROWS_AT_ONCE:
+            self._flush(table)
+
+    def _first(self, table: str, found: Input) -> dict[str, Any]:
+        """The cells of an input in each of its rows."""
+        cells: dict[str, Any] = {URI_COLUMN: found.uri}
+        for name, kind in self._carried.items():
+            value = found.columns.get(name)
+            if value is not None and kind in ("str", "float"):
+                value = str(value) if kind == "str" else float(value)
+            cells[f"list_{name}" if name in self._own[table] else name] = value
+        return cells
+
+    def _flush(self, table: str) -> None:
+        import pyarrow
+
+        rows = self._rows[table]
+        if rows:
+            made = pyarrow.Table.from_pylist(rows, schema=self._schemas[table])
+            self._writers[table].write_table(made)
+            rows.clear()
+
+    def _add_csv(self, table: str, found: Input, path: Path) -> None:
+        """Add the rows of a CSV file, a few megabytes at a time."""
+        import pyarrow
+        from pyarrow import csv
+
+        self._flush(table)
+        target = self._schemas[table]
+        options = csv.ConvertOptions(
+            column_types={name: target.field(name).type for name in list(self._own[table])[1:]},
+            true_values=["True"],
+            false_values=["False"],
+            strings_can_be_null=True,
+            include_columns=list(self._own[table])[1:],
+            include_missing_columns=True,
+        )
+        first = self._first(table, found)
+        with csv.open_csv(path, convert_options=options) as batches:
+            for batch in batches:
+                columns = [
+                    batch.column(field.name)
+                    if field.name not in first
+                    else pyarrow.array([first[field.name]] * len(batch), field.type)
+                    for field in target
+                ]
+                self._writers[table].write_batch(pyarrow.record_batch(columns, schema=target))
+                self.counts[table] += len(batch)
+
+    def commit(self, folder: Folder, facts: Mapping[str, Any]) -> dict[str, Any]:
+        """Write the files, then the one that says that the part is complete.
+
+        A table without rows is written by the first part only, so that each has a file.
+
+        Args:
+            folder: the output of the run.
+            facts: more for the commit.
+
+        Returns:
+            The commit: counts, warnings and `facts`.
+
+        Raises:
+            StorageError: the files cannot be written.
+        """
+        for table in TABLES:
+            self._flush(table)
+            self._writers[table].close()
+            name = f"{table}/{self._name}.parquet"
+            if self.counts[table] or self._name.endswith("000000"):
+                folder.upload(self._path(table), name)
+            else:
+                folder.delete(name)
+        commit = {"counts": self.counts, "warnings": self.warnings[:100], **facts}
+        folder.write(f"{COMMITS}/{self._name}.json", json.dumps(commit).encode())
+        return commit
+
+    def _path(self, table: str) -> Path:
+        return self._scratch / f"{table}.parquet"

@@ -1,0 +1,294 @@
+"""The analysis of one part, in a worker process: images, videos and tar shards into its tables."""
+
+import contextlib
+import json
+import os
+import stat
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mien.cluster import storage
+from mien.cluster.inputs import Input
+from mien.cluster.plan import Part
+from mien.cluster.storage import Folder, StorageError
+from mien.cluster.tables import PartTables
+from mien.config import Settings
+from mien.errors import (
+    InputError,
+    MienError,
+    MissingExtraError,
+    ModelError,
+    ProviderError,
+)
+from mien.media.clips import VIDEO_SUFFIXES, Clip
+from mien.media.formats import HEAD_BYTES, SUFFIXES, sniff
+from mien.media.images import decode_image
+from mien.pipeline import FacePipeline
+
+JOURNALS = "attempts"
+CRASHES_ALLOWED = 1
+"""How often an input may end the process of its worker and be tried again."""
+
+_CRASHED = "ended the process of its worker {} times, which it may have damaged or exhausted"
+# Errors of the installation, which every further input would have too.
+_FATAL = (StorageError, ModelError, ProviderError, MissingExtraError)
+_MAX_MEMBER_BYTES = 4 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class WorkSettings:
+    """What workers need to know.
+
+    Attributes:
+        out: address of the output folder.
+        settings: of the pipeline.
+        carried: columns of the manifests with their types.
+        annotate, blur_faces, report: whether the recordings of videos are kept, with the
+            annotated video, with blurred faces, and without either.
+        fps: at most this number of frames per second of videos are analyzed; 0: all.
+    """
+
+    out: str
+    settings: Settings
+    carried: dict[str, str]
+    annotate: bool = False
+    blur_faces: bool = False
+    report: bool = False
+    fps: float = 0.0
+
+
+class Worker:
+    """Analyzes parts with one pipeline, which stays loaded.
+
+    Args:
+        work: what to do.
+        pipeline: by default one with the settings of `work`.
+    """
+
+    def __init__(self, work: WorkSettings, pipeline: FacePipeline | None = None) -> None:
+        self._work = work
+        self._pipeline = pipeline or FacePipeline(work.settings)
+        self._folder = Folder(work.out)
+
+    def run(self, part: Part, *, careful: bool = False) -> dict[str, Any]:
+        """Analyze a part and commit it.
+
+        Args:
+            part: its files are replaced.
+            careful: whether a process ended in this part before. A journal beside the output then
+                says which input is being analyzed, and one that ends the process again is a
+                failure.
+
+        Returns:
+            The commit; see :meth:`mien.cluster.tables.PartTables.commit`.
+
+        Raises:
+            MienError: something that is not due to one input.
+        """
+        started = time.perf_counter()
+        journal = Journal(self._folder, part) if careful else None
+        with tempfile.TemporaryDirectory(prefix="mien-part-") as scratch:
+            labels = self._pipeline.classifier.spec.labels
+            tables = PartTables(Path(scratch), part.name, labels, self._work.carried)
+            for found in part.inputs:
+                for member in self._members(found, tables, Path(scratch)):
+                    self._try(member, tables, journal, Path(scratch))
+            facts = {"seconds": round(time.perf_counter() - started, 3), "pid": os.getpid()}
+            commit = tables.commit(self._folder, facts)
+        if journal is not None:
+            journal.delete()
+        return commit
+
+    def _try(
+        self, found: Input, tables: PartTables, journal: "Journal | None", scratch: Path
+    ) -> None:
+        """Add an input to the tables, or the reason why it cannot be analyzed."""
+        if journal is not None:
+            crashes = journal.crashes(found)
+            if crashes > CRASHES_ALLOWED:
+                tables.fail(found, f"{found.uri}: {_CRASHED.format(crashes)}")
+                return
+            journal.start(found)
+        try:
+            if self._is_video(found):
+                self._add_video(found, tables, scratch)
+            else:
+                self._add_image(found, tables)
+        except _FATAL:
+            raise
+        except (MienError, OSError) as error:
+            tables.fail(found, _message(found, str(error)))
+        except Exception as error:  # noqa: BLE001 - one input must not stop the others
+            tables.fail(found, f"{found.uri}: {type(error).__name__}: {error}")
+        if journal is not None:
+            journal.end(found)
+
+    def _is_video(self, found: Input) -> bool:
+        if found.suffix in SUFFIXES:
+            return False
+        if found.suffix in VIDEO_SUFFIXES:
+            return True
+        try:
+            return sniff(_head(found.address)) is None
+        except InputError:
+            return False
+
+    def _add_image(self, found: Input, tables: PartTables) -> None:
+        limit = self._pipeline.settings.max_megapixels
+        if storage.is_local(found.address):
+            _check_regular(found.address)
+            decoded = decode_image(found.address, max_megapixels=limit)
+        else:
+            decoded = decode_image(storage.read(found.address), max_megapixels=limit)
+        result = self._pipeline.analyze(decoded.pixels)
+        tables.add_image(found, result)
+        tables.warnings += [f"{found.uri}: {warning}" for warning in decoded.warnings]
+
+    def _add_video(self, found: Input, tables: PartTables, scratch: Path) -> None:
+        from mien.media.sources import Selection
+        from mien.streaming.outputs import VideoOptions
+        from mien.streaming.video import analyze_video
+
+        work = self._work
+        options = VideoOptions(
+            selection=Selection(max_fps=work.fps),
+            annotate=work.annotate or work.blur_faces,
+            blur_faces=work.blur_faces,
+            thumbnails=work.report,
+            overwrite=True,
+        )
+        with tempfile.TemporaryDirectory(dir=scratch) as inner, _local(found, Path(inner)) as path:
+            folder = Path(inner) / "recording"
+            outcome = analyze_video(Clip(found.uri, path), folder, options, pipeline=self._pipeline)
+            if work.annotate or work.blur_faces or work.report:
+                self._keep(found, folder)
+            tables.add_video(found, folder)
+        tables.warnings += [f"{found.uri}: {warning}" for warning in outcome.warnings]
+
+    def _keep(self, found: Input, folder: Path) -> None:
+        """Copy the recording of a video to the output."""
+        target = f"videos/{folder_name(found)}"
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            self._folder.upload(path, f"{target}/{path.relative_to(folder).as_posix()}")
+
+    def _members(self, found: Input, tables: PartTables, scratch: Path) -> Iterator[Input]:
+        """The images and videos of a shard, one file at a time; or the input itself."""
+        if not found.is_shard:
+            yield found
+            return
+        with tempfile.TemporaryDirectory(dir=scratch) as inner:
+            try:
+                with _local(found, Path(inner)) as path, tarfile.open(path) as shard:
+                    empty = True
+                    for member in shard:
+                        suffix = os.path.splitext(member.name.lower())[1]
+                        if not member.isfile() or not {suffix} & (SUFFIXES | VIDEO_SUFFIXES):
+                            continue
+                        empty = False
+                        uri = f"{found.uri}#{member.name}"
+                        copy = Path(inner) / f"member{suffix}"
+                        yield replace(found, uri=uri, address=_extract(shard, member, copy))
+                        copy.unlink(missing_ok=True)
+                if empty:
+                    tables.fail(found, f"{found.uri}: expected images or videos in the shard")
+            except (tarfile.TarError, EOFError, OSError, InputError) as error:
+                tables.fail(found, f"{found.uri}: the shard cannot be read: {error}")
+
+
+class Journal:
+    """Which inputs of a part were being analyzed when a process ended, kept in the output.
+
+    Args:
+        folder: the output of the run.
+        part: the part.
+    """
+
+    def __init__(self, folder: Folder, part: Part) -> None:
+        self._folder, self._name = folder, f"{JOURNALS}/{part.name}.json"
+        content = folder.read(self._name)
+        self._started: dict[str, int] = json.loads(content) if content else {}
+
+    def crashes(self, found: Input) -> int:
+        """How often the process ended at this input."""
+        return self._started.get(found.uri, 0)
+
+    @property
+    def total(self) -> int:
+        return sum(self._started.values())
+
+    def start(self, found: Input) -> None:
+        """Count an input as one that ends the process, until it has ended itself."""
+        self._change(found, 1)
+
+    def end(self, found: Input) -> None:
+        self._change(found, -1)
+
+    def _change(self, found: Input, by: int) -> None:
+        self._started[found.uri] = self._started.get(found.uri, 0) + by
+        self._folder.write(self._name, json.dumps(self._started).encode())
+
+    def delete(self) -> None:
+        self._folder.delete(self._name)
+
+
+def folder_name(found: Input) -> str:
+    """The name of a video's subfolder: its file name, and what tells equal names apart."""
+    import hashlib
+
+    stem = os.path.splitext(found.uri.rpartition("/")[2].rpartition("#")[2])[0][:80]
+    return f"{stem}-{hashlib.sha256(found.uri.encode()).hexdigest()[:8]}"
+
+
+def _message(found: Input, error: str) -> str:
+    """An error with the name that the input has in the results."""
+    error = error.replace("the given bytes", found.uri, 1).replace(found.address, found.uri)
+    return error if found.uri in error else f"{found.uri}: {error}"
+
+
+def _head(address: str) -> bytes:
+    if storage.is_local(address):
+        _check_regular(address)
+        with storage.local_path(address).open("rb") as file:
+            return file.read(HEAD_BYTES)
+    return storage.read(address, HEAD_BYTES)
+
+
+def _check_regular(path: str) -> None:
+    """Refuse pipes, sockets and devices, which could wait indefinitely."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise InputError(f"{path}: expected a file, got a pipe, socket or device")
+
+
+@contextlib.contextmanager
+def _local(found: Input, scratch: Path) -> Iterator[Path]:
+    """The input as a local file: itself, or a copy that is deleted afterwards."""
+    if storage.is_local(found.address):
+        _check_regular(found.address)
+        yield storage.local_path(found.address)
+        return
+    copy = scratch / f"input{found.suffix}"
+    storage.download(found.address, copy)
+    try:
+        yield copy
+    finally:
+        copy.unlink(missing_ok=True)
+
+
+def _extract(shard: tarfile.TarFile, member: tarfile.TarInfo, copy: Path) -> str:
+    """Write a member to a file, and return its path."""
+    if member.size > _MAX_MEMBER_BYTES:
+        raise InputError(f"expected at most 4 GiB in {member.name}, got {member.size >> 30} GiB")
+    content = shard.extractfile(member)
+    with copy.open("wb") as file:
+        while content is not None and (block := content.read(1 << 20)):
+            file.write(block)
+    return str(copy)

@@ -1,0 +1,175 @@
+"""Inputs, plans and the analysis of parts; none of it needs Ray."""
+
+import importlib.util
+import tarfile
+from pathlib import Path
+
+import pytest
+from PIL import Image as PillowImage
+from typer.testing import CliRunner
+
+from mien.cli.app import app
+from mien.cluster.inputs import Input, find_inputs
+from mien.cluster.plan import Plan, make_plan
+from mien.cluster.storage import Folder, StorageError
+from mien.cluster.worker import Journal, Worker, WorkSettings
+from mien.config import Settings
+from mien.errors import InputError, SettingError
+from mien.testing import FakePipeline, face_image
+from mien.types import Box
+
+pyarrow = pytest.importorskip("pyarrow")
+from pyarrow import parquet  # noqa: E402
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """Six images with one face each, an empty one, and a text file with the name of an image."""
+    folder = tmp_path / "images"
+    (folder / "nested").mkdir(parents=True)
+    for number in range(6):
+        label = ("happiness", "anger")[number % 2]
+        picture = face_image([(Box(40, 30, 120, 110), label)])
+        PillowImage.fromarray(picture).save(folder / f"{number}.png")
+    PillowImage.fromarray(face_image()).save(folder / "nested" / "empty.png")
+    (folder / "nested" / "text.jpg").write_text("no image")
+    return folder
+
+
+def run(plan: Plan, out: Path, **options: object) -> Worker:
+    worker = Worker(
+        WorkSettings(str(out), Settings(), plan.columns, **options),  # type: ignore[arg-type]
+        FakePipeline(),
+    )
+    for number in range(len(plan)):
+        worker.run(plan.part(number))
+    return worker
+
+
+def rows(out: Path, table: str) -> list[dict[str, object]]:
+    found = [parquet.read_table(path) for path in sorted((out / table).glob("*.parquet"))]
+    made: list[dict[str, object]] = pyarrow.concat_tables(found).to_pylist()
+    return made
+
+
+def test_finds_folders_patterns_and_lists_once(images: Path, tmp_path: Path) -> None:
+    listed = tmp_path / "list.txt"
+    listed.write_text("# two\nimages/0.png\nimages/1.png\n")
+    sources = [str(images), f"{images}/*.png", str(listed)]
+    found = [one.uri for one in find_inputs(sources)]
+    assert found == [
+        *(f"{images}/{number}.png" for number in range(6)),
+        f"{images}/nested/empty.png",
+        f"{images}/nested/text.jpg",
+    ]
+
+
+def test_manifest_carries_columns(images: Path, tmp_path: Path) -> None:
+    manifest = tmp_path / "people.csv"
+    manifest.write_text("uri,group,age,score\nimages/0.png,a,3,1\nimages/1.png,b,4,0.5\n")
+    plan = make_plan(find_inputs([str(manifest)]), workers=1)
+    assert plan.columns == {"group": "str", "age": "str", "score": "str"}
+    table = tmp_path / "people.parquet"
+    typed = {"uri": ["images/0.png"], "age": [3], "score": [0.5]}
+    parquet.write_table(pyarrow.table(typed), table)
+    plan = make_plan(find_inputs([str(table)]), workers=1)
+    assert plan.columns == {"age": "int", "score": "float"}
+    run(plan, tmp_path / "out")
+    (face,) = rows(tmp_path / "out", "faces")
+    # The table of faces has no such columns of its own.
+    assert (face["uri"], face["age"], face["list_score"]) == ("images/0.png", 3, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("missing", None, "does not exist"),
+        ("no-uri.csv", "path\na.png\n", "expected a column 'uri'"),
+        ("empty.csv", "uri\n", "has none"),
+        ("wide.csv", "uri\na,b\n", "expected 1 cells in line 2"),
+        ("damaged.parquet", "x", "expected a Parquet table"),
+    ],
+)
+def test_rejects_bad_sources(tmp_path: Path, name: str, content: str | None, expected: str) -> None:
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    with pytest.raises(InputError, match=expected):
+        list(find_inputs([str(tmp_path / name)]))
+
+
+def test_plan_is_saved_and_divides_inputs(tmp_path: Path) -> None:
+    names = [*(f"{n}.png" for n in range(5)), "long.mp4", "shard.tar"]
+    plan = make_plan((Input(name, f"/{name}") for name in names), workers=1, part_size=2)
+    parts = [[one.uri for one in plan.part(n).inputs] for n in range(len(plan))]
+    # Videos and shards first, alone.
+    expected = [["long.mp4"], ["shard.tar"], ["0.png", "1.png"], ["2.png", "3.png"], ["4.png"]]
+    assert parts == expected
+    folder = Folder(str(tmp_path))
+    plan.write(folder)
+    read = Plan.read(folder)
+    assert read is not None
+    assert (read.digest, len(read), read.part(3)) == (plan.digest, 5, plan.part(3))
+
+
+def test_each_input_has_exactly_one_row_set(images: Path, tmp_path: Path) -> None:
+    plan = make_plan(find_inputs([str(images)]), workers=1, part_size=3)
+    out = tmp_path / "out"
+    worker = run(plan, out)
+    worker.run(plan.part(1))  # Again, as after a crash: its files are replaced.
+    faces = [(Path(str(r["uri"])).name, r["expression"]) for r in rows(out, "faces")]
+    labels = ("happiness", "anger")
+    assert faces == [(f"{n}.png", labels[n % 2]) for n in range(6)]
+    assert [row["faces"] for row in rows(out, "frames")] == [1, 1, 1, 1, 1, 1, 0]
+    (failure,) = rows(out, "failures")
+    assert str(failure["uri"]).endswith("text.jpg")
+    assert "expected an image" in str(failure["error"])
+    assert rows(out, "tracks") == rows(out, "events") == []
+
+
+def test_reads_tar_shards(images: Path, tmp_path: Path) -> None:
+    whole, torn = tmp_path / "a.tar", tmp_path / "b.tar"
+    with tarfile.open(whole, "w") as shard:
+        shard.add(images / "0.png", "0.png")
+        shard.add(images / "nested" / "text.jpg", "text.jpg")
+        shard.add(__file__, "0.txt")
+    torn.write_bytes(b"no shard" * 100)
+    plan = make_plan(find_inputs([str(whole), str(torn)]), workers=1)
+    run(plan, tmp_path / "out")
+    assert [row["uri"] for row in rows(tmp_path / "out", "faces")] == [f"{whole}#0.png"]
+    failed = {str(r["uri"]): str(r["error"]) for r in rows(tmp_path / "out", "failures")}
+    assert list(failed) == [f"{whole}#text.jpg", str(torn)]
+    assert "the shard cannot be read" in failed[str(torn)]
+
+
+def test_an_input_that_ends_the_process_twice_is_a_failure(images: Path, tmp_path: Path) -> None:
+    plan = make_plan(find_inputs([str(images)]), workers=1, part_size=3)
+    out, part = tmp_path / "out", plan.part(0)
+    for _ in range(2):  # What two processes leave that die in the second input.
+        Journal(Folder(str(out)), part).start(part.inputs[1])
+    worker = Worker(WorkSettings(str(out), Settings(), {}), FakePipeline())
+    commit = worker.run(part, careful=True)
+    assert commit["counts"]["failures"] == 1
+    (failure,) = rows(out, "failures")
+    assert failure["uri"] == part.inputs[1].uri
+    assert "ended the process of its worker 2 times" in str(failure["error"])
+    assert len(rows(out, "faces")) == 2
+    assert list((out / "attempts").iterdir()) == []
+
+
+def test_an_output_that_cannot_be_written_is_no_failure_of_an_input(
+    images: Path, tmp_path: Path
+) -> None:
+    blocked = tmp_path / "out"
+    blocked.write_text("a file in the way")
+    plan = make_plan(find_inputs([str(images)]), workers=1)
+    with pytest.raises(StorageError, match="--resume"):
+        run(plan, blocked)
+    with pytest.raises(SettingError, match="expected --out to be a folder"):
+        Folder(str(blocked)).make()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ray") is not None, reason="ray is installed")
+def test_names_the_extra_without_ray(images: Path, tmp_path: Path) -> None:
+    ran = CliRunner().invoke(app, ["batch", str(images), "--out", str(tmp_path / "out")])
+    assert ran.exit_code == 2
+    assert "pip install 'mien[cluster]'" in ran.stderr
