@@ -57,7 +57,7 @@ dockerfile-check:
 	$(PYTHON) tools/dockerfile_check.py
 
 # The browser client needs Node 20. Without it, everything except the live page works.
-$(CLIENT): $(shell find client/src client/mien-web -type f) client/package-lock.json client/vite.config.ts
+$(CLIENT): $(shell find client/src client/mien-web -type f) client/package-lock.json client/vite.config.ts client/compress.js
 	@if command -v npm > /dev/null; then \
 		npm --prefix client ci --no-fund --no-audit && npm --prefix client run build && touch $@; \
 	else \

@@ -11,6 +11,7 @@ from mien.config import Settings
 from mien.pipeline import FacePipeline
 from mien.web import (
     api,
+    assets,
     batch,
     camera,
     device,
@@ -50,7 +51,7 @@ def create_app(config: WebConfig | None = None, pipeline: FacePipeline | None = 
     app = api.build_app(__name__, version=made.version, config=config)
     app.extensions["mien"] = made
 
-    for part in (errors, metrics, security, pages):
+    for part in (errors, metrics, security, assets, pages):
         part.init_app(app)
     for noun in (photos, videos, sessions, live):
         app.register_blueprint(noun.pages)
