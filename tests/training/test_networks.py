@@ -46,3 +46,25 @@ def test_learned_pooling_starts_as_the_mean() -> None:
 def test_learned_pooling_is_for_mobilenet() -> None:
     with pytest.raises(SettingError, match="learned_pooling is there for mobilenet only"):
         build_network("compact", 1, {"expression": 8}, 0.0, pooling_size=48)
+
+
+def test_widths_are_the_channels_of_each_layer() -> None:
+    widths = (4, 8, 8, 8, 8, 8, 16, 16, 16, 16, 16, 16, 24, 32)
+    narrow = build_network("mobilenet", 1, {"expression": 8}, 0.0, widths=widths).eval()
+    assert narrow.trunk(torch.zeros(2, 1, 96, 96)).shape == (2, 32)
+    made = [layer.conv.out_channels for layer in narrow.trunk.layers]
+    assert [made[0], *made[2::2]] == list(widths)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "widths", "message"),
+    [
+        ("compact", (8,) * 14, "widths are there for mobilenet only"),
+        ("mobilenet", (8, 8), "expected 14 widths without learned_pooling, got 2"),
+    ],
+)
+def test_rejects_widths_of_another_network(
+    architecture: str, widths: tuple[int, ...], message: str
+) -> None:
+    with pytest.raises(SettingError, match=message):
+        build_network(architecture, 1, {"expression": 8}, 0.0, widths=widths)

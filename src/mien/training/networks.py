@@ -1,7 +1,7 @@
 """The networks that a recipe can name: trunks from pixels to features, and linear heads."""
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +39,7 @@ _MOBILENET_BLOCKS: tuple[tuple[int, int], ...] = (
     (1024, 2),
     (1024, 1),
 )
-_STEM_CHANNELS = 32
+MOBILENET_WIDTHS = (32, *(outputs for outputs, _ in _MOBILENET_BLOCKS))
 
 
 class _Layer(nn.Module):
@@ -71,18 +71,22 @@ class MobileNetTrunk(nn.Module):
         pooling_size: side of the input, whose last two maps are then pooled with learned weights
             for each channel and place. Aligned faces have their mouth in the same place, and the
             mean forgets places. 0 for the mean over the last map, as published.
+        widths: output channels of the first layer and of the thirteen blocks; as published by
+            default.
     """
 
-    def __init__(self, channels: int = 1, pooling_size: int = 0) -> None:
+    def __init__(
+        self, channels: int = 1, pooling_size: int = 0, widths: Sequence[int] = MOBILENET_WIDTHS
+    ) -> None:
         super().__init__()
-        layers = [_Layer(channels, _STEM_CHANNELS, 3, 2, 1)]
-        width = _STEM_CHANNELS
-        for outputs, stride in _MOBILENET_BLOCKS:
+        width, *rest = widths
+        layers = [_Layer(channels, width, 3, 2, 1)]
+        for outputs, (_, stride) in zip(rest, _MOBILENET_BLOCKS, strict=True):
             layers.append(_Layer(width, width, 3, stride, width))
             layers.append(_Layer(width, outputs, 1, 1, 1))
             width = outputs
         self.layers = nn.Sequential(*layers)
-        self.features = _LAST_CHANNELS
+        self.features = width
         if pooling_size:
             self.features += _MIDDLE_CHANNELS
             middle = _pool(_MIDDLE_CHANNELS, -(-pooling_size // 16))
@@ -193,25 +197,34 @@ def build_network(
     channels: int,
     heads: Mapping[str, int],
     dropout: float,
+    *,
     pooling_size: int = 0,
+    widths: Sequence[int] = (),
 ) -> ExpressionNetwork:
     """A network with random weights.
 
     Args:
         pooling_size: side of the input where pooling is to be learned, see
             :class:`MobileNetTrunk`; 0 for the mean.
+        widths: of a mobilenet, see there; none for those published.
 
     Raises:
-        SettingError: no such architecture, or it has no learned pooling.
+        SettingError: no such architecture, or it has no learned pooling or widths.
     """
     if architecture not in TRUNKS:
         raise SettingError(f"expected an architecture of {', '.join(TRUNKS)}, got {architecture!r}")
-    if not pooling_size:
+    if not pooling_size and not widths:
         trunk = TRUNKS[architecture](channels)
-    elif architecture == "mobilenet":
-        trunk = MobileNetTrunk(channels, pooling_size)
+    elif architecture != "mobilenet":
+        given = "learned_pooling is" if pooling_size else "widths are"
+        raise SettingError(f"{given} there for mobilenet only, not for {architecture}")
+    elif widths and (len(widths) != len(MOBILENET_WIDTHS) or pooling_size):
+        raise SettingError(
+            f"expected {len(MOBILENET_WIDTHS)} widths without learned_pooling, got {len(widths)}"
+            f"{' with it' if pooling_size else ''}: give one for each layer"
+        )
     else:
-        raise SettingError(f"learned_pooling is there for mobilenet only, not for {architecture}")
+        trunk = MobileNetTrunk(channels, pooling_size, widths or MOBILENET_WIDTHS)
     return ExpressionNetwork(trunk, trunk.features, heads, dropout)
 
 

@@ -148,7 +148,7 @@ def _network(recipe: Recipe, data: TrainingData) -> ExpressionNetwork:
         heads[SECOND_HEAD] = len(data.second_labels)
     plan = recipe.network
     pooling_size = recipe.input.size if plan.learned_pooling else 0
-    return build_network(plan.architecture, 1, heads, plan.dropout, pooling_size)
+    return build_network(plan.architecture, 1, heads, plan.dropout, pooling_size=pooling_size)
 
 
 def _trained_network(
