@@ -26,7 +26,7 @@ from mien.landmarks import Region, build_landmarks, roi_from_landmarks
 from mien.landmarks.facemesh import FaceMesh
 from mien.landmarks.schemes import eye_centers
 from mien.signals import estimate_pose, measure
-from mien.signals.quality import share_inside
+from mien.signals.quality import share_within
 from mien.types import Box, Detection, Image, Landmarks
 
 SIDE = 48
@@ -112,7 +112,7 @@ def run(data: Path, model: str, count: int) -> dict[str, Any]:
                 [
                     scores.top.value == names[label],
                     *(getattr(quality, measure_name) for measure_name in MEASURES),
-                    share_inside(rgb, detection, landmarks),
+                    share_within(Box(0, 0, *rgb.shape[1::-1]), detection, landmarks),
                 ]
             )
     return summarize(table, count)

@@ -186,7 +186,7 @@ def test_classifies_crops_of_any_image_type(pipeline: FacePipeline, group: Image
 
 
 @pytest.mark.parametrize(
-    "crop", [np.zeros((0, 3), np.uint8), np.full((4, 4), 7), np.full((4, 4, 3), 7.0), "face"]
+    "crop", [np.zeros((0, 3), np.uint8), np.full((4, 4), 700), np.full((4, 4, 3), 7.0), "face"]
 )
 def test_rejects_invalid_crops(fake: FacePipeline, crop: Any) -> None:
     with pytest.raises(InputError, match="expected"):

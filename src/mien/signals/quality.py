@@ -83,7 +83,7 @@ def measure(
         presence=presence if presence is not None or landmarks is None else landmarks.presence,
     )
     height, width = image.shape[:2]
-    inside = _share_within(Box(0, 0, width, height), detection, landmarks)
+    inside = share_within(Box(0, 0, width, height), detection, landmarks)
     reasons = _reasons(measured, inside, limits)
     if landmarks is not None and _below(landmarks.presence, limits.min_presence):
         reasons = tuple(dict.fromkeys((*reasons, "unclear")))
@@ -92,7 +92,7 @@ def measure(
     return replace(measured, reasons=reasons)
 
 
-def _share_within(region: Box, detection: Detection, landmarks: Landmarks | None) -> float:
+def share_within(region: Box, detection: Detection, landmarks: Landmarks | None) -> float:
     """Share of a face in a region in [0, 1]: of its points, or else of its box."""
     if landmarks is not None and landmarks.scheme in schemes.WHOLE_FACE:
         x, y = landmarks.points[:, 0], landmarks.points[:, 1]
@@ -110,7 +110,7 @@ def cut_by(face: Face, read: Box) -> Face:
         face: with its quality.
         read: the part of a truncated picture that its file has.
     """
-    quality, inside = face.quality, _share_within(read, face.detection, face.landmarks)
+    quality, inside = face.quality, share_within(read, face.detection, face.landmarks)
     if quality is None or inside >= LIMITS.min_inside or "cut off" in quality.reasons:
         return face
     return replace(face, quality=replace(quality, reasons=(*quality.reasons, "cut off")))
