@@ -244,7 +244,7 @@ from pathlib import Path
 from mien.streaming.video import analyze_video
 from mien.testing import FakePipeline
 analyze_video(Path(sys.argv[1]), Path(sys.argv[2]), pipeline=FakePipeline(),
-              on_progress=lambda p: time.sleep(0.04))
+              on_progress=lambda p: time.sleep(0.04 if p.frames < 60 else 600))
 """
 
 

@@ -4,7 +4,6 @@ import json
 import shlex
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -63,14 +62,18 @@ def test_command_receives_the_event_on_stdin(tmp_path: Path) -> None:
 
 def test_an_unavailable_receiver_is_reported_once_and_does_not_block() -> None:
     failures: list[str] = []
+    sent_all = threading.Event()
     # No program listens on port 9 of this machine.
-    dispatcher = EventDispatcher(
-        [webhook("http://127.0.0.1:9/")], on_failure=failures.append, depth=4
-    )
-    started = time.monotonic()
+    unavailable = webhook("http://127.0.0.1:9/")
+
+    def receiver(event: Event) -> None:
+        sent_all.wait()
+        unavailable(event)
+
+    dispatcher = EventDispatcher([receiver], on_failure=failures.append, depth=4)
     for _ in range(1000):
         dispatcher(BLINK)
-    assert time.monotonic() - started < 1
+    sent_all.set()
     dispatcher.close()
     assert len(failures) == 1
     assert dispatcher.failed + dispatcher.dropped == 1000

@@ -134,16 +134,7 @@ def analyze_video(
             should_stop=should_stop,
         )
         state = replace(recording.state, warnings=source.warnings)
-        if isinstance(failure, NoFrameError) and earlier is not None:
-            # That run was stopped after the last frame.
-            state, failure = replace(state, status="complete"), None
-        elif isinstance(failure, VideoReadError) and not state.frames:
-            delete_results(folder)
-            raise failure
-        tracks = _finish(
-            folder, options, clip, state=state, application=application, failure=failure
-        )
-    return VideoOutcome(folder, state.frames, tracks, state.status == "complete", state.warnings)
+        return _finish(folder, options, clip, state=state, application=application, failure=failure)
 
 
 @contextmanager
@@ -215,12 +206,19 @@ def _finish(
     state: RunState,
     application: Application | None,
     failure: BaseException | None,
-) -> int:
-    """Write what is made from the recording, say in ``run.json`` how the run ended, and raise.
+) -> VideoOutcome:
+    """Write what is made from the recording, and in ``run.json`` how the run ended.
 
-    Returns:
-        The number of tracks.
+    Raises:
+        BaseException: the failure, if there was one; nothing is left then of a video without a
+            readable frame.
     """
+    if isinstance(failure, NoFrameError) and state.frames:
+        # An earlier run was stopped after the last frame.
+        state, failure = replace(state, status="complete"), None
+    elif isinstance(failure, VideoReadError) and not state.frames:
+        delete_results(folder)
+        raise failure
     tracks = 0
     try:
         with suppress(OSError):
@@ -231,7 +229,8 @@ def _finish(
     except Exception as error:  # noqa: BLE001 - raised below, the first failure first
         failure = failure or error
     if failure is None:
-        return tracks
+        complete = state.status == "complete"
+        return VideoOutcome(folder, state.frames, tracks, complete, state.warnings)
     if isinstance(failure, Exception):
         reason = str(failure) or type(failure).__name__
         # Without a table, a complete recording stays one: --resume then writes the tables.
