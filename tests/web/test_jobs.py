@@ -242,7 +242,7 @@ def test_job_of_a_cut_video_says_what_is_missing(
     assert runner.run_next()
     document: Any = client.get(f"/api/v1{job_url}").json
     assert document["state"] == "done"
-    assert "run.json" not in {entry["name"] for entry in document["files"]}
+    assert "run.json" in {entry["name"] for entry in document["files"]}
     lines = client.get(f"/api/v1{job_url}/files/frames.jsonl").text.splitlines()
     assert 0 < document["frames_done"] == len(lines) < 48
     assert document["message"]

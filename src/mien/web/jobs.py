@@ -20,7 +20,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from mien.errors import MienError
-from mien.recording import STATE_FILE, RunState
+from mien.recording import RunState
 from mien.web.config import WebConfig
 from mien.web.errors import sentence
 from mien.web.store import jobs
@@ -203,9 +203,6 @@ class JobRunner:
 
         def store(connection: Connection) -> None:
             for path in sorted(found for found in results.iterdir() if found.is_file()):
-                # The state of a run matters only to a run that is resumed; a job starts over.
-                if path.name == STATE_FILE:
-                    continue
                 with path.open("rb") as source:
                     jobs.put_file(
                         connection,
