@@ -84,6 +84,12 @@ _Application = Annotated[
         metavar="NAME",
     ),
 ]
+_Baseline = Annotated[
+    bool, typer.Option("--baseline", help="Use each person's resting face as neutral.")
+]
+_Duration = Annotated[
+    float, typer.Option(help="Stop after this time in seconds; 0: no limit.", min=0)
+]
 
 
 @app.command(
@@ -103,12 +109,8 @@ def live(  # noqa: PLR0917
     on_event: _OnEvent = None,
     osc: _Osc = None,
     application: _Application = None,
-    baseline: Annotated[
-        bool, typer.Option("--baseline", help="Use each person's resting face as neutral.")
-    ] = False,
-    duration: Annotated[
-        float, typer.Option(help="Stop after this time in seconds; 0: no limit.", min=0)
-    ] = 0,
+    baseline: _Baseline = False,
+    duration: _Duration = 0,
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="Start the camera without confirmation.")
     ] = False,

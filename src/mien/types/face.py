@@ -116,9 +116,8 @@ class ExpressionScores(Document):
             np.array(list(probabilities.values()), np.float32),
             uncertain=values.get("uncertain", False),
         )
-        if values["label"] is scores.top:
-            return scores
-        return dataclasses.replace(scores, held=values["label"])
+        held = values["label"]
+        return scores if held is scores.top else dataclasses.replace(scores, held=held)
 
 
 @dataclass(frozen=True, slots=True)
