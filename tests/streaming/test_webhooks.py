@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,7 +67,7 @@ def test_an_unavailable_receiver_is_reported_once_and_does_not_block() -> None:
     # No program listens on port 9 of this machine.
     unavailable = webhook("http://127.0.0.1:9/")
 
-    def receiver(event: Event) -> None:
+    def receiver(event: dict[str, Any]) -> None:
         sent_all.wait()
         unavailable(event)
 
