@@ -1,0 +1,86 @@
+"""Pages that keep their width with long names, and their height while people come and go."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.e2e
+LONG = "W" * 70
+CLIP = Path(__file__).parents[2] / "src/mien/web/static/sample.mp4"
+
+# Answers each image with the next number of people, without a network.
+_CROWD = """
+    WebSocket = class extends EventTarget {
+      static OPEN = 1;
+      readyState = 0; bufferedAmount = 0; sent = 0;
+      constructor() { super(); setTimeout(() => { this.readyState = 1; this.onopen(); }); }
+      close() {}
+      send(data) {
+        if (typeof data === "string") return;
+        const first = Math.floor(this.sent / 2), count = (this.sent * 7) % 12;
+        const faces = Array.from({ length: count }, (_, i) => ({
+          box: { x_min: 20 * i, y_min: 40, x_max: 20 * i + 18, y_max: 60 }, score: 1,
+          track_id: first + i, landmarks: null, quality: null, affect: null, signals: null,
+          expression: { label: "neutral", uncertain: false, probabilities: { neutral: 1 } },
+        }));
+        const result = {
+          schema_version: 1, source: null, image_size_wh: [640, 480], frame_index: this.sent,
+          timestamp_s: this.sent / 4, faces, timings_ms: {}, models: {},
+        };
+        this.sent += 1;
+        window.answered = this.sent;
+        setTimeout(() => this.onmessage({ data: JSON.stringify(result) }), 50);
+      }
+    };
+"""
+
+
+def test_long_names_fit_a_phone(browser: Any, server: Any, open_page: Callable[..., Any]) -> None:
+    page = open_page(browser, server, "/video", viewport={"width": 390, "height": 844})
+    page.set_input_files(
+        "#video",
+        {"name": f"{LONG}.mp4", "mimeType": "video/mp4", "buffer": CLIP.read_bytes()},
+    )
+    fits = "document.documentElement.scrollWidth <= 390"
+    assert page.evaluate(fits)
+    page.fill("input[name=every]", "48")
+    page.click("button:has-text('Analyze')")
+    page.wait_for_selector("[data-state]:has-text('done')")
+    assert page.evaluate(fits)
+    for path in ("/video", "/sessions"):
+        page.goto(server.url + path)
+        assert page.evaluate(fits), path
+    stream = page.request.post(server.url + "/api/v1/live").json()["id"]
+    recording = f"{server.url}/api/v1/live/{stream}/recording"
+    session = page.request.post(recording).json()["session_id"]
+    page.request.delete(recording)
+    renamed = f"{server.url}/api/v1/sessions/{session}"
+    assert page.request.patch(renamed, data={"name": LONG}).ok
+    for path in (
+        "/sessions",
+        f"/sessions/{session}",
+        f"/sessions/compare?id={session}&id={session}",
+    ):
+        page.goto(server.url + path)
+        assert LONG in page.content()
+        assert page.evaluate(fits), path
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (390, 844)])
+def test_page_keeps_its_height_while_people_come_and_go(
+    browser: Any, serve: Callable[..., Any], open_page: Callable[..., Any], size: tuple[int, int]
+) -> None:
+    page = open_page(
+        browser, serve(MIEN_LIVE="server"), init_script=_CROWD,
+        viewport={"width": size[0], "height": size[1]},
+    )  # fmt: skip
+    page.click("[data-start]")
+    page.wait_for_selector("[data-plot] canvas")
+    heights = set()
+    while page.evaluate("window.answered") < 40:
+        heights.add(page.evaluate("document.documentElement.scrollHeight"))
+        page.wait_for_timeout(100)
+    assert max(heights) - min(heights) <= 40
+    assert page.problems == []
