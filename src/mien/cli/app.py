@@ -78,6 +78,9 @@ COMMANDS: dict[str, LazyCommand] = {
     "batch": LazyCommand(
         "mien.cli.batch:app", "Analyze many images and videos on a cluster.", extra="cluster"
     ),
+    "summarize": LazyCommand(
+        "mien.cli.summarize:app", "Summarize the output of a batch.", extra="cluster"
+    ),
     "live": LazyCommand("mien.cli.live:app", "Analyze a camera stream.", extra="video"),
     "report": LazyCommand(
         "mien.cli.report:app", "Make the tables and the report of a recording again."
