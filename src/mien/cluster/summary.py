@@ -49,7 +49,7 @@ def summarize(out: str, *, group: str | None = None) -> dict[str, Any]:
             "GROUP BY ALL ORDER BY 1, 3 DESC, 2"
         ).fetchall()
         quality = database.sql(
-            "SELECT reason, count(*) FROM (SELECT unnest(string_split(reasons, ';')) AS reason "
+            "SELECT reason, count(*) FROM (SELECT unnest(string_split(reasons, ' ')) AS reason "
             "FROM faces) WHERE trim(reason) <> '' GROUP BY ALL ORDER BY 2 DESC, 1"
         ).fetchall()
         failures = database.sql(
