@@ -4,11 +4,12 @@ import { defineConfig } from "vite";
 const here = import.meta.dirname;
 const outDir = `${here}/../../src/mien/web/static/dist/device`;
 
-/** onnxruntime's own files lie beside the library and are loaded by the worker. */
-function copyRuntime() {
+/** onnxruntime's own files lie beside the library and are loaded by the worker; the site has plain files. */
+function copyFiles() {
   return {
-    name: "copy-runtime",
+    name: "copy-files",
     closeBundle() {
+      cpSync(`${here}/site/static`, `${outDir}/site`, { recursive: true });
       mkdirSync(`${outDir}/runtime`, { recursive: true });
       for (const kind of ["mjs", "wasm"]) {
         const file = `ort-wasm-simd-threaded.${kind}`;
@@ -18,14 +19,14 @@ function copyRuntime() {
   };
 }
 
-// The library: one module and its worker. It is part of the Python package, whose live page uses it;
+// The library: one module and its worker, and the page of `mien export-site`. It is part of the Python package, whose live page uses it;
 // tools/pack_web.py makes the npm package from it.
 export default defineConfig({
   base: "./",
   root: here,
   publicDir: false,
   resolve: { conditions: ["onnxruntime-web-use-extern-wasm", "module", "browser", "development|production"] },
-  plugins: [copyRuntime()],
+  plugins: [copyFiles()],
   build: {
     outDir,
     emptyOutDir: true,
@@ -33,9 +34,9 @@ export default defineConfig({
     modulePreload: false,
     assetsInlineLimit: 0,
     rollupOptions: {
-      input: `${here}/src/index.ts`,
+      input: { "mien-web": `${here}/src/index.ts`, "site/site": `${here}/site/site.ts` },
       preserveEntrySignatures: "strict",
-      output: { entryFileNames: "mien-web.js" },
+      output: { entryFileNames: "[name].js" },
     },
   },
   worker: {

@@ -162,7 +162,7 @@ def _as_uint8(array: npt.NDArray[Any]) -> Image:
                 "convert to uint8 for a range of 0 to 255"
             )
         return np.asarray(array * 255 + 0.5, np.uint8)
-    if np.issubdtype(array.dtype, np.integer):
+    if array.dtype.kind in "iu":  # numpy counts time spans as integers, too
         low, high = int(array.min()), int(array.max())
         if low >= 0 and high <= 255:
             return np.asarray(array, np.uint8)

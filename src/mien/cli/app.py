@@ -86,6 +86,9 @@ COMMANDS: dict[str, LazyCommand] = {
         "mien.cli.report:app", "Make the tables and the report of a recording again."
     ),
     "serve": LazyCommand("mien.cli.serve:app", "Start the web application.", extra="web"),
+    "export-site": LazyCommand(
+        "mien.cli.export_site:app", "Write a site that analyzes images in the browser alone."
+    ),
     "evaluate": LazyCommand("mien.cli.evaluate:app", "Evaluate a model on labeled images."),
     "adapt": LazyCommand("mien.cli.adapt:app", "Adapt a model to your own labels."),
     "data": LazyCommand("mien.cli.data:app", "Check a labeled data set."),

@@ -2,20 +2,12 @@
 
 from flask import Blueprint, Response, abort, request, send_file
 
-from mien.runtime import catalog
-from mien.runtime.catalog import CatalogEntry
 from mien.runtime.spec import spec_to_json
+from mien.web.site import networks
 
 blueprint = Blueprint("device", __name__, url_prefix="/device")
 
-_NETWORKS = ("blazeface", "blazeface-short", "facemesh")
 _YEAR_S = 365 * 24 * 3600
-
-
-def networks() -> dict[str, CatalogEntry]:
-    """The networks that run in a browser, by name; the last is the default expression model."""
-    names = (*_NETWORKS, catalog.DEFAULT_EXPRESSION_MODEL)
-    return {name: catalog.find(name) for name in names}
 
 
 @blueprint.get("/models/<name>.json")

@@ -1,0 +1,90 @@
+"""The exported site: any static host, no Python behind it."""
+
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from mien.samples import sample_paths
+from mien.web.site import export_site
+
+pytestmark = pytest.mark.e2e
+CLIP = Path(__file__).parents[2] / "src/mien/web/static/sample.mp4"
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    extensions_map = {  # noqa: RUF012 - as in the base class
+        **SimpleHTTPRequestHandler.extensions_map, ".mjs": "text/javascript",
+        ".wasm": "application/wasm",
+    }  # fmt: skip
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Any]:
+    export_site(tmp_path / "site")
+    handler = partial(_Quiet, directory=str(tmp_path / "site"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as host:
+        thread = threading.Thread(target=host.serve_forever)
+        thread.start()
+        yield SimpleNamespace(url=f"http://localhost:{host.server_port}")
+        host.shutdown()
+        thread.join()
+
+
+def test_photographs_camera_and_video_work_without_a_server(
+    browser: Any, site: Any, open_page: Any
+) -> None:
+    page = open_page(browser, site)
+    page.wait_for_selector("html[data-isolated='true']")
+    group, *_ = (path for path in sample_paths() if path.stem == "group")
+    page.set_input_files("[data-files]", [group])
+    page.wait_for_selector("[data-faces] section:nth-child(4)")
+    assert page.locator("[data-faces] section").count() == 4
+    with page.expect_download() as download:
+        page.click("[data-csv]")
+    rows = Path(download.value.path()).read_text().splitlines()
+    assert len(rows) == 5
+
+    page.click("[data-start]")
+    page.wait_for_selector("[data-faces] h2:has-text('Person 1')")
+    page.click("[data-stop]")
+    page.wait_for_selector("[data-stop]", state="hidden")
+
+    page.set_input_files("[data-files]", [CLIP])
+    page.wait_for_selector("[data-status]:has-text('of')")
+    page.wait_for_selector("[data-faces] h2:has-text('Person 1')")
+    page.click("[data-stop]")
+    assert page.problems == []
+
+
+def test_the_site_opens_without_a_connection(browser: Any, site: Any, open_page: Any) -> None:
+    page = open_page(browser, site)
+    page.wait_for_selector("html[data-isolated='true']")
+    page.context.set_offline(True)
+    page.reload()
+    page.wait_for_selector("html[data-ready]")
+    portrait = next(path for path in sample_paths() if path.stem == "person-a-smiling")
+    page.set_input_files("[data-files]", [portrait])
+    page.wait_for_selector("[data-faces] .label:has-text('happiness')")
+
+
+def test_files_that_are_no_pictures_are_named(
+    browser: Any, site: Any, open_page: Any, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"no picture")
+    film = tmp_path / "broken.mp4"
+    film.write_bytes(b"no video")
+    page = open_page(browser, site)
+    page.wait_for_selector("html[data-isolated='true']")
+    for path, kind in ((broken, "picture"), (film, "video")):
+        page.set_input_files("[data-files]", [path])
+        page.wait_for_selector(f"[data-status].bad:has-text('{path.name} is no {kind}')")
