@@ -5,6 +5,7 @@ import type { FrameResult, Notice } from "./result";
 const EVERY_MS = 1000;
 // While the server is unreachable, results of some minutes wait; more are discarded.
 const MAX_WAITING = 6000;
+const MAX_BATCH = 100;
 
 export class ResultRecorder {
   private address: string | undefined;
@@ -79,14 +80,19 @@ export class ResultRecorder {
     // A stream that the server has ended, as after a restart, is opened again and goes on.
     if (!this.address) await this.open();
     if (!this.address) return;
-    const results = this.waiting;
+    const results = this.waiting.slice(0, MAX_BATCH);
     const answer = await request(`${this.address}/results`, {
       method: "POST",
       body: JSON.stringify({ results }),
       headers: { "Content-Type": "application/json" },
     });
-    if (answer?.ok) this.waiting = this.waiting.slice(results.length);
-    else if (answer?.status === 404) this.address = undefined;
+    if (answer?.status === 404) this.address = undefined;
+    else if (answer && answer.status < 500 && answer.status !== 429) {
+      // What the server refuses once, it refuses again.
+      this.complete &&= answer.ok;
+      this.waiting = this.waiting.slice(results.length);
+      if (this.waiting.length) await this.flush();
+    }
   }
 
   private async fail(answer: Response | undefined): Promise<void> {

@@ -16,6 +16,8 @@ from simple_websocket import Client, ConnectionClosed  # type: ignore[import-unt
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import Message, Request
 
+from mien.testing import FakePipeline, face_image
+from mien.types import Box
 from mien.web import live_socket
 from mien.web.app import stop
 from mien.web.live_socket import LockedSocket
@@ -285,3 +287,44 @@ def test_messages_of_two_threads_are_not_mixed() -> None:
         for sender in senders:
             sender.join()
     assert received in (b"a" * _SIZE + b"b" * _SIZE, b"b" * _SIZE + b"a" * _SIZE)
+
+
+def result_at(timestamp_s: float, frame_index: int, faces: int = 1) -> dict[str, Any]:
+    """A result of a stream that a browser analyzed itself."""
+    image = face_image([(Box(20 + 60 * k, 20, 70 + 60 * k, 70), "happiness") for k in range(faces)])
+    result = FakePipeline().analyze(image)
+    return {**result.to_dict(), "timestamp_s": timestamp_s, "frame_index": frame_index}
+
+
+def test_results_that_a_browser_computed_are_recorded(app: Flask) -> None:
+    client = app.test_client()
+    client.get("/photo")
+    url = f"/api/v1/live/{client.post('/api/v1/live').json['id']}"  # type: ignore[index]
+    assert client.post(f"{url}/results", json={"results": []}).status_code == 409
+    session_id = client.post(f"{url}/recording").json["session_id"]  # type: ignore[index]
+    # A second of a crowd is more JSON than other routes accept.
+    frames = [result_at(index / 30, index, faces=4) for index in range(30)]
+    assert len(json.dumps(frames)) > 64 * 1024
+    answer = client.post(f"{url}/results", json={"results": frames})
+    assert (answer.status_code, answer.json) == (200, {"added": 30})
+    client.delete(url)
+    session: Any = client.get(f"/api/v1/sessions/{session_id}").json
+    assert (session["frames"], session["duration_s"]) == (30, pytest.approx(29 / 30, abs=1e-3))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"timestamp_s": -1.0}, {"timestamp_s": 1e300}, {"timestamp_s": float("nan")},
+        {"frame_index": 10**30}, {"schema_version": 2}, {"faces": [{}]}, {"faces": "none"},
+    ],
+)  # fmt: skip
+def test_results_that_are_none_are_refused(app: Flask, changed: dict[str, Any]) -> None:
+    client = app.test_client()
+    client.get("/photo")
+    url = f"/api/v1/live/{client.post('/api/v1/live').json['id']}"  # type: ignore[index]
+    client.post(f"{url}/recording")
+    body = json.dumps({"results": [result_at(0.0, 0) | changed]})
+    answer = client.post(f"{url}/results", data=body, content_type="application/json")
+    assert answer.status_code == 422
+    assert client.post(f"{url}/results", json={"results": [result_at(0, 0)]}).status_code == 200

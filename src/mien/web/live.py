@@ -1,6 +1,5 @@
 """Live analysis: the page, and streams over plain HTTP for where WebSockets are blocked."""
 
-import math
 from typing import Any
 
 from flask import Response, g, jsonify, render_template, request
@@ -27,6 +26,8 @@ from mien.web.services import services
 from mien.web.store.sessions import start_recording
 
 MAX_FRAME_MB = 4
+# Thirty years in seconds, or in frames.
+_MAX_PLACE = 1_000_000_000
 
 pages, blueprint = noun("live", "Live streams where WebSockets are blocked.", "/live")
 
@@ -76,7 +77,6 @@ def next_frame(path: LivePath, query: AnalyzeQuery) -> Response:
 )
 def add_results(path: LivePath, body: ResultsBody) -> Response:
     """The results of a stream that is recorded, analyzed by the caller; images stay there."""
-    security.limit_body(MAX_FRAME_MB)
     recording = _require_stream(path.stream_id).recording
     if recording is None:
         raise ProblemError(409, "not_recording", "Expected a stream that is recorded; record it.")
@@ -84,8 +84,13 @@ def add_results(path: LivePath, body: ResultsBody) -> Response:
         results = [FrameResult.from_dict(result) for result in body.results]
     except InputError as error:
         raise ProblemError(422, "invalid", f"Expected results of mien: {error}") from None
-    if not all(math.isfinite(result.timestamp_s or 0.0) for result in results):
-        raise ProblemError(422, "invalid", "Expected results with finite timestamps.")
+    for result in results:
+        place = result.timestamp_s or 0.0, result.frame_index or 0
+        if not all(0 <= value <= _MAX_PLACE for value in place):
+            raise ProblemError(
+                422, "invalid",
+                f"Expected timestamps and frame numbers from 0 to {_MAX_PLACE}, got {place}.",
+            )  # fmt: skip
     for result in results:
         recording.add(result)
     return jsonify({"added": len(results)})

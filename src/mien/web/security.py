@@ -47,6 +47,8 @@ _FORM_OVERHEAD = 64 * 1024
 # The bodies in JSON are small and flat.
 _MAX_JSON_BYTES = 64 * 1024
 _MAX_JSON_DEPTH = 16
+# The results of a second with many faces.
+_RESULTS_ENDPOINT = "live.add_results"
 _limiter = Limiter(get_remote_address, strategy="moving-window", storage_uri="memory://")
 _View = TypeVar("_View", bound=Callable[..., Any])
 
@@ -321,9 +323,10 @@ def _check_json() -> None:
     """Refuse JSON that is large, deeply nested or broken before anything else reads it."""
     if not request.is_json or request.method in _SAFE_METHODS:
         return
-    request.max_content_length = _MAX_JSON_BYTES
-    if (request.content_length or 0) > _MAX_JSON_BYTES:
-        raise ProblemError(413, "too_large", f"Expected at most {_MAX_JSON_BYTES} bytes of JSON.")
+    most = MEGABYTE if request.endpoint == _RESULTS_ENDPOINT else _MAX_JSON_BYTES
+    request.max_content_length = most
+    if (request.content_length or 0) > most:
+        raise ProblemError(413, "too_large", f"Expected at most {most} bytes of JSON.")
     document = request.get_json(silent=True)
     if document is None and request.get_data().strip() != b"null":
         raise ProblemError(400, "bad_request", "Expected JSON, got something else or nothing.")
