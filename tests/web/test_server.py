@@ -5,7 +5,10 @@ import signal
 import socket
 import subprocess
 import sys
+import time
+import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +35,14 @@ def test_nothing_heavy_is_imported_before_the_fork() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def _wait_until_ready(url: str) -> None:
+    """Until the models are loaded: a busy machine may take longer for that than for stopping."""
+    for _ in range(2400):
+        with suppress(urllib.error.HTTPError), urllib.request.urlopen(f"{url}/readyz", timeout=60):
+            return
+        time.sleep(0.05)
+
+
 def test_serves_and_stops_silently() -> None:
     process = mien_serve("--port", "0")
     assert process.stderr is not None
@@ -41,6 +52,7 @@ def test_serves_and_stops_silently() -> None:
         url = first.split()[-1].replace("localhost", "127.0.0.1")
         with urllib.request.urlopen(f"{url}/healthz", timeout=60) as answer:
             assert answer.status == 200
+        _wait_until_ready(url)
         process.send_signal(signal.SIGINT)
         _, rest = process.communicate(timeout=60)
     finally:

@@ -75,7 +75,8 @@ def _options(config: WebConfig) -> dict[str, Any]:
         "worker_connections": 1000,
         "keepalive": 5,
         "timeout": 60,
-        "graceful_timeout": 8,
+        # Ends before the 30 s after which hosts kill a process; a busy machine may need most of it.
+        "graceful_timeout": 20,
         # With the heartbeat on a slow disk, gunicorn would kill a healthy worker.
         "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK | os.X_OK) else None,
         "loglevel": "warning",
