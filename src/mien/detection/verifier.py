@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from mien import imaging
-from mien.errors import SpecError
 from mien.landmarks.regions import Region, roi_from_detection, roi_from_landmarks
 from mien.runtime.catalog import CatalogEntry
 from mien.runtime.session import Session
+from mien.runtime.spec import read_parameters
 from mien.types import Detection, FloatArray, Image, Landmarks
 
 # Landmarks of a lower presence may lie anywhere: the region is then that of the detection.
@@ -53,15 +53,9 @@ class FaceVerifier:
     """
 
     def __init__(self, entry: CatalogEntry, *, threads: int = 1, provider: str = "cpu") -> None:
-        parameters = entry.spec.parameters
-        try:
-            self._scale = float(parameters["roi_scale"])
-            self._weights = np.array(parameters["evidence_weights"], np.float32)
-        except (KeyError, TypeError, ValueError):
-            raise SpecError(
-                f"expected roi_scale and evidence_weights in the parameters of "
-                f"{entry.spec.name!r}, got {dict(parameters)}"
-            ) from None
+        self._scale, self._weights = read_parameters(
+            entry.spec, roi_scale=float, evidence_weights=lambda v: np.array(v, np.float32)
+        )
         self.name = entry.spec.name
         self._input = entry.spec.input
         self._session = Session(entry.path, threads=threads, provider=provider)

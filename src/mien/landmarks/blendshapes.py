@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mien.errors import SpecError
 from mien.runtime.catalog import CatalogEntry
 from mien.runtime.session import Session
+from mien.runtime.spec import read_parameters
 from mien.types import Landmarks
 
 
@@ -32,16 +32,9 @@ class Blendshapes:
     """
 
     def __init__(self, entry: CatalogEntry, *, threads: int = 1, provider: str = "cpu") -> None:
-        parameters = entry.spec.parameters
-        try:
-            self.scheme = str(parameters["scheme"])
-            self._points = [int(index) for index in parameters["points"]]
-            self._names = [str(name) for name in parameters["names"]]
-        except (KeyError, TypeError, ValueError):
-            raise SpecError(
-                f"expected scheme, points and names in the parameters of {entry.spec.name!r}, "
-                f"got {dict(parameters)}"
-            ) from None
+        self.scheme, self._points, self._names = read_parameters(
+            entry.spec, scheme=str, points=lambda v: [int(k) for k in v], names=list
+        )
         self.name = entry.spec.name
         self._input = entry.spec.input.name
         self._session = Session(entry.path, threads=threads, provider=provider)

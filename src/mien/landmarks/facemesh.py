@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from mien import geometry, imaging
-from mien.errors import SpecError
 from mien.landmarks.regions import Region, roi_from_detection, roi_from_landmarks
 from mien.runtime.catalog import CatalogEntry
 from mien.runtime.session import Session
+from mien.runtime.spec import read_parameters
 from mien.types import Detection, Image, Landmarks
 
 # Distance between the regions from the landmarks and from the box above which a second pass runs.
@@ -37,15 +37,7 @@ class FaceMesh:
     """
 
     def __init__(self, entry: CatalogEntry, *, threads: int = 1, provider: str = "cpu") -> None:
-        parameters = entry.spec.parameters
-        try:
-            self.scheme = str(parameters["scheme"])
-            self._roi_scale = float(parameters["roi_scale"])
-        except (KeyError, TypeError, ValueError):
-            raise SpecError(
-                f"expected scheme and roi_scale in the parameters of {entry.spec.name!r}, "
-                f"got {dict(parameters)}"
-            ) from None
+        self.scheme, self._roi_scale = read_parameters(entry.spec, scheme=str, roi_scale=float)
         self.name = entry.spec.name
         self._input = entry.spec.input
         self._session = Session(entry.path, threads=threads, provider=provider)

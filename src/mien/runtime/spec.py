@@ -6,6 +6,7 @@ the same name with the extension ``.json``, which also has the checksum of the m
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -80,3 +81,19 @@ def read_sidecar(path: Path) -> ModelSpec:
         return spec_from_json(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(f"the model spec {path} cannot be read: {error}") from None
+
+
+def read_parameters(spec: ModelSpec, **readers: Callable[[Any], Any]) -> list[Any]:
+    """Required parameters of a spec, in the order of the readers, which convert their values.
+
+    Raises:
+        SpecError: one is missing or invalid.
+    """
+    try:
+        return [convert(spec.parameters[name]) for name, convert in readers.items()]
+    except (KeyError, TypeError, ValueError):
+        *others, last = readers
+        names = f"{', '.join(others)} and {last}" if others else last
+        raise SpecError(
+            f"expected {names} in the parameters of {spec.name!r}, got {dict(spec.parameters)}"
+        ) from None
