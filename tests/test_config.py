@@ -66,3 +66,11 @@ def test_the_data_folder_follows_the_environment(
     monkeypatch.setenv("MIEN_DATA_DIR", str(tmp_path))
     assert config.data_folder() == tmp_path
     assert config.models_folder() == tmp_path / "models"
+
+
+def test_blendshapes_choose_their_landmarks_and_refuse_others() -> None:
+    assert Settings().with_blendshapes().landmarks == "face-landmarker"
+    chosen = Settings(landmarks="face-landmarker")
+    assert chosen.with_blendshapes() == chosen
+    with pytest.raises(SettingError, match="for blendshapes, got 'facemesh': leave --landmarks"):
+        Settings(landmarks="facemesh").with_blendshapes()

@@ -35,9 +35,10 @@ class Settings:
         "Face detector: blazeface, blazeface-short, haar, yunet:PATH or a model file.",
     )
     landmarks: str = setting(
-        "facemesh",
-        "Landmark model: facemesh; face-landmarker, with irises, and so gaze, blendshapes and "
-        "action units; or detector for the few landmarks of the detector.",
+        "default",
+        "Landmark model: facemesh, the default; face-landmarker, with irises, and so gaze, "
+        "blendshapes and action units, the default of the applications driver and attention; or "
+        "detector for the few landmarks of the detector.",
     )
     model: str = setting(
         "default", "Expression model: a name listed by `mien models`, or a model file."
@@ -89,6 +90,19 @@ class Settings:
         """
         environment = os.environ if environment is None else environment
         return cls(**read_environment(cls, environment, error=SettingError)).override(**overrides)
+
+    def with_blendshapes(self) -> "Settings":
+        """These settings with the landmarks that blendshapes, action units and gaze need.
+
+        Raises:
+            SettingError: they name other landmarks.
+        """
+        if self.landmarks not in {"default", BLENDSHAPE_LANDMARKS}:
+            raise SettingError(
+                f"expected the landmarks {BLENDSHAPE_LANDMARKS} for blendshapes, got "
+                f"{self.landmarks!r}: leave --landmarks and MIEN_LANDMARKS out"
+            )
+        return self.override(landmarks=BLENDSHAPE_LANDMARKS)
 
     def override(self, **values: Any) -> "Settings":
         """These settings with other values; those that are None stay as they are.

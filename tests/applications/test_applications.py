@@ -18,6 +18,7 @@ from mien.applications import (
     build_application,
     open_stream,
 )
+from mien.config import Settings
 from mien.errors import ModelError, SettingError
 from mien.labels import Expression
 from mien.runtime.session import Session
@@ -208,3 +209,12 @@ def test_applications_without_expressions_never_load_the_model(
     assert found.signals.eye_opening_left is not None
     with pytest.raises(ModelError, match="no expressions"):
         stream.pipeline.classify([smile_frames[0][0]])
+
+
+@pytest.mark.parametrize(
+    ("chosen", "scheme"), [("default", "mesh478"), ("facemesh", "mesh468"), ("detector", "detector")]
+)
+def test_chosen_landmarks_win_over_those_of_an_application(chosen: str, scheme: str) -> None:
+    pytest.importorskip("lap", reason="tracking needs lapx")
+    stream = open_stream(DriverApplication(), Settings(landmarks=chosen))
+    assert stream.pipeline.landmarks.scheme == scheme

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from mien.config import BLENDSHAPE_LANDMARKS, Settings
+from mien.config import Settings
 from mien.errors import ModelError
 from mien.pipeline import FacePipeline
 from mien.streaming import Application, FaceStream, StreamSettings
@@ -29,13 +29,13 @@ def open_stream(application: Application, settings: Settings | None = None) -> F
     """Open a stream that measures what an application needs, and nothing else.
 
     Without expressions it takes the landmarks that show lids, lips and irises best, unless the
-    settings name others than the default.
+    settings name others.
     """
     if application.reads_expressions:
         return FaceStream(FacePipeline(settings))
     settings = settings or Settings()
-    if settings.landmarks == Settings().landmarks:
-        settings = settings.override(landmarks=BLENDSHAPE_LANDMARKS)
+    if settings.landmarks == "default":
+        settings = settings.with_blendshapes()
     # Its spec is a read-only property, unlike the protocol's.
     pipeline = FacePipeline(settings, classifier=NoExpressions())  # type: ignore[arg-type]
     return FaceStream(pipeline, StreamSettings(expressions=False))

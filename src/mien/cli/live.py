@@ -18,7 +18,7 @@ from rich.text import Text
 from mien.applications import APPLICATIONS, Application, build_application, open_stream
 from mien.cli.console import graceful_stop
 from mien.cli.options import takes_settings
-from mien.config import BLENDSHAPE_LANDMARKS, Settings
+from mien.config import Settings
 from mien.errors import SettingError
 from mien.media.camera import CameraSource
 from mien.media.sources import PacedSource, Source
@@ -121,7 +121,7 @@ def live(  # noqa: PLR0917
     rules = build_application(application) if application else None
     avatars = [] if osc is None else [OscSink(osc)]
     if avatars:
-        settings = settings.override(landmarks=BLENDSHAPE_LANDMARKS)
+        settings = settings.with_blendshapes()
     receivers = [make(value) for make, value in _receivers(webhook_url, on_event)]
     screen = _Screen(rules, json=json)
     source = _source(camera, screen.show_state)

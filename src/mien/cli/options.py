@@ -44,11 +44,11 @@ def takes_settings(function: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(function)
     def command(**values: Any) -> None:
         chosen = _preset(values.pop("preset"))
-        if values.pop("blendshapes"):
-            chosen["landmarks"] = config.BLENDSHAPE_LANDMARKS
+        blendshapes = values.pop("blendshapes")
         given = {facts["name"]: values.pop(facts["name"]) for facts in table}
         chosen.update({name: value for name, value in given.items() if value is not None})
-        function(**values, settings=Settings.from_environment(**chosen))
+        settings = Settings.from_environment(**chosen)
+        function(**values, settings=settings.with_blendshapes() if blendshapes else settings)
 
     parameters = [*own, *options]
     command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]

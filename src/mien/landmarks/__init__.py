@@ -25,13 +25,13 @@ _NAMES = "facemesh, detector"
 
 
 def build_landmarks(
-    name: str | Path = "facemesh", *, threads: int = 1, provider: str = "cpu"
+    name: str | Path = "default", *, threads: int = 1, provider: str = "cpu"
 ) -> LandmarkPredictor:
     """Build a landmark model by name, or from a model file.
 
     Args:
-        name: name of the model or path of its file; ``"detector"`` uses the landmarks of the
-            face detector.
+        name: name of the model or path of its file; ``"default"`` is facemesh, and ``"detector"``
+            uses the landmarks of the face detector.
         threads: maximum number of threads per run.
         provider: execution provider; a key of :data:`mien.runtime.session.PROVIDERS`.
 
@@ -43,7 +43,7 @@ def build_landmarks(
     if name == "detector":
         return DetectorLandmarks()
     try:
-        entry = catalog.find(name)
+        entry = catalog.find("facemesh" if name == "default" else name)
     except ModelNotFoundError:
         if catalog.looks_like_a_path(name):
             raise
