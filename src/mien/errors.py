@@ -22,6 +22,9 @@ Every message says what was expected, what was received, and how to fix it. A pi
 faces is an empty result and not an error.
 """
 
+from importlib import import_module
+from typing import Any
+
 
 class MienError(Exception):
     """Base of all exceptions of mien."""
@@ -98,3 +101,15 @@ class MissingExtraError(MienError, ImportError):
         )
         self.package = package
         self.extra = extra
+
+
+def import_extra(module: str, extra: str, purpose: str) -> Any:
+    """Import a module of an optional dependency; the arguments are those of the error.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    try:
+        return import_module(module)
+    except ImportError:
+        raise MissingExtraError(module.partition(".")[0], extra, purpose) from None

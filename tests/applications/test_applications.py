@@ -212,7 +212,8 @@ def test_applications_without_expressions_never_load_the_model(
 
 
 @pytest.mark.parametrize(
-    ("chosen", "scheme"), [("default", "mesh478"), ("facemesh", "mesh468"), ("detector", "detector")]
+    ("chosen", "scheme"),
+    [("default", "mesh478"), ("facemesh", "mesh468"), ("detector", "detector")],
 )
 def test_chosen_landmarks_win_over_those_of_an_application(chosen: str, scheme: str) -> None:
     pytest.importorskip("lap", reason="tracking needs lapx")

@@ -1,19 +1,15 @@
 """``mien batch``: analyze many images and videos on several processes or machines."""
 
 import json as json_module
-import sys
 import time
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mien.cli.console import graceful_stop, print_error, print_warning
+from mien.cli.console import graceful_stop, print_error, print_warning, text_progress
 from mien.cli.options import JsonFlag, takes_settings
 from mien.cluster.engine import Resources
-from mien.cluster.run import BatchOptions, batch_status, run_batch
-from mien.cluster.run import Progress as BatchProgress
+from mien.cluster.run import BatchOptions, Progress, batch_status, run_batch
 from mien.config import Settings
 from mien.errors import SettingError
 
@@ -156,15 +152,7 @@ class _Bar:
     """Progress on stderr: a bar on a terminal, else the warnings only."""
 
     def __init__(self) -> None:
-        self._bar = Progress(
-            TextColumn("parts"),
-            BarColumn(),
-            TextColumn("{task.fields[text]}"),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            transient=True,
-            disable=not sys.stderr.isatty(),
-        )
+        self._bar = text_progress()
         self._task = self._bar.add_task("parts", total=None, text="finding inputs")
         self._started: float | None = None
         self._warnings = 0
@@ -178,7 +166,7 @@ class _Bar:
         if self._warnings > _MAX_WARNINGS:
             print_warning(f"{self._warnings - _MAX_WARNINGS} more warnings")
 
-    def show(self, now: BatchProgress) -> None:
+    def show(self, now: Progress) -> None:
         """Show the progress of the run."""
         if self._started is None:
             self._started = time.monotonic()

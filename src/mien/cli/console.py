@@ -43,6 +43,19 @@ def _print_line(word: str, style: str, message: str) -> None:
     Console(stderr=True, highlight=False).print(text, soft_wrap=True)
 
 
+def text_progress() -> Progress:
+    """Bars on stderr with the field `text` of each task; they show nothing but on a terminal."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[text]}"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
+
+
 class ProgressBar:
     """A progress bar on stderr, shown after two seconds and only on a terminal.
 

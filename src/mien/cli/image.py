@@ -39,6 +39,8 @@ _TABLE_ROWS = 200
 # Width of the first column when stdout is not a terminal.
 _LONG_NAME = 38
 
+_FOLDER: dict[str, Any] = {"metavar": "FOLDER", "show_default": False}
+
 _Paths = Annotated[
     list[str],
     typer.Argument(
@@ -61,18 +63,10 @@ _AllRows = Annotated[
     bool, typer.Option("--all-rows", help="Write a CSV row for each image without a face, too.")
 ]
 _Annotate = Annotated[
-    Path | None,
-    typer.Option(
-        help="Write annotated images to this folder.", metavar="FOLDER", show_default=False
-    ),
+    Path | None, typer.Option(help="Write annotated images to this folder.", **_FOLDER)
 ]
 _Crops = Annotated[
-    Path | None,
-    typer.Option(
-        help="Write each face as an image file to this folder.",
-        metavar="FOLDER",
-        show_default=False,
-    ),
+    Path | None, typer.Option(help="Write each face as an image file to this folder.", **_FOLDER)
 ]
 _BlurFaces = Annotated[
     bool, typer.Option("--blur-faces", help="Blur the detected faces in the annotated images.")

@@ -1,17 +1,15 @@
 """``mien video``: analyze videos."""
 
 import json as json_module
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import TaskID
 
 from mien.applications import build_application, open_stream
 from mien.cli import video_options as option
-from mien.cli.console import graceful_stop, print_error
+from mien.cli.console import graceful_stop, print_error, text_progress
 from mien.cli.options import takes_settings
 from mien.config import Settings
 from mien.errors import SettingError
@@ -173,15 +171,7 @@ class _Bar:
     """Progress bars on stderr, if it is a terminal: of the clip, and of several clips."""
 
     def __init__(self, clips: int) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.fields[text]}"),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            transient=True,
-            disable=not sys.stderr.isatty(),
-        )
+        self._progress = text_progress()
         self._all: TaskID | None = None
         if clips > 1:
             self._all = self._progress.add_task("all clips", total=clips, text=f"0 of {clips}")

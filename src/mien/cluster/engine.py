@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from mien.cluster.plan import Part, Plan
 from mien.cluster.storage import Folder
 from mien.cluster.worker import Journal, Worker, WorkSettings
-from mien.errors import MienError, MissingExtraError, SettingError
+from mien.errors import MienError, MissingExtraError, SettingError, import_extra
 
 # Ray reports usage to its vendor unless this is set, and warns about a future default.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -56,11 +56,7 @@ def require_ray() -> Any:
     Raises:
         MissingExtraError: it is not installed.
     """
-    try:
-        import ray
-    except ImportError:
-        raise MissingExtraError("ray", "cluster", "analyze on several processes") from None
-    return ray
+    return import_extra("ray", "cluster", "analyze on several processes")
 
 
 @contextmanager

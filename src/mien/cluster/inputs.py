@@ -1,8 +1,6 @@
 """Finding the inputs that folders, patterns, manifests, lists and addresses refer to."""
 
-import csv
 import glob
-import io
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -14,6 +12,7 @@ from mien.cluster import storage
 from mien.errors import InputError
 from mien.media.clips import VIDEO_SUFFIXES
 from mien.media.formats import SUFFIXES
+from mien.tables.csv_files import check_columns, decode_table, parse_rows
 
 URI_COLUMN = "uri"
 SHARD_SUFFIXES = (".tar", ".tar.gz", ".tgz")
@@ -212,27 +211,12 @@ def _rows(source: str) -> Iterator[dict[str, Any]]:
     if lower.endswith(".parquet"):
         yield from _parquet_rows(source)
         return
-    try:
-        text = storage.read(source).decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise InputError(f"expected UTF-8 in {source}: save the table as CSV UTF-8") from None
+    text = decode_table(storage.read(source), source)
     if lower.endswith(_LIST_SUFFIX):
         lines = (line.strip() for line in text.splitlines())
         yield from ({URI_COLUMN: line} for line in lines if line and not line.startswith("#"))
         return
-    header = text.partition("\n")[0]
-    rows = csv.DictReader(io.StringIO(text), delimiter=max(",;\t", key=header.count), restval="")
-    names = [name.strip() for name in rows.fieldnames or ()]
-    _check_columns(source, names)
-    rows.fieldnames = names
-    for row in rows:
-        if None in row:
-            raise InputError(
-                f"expected {len(names)} cells in line {rows.line_num} of {source}, got more: put "
-                "cells that contain the delimiter in quotes"
-            )
-        if any(value.strip() for value in row.values()):
-            yield {name: value.strip() for name, value in row.items()}
+    yield from parse_rows(text, source, [URI_COLUMN])
 
 
 def _parquet_rows(source: str) -> Iterator[dict[str, Any]]:
@@ -243,18 +227,8 @@ def _parquet_rows(source: str) -> Iterator[dict[str, Any]]:
     try:
         with files.open_input_file(path) as stream:
             table = parquet.ParquetFile(stream)
-            _check_columns(source, table.schema_arrow.names)
+            check_columns(table.schema_arrow.names, source, [URI_COLUMN])
             for batch in table.iter_batches(10_000):
                 yield from batch.to_pylist()
     except (OSError, pyarrow.ArrowException) as error:
         raise InputError(f"expected a Parquet table at {source}, but: {error}") from None
-
-
-def _check_columns(source: str, names: list[str]) -> None:
-    if URI_COLUMN not in names:
-        raise InputError(
-            f"expected a column {URI_COLUMN!r} in {source}, got {', '.join(names) or 'none'}: it "
-            "names the path or address of each image or video"
-        )
-    if len(set(names)) < len(names):
-        raise InputError(f"expected different column names in {source}, got {', '.join(names)}")

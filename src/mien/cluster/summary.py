@@ -6,7 +6,7 @@ from typing import Any
 
 from mien.cluster.run import batch_status
 from mien.cluster.storage import is_local, local_path
-from mien.errors import MissingExtraError, SettingError
+from mien.errors import SettingError, import_extra
 
 _Z95 = 1.959964
 _REASONS = 10
@@ -29,10 +29,7 @@ def summarize(out: str, *, group: str | None = None) -> dict[str, Any]:
         SettingError: no run there, or no such column.
         MissingExtraError: duckdb is not installed.
     """
-    try:
-        import duckdb
-    except ImportError:
-        raise MissingExtraError("duckdb", "cluster", "summarize a batch") from None
+    duckdb = import_extra("duckdb", "cluster", "summarize a batch")
     if not is_local(out):
         raise SettingError(f"expected a local folder, got {out}: copy it, or query it with DuckDB")
     run = batch_status(out)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.errors import DataError, MissingExtraError
+from mien.errors import DataError, import_extra
 from mien.evaluation.dataset import LabeledSet
 from mien.evaluation.predict import Predictions, Progress, Selection, predict
 from mien.evaluation.robustness import measure_robustness
@@ -252,11 +252,10 @@ def write_plots(summary: dict[str, Any], folder: Path) -> list[Path]:
         plots |= {"reliability.png": _draw_reliability, "risk-coverage.png": _draw_risk_coverage}
     if summary.get("robustness"):
         plots["robustness.png"] = _draw_robustness
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtraError("matplotlib", "eval", "draw plots") from None
+    import_extra("matplotlib", "eval", "draw plots")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, draw in plots.items():

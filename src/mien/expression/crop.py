@@ -29,13 +29,7 @@ _MARGIN = 10 / 48
 def face_crop(
     image: Image, box: Box | None, landmarks: Landmarks | None, spec: ModelSpec
 ) -> AlignedCrop:
-    """Cut out a face as an expression model expects it; see :func:`crop_transform`.
-
-    Args:
-        image: ``(H, W)`` gray or ``(H, W, 3)`` RGB uint8.
-        box: of the face in pixels, or None where the picture is a face crop already.
-        landmarks: of the face in pixels of the image, or None.
-        spec: of the model.
+    """Cut out a face as an expression model expects it; the arguments of :func:`crop_transform`.
 
     Returns:
         A crop of ``spec.input.size_wh`` with its transform.

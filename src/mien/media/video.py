@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mien.errors import MissingExtraError, VideoReadError
+from mien.errors import VideoReadError, import_extra
 from mien.media.clock import Clock
 from mien.media.formats import HEAD_BYTES, describe, sniff
 from mien.media.sources import Frame, Selection, SourceInfo
@@ -41,11 +41,7 @@ def require_av() -> Any:
     Raises:
         MissingExtraError: it is not installed.
     """
-    try:
-        import av
-    except ImportError:
-        raise MissingExtraError("av", "video", "read and write videos") from None
-    return av
+    return import_extra("av", "video", "read and write videos")
 
 
 class VideoSource:

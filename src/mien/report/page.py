@@ -3,7 +3,7 @@
 import base64
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from html import escape
 from importlib import resources
@@ -222,28 +222,26 @@ def _percent(share: float) -> str:
     return "<1 %" if 0 < share < 0.005 else f"{100 * share:.0f} %"
 
 
+_SUMMARY: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
+    ("share_uncertain", "Uncertain", _percent),
+    ("share_not_visible", "Not visible", _percent),
+    ("share_facing", "Facing camera", _percent),
+    ("share_eyes_closed", "Eyes closed", _percent),
+    ("expression_changes", "Label changes", str),
+    ("episodes", "Episodes", str),
+    ("blinks", "Blinks", str),
+    ("yawns", "Yawns", str),
+    ("mean_valence", "Mean valence", "{:+.2f}".format),
+    ("mean_arousal", "Mean arousal", "{:+.2f}".format),
+)
+
+
 def _facts(track: TrackHistory) -> Iterator[tuple[str, str]]:
     summary = track.summary
     yield "In view", f"{track.visible_s:.1f} s"
-    for word, key in (
-        ("Uncertain", "share_uncertain"),
-        ("Not visible", "share_not_visible"),
-        ("Facing camera", "share_facing"),
-        ("Eyes closed", "share_eyes_closed"),
-    ):
+    for key, word, text in _SUMMARY:
         if summary.get(key) is not None:
-            yield word, _percent(float(summary[key]))
-    for word, key in (
-        ("Label changes", "expression_changes"),
-        ("Episodes", "episodes"),
-        ("Blinks", "blinks"),
-        ("Yawns", "yawns"),
-    ):
-        if summary.get(key) is not None:
-            yield word, str(summary[key])
-    for word, key in (("Mean valence", "mean_valence"), ("Mean arousal", "mean_arousal")):
-        if summary.get(key) is not None:
-            yield word, f"{float(summary[key]):+.2f}"
+            yield word, text(summary[key])
 
 
 def _transitions(track: TrackHistory) -> str:

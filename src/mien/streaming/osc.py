@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from mien.errors import MissingExtraError, SettingError
+from mien.errors import SettingError, import_extra
 from mien.media.sources import Frame
 from mien.tracking import Event
 from mien.types import FrameResult
@@ -33,12 +33,9 @@ class OscSink:
                 f"expected HOST:PORT to send blendshapes to, such as 127.0.0.1:39539, "
                 f"got {target!r}"
             )
+        udp = import_extra("pythonosc.udp_client", "osc", "send blendshapes by OSC")
         try:
-            from pythonosc.udp_client import SimpleUDPClient
-        except ImportError:
-            raise MissingExtraError("pythonosc", "osc", "send blendshapes by OSC") from None
-        try:
-            self._client = SimpleUDPClient(host, int(port))
+            self._client = udp.SimpleUDPClient(host, int(port))
         except OSError as error:
             raise SettingError(
                 f"expected the address of a computer in HOST:PORT, got {host!r}: {error.strerror}"

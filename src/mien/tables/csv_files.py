@@ -2,11 +2,11 @@
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mien.errors import InputError, MissingExtraError
+from mien.errors import InputError, import_extra
 from mien.recording import replacing
 
 
@@ -31,43 +31,70 @@ def write_lines(path: Path, lines: Iterable[str]) -> int:
 
 
 def read_rows(path: Path, required: Iterable[str] = ()) -> list[dict[str, str]]:
-    """The rows of a CSV file with a header; comma, semicolon or tab as delimiter.
-
-    Args:
-        path: of the file, in UTF-8 with or without a byte order mark.
-        required: columns that must exist.
+    """The rows of a CSV file; see :func:`parse_rows`.
 
     Raises:
         InputError: not a readable table, or a column is missing.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        data = path.read_bytes()
     except OSError as error:
         raise InputError(f"expected a CSV file at {path}: {error.strerror}") from None
+    return list(parse_rows(decode_table(data, str(path)), str(path), required))
+
+
+def decode_table(data: bytes, source: str) -> str:
+    """The text of a table in UTF-8, with or without a byte order mark.
+
+    Raises:
+        InputError: not UTF-8.
+    """
+    try:
+        return io.TextIOWrapper(io.BytesIO(data), "utf-8-sig").read()
     except UnicodeDecodeError:
-        raise InputError(f"expected UTF-8 in {path}: save the table as CSV UTF-8") from None
+        raise InputError(f"expected UTF-8 in {source}: save the table as CSV UTF-8") from None
+
+
+def parse_rows(text: str, source: str, required: Iterable[str] = ()) -> Iterator[dict[str, str]]:
+    """The rows of CSV with a header; comma, semicolon or tab as delimiter.
+
+    Args:
+        text: the contents of the file.
+        source: its name, for errors.
+        required: columns that must exist.
+
+    Raises:
+        InputError: not a readable table, or a column is missing.
+    """
     header = text.partition("\n")[0]
     delimiter = max(",;\t", key=header.count)
     reader = csv.DictReader(io.StringIO(text), delimiter=delimiter, restval="")
     names = [name.strip() for name in reader.fieldnames or ()]
     reader.fieldnames = names
-    for name in required:
-        if name not in names:
-            raise InputError(
-                f"expected a column {name!r} in {path}, got {', '.join(names) or 'an empty file'}"
-            )
-    if len(set(names)) < len(names):
-        raise InputError(f"expected different column names in {path}, got {', '.join(names)}")
-    rows = []
+    check_columns(names, source, required)
     for row in reader:
         if None in row:
             raise InputError(
-                f"expected {len(names)} cells in line {reader.line_num} of {path}, got more: put "
+                f"expected {len(names)} cells in line {reader.line_num} of {source}, got more: put "
                 "cells that contain the delimiter in quotes"
             )
         if any(value.strip() for value in row.values()):
-            rows.append({name: value.strip() for name, value in row.items()})
-    return rows
+            yield {name: value.strip() for name, value in row.items()}
+
+
+def check_columns(names: list[str], source: str, required: Iterable[str]) -> None:
+    """Check the columns of a table.
+
+    Raises:
+        InputError: one is missing, or two have the same name.
+    """
+    for name in required:
+        if name not in names:
+            raise InputError(
+                f"expected a column {name!r} in {source}, got {', '.join(names) or 'an empty file'}"
+            )
+    if len(set(names)) < len(names):
+        raise InputError(f"expected different column names in {source}, got {', '.join(names)}")
 
 
 def csv_to_parquet(csv_path: Path, parquet_path: Path, types: Mapping[str, type]) -> None:
@@ -113,7 +140,4 @@ def require_pyarrow() -> None:
     Raises:
         MissingExtraError: pyarrow is not installed.
     """
-    try:
-        import pyarrow  # noqa: F401
-    except ImportError:
-        raise MissingExtraError("pyarrow", "parquet", "write Parquet") from None
+    import_extra("pyarrow", "parquet", "write Parquet")

@@ -1,14 +1,13 @@
 """Assigning lasting track IDs to the faces of a stream."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from mien.errors import MissingExtraError
+from mien.errors import import_extra
 from mien.geometry import Array
 from mien.landmarks.schemes import is_mesh
 from mien.tracking.appearance import face_patch, similarity
@@ -67,7 +66,7 @@ def assign(costs: npt.ArrayLike, max_cost: float) -> list[tuple[int, int]]:
     matrix = np.asarray(costs, np.float64)
     if matrix.size == 0:
         return []
-    lapjv = _lapjv()
+    lapjv = import_extra("lap", "video", "follow faces through a stream").lapjv
     if matrix.size == 1:
         # One face and one track, the most common case.
         return [(0, 0)] if matrix[0, 0] <= max_cost else []
@@ -78,14 +77,6 @@ def assign(costs: npt.ArrayLike, max_cost: float) -> list[tuple[int, int]]:
         for row, column in enumerate(columns)
         if column >= 0 and matrix[row, column] <= max_cost
     ]
-
-
-def _lapjv() -> Callable[..., Any]:
-    try:
-        from lap import lapjv
-    except ImportError:
-        raise MissingExtraError("lapx", "video", "follow faces through a stream") from None
-    return lapjv  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, get_origin, overload
 
-from mien.errors import InputError, MissingExtraError
+from mien.errors import InputError, import_extra
 from mien.labels import Expression
 from mien.types.document import (
     JSON_TYPES,
@@ -168,10 +168,7 @@ class FrameResult(Document):
         Raises:
             MissingExtraError: pandas is not installed.
         """
-        try:
-            import pandas
-        except ImportError:
-            raise MissingExtraError("pandas", "dataframe", "make a data frame") from None
+        pandas = import_extra("pandas", "dataframe", "make a data frame")
         return pandas.DataFrame(self.to_rows(empty=empty), columns=self._columns())
 
     def _columns(self) -> list[str]:
