@@ -1,7 +1,9 @@
 """Train heads on the features of `transfer` that predict what other networks answer.
 
     mien models add opencv-fer
-    python tools/distill_heads.py --ferplus ferplus.npz --photographs lfw-more --out tools/heads.npz
+    python tools/mix_heads.py own.onnx --small ferplus=1 --sharp ferplus=1
+    python tools/distill_heads.py --own own.onnx --ferplus ferplus.npz \
+        --photographs lfw-more --out tools/heads.npz
 
 Faces: FER+'s train split without near-duplicates of its valid split, and photographs with a face
 each, which need no labels. Each teacher answers to a face in its own crop and to its mirror image;
@@ -58,6 +60,9 @@ _BATCH, _EPOCHS, _RATE, _DECAY, _DROPOUT = 512, 8, 2e-3, 0.02, 0.3
 _ENLARGED, _MARGIN = 1.5, 0.25
 
 
+_OWN_HEAD = ("ferplus_weight", "ferplus_bias")
+
+
 @dataclass(frozen=True, slots=True)
 class _Teachers:
     own: NeuralClassifier
@@ -77,7 +82,7 @@ def main() -> None:
     """Read, ask the teachers, compute features, fit, write."""
     options = _parse()
     teachers = _Teachers(
-        *(NeuralClassifier(catalog.find(n)) for n in ("transfer", "direct", options.opencv))
+        *(NeuralClassifier(catalog.find(n)) for n in (options.own, "direct", options.opencv))
     )
     pipeline = FacePipeline()
     faces = [*_ferplus(options, pipeline, teachers), *_photographs(options, pipeline, teachers)]
@@ -86,7 +91,8 @@ def main() -> None:
     targets = {name: np.stack([face.answers[name] for face in faces]) for name in WORLD}
     targets["world"] = _world(targets, teachers)
     weights = np.array([face.weight for face in faces])
-    heads: dict[str, FloatArray] = {}
+    with np.load(Path(__file__).with_name("heads.npz")) as stored:
+        heads: dict[str, FloatArray] = {name: stored[name] for name in _OWN_HEAD}
     world = fit(features, targets["world"], weights, options.views)
     for name in ("world", "intel", "opencv"):
         head = world if name == "world" else fit(features, targets[name], weights, options.views)
@@ -100,6 +106,7 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--ferplus", type=Path, required=True)
     parser.add_argument("--photographs", type=Path, help="folder of photographs with a face each")
+    parser.add_argument("--own", default="transfer", help="the network with its FER+ head alone")
     parser.add_argument("--opencv", default="opencv-fer", help="name or file of OpenCV Zoo's model")
     parser.add_argument("--views", type=int, default=3, help="augmented views of each face")
     parser.add_argument("--limit", type=int, default=0, help="faces of each set; 0 for all")

@@ -7,11 +7,12 @@
    fitted by least squares so that the kept channels, computed from the narrower layer before, are
    what they were.
 2. *Integers.* The convolutions are quantized (`mien.runtime.quantization`).
-3. *Head.* The last layer is fitted by ridge regression, so that the logits are the mean of those
-   that `transfer` gives a face and its mirror image: on faces of the train split, and on
-   photographs that need no labels.
+3. *Head.* The two mixtures of heads (`tools/mix_heads.py`) are fitted by ridge regression, so that
+   their logits are the mean of those that `transfer` gives a face and its mirror image: on faces of
+   the train split, and on photographs that need no labels.
 
-Temperature, threshold and figures are measured on the valid split, as for trained models.
+Threshold and figures are measured on the valid split. `--narrow` starts from a model that has had
+the first two steps.
 """
 
 import argparse
@@ -23,18 +24,17 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import torch
-from onnx import numpy_helper
 
+import mix_heads
 from mien import imaging
 from mien.evaluation.readers import read_data
 from mien.expression.crop import face_crop
-from mien.expression.neural import NeuralClassifier
 from mien.pipeline import FacePipeline
 from mien.runtime import catalog
 from mien.runtime.embedding import EMBEDDING
 from mien.runtime.quantization import quantize
 from mien.runtime.session import Session
-from mien.training import export, publish
+from mien.training import export
 from mien.training.dataset import MAIN_HEAD, TrainingData, load_training_data
 from mien.training.networks import build_network
 from mien.training.pretrained import load_start
@@ -58,6 +58,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="as for `mien train`")
     parser.add_argument("output", type=Path, help="folder for the model and its sidecar")
     parser.add_argument("--photographs", type=Path, help="folder of photographs with a face each")
+    parser.add_argument("--narrow", type=Path, help="model whose last layer only is to be fitted")
     parser.add_argument("--faces", type=int, default=4000, help="to fit the head on")
     options = parser.parse_args()
     path = recipe_path(BASE)
@@ -66,17 +67,20 @@ def main() -> None:
     rows = np.random.default_rng(0).permutation(len(data.train))
     crops = [data.train.aligned(int(row)) for row in rows[: _PRUNED_ON + options.faces]]
     spec = _spec(catalog.find(BASE).spec)
-    model = _pruned(recipe, path.parent, data, crops[:_PRUNED_ON], spec)
-    batches = (imaging.to_input(part, spec.input) for part in _parts(crops[:_QUANTIZED_ON]))
-    model = quantize(model, spec.input.name, batches)
+    if options.narrow:
+        model = onnx.load(options.narrow)
+    else:
+        model = _pruned(recipe, path.parent, data, crops[:_PRUNED_ON], spec)
+        batches = (imaging.to_input(part, spec.input) for part in _parts(crops[:_QUANTIZED_ON]))
+        model = quantize(model, spec.input.name, batches)
     photographs = _photographs(options.photographs, pipeline) if options.photographs else ()
     entry = export.write_model(model, spec, options.output)
-    fit_head(model, Session(entry.path), spec, [*crops[_PRUNED_ON:], *photographs])
-    entry = export.write_model(model, spec, options.output)
-    valid, truth = data.valid.measured()
-    logits = NeuralClassifier(entry, prior="natural").logits(valid)
-    complete, *_ = publish._measured(spec, logits, truth, data.name)
-    print(export.write_model(model, complete, options.output).spec.metrics)
+    heads = fit_heads(Session(entry.path), spec, [*crops[_PRUNED_ON:], *photographs])
+    mix_heads.replace_head(model, spec, heads)
+    mix_heads.write(model, spec, entry.path)
+    complete = mix_heads.measured(entry.path, options.data)
+    mix_heads.write(model, complete, entry.path)
+    print(complete.metrics)
 
 
 def _spec(base: ModelSpec) -> ModelSpec:
@@ -88,7 +92,6 @@ def _spec(base: ModelSpec) -> ModelSpec:
         sha256=None,
         source=f"pruned, quantized and distilled from the model {BASE}: {base.source}",
         training_data=f"{base.training_data}; answers of {BASE} also on photographs from LFW",
-        temperature=1.0,
         uncertain_below=0.0,
         metrics={},
     )
@@ -100,8 +103,6 @@ def _pruned(
     heads = {MAIN_HEAD: len(recipe.network.labels)}
     wide = build_network(recipe.network.architecture, 1, heads, 0.0).eval()
     load_start(wide, recipe, folder, data.train)
-    for part in wide.heads[MAIN_HEAD].parameters():
-        part.data /= catalog.find(BASE).spec.temperature
     narrow = build_network(recipe.network.architecture, 1, heads, 0.0, widths=WIDTHS).eval()
     prune(wide, narrow, torch.from_numpy(imaging.to_input(crops, spec.input)))
     return export.to_onnx(narrow, MAIN_HEAD, spec)
@@ -118,41 +119,34 @@ def _photographs(folder: Path, pipeline: FacePipeline) -> Iterator[Image]:
             yield face_crop(image, face.box, face.landmarks, pipeline.classifier.spec).image
 
 
-def fit_head(model: onnx.ModelProto, session: Session, spec: ModelSpec, crops: list[Image]) -> None:
-    """Correct the last layer so that it predicts the mean of two views of the model copied.
-
-    Args:
-        session: of the same model, before.
-    """
-    entry = catalog.find(BASE)
+def fit_heads(
+    session: Session, spec: ModelSpec, crops: list[Image]
+) -> dict[str, tuple[Array, Array]]:
+    """The mixtures of heads, corrected so that they predict the mean of two views of `transfer`."""
     rng = np.random.default_rng(3)
     views = [crop if rng.random() < 0.5 else _mirrored(crop) for crop in crops]
-    teacher = Session(entry.path)
-    wanted = sum(
-        _outputs(teacher, spec, faces)[0] for faces in (views, [_mirrored(v) for v in views])
-    ) / (2 * entry.spec.temperature)
-    logits, features = _outputs(session, spec, views)
-    error = _centered(wanted) - _centered(logits)
+    teacher = Session(catalog.find(BASE).path)
+    seen = sum(_embedding(teacher, spec, v) for v in (views, [_mirrored(v) for v in views])) / 2
+    features = _embedding(session, spec, views)
     mean = features.mean(axis=0)
     x = features - mean
     square = x.T @ x
     square += _RIDGE * square.diagonal().mean() * np.eye(len(square))
-    weight = np.linalg.solve(square, x.T @ (error - error.mean(axis=0))).T
-    bias = error.mean(axis=0) - weight @ mean
-    for tensor in model.graph.initializer:
-        change = {"head.weight": weight, "head.bias": bias}.get(tensor.name)
-        if change is not None:
-            value = (numpy_helper.to_array(tensor) + change).astype(np.float32)
-            tensor.CopyFrom(numpy_helper.from_array(value, tensor.name))
+    shares = (mix_heads.parse_shares(text) for text in (mix_heads.SMALL, mix_heads.SHARP))
+    fitted = {}
+    for name, (weight, bias) in mix_heads.mixtures(*shares).items():
+        error = (seen - features) @ weight.T
+        change = np.linalg.solve(square, x.T @ (error - error.mean(axis=0))).T
+        fitted[name] = weight + change, bias + error.mean(axis=0) - change @ mean
+    return fitted
 
 
-def _outputs(session: Session, spec: ModelSpec, crops: list[Image]) -> list[Array]:
-    """Logits and embedding."""
+def _embedding(session: Session, spec: ModelSpec, crops: list[Image]) -> Array:
     parts = [
-        session.run({spec.input.name: imaging.to_input(part, spec.input)}, ("logits", EMBEDDING))
+        session.run({spec.input.name: imaging.to_input(part, spec.input)}, (EMBEDDING,))[0]
         for part in _parts(crops)
     ]
-    return [np.concatenate(values).astype(np.float64) for values in zip(*parts, strict=True)]
+    return np.concatenate(parts).astype(np.float64)
 
 
 def _parts(crops: list[Image]) -> Iterator[list[Image]]:
@@ -161,10 +155,6 @@ def _parts(crops: list[Image]) -> Iterator[list[Image]]:
 
 def _mirrored(crop: Image) -> Image:
     return np.ascontiguousarray(crop[:, ::-1])
-
-
-def _centered(logits: Array) -> Array:
-    return np.asarray(logits - logits.mean(axis=1, keepdims=True))
 
 
 if __name__ == "__main__":

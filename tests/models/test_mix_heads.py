@@ -5,11 +5,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
+from mien import imaging
 from mien.expression.neural import NeuralClassifier
 from mien.runtime import catalog
+from mien.runtime.session import Session
 
 pytest.importorskip("onnx")
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
@@ -25,7 +29,8 @@ def mixed(
     tool: Any, folder: Path, weights: str, monkeypatch: pytest.MonkeyPatch
 ) -> NeuralClassifier:
     file = folder / "mixed.onnx"
-    monkeypatch.setattr("sys.argv", ["mix_heads.py", str(file), "--weights", weights])
+    shares = ["--small", weights, "--sharp", weights]
+    monkeypatch.setattr("sys.argv", ["mix_heads.py", str(file), *shares])
     tool.main()
     return NeuralClassifier(catalog.find(file))
 
@@ -36,13 +41,44 @@ def crops() -> list[Any]:
     return list(rng.integers(0, 256, (3, 96, 96), np.uint8))
 
 
-def test_own_head_alone_predicts_as_before(
+def test_shipped_model_is_what_the_tool_makes(
     tool: Any, tmp_path: Path, crops: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = NeuralClassifier(catalog.find("transfer")).classify(crops)
-    after = mixed(tool, tmp_path, "ferplus=1", monkeypatch).classify(crops)
-    for old, new in zip(before, after, strict=True):
-        assert new.probabilities == pytest.approx(old.probabilities, abs=0.005)
+    file = tmp_path / "again.onnx"
+    monkeypatch.setattr("sys.argv", ["mix_heads.py", str(file)])
+    tool.main()
+    made, shipped = NeuralClassifier(catalog.find(file)), NeuralClassifier(catalog.find("transfer"))
+    assert made.logits(crops) == pytest.approx(shipped.logits(crops), abs=1e-5)
+    assert made.spec.training_prior == shipped.spec.training_prior
+
+
+@pytest.mark.parametrize("pixels", [24, 48, 96])
+def test_gate_follows_the_finest_details(
+    tool: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pixels: int
+) -> None:
+    path = catalog.shipped_folder().parent / "samples" / "person-a-neutral.jpg"
+    with Image.open(path) as photograph:
+        gray = np.asarray(photograph.convert("L").resize((pixels, pixels), Image.Resampling.BOX))
+    crop: Any = cv2.resize(gray, (96, 96))
+    ratio = detail(crop) / detail(cv2.resize(crop, (48, 48), interpolation=cv2.INTER_AREA))
+    share = 1 / (1 + np.exp(19.0 * (np.log(ratio) + 0.877)))
+    small = mixed(tool, tmp_path, tool.SMALL, monkeypatch).logits([crop])
+    parts = tool.mixtures(tool.parse_shares(tool.SMALL), tool.parse_shares(tool.SHARP))
+    weight, bias = parts["sharp"]
+    entry = catalog.find("transfer")
+    image = {entry.spec.input.name: imaging.to_input([crop], entry.spec.input)}
+    logits, embedding = Session(entry.path).run(image)
+    sharp = embedding @ weight.T + bias
+    assert logits == pytest.approx(share * small + (1 - share) * sharp, abs=0.15)
+    assert (share > 0.9) == (pixels <= 48)
+    assert (share < 0.1) == (pixels == 96)
+
+
+def detail(gray: Any) -> float:
+    """Mean difference of a pixel from the weighted mean around it."""
+    values = gray.astype(np.float32)
+    kernel = np.outer([1, 2, 1], [1, 2, 1]).astype(np.float32) / 16
+    return float(np.abs(values - cv2.filter2D(values, -1, kernel))[1:-1, 1:-1].mean()) + 0.02
 
 
 def test_mixture_adds_log_probabilities(
