@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
+# The package model_import is not installed, so the imports below need its folder.
 sys.path.insert(0, str(ROOT / "tools"))
 
 from mien.runtime.session import Session  # noqa: E402

@@ -29,7 +29,7 @@ def type_name(definition: str) -> str:
     return {"result": "FrameResult"}.get(definition, definition.capitalize())
 
 
-def type_of(schema: dict[str, Any]) -> str:  # noqa: PLR0911
+def type_of(schema: dict[str, Any]) -> str:  # noqa: PLR0911 - one return per kind
     """The TypeScript type of a value."""
     kind = schema.get("type", "")
     if "$ref" in schema:

@@ -19,7 +19,7 @@ from mien.testing import FakePipeline, face_image
 from mien.types import Box
 
 pyarrow = pytest.importorskip("pyarrow")
-from pyarrow import parquet  # noqa: E402
+parquet = pytest.importorskip("pyarrow.parquet")
 
 
 @pytest.fixture

@@ -28,8 +28,9 @@ _Crops = Annotated[
 
 @app.command(epilog="How it works, and what to expect: docs/adapting.md.")
 @takes_settings
-def adapt(  # noqa: PLR0917
+def adapt(
     data: Annotated[Path, typer.Argument(help=DATA_HELP, show_default=False)],
+    *,
     out: Annotated[Path, typer.Option(help="ONNX file to write.", metavar="FILE.onnx")],
     crops: _Crops = None,
     labeling: LabelingOption = "ferplus",
@@ -39,7 +40,6 @@ def adapt(  # noqa: PLR0917
     report: Annotated[
         bool, typer.Option("--report", help="Write the results as a page beside the model.")
     ] = False,
-    *,
     settings: Settings,
 ) -> None:
     """Adapt a model to labels of your own, with 3 to 500 pictures of each.

@@ -83,8 +83,9 @@ _Report = Annotated[
     "Expressions are apparent: what a face shows, not what a person feels."
 )
 @takes_settings
-def batch(  # noqa: PLR0917
+def batch(
     sources: _Sources = None,
+    *,
     out: _Out = None,
     address: _Address = "local",
     workers: _Workers = 0,
@@ -97,7 +98,6 @@ def batch(  # noqa: PLR0917
     blur_faces: _Blur = False,
     report: _Report = False,
     json: JsonFlag = False,
-    *,
     settings: Settings,
 ) -> None:
     """Analyze many images and videos on several processes or machines."""

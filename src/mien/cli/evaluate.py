@@ -74,8 +74,9 @@ _Plots = Annotated[Path | None, typer.Option(help="Write plots as PNG.", metavar
 
 @app.command(epilog="Data formats and the meaning of each figure: docs/evaluation.md.")
 @takes_settings
-def evaluate(  # noqa: PLR0917
+def evaluate(
     data: _Data = None,
+    *,
     crops: _Crops = None,
     labels: _Labels = None,
     split: _Split = None,
@@ -89,7 +90,6 @@ def evaluate(  # noqa: PLR0917
     json: _Json = None,
     markdown: _Markdown = None,
     plots: _Plots = None,
-    *,
     settings: Settings,
 ) -> None:
     """Measure a model on labeled pictures.

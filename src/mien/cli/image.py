@@ -81,8 +81,9 @@ _Points = Annotated[
     "Expressions are apparent: what a face shows, not what a person feels."
 )
 @takes_settings
-def image(  # noqa: PLR0917
+def image(
     paths: _Paths,
+    *,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     jsonl: _JsonLines = False,
     csv: _Csv = None,
@@ -91,7 +92,6 @@ def image(  # noqa: PLR0917
     crops: _Crops = None,
     blur_faces: _BlurFaces = False,
     points: _Points = False,
-    *,
     settings: Settings,
 ) -> None:
     """Analyze images: faces, landmarks, apparent expressions, quality."""
@@ -175,7 +175,8 @@ def _read(entry: ImageInput, max_megapixels: float) -> OpenedImage:
 
 @contextlib.contextmanager
 def _writable(path: str) -> Iterator[TextIO]:
-    # A file name that is not valid text is written as its original bytes.
+    # A file name that is not valid text is written as its original bytes. No `with`: only errors of
+    # closing are named here, those of writing already are.
     file = open(path, "w", encoding="utf-8", errors="surrogateescape", newline="")  # noqa: SIM115
     try:
         yield file

@@ -97,8 +97,9 @@ _Duration = Annotated[
     "what a person feels. Ctrl-C stops. Exit status: 0, 1 no camera, 2 invalid usage."
 )
 @takes_settings
-def live(  # noqa: PLR0917
+def live(
     camera: _Camera = "0",
+    *,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document per line.")] = False,
     record: _Record = None,
     overwrite: Annotated[
@@ -114,7 +115,6 @@ def live(  # noqa: PLR0917
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="Start the camera without confirmation.")
     ] = False,
-    *,
     settings: Settings,
 ) -> None:
     """Analyze a camera stream and print the results."""

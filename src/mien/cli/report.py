@@ -17,7 +17,7 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command(epilog="Exit status: 0, 1 not a recording, 2 invalid usage.")
-def report(  # noqa: PLR0917
+def report(
     recording: Annotated[
         Path,
         typer.Argument(
@@ -25,6 +25,7 @@ def report(  # noqa: PLR0917
             show_default=False,
         ),
     ],
+    *,
     out: Annotated[Path, typer.Option(help="Output folder.", metavar="FOLDER", show_default=False)],
     video: Annotated[
         Path | None,

@@ -32,8 +32,9 @@ app = typer.Typer(add_completion=False)
     "Expressions are apparent: what a face shows, not what a person feels."
 )
 @takes_settings
-def video(  # noqa: PLR0917
+def video(
     out: option.Out,
+    *,
     clips: option.Clips = None,
     list_file: option.ListFile = None,
     resume: option.Resume = False,
@@ -56,7 +57,6 @@ def video(  # noqa: PLR0917
     trials: option.Trials = None,
     time_offset: option.TimeOffset = 0.0,
     group: option.Group = None,
-    *,
     settings: Settings,
 ) -> None:
     """Analyze videos: tables, annotated videos and reports."""

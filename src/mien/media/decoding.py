@@ -148,7 +148,7 @@ def _as_far_as_it_goes(
         picture = JpegImagePlugin.JpegImageFile(io.BytesIO(content + _END_OF_JPEG))
         try:
             picture.load()
-        except Exception:  # noqa: BLE001
+        except Exception:  # noqa: BLE001 - Pillow's decoders raise almost any
             raise error from None
     if getattr(picture, "_im", None) is None:
         raise error

@@ -231,7 +231,7 @@ _STANDARD_BASE64 = bytes.maketrans(b"-_", b"+/")
 @contextmanager
 def _opened(path: str, max_megapixels: float) -> Iterator[BinaryIO]:
     try:
-        stream = open(path, "rb")  # noqa: SIM115
+        stream = open(path, "rb")  # noqa: SIM115 - closed by the `with` below
     except FileNotFoundError:
         hint = "; URLs are not supported, download the image first" if "://" in path else ""
         raise ImageReadError(f"no such file{hint}") from None

@@ -62,12 +62,13 @@ def _result_model(name: str) -> Any:
     )
 
 
-def _python_type(schema: dict[str, Any]) -> Any:  # noqa: PLR0911
+def _python_type(schema: dict[str, Any]) -> Any:  # noqa: PLR0911 - one return per kind
     kinds = schema.get("type", ())
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         target = _RESULT_SCHEMAS[name]
         return _result_model(name) if "properties" in target else _python_type(target)
+    # Union, because `|` does not take a tuple.
     if "anyOf" in schema:
         return Union[tuple(_python_type(part) for part in schema["anyOf"])]  # noqa: UP007
     if "const" in schema or "enum" in schema:
