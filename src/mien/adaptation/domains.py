@@ -27,7 +27,7 @@ from mien.pipeline import FacePipeline
 from mien.reader import read
 from mien.types import Image
 
-EACH = 10
+_EACH = 10
 """Pictures of each label that a model is adapted with."""
 
 _DRAWS = 3
@@ -139,7 +139,7 @@ def _measure(
         "balanced_accuracy": main.balanced_accuracy,
         f"balanced_accuracy_n{MIN_IN_CLASS}": balanced_accuracy(main.matrix, large),
         "ece": main.ece,
-        f"adapted_{EACH}": _adapted(features, truth, mapping, groups, known),
+        f"adapted_{_EACH}": _adapted(features, truth, mapping, groups, known),
     }
 
 
@@ -176,7 +176,7 @@ def _adapted(
         order = rng.permutation(rows)
         half = stratified_folds(place[truth[order]], rng.permutation(len(groups))[groups[order]], 2)
         pool, rest = order[half == 0], order[half == 1]
-        few = np.concatenate([pool[truth[pool] == label][:EACH] for label in large])
+        few = np.concatenate([pool[truth[pool] == label][:_EACH] for label in large])
         chosen = choose_head(features.take(few), place[truth[few]], mapping[:, large], groups[few])
         after = softmax(chosen.head.logits(features.take(rest)))
         was = before[rest][:, large] / before[rest][:, large].sum(axis=1, keepdims=True)
@@ -200,10 +200,10 @@ def _figures(probabilities: Array, truth: IntArray) -> tuple[float, float]:
 def to_markdown(results: list[dict[str, Any]]) -> str:
     """The results as one table."""
     header = ["data", "n", "accuracy", "balanced", "ECE"]
-    header += [f"before, balanced / ECE (labels of {MIN_IN_CLASS}+)", f"adapted with {EACH} each"]
+    header += [f"before, balanced / ECE (labels of {MIN_IN_CLASS}+)", f"adapted with {_EACH} each"]
     rows = []
     for result in results:
-        adapted = result[f"adapted_{EACH}"]
+        adapted = result[f"adapted_{_EACH}"]
         pairs = ["–", "–"] if adapted is None else [_pair(adapted[k]) for k in ("before", "after")]
         shown = (percent(result[key]) for key in ("accuracy", "balanced_accuracy", "ece"))
         rows.append([result["domain"], str(result["n"]), *shown, *pairs])

@@ -10,7 +10,7 @@ from mien.evaluation.dataset import IntArray
 from mien.expression.priors import softmax
 from mien.geometry import Array
 
-FOLDS = 5
+_FOLDS = 5
 # Above, one choice for all folds is biased by less than it is uncertain.
 _NESTED_UP_TO = 700
 # In standard errors: how much better a candidate must be than the usual choice.
@@ -44,11 +44,11 @@ def choose_head(features: Features, truth: IntArray, mapping: Array, groups: Int
     """
     space = make_space(features.embedding)
     problem = _Problem(features, mapping, space)
-    fold = stratified_folds(truth, groups, FOLDS)
+    fold = stratified_folds(truth, groups, _FOLDS)
     logits = _candidates(problem, truth, fold)
     best = _prefer(logits, truth)
     held_out = logits[best].copy()
-    for number in range(FOLDS):
+    for number in range(_FOLDS):
         if len(truth) <= _NESTED_UP_TO:
             train, test = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
             if not len(test):

@@ -6,7 +6,7 @@ from pathlib import Path
 from mien.applications import Application, build_application
 from mien.recording import RecordedFrame, Recording
 
-EVENTS = ("alarm", "attention")
+_EVENTS = ("alarm", "attention")
 """The kinds of events that applications find."""
 
 
@@ -35,6 +35,6 @@ class ReplayedRecording(Recording):
         self.application = build_application(self._name)
         application = self.application
         for frame in super().frames():
-            events = tuple(event for event in frame.events if event.kind not in EVENTS)
+            events = tuple(event for event in frame.events if event.kind not in _EVENTS)
             found = tuple(application.update(frame.result, events))
             yield frame._replace(events=(*events, *found))

@@ -28,13 +28,13 @@ from mien.errors import (
     SettingError,
 )
 
-FAILED = 1
+_FAILED = 1
 """Exit status when some inputs or a check failed."""
-WRONG_USAGE = 2
+_WRONG_USAGE = 2
 """Exit status when the arguments or settings are invalid; nothing was done."""
-INTERRUPTED = 130
+_INTERRUPTED = 130
 """Exit status after Ctrl-C: 128 + SIGINT, as in shells."""
-PIPE_CLOSED = 141
+_PIPE_CLOSED = 141
 """Exit status when the reader of stdout closed the pipe: 128 + SIGPIPE."""
 
 _USAGE_ERRORS = (SettingError, ModelError, ProviderError, MissingExtraError)
@@ -131,17 +131,19 @@ class _LazyGroup(TyperGroup):
             sys.stdout.flush()
         except MienError as error:
             print_error(str(error))
-            raise typer.Exit(WRONG_USAGE if isinstance(error, _USAGE_ERRORS) else FAILED) from None
+            raise typer.Exit(
+                _WRONG_USAGE if isinstance(error, _USAGE_ERRORS) else _FAILED
+            ) from None
         except BrokenPipeError:
             _discard_stdout()
-            raise typer.Exit(PIPE_CLOSED) from None
+            raise typer.Exit(_PIPE_CLOSED) from None
         except KeyboardInterrupt:
             print_error("interrupted")
-            raise typer.Exit(INTERRUPTED) from None
+            raise typer.Exit(_INTERRUPTED) from None
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             print_error(f"{where}{error.strerror or error}")
-            raise typer.Exit(FAILED) from None
+            raise typer.Exit(_FAILED) from None
         return value
 
 

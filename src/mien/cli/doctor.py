@@ -44,7 +44,7 @@ _TIMED_RUNS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class _Finding:
     """The result of a check.
 
     Attributes:
@@ -81,7 +81,7 @@ def doctor(
         raise typer.Exit(1)
 
 
-def _print(findings: list[Finding]) -> None:
+def _print(findings: list[_Finding]) -> None:
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
@@ -95,42 +95,42 @@ def _print(findings: list[Finding]) -> None:
     stdout_console().print(table)
 
 
-def _diagnose() -> Iterator[Finding]:
+def _diagnose() -> Iterator[_Finding]:
     """Run all checks; an error that a check raises becomes its finding."""
     for topic, check in CHECKS.items():
         try:
             yield from check(topic)
         except (MienError, ImportError, OSError) as error:
-            yield Finding(topic, "broken", str(error))
+            yield _Finding(topic, "broken", str(error))
 
 
-def _python(topic: str) -> Iterator[Finding]:
-    yield Finding(
+def _python(topic: str) -> Iterator[_Finding]:
+    yield _Finding(
         topic,
         "ok",
         f"{platform.python_version()} on {platform.platform()}, {os.cpu_count()} processors",
     )
 
 
-def _mien(topic: str) -> Iterator[Finding]:
+def _mien(topic: str) -> Iterator[_Finding]:
     from mien import __version__
 
-    yield Finding(topic, "ok", f"{__version__} in {Path(__file__).parents[1]}")
+    yield _Finding(topic, "ok", f"{__version__} in {Path(__file__).parents[1]}")
 
 
-def _wheels(topic: str) -> Iterator[Finding]:
+def _wheels(topic: str) -> Iterator[_Finding]:
     """Packages that provide the same module overwrite each other's files."""
     for names in (_OPENCV, _ONNXRUNTIME):
         versions = {name: version for name in names if (version := _version(name))}
         listed = " ".join(f"{name} {version}" for name, version in versions.items())
         if not versions:
-            yield Finding(topic, "note", f"none of {', '.join(names)} is installed as a package")
+            yield _Finding(topic, "note", f"none of {', '.join(names)} is installed as a package")
         elif len(versions) == 1:
-            yield Finding(topic, "ok", listed)
+            yield _Finding(topic, "ok", listed)
         else:
             # Files of one version are the same ones, but for windows and extra modules.
             same = names == _OPENCV and len(set(versions.values())) == 1
-            yield Finding(
+            yield _Finding(
                 topic,
                 "note" if same else "broken",
                 f"side by side: {listed}; they have the same files, and those installed last are "
@@ -151,39 +151,39 @@ def _install_one(installed: Iterable[str]) -> str:
     )
 
 
-def _providers(topic: str) -> Iterator[Finding]:
+def _providers(topic: str) -> Iterator[_Finding]:
     from mien.runtime.session import PROVIDERS, available_providers
 
     available = available_providers()
     for name, full_name in PROVIDERS.items():
         if name in available:
-            yield Finding(topic, "ok", f"{name} ({full_name}): select it with --provider {name}")
+            yield _Finding(topic, "ok", f"{name} ({full_name}): select it with --provider {name}")
         else:
-            yield Finding(
+            yield _Finding(
                 topic, "note", f"{name} ({full_name}) is not available in the installed onnxruntime"
             )
 
 
-def _models(topic: str) -> Iterator[Finding]:
+def _models(topic: str) -> Iterator[_Finding]:
     from mien.runtime import catalog
 
     for entry in catalog.entries():
         try:
             catalog.verify(entry)
         except MienError as error:
-            yield Finding(topic, "broken", str(error))
+            yield _Finding(topic, "broken", str(error))
         else:
-            yield Finding(topic, "ok", f"{entry.spec.name}: checksum matches")
+            yield _Finding(topic, "ok", f"{entry.spec.name}: checksum matches")
 
 
-def _extras(topic: str) -> Iterator[Finding]:
+def _extras(topic: str) -> Iterator[_Finding]:
     for extra, packages in _packages_by_extra().items():
         missing = [name for name in packages if not _version(name)]
         if missing:
             fix = f"pip install 'mien[{extra}]'"
-            yield Finding(topic, "note", f"{extra}: {', '.join(missing)} not installed; run {fix}")
+            yield _Finding(topic, "note", f"{extra}: {', '.join(missing)} not installed; run {fix}")
         else:
-            yield Finding(topic, "ok", f"{extra}: installed")
+            yield _Finding(topic, "ok", f"{extra}: installed")
 
 
 def _packages_by_extra() -> dict[str, list[str]]:
@@ -197,16 +197,16 @@ def _packages_by_extra() -> dict[str, list[str]]:
     return needs
 
 
-def _folders(topic: str) -> Iterator[Finding]:
+def _folders(topic: str) -> Iterator[_Finding]:
     for purpose, folder in (
         ("added models and other data", data_folder()),
         ("temporary files", Path(tempfile.gettempdir())),
     ):
         existing = next(p for p in (folder, *folder.parents) if p.exists())
         if existing.is_dir() and os.access(existing, os.W_OK | os.X_OK):
-            yield Finding(topic, "ok", f"{folder} is writable ({purpose})")
+            yield _Finding(topic, "ok", f"{folder} is writable ({purpose})")
         else:
-            yield Finding(
+            yield _Finding(
                 topic,
                 "broken",
                 f"{folder} is not writable ({purpose}); set MIEN_DATA_DIR or TMPDIR to a "
@@ -214,25 +214,27 @@ def _folders(topic: str) -> Iterator[Finding]:
             )
 
 
-def _cameras(topic: str) -> Iterator[Finding]:
+def _cameras(topic: str) -> Iterator[_Finding]:
     """List the devices without opening any camera, so that no light turns on."""
     from mien.media import camera as cameras
 
     if not cameras.can_list_cameras():
-        yield Finding(topic, "note", "cannot be listed on this system; use --try-cameras")
+        yield _Finding(topic, "note", "cannot be listed on this system; use --try-cameras")
         return
     found = cameras.list_cameras()
     if not found:
-        yield Finding(topic, "note", "no camera found; in a container, pass the device through")
+        yield _Finding(topic, "note", "no camera found; in a container, pass the device through")
     for camera in found:
         if camera.permitted:
-            yield Finding(topic, "ok", f"{camera.index}: {camera.name}")
+            yield _Finding(topic, "ok", f"{camera.index}: {camera.name}")
         else:
             fix = "add your user to the group video"
-            yield Finding(topic, "note", f"{camera.index}: {camera.name}; permission denied, {fix}")
+            yield _Finding(
+                topic, "note", f"{camera.index}: {camera.name}; permission denied, {fix}"
+            )
 
 
-def _try_cameras(topic: str = "cameras") -> Iterator[Finding]:
+def _try_cameras(topic: str = "cameras") -> Iterator[_Finding]:
     """Capture one frame from each camera, which turns on its light."""
     from mien.media import camera as cameras
 
@@ -241,12 +243,12 @@ def _try_cameras(topic: str = "cameras") -> Iterator[Finding]:
         try:
             width, height = cameras.try_camera(index)
         except CameraError as error:
-            yield Finding(topic, "broken", str(error))
+            yield _Finding(topic, "broken", str(error))
         else:
-            yield Finding(topic, "ok", f"{index}: {width}×{height} pixels")
+            yield _Finding(topic, "ok", f"{index}: {width}×{height} pixels")
 
 
-def _speed(topic: str) -> Iterator[Finding]:
+def _speed(topic: str) -> Iterator[_Finding]:
     from mien.media.images import read_image
     from mien.pipeline import FacePipeline
     from mien.samples import sample_paths
@@ -263,7 +265,7 @@ def _speed(topic: str) -> Iterator[Finding]:
         result = pipeline.analyze(image)
         times_ms.append(1000 * (time.perf_counter() - started))
     width, height = result.image_size_wh
-    yield Finding(
+    yield _Finding(
         topic,
         "ok" if len(result) else "broken",
         f"{statistics.median(times_ms):.0f} ms for {len(result)} faces in {width}×{height} pixels "
@@ -279,7 +281,7 @@ def _version(distribution: str) -> str | None:
         return None
 
 
-CHECKS: dict[str, Callable[[str], Iterator[Finding]]] = {
+CHECKS: dict[str, Callable[[str], Iterator[_Finding]]] = {
     "python": _python,
     "mien": _mien,
     "wheels": _wheels,

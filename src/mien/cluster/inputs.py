@@ -15,7 +15,7 @@ from mien.media.formats import SUFFIXES
 from mien.tables.csv_files import check_columns, decode_table, parse_rows
 
 URI_COLUMN = "uri"
-SHARD_SUFFIXES = (".tar", ".tar.gz", ".tgz")
+_SHARD_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 _TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
 _LIST_SUFFIX = ".txt"
 
@@ -39,7 +39,7 @@ class Input:
         """The file extension in lower case, without the query of an address."""
         path = self.address if storage.is_local(self.address) else urlsplit(self.address).path
         name = path.lower()
-        shard = next((suffix for suffix in SHARD_SUFFIXES if name.endswith(suffix)), None)
+        shard = next((suffix for suffix in _SHARD_SUFFIXES if name.endswith(suffix)), None)
         return shard or os.path.splitext(name)[1]
 
     @property
@@ -48,7 +48,7 @@ class Input:
 
     @property
     def is_shard(self) -> bool:
-        return self.suffix in SHARD_SUFFIXES
+        return self.suffix in _SHARD_SUFFIXES
 
 
 def find_inputs(sources: Iterable[str], *, exclude: str = "") -> Iterator[Input]:
@@ -122,7 +122,7 @@ def _walk(folder: str, exclude: str) -> Iterator[str]:
 
 def _is_input(name: str) -> bool:
     suffix = os.path.splitext(name.lower())[1]
-    known = suffix in SUFFIXES or suffix in VIDEO_SUFFIXES or name.lower().endswith(SHARD_SUFFIXES)
+    known = suffix in SUFFIXES or suffix in VIDEO_SUFFIXES or name.lower().endswith(_SHARD_SUFFIXES)
     return known and not name.startswith(".")
 
 

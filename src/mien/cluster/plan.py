@@ -16,8 +16,8 @@ from mien.cluster.inputs import Input
 from mien.cluster.storage import Folder
 from mien.errors import SettingError
 
-PLAN_FILE = "plan.parquet"
-LARGEST_PART = 256
+_PLAN_FILE = "plan.parquet"
+_LARGEST_PART = 256
 """Images; a larger part would lose more work to a crash."""
 _PARTS_PER_WORKER = 8
 
@@ -81,7 +81,7 @@ class Plan:
         content = io.BytesIO()
         facts = {b"columns": json.dumps(self.columns).encode()}
         parquet.write_table(self._table.replace_schema_metadata(facts), content, compression="zstd")
-        folder.write(PLAN_FILE, content.getvalue())
+        folder.write(_PLAN_FILE, content.getvalue())
 
     @classmethod
     def read(cls, folder: Folder) -> "Plan | None":
@@ -93,7 +93,7 @@ class Plan:
         import pyarrow
         from pyarrow import parquet
 
-        content = folder.read(PLAN_FILE)
+        content = folder.read(_PLAN_FILE)
         if content is None:
             return None
         try:
@@ -101,7 +101,7 @@ class Plan:
             return cls(table, json.loads(table.schema.metadata[b"columns"]))
         except (pyarrow.ArrowException, KeyError, ValueError, TypeError) as error:
             raise SettingError(
-                f"expected the plan of a run in {folder.address}, but {PLAN_FILE} is damaged "
+                f"expected the plan of a run in {folder.address}, but {_PLAN_FILE} is damaged "
                 f"({error}); use another --out"
             ) from None
 
@@ -128,7 +128,7 @@ def make_plan(inputs: Iterable[Input], *, workers: int, part_size: int | None = 
         row = (found.uri, found.address, json.dumps(columns, ensure_ascii=False))
         (heavy if found.is_video or found.is_shard else light).append(row)
     if part_size is None:
-        part_size = min(LARGEST_PART, max(1, len(light) // (workers * _PARTS_PER_WORKER)))
+        part_size = min(_LARGEST_PART, max(1, len(light) // (workers * _PARTS_PER_WORKER)))
     parts = [*range(len(heavy)), *(len(heavy) + i // part_size for i in range(len(light)))]
     uris, addresses, columns_ = zip(*heavy, *light, strict=True) if heavy or light else ((),) * 3
     table = pyarrow.table(

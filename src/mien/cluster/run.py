@@ -24,7 +24,7 @@ from mien.runtime import catalog
 from mien.streaming.outputs import locked
 from mien.types import SCHEMA_VERSION
 
-RUN_FILE = "run.json"
+_RUN_FILE = "run.json"
 _SAVE_EVERY_S = 5.0
 _COUNTS = ("inputs", "images", "videos", "failures", "faces", "frames", "tracks", "events")
 
@@ -171,7 +171,7 @@ class _Run:
     ) -> dict[str, Any]:
         progress = self._progress
         progress.parts_total = len(plan)
-        commits = read_commits(self._folder)
+        commits = _read_commits(self._folder)
         for commit in commits.values():
             progress.add(commit)
         progress.resumed = progress.counts["inputs"]
@@ -232,11 +232,11 @@ class _Run:
             **{("failed" if n == "failures" else n): c for n, c in progress.counts.items()},
             "worker_deaths": self._deaths_before + progress.deaths,
         }
-        self._folder.write(RUN_FILE, (json.dumps(document, indent=2) + "\n").encode())
+        self._folder.write(_RUN_FILE, (json.dumps(document, indent=2) + "\n").encode())
         return document
 
 
-def read_commits(folder: Folder) -> dict[int, dict[str, Any]]:
+def _read_commits(folder: Folder) -> dict[int, dict[str, Any]]:
     """The commits of the parts that are complete, by number."""
     names = [name for name in folder.names(COMMITS) if name.endswith(".json")]
 
@@ -259,17 +259,17 @@ def batch_status(out: str) -> dict[str, Any]:
     document = _read_run(folder)
     if document is None:
         raise SettingError(
-            f"expected the output of `mien batch`, but {out} has no {RUN_FILE}: check the path"
+            f"expected the output of `mien batch`, but {out} has no {_RUN_FILE}: check the path"
         )
     progress = Progress()
-    for commit in read_commits(folder).values():
+    for commit in _read_commits(folder).values():
         progress.add(commit)
     counts = {("failed" if n == "failures" else n): c for n, c in progress.counts.items()}
     return {**document, "parts_done": progress.parts, **counts}
 
 
 def _read_run(folder: Folder) -> dict[str, Any] | None:
-    content = folder.read(RUN_FILE)
+    content = folder.read(_RUN_FILE)
     try:
         document = json.loads(content) if content is not None else None
     except ValueError:
@@ -289,7 +289,7 @@ def _check_out(
     if earlier is None:
         if not sources:
             raise SettingError("expected SOURCE, such as a folder or a manifest, got none")
-        if folder.read(RUN_FILE) is not None or (not resume and not folder.is_empty()):
+        if folder.read(_RUN_FILE) is not None or (not resume and not folder.is_empty()):
             raise SettingError(
                 f"expected an empty or new folder as --out, but {folder.address} has other files: "
                 "use another one"

@@ -11,7 +11,7 @@ from mien.labels import Expression
 from mien.tables.columns import EVENT_COLUMNS, FRAME_COLUMNS, TRACK_COLUMNS
 from mien.types import SCHEMA_VERSION, FrameResult, face_column_types, face_row
 
-TABLES = ("faces", "frames", "tracks", "events", "failures")
+_TABLES = ("faces", "frames", "tracks", "events", "failures")
 """The subfolders of a run's output; each holds the files of one table."""
 COMMITS = "commits"
 """The subfolder with a file for each part that is complete, written after its tables."""
@@ -24,7 +24,7 @@ _INTEGERS = {
 _TEXTS = {"tier", "subject", "behavior", "value", "comment"}
 
 
-def column_types(table: str, labels: Iterable[Expression]) -> dict[str, type]:
+def _column_types(table: str, labels: Iterable[Expression]) -> dict[str, type]:
     """The columns of a table with the types of their cells, without the carried ones."""
     if table == "failures":
         return {URI_COLUMN: str, "error": str}
@@ -44,7 +44,7 @@ def schema(table: str, labels: Iterable[Expression], carried: Mapping[str, str])
     """The Arrow schema of a table.
 
     Args:
-        table: one of :data:`TABLES`.
+        table: faces, frames, tracks, events or failures.
         labels: of the expression model.
         carried: columns of the manifests with their types; one that has the name of a column of
             the table is written as ``list_NAME``.
@@ -57,7 +57,7 @@ def schema(table: str, labels: Iterable[Expression], carried: Mapping[str, str])
         "int": pyarrow.int64(),
         "float": pyarrow.float64(),
     }
-    own = column_types(table, labels)
+    own = _column_types(table, labels)
     fields = [(name, arrow[kind.__name__]) for name, kind in own.items()]
     fields += [(f"list_{name}" if name in own else name, arrow[c]) for name, c in carried.items()]
     return pyarrow.schema(fields, metadata={"mien_schema_version": str(SCHEMA_VERSION)})
@@ -82,16 +82,16 @@ class PartTables:
         from pyarrow import parquet
 
         self._scratch, self._name, self._carried = scratch, name, carried
-        self._own = {table: column_types(table, labels) for table in TABLES}
-        self._schemas = {table: schema(table, labels, carried) for table in TABLES}
+        self._own = {table: _column_types(table, labels) for table in _TABLES}
+        self._schemas = {table: schema(table, labels, carried) for table in _TABLES}
         self._writers = {
             table: parquet.ParquetWriter(
                 self._path(table), self._schemas[table], compression="zstd"
             )
-            for table in TABLES
+            for table in _TABLES
         }
-        self._rows: dict[str, list[dict[str, Any]]] = {table: [] for table in TABLES}
-        self.counts = dict.fromkeys(("inputs", "images", "videos", *TABLES), 0)
+        self._rows: dict[str, list[dict[str, Any]]] = {table: [] for table in _TABLES}
+        self.counts = dict.fromkeys(("inputs", "images", "videos", *_TABLES), 0)
         self.warnings: list[str] = []
 
     def add_image(self, found: Input, result: FrameResult) -> None:
@@ -189,7 +189,7 @@ class PartTables:
         Raises:
             StorageError: the files cannot be written.
         """
-        for table in TABLES:
+        for table in _TABLES:
             self._flush(table)
             self._writers[table].close()
             name = f"{table}/{self._name}.parquet"

@@ -30,8 +30,8 @@ from mien.media.formats import HEAD_BYTES, SUFFIXES, sniff
 from mien.media.images import decode_image
 from mien.pipeline import FacePipeline
 
-JOURNALS = "attempts"
-CRASHES_ALLOWED = 1
+_JOURNALS = "attempts"
+_CRASHES_ALLOWED = 1
 """How often an input may end the process of its worker and be tried again."""
 
 _CRASHED = "ended the process of its worker {} times, which it may have damaged or exhausted"
@@ -110,7 +110,7 @@ class Worker:
         """Add an input to the tables, or the reason why it cannot be analyzed."""
         if journal is not None:
             crashes = journal.crashes(found)
-            if crashes > CRASHES_ALLOWED:
+            if crashes > _CRASHES_ALLOWED:
                 tables.fail(found, f"{found.uri}: {_CRASHED.format(crashes)}")
                 return
             journal.start(found)
@@ -172,7 +172,7 @@ class Worker:
 
     def _keep(self, found: Input, folder: Path) -> None:
         """Copy the recording of a video to the output."""
-        target = f"videos/{folder_name(found)}"
+        target = f"videos/{_folder_name(found)}"
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
             self._folder.upload(path, f"{target}/{path.relative_to(folder).as_posix()}")
 
@@ -209,7 +209,7 @@ class Journal:
     """
 
     def __init__(self, folder: Folder, part: Part) -> None:
-        self._folder, self._name = folder, f"{JOURNALS}/{part.name}.json"
+        self._folder, self._name = folder, f"{_JOURNALS}/{part.name}.json"
         content = folder.read(self._name)
         self._started: dict[str, int] = json.loads(content) if content else {}
 
@@ -236,7 +236,7 @@ class Journal:
         self._folder.delete(self._name)
 
 
-def folder_name(found: Input) -> str:
+def _folder_name(found: Input) -> str:
     """The name of a video's subfolder: its file name, and what tells equal names apart."""
     import hashlib
 

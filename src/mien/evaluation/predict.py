@@ -24,7 +24,7 @@ Progress = Callable[[int, int], None]
 Change = Callable[[Image, int], Image]
 """Changes a picture before it is analyzed; gets its row as well."""
 
-MIN_IOU = 0.3
+_MIN_IOU = 0.3
 """A found face that overlaps the labeled one by less is another one."""
 
 _ALL_ROWS = "all"
@@ -39,7 +39,7 @@ _WORKERS = 2
 PREDICTED = "answered"
 MISSED = "missed"
 WRONG_FACE = "wrong_face"
-UNREADABLE = "unreadable"
+_UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -197,7 +197,7 @@ def predict(
                 index: _photograph(pipeline.analyze(image).faces, rows.box(index))
                 for index, image in readable(indices)
             }
-        return [found.get(index, (UNREADABLE, None, "")) for index in indices]
+        return [found.get(index, (_UNREADABLE, None, "")) for index in indices]
 
     results = _in_batches(len(rows), predict_part, progress)
     return _assembled(rows, labels, pipeline, results)
@@ -230,7 +230,7 @@ def _photograph(faces: Sequence[Face], box_xyxy: FloatArray | None) -> _Row:
 def choose_face(faces: Sequence[Face], box_xyxy: npt.ArrayLike | None) -> Face | None:
     """The face that a label is about; None where it was not found.
 
-    It is the one that overlaps the labeled box most, by at least :data:`MIN_IOU`, or the largest
+    It is the one that overlaps the labeled box most, by an IoU of at least 0.3, or the largest
     face where no box is known.
 
     Args:
@@ -244,7 +244,7 @@ def choose_face(faces: Sequence[Face], box_xyxy: npt.ArrayLike | None) -> Face |
     boxes = np.array([face.box.to_array() for face in faces])
     overlaps = geometry.box_iou(boxes, box_xyxy)[:, 0]
     best = int(overlaps.argmax())
-    return faces[best] if overlaps[best] >= MIN_IOU else None
+    return faces[best] if overlaps[best] >= _MIN_IOU else None
 
 
 def _in_batches(
@@ -279,7 +279,7 @@ def _assembled(
             slot[:] = np.asarray(given, np.float64)[places] + 1e-12
     probabilities /= probabilities.sum(axis=1, keepdims=True)
     outcome = np.array([name for name, _, _ in results], np.str_)
-    unreadable = outcome == UNREADABLE
+    unreadable = outcome == _UNREADABLE
     if unreadable.all():
         raise DataError(f"expected readable pictures in {data.name}, but none of them is")
     left_out = dict(data.left_out)

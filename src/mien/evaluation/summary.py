@@ -12,7 +12,7 @@ from mien.evaluation import figures as f
 from mien.evaluation.dataset import SUBJECT
 from mien.evaluation.predict import MISSED, WRONG_FACE, Predictions
 
-SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 1
 
 MIN_IN_CLASS = 30
 """Figures over classes with at least as many pictures are given beside those over all classes."""
@@ -56,7 +56,7 @@ def summarize(
         int((predictions.outcome == outcome).sum()) for outcome in (MISSED, WRONG_FACE)
     )
     summary: dict[str, Any] = {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": _SCHEMA_VERSION,
         "data": predictions.data,
         **predictions.facts,
         "labels": [label.value for label in predictions.labels],

@@ -12,7 +12,7 @@ from mien.landmarks import FaceMesh, LandmarkPredictor, Region
 from mien.landmarks.schemes import is_mesh, to_five
 from mien.types import AlignedCrop, Box, Detection, Image, Landmarks, ModelSpec
 
-MIN_PRESENCE = 0.5
+_MIN_PRESENCE = 0.5
 """In a face crop, landmarks of a lower presence are not used: the picture is taken as it is.
 
 In a photograph they are used all the same. Measured on 400 degraded photographs of LFW (none of the
@@ -45,7 +45,7 @@ def crop_transform(
 
     The face is aligned by its landmarks where the model has a template for their scheme; a mesh is
     reduced to five points for models with a five-point template only. Otherwise, and where the
-    landmarks of a face crop are not trusted (:data:`MIN_PRESENCE`), the crop is an upright square
+    landmarks of a face crop are not trusted (a presence below 0.5), the crop is an upright square
     around the box, or around the whole picture where that is the face crop.
 
     Args:
@@ -72,7 +72,7 @@ def crop_transform(
 
 def is_trusted(landmarks: Landmarks) -> bool:
     """Whether landmarks probably lie on a face; True where the predictor returns no presence."""
-    return landmarks.presence is None or landmarks.presence >= MIN_PRESENCE
+    return landmarks.presence is None or landmarks.presence >= _MIN_PRESENCE
 
 
 def landmarks_of_crop(image: Image, predictor: LandmarkPredictor) -> Landmarks:

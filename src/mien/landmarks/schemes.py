@@ -8,14 +8,14 @@ import numpy as np
 from mien.errors import InputError
 from mien.types import FloatArray, Landmarks
 
-MESHES = frozenset({"mesh468", "mesh478"})
+_MESHES = frozenset({"mesh468", "mesh478"})
 """MediaPipe's meshes: ``"mesh478"`` is ``"mesh468"`` and then the irises."""
 
-WHOLE_FACE = MESHES | {"ibug68"}
+WHOLE_FACE = _MESHES | {"ibug68"}
 """Schemes whose points cover the face from brow to chin."""
 
 _EYES: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
-    **dict.fromkeys(MESHES, ((33, 133), (362, 263))),
+    **dict.fromkeys(_MESHES, ((33, 133), (362, 263))),
     "ibug68": ((36, 39), (42, 45)),
     "five": ((0,), (1,)),
     "eyes2": ((0,), (1,)),
@@ -25,7 +25,7 @@ _EYES: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
 _Contour = tuple[int, ...]
 
 EYE_CONTOURS: dict[str, tuple[_Contour, _Contour]] = {
-    **dict.fromkeys(MESHES, ((33, 160, 158, 133, 153, 144), (362, 385, 387, 263, 373, 380))),
+    **dict.fromkeys(_MESHES, ((33, 160, 158, 133, 153, 144), (362, 385, 387, 263, 373, 380))),
     "ibug68": ((36, 37, 38, 39, 40, 41), (42, 43, 44, 45, 46, 47)),
 }
 """Left and right eye by scheme: left corner, two points of the upper lid, right corner, two points
@@ -42,7 +42,7 @@ class _InnerLips:
 
 
 INNER_LIPS: dict[str, _InnerLips] = {
-    **dict.fromkeys(MESHES, _InnerLips((61, 291), (82, 13, 312), (87, 14, 317))),
+    **dict.fromkeys(_MESHES, _InnerLips((61, 291), (82, 13, 312), (87, 14, 317))),
     "ibug68": _InnerLips((48, 54), (61, 62, 63), (67, 66, 65)),
 }
 """Inner lips by scheme."""
@@ -149,7 +149,7 @@ IRISES: tuple[_Contour, _Contour] = ((468, 469, 470, 471, 472), (473, 474, 475, 
 
 def is_mesh(landmarks: Landmarks) -> bool:
     """Whether these are the points of one of MediaPipe's meshes."""
-    return landmarks.scheme in MESHES
+    return landmarks.scheme in _MESHES
 
 
 def to_ibug68(landmarks: Landmarks) -> Landmarks:

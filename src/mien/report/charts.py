@@ -9,10 +9,10 @@ from mien.labels import Expression, exact_label
 from mien.recording import RecordedFrame
 from mien.report.history import Bin, History, TrackHistory
 
-WIDTH = 1000
-LANE_HEIGHT = 100
+_WIDTH = 1000
+_LANE_HEIGHT = 100
 _RIBBON_HEIGHT = 14
-_RIBBON_TOP = LANE_HEIGHT + 4
+_RIBBON_TOP = _LANE_HEIGHT + 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def timeline(track: TrackHistory, history: History, name: str) -> str:
     Gaps, in which the face was not found, are blank.
     """
     return (
-        f'<svg class="lane" viewBox="0 0 {WIDTH} {_RIBBON_TOP + _RIBBON_HEIGHT}" '
+        f'<svg class="lane" viewBox="0 0 {_WIDTH} {_RIBBON_TOP + _RIBBON_HEIGHT}" '
         f'preserveAspectRatio="none" role="img" aria-label="Timeline of {escape(name)}">'
         f"{''.join(_areas(track, history))}{''.join(_ribbon(track, history))}</svg>"
     )
@@ -97,7 +97,7 @@ def _areas(track: TrackHistory, history: History) -> Iterator[str]:
         left, right = _edges(first, len(bins), history)
         yield (
             f'<rect class="ground" x="{left:.1f}" y="0" width="{right - left:.1f}" '
-            f'height="{LANE_HEIGHT}"/>'
+            f'height="{_LANE_HEIGHT}"/>'
         )
     stacked = [label for label in history.labels if label != Expression.NEUTRAL.value]
     # The highest pile is painted first and the lower ones over it.
@@ -125,22 +125,22 @@ def share_bar(shares: Mapping[str, float]) -> str:
     """Shares of time as one divided bar."""
     left, parts = 0.0, []
     for label, share in shares.items():
-        width = share * WIDTH
+        width = share * _WIDTH
         parts.append(
             f'<rect x="{left:.1f}" y="0" width="{width:.1f}" height="10" fill="{color(label)}">'
             f"<title>{escape(label)} {100 * share:.0f} %</title></rect>"
         )
         left += width
     return (
-        f'<svg class="shares" viewBox="0 0 {WIDTH} 10" preserveAspectRatio="none" role="img" '
+        f'<svg class="shares" viewBox="0 0 {_WIDTH} 10" preserveAspectRatio="none" role="img" '
         f'aria-label="Shares of time">{"".join(parts)}</svg>'
     )
 
 
 def _edges(first: int, count: int, history: History) -> tuple[float, float]:
-    scale = WIDTH / max(history.end_s, history.width_s)
+    scale = _WIDTH / max(history.end_s, history.width_s)
     left = first * history.width_s * scale
-    right = min(WIDTH, (first + count) * history.width_s * scale)
+    right = min(_WIDTH, (first + count) * history.width_s * scale)
     return left, max(left, right)
 
 
@@ -150,18 +150,18 @@ def _pile(first: int, bins: list[Bin], labels: list[str], history: History) -> s
     if max(heights) < 0.5:
         return ""
     left, _ = _edges(first, 1, history)
-    path = f"M{left:.1f} {LANE_HEIGHT}"
+    path = f"M{left:.1f} {_LANE_HEIGHT}"
     for offset, height in enumerate(heights):
         _, right = _edges(first + offset, 1, history)
-        path += f"V{LANE_HEIGHT - height:.0f}H{right:.1f}"
-    return path + f"V{LANE_HEIGHT}Z"
+        path += f"V{_LANE_HEIGHT - height:.0f}H{right:.1f}"
+    return path + f"V{_LANE_HEIGHT}Z"
 
 
 def _height(found: Bin, labels: list[str], history: History) -> float:
     if not found.probabilities:
         return 0.0
     total = sum(found.probabilities[history.labels.index(label)] for label in labels)
-    return LANE_HEIGHT * total / sum(found.probabilities)
+    return _LANE_HEIGHT * total / sum(found.probabilities)
 
 
 def _segments(track: TrackHistory) -> Iterator[tuple[int, int, str | None, str]]:

@@ -12,7 +12,7 @@ from mien.types import Face
 
 MAX_BINS = 600
 """A timeline is about this many pixels wide; finer bins would not be seen."""
-MAX_TRACKS = 200
+_MAX_TRACKS = 200
 """Of more tracks the shortest are counted but not kept."""
 
 _FIRST_BIN_S = 0.1
@@ -208,7 +208,7 @@ class History:
 
     def _limit_tracks(self) -> None:
         over = [key for key, track in self.tracks.items() if track.summary]
-        if len(self.tracks) > MAX_TRACKS and over:
+        if len(self.tracks) > _MAX_TRACKS and over:
             shortest = min(over, key=lambda k: self.tracks[k].last_s - self.tracks[k].first_s)
             del self.tracks[shortest]
             self.left_out += 1

@@ -14,7 +14,7 @@ from mien.streaming.runner import Application
 from mien.streaming.video import VideoOutcome, VideoProgress, analyze_video
 from mien.tables.combined import COMBINED_FILES, ClipTables, check_group, write_combined
 
-TIME_OFFSET_COLUMN = "time_offset_s"
+_TIME_OFFSET_COLUMN = "time_offset_s"
 """The column of a list that holds the time offset of each clip."""
 
 
@@ -133,13 +133,13 @@ def _check_unused(folders: Sequence[Path], combined: Path | None) -> None:
 def _own_options(clip: Clip, options: VideoOptions) -> VideoOptions:
     """The options with the trials and the time offset of one clip."""
     tables = options.tables
-    offset = clip.columns.get(TIME_OFFSET_COLUMN)
+    offset = clip.columns.get(_TIME_OFFSET_COLUMN)
     if offset:
         try:
             tables = replace(tables, time_offset_s=float(offset))
         except ValueError:
             raise SettingError(
-                f"expected seconds in {TIME_OFFSET_COLUMN} of {clip.name}, got {offset!r}"
+                f"expected seconds in {_TIME_OFFSET_COLUMN} of {clip.name}, got {offset!r}"
             ) from None
     names = ("", clip.name, clip.title)
     trials = tuple(trial for trial in tables.trials if trial.clip in names)

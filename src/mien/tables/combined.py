@@ -17,11 +17,11 @@ from mien.tables.write import (
     TRIALS_FILE,
 )
 
-CLIPS_FILE = "clips.csv"
-GROUPS_FILE = "groups.csv"
+_CLIPS_FILE = "clips.csv"
+_GROUPS_FILE = "groups.csv"
 _JOINED = (FACES_FILE, FRAMES_TABLE_FILE, TRACKS_FILE, EVENT_TABLE_FILE, TRIALS_FILE)
 
-COMBINED_FILES = (CLIPS_FILE, GROUPS_FILE, *_JOINED)
+COMBINED_FILES = (_CLIPS_FILE, _GROUPS_FILE, *_JOINED)
 """Every file that :func:`write_combined` may write."""
 
 _OVER_VISIBLE = ("share_facing", "mean_valence", "mean_arousal")
@@ -72,11 +72,11 @@ def write_combined(folder: Path, clips: Sequence[ClipTables], *, group: str | No
         group: column by whose values ``groups.csv`` sums.
     """
     extra = list(dict.fromkeys(name for clip in clips for name in clip.columns))
-    written = {CLIPS_FILE}
-    write_lines(folder / CLIPS_FILE, _clip_lines(clips, extra))
+    written = {_CLIPS_FILE}
+    write_lines(folder / _CLIPS_FILE, _clip_lines(clips, extra))
     if group is not None:
-        write_lines(folder / GROUPS_FILE, _group_lines(clips, group))
-        written.add(GROUPS_FILE)
+        write_lines(folder / _GROUPS_FILE, _group_lines(clips, group))
+        written.add(_GROUPS_FILE)
     for name in _JOINED:
         if any(_has_table(clip, name) for clip in clips):
             write_lines(folder / name, _joined_lines(clips, name, extra))

@@ -18,23 +18,23 @@ from mien.types import FrameResult, face_column_types, face_columns, face_row
 FACES_FILE = "faces.csv"
 FRAMES_TABLE_FILE = "frames.csv"
 TRACKS_FILE = "tracks.csv"
-EVENTS_FILE = "events.jsonl"
+_EVENTS_FILE = "events.jsonl"
 EVENT_TABLE_FILE = "events.csv"
 TRIALS_FILE = "trials.csv"
-LANDMARKS_FILE = "landmarks.csv"
-PARQUET_FILE = "faces.parquet"
-LANDMARKS_PARQUET_FILE = "landmarks.parquet"
+_LANDMARKS_FILE = "landmarks.csv"
+_PARQUET_FILE = "faces.parquet"
+_LANDMARKS_PARQUET_FILE = "landmarks.parquet"
 
 TABLE_FILES = (
     FACES_FILE,
     FRAMES_TABLE_FILE,
     TRACKS_FILE,
-    EVENTS_FILE,
+    _EVENTS_FILE,
     EVENT_TABLE_FILE,
     TRIALS_FILE,
-    LANDMARKS_FILE,
-    PARQUET_FILE,
-    LANDMARKS_PARQUET_FILE,
+    _LANDMARKS_FILE,
+    _PARQUET_FILE,
+    _LANDMARKS_PARQUET_FILE,
 )
 """Every file that :func:`write_tables` may write."""
 
@@ -84,22 +84,22 @@ def write_tables(recording: Recording, folder: Path, options: TableOptions | Non
         FACES_FILE: face_lines(recording.documents(), labels or None, blendshapes=blendshapes),
         FRAMES_TABLE_FILE: frame_lines(recording.documents()),
         TRACKS_FILE: track_lines(recording.frames()),
-        EVENTS_FILE: event_lines(recording.frames()),
+        _EVENTS_FILE: event_lines(recording.frames()),
         EVENT_TABLE_FILE: event_table_lines(recording.frames(), time_offset_s=offset_s),
     }
     if options.trials:
         lines[TRIALS_FILE] = trial_lines(recording.frames(), options.trials, time_offset_s=offset_s)
     if options.landmarks:
-        lines[LANDMARKS_FILE] = landmark_lines(recording.documents())
+        lines[_LANDMARKS_FILE] = landmark_lines(recording.documents())
     counts = {name: write_lines(folder / name, made) for name, made in lines.items()}
     written = set(counts)
     if options.parquet:
         types = face_column_types(labels or Expression, blendshapes=blendshapes)
-        csv_to_parquet(folder / FACES_FILE, folder / PARQUET_FILE, types)
-        written.add(PARQUET_FILE)
+        csv_to_parquet(folder / FACES_FILE, folder / _PARQUET_FILE, types)
+        written.add(_PARQUET_FILE)
         if options.landmarks:
-            csv_to_parquet(folder / LANDMARKS_FILE, folder / LANDMARKS_PARQUET_FILE, {})
-            written.add(LANDMARKS_PARQUET_FILE)
+            csv_to_parquet(folder / _LANDMARKS_FILE, folder / _LANDMARKS_PARQUET_FILE, {})
+            written.add(_LANDMARKS_PARQUET_FILE)
     for name in TABLE_FILES:
         if name not in written:
             (folder / name).unlink(missing_ok=True)

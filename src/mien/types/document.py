@@ -23,8 +23,7 @@ from mien.errors import DataError, InputError
 from mien.labels import exact_label
 
 FloatArray = npt.NDArray[np.float32]
-Encode = Callable[[Any], Any]
-Decode = Callable[[Any, str], Any]
+_Encode = Callable[[Any], Any]
 
 JSON_TYPES: dict[type, str] = {float: "number", int: "integer", bool: "boolean", str: "string"}
 
@@ -153,7 +152,7 @@ def is_enum(annotation: Any) -> bool:
 
 
 @cache
-def _encoder(cls: type, landmarks: bool) -> Encode:
+def _encoder(cls: type, landmarks: bool) -> _Encode:
     """A function that writes an object of the class.
 
     It runs for every frame of a stream, so it is compiled, as dataclasses do with their methods:
@@ -168,7 +167,7 @@ def _encoder(cls: type, landmarks: bool) -> Encode:
     items = groups.pop("")
     for gate, gated in groups.items():
         items.append(f"**({{{', '.join(gated)}}} if o.{gate} is not None else {{}})")
-    encode: Encode = eval(f"lambda o: {{{', '.join(items)}}}", names)
+    encode: _Encode = eval(f"lambda o: {{{', '.join(items)}}}", names)
     return encode
 
 
@@ -197,7 +196,7 @@ def _expression(entry: _Entry, path: str, landmarks: bool, names: dict[str, Any]
     return f"None if (v := {path}) is None else {value}" if entry.nullable else value
 
 
-def _value_encoder(annotation: Any, declared: Declared, landmarks: bool) -> Encode | None:
+def _value_encoder(annotation: Any, declared: Declared, landmarks: bool) -> _Encode | None:
     """A function that writes a value; None where it is written as it is."""
     digits = declared.digits
     origin, arguments = get_origin(annotation), get_args(annotation)
