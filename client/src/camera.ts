@@ -7,10 +7,8 @@ import { Timeline } from "./timeline";
 
 const root = find("[data-server-camera]");
 const pick = <T extends HTMLElement = HTMLElement>(name: string): T => find<T>(`[data-${name}]`, root);
-const people = new PeopleView(pick("people"), pick("people-empty"));
-const timeline = new Timeline(
-  pick("timeline"), pick("plot"), pick("legend"), pick<HTMLSelectElement>("person"),
-);
+const timeline = new Timeline(pick("timeline-title"), pick("plot"), pick("legend"));
+const people = new PeopleView(pick("people"), pick("people-empty"), (id) => timeline.choose(id));
 const toast = pick("toast");
 const arrivals: number[] = [];
 
@@ -19,8 +17,7 @@ events.addEventListener("result", (event: MessageEvent<string>) => {
   const result = JSON.parse(event.data) as FrameResult;
   const now = performance.now();
   toast.hidden = true;
-  people.show(result.faces, now);
-  timeline.add(result.faces, result.timestamp_s ?? 0, now);
+  people.show(result.faces, now, timeline.add(result.faces, result.timestamp_s ?? 0, now));
   arrivals.push(now);
   while (now - (arrivals[0] ?? now) > 2000) arrivals.shift();
   pick("fps").textContent = (arrivals.length / 2).toFixed(1);

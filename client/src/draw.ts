@@ -1,6 +1,7 @@
 /** Draws boxes, labels and landmarks over the video. */
 
 import { expressionColor, percent } from "./page";
+import { personColor } from "./people";
 import type { Face, FrameResult } from "./result";
 
 export interface View {
@@ -39,7 +40,7 @@ export function drawResult(canvas: HTMLCanvasElement, result: FrameResult, view:
     const y = toCanvasY(face.box.y_min);
     drawBox(context, x, y, (face.box.x_max - face.box.x_min) * scale,
       (face.box.y_max - face.box.y_min) * scale, color, face.expression?.uncertain ?? true);
-    drawLabel(context, x, y, labelText(face), color, width);
+    drawLabel(context, x, y, face, color, width);
   }
 }
 
@@ -89,23 +90,36 @@ function drawLabel(
   context: CanvasRenderingContext2D,
   x: number,
   y: number,
-  text: string,
+  face: Face,
   color: string,
   canvasWidth: number,
 ): void {
+  const text = labelText(face);
+  const number = face.track_id === null ? "" : String(face.track_id);
   context.font = "600 14px Inter, ui-sans-serif, system-ui, sans-serif";
-  const width = context.measureText(text).width + 34;
+  const numberW = number ? Math.max(26, context.measureText(number).width + 16) : 0;
+  const width = numberW + context.measureText(text).width + 34;
   const top = y > 36 ? y - 34 : y + 8;
   x = Math.max(4, Math.min(x, canvasWidth - width - 4));
   context.beginPath();
   context.roundRect(x, top, width, 26, 13);
   context.fillStyle = "rgb(14 16 17 / 84%)";
   context.fill();
+  context.textBaseline = "middle";
+  if (face.track_id !== null) {
+    context.beginPath();
+    context.roundRect(x, top, numberW, 26, 13);
+    context.fillStyle = personColor(face.track_id);
+    context.fill();
+    context.fillStyle = "#fff";
+    context.textAlign = "center";
+    context.fillText(number, x + numberW / 2, top + 13.5);
+  }
+  context.textAlign = "left";
   context.beginPath();
-  context.arc(x + 14, top + 13, 5, 0, 2 * Math.PI);
+  context.arc(x + numberW + 14, top + 13, 5, 0, 2 * Math.PI);
   context.fillStyle = color;
   context.fill();
   context.fillStyle = "#fff";
-  context.textBaseline = "middle";
-  context.fillText(text, x + 25, top + 13.5);
+  context.fillText(text, x + numberW + 25, top + 13.5);
 }

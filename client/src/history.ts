@@ -35,6 +35,7 @@ export class History {
 export class Series {
   readonly times: number[] = [];
   readonly values = new Map<string, (number | null)[]>();
+  readonly uncertain: boolean[] = [];
 
   constructor(
     readonly labels: readonly string[],
@@ -43,38 +44,45 @@ export class Series {
     for (const label of labels) this.values.set(label, []);
   }
 
-  add(timeS: number, probabilities: Record<string, number>): void {
+  add(timeS: number, probabilities: Record<string, number>, uncertain = false): void {
     const last = this.times.at(-1);
     if (last !== undefined && timeS <= last) return;
-    if (last !== undefined && timeS - last > 1.5) this.push((last + timeS) / 2, null);
-    this.push(timeS, probabilities);
+    if (last !== undefined && timeS - last > 1.5) this.push((last + timeS) / 2, null, false);
+    this.push(timeS, probabilities, uncertain);
     if (this.times.length > this.maxPoints) this.thin();
   }
 
-  private push(timeS: number, probabilities: Record<string, number> | null): void {
+  /** The most probable label of a point. */
+  top(index: number): string {
+    const at = (label: string) => this.values.get(label)?.[index] ?? -1;
+    return this.labels.reduce((best, label) => (at(label) > at(best) ? label : best));
+  }
+
+  private push(timeS: number, probabilities: Record<string, number> | null, uncertain: boolean): void {
     this.times.push(timeS);
+    this.uncertain.push(uncertain);
     for (const label of this.labels) this.values.get(label)?.push(probabilities?.[label] ?? null);
   }
 
   private thin(): void {
     const half = this.times.length >> 1;
     const keep = (_: unknown, index: number) => index >= half || index % 2 === 0;
-    const times = this.times.filter(keep);
-    this.times.splice(0, this.times.length, ...times);
-    for (const column of this.values.values()) {
-      const kept = column.filter(keep);
-      column.splice(0, column.length, ...kept);
-    }
+    const thin = <T>(column: T[]): void => {
+      column.splice(0, column.length, ...column.filter(keep));
+    };
+    thin(this.times);
+    thin(this.uncertain);
+    for (const column of this.values.values()) thin(column);
   }
 }
 
-/** Index of the last frame at or before a time. */
-export function indexAt(frames: readonly FrameResult[], timeS: number): number {
+/** Index of the last time that is not later than another; 0 where all are. */
+export function nearest(times: readonly number[], timeS: number): number {
   let low = 0;
-  let high = frames.length - 1;
+  let high = times.length - 1;
   while (low < high) {
     const middle = (low + high + 1) >> 1;
-    if ((frames[middle]?.timestamp_s ?? 0) <= timeS) low = middle;
+    if ((times[middle] ?? 0) <= timeS) low = middle;
     else high = middle - 1;
   }
   return low;

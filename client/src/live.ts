@@ -7,6 +7,7 @@ import type { DeviceAddresses } from "./device";
 import { clock, find, saveFile, SERVER_UNREACHABLE } from "./page";
 import { PeopleView } from "./people";
 import { type FrameResult, type Notice, serverMs, toCsv } from "./result";
+import { useKeys } from "./keys";
 import { LiveSession } from "./session";
 import { closeSource, listCameras, openCamera, openClip, SourceError } from "./source";
 import { Timeline } from "./timeline";
@@ -20,7 +21,6 @@ const overlay = pick<HTMLCanvasElement>("overlay");
 const consent = pick("consent");
 const problem = pick("problem");
 const toast = pick("toast");
-const stage = pick("stage");
 const announce = pick("announce");
 const pauseButton = pick<HTMLButtonElement>("pause");
 const recordButton = pick<HTMLButtonElement>("record");
@@ -32,16 +32,15 @@ const landmarks = pick<HTMLInputElement>("landmarks");
 const engineChoice = pick<HTMLSelectElement>("engine-choice");
 const downloads = [pick<HTMLButtonElement>("csv"), pick<HTMLButtonElement>("json")] as const;
 
-const people = new PeopleView(pick("people"), pick("people-empty"));
-const timeline = new Timeline(
-  pick("timeline"), pick("plot"), pick("legend"), pick<HTMLSelectElement>("person"),
-);
+const timeline = new Timeline(pick("timeline-title"), pick("plot"), pick("legend"));
+const people = new PeopleView(pick("people"), pick("people-empty"), (id) => timeline.choose(id));
 const history = new History();
 let continuity = new Continuity();
 const arrivals: number[] = [];
 let session: LiveSession | undefined;
 let latest: FrameResult | undefined;
 let fromCamera = false;
+let paused = false;
 let recordingSince: number | undefined;
 let recordingRequested = false;
 let recordedSession: string | undefined;
@@ -93,7 +92,7 @@ async function start(open: () => Promise<unknown>, camera: boolean): Promise<voi
   pick("camera-choice").hidden = !camera;
   mirror.disabled = !camera;
   consent.hidden = true;
-  for (const name of ["controls", "settings", "stats"]) pick(name).hidden = false;
+  setPlaying(true);
   video.hidden = overlay.hidden = false;
   fitStage();
   applyMirror();
@@ -141,7 +140,13 @@ function onDeviceUnavailable(reason: string): void {
 
 /** Give the stage the aspect ratio of the video, so that it has no black bars. */
 function fitStage(): void {
-  if (video.videoWidth) stage.style.aspectRatio = `${video.videoWidth} / ${video.videoHeight}`;
+  if (video.videoWidth) root.style.setProperty("--ratio", `${video.videoWidth / video.videoHeight}`);
+}
+
+/** While the source plays, all of the page is one screen. */
+function setPlaying(playing: boolean): void {
+  root.classList.toggle("playing", playing);
+  for (const name of ["controls", "timeline"]) pick(name).hidden = !playing;
 }
 
 const startCamera = (): Promise<void> =>
@@ -159,9 +164,8 @@ function stop(): void {
   latest = undefined;
   continuity = new Continuity();
   clearOverlay();
-  for (const name of ["controls", "settings", "stats"]) pick(name).hidden = true;
+  setPlaying(false);
   video.hidden = overlay.hidden = true;
-  stage.style.removeProperty("aspect-ratio");
   consent.hidden = false;
   recordingSince = undefined;
   showRecording();
@@ -205,8 +209,7 @@ function onResult(received: FrameResult, tookMs: number): void {
   latest = result;
   history.add(result);
   showBoxes(result, tookMs);
-  people.show(result.faces, now);
-  timeline.add(result.faces, result.timestamp_s ?? 0, now);
+  people.show(result.faces, now, timeline.add(result.faces, result.timestamp_s ?? 0, now));
   for (const button of downloads) button.disabled = false;
   showStats(now, tookMs, result);
   announceChanges(result);
@@ -229,7 +232,7 @@ function showBoxes(result: FrameResult, ageMs: number): void {
     staleTimer = setTimeout(clearOverlay, STALE_MS.gone - Math.max(ageMs, STALE_MS.faded));
   };
   overlay.classList.remove("stale");
-  if (pauseButton.ariaPressed === "true") return;
+  if (paused) return;
   if (ageMs >= STALE_MS.faded) fade();
   else staleTimer = setTimeout(fade, STALE_MS.faded - ageMs);
 }
@@ -295,7 +298,35 @@ function onNotice(notice: Notice): void {
       ? "Recording saved in your sessions."
       : "The end of the recording could not be saved.";
     showMessage(text, !notice.complete, 4000);
+    if (notice.complete) askForName(notice.session_id);
   }
+}
+
+/** Offer to name the session that was saved, and to open it. */
+function askForName(sessionId: string): void {
+  const form = pick<HTMLFormElement>("saved");
+  const name = pick<HTMLInputElement>("saved-name");
+  const link = pick<HTMLAnchorElement>("saved-link");
+  link.href = `${link.pathname.replace(/sessions\/.*/, "sessions")}/${sessionId}`;
+  const when = new Date().toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+  name.value = `Live, ${when}`;
+  form.showPopover();
+  name.select();
+  form.onsubmit = (event) => {
+    event.preventDefault();
+    form.hidePopover();
+    void fetch(`/api/v1${link.pathname}`, {
+      method: "PATCH",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ name: name.value.trim() || `Live, ${when}` }),
+    }).then(
+      ({ ok }) => {
+        if (ok) showMessage("Named. The session is in your sessions.", false, 2500);
+        else showMessage("The name could not be saved.", true, 4000);
+      },
+      () => showMessage(SERVER_UNREACHABLE, true, 4000),
+    );
+  };
 }
 
 function onSlow(): void {
@@ -307,16 +338,24 @@ function setRecording(requested: boolean): void {
   recordingRequested = requested;
   if (requested) recordedSession = undefined;
   recordButton.setAttribute("aria-pressed", String(requested));
+  pick("record-text").textContent = requested ? "End" : "Record";
+  pick("record-more").hidden = !requested;
   session?.record(requested);
 }
 
 function showRecording(): void {
-  pick("rec").hidden = recordingSince === undefined;
+  const recording = recordingSince !== undefined;
+  pick("rec").hidden = !recording && !paused;
+  pick("rec").classList.toggle("on", recording && !paused);
+  pick("rec-state").textContent = recording ? (paused ? "Recording paused" : "Recording") : "Paused";
+  pick("rec-time").hidden = !recording;
 }
 
-function setPaused(paused: boolean): void {
+function setPaused(requested: boolean): void {
+  paused = requested;
   if (session) session.paused = paused;
-  pauseButton.setAttribute("aria-pressed", String(paused));
+  pauseButton.textContent = paused ? "Resume" : "Pause";
+  showRecording();
   if (paused) {
     // The picture stands still, and its boxes with it.
     clearTimeout(staleTimer);
@@ -357,6 +396,11 @@ function snapshot(): void {
   canvas.toBlob((blob) => blob && saveFile("snapshot.png", blob, "image/png"), "image/png");
 }
 
+function toggleFullScreen(): void {
+  if (document.fullscreenElement) void document.exitFullscreen();
+  else void root.requestFullscreen?.();
+}
+
 const cameraButton = pick<HTMLButtonElement>("start");
 const clipButton = pick<HTMLButtonElement>("start-clip");
 cameraButton.addEventListener("click", () => void startCamera());
@@ -366,7 +410,7 @@ restartButton.addEventListener("click", () => {
   void startCamera();
 });
 pick("stop").addEventListener("click", stop);
-pauseButton.addEventListener("click", () => setPaused(pauseButton.ariaPressed !== "true"));
+pauseButton.addEventListener("click", () => setPaused(!paused));
 recordButton.addEventListener("click", () => setRecording(!recordingRequested));
 pick("snapshot").addEventListener("click", snapshot);
 mirror.addEventListener("change", applyMirror);
@@ -388,5 +432,16 @@ downloads[1].addEventListener("click", () =>
   saveFile("mien.json", JSON.stringify({ schema_version: 1, results: history.all() }), "application/json"),
 );
 video.addEventListener("resize", fitStage);
+useKeys(pick<HTMLInputElement>("shortcuts"), pick("help"), {
+  " ": () => setPaused(!paused),
+  r: () => setRecording(!recordingRequested),
+  s: snapshot,
+  f: toggleFullScreen,
+  ArrowLeft: () => people.step(-1),
+  ArrowRight: () => people.step(1),
+}, () => root.classList.contains("playing"));
+const fullScreenButton = pick("fullscreen");
+fullScreenButton.hidden = !document.fullscreenEnabled;
+fullScreenButton.addEventListener("click", toggleFullScreen);
 addEventListener("pagehide", () => session?.close());
 cameraButton.disabled = clipButton.disabled = false;

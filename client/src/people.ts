@@ -1,4 +1,4 @@
-/** A card for each person in view: the smoothed label, and a bar for each expression. */
+/** The people in view: a lane for each, and a card with a bar for each expression of one of them. */
 
 import { percent } from "./page";
 import type { Face } from "./result";
@@ -17,67 +17,143 @@ const SIGNALS: readonly [string, (face: Face) => string | null][] = [
   ["Arousal", ({ affect }) => signed(affect?.arousal)],
 ];
 
+/** Grounds of the numbers of people, on which white text is readable. */
+const PERSON_COLORS = [
+  "#1d6a67", "#8a3d9d", "#a04000", "#2456a6", "#a02450", "#4d6b00", "#5b4bb5", "#6b5200",
+] as const;
+
+/** The color that a person has on the picture, in the list and above the timeline. */
+export function personColor(trackId: number): string {
+  return PERSON_COLORS[(trackId - 1 + 8000) % PERSON_COLORS.length] ?? PERSON_COLORS[0];
+}
+
+/** A person's number on their color. */
+export function personBadge(trackId: number): HTMLElement {
+  const badge = element("span", "number", String(trackId));
+  badge.style.setProperty("--person", personColor(trackId));
+  return badge;
+}
+
+interface Lane {
+  root: HTMLButtonElement;
+  /** 0 where the lane is empty, and waits for the next person. */
+  trackId: number;
+  badge: HTMLElement;
+  title: HTMLElement;
+  value: HTMLElement;
+  strip: Map<string, SVGElement>;
+  seenAt: number;
+}
+
 interface Card {
   root: HTMLElement;
+  badge: HTMLElement;
   title: HTMLElement;
   value: HTMLElement;
   warning: HTMLElement;
   signals: HTMLElement[];
   dot: SVGElement;
   bars: Map<string, { fill: SVGElement; value: HTMLElement }>;
-  seenAt: number;
 }
 
+/**
+ * A lane for each person in view, and above the lanes a card of the chosen one.
+ *
+ * A lane keeps its place while its person is in view; the next person gets the first empty one. So
+ * nothing on the page moves when people come and go.
+ */
 export class PeopleView {
-  private readonly cards = new Map<number, Card>();
+  private readonly lanes: Lane[] = [];
+  private readonly list = element("div", "lanes");
+  private card: Card | undefined;
+  private chosen: number | undefined;
 
   constructor(
-    private readonly root: HTMLElement,
+    root: HTMLElement,
     private readonly placeholder: HTMLElement,
-  ) {}
+    private readonly onChoose: (trackId: number) => void = () => undefined,
+  ) {
+    root.append(this.list);
+  }
 
-  show(faces: readonly Face[], nowMs: number): void {
+  /** @param chosen the person whose card is shown */
+  show(faces: readonly Face[], nowMs: number, chosen: number | undefined): void {
+    this.chosen = chosen;
     for (const face of faces) {
       if (face.track_id === null || !face.expression) continue;
-      let card = this.cards.get(face.track_id);
-      if (!card) {
-        card = this.makeCard(face.track_id, Object.keys(face.expression.probabilities));
-        this.cards.set(face.track_id, card);
-        this.root.append(card.root);
-      }
-      card.seenAt = nowMs;
-      fillCard(card, face);
+      const lane = this.laneOf(face.track_id, Object.keys(face.expression.probabilities));
+      lane.seenAt = nowMs;
+      fillLane(lane, face);
+      lane.root.ariaPressed = String(face.track_id === chosen);
+      if (face.track_id === chosen) this.fillCard(face);
     }
-    for (const [id, card] of this.cards) {
-      if (nowMs - card.seenAt > REMOVE_AFTER_MS) {
-        card.root.remove();
-        this.cards.delete(id);
-      }
+    for (const lane of this.lanes) {
+      if (lane.trackId && nowMs - lane.seenAt > REMOVE_AFTER_MS) emptyLane(lane);
     }
-    this.placeholder.hidden = this.cards.size > 0;
+    const present = this.lanes.some((lane) => lane.trackId !== 0 && lane.trackId === chosen);
+    this.card?.root.classList.toggle("gone", !present);
+    while (this.lanes.at(-1)?.trackId === 0) this.lanes.pop()?.root.remove();
+    this.placeholder.hidden = this.card !== undefined || this.lanes.length > 0;
+  }
+
+  /** Choose the next person in view, or the previous one. */
+  step(by: 1 | -1): void {
+    const present = this.lanes.map((lane) => lane.trackId).filter(Boolean);
+    if (!present.length) return;
+    const at = present.indexOf(this.chosen ?? 0);
+    const next = present[(at + by + present.length) % present.length];
+    if (next !== undefined) this.onChoose(next);
   }
 
   clear(): void {
-    for (const card of this.cards.values()) card.root.remove();
-    this.cards.clear();
+    this.list.replaceChildren();
+    this.lanes.length = 0;
+    this.card?.root.remove();
+    this.card = undefined;
     this.placeholder.hidden = false;
   }
 
-  private makeCard(trackId: number, labels: readonly string[]): Card {
-    const root = element("article", "card face person");
-    root.dataset["track"] = String(trackId);
+  private laneOf(trackId: number, labels: readonly string[]): Lane {
+    const known = this.lanes.find((lane) => lane.trackId === trackId);
+    if (known) return known;
+    let lane = this.lanes.find((candidate) => candidate.trackId === 0);
+    if (!lane) {
+      lane = makeLane(labels);
+      const { root } = lane;
+      const made = lane;
+      root.addEventListener("click", () => this.onChoose(made.trackId));
+      this.lanes.push(lane);
+      this.list.append(root);
+    }
+    lane.trackId = trackId;
+    lane.root.dataset["track"] = String(trackId);
+    lane.root.classList.add("person");
+    lane.badge.replaceWith((lane.badge = personBadge(trackId)));
+    return lane;
+  }
+
+  private fillCard(face: Face): void {
+    if (!this.card) {
+      this.card = this.makeCard(Object.keys(face.expression?.probabilities ?? {}));
+      this.list.before(this.card.root);
+    }
+    fillCard(this.card, face);
+  }
+
+  private makeCard(labels: readonly string[]): Card {
+    const root = element("article", "card face chosen");
     const header = element("header");
     const middle = element("div");
-    const eyebrow = element("p", "eyebrow", `Person ${trackId}`);
     const title = element("h2");
     const dot = svg("svg", { viewBox: "0 0 10 10", class: "dot", "aria-hidden": "true" });
     const circle = svg("circle", { cx: "5", cy: "5", r: "5" });
     dot.append(circle);
     const name = element("span");
     title.append(dot, name);
-    middle.append(eyebrow, title);
+    middle.append(title);
     const value = element("p", "big-value");
-    header.append(middle, value);
+    const badge = element("span", "number");
+    header.append(badge, middle, value);
     const list = element("ul", "bars");
     const bars: Card["bars"] = new Map();
     for (const label of labels) {
@@ -104,14 +180,57 @@ export class PeopleView {
     });
     more.append(element("summary", "", "Signals"), facts);
     root.append(header, list, warning, more);
-    return { root, title: name, value, warning, signals, dot: circle, bars, seenAt: 0 };
+    return { root, badge, title: name, value, warning, signals, dot: circle, bars };
   }
+}
+
+function makeLane(labels: readonly string[]): Lane {
+  const root = document.createElement("button");
+  root.type = "button";
+  root.className = "lane-button";
+  const badge = element("span", "number");
+  const title = element("span", "lane-label");
+  const value = element("span", "bar-value");
+  const bar = svg("svg", {
+    viewBox: "0 0 100 8", preserveAspectRatio: "none", class: "bar", "aria-hidden": "true",
+  });
+  const strip: Lane["strip"] = new Map();
+  for (const label of labels) {
+    const part = svg("rect", { height: "8", width: "0", class: `x-${label}` });
+    bar.append(part);
+    strip.set(label, part);
+  }
+  root.append(badge, title, bar, value);
+  return { root, trackId: 0, badge, title, value, strip, seenAt: 0 };
+}
+
+function fillLane(lane: Lane, { expression }: Face): void {
+  if (!expression) return;
+  lane.root.dataset["expression"] = expression.label;
+  lane.title.textContent = expression.label + (expression.uncertain ? " ?" : "");
+  lane.value.textContent = percent(expression.probabilities[expression.label] ?? 0);
+  let x = 0;
+  for (const [label, part] of lane.strip) {
+    const width = 100 * (expression.probabilities[label] ?? 0);
+    part.setAttribute("x", x.toFixed(1));
+    part.setAttribute("width", width.toFixed(1));
+    x += width;
+  }
+}
+
+function emptyLane(lane: Lane): void {
+  lane.trackId = 0;
+  lane.root.classList.remove("person");
+  delete lane.root.dataset["expression"];
+  delete lane.root.dataset["track"];
 }
 
 function fillCard(card: Card, face: Face): void {
   const { expression, quality } = face;
   if (!expression) return;
-  card.root.dataset["expression"] = expression.label;
+  if (card.badge.textContent !== String(face.track_id)) {
+    card.badge.replaceWith((card.badge = personBadge(face.track_id ?? 0)));
+  }
   card.title.textContent = expression.label + (expression.uncertain ? " ?" : "");
   card.value.textContent = percent(expression.probabilities[expression.label] ?? 0);
   card.dot.setAttribute("class", `x-${expression.label}`);
@@ -128,7 +247,6 @@ function fillCard(card: Card, face: Face): void {
   card.warning.textContent = reasons.length
     ? `Low confidence: ${reasons.join(", ").replaceAll("_", " ")}.`
     : expression.uncertain ? "Uncertain." : "";
-  card.warning.hidden = !card.warning.textContent;
 }
 
 function fraction(value: number | null | undefined): string | null {

@@ -1,7 +1,7 @@
 /** Replays a recorded session: boxes and labels without the video, which is not stored. */
 
 import { drawResult } from "./draw";
-import { indexAt } from "./history";
+import { nearest } from "./history";
 import { clock, find } from "./page";
 import type { FrameResult } from "./result";
 
@@ -20,12 +20,13 @@ async function main(): Promise<void> {
   if (!first || !endS) return;
   root.hidden = false;
   canvas.parentElement?.style.setProperty("aspect-ratio", first.image_size_wh.join(" / "));
+  const times = frames.map((frame) => frame.timestamp_s ?? 0);
   let atS = 0;
   let playing = false;
   let previousMs = 0;
 
   const show = (): void => {
-    const frame = frames[indexAt(frames, atS)];
+    const frame = frames[nearest(times, atS)];
     if (frame) drawResult(canvas, frame, { mirrored: false, landmarks: false });
     seek.value = String((1000 * atS) / endS);
     time.textContent = `${clock(atS)} / ${clock(endS)}`;

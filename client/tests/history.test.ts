@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { fit } from "../src/draw";
-import { History, indexAt, Series } from "../src/history";
+import { History, nearest, Series } from "../src/history";
 import { clock } from "../src/page";
 import { type FrameResult, isNotice, type Label, serverMs, toCsv } from "../src/result";
 
@@ -49,9 +49,9 @@ test("series marks gaps and thins its older half", () => {
   expect(series.times.at(-1)).toBe(505);
 });
 
-test("indexAt returns the last frame at or before a time", () => {
-  const frames = [0, 1, 2, 5].map((timeS) => result(timeS));
-  expect([-1, 0, 1.5, 4.9, 5, 99].map((timeS) => indexAt(frames, timeS))).toEqual([0, 0, 1, 2, 3, 3]);
+test("nearest returns the last time at or before another", () => {
+  const times = [0, 1, 2, 5];
+  expect([-1, 0, 1.5, 4.9, 5, 99].map((timeS) => nearest(times, timeS))).toEqual([0, 0, 1, 2, 3, 3]);
 });
 
 test("toCsv writes a row per face", () => {

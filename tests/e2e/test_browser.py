@@ -47,6 +47,10 @@ def test_live_from_consent_to_deletion(
     assert float(page.inner_text("[data-fps]")) > 0
     page.click("[data-record]")
     page.wait_for_selector("[data-toast]:has-text('in your sessions')")
+    page.fill("[data-saved-name]", "Two people smile")
+    page.click("text=Save name")
+    page.wait_for_selector("[data-toast]:has-text('Named')")
+    page.click("[data-save]")
     with page.expect_download() as download:
         page.click("[data-csv]")
     download.value.save_as(tmp_path / "live.csv")
@@ -54,11 +58,12 @@ def test_live_from_consent_to_deletion(
     assert {row["expression"] for row in rows} >= {"neutral", "happiness"}
     times = [float(row["timestamp_s"]) for row in rows]
     assert times == sorted(times)
+    page.keyboard.press("Escape")
     page.click("[data-stop]")
     page.wait_for_selector("[data-consent]:visible")
 
     page.goto(server.url + "/sessions")
-    page.click(".rows h3 a")
+    page.click(".rows h3 a:has-text('Two people smile')")
     page.wait_for_selector("[data-replay]:visible")
     page.click("[data-play]")
     while int(page.input_value("[data-seek]")) <= 50:
@@ -71,6 +76,37 @@ def test_live_from_consent_to_deletion(
     page.click("summary:has-text('Rename or delete')")
     page.click("button:has-text('Delete')")
     page.wait_for_selector("text=No sessions yet")
+    assert page.problems == []
+
+
+def test_keys_pause_record_and_choose_people(
+    browser: Any, server: Any, open_page: OpenPage
+) -> None:
+    page = open_page(browser, server)
+    start_camera(page)
+    page.locator(".person").nth(1).wait_for()
+    page.evaluate("document.activeElement.blur()")
+    shown = page.inner_text("[data-timeline-title]")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function(
+        "(before) => document.querySelector('[data-timeline-title]').innerText !== before", arg=shown
+    )
+    page.keyboard.press("r")
+    page.wait_for_selector("[data-rec].on")
+    page.keyboard.press("Space")
+    page.wait_for_selector("[data-rec-state]:has-text('Recording paused')")
+    assert page.inner_text("[data-pause]") == "Resume"
+    page.keyboard.press("Space")
+    page.wait_for_selector("[data-rec].on")
+    with page.expect_download() as download:
+        page.keyboard.press("s")
+    assert download.value.suggested_filename == "snapshot.png"
+    page.keyboard.press("?")
+    page.uncheck("[data-shortcuts]")
+    page.keyboard.press("Escape")
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("Space")
+    assert page.inner_text("[data-pause]") == "Pause"
     assert page.problems == []
 
 

@@ -10,6 +10,13 @@ pytestmark = pytest.mark.e2e
 LONG = "W" * 70
 CLIP = Path(__file__).parents[2] / "src/mien/web/static/sample.mp4"
 
+# Sums the layout shifts that are not an answer to a click, as browsers report them.
+_SHIFTS = """
+    window.shifts = 0;
+    new PerformanceObserver((list) => {
+      for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shifts += entry.value;
+    }).observe({ type: "layout-shift", buffered: true });
+"""
 # Answers each image with the next number of people, without a network.
 _CROWD = """
     WebSocket = class extends EventTarget {
@@ -73,14 +80,38 @@ def test_page_keeps_its_height_while_people_come_and_go(
     browser: Any, serve: Callable[..., Any], open_page: Callable[..., Any], size: tuple[int, int]
 ) -> None:
     page = open_page(
-        browser, serve(MIEN_LIVE="server"), init_script=_CROWD,
+        browser, serve(MIEN_LIVE="server"), init_script=_SHIFTS + _CROWD,
         viewport={"width": size[0], "height": size[1]},
     )  # fmt: skip
     page.click("[data-start]")
-    page.wait_for_selector("[data-plot] canvas")
+    page.wait_for_selector(".person")
     heights = set()
     while page.evaluate("window.answered") < 40:
         heights.add(page.evaluate("document.documentElement.scrollHeight"))
         page.wait_for_timeout(100)
     assert max(heights) - min(heights) <= 40
+    assert page.evaluate("window.shifts") < 0.05
     assert page.problems == []
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (390, 844)])
+def test_live_page_is_one_screen(
+    browser: Any, server: Any, open_page: Callable[..., Any], size: tuple[int, int]
+) -> None:
+    page = open_page(browser, server, viewport={"width": size[0], "height": size[1]})
+    page.click("[data-start]")
+    page.wait_for_selector(".person")
+    boxes = page.evaluate(
+        """() => Object.fromEntries(["stage", "timeline", "people", "record"].map((name) =>
+             [name, document.querySelector(`[data-${name}]`).getBoundingClientRect().toJSON()]))"""
+    )
+    for name, box in boxes.items():
+        assert box["top"] >= 0, name
+        assert box["bottom"] <= size[1], name
+        assert box["right"] <= size[0], name
+    # The picture has no bars: the sample's frames are 16:9.
+    assert boxes["stage"]["width"] / boxes["stage"]["height"] == pytest.approx(16 / 9, rel=0.01)
+    assert boxes["stage"]["width"] >= 0.45 * size[0]
+    assert boxes["timeline"]["top"] >= boxes["stage"]["bottom"]
+    if size[0] > 1000:
+        assert boxes["people"]["left"] >= boxes["stage"]["right"]
