@@ -1,5 +1,6 @@
 /** The photo and video pages: choose, drop or paste a file. A video is uploaded with a progress bar. */
 
+import { linkFaces } from "./faces";
 import { find } from "./page";
 
 interface Created {
@@ -21,6 +22,8 @@ const button = find<HTMLButtonElement>('button[type="submit"]', form);
 const isVideo = form.dataset["drop"] === "video";
 
 document.documentElement.classList.add("js");
+const result = document.querySelector<HTMLElement>("[data-result]");
+if (result) linkFaces(result);
 input.addEventListener("change", () => input.files?.length && onFile());
 addEventListener("paste", (event) => useFiles(event.clipboardData?.files));
 addEventListener("dragover", (event) => {

@@ -301,6 +301,45 @@ def test_photo_by_file_and_by_pasting(browser: Any, server: Any, open_page: Open
     assert page.problems == []
 
 
+def test_faces_of_a_photograph_are_linked_to_their_cards(
+    browser: Any, server: Any, open_page: OpenPage
+) -> None:
+    page = open_page(browser, server, "/photo")
+    page.click("button[value='group.jpg']")
+    page.wait_for_selector("[data-toggles]:visible")
+    page.hover("a.mark[data-face='2']")
+    assert page.locator("article.lit").get_attribute("data-face") == "2"
+    page.hover("article[data-face='3'] h3")
+    assert page.locator("a.mark.lit").get_attribute("data-face") == "3"
+    page.focus("a.mark[data-face='1']")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert page.url.endswith("#face-2")
+    page.click("article[data-face='4'] h3")
+    assert page.evaluate("document.activeElement.dataset.face") == "4"
+    # The result comes before the form, and its layers can be chosen.
+    order = "[...document.querySelectorAll('[data-result], [data-drop]')].map((e) => e.tagName)"
+    assert page.evaluate(order) == ["SECTION", "FORM"]
+    assert not page.is_visible(".mesh >> nth=0")
+    page.check("[data-show=mesh]")
+    page.check("[data-show=blur]")
+    assert page.evaluate("getComputedStyle(document.querySelector('.blurred')).display") != "none"
+    assert page.problems == []
+
+
+def test_several_photographs_at_once(browser: Any, server: Any, open_page: OpenPage) -> None:
+    page = open_page(browser, server, "/photo", accept_downloads=True)
+    names = ("group.jpg", "person-a-smiling.jpg", "person-b-neutral.jpg")
+    page.set_input_files("#image", [ROOT / "src/mien/samples" / name for name in names])
+    page.wait_for_selector("h2:has-text('3 photos')")
+    assert page.locator(".gallery img").count() == 3
+    with page.expect_download() as download:
+        page.click("text=Download table")
+    rows = list(csv.DictReader(Path(download.value.path()).read_text().splitlines()))
+    assert len(rows) == 6
+    assert page.problems == []
+
+
 def test_video_from_upload_to_report(browser: Any, server: Any, open_page: OpenPage) -> None:
     page = open_page(browser, server, "/video")
     page.set_input_files("#video", CLIP)

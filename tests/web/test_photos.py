@@ -1,5 +1,7 @@
 """Photographs: the API and the page."""
 
+import base64
+import csv
 import io
 import re
 import struct
@@ -104,6 +106,21 @@ def test_busy_server_returns_503_with_retry_after(
     assert answer.json["error"]["details"] == [{"retry_after_ms": 2400}]
 
 
+def test_several_photographs_become_a_gallery(
+    client: FlaskClient, photo: bytes, smile: bytes, csrf_of: CsrfOf
+) -> None:
+    sent = [(io.BytesIO(photo), "a.jpg"), (io.BytesIO(b"no"), "b.jpg"), (io.BytesIO(smile), "c.jpg")]
+    page = client.post("/photo", data={"image": sent, "csrf_token": csrf_of(client, "/photo")}).text
+    assert "3 photos" in page
+    assert page.count("data:image/jpeg;base64,") >= 2
+    assert "notice bad" in page
+    found = re.search(r"data:text/csv;base64,([\w+/=]+)", page)
+    assert found
+    rows = list(csv.DictReader(base64.b64decode(found[1]).decode().splitlines()))
+    assert len(rows) == 5
+    assert {row["expression"] for row in rows} >= {"happiness", "neutral"}
+
+
 def test_page_shows_the_faces_of_a_real_photograph(
     tmp_path: Path, samples: dict[str, Path]
 ) -> None:
@@ -116,7 +133,9 @@ def test_page_shows_the_faces_of_a_real_photograph(
     assert re.findall(r'data-expression="(\w+)"', page) == [
         "happiness", "neutral", "happiness", "neutral",
     ]  # fmt: skip
-    assert page.count('src="data:image/jpeg;base64,') == 5
+    assert page.count('src="data:image/jpeg;base64,') == 4
+    assert page.count('<a class="mark') == 4
+    assert len(re.findall(r'd="M[\d. Mh]+"', page)) == 4
     assert "&#34;schema_version&#34;: 1" in page
 
 

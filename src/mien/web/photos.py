@@ -3,19 +3,22 @@
 import base64
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 from flask import Response, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 from PIL import Image as PillowImage
+from werkzeug.datastructures import FileStorage
 
 from mien import drawing, imaging
 from mien.errors import InputError
 from mien.imaging import LargeImage
 from mien.samples import sample_paths
-from mien.types import Box, FrameResult, Image
+from mien.tables import face_lines
+from mien.types import Box, Face, FrameResult, Image
 from mien.web import security
 from mien.web.api import image_body, noun, returns
 from mien.web.errors import ProblemError, sentence
@@ -24,6 +27,7 @@ from mien.web.schemas import AnalyzeQuery, FrameResultDocument
 from mien.web.services import services
 
 _PAGE_IMAGE_PX = 1600
+_GALLERY_IMAGE_PX = 480
 
 pages, blueprint = noun("photos", "Photographs.")
 
@@ -46,28 +50,55 @@ def analyze(query: AnalyzeQuery) -> Response:
 @pages.route("/photo", methods=["GET", "POST"])
 @security.limited(security.ANALYZE_LIMIT, methods=["POST"])
 def photo() -> ResponseReturnValue:
-    """The page: a form, and the faces of the photograph that was sent with it."""
+    """The page: a form, and the faces of the photographs that were sent with it."""
     samples = [path.name for path in sample_paths()]
     if request.method == "GET":
         return render_template("photo.html", samples=samples)
     try:
+        uploads = request.files.getlist("image")
+        if len(uploads) > 1:
+            return render_template("photo.html", samples=samples, **_gallery(uploads))
         chosen = request.form.get("sample")
         data, name = _image_from_request() if chosen is None else (_sample(chosen), chosen)
-        with analyzed_photo(data, name) as (image, result):
-            picture = _picture(image, result)
-            thumbnails = [_thumbnail(image, face.box) for face in result.faces]
+        shown = _shown(data, name, detail=_PAGE_IMAGE_PX)
     except ProblemError as problem:
         page = render_template("photo.html", samples=samples, problem=problem)
         return page, problem.status
-    document = result.to_dict()
-    return render_template(
-        "photo.html",
-        samples=samples,
-        result=document,
-        document=json.dumps(document, indent=2, ensure_ascii=False),
-        thumbnails=thumbnails,
-        picture=picture,
-    )
+    return render_template("photo.html", samples=samples, shown=shown)
+
+
+def _shown(data: bytes, name: str | None, *, detail: int) -> dict[str, Any]:
+    """What the page shows of a photograph: its result and its pictures."""
+    with analyzed_photo(data, name) as (image, result):
+        small = _page_image(image, detail)
+        document = result.to_dict()
+        return {
+            "name": name or "photo",
+            "result": document,
+            "document": json.dumps(document, indent=2, ensure_ascii=False),
+            "meshes": [_mesh(face) for face in result.faces],
+            "picture": _data_url(small, longest_px=detail),
+            "annotated": _data_url(_annotated(small, result), longest_px=detail),
+            "thumbnails": [_thumbnail(image, face.box) for face in result.faces],
+        }
+
+
+def _gallery(uploads: Sequence[FileStorage]) -> dict[str, Any]:
+    """Several photographs: each with its picture, or why there is none, and one table of all."""
+    security.limit_body(services().config.max_image_mb)
+    gallery: list[dict[str, Any]] = []
+    for number, upload in enumerate(uploads, start=1):
+        name = upload.filename or f"photo {number}"
+        try:
+            gallery.append(_shown(upload.read(), name, detail=_GALLERY_IMAGE_PX))
+        except ProblemError as problem:
+            gallery.append({"name": name, "problem": problem})
+    documents = [shown["result"] for shown in gallery if "result" in shown]
+    table = "".join(face_lines(documents)).encode()
+    return {
+        "gallery": gallery,
+        "table": "data:text/csv;base64," + base64.b64encode(table).decode("ascii"),
+    }
 
 
 @pages.get("/samples/<name>")
@@ -150,16 +181,25 @@ def encode_jpeg(image: Image, *, quality: int = 85) -> bytes:
     return buffer.getvalue()
 
 
-def _picture(image: Image | LargeImage, result: FrameResult) -> str:
-    """The annotated image in the size of the page, as a data URL."""
-    width, height = result.image_size_wh
-    whole = Box(0, 0, width, height)
-    pixels, _, _ = imaging.around_box(image, whole, 1.0, detail=_PAGE_IMAGE_PX)
-    scale = min(1.0, _PAGE_IMAGE_PX / max(width, height))
-    small = _reduced(pixels, _PAGE_IMAGE_PX)
-    faces = tuple(face.moved(0, 0, scale) for face in result.faces)
-    annotated = drawing.annotate(small, replace(result, faces=faces), extend=True)
-    return _data_url(annotated, longest_px=_PAGE_IMAGE_PX)
+def _page_image(image: Image | LargeImage, longest_px: int) -> Image:
+    """The whole image in the size of the page."""
+    height, width = image.shape[:2]
+    pixels, _, _ = imaging.around_box(image, Box(0, 0, width, height), 1.0, detail=longest_px)
+    return _reduced(pixels, longest_px)
+
+
+def _annotated(small: Image, result: FrameResult) -> Image:
+    """A reduced image with the boxes and labels of the result."""
+    scale = max(small.shape[:2]) / max(result.image_size_wh)
+    faces = tuple(face.moved(0, 0, min(1.0, scale)) for face in result.faces)
+    return drawing.annotate(small, replace(result, faces=faces), extend=True)
+
+
+def _mesh(face: Face) -> str:
+    """The landmarks as an SVG path of points."""
+    if face.landmarks is None or face.landmarks.points is None:
+        return ""
+    return "".join(f"M{x:.1f} {y:.1f}h0" for x, y, *_ in face.landmarks.points)
 
 
 def _reduced(image: Image, longest_px: int) -> Image:
