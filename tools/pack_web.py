@@ -11,12 +11,11 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from mien.runtime import catalog
+from mien.web.site import networks
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "client/mien-web"
 BUILT = ROOT / "src/mien/web/static/dist/device"
-NETWORKS = ("blazeface", "blazeface-short", "facemesh", catalog.DEFAULT_EXPRESSION_MODEL)
 
 
 def assemble(folder: Path) -> None:
@@ -31,10 +30,9 @@ def assemble(folder: Path) -> None:
         shutil.copy(BUILT / name, folder)
     models = folder / "models"
     shutil.copytree(BUILT / "runtime", models / "runtime")
-    for name in NETWORKS:
-        path = catalog.find(name).path
-        shutil.copy(path, models)
-        shutil.copy(path.with_suffix(".json"), models)
+    for entry in networks().values():
+        shutil.copy(entry.path, models)
+        shutil.copy(entry.path.with_suffix(".json"), models)
     for path in (SOURCE / "package.json", SOURCE / "README.md", ROOT / "LICENSE", ROOT / "NOTICE"):
         shutil.copy(path, folder)
     subprocess.run(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mien.config import Settings
+from mien.detection import verifier
 from mien.landmarks import schemes
 from mien.runtime import catalog
 from mien.signals import LIMITS, affect, pose
@@ -50,6 +51,10 @@ def constants() -> dict[str, tuple[str, Any]]:
         ),
         "AFFECT_MIN_KNOWN": ("number", affect._MIN_KNOWN),
         "AFFECT_METHOD": ("string", affect._METHOD),
+        "VERIFIER": (
+            _RECORD,
+            {**_numbers(verifier, "TRUSTED_PRESENCE MAX_EVIDENCE"), "PARTS": verifier.PARTS},
+        ),
         "SEARCH": (_RECORD, dataclasses.asdict(stream.search)),
         "LABELS": (_RECORD, dataclasses.asdict(stream.labels)),
         "MAX_GAP_S": ("number", stream.max_gap_s),

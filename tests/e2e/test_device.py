@@ -73,8 +73,6 @@ def test_analyzes_images_as_python_does(browser: Any, server: Any, open_page: Op
     upside_down = np.ascontiguousarray(images[0][::-1, ::-1])
     images += [upside_down, np.full((90, 120, 3), 128, np.uint8)]
     pipeline = mien.FacePipeline()
-    # The browser has no second look at detections.
-    pipeline.verifier = None
     expected = [pipeline.analyze(image).to_dict(landmarks=True) for image in images]
     page = open_page(browser, server)
     results = page.evaluate(ANALYZE, [[png(image) for image in images], None])
@@ -200,4 +198,4 @@ def test_models_stay_for_use_without_a_connection(
     assert page.get_attribute("[data-live]", "data-engine") == "device"
     page.context.set_offline(False)
     names = page.evaluate("caches.open('mien-models').then((c) => c.keys()).then((k) => k.length)")
-    assert names == 8
+    assert names == 10

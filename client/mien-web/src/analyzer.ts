@@ -12,6 +12,7 @@ import { configure, Network, type RuntimeOptions } from "./network";
 import type { Pixels } from "./pixels";
 import { FaceSearch } from "./search";
 import { measureFace, type Measured } from "./signals";
+import { FaceVerifier, type Verdict } from "./verifier";
 
 export interface AnalyzerOptions extends RuntimeOptions {
   /** Address of the folder with the models. */
@@ -34,6 +35,7 @@ export class Analyzer {
   private constructor(
     readonly search: FaceSearch,
     readonly mesh: FaceMesh,
+    private readonly verifier: FaceVerifier,
     readonly classifier: Classifier,
     readonly minScore: number,
     readonly minPresence: number,
@@ -42,15 +44,16 @@ export class Analyzer {
 
   static async create(options: AnalyzerOptions): Promise<Analyzer> {
     configure(options);
-    const names = ["blazeface", "blazeface-short", "facemesh", options.model ?? MODEL];
+    const names = ["blazeface", "blazeface-short", "facemesh", "verifier", options.model ?? MODEL];
     const models = await Promise.all(names.map((name) => loadModel(options.assets, name)));
     const networks: Network[] = [];
     // One after the other: the runtime starts with the first.
     for (const model of models) networks.push(await Network.create(model));
-    const [detector, closeUp, mesh, expression] = networks as [Network, Network, Network, Network];
+    const [detector, closeUp, mesh, verifier, expression] = networks as [Network, Network, Network, Network, Network];
     return new Analyzer(
       new FaceSearch(new BlazeFace(detector), new BlazeFace(closeUp)),
       new FaceMesh(mesh),
+      new FaceVerifier(verifier),
       new Classifier(expression, options.prior),
       options.minScore ?? MIN_SCORE,
       options.minPresence ?? MIN_PRESENCE,
@@ -62,6 +65,7 @@ export class Analyzer {
     return {
       detector: this.search.name,
       landmarks: this.mesh.name,
+      verifier: this.verifier.name,
       expression: this.classifier.name,
       prior: this.classifier.prior,
     };
@@ -72,10 +76,11 @@ export class Analyzer {
     const clock = new Clock();
     const candidates = await this.search.detectStill(image, this.minScore);
     clock.lap("detect");
-    const present: [Detection, Points][] = [];
+    const present: [Detection, Points, Verdict][] = [];
     for (const detection of candidates) {
       const points = await this.mesh.predict(image, detection);
-      if ((points.presence ?? 1) >= this.minPresence) present.push([detection, points]);
+      const verdict = await this.verifier.verify(image, detection, points);
+      if (verdict.presence >= this.minPresence) present.push([detection, points, verdict]);
     }
     present.sort(([a], [b]) => center(a.box)[0] - center(b.box)[0]);
     clock.lap("landmarks");
@@ -83,9 +88,10 @@ export class Analyzer {
     clock.lap("align");
     const expressions = await this.classifier.classify(crops);
     clock.lap("classify");
-    const faces = present.map(([detection, points], k) => {
-      const expression = expressions[k] ?? null;
-      const measured = measureFace(image, detection, points, expression);
+    const faces = present.map(([detection, points, verdict], k) => {
+      const found = expressions[k] ?? null;
+      const expression = found && verdict.covered.length ? { ...found, uncertain: true } : found;
+      const measured = measureFace(image, detection, points, expression, verdict);
       return faceDocument(detection, landmarksDocument(points, landmarks), expression, measured);
     });
     clock.lap("measure");

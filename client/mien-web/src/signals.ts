@@ -7,6 +7,7 @@ import { area, intersection, RADIANS, squareToFrame } from "./geometry";
 import { nearestRotation, type Matrix3 } from "./matrix";
 import { regionOfDetection, regionOfPoints } from "./mesh";
 import { mean, sharpness, toGray, warp, type Pixels } from "./pixels";
+import type { Verdict } from "./verifier";
 import { wholeOf } from "./views";
 
 export interface Measured {
@@ -22,11 +23,12 @@ export function measureFace(
   detection: Detection,
   points: Points | null,
   expression: Expression | null,
+  verdict?: Verdict,
 ): Measured {
   const pose = points && estimatePose(points);
   const neutral = expression?.probabilities.neutral;
   return {
-    quality: measureQuality(image, detection, points, pose),
+    quality: measureQuality(image, detection, points, pose, verdict),
     signals: {
       eye_opening_left: points && opening(points, constants.EYES[0]!),
       eye_opening_right: points && opening(points, constants.EYES[1]!),
@@ -108,7 +110,13 @@ export function deriveAffect(probabilities: Readonly<Record<string, number>>): A
   return { valence: valence / known, arousal: arousal / known, method: constants.AFFECT_METHOD };
 }
 
-function measureQuality(image: Pixels, detection: Detection, points: Points | null, pose: Pose | null): Quality {
+function measureQuality(
+  image: Pixels,
+  detection: Detection,
+  points: Points | null,
+  pose: Pose | null,
+  verdict?: Verdict,
+): Quality {
   const isWhole = points?.scheme === "mesh468";
   const region = isWhole ? regionOfPoints(points, 1) : regionOfDetection(detection, 1);
   const transform = squareToFrame(region.center, region.side, region.angleDeg, CROP_SIZE);
@@ -121,7 +129,7 @@ function measureQuality(image: Pixels, detection: Detection, points: Points | nu
     yaw_deg: pose && pose.yaw,
     pitch_deg: pose && pose.pitch,
     roll_deg: pose && pose.roll,
-    presence: points && points.presence,
+    presence: verdict?.presence ?? points?.presence ?? null,
     reasons: [],
   };
   const beyond = (value: number | null, limit: number) => value !== null && Math.abs(value) > limit;
@@ -134,9 +142,12 @@ function measureQuality(image: Pixels, detection: Detection, points: Points | nu
     ["turned", beyond(quality.yaw_deg, limits.max_yaw_deg) || beyond(quality.pitch_deg, limits.max_pitch_deg)],
     ["tilted", beyond(quality.roll_deg, limits.max_roll_deg)],
     ["cut off", shareInside(image, detection, isWhole ? points : null) < limits.min_inside],
-    ["unclear", below(quality.presence, limits.min_presence)],
+    ["unclear", below(quality.presence, limits.min_presence) || below(points?.presence ?? null, limits.min_presence)],
   ];
-  return { ...quality, reasons: findings.filter(([, holds]) => holds).map(([reason]) => reason) };
+  const reasons = findings.filter(([, holds]) => holds).map(([reason]) => reason);
+  const covered = verdict?.covered ?? [];
+  if (covered.length) reasons.push("covered", ...covered.map((part) => `${part} covered`));
+  return { ...quality, reasons };
 }
 
 function shareInside(image: Pixels, { box }: Detection, points: Points | null): number {

@@ -13,7 +13,7 @@ from mien.runtime.spec import spec_to_json
 
 _STATIC = Path(__file__).parent / "static"
 _LIBRARY = _STATIC / "dist" / "device"
-_NETWORKS = ("blazeface", "blazeface-short", "facemesh")
+_NETWORKS = ("blazeface", "blazeface-short", "facemesh", "verifier")
 _WORKER = "service-worker.js"
 
 
