@@ -89,7 +89,8 @@ def test_keys_pause_record_and_choose_people(
     shown = page.inner_text("[data-timeline-title]")
     page.keyboard.press("ArrowRight")
     page.wait_for_function(
-        "(before) => document.querySelector('[data-timeline-title]').innerText !== before", arg=shown
+        "(before) => document.querySelector('[data-timeline-title]').innerText !== before",
+        arg=shown,
     )
     page.keyboard.press("r")
     page.wait_for_selector("[data-rec].on")

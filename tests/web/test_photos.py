@@ -109,7 +109,11 @@ def test_busy_server_returns_503_with_retry_after(
 def test_several_photographs_become_a_gallery(
     client: FlaskClient, photo: bytes, smile: bytes, csrf_of: CsrfOf
 ) -> None:
-    sent = [(io.BytesIO(photo), "a.jpg"), (io.BytesIO(b"no"), "b.jpg"), (io.BytesIO(smile), "c.jpg")]
+    sent = [
+        (io.BytesIO(photo), "a.jpg"),
+        (io.BytesIO(b"no"), "b.jpg"),
+        (io.BytesIO(smile), "c.jpg"),
+    ]
     page = client.post("/photo", data={"image": sent, "csrf_token": csrf_of(client, "/photo")}).text
     assert "3 photos" in page
     assert page.count("data:image/jpeg;base64,") >= 2
