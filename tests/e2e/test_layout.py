@@ -14,7 +14,8 @@ CLIP = Path(__file__).parents[2] / "src/mien/web/static/sample.mp4"
 _SHIFTS = """
     window.shifts = 0;
     new PerformanceObserver((list) => {
-      for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shifts += entry.value;
+      for (const entry of list.getEntries())
+        if (!entry.hadRecentInput) window.shifts += entry.value;
     }).observe({ type: "layout-shift", buffered: true });
 """
 # Answers each image with the next number of people, without a network.
