@@ -147,6 +147,10 @@ class FacePipeline:
             candidates = self._search(rgb, still=True)
             clock.lap("detect")
             found = self._present(rgb, candidates)
+            if candidates and not found and isinstance(self.detector, FaceSearch):
+                # What was taken for a face may be a part of one that fills the image.
+                close = self.detector.detect_close(rgb, self.settings.min_score)
+                found = self._present(rgb, close)
         else:
             found = self._looked_at(rgb, _given_detections(boxes))
         return FrameResult(

@@ -1,5 +1,6 @@
 """Tiles of large images, and FaceSearch."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -160,6 +161,15 @@ def test_drops_repeated_and_contained_boxes() -> None:
     detections = [Detection(Box(*box), score) for box, score in zip(boxes, scores, strict=True)]
     assert drop_repeated(detections) == [2, 4, 3]
     assert drop_repeated([]) == []
+
+
+def test_an_eye_does_not_drop_the_face_around_it_before_both_are_verified() -> None:
+    face, eye = Detection(Box(50, 60, 300, 310), 0.41), Detection(Box(60, 100, 150, 190), 0.52)
+    assert drop_repeated([face, eye]) == [1]
+    assert drop_repeated([face, eye], sure_score=0.75) == [1, 0]
+    sure = replace(eye, score=0.8)
+    assert drop_repeated([face, sure], sure_score=0.75) == [1]
+    assert drop_repeated([replace(face, score=0.6), eye], sure_score=0.75) == [0]
 
 
 def test_merging_weights_by_score() -> None:

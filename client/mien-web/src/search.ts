@@ -106,12 +106,17 @@ export class FaceSearch {
       }
     }
     const sides = new Map(candidates);
-    let found: Detection[] = [];
-    for (const candidate of distinct(candidates.map(([detection]) => detection))) {
+    const found: Detection[] = [];
+    for (const candidate of distinct(candidates.map(([detection]) => detection), ACCEPTED_SCORE)) {
       const verified = await this.verified(image, candidate, sides.get(candidate)!, minScore, still);
       if (verified && verified.score >= minScore) found.push(verified);
     }
-    if (!found.length) found = await detectIn(image, around(whole, ZOOM_OUT), this.detector, minScore);
+    return found.length ? distinct(found) : this.detectClose(image, minScore);
+  }
+
+  /** Faces that fill the image, which one pass over it does not find. */
+  async detectClose(image: Pixels, minScore: number): Promise<Detection[]> {
+    let found = await detectIn(image, around(wholeOf(image), ZOOM_OUT), this.detector, minScore);
     if (!found.length) found = await this.detectCloseUp(image, Math.max(minScore, CLOSE_UP_SCORE));
     return distinct(found);
   }
@@ -145,13 +150,14 @@ export class FaceSearch {
   }
 }
 
-/** Each face once, the best score first. */
-export function distinct(found: readonly Detection[]): Detection[] {
+/** Each face once, the best score first. A better box within a larger one, such as an eye in a face, counts from `sureScore`. */
+export function distinct(found: readonly Detection[], sureScore = 0): Detection[] {
   const kept: Detection[] = [];
   for (const detection of [...found].sort((a, b) => b.score - a.score)) {
     const same = (other: Detection) =>
       iou(detection.box, other.box) > REPEATED_IOU ||
-      intersection(detection.box, other.box) / Math.min(area(detection.box), area(other.box)) > REPEATED_CONTAINED;
+      ((area(detection.box) <= area(other.box) || other.score >= sureScore) &&
+        intersection(detection.box, other.box) / Math.min(area(detection.box), area(other.box)) > REPEATED_CONTAINED);
     if (!kept.some(same)) kept.push(detection);
   }
   return kept;

@@ -36,20 +36,24 @@ class FaceDetector(Protocol):
         ...
 
 
-def drop_repeated(detections: Sequence[Detection]) -> list[int]:
+def drop_repeated(detections: Sequence[Detection], *, sure_score: float = 0.0) -> list[int]:
     """Indices of the detections to keep so that each face occurs once, best score first.
 
     A box is dropped if a better one overlaps it with an IoU above 0.3, or if the intersection
-    covers more than 0.6 of the smaller of the two.
+    covers more than 0.6 of the smaller of the two. A better box within a larger one, such as an eye
+    in a face, only counts where it has ``sure_score``.
     """
     if len(detections) < 2:
         return list(range(len(detections)))
     boxes = np.array([detection.box.to_array() for detection in detections])
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     contained = geometry.intersection_area(boxes, boxes) / np.minimum(areas[:, None], areas)
-    same = (geometry.box_iou(boxes, boxes) > _REPEATED_IOU) | (contained > _REPEATED_CONTAINED)
+    scores = np.array([detection.score for detection in detections])
+    counts = (areas[:, None] <= areas) | (scores >= sure_score)
+    inside = (contained > _REPEATED_CONTAINED) & counts
+    same = (geometry.box_iou(boxes, boxes) > _REPEATED_IOU) | inside
     kept: list[int] = []
-    for i in np.argsort([-detection.score for detection in detections], kind="stable"):
+    for i in np.argsort(-scores, kind="stable"):
         if not same[i, kept].any():
             kept.append(int(i))
     return kept

@@ -179,12 +179,17 @@ class FaceSearch:
                     view_sides.append(view.side)
         found = []
         # In rows, as a large image is decoded.
-        for i in sorted(drop_repeated(candidates), key=lambda i: candidates[i].box.y_min):
+        distinct = drop_repeated(candidates, sure_score=_ACCEPTED_SCORE)
+        for i in sorted(distinct, key=lambda i: candidates[i].box.y_min):
             verified = self._verify(image, candidates[i], view_sides[i], min_score, still=still)
             if verified is not None and verified.score >= min_score:
                 found.append(verified)
-        if not found:
-            found = list(_detect_in(image, around(whole, _ZOOM_OUT), self._detector, min_score))
+        return [found[i] for i in drop_repeated(found)] or self.detect_close(image, min_score)
+
+    def detect_close(self, image: Image | LargeImage, min_score: float = 0.5) -> list[Detection]:
+        """Faces that fill the image, which one pass over it does not find."""
+        view = around(whole_of(image), _ZOOM_OUT)
+        found = list(_detect_in(image, view, self._detector, min_score))
         if not found and self._close_up is not None:
             found = list(_detect_close_up(image, self._close_up, max(min_score, _CLOSE_UP_SCORE)))
         return [found[i] for i in drop_repeated(found)]
