@@ -232,7 +232,7 @@ def _count_faces(pipeline: FacePipeline, path: Path) -> int:
 def test_works_after_a_fork(pipeline: FacePipeline) -> None:
     pipeline.warm_up()
     with multiprocessing.get_context("fork").Pool(1) as pool:
-        found = pool.apply_async(_count_faces, (pipeline, SAMPLES["group"])).get(timeout=60)
+        found = pool.apply_async(_count_faces, (pipeline, SAMPLES["group"])).get(timeout=600)
     assert found == 4
 
 

@@ -19,7 +19,7 @@ from mien.errors import InputError, SettingError
 
 def _run_python(code: str) -> Any:
     finished = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=600
     )
     return json.loads(finished.stdout)
 
@@ -144,7 +144,7 @@ def test_several_pictures_have_a_progress_bar_on_a_terminal(samples: dict[str, P
     primary, secondary = pty.openpty()
     for progress in (True, False):
         code = f"import mien; mien.analyze([{path!r}] * 3, progress={progress})"
-        subprocess.run([sys.executable, "-c", code], stderr=secondary, check=True, timeout=120)
+        subprocess.run([sys.executable, "-c", code], stderr=secondary, check=True, timeout=600)
     os.close(secondary)
     shown = b""
     with contextlib.suppress(OSError):  # the end of a terminal

@@ -355,7 +355,7 @@ def test_ctrl_c_leaves_a_complete_document(start_mien: Any, group: Path, tmp_pat
             assert running.poll() is None
             time.sleep(0.01)
         running.send_signal(signal.SIGINT)
-        printed, errors = running.communicate(timeout=60)
+        printed, errors = running.communicate(timeout=600)
     assert running.returncode == 130
     assert errors == "Error: interrupted\n"
     document = json.loads(printed)
@@ -374,7 +374,7 @@ def test_a_full_disk_is_reported_with_the_file(
 ) -> None:
     path = tmp_path / name if option == "--csv" else tmp_path
     with start_mien("image", *([group] * 9), option, path, setup=LIMIT) as running:
-        _, errors = running.communicate(timeout=60)
+        _, errors = running.communicate(timeout=600)
     assert running.returncode == 1
     assert errors == f"Error: {tmp_path / name}: {os.strerror(errno.EFBIG)}\n"
     assert (tmp_path / name).exists() == (option == "--csv")
@@ -400,7 +400,7 @@ def test_memory_does_not_grow_with_the_number_of_images(start_mien: Any, tmp_pat
     for count in (3, 23):
         folder = linked(picture, tmp_path / str(count), count)
         with start_mien("image", folder, "--jsonl", setup=PRINT_PEAK) as running:
-            printed, peak = running.communicate(timeout=120)
+            printed, peak = running.communicate(timeout=600)
         assert printed.count("\n") == count
         peaks_kb.append(int(peak))
     # A decoded image takes 1 MB; only its path is kept.

@@ -42,7 +42,7 @@ class Recorder:
 @pytest.fixture(autouse=True)
 def _no_threads_are_left() -> Iterator[None]:
     yield
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while time.monotonic() < deadline and any(
         thread.name.startswith("mien-") for thread in threading.enumerate()
     ):

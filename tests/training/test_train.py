@@ -69,7 +69,7 @@ def test_resumes_a_killed_run_with_the_same_result(trained: TrainedRun, tmp_path
     command = [sys.executable, "-m", "mien", "train", str(trained.recipe_path), "--crops"]
     command += ["--data", str(trained.data_path), "--workers", "0", "--out", str(killed)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while not (killed / checkpoint.CHECKPOINT).exists() and time.monotonic() < deadline:
         assert process.poll() is None
         time.sleep(0.005)

@@ -140,7 +140,7 @@ def wait_until() -> Callable[..., Any]:
     return _wait_until
 
 
-def _wait_until(condition: Callable[[], Any], *, seconds: float = 120.0) -> Any:
+def _wait_until(condition: Callable[[], Any], *, seconds: float = 600.0) -> Any:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         value = condition()

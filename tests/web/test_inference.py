@@ -30,7 +30,7 @@ def test_gate_admits_in_order_of_arrival(wait_until: WaitUntil) -> None:
 
     def hold() -> None:
         with gate.admitted():
-            release.wait(5)
+            release.wait(600)
 
     def pass_through(number: int) -> None:
         with gate.admitted():
@@ -43,7 +43,7 @@ def test_gate_admits_in_order_of_arrival(wait_until: WaitUntil) -> None:
         wait_until(lambda number=number: gate.waiting == number + 1)
     release.set()
     for thread in threads:
-        thread.join(5)
+        thread.join(600)
     assert order == list(range(6))
     assert (gate.inside, gate.waiting) == (0, 0)
 
@@ -54,7 +54,7 @@ def test_gate_refuses_when_too_many_wait(wait_until: WaitUntil) -> None:
 
     def hold() -> None:
         with gate.admitted():
-            release.wait(5)
+            release.wait(600)
 
     # A stay is expected to take 0.05 s, so the third would wait for 0.1 s.
     threads = _in_threads(hold, hold)
@@ -64,7 +64,7 @@ def test_gate_refuses_when_too_many_wait(wait_until: WaitUntil) -> None:
     assert refusal.value.retry_after_ms == 100
     release.set()
     for thread in threads:
-        thread.join(5)
+        thread.join(600)
     with gate.admitted():
         assert gate.inside == 1
 
@@ -104,7 +104,7 @@ def test_two_callers_share_a_batch(counting: _Counting) -> None:
         lambda: answers.update(others=batching.classify(others)),
     )
     for thread in threads:
-        thread.join(60)
+        thread.join(600)
     assert counting.batches == [5]
     for name, crops in (("mine", mine), ("others", others)):
         alone = counting.classifier.classify(crops)
@@ -136,7 +136,7 @@ def test_error_reaches_every_caller_of_the_batch(counting: _Counting) -> None:
             errors.append(error)
 
     for thread in _in_threads(ask, ask):
-        thread.join(60)
+        thread.join(600)
     assert len(errors) == 2
     batching = BatchingClassifier(counting, expected=lambda: 1)
     assert len(batching.classify(_crops(counting, 1, 5))) == 1

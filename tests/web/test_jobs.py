@@ -144,15 +144,15 @@ def test_canceled_jobs_stop(database: Database, tmp_path: Path, wait_until: Wait
 
     def work(video: Path, folder: Path, options: dict[str, Any], report: Progress) -> None:
         started.set()
-        wait_until(lambda: report(1, 0.1), seconds=20)
+        wait_until(lambda: report(1, 0.1))
 
     job_id, waiting = submit(database), submit(database)
     thread = threading.Thread(target=runner(database, tmp_path, work).run_next)
     thread.start()
-    assert started.wait(5)
+    assert started.wait(600)
     jobs.cancel_job(database, job_id)
     jobs.cancel_job(database, waiting)
-    thread.join(10)
+    thread.join(600)
     assert state_of(database, job_id)["state"] == "cancelled"
     assert state_of(database, waiting)["state"] == "cancelled"
     assert jobs.find_files(database, waiting, role="upload") == []
@@ -165,15 +165,15 @@ def test_running_job_is_released_at_shutdown(
 
     def work(video: Path, folder: Path, options: dict[str, Any], report: Progress) -> None:
         started.set()
-        wait_until(lambda: report(1, 0.1), seconds=20)
+        wait_until(lambda: report(1, 0.1))
 
     job_id = submit(database)
     ending = runner(database, tmp_path, work)
     thread = threading.Thread(target=ending.run_next)
     thread.start()
-    assert started.wait(5)
+    assert started.wait(600)
     ending.stop()
-    thread.join(10)
+    thread.join(600)
     row = state_of(database, job_id)
     assert (row["state"], row["attempts"], row["worker"]) == ("queued", 0, None)
     assert jobs.find_files(database, job_id, role="upload")
@@ -323,7 +323,7 @@ def test_worker_outlives_an_unavailable_database(
     with monkeypatch.context() as patch:
         patch.setattr(database, "_ready", fail)
         surviving.start(workers=1)
-        assert failed.wait(5)
+        assert failed.wait(600)
     wait_until(lambda: state_of(database, job_id)["state"] == "done")
     surviving.stop()
 

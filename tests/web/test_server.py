@@ -38,7 +38,7 @@ def test_nothing_heavy_is_imported_before_the_fork() -> None:
 def _wait_until_ready(url: str) -> None:
     """Until the models are loaded: a busy machine may take longer for that than for stopping."""
     for _ in range(2400):
-        with suppress(urllib.error.HTTPError), urllib.request.urlopen(f"{url}/readyz", timeout=60):
+        with suppress(urllib.error.HTTPError), urllib.request.urlopen(f"{url}/readyz", timeout=600):
             return
         time.sleep(0.05)
 
@@ -50,11 +50,11 @@ def test_serves_and_stops_silently() -> None:
         first = process.stderr.readline()
         assert first.startswith("Serving mien on http://localhost:")
         url = first.split()[-1].replace("localhost", "127.0.0.1")
-        with urllib.request.urlopen(f"{url}/healthz", timeout=60) as answer:
+        with urllib.request.urlopen(f"{url}/healthz", timeout=600) as answer:
             assert answer.status == 200
         _wait_until_ready(url)
         process.send_signal(signal.SIGINT)
-        _, rest = process.communicate(timeout=60)
+        _, rest = process.communicate(timeout=600)
     finally:
         process.kill()
         process.wait()
