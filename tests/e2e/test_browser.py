@@ -302,10 +302,11 @@ def test_photo_by_file_and_by_pasting(browser: Any, server: Any, open_page: Open
     assert page.problems == []
 
 
+@pytest.mark.parametrize("size", [(1280, 720), (390, 844)])
 def test_faces_of_a_photograph_are_linked_to_their_cards(
-    browser: Any, server: Any, open_page: OpenPage
+    browser: Any, server: Any, open_page: OpenPage, size: tuple[int, int]
 ) -> None:
-    page = open_page(browser, server, "/photo")
+    page = open_page(browser, server, "/photo", viewport={"width": size[0], "height": size[1]})
     page.click("button[value='group.jpg']")
     page.wait_for_selector("[data-toggles]:visible")
     page.hover("a.mark[data-face='2']")
