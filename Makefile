@@ -10,7 +10,7 @@ CLIENT := src/mien/web/static/dist/.built
 E2E_PYTHON ?= $(shell python3.11 --version > /dev/null 2>&1 && echo python3.11 || echo $(PYTHON))
 E2E := .venv-e2e
 
-.PHONY: run test lint types layers unit e2e soak package audit heroku-check dockerfile-check clean
+.PHONY: run test lint types layers unit e2e soak package docs audit heroku-check dockerfile-check clean
 
 run: $(VENV)/.run $(CLIENT)
 	$(BIN)/mien serve
@@ -44,6 +44,13 @@ soak: $(E2E)/.made
 package: $(VENV)/.test $(CLIENT)
 	$(BIN)/python tools/check_package.py
 
+# The site of the documentation, in build/site; it needs no network once it is built. Broken links
+# are errors. Also runs the notebooks.
+docs: $(VENV)/.docs
+	$(BIN)/python tools/stage_docs.py
+	$(BIN)/zensical build --strict
+	$(BIN)/pytest tests/docs
+
 # Known vulnerabilities of the dependencies, from online services.
 audit: $(VENV)/.test
 	$(PIP) 'pip-audit>=2.7'
@@ -76,6 +83,10 @@ $(VENV)/.run: pyproject.toml | $(VENV)/bin/python
 $(VENV)/.test: pyproject.toml | $(VENV)/bin/python
 	$(PIP) --editable '.[web,eval,parquet,dataframe,heif,osc]' --group dev
 	@touch $@ $(VENV)/.run
+
+$(VENV)/.docs: $(VENV)/.test
+	$(PIP) --group docs
+	@touch $@
 
 $(E2E)/bin/python:
 	$(E2E_PYTHON) -m venv $(E2E)
