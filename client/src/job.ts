@@ -13,6 +13,18 @@ const bar = find<HTMLProgressElement>("[data-progress]", card);
 const badge = find("[data-state]", card);
 const status = find("[data-progress-text]", card);
 
+const startedMs = performance.now();
+let firstProgress: number | undefined;
+
+/** The time left, from the progress since the page was opened; empty until that says something. */
+function timeLeft(progress: number): string {
+  firstProgress ??= progress;
+  const seconds = (performance.now() - startedMs) / 1000;
+  if (seconds < 3 || progress - firstProgress < 0.02) return "";
+  const left = (seconds * (1 - progress)) / (progress - firstProgress);
+  return left < 60 ? ", less than a minute left" : `, about ${Math.round(left / 60)} min left`;
+}
+
 async function poll(): Promise<void> {
   for (;;) {
     await new Promise((resolve) => setTimeout(resolve, 1000));
@@ -31,7 +43,7 @@ async function poll(): Promise<void> {
     bar.value = job.progress;
     status.textContent = job.state === "queued"
       ? "Waiting in the queue"
-      : `${percent(job.progress)}, ${job.frames_done} frames`;
+      : `${percent(job.progress)}, ${job.frames_done} frames${timeLeft(job.progress)}`;
   }
   location.reload();
 }

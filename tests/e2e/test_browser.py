@@ -309,11 +309,11 @@ def test_faces_of_a_photograph_are_linked_to_their_cards(
     page = open_page(browser, server, "/photo", viewport={"width": size[0], "height": size[1]})
     page.click("button[value='group.jpg']")
     page.wait_for_selector("[data-toggles]:visible")
-    page.hover("a.mark[data-face='2']")
+    page.hover("a.face-mark[data-face='2']")
     assert page.locator("article.lit").get_attribute("data-face") == "2"
     page.hover("article[data-face='3'] h3")
-    assert page.locator("a.mark.lit").get_attribute("data-face") == "3"
-    page.focus("a.mark[data-face='1']")
+    assert page.locator("a.face-mark.lit").get_attribute("data-face") == "3"
+    page.focus("a.face-mark[data-face='1']")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     assert page.url.endswith("#face-2")

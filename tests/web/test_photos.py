@@ -138,7 +138,7 @@ def test_page_shows_the_faces_of_a_real_photograph(
         "happiness", "neutral", "happiness", "neutral",
     ]  # fmt: skip
     assert page.count('src="data:image/jpeg;base64,') == 4
-    assert page.count('<a class="mark') == 4
+    assert page.count('<a class="face-mark') == 4
     assert len(re.findall(r'd="M[\d. Mh]+"', page)) == 4
     assert "&#34;schema_version&#34;: 1" in page
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import zipfile
 import zlib
 from collections.abc import Callable
 from datetime import timedelta
@@ -114,6 +115,36 @@ def test_pages_compare_rename_and_delete(app: Flask, smile: bytes, csrf_of: Csrf
     assert client.get(f"/sessions/{first}").status_code == 404
     client.post("/sessions", data={**form, "action": "delete-all"})
     assert "No sessions yet" in client.get("/sessions").text
+
+
+def test_sessions_are_found_exported_and_deleted_together(
+    app: Flask, smile: bytes, csrf_of: CsrfOf
+) -> None:
+    client = app.test_client()
+    ids = [record(client, smile, 1) for _ in range(22)]
+    for number, one in enumerate(ids):
+        client.patch(f"/api/v1/sessions/{one}", json={"name": f"Visit {number:02} 100%/"})
+    pages = [client.get(f"/sessions?page={page}").text for page in (1, 2)]
+    assert [page.count('name="id"') for page in pages] == [20, 2]
+    assert "Older" in pages[0]
+    assert "Older" not in pages[1]
+    assert client.get("/sessions?page=-3").text.count('name="id"') == 20
+    assert client.get("/sessions?q=visit+07").text.count('name="id"') == 1
+    assert client.get("/sessions?q=%25").text.count('name="id"') == 20
+    assert "No session has this name" in client.get("/sessions?q=_").text
+    form = {"csrf_token": csrf_of(client, "/sessions"), "id": ids[:2]}
+    exported = client.post("/sessions", data={**form, "action": "export"}, follow_redirects=True)
+    with zipfile.ZipFile(io.BytesIO(exported.data)) as archive:
+        assert archive.namelist() == ["01-Visit-00-100.csv", "02-Visit-01-100.csv"]
+        assert archive.read("01-Visit-00-100.csv").count(b"happiness") >= 1
+    stranger = app.test_client()
+    theirs = {"csrf_token": csrf_of(stranger, "/photo"), "id": ids[:2], "action": "delete-selected"}
+    assert stranger.post("/sessions", data=theirs).status_code == 404
+    client.post("/sessions", data={**form, "action": "delete-selected"})
+    left = client.get("/api/v1/sessions").json
+    assert left is not None
+    assert {one["id"] for one in left["sessions"]} == set(ids[2:])
+    assert client.post("/sessions", data={**form, "action": "x"}).status_code == 400
 
 
 def test_written_frames_survive_a_lost_recorder(app: Flask) -> None:

@@ -18,6 +18,7 @@ def init_app(app: Flask) -> None:
     """Add the pages, and the functions and filters of the templates."""
     app.register_blueprint(blueprint)
     app.jinja_env.filters["percent"] = lambda share: f"{100 * share:.0f}\u202f%"
+    app.jinja_env.filters["local_time"] = _local_time
     app.jinja_env.filters["code"] = _with_code
     app.context_processor(_template_context)
 
@@ -25,6 +26,12 @@ def init_app(app: Flask) -> None:
 def _with_code(text: str) -> Markup:
     """Text whose parts between backticks are marked as code."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+
+
+def _local_time(iso: str) -> Markup:
+    """A time in UTC, which the page's script shows in the visitor's time zone."""
+    shown = iso.replace("T", " ").replace("Z", " UTC")
+    return Markup('<time datetime="{}">{}</time>').format(iso, shown)
 
 
 def _template_context() -> dict[str, object]:

@@ -1,7 +1,10 @@
 """Recorded sessions: their pages and the API below ``/api/v1/sessions``."""
 
 import json
+import re
+import zipfile
 from collections.abc import Iterator
+from tempfile import SpooledTemporaryFile
 from typing import Any
 
 from flask import (
@@ -33,23 +36,70 @@ from mien.web.security import owner
 from mien.web.services import services
 from mien.web.store import sessions as store
 
+# Sessions on a page of the list.
+_PAGE = 20
+
 pages, blueprint = noun("sessions", "Recorded sessions.", "/sessions")
 
 
 @pages.get("/sessions")
 def sessions() -> str:
-    """The visitor's sessions."""
-    return render_template("sessions.html", sessions=_visitors_sessions())
+    """A page of the visitor's sessions."""
+    words = request.args.get("q", "").strip()[:120]
+    page = min(max(1, request.args.get("page", 1, type=int)), 100_000)
+    # One more than is shown says whether there is another page.
+    found = _visitors_sessions(words=words, offset=(page - 1) * _PAGE, limit=_PAGE + 1)
+    return render_template(
+        "sessions.html",
+        sessions=found[:_PAGE],
+        words=words,
+        page=page,
+        has_more=len(found) > _PAGE,
+    )
 
 
 @pages.post("/sessions")
-def delete_all_form() -> ResponseReturnValue:
-    """Delete every session of the visitor."""
-    if request.form.get("action") != "delete-all":
-        raise ProblemError(400, "bad_request", "Expected the action delete-all.")
-    if owner():
-        store.delete_all_sessions(services().database, owner())
+def change_several() -> ResponseReturnValue:
+    """Compare, export or delete the chosen sessions of the visitor, or delete all."""
+    chosen = request.form.getlist("id")
+    match request.form.get("action"):
+        case "compare" | "export" as action if chosen:
+            return redirect(url_for(f"sessions_pages.{action}", id=chosen), 303)
+        case "delete-selected":
+            for document in [_require_session(one) for one in chosen]:
+                store.delete_session(services().database, document["id"])
+        case "delete-all" if owner():
+            store.delete_all_sessions(services().database, owner())
+        case "compare" | "export" | "delete-all":
+            pass
+        case _:
+            raise ProblemError(
+                400, "bad_request", "Expected the action compare, export, delete-selected or "
+                "delete-all.",
+            )  # fmt: skip
     return redirect(url_for("sessions_pages.sessions"), 303)
+
+
+@pages.get("/sessions/export")
+def export() -> ResponseReturnValue:
+    """The tables of the chosen sessions in a ZIP archive."""
+    chosen = [_require_session(one) for one in request.args.getlist("id")[:_PAGE]]
+    if not chosen:
+        return redirect(url_for("sessions_pages.sessions"))
+    with SpooledTemporaryFile(max_size=8 << 20) as archive:
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as target:
+            for number, document in enumerate(chosen, start=1):
+                name = re.sub(r"[^\w.-]+", "-", document["name"]).strip("-.") or "session"
+                frames = store.read_frames(services().database, document["id"])
+                with target.open(f"{number:02}-{name}.csv", "w") as table:
+                    for line in face_lines(frames):
+                        table.write(line.encode())
+        archive.seek(0)
+        return Response(
+            archive.read(),
+            mimetype="application/zip",
+            headers={"Content-Disposition": 'attachment; filename="sessions.zip"'},
+        )
 
 
 @pages.get("/sessions/compare")
@@ -153,8 +203,8 @@ def frames_csv(path: SessionPath) -> Response:
     )
 
 
-def _visitors_sessions() -> list[dict[str, Any]]:
-    return store.list_sessions(services().database, owner()) if owner() else []
+def _visitors_sessions(**choice: Any) -> list[dict[str, Any]]:
+    return store.list_sessions(services().database, owner(), **choice) if owner() else []
 
 
 def _require_session(session_id: str) -> dict[str, Any]:

@@ -26,3 +26,11 @@ addEventListener("DOMContentLoaded", () => {
     });
   }
 });
+
+// Times in the visitor's own time zone and form; without scripts they are in UTC.
+addEventListener("DOMContentLoaded", () => {
+  for (const time of document.querySelectorAll("time[datetime]")) {
+    const options = { dateStyle: "medium", timeStyle: "short" };
+    time.textContent = new Date(time.dateTime).toLocaleString([], options);
+  }
+});

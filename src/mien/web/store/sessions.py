@@ -191,10 +191,19 @@ def _resumed(database: Database, owner: str, session_id: str) -> Recording | Non
     return Recording(database, session_id, start_s=start_s, earlier=earlier)
 
 
-def list_sessions(database: Database, owner: str) -> list[dict[str, Any]]:
-    """A visitor's sessions, the newest first."""
+def list_sessions(
+    database: Database, owner: str, *, words: str = "", offset: int = 0, limit: int | None = None
+) -> list[dict[str, Any]]:
+    """A visitor's sessions, the newest first.
+
+    Args:
+        words: only sessions with this text in their name.
+    """
     query = sa.select(sessions).where(sessions.c.owner == owner)
-    return [_document(row) for row in database.rows(query.order_by(sessions.c.created_at.desc()))]
+    if words:
+        query = query.where(sessions.c.name.icontains(words, autoescape=True))
+    query = query.order_by(sessions.c.created_at.desc(), sessions.c.id)
+    return [_document(row) for row in database.rows(query.offset(offset).limit(limit))]
 
 
 def find_session(database: Database, session_id: str, visitor: str) -> dict[str, Any] | None:
