@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from mien.config import Settings
+from mien.detection import FaceDetector, FaceSearch, build_detector
 from mien.errors import InputError, MienError
 from mien.labels import Expression
 from mien.landmarks import DetectorLandmarks
@@ -128,6 +129,30 @@ def test_accepts_float_gray_and_strided_arrays(pipeline: FacePipeline, group: Im
 def test_max_faces_keeps_the_largest(painted: Image) -> None:
     result = FakePipeline(Settings(max_faces=1)).analyze(painted)
     assert [face.box for face in result] == [PAINTED_BOXES[1]]
+
+
+class _Hesitant(FaceDetector):
+    """A detector that is never sure."""
+
+    name = "hesitant"
+
+    def __init__(self, detector: FaceDetector) -> None:
+        self._detector = detector
+
+    def detect(self, image: Image, *, min_score: float = 0.5) -> list[Detection]:
+        found = self._detector.detect(image, min_score=0.1)
+        weak = [replace(detection, score=0.45 * detection.score) for detection in found]
+        return [detection for detection in weak if detection.score >= min_score]
+
+
+def test_the_only_face_is_found_with_a_low_score_if_nothing_else_denies_it() -> None:
+    weak = FaceSearch(_Hesitant(build_detector("blazeface")), tiled=False)
+    image = read_image(SAMPLES[PEOPLE[0]])
+    (face,) = FacePipeline(detector=weak).analyze(image).faces
+    assert face.score < 0.5
+    assert not FacePipeline(detector=weak, min_score=0.6).analyze(image).faces
+    noise = np.random.default_rng(3).integers(0, 256, (240, 320, 3)).astype(np.uint8)
+    assert not FacePipeline(detector=weak).analyze(noise).faces
 
 
 def test_detections_that_landmarks_deny_are_no_faces(painted: Image) -> None:
