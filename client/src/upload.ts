@@ -1,7 +1,11 @@
-/** The photo and video pages: choose, drop or paste a file. A video is uploaded with a progress bar. */
+/**
+ * The photo and video pages: choose, drop or paste a file. Photos are analyzed on this device unless the
+ * visitor chooses the server; a video is uploaded with a progress bar.
+ */
 
 import { linkFaces } from "./faces";
 import { find } from "./page";
+import { PhotoAnalyzer } from "./photo";
 
 interface Created {
   id?: string;
@@ -53,6 +57,69 @@ function onFile(): void {
     form.setAttribute("aria-busy", "true");
     form.requestSubmit();
   }
+}
+
+const engineChoice = form.querySelector<HTMLSelectElement>("[data-engine-choice]");
+if (engineChoice) choosePlace(engineChoice);
+
+/** Where photos are analyzed: `data-engine` of the form says what is in use. */
+function choosePlace(choice: HTMLSelectElement): void {
+  const { library = "", runtime = "", models = "" } = form.dataset;
+  const analyzer = new PhotoAnalyzer({ library, runtime, models });
+  const use = (engine: string): void => {
+    form.dataset["engine"] = choice.value = engine;
+    for (const text of document.querySelectorAll<HTMLElement>("[data-privacy]")) {
+      text.hidden = text.dataset["privacy"] !== engine;
+    }
+  };
+  const analyze = async (files: Promise<readonly File[]>): Promise<void> => {
+    form.setAttribute("aria-busy", "true");
+    try {
+      replaceResult(await analyzer.show(await files));
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      console.warn(`mien: ${reason}`);
+      use("server");
+      replaceResult('<div class="notice bad" role="alert" data-result><p>This browser cannot analyze photos itself. Choose the file again to send it to the server.</p></div>');
+    }
+    form.removeAttribute("aria-busy");
+    form.reset();
+    choice.value = form.dataset["engine"] ?? "server";
+  };
+  choice.addEventListener("change", () => use(choice.value));
+  // A page that a server's answer is on keeps the server; every other begins on the device.
+  use(choice.dataset["engineChoice"] || "device");
+  document.addEventListener("submit", (event) => {
+    const sent = event.target as HTMLFormElement;
+    if (form.dataset["engine"] !== "device") {
+      if (sent !== form) sent.append(Object.assign(document.createElement("input"), { type: "hidden", name: "engine", value: "server" }));
+      return;
+    }
+    event.preventDefault();
+    if (sent === form) return void analyze(Promise.resolve([...(input.files ?? [])]));
+    const sample = find<HTMLButtonElement>("button[name=sample]", sent);
+    void analyze(
+      fetch(find<HTMLImageElement>("img", sample).src)
+        .then((response) => response.blob())
+        .then((blob) => [new File([blob], sample.value, { type: blob.type })]),
+    );
+  });
+}
+
+function replaceResult(markup: string): void {
+  for (const old of document.querySelectorAll<HTMLElement>("[data-result]")) {
+    for (const shown of old.querySelectorAll("img, image, a[download]")) {
+      const held = shown.getAttribute("src") ?? shown.getAttribute("href") ?? "";
+      if (held.startsWith("blob:")) URL.revokeObjectURL(held);
+    }
+    old.remove();
+  }
+  for (const old of document.querySelectorAll<HTMLElement>("main > .notice, main > .lead")) old.hidden = true;
+  form.classList.add("small");
+  form.insertAdjacentHTML("beforebegin", markup);
+  const shown = document.querySelector<HTMLElement>(".result[data-result]");
+  if (shown) linkFaces(shown);
+  document.querySelector("[data-result]")?.scrollIntoView({ block: "nearest" });
 }
 
 if (isVideo) {

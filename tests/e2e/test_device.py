@@ -199,3 +199,59 @@ def test_models_stay_for_use_without_a_connection(
     page.context.set_offline(False)
     names = page.evaluate("caches.open('mien-models').then((c) => c.keys()).then((k) => k.length)")
     assert names == 10
+
+
+SAMPLES = ROOT / "src/mien/samples"
+
+
+def test_photo_page_keeps_photographs_on_the_device(
+    browser: Any, own_device: Any, open_page: OpenPage, tmp_path: Path
+) -> None:
+    page = open_page(browser, own_device, "/photo", accept_downloads=True)
+    sent: list[str] = []
+    page.on("request", lambda request: sent.extend([request.url] * (request.method != "GET")))
+    assert "does not leave it" in page.inner_text(".lead")
+    page.set_input_files("#image", SAMPLES / "group.jpg")
+    page.wait_for_selector("h2:has-text('4 faces')")
+    assert page.get_attribute("[data-drop]", "data-engine") == "device"
+    labels = [face.get_attribute("data-expression") for face in page.locator("article").all()]
+    result = mien.analyze(SAMPLES / "group.jpg")
+    assert labels == [face.expression.label for face in result.faces if face.expression]
+    with page.expect_download() as download:
+        page.click("text=Download image")
+    with PillowImage.open(download.value.path()) as picture:
+        assert picture.width >= 500
+
+    page.click("button[value='person-b-smiling.jpg']")
+    page.wait_for_selector("h2:has-text('1 face')")
+    assert page.inner_text(".face h3").lower() == "happiness"
+    page.check("[data-show=mesh]")
+    assert len(page.get_attribute(".mesh", "d")) > 1000
+
+    names = ("group.jpg", "person-a-smiling.jpg")
+    broken = tmp_path / "<b>broken.jpg"
+    broken.write_bytes(b"no picture")
+    page.set_input_files("#image", [*(SAMPLES / name for name in names), broken])
+    page.wait_for_selector("h2:has-text('3 photos')")
+    assert "<b>broken.jpg is no picture" in page.inner_text(".gallery .notice")
+    with page.expect_download() as download:
+        page.click("text=Download table")
+    assert len(Path(download.value.path()).read_text().splitlines()) == 6
+    assert sent == []
+    assert page.problems == []
+
+
+def test_photo_page_sends_to_the_server_only_if_chosen(
+    browser: Any, own_device: Any, open_page: OpenPage
+) -> None:
+    page = open_page(browser, own_device, "/photo", init_script="window.WebAssembly = undefined")
+    sent: list[str] = []
+    page.on("request", lambda request: sent.extend([request.url] * (request.method == "POST")))
+    page.set_input_files("#image", SAMPLES / "person-a-smiling.jpg")
+    page.wait_for_selector("[role=alert]:has-text('cannot analyze photos itself')")
+    assert sent == []
+    assert page.get_attribute("[data-drop]", "data-engine") == "server"
+    page.set_input_files("#image", SAMPLES / "person-a-smiling.jpg")
+    page.wait_for_selector("h2:has-text('1 face')")
+    assert len(sent) == 1
+    assert page.input_value("[data-engine-choice]") == "server"

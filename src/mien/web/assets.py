@@ -25,7 +25,11 @@ def init_app(app: Flask) -> None:
     """Serve the files below ``static/``, and add what templates need to refer to them."""
     app.view_functions["static"] = _static
     app.url_defaults(_add_version)
-    app.jinja_env.globals.update(client=_client, client_is_built=lambda: bool(_manifest()))
+    app.jinja_env.globals.update(
+        client=_client,
+        client_is_built=lambda: bool(_manifest()),
+        device_addresses=_device_addresses,
+    )
 
 
 @cache
@@ -58,6 +62,18 @@ def _client(name: str) -> Markup:
     tags += [f'<link rel="modulepreload" href="{address(module)}">' for module in modules]
     tags.append(f'<script type="module" src="{address(entry["file"])}"></script>')
     return Markup("\n".join(tags))
+
+
+def _device_addresses() -> Markup:
+    """Attributes that say where the library is that analyzes images in the browser."""
+    addresses = {
+        "library": url_for("static", filename="dist/device/mien-web.js"),
+        "runtime": url_for("static", filename="dist/device/runtime/"),
+        "models": url_for("device.spec", name="x").removesuffix("x.json"),
+    }
+    return Markup(" ").join(
+        Markup('data-{}="{}"').format(name, address) for name, address in addresses.items()
+    )
 
 
 def _add_version(endpoint: str, values: dict[str, Any]) -> None:

@@ -63,8 +63,8 @@ class WebConfig:
     )
     live: str = _setting(
         "both", "MIEN_LIVE",
-        "Where the live page analyzes frames: `device`, in the visitor's browser; `server`; "
-        "`both`, in the browser unless the visitor chooses the server.",
+        "Where the live and photo pages analyze pictures: `device`, in the visitor's browser; "
+        "`server`; `both`, in the browser unless the visitor chooses the server.",
         choices=("both", "device", "server"),
     )  # fmt: skip
     proxies: int = _setting(
