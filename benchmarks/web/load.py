@@ -227,18 +227,33 @@ def _memory_mb(leader: int) -> float:
     return total / 1024
 
 
+def _cpu_s(leader: int) -> float:
+    """CPU seconds of the server's processes so far."""
+    ticks = 0
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.getpgid(int(entry.name)) == leader:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                ticks += int(fields[11]) + int(fields[12])
+        except OSError:
+            continue  # ended meanwhile
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--clients", nargs="+", default=["1", "2", "10", "20", "20@5"])
     parser.add_argument("--seconds", type=float, default=15)
     parser.add_argument("--flood", type=int, default=0)
     parser.add_argument("--soak", type=float, default=0)
+    parser.add_argument("--workers", default="1", help="as of mien serve")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     data = pictures()
     report: dict[str, Any] = {
         "machine": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
+        "workers": arguments.workers,
         "load_before": os.getloadavg()[0],
     }
     if not arguments.soak:
@@ -246,6 +261,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "MIEN_DATA_DIR": folder, "MIEN_RATE_LIMITS": "0"}
         command = [sys.executable, "-m", "mien", "serve", "--port", str(PORT)]
+        command += ["--workers", arguments.workers]
         server = subprocess.Popen(
             command, env=environment, stderr=subprocess.DEVNULL, start_new_session=True
         )
@@ -255,7 +271,11 @@ def main() -> None:
                 report |= soak(data, server, arguments.soak)
             for entry in arguments.clients if not arguments.soak else ():
                 clients, _, rate = entry.partition("@")
+                cpu_before = _cpu_s(server.pid)
                 one = run(data, int(clients), arguments.seconds, float(rate or 0))
+                one["server_cpu_s"] = round(_cpu_s(server.pid) - cpu_before, 2)
+                one["fps_of_server_core"] = round(one["answered"] / one["server_cpu_s"], 1)
+                one["memory_pss_mb"] = round(_memory_mb(server.pid), 1)
                 one["of_bare"] = round(one["fps"] / report["bare_fps"], 3)
                 if not rate:
                     same = bare_fps(data, arguments.seconds, int(clients))

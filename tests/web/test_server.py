@@ -1,5 +1,7 @@
 """Start and stop of the server, and its messages when it cannot start."""
 
+import io
+import json
 import os
 import signal
 import socket
@@ -17,6 +19,7 @@ import pytest
 from mien.errors import MissingExtraError, SettingError
 from mien.web import server
 from mien.web.config import WebConfig
+from mien.web.processes import Processes
 
 
 def mien_serve(*arguments: str, **environment: str) -> "subprocess.Popen[str]":
@@ -59,6 +62,72 @@ def test_serves_and_stops_silently() -> None:
         process.kill()
         process.wait()
     assert (process.returncode, rest) == (0, "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="one process serves there")
+def test_processes_share_a_port_and_pass_requests_of_streams_on(smile: bytes) -> None:
+    process = mien_serve("--port", "0", "--workers", "2", MIEN_RATE_LIMITS="0")
+    assert process.stderr is not None
+    try:
+        url = process.stderr.readline().split()[-1].replace("localhost", "127.0.0.1")
+        _wait_until_ready(url)
+        streams: list[str] = []
+        # Which process accepts depends on the machine; each of them has its sign.
+        while len({stream[0] for stream in streams}) < 2:
+            streams.append(json.loads(_posted(f"{url}/api/v1/live", b""))["id"])
+            assert len(streams) < 40
+        frames = [
+            json.loads(_posted(f"{url}/api/v1/live/{stream}/frames", smile))
+            for _ in range(2)
+            for stream in (streams[0], streams[-1])
+        ]
+        assert [frame["frame_index"] for frame in frames] == [0, 0, 1, 1]
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=600)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 0
+
+
+def _posted(url: str, data: bytes) -> bytes:
+    request = urllib.request.Request(url, data, {"Content-Type": "image/jpeg"})
+    with urllib.request.urlopen(request, timeout=600) as answer:
+        body: bytes = answer.read()
+        return body
+
+
+def test_passed_on_requests_keep_their_address_which_clients_cannot_set() -> None:
+    seen: list[tuple[str, bool]] = []
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        seen.append((environ["REMOTE_ADDR"], "HTTP_X_MIEN_ADDRESS" in environ))
+        return []
+
+    processes = Processes(2)
+    try:
+        serve = processes.passing_on(app, 0)
+        path = {"PATH_INFO": f"/api/v1/live/{processes.sign(0)}{'A' * 21}/frames"}
+        serve({**path, "REMOTE_ADDR": "192.0.2.1", "HTTP_X_MIEN_ADDRESS": "127.0.0.1"}, None)
+        serve({**path, "REMOTE_ADDR": "", "HTTP_X_MIEN_ADDRESS": "192.0.2.7"}, None)
+        assert seen == [("192.0.2.1", False), ("192.0.2.7", False)]
+        # No one listens for the other process: its streams are gone.
+        other = f"/api/v1/live/{processes.sign(1)}{'A' * 21}"
+        statuses: list[str] = []
+        environ = {
+            "PATH_INFO": other, "REMOTE_ADDR": "192.0.2.1", "REQUEST_METHOD": "DELETE",
+            "wsgi.input": io.BytesIO(),
+        }  # fmt: skip
+        serve(environ, lambda status, headers: statuses.append(status))
+        assert statuses == ["404 Not Found"]
+    finally:
+        processes.close()
+
+
+@pytest.mark.parametrize("workers", ["0", "-1", "many", "65", "1.5", "²"])
+def test_rejects_numbers_of_processes(workers: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="expected --workers"):
+        server.serve(WebConfig(workers=workers, data_dir=tmp_path))
 
 
 def test_reports_a_port_in_use(tmp_path: Path) -> None:

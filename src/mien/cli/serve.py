@@ -25,6 +25,10 @@ def serve(
         str | None,
         typer.Option(help="Show a server-side camera: index, rtsp:// URL or video file."),
     ] = None,
+    workers: Annotated[
+        str | None,
+        typer.Option(help="Processes: a number, or auto for one for each core.", show_default="1"),
+    ] = None,
     public: Annotated[
         bool,
         typer.Option("--public", help="Allow access without a token."),
@@ -32,6 +36,6 @@ def serve(
 ) -> None:
     """Start the web application: live camera, photos, videos and sessions."""
     config = WebConfig.from_environment(
-        host=host, port=port, camera=camera, public=True if public else None
+        host=host, port=port, camera=camera, workers=workers, public=True if public else None
     )
     serve_web(config, lambda url: typer.echo(f"Serving mien on {url}", err=True))

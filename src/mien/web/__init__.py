@@ -6,6 +6,7 @@
     services.py   what all parts share        config.py     settings
     photos.py, videos.py, sessions.py, live.py, camera.py: each with its page and its API routes
     live_socket.py  the WebSocket             live_streams.py  the open streams
+    server.py     mien serve                 gunicorn_app.py, processes.py  one process or several
     inference.py  one engine for all connections: a fair gate, batched crops
     store/        the database: sessions, jobs and their files
     jobs.py       runs video jobs             worker.py     analyzes an upload, separate process

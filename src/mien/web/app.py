@@ -1,6 +1,7 @@
 """The application and its wiring: read it first."""
 
 import logging
+import os
 import threading
 from importlib import metadata
 
@@ -73,7 +74,13 @@ def create_app(config: WebConfig | None = None, pipeline: FacePipeline | None = 
 
 def _make_services(config: WebConfig, pipeline: FacePipeline) -> Services:
     counters = metrics.Metrics()
-    inference = InferenceEngine(pipeline, on_batch=counters.batch_size.observe)
+    # Several processes share the cores and the places of live streams.
+    processes = config.worker_count
+    inference = InferenceEngine(
+        pipeline,
+        slots=max(1, (os.cpu_count() or 1) // processes) + 1,
+        on_batch=counters.batch_size.observe,
+    )
     database = Database(database_url(config))
     return Services(
         config=config,
@@ -85,7 +92,9 @@ def _make_services(config: WebConfig, pipeline: FacePipeline) -> Services:
             UploadAnalyzer(inference.pipeline, config),
             on_end=lambda outcome: counters.jobs.labels(outcome).inc(),
         ),
-        live_streams=LiveStreams(inference, config.max_live, on_change=counters.live.set),
+        live_streams=LiveStreams(
+            inference, -(-config.max_live // processes), on_change=counters.live.set
+        ),
         metrics=counters,
         camera=camera.CameraHub(config.camera, inference) if config.camera else None,
         version=metadata.version("mien"),

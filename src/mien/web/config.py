@@ -13,6 +13,7 @@ from mien.config import data_folder
 from mien.errors import SettingError
 from mien.reader import check, read_environment, setting
 
+_HAS_AFFINITY = hasattr(os, "sched_getaffinity")
 MEGABYTE = 1024 * 1024
 _RESERVED_THREADS = 16
 _HOST_NAME = re.compile(r"\.?[a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:.]+\]")
@@ -70,6 +71,10 @@ class WebConfig:
     proxies: int = _setting(
         0, "MIEN_PROXIES", "Number of reverse proxies whose forwarded headers are trusted.",
         low=0, high=5,
+    )  # fmt: skip
+    workers: str = _setting(
+        "1", "MIEN_WORKERS",
+        "Processes that serve: a number, or `auto` for one for each core.",
     )  # fmt: skip
     threads: int = _setting(
         64, "MIEN_WEB_THREADS", "Threads that serve requests; each live connection occupies one.",
@@ -133,6 +138,11 @@ class WebConfig:
                 f"got {self.max_live} and {self.threads}"
             )
 
+        if self.worker_count > 1 and self.camera:
+            raise SettingError(
+                "expected one process (--workers 1) with --camera, which only one process can "
+                f"open, got {self.worker_count}"
+            )
         # A missing file is reported at the start, not on the camera page.
         is_path = self.camera and not self.camera.isdecimal() and "://" not in self.camera
         if is_path and not Path(self.camera).is_file():
@@ -177,6 +187,21 @@ class WebConfig:
                 "that this user may write to"
             )
         return self.data_dir
+
+    @property
+    def worker_count(self) -> int:
+        """The number of processes.
+
+        Raises:
+            SettingError: `workers` is neither a number nor `auto`.
+        """
+        if self.workers == "auto":
+            return min(len(os.sched_getaffinity(0)) if _HAS_AFFINITY else os.cpu_count() or 1, 64)
+        if self.workers.isascii() and self.workers.isdecimal() and 1 <= int(self.workers) <= 64:
+            return int(self.workers)
+        raise SettingError(
+            f"expected --workers (MIEN_WORKERS) to be auto or 1 to 64, got {self.workers!r}"
+        )
 
     @property
     def host_names(self) -> tuple[str, ...]:

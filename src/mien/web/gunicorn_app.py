@@ -19,6 +19,7 @@ from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
 
 from mien.web.config import WebConfig
+from mien.web.processes import Processes
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -47,6 +48,8 @@ class Application(BaseApplication):  # type: ignore[misc]
         self._config = config
         self._make_app = make_app
         self._on_listening = on_listening
+        count = config.worker_count
+        self._processes = Processes(count) if count > 1 else None
         super().__init__()
 
     def load_config(self) -> None:
@@ -57,6 +60,17 @@ class Application(BaseApplication):  # type: ignore[misc]
             self._on_listening(server.LISTENERS[0].sock.getsockname()[1])
 
         self.cfg.set("when_ready", when_ready)
+        if self._processes is not None:
+            processes = self._processes
+
+            def pre_fork(server: Any, worker: Any) -> None:
+                taken = {other.index for other in server.WORKERS.values()}
+                worker.processes = processes
+                worker.index = min(set(range(processes.count)) - taken, default=0)
+                processes.note(worker.index, 0)
+
+            self.cfg.set("pre_fork", pre_fork)
+            self.cfg.set("on_exit", lambda server: processes.close())
 
     def load(self) -> "Flask":
         return self._make_app(self._config)
@@ -66,9 +80,9 @@ def _options(config: WebConfig) -> dict[str, Any]:
     host = f"[{config.host}]" if ":" in config.host else config.host
     return {
         "bind": [f"{host}:{config.port}"],
-        # Live streams, their batches and rate limits are kept in one process, whatever
-        # WEB_CONCURRENCY says; threads share the models.
-        "workers": 1,
+        # Whatever WEB_CONCURRENCY says: live streams, their batches and rate limits are kept in
+        # each process; threads share its models.
+        "workers": config.worker_count,
         "worker_class": _Worker,
         "threads": config.threads,
         # More connections than live streams must be accepted, to tell clients the reason.
@@ -90,7 +104,24 @@ class _Worker(ThreadWorker):  # type: ignore[misc]
 
     Gunicorn does so in the one thread that accepts connections, and waits two seconds for each
     client that does not close.
+
+    Attributes:
+        processes: what the processes of this server share; None if it is the only one.
+        index: this process among them.
     """
+
+    processes: Processes | None = None
+    index = 0
+
+    def accept(self, listener: Any) -> None:
+        if self.processes is not None:
+            self.processes.let_others_accept(self.index)
+        super().accept(listener)
+
+    def notify(self) -> None:
+        super().notify()
+        if self.processes is not None:
+            self.processes.note(self.index, self.nr_conns)
 
     def handle(self, conn: Any) -> Any:
         kept = super().handle(conn)
@@ -129,6 +160,11 @@ def _start(worker: Any) -> None:
     _limit_memory_arenas()
     _set_read_timeout(worker)
     start(worker.wsgi)
+    if worker.processes is not None:
+        app = worker.wsgi
+        app.extensions["mien"].live_streams.sign = worker.processes.sign(worker.index)
+        app.wsgi_app = worker.processes.passing_on(app.wsgi_app, worker.index)
+        worker.sockets = [*worker.sockets, worker.processes.listener(worker.index)]
 
 
 def _stop(_: Any, worker: Any) -> None:

@@ -32,8 +32,10 @@ class LiveStream:
         recording: stores the results, while the visitor records.
     """
 
-    def __init__(self, inference: InferenceEngine, owner: str, *, connected: bool) -> None:
-        self.id = secrets.token_urlsafe(16)
+    def __init__(
+        self, inference: InferenceEngine, owner: str, *, connected: bool, sign: str = ""
+    ) -> None:
+        self.id = sign + secrets.token_urlsafe(16)[len(sign) :]
         self.owner = owner
         self.connected = connected
         self.recording: Recording | None = None
@@ -79,6 +81,9 @@ class LiveStreams:
         inference: shared by all streams.
         capacity: the maximum number of open streams.
         on_change: called with the number of open streams.
+
+    Attributes:
+        sign: begins the ids of the streams; tells the process where several serve.
     """
 
     def __init__(
@@ -89,6 +94,7 @@ class LiveStreams:
         on_change: Callable[[int], None] = lambda n: None,
     ) -> None:
         self.capacity = capacity
+        self.sign = ""
         self._inference = inference
         self._on_change = on_change
         self._streams: dict[str, LiveStream] = {}
@@ -109,7 +115,7 @@ class LiveStreams:
         with self._lock:
             if len(self._streams) >= self.capacity:
                 raise FullError
-            stream = LiveStream(self._inference, owner, connected=connected)
+            stream = LiveStream(self._inference, owner, connected=connected, sign=self.sign)
             self._streams[stream.id] = stream
         self._on_change(self.count)
         return stream

@@ -33,6 +33,8 @@ def serve(config: WebConfig, on_listening: Callable[[str], None] = lambda url: N
         if find_spec(package) is None:
             raise MissingExtraError(package, "web", "use `mien serve`")
     config.check_bind(config.host)
+    if config.worker_count > 1 and sys.platform == "win32":
+        raise SettingError("expected --workers 1 on Windows, where one process serves")
     _check_address(config.host, config.port)
     if sys.platform == "win32":
         _serve_with_werkzeug(config, on_listening)
