@@ -5,3 +5,7 @@ The only package that imports ray; it needs the extra ``cluster``. A run is a pl
 (:mod:`mien.cluster.worker`); the engine gives parts to workers and replaces those that die
 (:mod:`mien.cluster.engine`); :func:`mien.cluster.run.run_batch` ties them together.
 """
+
+from mien.cluster.dataset import analyze
+
+__all__ = ["analyze"]

@@ -1,0 +1,117 @@
+"""Faces of the images in a Ray dataset, for pipelines of your own."""
+
+from typing import Any
+
+from mien.cluster.engine import require_ray
+from mien.cluster.inputs import URI_COLUMN
+from mien.cluster.storage import read
+from mien.config import Settings
+from mien.errors import InputError, MienError
+from mien.expression import build_classifier
+from mien.media.images import decode_image
+from mien.pipeline import FacePipeline
+from mien.types import face_column_types, face_row
+
+_BATCH = 32
+
+
+def analyze(
+    dataset: Any,
+    *,
+    image: str | None = None,
+    settings: Settings | None = None,
+    workers: int = 1,
+    cpus_per_worker: float = 1,
+    gpus_per_worker: float = 0,
+    batch_size: int = _BATCH,
+) -> Any:
+    """The faces of a dataset's images, computed where and when Ray reads the result.
+
+    >>> import ray, mien.cluster
+    >>> images = ray.data.from_items([{"uri": "a.jpg", "site": "x"}])   # doctest: +SKIP
+    >>> mien.cluster.analyze(images).write_parquet("faces")             # doctest: +SKIP
+
+    Args:
+        dataset: a ``ray.data.Dataset``, one row for each image.
+        image: column with the images: encoded (bytes) or pixels ``(H, W, 3)`` RGB uint8. None: the
+            column ``uri`` has their paths or addresses.
+        settings: of the pipeline.
+        workers: number of processes, each with a pipeline that stays loaded.
+        cpus_per_worker, gpus_per_worker: what each of them reserves.
+        batch_size: number of images that a worker takes at once.
+
+    Returns:
+        A ``ray.data.Dataset`` with a row for each face: the columns of ``faces.csv``, ``error``,
+        and the other columns of the image. An image without a face, or one that cannot be read,
+        has one row whose ``expression`` is empty; ``error`` says why it cannot be read.
+
+    Raises:
+        MissingExtraError: Ray is not installed.
+        InputError: the dataset has no such column.
+    """
+    require_ray()
+    column = image or URI_COLUMN
+    names = dataset.columns() or []
+    if column not in names:
+        raise InputError(
+            f"expected a column {column!r} with the images, got {', '.join(names) or 'none'}; "
+            "name it with image="
+        )
+    return dataset.map_batches(
+        _Analyzer,
+        fn_constructor_args=(column, settings or Settings()),
+        batch_size=batch_size,
+        batch_format="numpy",
+        concurrency=workers,
+        num_cpus=cpus_per_worker,
+        num_gpus=gpus_per_worker or None,
+    )
+
+
+class _Analyzer:
+    """What one worker does; the pipeline is built once."""
+
+    def __init__(self, column: str, settings: Settings) -> None:
+        self._column = column
+        self._pipeline = FacePipeline(settings)
+        classifier = build_classifier(settings.model)
+        self._types = {**face_column_types(classifier.spec.labels), "error": str}
+
+    def __call__(self, batch: dict[str, Any]) -> Any:
+        import pyarrow
+
+        kinds = {
+            str: pyarrow.string(),
+            bool: pyarrow.bool_(),
+            int: pyarrow.int64(),
+            float: pyarrow.float64(),
+        }
+        rows: list[dict[str, Any]] = []
+        source: list[int] = []
+        for number, value in enumerate(batch[self._column]):
+            made = self._rows(value)
+            rows += made
+            source += [number] * len(made)
+        columns = {
+            name: pyarrow.array([row.get(name) for row in rows], kinds[kind])
+            for name, kind in self._types.items()
+        }
+        for name, values in batch.items():
+            if name == self._column and name != URI_COLUMN:
+                continue  # the pixels would be repeated for each face
+            kept = f"list_{name}" if name in columns else name
+            columns[kept] = pyarrow.array([values[number] for number in source])
+        return pyarrow.table(columns)
+
+    def _rows(self, value: Any) -> list[dict[str, Any]]:
+        limit = self._pipeline.settings.max_megapixels
+        name = value if isinstance(value, str) else "the image"
+        try:
+            if isinstance(value, str):
+                value = read(value)
+            if isinstance(value, bytes):
+                value = decode_image(value, max_megapixels=limit).pixels
+            result = self._pipeline.analyze(value)
+        except (MienError, OSError) as error:
+            return [{"error": str(error).replace("the given bytes", name)}]
+        return [face_row(result, face) for face in result.faces] or [{}]
