@@ -29,6 +29,7 @@ def constants() -> dict[str, tuple[str, Any]]:
     return {
         "MIN_SCORE": ("number", Settings().min_score),
         "MIN_PRESENCE": ("number", Settings().min_presence),
+        "FOCAL_LENGTH": ("number", Settings().focal_length),
         "MODEL": ("string", catalog.DEFAULT_EXPRESSION_MODEL),
         "LIMITS": (_RECORD, dataclasses.asdict(LIMITS)),
         "EYES": (_LISTS, schemes.EYE_CONTOURS["mesh468"]),
@@ -41,9 +42,9 @@ def constants() -> dict[str, tuple[str, Any]]:
             "readonly { readonly indices: readonly number[]; readonly closed: boolean }[]",
             [dataclasses.asdict(line) for line in schemes.MESH_LINES.values()],
         ),
-        "MEAN_FACE": (
+        "RIGID_FACE": (
             "readonly (readonly [number, readonly [number, number, number]])[]",
-            list(pose.MEAN_FACE.items()),
+            list(pose.RIGID_FACE.items()),
         ),
         "AFFECT": (
             "Readonly<Record<string, readonly [number, number] | undefined>>",

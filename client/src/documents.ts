@@ -121,6 +121,12 @@ export interface Signals {
   facing: number | null;
   /** 1 minus the probability of neutral. */
   expressivity: number | null;
+  /** Position of the head relative to the camera, to the right in the image; of a face of average size, by the focal length of the settings. */
+  head_x_cm: number | null;
+  /** Position of the head, down in the image. */
+  head_y_cm: number | null;
+  /** Distance of the head from the camera. */
+  head_z_cm: number | null;
 }
 
 /** The direction in which the eyes look, relative to the camera; both 0 toward it. */
@@ -190,6 +196,9 @@ export const FACE_COLUMNS: readonly {
   { name: "mouth_opening", path: ["signals", "mouth_opening"], ofFrame: false, perLabel: false, onlyWith: "" },
   { name: "facing", path: ["signals", "facing"], ofFrame: false, perLabel: false, onlyWith: "" },
   { name: "expressivity", path: ["signals", "expressivity"], ofFrame: false, perLabel: false, onlyWith: "" },
+  { name: "head_x_cm", path: ["signals", "head_x_cm"], ofFrame: false, perLabel: false, onlyWith: "" },
+  { name: "head_y_cm", path: ["signals", "head_y_cm"], ofFrame: false, perLabel: false, onlyWith: "" },
+  { name: "head_z_cm", path: ["signals", "head_z_cm"], ofFrame: false, perLabel: false, onlyWith: "" },
   { name: "age_s", path: ["track", "age_s"], ofFrame: false, perLabel: false, onlyWith: "track" },
   { name: "blinks", path: ["track", "blinks"], ofFrame: false, perLabel: false, onlyWith: "track" },
   { name: "blink_rate_per_min", path: ["track", "blink_rate_per_min"], ofFrame: false, perLabel: false, onlyWith: "track" },

@@ -97,6 +97,7 @@ class _SettingKeywords(TypedDict, total=False):
     max_faces: int | None
     prior: str | None
     max_megapixels: int | None
+    focal_length: float | None
     threads: int | None
     provider: Literal["cpu", "cuda", "openvino", "coreml"] | None
 
@@ -131,6 +132,7 @@ def analyze(
     max_faces: int | None = None,
     prior: str | None = None,
     max_megapixels: int | None = None,
+    focal_length: float | None = None,
     threads: int | None = None,
     provider: Literal["cpu", "cuda", "openvino", "coreml"] | None = None,
 ) -> FrameResult | list[FrameResult]:
@@ -147,7 +149,7 @@ def analyze(
         progress: whether a progress bar is shown for several pictures, on stderr if it is a
             terminal.
         detector, landmarks, model, min_score, min_presence, tiles, max_faces, prior, \
-max_megapixels, threads, provider: see :class:`Settings`, which also has the defaults.
+max_megapixels, focal_length, threads, provider: see :class:`Settings`, which also has the defaults.
 
     Returns:
         The faces from left to right; none where there is no face. Of several pictures: a list of
@@ -168,6 +170,7 @@ max_megapixels, threads, provider: see :class:`Settings`, which also has the def
         max_faces=max_faces,
         prior=prior,
         max_megapixels=max_megapixels,
+        focal_length=focal_length,
         threads=threads,
         provider=provider,
     )

@@ -17,7 +17,7 @@ from mien.expression import ExpressionClassifier, build_classifier
 from mien.expression.crop import face_crop
 from mien.imaging import LargeImage, OpenedImage
 from mien.landmarks import FaceMesh, LandmarkPredictor, build_blendshapes, build_landmarks
-from mien.signals import measure_face
+from mien.signals import Camera, measure_face
 from mien.signals.quality import cut_by
 from mien.types import (
     AlignedCrop,
@@ -48,8 +48,8 @@ class FacePipeline:
         settings: by default those of :class:`mien.Settings`; the environment is not read.
         detector, landmarks: overrides the setting, or is a stage of your own.
         classifier: a stage of your own instead of `model`.
-        model, min_score, min_presence, tiles, max_faces, prior, max_megapixels, threads, provider:
-            override the settings; see :class:`mien.Settings`.
+        model, min_score, min_presence, tiles, max_faces, prior, max_megapixels, focal_length, \
+threads, provider: override the settings; see :class:`mien.Settings`.
 
     Raises:
         MienError: a setting, a model or a provider cannot be used; see :mod:`mien.errors`.
@@ -68,6 +68,7 @@ class FacePipeline:
         max_faces: int | None = None,
         prior: str | None = None,
         max_megapixels: int | None = None,
+        focal_length: float | None = None,
         threads: int | None = None,
         provider: Literal["cpu", "cuda", "openvino", "coreml"] | None = None,
         classifier: ExpressionClassifier | None = None,
@@ -82,6 +83,7 @@ class FacePipeline:
             max_faces=max_faces,
             prior=prior,
             max_megapixels=max_megapixels,
+            focal_length=focal_length,
             threads=threads,
             provider=provider,
         )
@@ -159,6 +161,10 @@ class FacePipeline:
             source=source,
         )
 
+    def camera_of(self, image: Image | LargeImage) -> Camera:
+        """The camera of a whole image, by the settings' focal length."""
+        return Camera.of(image.shape[1], image.shape[0], self.settings.focal_length)
+
     def analyze_opened(
         self,
         opened: OpenedImage,
@@ -190,13 +196,14 @@ class FacePipeline:
         else:  # in rows, as the picture is decoded
             candidates.sort(key=lambda found: found.box.y_min)
         faces: list[Face] = []
+        whole = self.camera_of(image)
         for candidate in candidates:
             part, (x, y), factor = imaging.around_box(image, candidate.box, _PART_SCALE)
             local = candidate.moved(-x / factor, -y / factor, 1 / factor)
             present = self._present(part, [local])
-            faces += [
-                face.moved(x, y, factor) for face in self._describe_found(part, present, clock)
-            ]
+            camera = whole.moved(-x / factor, -y / factor, 1 / factor)
+            described = self._describe_found(part, present, clock, camera)
+            faces += [face.moved(x, y, factor) for face in described]
             if len(faces) == self.settings.max_faces:
                 break
         return FrameResult(
@@ -272,13 +279,18 @@ class FacePipeline:
         return list(zip(detections, landmarks, verdicts, strict=True))
 
     def _describe_found(
-        self, image: Image, found: "Sequence[_Found]", clock: "_Clock"
+        self,
+        image: Image,
+        found: "Sequence[_Found]",
+        clock: "_Clock",
+        camera: Camera | None = None,
     ) -> list[Face]:
         return self.describe(
             image,
             [detection for detection, _, _ in found],
             landmarks=[points for _, points, _ in found],
             verdicts=[verdict for _, _, verdict in found],
+            camera=camera,
             clock=clock,
         )
 
@@ -289,6 +301,7 @@ class FacePipeline:
         *,
         landmarks: Sequence[Landmarks] | None = None,
         verdicts: Sequence[Verdict] | None = None,
+        camera: Camera | None = None,
         clock: "_Clock | None" = None,
     ) -> list[Face]:
         """The second and third step, for faces that were detected.
@@ -298,11 +311,12 @@ class FacePipeline:
             detections: the faces.
             landmarks: one for each detection, where they are known.
             verdicts: one for each detection, where the verifier has looked at them.
+            camera: of the image; by default as if it were whole.
 
         Returns:
             One face for each detection, in order.
         """
-        clock = clock or _Clock()
+        clock, camera = clock or _Clock(), camera or self.camera_of(image)
         verdicts = verdicts or [Verdict()] * len(detections)
         if landmarks is None:
             landmarks = self.landmarks.predict(image, detections)
@@ -320,6 +334,7 @@ class FacePipeline:
             measure_face(
                 image,
                 Face(detection, points, scores, blendshapes=shapes),
+                camera=camera,
                 presence=verdict.presence,
                 covered=verdict.covered,
             )

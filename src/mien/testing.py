@@ -26,7 +26,7 @@ from mien.labels import Expression
 from mien.landmarks import LandmarkPredictor, Region
 from mien.landmarks.schemes import EYE_CONTOURS, INNER_LIPS, MESH_LINES
 from mien.pipeline import FacePipeline
-from mien.signals.pose import MEAN_FACE
+from mien.signals.pose import RIGID_FACE
 from mien.types import (
     AlignmentTemplate,
     Box,
@@ -283,7 +283,7 @@ def face_mesh(
     """A symmetric mesh that fills a box: ``(468, 3)`` float32 of the scheme ``"mesh468"``.
 
     The points that mien measures (eyes, lips, those of the head's pose, the oval) are where they
-    are on a mean face; the others are spread over it.
+    are on a canonical face; the others are spread over it.
 
     Args:
         box: in pixels.
@@ -293,8 +293,10 @@ def face_mesh(
     """
     mesh = _SPREAD.copy()
     for contour, middle in zip(EYE_CONTOURS["mesh468"], (-0.5, 0.5), strict=True):
-        _, upper_left, upper_right, _, lower_right, lower_left = contour
+        left, upper_left, upper_right, right, lower_right, lower_left = contour
         half_gap = eye_opening * _EYE_WIDTH / 2
+        for index, side in ((left, -1), (right, 1)):
+            mesh[index] = (middle + side * _EYE_WIDTH / 2, 0.0, 0.0)
         for index, side in ((upper_left, -1), (upper_right, 1)):
             mesh[index] = (middle + side * 0.07, -half_gap, 0.0)
         for index, side in ((lower_left, -1), (lower_right, 1)):
@@ -313,16 +315,19 @@ def face_mesh(
     return np.asarray(mesh * scale + offset, np.float32)
 
 
-# The mesh in distances between the eyes, from their middle: see mien.signals.pose.MEAN_FACE.
+# The mesh in distances between the eyes, from their middle.
 _MESH_SIDE = 2.24
 _MESH_MIDDLE_Y = 0.35
 _EYE_WIDTH = 0.448
 _MOUTH_WIDTH = 0.8
 _MOUTH_Y = 0.95
+# Of the canonical face, in which the eyes are 2.6 cm above the origin: small enough for the box.
+_CM = 1 / 7.4
+_EYES_CM = -2.6
 
 
 def _spread_points() -> FloatArray:
-    """All points of the mesh on a bowl, then those of the oval and of the mean face."""
+    """All points of the mesh on a bowl, then those of the oval and the rigid ones."""
     numbers = np.arange(_MESH_POINTS)
     radius = 0.95 * np.sqrt((numbers + 0.5) / _MESH_POINTS)
     turn = numbers * math.pi * (3 - math.sqrt(5))
@@ -339,7 +344,9 @@ def _spread_points() -> FloatArray:
     mesh[list(oval), 0] = -half * np.sin(turn)
     mesh[list(oval), 1] = _MESH_MIDDLE_Y - half * np.cos(turn)
     mesh[list(oval), 2] = 0.6
-    mesh[list(MEAN_FACE)] = list(MEAN_FACE.values())
+    mesh[list(RIGID_FACE)] = [
+        (x * _CM, (y - _EYES_CM) * _CM, z * _CM) for x, y, z in RIGID_FACE.values()
+    ]
     return mesh.astype(np.float32)
 
 

@@ -11,7 +11,7 @@ from mien.types import Landmarks
 STRAIGHT = HeadPose(0.0, 0.0, 0.0)
 # Eyes of 30 units: the corners of both, and the center of the iris at rest.
 CORNERS = {33: (0.0, 0.0), 133: (30.0, 0.0), 362: (60.0, 0.0), 263: (90.0, 0.0)}
-REST_ABOVE, IRIS_RADIUS = 0.078 * 30, 9.6
+REST_ABOVE, IRIS_RADIUS = 0.090 * 30, 9.6
 
 
 def eyes(right: float = 0.0, down: float = 0.0, roll_deg: float = 0.0) -> Landmarks:

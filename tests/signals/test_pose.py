@@ -1,4 +1,4 @@
-"""Head pose of the mean face, rotated by known angles."""
+"""Head pose of the canonical face, rotated by known angles."""
 
 import numpy as np
 import numpy.typing as npt
@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mien.signals import estimate_pose, facing
-from mien.signals.pose import MEAN_FACE, HeadPose
+from mien.signals.pose import RIGID_FACE, HeadPose
 from mien.types import Landmarks
 
 
 def _turned(yaw_deg: float, pitch_deg: float, roll_deg: float, noise: float = 0.0) -> Landmarks:
-    """The mean face as a mesh, pitched, then yawed, then rolled by the documented signs."""
+    """The canonical face as a mesh, pitched, then yawed, then rolled by the documented signs."""
     yaw, pitch, roll = np.radians([yaw_deg, pitch_deg, roll_deg])
     # x to the right, y down, z away: up is -y, and a face looks along -z.
     look_up = _matrix("x", -pitch)
@@ -20,7 +20,7 @@ def _turned(yaw_deg: float, pitch_deg: float, roll_deg: float, noise: float = 0.
     clockwise = _matrix("z", roll)
     rotation = clockwise @ look_right @ look_up
     mesh = np.random.default_rng(3).normal(0, 1, (468, 3))
-    for index, point in MEAN_FACE.items():
+    for index, point in RIGID_FACE.items():
         mesh[index] = point
     mesh = mesh @ rotation.T * 57.0 + (300.0, 200.0, -10.0)
     mesh += np.random.default_rng(4).normal(0, noise, mesh.shape)

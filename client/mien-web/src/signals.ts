@@ -26,6 +26,7 @@ export function measureFace(
   verdict?: Verdict,
 ): Measured {
   const pose = points && estimatePose(points);
+  const head = pose && headPosition(pose, image);
   const neutral = expression?.probabilities.neutral;
   return {
     quality: measureQuality(image, detection, points, pose, verdict),
@@ -35,6 +36,9 @@ export function measureFace(
       mouth_opening: points && mouthOpening(points),
       facing: pose && Math.cos(pose.yaw * RADIANS) * Math.cos(pose.pitch * RADIANS),
       expressivity: neutral === undefined ? null : 1 - neutral,
+      head_x_cm: head?.[0] ?? null,
+      head_y_cm: head?.[1] ?? null,
+      head_z_cm: head?.[2] ?? null,
     },
     affect: expression && deriveAffect(expression.probabilities),
   };
@@ -44,14 +48,21 @@ interface Pose {
   readonly yaw: number;
   readonly pitch: number;
   readonly roll: number;
+  /** Of the middle of the upper face. */
+  readonly middle: readonly [number, number];
+  readonly pxPerCm: number;
 }
 
 function estimatePose(points: Points): Pose | null {
   if (points.scheme !== "mesh468" || points.dimensions !== 3) return null;
-  // Rows: axes of the observed face; columns: axes of the mean face, which is centered.
+  // Rows: axes of the observed face; columns: axes of the canonical face, which is centered.
   const spread: Matrix3 = [0, 0, 0, 0, 0, 0, 0, 0, 0];
-  const entries = constants.MEAN_FACE;
+  const entries = constants.RIGID_FACE;
   const middle = [0, 1, 2].map((axis) => mean(entries.map(([, position]) => position[axis]!)));
+  let squaredSize = 0;
+  for (const [, position] of entries) {
+    for (const axis of [0, 1, 2] as const) squaredSize += (position[axis] - middle[axis]!) ** 2;
+  }
   for (const [index, position] of entries) {
     for (let row = 0; row < 3; row++) {
       for (let column = 0; column < 3; column++) {
@@ -68,7 +79,15 @@ function estimatePose(points: Points): Pose | null {
     yaw: Math.atan2(x, -z) / RADIANS,
     pitch: Math.atan2(-y, Math.hypot(x, z)) / RADIANS,
     roll: roll / RADIANS,
+    middle: [0, 1].map((axis) => mean(entries.map(([index]) => points.values[3 * index + axis]!))) as [number, number],
+    pxPerCm: r.reduce((sum, value, k) => sum + value * spread[k]!, 0) / squaredSize,
   };
+}
+
+/** Where the middle of the upper face is, in cm from the camera. */
+function headPosition({ middle, pxPerCm }: Pose, { width, height }: Pixels): [number, number, number] {
+  const focal = constants.FOCAL_LENGTH * Math.max(width, height);
+  return [(middle[0] - width / 2) / pxPerCm, (middle[1] - height / 2) / pxPerCm, focal / pxPerCm];
 }
 
 /** Distance between the lids over that of the corners (Soukupová and Čech 2016). */

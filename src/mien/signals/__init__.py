@@ -8,12 +8,13 @@ from mien.signals.action_units import action_units
 from mien.signals.affect import derive_affect
 from mien.signals.gaze import estimate_gaze
 from mien.signals.openings import eye_openings, mouth_opening
-from mien.signals.pose import HeadPose, estimate_pose, facing
+from mien.signals.pose import Camera, HeadPose, estimate_pose, facing, head_position
 from mien.signals.quality import LIMITS, QualityLimits, measure
 from mien.types import Face, Image, Signals
 
 __all__ = [
     "LIMITS",
+    "Camera",
     "HeadPose",
     "QualityLimits",
     "action_units",
@@ -22,6 +23,7 @@ __all__ = [
     "estimate_pose",
     "eye_openings",
     "facing",
+    "head_position",
     "measure",
     "measure_face",
     "mouth_opening",
@@ -33,6 +35,7 @@ def measure_face(
     face: Face,
     limits: QualityLimits = LIMITS,
     *,
+    camera: Camera | None = None,
     neutral: Mapping[str, float] | None = None,
     presence: float | None = None,
     covered: tuple[str, ...] = (),
@@ -43,6 +46,7 @@ def measure_face(
         image: ``(H, W, 3)`` RGB uint8 that contains the face.
         face: with or without landmarks and expression.
         limits: thresholds for the reasons of :class:`mien.types.Quality`.
+        camera: of the image, for the position of the head in cm.
         neutral: blendshapes of the same person at rest, for the action units.
         presence: probability in [0, 1] that it is a face; by default that of the landmarks.
         covered: parts of the face that something hides; its expression is uncertain then.
@@ -51,12 +55,16 @@ def measure_face(
     if scores is not None and covered:
         scores = replace(scores, uncertain=True)
     pose = None if landmarks is None else estimate_pose(landmarks)
+    x_cm, y_cm, z_cm = (pose and camera and head_position(pose, camera)) or (None, None, None)
     eyes = None if landmarks is None else eye_openings(landmarks)
     signals = Signals(
         eye_opening_left=None if eyes is None else eyes[0],
         eye_opening_right=None if eyes is None else eyes[1],
         mouth_opening=None if landmarks is None else mouth_opening(landmarks),
         facing=None if pose is None else facing(pose),
+        head_x_cm=x_cm,
+        head_y_cm=y_cm,
+        head_z_cm=z_cm,
         expressivity=None
         if scores is None or Expression.NEUTRAL not in scores.labels
         else 1 - scores[Expression.NEUTRAL],

@@ -14,7 +14,7 @@ _IRIS_RADIUS = 9.6 / 30
 _CORNER_DEPTH = 7.2 / 30
 # The iris is this far above the line of the corners when people look into the camera: the mean of
 # the 102 neutral faces of the London set.
-_REST_ABOVE = 0.078
+_REST_ABOVE = 0.090
 _MAX_SINE = 0.85
 # An eye that the head hides, or whose lids are closed, says nothing.
 _MAX_YAW_DEG = 55.0

@@ -6,44 +6,35 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mien.landmarks.schemes import is_mesh
+from mien.landmarks.schemes import MESH_LINES, is_mesh
+from mien.runtime import catalog
 from mien.types import Gaze, Landmarks
 
 Rows = list[list[float]]
 
-MEAN_FACE: dict[int, tuple[float, float, float]] = {
-    4: (0.0, 0.465, -0.709),
-    8: (0.0, -0.209, -0.309),
-    21: (-1.036, -0.348, 0.499),
-    33: (-0.720, -0.010, 0.043),
-    54: (-0.943, -0.547, 0.313),
-    127: (-1.102, 0.116, 0.841),
-    133: (-0.280, 0.010, -0.043),
-    151: (0.0, -0.625, -0.260),
-    162: (-1.085, -0.139, 0.695),
-    168: (0.0, -0.100, -0.307),
-    197: (0.0, 0.119, -0.471),
-    234: (-1.089, 0.352, 0.897),
-    251: (1.036, -0.348, 0.499),
-    263: (0.720, -0.010, 0.043),
-    284: (0.943, -0.547, 0.313),
-    356: (1.102, 0.116, 0.841),
-    362: (0.280, 0.010, -0.043),
-    389: (1.085, -0.139, 0.695),
-    454: (1.089, 0.352, 0.897),
+# Below it, in cm from the origin of the canonical face, the jaw and the lips move.
+_LOWEST_CM = 1.5
+_LIDS_AND_BROWS = {
+    index
+    for part in ("left_eye", "right_eye", "left_brow", "right_brow")
+    for index in MESH_LINES[part].indices
 }
-"""Mean positions of the points of a mesh that an expression hardly moves: brow, temples, eye
-corners, bridge and tip of the nose.
+_CANONICAL: npt.NDArray[np.float32] = np.load(catalog.shipped_folder() / "canonical-face.npy")
 
-The Procrustes mean of 102 people of the Face Research Lab London Set (DeBruine and Jones, CC BY
-4.0), who look into the camera with a neutral face; made symmetric, and rotated so that the median
-pitch is 0. In eye distances from the midpoint between the eyes: x to the right of the image, y
-down, z away from the camera. Smiling changes yaw, pitch and roll of these people by 1.3, 2.4 and
-1.0 degrees on average.
+RIGID_FACE: dict[int, tuple[float, float, float]] = {
+    index: (round(x, 3), round(y, 3), round(z, 3))
+    for index, (x, y, z) in enumerate(_CANONICAL.tolist())
+    if y < _LOWEST_CM and index not in _LIDS_AND_BROWS
+}
+"""Positions of the points of a mesh that an expression hardly moves: forehead, temples, nose and
+the upper cheeks of MediaPipe's canonical face.
+
+In cm from a point in the head: x to the right of the image, y down, z away from the camera.
 """
 
-_INDICES = list(MEAN_FACE)
-_CENTERED = np.array(list(MEAN_FACE.values())) - np.mean(list(MEAN_FACE.values()), axis=0)
+_INDICES = list(RIGID_FACE)
+_CENTERED = np.array(list(RIGID_FACE.values())) - np.mean(list(RIGID_FACE.values()), axis=0)
+_SQUARED_SIZE = float(np.square(_CENTERED).sum())
 
 _NEWTON_STEPS = 40
 _FLAT = 1e-6
@@ -57,20 +48,66 @@ class HeadPose:
         yaw_deg: turn to the side in [-180, 180], positive toward the right edge of the image.
         pitch_deg: nod in [-90, 90], positive upwards.
         roll_deg: tilt in the image plane in (-180, 180], positive clockwise.
+        middle_px: x, y of the middle of the upper face, between the eyes.
+        px_per_cm: size of the face, if it were as wide as the canonical one; None if unknown.
     """
 
     yaw_deg: float
     pitch_deg: float
     roll_deg: float
+    middle_px: tuple[float, float] = (0.0, 0.0)
+    px_per_cm: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """The camera of an image, or of the part of one.
+
+    Attributes:
+        focal_px: focal length in pixels.
+        center_px: x, y of the optical axis.
+    """
+
+    focal_px: float
+    center_px: tuple[float, float]
+
+    @classmethod
+    def of(cls, width: int, height: int, focal_length: float) -> "Camera":
+        """The camera of a whole image, with its focal length in longer sides of the image."""
+        return cls(focal_length * max(width, height), (width / 2, height / 2))
+
+    def moved(self, x: float, y: float, scale: float) -> "Camera":
+        """The camera of the image scaled about the origin, then moved."""
+        at_x, at_y = self.center_px
+        return Camera(scale * self.focal_px, (scale * at_x + x, scale * at_y + y))
+
+
+def head_position(pose: HeadPose, camera: Camera) -> tuple[float, float, float] | None:
+    """Where the middle of the upper face is, in cm from the camera.
+
+    It is as exact as the face is as large as the canonical one (17 cm from the forehead to the
+    chin), and as the focal length is known.
+
+    Returns:
+        x to the right of the image, y down, z away from the camera; None where the size of the
+        face is unknown.
+    """
+    if not pose.px_per_cm:
+        return None
+    x, y = (
+        (at - axis) / pose.px_per_cm
+        for at, axis in zip(pose.middle_px, camera.center_px, strict=True)
+    )
+    return x, y, camera.focal_px / pose.px_per_cm
 
 
 def estimate_pose(landmarks: Landmarks) -> HeadPose | None:
     """Estimate the head pose from a three-dimensional mesh.
 
-    Method: the least-squares rotation from a mean face to the landmarks (Kabsch, "A solution for
-        the best rotation to relate two sets of vectors", Acta
-    Crystallographica A32, 1976), decomposed as roll after yaw after pitch: yaw and pitch are
-    those of the image after the roll is undone.
+    Method: the least-squares similarity from the canonical face to the landmarks (Kabsch, "A
+    solution for the best rotation to relate two sets of vectors", Acta Crystallographica A32,
+    1976), decomposed as roll after yaw after pitch: yaw and pitch are those of the image after the
+    roll is undone. They are relative to the line from the camera to the face.
 
     Args:
         landmarks: of a mesh, with depth.
@@ -80,9 +117,12 @@ def estimate_pose(landmarks: Landmarks) -> HeadPose | None:
     """
     if not is_mesh(landmarks) or landmarks.points.shape[1] != 3:
         return None
-    # The mean face is centered, so the observed points need not be.
-    spread = _CENTERED.T @ landmarks.points[_INDICES].astype(np.float64)
-    (right_x, _, away_x), (right_y, _, away_y), (_, _, away_z) = _nearest_rotation(spread.T)
+    observed = landmarks.points[_INDICES].astype(np.float64)
+    # The canonical face is centered, so the observed points need not be.
+    spread = (_CENTERED.T @ observed).T
+    rotation = _nearest_rotation(spread)
+    (right_x, _, away_x), (right_y, _, away_y), (_, _, away_z) = rotation
+    middle_x, middle_y, _ = observed.mean(axis=0).tolist()
     roll = math.atan2(right_y, right_x)
     cos, sin = math.cos(roll), math.sin(roll)
     # The direction of the face after the roll is undone: opposite to the axis away from the camera.
@@ -91,6 +131,8 @@ def estimate_pose(landmarks: Landmarks) -> HeadPose | None:
         yaw_deg=math.degrees(math.atan2(x, -z)),
         pitch_deg=math.degrees(math.atan2(-y, math.hypot(x, z))),
         roll_deg=math.degrees(roll),
+        middle_px=(middle_x, middle_y),
+        px_per_cm=float((np.array(rotation) * spread).sum()) / _SQUARED_SIZE,
     )
 
 

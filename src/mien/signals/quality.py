@@ -35,7 +35,7 @@ class QualityLimits:
     min_brightness: float = 0.10
     max_brightness: float = 0.85
     max_yaw_deg: float = 40.0
-    max_pitch_deg: float = 30.0
+    max_pitch_deg: float = 35.0
     max_roll_deg: float = 60.0
     min_inside: float = 0.75
     min_presence: float = 0.5

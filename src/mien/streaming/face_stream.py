@@ -221,14 +221,14 @@ class FaceStream:
             faces = [
                 replace(face, expression=scores) for face, scores in zip(faces, read, strict=True)
             ]
-        described = []
+        described, camera = [], self.pipeline.camera_of(image)
         for (track_id, _), face in zip(seen, faces, strict=True):
             smoothers = self._smoothers_of(track_id)
             shapes = face.landmarks and self.pipeline.read_blendshapes(face.landmarks)
             smoothed = shapes and smoothers.blendshapes.update(shapes, timestamp_s)
             neutral = smoothers.rest.neutral if smoothers.rest else None
             with_shapes = replace(face, blendshapes=smoothed or None)
-            described.append(measure_face(image, with_shapes, neutral=neutral))
+            described.append(measure_face(image, with_shapes, camera=camera, neutral=neutral))
         return described
 
     def _smooth(self, face: Face, timestamp_s: float, events: list[Event]) -> Face:

@@ -86,6 +86,7 @@ def stream(
     max_faces: int | None = None,
     prior: str | None = None,
     max_megapixels: int | None = None,
+    focal_length: float | None = None,
     threads: int | None = None,
     provider: Literal["cpu", "cuda", "openvino", "coreml"] | None = None,
 ) -> Iterator[FrameResult]:
@@ -104,7 +105,8 @@ def stream(
         sinks: receive each frame in this thread, and are closed at the end, also after an error.
         on_event: called in this thread for each event, before the result of its frame is yielded.
         detector, landmarks, model, min_score, min_presence, tiles, max_faces, prior, \
-max_megapixels, threads, provider: settings of the pipeline; see :class:`mien.Settings`.
+max_megapixels, focal_length, threads, provider: settings of the pipeline; see
+            :class:`mien.Settings`.
 
     Yields:
         One result for each analyzed frame; see :meth:`FaceStream.update`.
@@ -125,6 +127,7 @@ max_megapixels, threads, provider: settings of the pipeline; see :class:`mien.Se
         max_faces=max_faces,
         prior=prior,
         max_megapixels=max_megapixels,
+        focal_length=focal_length,
         threads=threads,
         provider=provider,
     )

@@ -196,6 +196,20 @@ class Signals(Document):
     expressivity: Annotated[
         float | None, Declared("1 minus the probability of neutral.", **_SHARE)
     ] = None
+    head_x_cm: Annotated[
+        float | None,
+        Declared(
+            "Position of the head relative to the camera, to the right in the image; of a face of "
+            "average size, by the focal length of the settings.",
+            digits=1,
+        ),
+    ] = None
+    head_y_cm: Annotated[
+        float | None, Declared("Position of the head, down in the image.", digits=1)
+    ] = None
+    head_z_cm: Annotated[
+        float | None, Declared("Distance of the head from the camera.", digits=1)
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)
