@@ -3,15 +3,16 @@
     python benchmarks/landmarks.py points --data groups --output benchmarks/results/landmarks.json
     python benchmarks/landmarks.py pose --output benchmarks/results/landmarks-pose.json
 
-`points` measures the distance to annotated points, presence and CPU time. The folder has images and ``*landmarks.xml`` of dlib's format with the 68 points of the iBUG markup
+`points` measures the distance to annotated points, presence and CPU time.
+The folder has images and ``*landmarks.xml`` of dlib's format with the 68 points of the iBUG markup
 for each face. The points of the faces that ship with dlib come from dlib's own model, so that they
 are no better than that. Faces are given by the box around their points, as the pipeline gives the
 boxes of a detector. Distances are divided by that between the outer corners of the eyes; the jaw is
 left out, because a mesh follows the visible outline in another way. CPU time is that of the process
 with one thread, the median over the faces, and includes the cut of the region.
 
-`pose` turns heads that are made from the four neutral sample photographs (`rendered_heads.py`) by up
-to 30 degrees, and compares the measured angles, and the distance in cm, with the true ones.
+`pose` turns heads that are made from the four neutral sample photographs (`rendered_heads.py`) by
+up to 30 degrees, and compares the measured angles, and the distance in cm, with the true ones.
 """
 
 import argparse
@@ -23,7 +24,6 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
-
 from rendered_heads import DISTANCE_CM, FOCAL_PX, SIZE_WH, RenderedHead
 
 from mien.landmarks import build_blendshapes, build_landmarks

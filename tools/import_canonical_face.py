@@ -4,7 +4,7 @@
 
 They lie in the Face Landmarker bundle (Apache-2.0), which is fetched from Google's address and
 verified by its checksum: geometry_pipeline_metadata_landmarks.binarypb, a GeometryPipelineMetadata
-whose field 1 is the mesh, whose field 3 are the vertices: x, y, z in cm and two texture coordinates.
+whose field 1 is the mesh, whose field 3 are the vertices (x, y, z in cm, u, v).
 """
 
 import sys
