@@ -98,7 +98,7 @@ def test_reports_turned_tilted_and_unclear() -> None:
         ({"pitch_deg": -LIMITS.max_pitch_deg - 1}, "turned"),
         ({"roll_deg": LIMITS.max_roll_deg + 1}, "tilted"),
     ):
-        worse = replace(pose, **change)
+        worse = replace(pose, **change)  # type: ignore[arg-type]
         assert measure(image, detection, landmarks, worse).reasons == (reason,)
     unclear = replace(landmarks, presence=LIMITS.min_presence / 2)
     assert measure(image, detection, unclear, pose).reasons == ("unclear",)

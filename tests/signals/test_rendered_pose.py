@@ -10,7 +10,12 @@ from mien.media.images import read_image
 from mien.pipeline import FacePipeline
 
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
-from rendered_heads import DISTANCE_CM, FOCAL_PX, SIZE_WH, RenderedHead
+from rendered_heads import (  # type: ignore[import-not-found]
+    DISTANCE_CM,
+    FOCAL_PX,
+    SIZE_WH,
+    RenderedHead,
+)
 
 # Worst case of both landmark models over all angles and people: benchmarks/landmarks.py pose.
 MAX_ERROR_DEG = 4.5
