@@ -79,7 +79,7 @@ COMMANDS: dict[str, LazyCommand] = {
         "mien.cli.batch:app", "Analyze many images and videos on a cluster.", extra="cluster"
     ),
     "summarize": LazyCommand(
-        "mien.cli.summarize:app", "Summarize the output of a batch.", extra="cluster"
+        "mien.cli.batch:summarize_app", "Summarize the output of a batch.", extra="cluster"
     ),
     "live": LazyCommand("mien.cli.live:app", "Analyze a camera stream.", extra="video"),
     "report": LazyCommand(

@@ -1,19 +1,31 @@
-"""``mien batch``: analyze many images and videos on several processes or machines."""
+"""``mien batch``: analyze many images and videos on several processes or machines.
+
+``mien summarize``: shares of expressions over the output.
+"""
 
 import json as json_module
 import time
 from typing import Annotated, Any
 
 import typer
+from rich.table import Table
 
-from mien.cli.console import graceful_stop, print_error, print_warning, text_progress
+from mien.cli.console import (
+    graceful_stop,
+    print_error,
+    print_warning,
+    stdout_console,
+    text_progress,
+)
 from mien.cli.options import JsonFlag, takes_settings
 from mien.cluster.engine import Resources
 from mien.cluster.run import BatchOptions, Progress, batch_status, run_batch
+from mien.cluster.summary import summarize as sums
 from mien.config import Settings
 from mien.errors import SettingError
 
 app = typer.Typer(add_completion=False)
+summarize_app = typer.Typer(add_completion=False)
 
 _WHERE = "Where it runs"
 _MAX_WARNINGS = 20
@@ -182,3 +194,34 @@ class _Bar:
         self._warnings += 1
         if self._warnings <= _MAX_WARNINGS:
             print_warning(message)
+
+
+@summarize_app.command(
+    epilog="Expressions are apparent: what a face shows, not what a person feels."
+)
+def summarize(
+    out: Annotated[str, typer.Argument(help="Output folder of `mien batch`.", show_default=False)],
+    group: Annotated[
+        str | None, typer.Option(help="Column of the manifest to group by.", metavar="COLUMN")
+    ] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Summarize the output of a batch: shares of expressions, quality, failures."""
+    found = sums(out, group=group)
+    if json:
+        typer.echo(json_module.dumps(found, indent=2, ensure_ascii=False))
+        return
+    run, console = found["run"], stdout_console()
+    console.print(
+        f"{run['status']}: {run['inputs']} inputs ({run['failed']} failed), {run['faces']} faces"
+    )
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for title in ("Group", "Expression", "Faces", "Share", "95 % interval"):
+        table.add_column(title)
+    for row in found["shares"]:
+        interval = f"{row['low']:.1%} to {row['high']:.1%}"
+        cells = (row["expression"], str(row["faces"]), f"{row['share']:.1%}", interval)
+        table.add_row(str(row["group"] or ""), *cells)
+    console.print(table)
+    for row in found["failures"]:
+        console.print(f"{row['inputs']} failed: {row['error']}", markup=False)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mien.applications.replay import ReplayedRecording
+from mien.applications import ReplayedRecording
 from mien.cli import video_options as option
 from mien.recording import FRAMES_FILE, Recording
 from mien.report import write_report
