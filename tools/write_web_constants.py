@@ -93,7 +93,7 @@ def constants() -> dict[str, tuple[str, Any]]:
         ),
         "STATISTICS": (
             _RECORD,
-            _numbers(statistics, "MOOD_TIME_S YAWN_OPENING YAWN_S MIN_SIZE_PX MAX_INTERVAL_S"),
+            _numbers(statistics, "MOOD_TIME_S MIN_SIZE_PX MAX_INTERVAL_S"),
         ),
     }  # fmt: skip
 

@@ -143,7 +143,7 @@ export interface Track {
   age_s: number;
   /** How reliable the label is: clear; uncertain where no expression stands out; not visible where the face is turned, hidden or blurred too much. */
   state: "clear" | "uncertain" | "not visible";
-  /** Since the track began; null where frames are too far apart to count. */
+  /** Since the track began; null where the eyes were not seen, or frames are too far apart to count. */
   blinks: number | null;
   /** Over the last minute that the eyes were seen; null in the first 10 s. */
   blink_rate_per_min: number | null;
@@ -151,7 +151,7 @@ export interface Track {
   perclos: number | null;
   /** How long the eyes have been closed now; 0 where they are open. */
   eyes_closed_s: number;
-  /** Since the track began; null where frames are too far apart to count. */
+  /** Since the track began; null where frames are too far apart to count, or without blendshapes. */
   yawns: number | null;
   /** Slow mean of valence (time constant 30 s). */
   mood_valence: number | null;

@@ -37,8 +37,8 @@ class Settings:
     landmarks: str = setting(
         "default",
         "Landmark model: facemesh, the default; face-landmarker, with irises, and so gaze, "
-        "blendshapes and action units, the default of the applications driver and attention; or "
-        "detector for the few landmarks of the detector.",
+        "blendshapes, action units and yawns, the default of `mien video` and the applications "
+        "driver and attention; or detector for the few landmarks of the detector.",
     )
     model: str = setting(
         "default", "Expression model: a name listed by `mien models`, or a model file."
@@ -135,7 +135,7 @@ def describe() -> list[dict[str, Any]]:
 
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "fast": {"detector": "blazeface-short", "tiles": "off"},
+    "fast": {"detector": "blazeface-short", "tiles": "off", "landmarks": "facemesh"},
     "accurate": {"detector": "blazeface", "tiles": "auto"},
 }
 """Named sets of settings, for `--preset`."""

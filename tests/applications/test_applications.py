@@ -200,7 +200,8 @@ def test_applications_without_expressions_never_load_the_model(
     for image, timestamp_s in smile_frames[:10]:
         result = stream.update(image, timestamp_s)
         application.update(result, stream.events)
-    assert sorted(loaded) == ["blazeface.onnx", "face-blendshapes.onnx", "face-landmarker.onnx"]
+    models = ["blazeface", "face-blendshapes", "face-landmarker", "facemesh"]
+    assert sorted(loaded) == [f"{model}.onnx" for model in models]
     (found,) = result.faces
     assert found.gaze is not None
     assert found.expression is None

@@ -1,4 +1,4 @@
-/** Statistics of one track, in memory that does not grow: blinks, closures, yawns, slow means. */
+/** Statistics of one track, in memory that does not grow: blinks, closures, slow means. */
 
 import { EYE_STATE, STATISTICS } from "./constants";
 import type { Face, Track } from "./documents";
@@ -9,9 +9,6 @@ const USUAL_OPENING = 0.29;
 
 export class TrackStatistics {
   private readonly eyes = new EyeState();
-  private yawns = 0;
-  private mouthOpenSinceS: number | null = null;
-  private inYawn = false;
   private readonly valence = new SlowMean();
   private readonly arousal = new SlowMean();
   private lastS: number;
@@ -33,11 +30,11 @@ export class TrackStatistics {
     return {
       age_s: timestampS - this.firstS,
       state,
-      blinks: counts ? this.eyes.blinks : null,
+      blinks: counts && this.eyes.seenS > 0 ? this.eyes.blinks : null,
       blink_rate_per_min: counts ? this.eyes.blinkRatePerMin : null,
       perclos: counts ? this.eyes.perclos : null,
       eyes_closed_s: this.eyes.closureS(timestampS),
-      yawns: counts ? this.yawns : null,
+      yawns: null, // only blendshapes tell them from speech
       mood_valence: this.valence.slow,
       mood_arousal: this.arousal.slow,
     };
@@ -49,19 +46,6 @@ export class TrackStatistics {
     const measured = [signals?.eye_opening_left, signals?.eye_opening_right].filter((value) => typeof value === "number");
     const opening = usable && measured.length ? measured.reduce((a, b) => a + b, 0) / measured.length : null;
     this.eyes.update(opening, quality?.yaw_deg ?? 0, timestampS, counts);
-    this.followMouth((usable && signals?.mouth_opening) || 0, timestampS, counts);
-  }
-
-  private followMouth(opening: number, timestampS: number, counts: boolean): void {
-    if (opening < STATISTICS.YAWN_OPENING || !counts) {
-      this.mouthOpenSinceS = null;
-      this.inYawn = false;
-      return;
-    }
-    this.mouthOpenSinceS ??= timestampS;
-    if (timestampS - this.mouthOpenSinceS < STATISTICS.YAWN_S || this.inYawn) return;
-    this.inYawn = true;
-    this.yawns += 1;
   }
 }
 
@@ -69,7 +53,7 @@ export class TrackStatistics {
 class EyeState {
   blinks = 0;
   private closedSinceS: number | null = null;
-  private seenS = 0;
+  seenS = 0;
   private level = USUAL_OPENING;
   private readonly window = new MinuteWindow();
   private lastS: number | null = null;

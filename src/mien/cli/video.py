@@ -108,6 +108,8 @@ def _stream(
     application: str | None, settings: Settings, *, baseline: bool, roi: str | None
 ) -> tuple[FacePipeline, StreamSettings]:
     region = option.parse_region(roi)
+    if settings.landmarks == "default":
+        settings = settings.with_blendshapes()
     rules = build_application(application) if application else None
     if rules is None or rules.reads_expressions:
         return FacePipeline(settings), StreamSettings(baseline=baseline, region=region)

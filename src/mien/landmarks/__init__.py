@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from mien.config import BLENDSHAPE_LANDMARKS
 from mien.errors import ModelNotFoundError, SpecError
 from mien.landmarks.base import DetectorLandmarks, LandmarkPredictor
 from mien.landmarks.blendshapes import Blendshapes
@@ -56,7 +57,10 @@ def build_landmarks(
             f"expected a landmark model ({_NAMES}), got {str(name)!r} for {entry.spec.task} "
             f"with architecture {architecture!r}"
         )
-    return FaceMesh(entry, threads=threads, provider=provider)
+    presence = None
+    if entry.spec.name == BLENDSHAPE_LANDMARKS:
+        presence = FaceMesh(catalog.find("facemesh"), threads=threads, provider=provider)
+    return FaceMesh(entry, presence=presence, threads=threads, provider=provider)
 
 
 def build_blendshapes(

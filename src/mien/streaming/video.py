@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mien.config import Settings
 from mien.errors import MienError, NoFrameError, SettingError, VideoReadError
 from mien.media.clips import Clip
 from mien.media.sources import Source
@@ -90,7 +91,8 @@ def analyze_video(
         folder: is made where it does not exist; must not have the results of an earlier run, unless
             they are to be resumed or overwritten.
         options: what is written.
-        pipeline: by default one with the default settings.
+        pipeline: by default one with the default settings, and the landmarks that show blinks and
+            yawns best.
         settings: how the stream is followed.
         application: finds more events, and writes its summary to ``application.json``.
         on_progress: called after each frame.
@@ -108,7 +110,8 @@ def analyze_video(
         require_pyarrow()
     clip = Clip(str(clip), clip) if isinstance(clip, Path) else clip
     source = clip.open(options.selection)
-    pipeline, settings = pipeline or FacePipeline(), _thorough(settings, options)
+    pipeline = pipeline or FacePipeline(Settings().with_blendshapes())
+    settings = _thorough(settings, options)
     plan = _plan(clip, options, pipeline, settings, application)
     with _removed_if_unreadable(folder), locked(folder):
         earlier = _earlier(folder, options, plan)

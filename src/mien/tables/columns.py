@@ -30,11 +30,13 @@ TRACKS = {
     "the face was turned away, hidden or blurred; in [0, 1].",
     "expression_changes": "How often the label changed.",
     "episodes": "Number of stretches of an expression other than neutral.",
-    "blinks": "Number of blinks; empty where frames are too far apart (over 0.15 s).",
-    "eyes_seen_s": "Seconds in which the eyelids could be measured; empty like blinks.",
+    "blinks": "Number of blinks; empty where the eyes were not seen, or frames are over 0.15 s "
+    "apart.",
+    "eyes_seen_s": "Seconds in which the eyelids could be measured; empty where frames are too far "
+    "apart.",
     "share_eyes_closed": "Share of these with closed eyes; in [0, 1].",
     "longest_closure_s": "Longest closure of the eyes in seconds; empty like blinks.",
-    "yawns": "Number of yawns; empty like blinks.",
+    "yawns": "Number of yawns; empty where frames are too far apart, or without blendshapes.",
     "share_facing": "Share of the time in view with the head within 20 degrees of the camera.",
     "mean_valence": "Mean valence over time, from -1 (unpleasant) to 1 (pleasant).",
     "mean_arousal": "Mean arousal over time, from -1 (calm) to 1 (excited).",
@@ -132,7 +134,7 @@ EVENTS: Mapping[str, str] = {
     "eyes_closed": "The eyes have been closed for half a second or more: `duration_s`.",
     "closure": "Such a closure is over, or the eyes are not seen any longer: `start_s`, "
     "`duration_s`. In events.csv it is `eyes_closed`, from its start to its end.",
-    "yawn": "The mouth has been wide open for 1.5 s: `start_s`.",
+    "yawn": "The jaw has been dropped for 2 s, without a smile or round lips: `start_s`.",
     "alarm": "An application raised an alarm: `reason`, `value`.",
     "attention": "The application attention saw a change: `state`, and the one `before`.",
 }

@@ -176,14 +176,15 @@ class _Sums:
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._probabilities: defaultdict[str, float] = defaultdict(float)
         self._valence = self._arousal = 0.0
-        self._counts_blinks = False
+        self._counted: set[str] = set()
 
     def add(self, face: Face, elapsed: float, *, shown: bool) -> None:
         """Add the time until a frame that shows the face, and the frame if it is in the trial."""
         self._frames += shown
         self._visible_s += elapsed
-        if face.track is not None and face.track.blinks is not None:
-            self._counts_blinks = True
+        if face.track is not None:
+            counts = {"blink": face.track.blinks, "yawn": face.track.yawns}
+            self._counted |= {kind for kind, count in counts.items() if count is not None}
         if face.expression is None:
             return
         state = face.track.state if face.track else "clear"
@@ -214,9 +215,7 @@ class _Sums:
             row[f"share_{label.value}"] = _ratio(self._seconds[label.value], readable_s)
             if label.value in self._probabilities:
                 row[f"mean_p_{label.value}"] = _ratio(self._probabilities[label.value], readable_s)
-        if self._counts_blinks:
-            row |= {"blinks": self.events["blink"], "yawns": self.events["yawn"]}
-        return row
+        return row | {f"{kind}s": self.events[kind] for kind in self._counted}
 
 
 def _ratio(amount: float, of: float) -> float | None:

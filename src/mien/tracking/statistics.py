@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,14 +13,11 @@ from mien.tracking.sampling import SamplingInterval
 from mien.types import ExpressionState, Face, FrameResult, TrackStatistics
 
 _MOOD_TIME_S = 30.0
-# A mouth this wide open (inner lips' distance over width) for this long is a yawn rather than
-# speech or a laugh (Abtahi et al., "YawDD", 2014, use 0.5 to 0.6 and some seconds).
-_YAWN_OPENING = 0.6
-_YAWN_S = 1.5
-# With blendshapes, the jaw tells more: it dropped to 0.6 and more for 4.5 s in a yawn, and not for
-# two seconds in speech. A laugh smiles, and a long vowel rounds the lips.
+# The jaw dropped to 0.6 and more for 4.5 s in a yawn, and not for two seconds in speech. A laugh
+# smiles, and a long vowel rounds the lips. The distance of the lips alone does not tell them apart:
+# without blendshapes, yawns are not counted.
 _YAWN_JAW = 0.55
-_YAWN_JAW_S = 2.0
+_YAWN_S = 2.0
 _NO_YAWN = {"mouthSmile": 0.4, "mouthFunnel": 0.3, "mouthPucker": 0.3}
 # In a smaller face an eye is about a dozen pixels wide, and the gap of its lids one or two: of the
 # closures of benchmarks/data/closures.csv, those were found in faces of 74 pixels and not of 56.
@@ -111,7 +108,7 @@ class _Track:
         self._visible_s = self._facing_s = 0.0
         self._expressions = _ExpressionHistory()
         self._eyes = EyeState()
-        self._yawns = 0
+        self._yawns: int | None = None
         self._mouth_open_since_s: float | None = None
         self._in_yawn = False
         self._valence, self._arousal = _SlowMean(_MOOD_TIME_S), _SlowMean(_MOOD_TIME_S)
@@ -152,6 +149,11 @@ class _Track:
         """Whether frames follow each other closely enough for blinks, PERCLOS and yawns."""
         return self._interval_s <= _MAX_INTERVAL_S
 
+    @property
+    def _blinks(self) -> int | None:
+        """None where none could have been seen."""
+        return self._eyes.blinks if self._counts_blinks and self._eyes.seen_s else None
+
     def _summary(self) -> dict[str, Any]:
         """The track's row of the table of tracks; durations in seconds, shares in [0, 1]."""
         seconds, counts = self._expressions.seconds, self._counts_blinks
@@ -172,10 +174,12 @@ class _Track:
             "share_not_visible": _share(seconds["not visible"], sum(seconds.values())),
             "expression_changes": self._expressions.changes,
             "episodes": self._expressions.episodes,
-            "blinks": eyes.blinks if counts else None,
+            "blinks": self._blinks,
             "eyes_seen_s": round(eyes.seen_s, 4) if counts else None,
             "share_eyes_closed": _share(eyes.closed_s, eyes.seen_s) if counts else None,
-            "longest_closure_s": round(eyes.longest_closure_s, 4) if counts else None,
+            "longest_closure_s": _rounded(
+                eyes.longest_closure_s if counts and eyes.seen_s else None
+            ),
             "yawns": self._yawns if counts else None,
             "share_facing": _share(self._facing_s, self._visible_s),
             "mean_valence": _rounded(self._valence.overall),
@@ -187,7 +191,7 @@ class _Track:
         return TrackStatistics(
             age_s=self._last_s - self._first_s,
             state=state,
-            blinks=self._eyes.blinks if counts else None,
+            blinks=self._blinks,
             blink_rate_per_min=self._eyes.blink_rate_per_min if counts else None,
             perclos=self._eyes.perclos if counts else None,
             eyes_closed_s=self._eyes.closure_s(self._last_s),
@@ -202,10 +206,10 @@ class _Track:
         """Follow eyes and mouth, where the face shows them and frames are close enough."""
         signals, quality = face.signals, face.quality
         eye_opening = None
-        yawning = False
+        shapes = None
         if signals and _shows_lids(face) and sampling.seconds <= LONG_CLOSURE_S:
             eye_opening = _mean(signals.eye_opening_left, signals.eye_opening_right)
-            yawning = _is_yawning(face)
+            shapes = face.blendshapes
         events = self._eyes.update(
             eye_opening,
             quality.yaw_deg if quality else None,
@@ -213,16 +217,17 @@ class _Track:
             count=self._counts_blinks,
             sharp=face.blendshapes is not None,
         )
-        shortest_s = _YAWN_S if face.blendshapes is None else _YAWN_JAW_S
-        return events + self._follow_mouth(yawning, timestamp_s, shortest_s)
+        return events + self._follow_mouth(shapes, timestamp_s)
 
-    def _follow_mouth(self, yawning: bool, timestamp_s: float, shortest_s: float) -> list[Event]:
-        if not yawning or not self._counts_blinks:
+    def _follow_mouth(self, shapes: Mapping[str, float] | None, timestamp_s: float) -> list[Event]:
+        if shapes is not None:
+            self._yawns = self._yawns or 0
+        if self._yawns is None or not self._counts_blinks or not _is_yawning(shapes):
             self._mouth_open_since_s, self._in_yawn = None, False
             return []
         if self._mouth_open_since_s is None:
             self._mouth_open_since_s = timestamp_s
-        if timestamp_s - self._mouth_open_since_s < shortest_s or self._in_yawn:
+        if timestamp_s - self._mouth_open_since_s < _YAWN_S or self._in_yawn:
             return []
         self._in_yawn = True
         self._yawns += 1
@@ -318,13 +323,10 @@ def _shows_lids(face: Face) -> bool:
     return quality is None or (quality.size_px >= _MIN_SIZE_PX and not quality.reasons)
 
 
-def _is_yawning(face: Face) -> bool:
+def _is_yawning(shapes: Mapping[str, float] | None) -> bool:
     """Whether the mouth has the shape of a yawn in this frame."""
-    opening, shapes = face.signals.mouth_opening if face.signals else None, face.blendshapes
-    if opening is None:
-        return False
     if shapes is None:
-        return opening >= _YAWN_OPENING
+        return False
     smile = (shapes["mouthSmileLeft"] + shapes["mouthSmileRight"]) / 2
     shown = {"mouthSmile": smile, **shapes}
     return shapes["jawOpen"] >= _YAWN_JAW and all(shown[k] < v for k, v in _NO_YAWN.items())

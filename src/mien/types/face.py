@@ -232,7 +232,11 @@ class TrackStatistics(Document):
     ] = "clear"
     blinks: Annotated[
         int | None,
-        Declared("Since the track began; null where frames are too far apart to count.", minimum=0),
+        Declared(
+            "Since the track began; null where the eyes were not seen, or frames are too far apart "
+            "to count.",
+            minimum=0,
+        ),
     ] = 0
     blink_rate_per_min: Annotated[
         float | None,
@@ -258,7 +262,11 @@ class TrackStatistics(Document):
     ] = 0.0
     yawns: Annotated[
         int | None,
-        Declared("Since the track began; null where frames are too far apart to count.", minimum=0),
+        Declared(
+            "Since the track began; null where frames are too far apart to count, or without "
+            "blendshapes.",
+            minimum=0,
+        ),
     ] = 0
     mood_valence: Annotated[
         float | None, Declared("Slow mean of valence (time constant 30 s).", **_SIGNED)
