@@ -49,7 +49,7 @@ package: $(VENV)/.test $(CLIENT)
 docs: $(VENV)/.docs
 	$(BIN)/python tools/stage_docs.py
 	$(BIN)/zensical build --strict
-	$(BIN)/pytest tests/docs
+	$(BIN)/pytest tests/docs/test_notebooks.py
 
 # Known vulnerabilities of the dependencies, from online services.
 audit: $(VENV)/.test
