@@ -30,6 +30,7 @@ from mien.types import (
     Face,
     FrameResult,
     Gaze,
+    Quality,
     Signals,
     TrackStatistics,
 )
@@ -96,6 +97,24 @@ def test_high_perclos_raises_an_alarm_every_half_minute() -> None:
         (30.0, "perclos"),
         (60.0, "perclos"),
     ]
+
+
+def test_long_look_off_the_road_raises_one_alarm() -> None:
+    # The road is 20 degrees to the left of the camera; a mirror at 15 s, for 1 s, a phone at 20 s.
+    def yaw_deg(n: int) -> float:
+        return 30.0 if 150 <= n < 160 or 200 <= n < 250 else -20.0
+
+    frames = [
+        frame(n / 10, replace(face(), gaze=Gaze(yaw_deg=yaw_deg(n), pitch_deg=0)))
+        for n in range(300)
+    ]
+    assert alarms(DriverApplication(), frames) == [(22.0, "off_road")]
+    heads = [
+        frame(n / 10, replace(face(), quality=Quality(100, yaw_deg=yaw_deg(n), pitch_deg=0)))
+        for n in range(300)
+    ]
+    assert alarms(DriverApplication(), heads) == [(22.0, "off_road")]
+    assert alarms(DriverApplication(), [frame(n / 10, face()) for n in range(300)]) == []
 
 
 def test_driver_is_the_largest_face() -> None:
