@@ -273,11 +273,8 @@ runpy.run_path(TOOL, run_name="__main__")
 
 def test_a_new_field_needs_one_line_in_one_file(tmp_path: Path) -> None:
     pytest.importorskip("flask")
-    shutil.copytree(
-        Path(mien.__file__).parent,
-        tmp_path / "mien",
-        ignore=shutil.ignore_patterns("__pycache__", "dist"),
-    )
+    package = Path(mien.__file__).parent
+    shutil.copytree(package, tmp_path / "mien", ignore=shutil.ignore_patterns("dist"))
     declarations = tmp_path / "mien/types/face.py"
     source = declarations.read_text(encoding="utf-8")
     assert source.count("    reasons: Annotated[") == 1
