@@ -26,10 +26,11 @@ def assemble(folder: Path) -> None:
     """
     if not (BUILT / "mien-web.js").is_file():
         raise SystemExit(f"expected the built library in {BUILT}: run npm run build in client/")
-    for name in ("mien-web.js", "mien-worker.js"):
+    for name in ("mien-web.js", "mien-camera.js", "mien-worker.js"):
         shutil.copy(BUILT / name, folder)
     models = folder / "models"
     shutil.copytree(BUILT / "runtime", models / "runtime")
+    shutil.copytree(SOURCE / "examples", folder / "examples")
     for entry in networks().values():
         shutil.copy(entry.path, models)
         shutil.copy(entry.path.with_suffix(".json"), models)

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from mien import pipeline
 from mien.config import Settings
 from mien.detection import verifier
 from mien.landmarks import schemes
@@ -52,6 +53,7 @@ def constants() -> dict[str, tuple[str, Any]]:
         ),
         "AFFECT_MIN_KNOWN": ("number", affect._MIN_KNOWN),
         "AFFECT_METHOD": ("string", affect._METHOD),
+        "PIPELINE": (_RECORD, _numbers(pipeline, "WEAK_SHARE WEAK_PRESENCE")),
         "VERIFIER": (
             _RECORD,
             {**_numbers(verifier, "TRUSTED_PRESENCE MAX_EVIDENCE"), "PARTS": verifier.PARTS},

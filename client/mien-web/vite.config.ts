@@ -34,9 +34,10 @@ export default defineConfig({
     modulePreload: false,
     assetsInlineLimit: 0,
     rollupOptions: {
-      input: { "mien-web": `${here}/src/index.ts`, "site/site": `${here}/site/site.ts` },
+      input: { "mien-web": `${here}/src/index.ts`, "mien-camera": `${here}/src/camera.ts`, "site/site": `${here}/site/site.ts` },
+      external: ["mien-web"],
       preserveEntrySignatures: "strict",
-      output: { entryFileNames: "[name].js" },
+      output: { entryFileNames: "[name].js", paths: { "mien-web": "./mien-web.js" } },
     },
   },
   worker: {

@@ -7,12 +7,17 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import av
@@ -207,3 +212,30 @@ def open_page() -> Iterator[Callable[..., Any]]:
     yield start
     for context in contexts:
         context.close()
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    extensions_map = {  # noqa: RUF012 - as in the base class
+        **SimpleHTTPRequestHandler.extensions_map, ".mjs": "text/javascript",
+        ".wasm": "application/wasm",
+    }  # fmt: skip
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def serve_folder() -> Iterator[Callable[[Path], Any]]:
+    """Serves a folder as any static host does, without headers of its own."""
+    with ExitStack() as stack:
+
+        def start(folder: Path) -> Any:
+            handler = partial(_Quiet, directory=str(folder))
+            host = stack.enter_context(ThreadingHTTPServer(("127.0.0.1", 0), handler))
+            thread = threading.Thread(target=host.serve_forever)
+            thread.start()
+            stack.callback(thread.join)
+            stack.callback(host.shutdown)
+            return SimpleNamespace(url=f"http://localhost:{host.server_port}")
+
+        yield start

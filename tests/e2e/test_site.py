@@ -1,11 +1,6 @@
 """The exported site: any static host, no Python behind it."""
 
-import threading
-from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,26 +12,10 @@ pytestmark = pytest.mark.e2e
 CLIP = Path(__file__).parents[2] / "src/mien/web/static/sample.mp4"
 
 
-class _Quiet(SimpleHTTPRequestHandler):
-    extensions_map = {  # noqa: RUF012 - as in the base class
-        **SimpleHTTPRequestHandler.extensions_map, ".mjs": "text/javascript",
-        ".wasm": "application/wasm",
-    }  # fmt: skip
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Any]:
+def site(tmp_path: Path, serve_folder: Any) -> Any:
     export_site(tmp_path / "site")
-    handler = partial(_Quiet, directory=str(tmp_path / "site"))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as host:
-        thread = threading.Thread(target=host.serve_forever)
-        thread.start()
-        yield SimpleNamespace(url=f"http://localhost:{host.server_port}")
-        host.shutdown()
-        thread.join()
+    return serve_folder(tmp_path / "site")
 
 
 def test_photographs_camera_and_video_work_without_a_server(

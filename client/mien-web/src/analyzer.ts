@@ -2,7 +2,7 @@
 
 import { loadModel } from "./assets";
 import { Classifier, type Prior } from "./classifier";
-import { MIN_PRESENCE, MIN_SCORE, MODEL } from "./constants";
+import { MIN_PRESENCE, MIN_SCORE, MODEL, PIPELINE } from "./constants";
 import { BlazeFace } from "./detector";
 import type { Expression, Face, FrameResult } from "./documents";
 import { countOf, type Detection, type Points } from "./faces";
@@ -30,6 +30,8 @@ export interface AnalyzeOptions {
   /** Whether results carry the landmarks' points. */
   readonly landmarks?: boolean | undefined;
 }
+
+type Found = readonly [Detection, Points, Verdict];
 
 export class Analyzer {
   private constructor(
@@ -76,13 +78,8 @@ export class Analyzer {
     const clock = new Clock();
     const candidates = await this.search.detectStill(image, this.minScore);
     clock.lap("detect");
-    const present: [Detection, Points, Verdict][] = [];
-    for (const detection of candidates) {
-      const points = await this.mesh.predict(image, detection);
-      const verdict = await this.verifier.verify(image, detection, points);
-      if (verdict.presence >= this.minPresence) present.push([detection, points, verdict]);
-    }
-    present.sort(([a], [b]) => center(a.box)[0] - center(b.box)[0]);
+    let present = await this.present(image, candidates);
+    if (!present.length) present = await this.foundAgain(image, candidates);
     clock.lap("landmarks");
     const crops = present.map(([detection, points]) => this.classifier.align(image, detection.box, points));
     clock.lap("align");
@@ -105,6 +102,32 @@ export class Analyzer {
       timings_ms: clock.lapsMs,
       models: this.models,
     };
+  }
+
+  /** Detections that neither their landmarks nor the verifier deny, from left to right. */
+  private async present(image: Pixels, detections: readonly Detection[]): Promise<Found[]> {
+    const found = (await this.lookedAt(image, detections)).filter(([, , verdict]) => verdict.presence >= this.minPresence);
+    return found.sort(([a], [b]) => center(a.box)[0] - center(b.box)[0]);
+  }
+
+  /** Where no face is found: one that fills the image, or one with a low score. */
+  private async foundAgain(image: Pixels, denied: readonly Detection[]): Promise<Found[]> {
+    const close = denied.length ? await this.search.detectClose(image, this.minScore) : [];
+    const found = await this.present(image, close);
+    if (found.length || this.minScore > MIN_SCORE) return found;
+    const weak = await this.search.detect(image, PIPELINE.WEAK_SHARE * this.minScore);
+    return (await this.lookedAt(image, weak)).filter(
+      ([, points, verdict]) => Math.min(points.presence ?? 0, verdict.presence) >= PIPELINE.WEAK_PRESENCE,
+    );
+  }
+
+  private async lookedAt(image: Pixels, detections: readonly Detection[]): Promise<Found[]> {
+    const found: Found[] = [];
+    for (const detection of detections) {
+      const points = await this.mesh.predict(image, detection);
+      found.push([detection, points, await this.verifier.verify(image, detection, points)]);
+    }
+    return found;
   }
 
   async dispose(): Promise<void> {

@@ -1,0 +1,62 @@
+"""The npm package mien-web, packed and served by a host that does not isolate pages."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mien.samples import sample_paths
+
+pytestmark = pytest.mark.e2e
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("packed")
+    command = [sys.executable, str(ROOT / "tools/pack_web.py"), "--out", str(folder)]
+    subprocess.run(command, check=True, cwd=ROOT)
+    (file,) = folder.glob("mien-web-*.tgz")
+    assert file.stat().st_size < 13e6
+    subprocess.run(["tar", "--extract", "--file", file, "--directory", folder], check=True)
+    return folder / "package"
+
+
+@pytest.fixture
+def host(packed: Path, serve_folder: Any) -> Any:
+    return serve_folder(packed)
+
+
+def test_example_of_a_photograph(browser: Any, host: Any, open_page: Any) -> None:
+    page = open_page(browser, host, "/examples/photo.html")
+    page.wait_for_selector("html[data-ready]")
+    assert page.evaluate("crossOriginIsolated") is False
+    portrait = next(path for path in sample_paths() if path.stem == "person-a-smiling")
+    page.set_input_files("input", portrait)
+    page.wait_for_selector("p:has-text('happiness')")
+    assert page.problems == []
+
+
+def test_example_of_a_camera(browser: Any, host: Any, open_page: Any) -> None:
+    page = open_page(browser, host, "/examples/camera.html")
+    page.click("button")
+    page.wait_for_selector("p:has-text('happiness')")
+    page.evaluate("document.querySelector('mien-camera').remove()")
+    page.wait_for_function("!document.querySelector('mien-camera')")
+    assert page.problems == []
+
+
+def test_camera_says_what_the_browser_lacks(browser: Any, host: Any, open_page: Any) -> None:
+    without = "WebAssembly.validate = () => false"
+    page = open_page(browser, host, "/examples/camera.html", init_script=without)
+    page.click("button")
+    page.wait_for_selector("p:has-text('expected WebAssembly with SIMD')")
+
+
+def test_camera_says_that_access_was_denied(launch: Any, host: Any, open_page: Any) -> None:
+    page = open_page(launch("--deny-permission-prompts"), host, "/examples/camera.html")
+    page.click("button")
+    page.wait_for_selector("p:not(:empty)")
+    page.wait_for_selector("button:visible")
