@@ -195,7 +195,7 @@ def test_applies_the_orientation_of_unusual_types(orientation: int) -> None:
 
 def test_inverts_gray_levels_from_white_to_black() -> None:
     tags = {262: ("H", [0])}
-    for values in (scaled(gray(), "float32", 1), gray()):
+    for values in (scaled(gray(), "float32", 1), gray(), scaled(gray(), "uint16", 65535)):
         image = read_image(tiff(values, tags=tags))
         assert np.abs(255 - image[:, :, 0].astype(int) - gray()).max() <= 1
 
@@ -252,6 +252,12 @@ def test_says_which_variants_are_not_supported(
 ) -> None:
     with pytest.raises(ImageReadError, match=f"not supported: TIFF with .*{facts}"):
         read_image(tiff(scaled(picture(), "float32", 1), tags=tags))
+
+
+@pytest.mark.parametrize("compression", [34712, 34887, 50002])
+def test_rejects_compressions_that_would_become_black(compression: int) -> None:
+    with pytest.raises(ImageReadError, match="not supported: TIFF with 3 × 8 bits"):
+        read_image(tiff(picture(), tags={259: ("H", [compression])}))
 
 
 def test_ignores_further_channels() -> None:

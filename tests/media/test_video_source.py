@@ -189,6 +189,26 @@ def test_reads_gifs_as_videos(tmp_path: Path) -> None:
     assert all(later > earlier for earlier, later in itertools.pairwise(times))
 
 
+def test_the_cover_of_a_sound_file_is_no_video(tmp_path: Path) -> None:
+    import av
+
+    path = tmp_path / "cover.mp4"
+    with av.open(str(path), "w") as container:
+        sound = container.add_stream("aac", rate=44_100)
+        cover = container.add_stream("mjpeg", rate=1)
+        cover.width, cover.height, cover.pix_fmt = 64, 48, "yuvj420p"
+        cover.disposition = av.stream.Disposition.attached_pic
+        picture = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 128, np.uint8), format="rgb24")
+        container.mux([*cover.encode(picture), *cover.encode()])
+        silence = av.AudioFrame.from_ndarray(
+            np.zeros((1, 1024), np.float32), format="fltp", layout="mono"
+        )
+        silence.sample_rate = 44_100
+        container.mux([*sound.encode(silence), *sound.encode()])
+    with pytest.raises(VideoReadError, match="it has no video stream"):
+        VideoSource(path)
+
+
 def test_reports_files_that_are_not_videos(tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("this is no video\n" * 100)
     (tmp_path / "empty.mp4").write_bytes(b"")

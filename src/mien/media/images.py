@@ -315,7 +315,10 @@ def _read_tiff(
                 return pixels
         except InputError:
             raise
-        except (SyntaxError, KeyError, TypeError):  # a variant that Pillow does not know
+        except (SyntaxError, KeyError, TypeError, OSError) as error:
+            # A variant that Pillow does not know, or a damaged file.
+            if isinstance(error, OSError) and not page.has_rare_compression:
+                raise
             del reading.warnings[noted:]
     whole = imaging.as_rgb(tiff.read_page(stream, page, reading.warnings))
     return upright(whole, page.orientation)

@@ -37,6 +37,9 @@ _COMPRESSIONS = {
     50001: "WebP",
 }  # fmt: skip
 _DEFLATE = (8, 32946)
+_RARE = (34925, 50000, 50001)
+# OpenCV makes others black.
+_COMPRESSIONS_OF_OPENCV = (1, 5, 7, *_DEFLATE, 32773)
 _KINDS = {1: "u", 2: "i", 3: "f", 4: "u"}
 _PHOTOMETRICS_OF_PILLOW = (0, 1, 2, 3, 5, 6, 8)
 
@@ -113,7 +116,14 @@ class Directory:
         planar = self.get(_PLANAR, 1) == 2
         if self.big and self.order == ">":
             return False
-        return plain and (self.bits <= 8 or (self.bits in (12, 16) and not planar))
+        # It does not invert 16 bits from white to black.
+        deep = self.bits in (12, 16) and not planar and self.photometric != 0
+        return plain and (self.bits <= 8 or deep)
+
+    @property
+    def has_rare_compression(self) -> bool:
+        """Whether libraries may lack the compression of the pixels."""
+        return self.get(_COMPRESSION, 1) in _RARE
 
     def __str__(self) -> str:
         kind = {"u": "unsigned", "i": "signed", "f": "float"}.get(self._kind, "mixed")
@@ -275,7 +285,9 @@ def _undo_predictor(
 def _read_with_opencv(stream: IO[bytes], page: Directory) -> npt.NDArray[Any]:
     """Pixels in other compressions. OpenCV reads the first page, and planar pixels wrongly."""
     upright = page.orientation == 1
-    if page.page != 0 or page.get(_PLANAR, 1) == 2 or not upright or page.photometric == 0:
+    known = page.get(_COMPRESSION, 1) in _COMPRESSIONS_OF_OPENCV
+    plain = known and upright and page.get(_PLANAR, 1) != 2 and page.photometric != 0
+    if page.page != 0 or not plain:
         raise _unsupported(page)
     stream.seek(0)
     values = cv2.imdecode(np.frombuffer(stream.read(), np.uint8), cv2.IMREAD_UNCHANGED)

@@ -31,6 +31,8 @@ _REFUSED_FORMATS = frozenset(
 _MAX_DAMAGED_IN_A_ROW = 1000
 # Pixels that are more than four times as wide as high, or the reverse, come from damaged headers.
 _MAX_PIXEL_RATIO = 4
+# FFmpeg's flag of pictures attached to a sound file (AV_DISPOSITION_ATTACHED_PIC).
+_COVER = 0x0400
 # FFmpeg's flag of formats whose timestamps may jump (AVFMT_TS_DISCONT).
 _DISCONTINUOUS = 0x0200
 
@@ -70,7 +72,7 @@ class VideoSource:
         with open_container(self.path) as container:
             self.info = _info(self.path, container)
             jumps = bool(container.format.flags & _DISCONTINUOUS)
-            self._frame_count = container.streams.video[0].frames
+            self._frame_count = _video_stream(container).frames
             # FFmpeg shortens the duration of a cut AVI file, but not its number of frames.
             self._trusts_frame_count = container.format.name == "avi"
         self._clock = Clock(self.info.frame_rate or 25.0, jumps=jumps)
@@ -99,7 +101,7 @@ class VideoSource:
         """
         selected, timestamp_s, index, used = self._selection.selector(), 0.0, -1, 0
         with open_container(self.path) as container:
-            stream = container.streams.video[0]
+            stream = _video_stream(container)
             stream.thread_type = "AUTO"
             timed = ((d, _seconds(d, stream)) for d in self._decode(container, stream))
             last = None
@@ -213,9 +215,9 @@ def _allowed_formats() -> str:
 
 
 def _info(path: Path, container: Any) -> SourceInfo:
-    if not container.streams.video:
+    stream = _video_stream(container)
+    if stream is None:
         raise VideoReadError(f"expected a video in {path}, but it has no video stream")
-    stream = container.streams.video[0]
     context = stream.codec_context
     width, height = _square_pixels(context.width, context.height, stream)
     if width * height > _MAX_PIXELS:
@@ -242,6 +244,13 @@ def _info(path: Path, container: Any) -> SourceInfo:
         size_wh=(width, height) if width and height else None,
         frame_rate=float(rate) if plausible else None,
         duration_s=duration_s,
+    )
+
+
+def _video_stream(container: Any) -> Any:
+    """The first video stream that is not the cover of a sound file, or None."""
+    return next(
+        (s for s in container.streams.video if not getattr(s, "disposition", 0) & _COVER), None
     )
 
 
