@@ -116,3 +116,19 @@ def test_live_page_is_one_screen(
     assert boxes["timeline"]["top"] >= boxes["stage"]["bottom"]
     if size[0] > 1000:
         assert boxes["people"]["left"] >= boxes["stage"]["right"]
+
+
+def test_first_load_of_the_live_page_is_small(
+    browser: Any, server: Any, open_page: Callable[..., Any]
+) -> None:
+    page = open_page(browser, server)
+    page.wait_for_selector("[data-start]:enabled")
+    page.wait_for_load_state("networkidle")
+    sizes = page.evaluate(
+        """() => [...performance.getEntriesByType("navigation"),
+                  ...performance.getEntriesByType("resource")]
+          .map((entry) => [entry.name, entry.transferSize])"""
+    )
+    # 6 s at 400 kbit/s are 300 kB; half of it is left for a slow start of the connections.
+    assert sum(size for _, size in sizes) < 150_000, sizes
+    assert not any("wasm" in name or ".onnx" in name for name, _ in sizes)

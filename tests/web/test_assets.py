@@ -66,6 +66,9 @@ def test_built_files_are_sent_as_the_build_compressed_them(
     assert answer.headers["Content-Encoding"] == "br"
     assert answer.mimetype == "text/javascript"
     assert "immutable" in answer.headers["Cache-Control"]
+    (tmp_path / "ort.wasm.br").write_bytes(b"smaller")
+    runtime = _get(client, "/static/dist/ort.wasm", headers={"Accept-Encoding": "gzip, br"})
+    assert (runtime.data, runtime.mimetype) == (b"smaller", "application/wasm")
 
 
 @pytest.mark.parametrize("name", ["../app.py", "dist/../../app.py", "nothing.js", "%2e%2e/app.py"])

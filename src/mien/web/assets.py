@@ -102,7 +102,7 @@ def _static(filename: str) -> ResponseReturnValue:
 def _compressed(filename: str) -> Response | None:
     """The compressed file; None where it would be sent as it is."""
     encodings = request.accept_encodings
-    if Path(filename).suffix not in _TEXT or "Range" in request.headers:
+    if Path(filename).suffix not in {*_TEXT, ".wasm"} or "Range" in request.headers:
         return None
     response: Response | None = None
     # Vite made the Brotli files with the build.
@@ -113,7 +113,7 @@ def _compressed(filename: str) -> Response | None:
             mimetype=mimetypes.guess_type(filename)[0],
         )
         response.headers["Content-Encoding"] = "br"
-    elif encodings["gzip"]:
+    elif encodings["gzip"] and Path(filename).suffix in _TEXT:
         response = Response(_gzipped(filename), mimetype=mimetypes.guess_type(filename)[0])
         response.headers["Content-Encoding"] = "gzip"
         response.set_etag(_version(filename) + "-gzip")

@@ -69,6 +69,8 @@ def _sources() -> dict[str, Path | str]:
     for name in ("mien-web.js", "mien-worker.js"):
         found[name] = _LIBRARY / name
     for path in sorted((_LIBRARY / "runtime").iterdir()):
+        if path.suffix == ".br":
+            continue  # for the server
         found[f"runtime/{path.name}"] = path
     for name, entry in networks().items():
         found[f"models/{name}.json"] = spec_to_json(entry.spec)
