@@ -13,6 +13,7 @@ from mien.types import (
     ExpressionScores,
     Face,
     FrameResult,
+    Gaze,
     Image,
     Landmarks,
     Quality,
@@ -198,3 +199,18 @@ def test_cuts_out_a_face_with_a_margin() -> None:
     assert np.array_equal(cut_out(image, Box(40, 40, 60, 60)), image[34:66, 34:66])
     assert np.array_equal(cut_out(image, Box(-10, 80, 10, 120), margin=0), image[80:, :10])
     assert cut_out(image, Box(200, 200, 220, 220)).shape == (1, 1, 3)
+
+
+def test_draws_the_gaze_from_the_irises() -> None:
+    points = np.full((478, 3), 40, np.float32)
+    points[[468, 473], :2] = (50, 60), (90, 60)
+    face = Face(
+        Detection(Box(20, 20, 120, 120), 0.9),
+        landmarks=Landmarks(points, "mesh478"),
+        gaze=Gaze(yaw_deg=30.0, pitch_deg=0.0),
+    )
+    image = np.zeros((140, 140, 3), np.uint8)
+    drawn = annotate(image, FrameResult((face,), (140, 140)), landmarks=True)
+    # 40 pixels apart: half of it to the right at 30 degrees.
+    assert (drawn[60, 52:68] == (255, 221, 0)).all()
+    assert (drawn[60, 78] == 0).all()

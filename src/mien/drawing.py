@@ -12,8 +12,8 @@ from PIL import ImageDraw, ImageFont
 
 from mien import geometry, imaging
 from mien.labels import Expression
-from mien.landmarks.schemes import MESH_LINES, is_mesh
-from mien.types import Box, ExpressionScores, Face, FrameResult, Image, Landmarks
+from mien.landmarks.schemes import IRISES, MESH_LINES, is_mesh
+from mien.types import Box, ExpressionScores, Face, FrameResult, Gaze, Image, Landmarks
 
 Color = tuple[int, int, int]
 _Spot = tuple[int, int, int, int]
@@ -54,6 +54,7 @@ def expression_color(label: Expression) -> Color:
 
 _INK: Color = (20, 22, 26)
 _PAPER: Color = (255, 255, 255)
+_GAZE: Color = (255, 221, 0)
 # Text height relative to the width of the face.
 _LABEL_SHARE = 0.2
 _SMALLEST_TEXT_PX = 9
@@ -74,7 +75,8 @@ def annotate(
     Args:
         image: the analyzed image; it is not modified.
         result: the result for this image.
-        landmarks: whether to draw landmarks: meshes as lines, others as dots.
+        landmarks: whether to draw landmarks: meshes as lines, others as dots; with irises also the
+            gaze, as arrows that are longer the farther it is from the camera.
         extend: whether to add rows below the image for labels that would be left out. Coordinates
             stay valid.
 
@@ -166,6 +168,8 @@ def _draw_face(
     sure = scores is not None and not (scores.uncertain or _is_unclear(face))
     if landmarks and face.landmarks is not None:
         _draw_landmarks(canvas, face.landmarks, unit)
+        if face.gaze is not None and face.landmarks.scheme == "mesh478":
+            _draw_gaze(canvas, face.landmarks, face.gaze, unit)
     x_min, y_min, x_max, y_max = (round(float(v)) for v in face.box.to_array())
     # A dark line under the colored one keeps the box visible on any background.
     line = 2 * unit if sure else unit
@@ -208,6 +212,18 @@ def _draw_landmarks(canvas: Image, landmarks: Landmarks, unit: int) -> None:
         return
     for x, y in points.tolist():
         cv2.circle(canvas, (x, y), 24 * unit, _PAPER, -1, cv2.LINE_AA, shift=4)
+
+
+def _draw_gaze(canvas: Image, landmarks: Landmarks, gaze: Gaze, unit: int) -> None:
+    """An arrow from each iris, as long as the eyes are apart for a gaze to the side."""
+    starts = landmarks.points[[iris[0] for iris in IRISES], :2]
+    length = math.dist(*starts.tolist())
+    yaw, pitch = math.radians(gaze.yaw_deg), math.radians(gaze.pitch_deg)
+    shift = (length * math.cos(pitch) * math.sin(yaw), -length * math.sin(pitch))
+    for start in starts:
+        low, high = np.round([start, start + shift]).astype(int).tolist()
+        for color, thickness in ((_INK, 2 * unit + 2), (_GAZE, 2 * unit)):
+            cv2.arrowedLine(canvas, low, high, color, thickness, cv2.LINE_AA, tipLength=0.25)
 
 
 def _spot(box: Box) -> _Spot:
