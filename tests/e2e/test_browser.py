@@ -216,6 +216,8 @@ def test_disconnected_camera_can_be_started_again(
         }"""
     )
     page.wait_for_selector("[data-toast]:has-text('disconnected')")
+    # The frame that was on its way is still answered; after it there are no more.
+    page.wait_for_timeout(2000)
     frames = page.inner_text("[data-latency]")
     page.wait_for_timeout(500)
     assert page.inner_text("[data-latency]") == frames
