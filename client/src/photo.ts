@@ -134,7 +134,7 @@ function mark({ box, expression, landmarks }: Face, index: number, longest: numb
   const wide = box.x_max - x;
   const size = Math.max(longest / 34, wide / 3);
   const points = (landmarks?.points ?? []).map(([u, v]) => `M${u!.toFixed(1)} ${v!.toFixed(1)}h0`);
-  return `<a class="mark x-${expression?.label ?? "neutral"}" href="#face-${index}" data-face="${index}" aria-label="Face ${index}${expression ? `: ${expression.label}` : ""}">
+  return `<a class="face-mark x-${expression?.label ?? "neutral"}" href="#face-${index}" data-face="${index}" aria-label="Face ${index}${expression ? `: ${expression.label}` : ""}">
     <rect x="${x}" y="${y}" width="${wide}" height="${box.y_max - y}" rx="${wide / 8}"/><path class="mesh" d="${points.join("")}"/>
     <circle cx="${x}" cy="${y}" r="${size / 2}"/><text x="${x}" y="${y}" font-size="${0.62 * size}" dy="0.36em">${index}</text></a>`;
 }

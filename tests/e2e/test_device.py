@@ -225,6 +225,9 @@ def test_photo_page_keeps_photographs_on_the_device(
     page.click("button[value='person-b-smiling.jpg']")
     page.wait_for_selector("h2:has-text('1 face')")
     assert page.inner_text(".face h3").lower() == "happiness"
+    # The face is seen through its box.
+    fill = "getComputedStyle(document.querySelector('[data-result] a rect')).fill"
+    assert page.evaluate(fill) == "rgba(0, 0, 0, 0)"
     page.check("[data-show=mesh]")
     assert len(page.get_attribute(".mesh", "d")) > 1000
 
