@@ -177,6 +177,12 @@ max_megapixels, focal_length, threads, provider: see :class:`Settings`, which al
     pipeline = _shared_pipeline(settings)
     if not _is_several(image):
         return _analyze_one(pipeline, image, boxes)
+    return _analyze_several(pipeline, image, boxes, progress)
+
+
+def _analyze_several(
+    pipeline: FacePipeline, image: Any, boxes: Any, progress: bool
+) -> list[FrameResult]:
     images: Any = image if isinstance(image, Sequence) or hasattr(image, "shape") else [*image]
     if boxes is None:
         boxes = [None] * len(images)

@@ -11,17 +11,17 @@ import numpy.typing as npt
 from mien import imaging
 from mien.config import Settings
 from mien.detection import FaceDetector, FaceSearch, build_detector, build_verifier
+from mien.detection.base import given_detections
 from mien.detection.verifier import FaceVerifier, Verdict
 from mien.errors import InputError
 from mien.expression import ExpressionClassifier, build_classifier
-from mien.expression.crop import face_crop
+from mien.expression.crop import as_crop, face_crop
 from mien.imaging import LargeImage, OpenedImage
 from mien.landmarks import FaceMesh, LandmarkPredictor, build_blendshapes, build_landmarks
 from mien.signals import Camera, measure_face
 from mien.signals.quality import cut_by
 from mien.types import (
     AlignedCrop,
-    Box,
     Detection,
     ExpressionScores,
     Face,
@@ -152,10 +152,16 @@ threads, provider: override the settings; see :class:`mien.Settings`.
             clock.lap("detect")
             found = self._present(rgb, candidates) or self._found_again(rgb, candidates)
         else:
-            found = self._looked_at(rgb, _given_detections(boxes))
+            found = self._looked_at(rgb, given_detections(boxes))
+        return self._result(rgb, self._describe_found(rgb, found, clock), clock, source)
+
+    def _result(
+        self, image: Image | LargeImage, faces: Sequence[Face], clock: "_Clock", source: str | None
+    ) -> FrameResult:
+        height, width = image.shape[:2]
         return FrameResult(
-            faces=tuple(self._describe_found(rgb, found, clock)),
-            image_size_wh=(rgb.shape[1], rgb.shape[0]),
+            tuple(faces),
+            image_size_wh=(width, height),
             timings_ms=clock.laps_ms,
             models=self.models,
             source=source,
@@ -206,13 +212,8 @@ threads, provider: override the settings; see :class:`mien.Settings`.
             faces += [face.moved(x, y, factor) for face in described]
             if len(faces) == self.settings.max_faces:
                 break
-        return FrameResult(
-            faces=tuple(sorted(faces, key=lambda face: face.box.center[0])),
-            image_size_wh=(image.shape[1], image.shape[0]),
-            timings_ms=clock.laps_ms,
-            models=self.models,
-            source=source,
-        )
+        faces.sort(key=lambda face: face.box.center[0])
+        return self._result(image, faces, clock, source)
 
     def detect(self, image: Image, *, still: bool = False) -> list[Detection]:
         """The first step: faces of an RGB image, from left to right.
@@ -234,12 +235,7 @@ threads, provider: override the settings; see :class:`mien.Settings`.
         return sorted(found, key=lambda found: -found.box.width * found.box.height)
 
     def _present(self, image: Image, candidates: Sequence[Detection]) -> "list[_Found]":
-        """Detections that neither their landmarks nor the verifier deny, from left to right.
-
-        Args:
-            image: ``(H, W, 3)`` RGB uint8.
-            candidates: the largest first; at most `max_faces` are kept.
-        """
+        """Of candidates, the largest first, `max_faces` that nothing denies, from left to right."""
         faces: list[_Found] = []
         waiting, wanted = list(candidates), self.settings.max_faces or len(candidates)
         while waiting and len(faces) < wanted:
@@ -279,19 +275,11 @@ threads, provider: override the settings; see :class:`mien.Settings`.
         return list(zip(detections, landmarks, verdicts, strict=True))
 
     def _describe_found(
-        self,
-        image: Image,
-        found: "Sequence[_Found]",
-        clock: "_Clock",
-        camera: Camera | None = None,
+        self, image: Image, found: "Sequence[_Found]", clock: "_Clock", camera: Camera | None = None
     ) -> list[Face]:
+        detections, points, verdicts = zip(*found, strict=True) if found else ((), (), ())
         return self.describe(
-            image,
-            [detection for detection, _, _ in found],
-            landmarks=[points for _, points, _ in found],
-            verdicts=[verdict for _, _, verdict in found],
-            camera=camera,
-            clock=clock,
+            image, detections, landmarks=points, verdicts=verdicts, camera=camera, clock=clock
         )
 
     def describe(
@@ -373,7 +361,7 @@ threads, provider: override the settings; see :class:`mien.Settings`.
         size_wh = self.classifier.spec.input.size_wh
         fitting = [
             crop if crop.shape[1::-1] == size_wh else imaging.resize(crop, size_wh)
-            for crop in map(_as_crop, crops)
+            for crop in map(as_crop, crops)
         ]
         return self.classifier.classify(fitting)
 
@@ -396,13 +384,6 @@ threads, provider: override the settings; see :class:`mien.Settings`.
         self.detector.detect(np.zeros((64, 64, 3), np.uint8))
 
 
-def _as_crop(crop: npt.ArrayLike) -> Image:
-    """Gray stays gray, for models with gray input."""
-    array = np.asarray(crop)
-    gray = array.dtype == np.uint8 and array.ndim == 2 and array.size
-    return array if gray else imaging.as_rgb(array)
-
-
 _Found = tuple[Detection, Landmarks, Verdict]
 
 
@@ -417,17 +398,3 @@ class _Clock:
         now = time.perf_counter()
         self.laps_ms[name] = self.laps_ms.get(name, 0.0) + 1000 * (now - self._last)
         self._last = now
-
-
-def _given_detections(boxes: npt.ArrayLike) -> list[Detection]:
-    try:
-        array = np.asarray(boxes, np.float64)
-    except (TypeError, ValueError):
-        raise InputError(f"expected boxes of shape (N, 4) in pixels, got {boxes!r}") from None
-    if array.size == 0:
-        return []
-    if array.ndim != 2 or array.shape[1] != 4:
-        raise InputError(
-            f"expected boxes of shape (N, 4) as x_min, y_min, x_max, y_max, got {array.shape}"
-        )
-    return [Detection(Box(*(float(value) for value in row)), score=1.0) for row in array]

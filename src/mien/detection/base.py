@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+import numpy.typing as npt
 
 from mien import geometry
-from mien.types import Detection, Image
+from mien.errors import InputError
+from mien.types import Box, Detection, Image
 
 _REPEATED_IOU = 0.3
 _REPEATED_CONTAINED = 0.6
@@ -57,3 +59,22 @@ def drop_repeated(detections: Sequence[Detection], *, sure_score: float = 0.0) -
         if not same[i, kept].any():
             kept.append(int(i))
     return kept
+
+
+def given_detections(boxes: npt.ArrayLike) -> list[Detection]:
+    """Detections of known boxes ``(N, 4)`` in pixels.
+
+    Raises:
+        InputError: the boxes have another shape.
+    """
+    try:
+        array = np.asarray(boxes, np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"expected boxes of shape (N, 4) in pixels, got {boxes!r}") from None
+    if array.size == 0:
+        return []
+    if array.ndim != 2 or array.shape[1] != 4:
+        raise InputError(
+            f"expected boxes of shape (N, 4) as x_min, y_min, x_max, y_max, got {array.shape}"
+        )
+    return [Detection(Box(*(float(value) for value in row)), score=1.0) for row in array]

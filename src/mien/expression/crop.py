@@ -91,3 +91,10 @@ def landmarks_of_crop(image: Image, predictor: LandmarkPredictor) -> Landmarks:
         side = max(height, width) * (1 + 2 * _MARGIN)
         return predictor.predict_region(rgb, Region((width / 2, height / 2), side))
     return predictor.predict(rgb, [Detection(Box(0, 0, width, height), score=1.0)])[0]
+
+
+def as_crop(crop: npt.ArrayLike) -> Image:
+    """A crop as uint8; gray stays gray, for models with gray input."""
+    array = np.asarray(crop)
+    gray = array.dtype == np.uint8 and array.ndim == 2 and array.size
+    return array if gray else imaging.as_rgb(array)

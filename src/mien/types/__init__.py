@@ -9,7 +9,6 @@ from mien.types.face import (
     ACTION_UNITS,
     BLENDSHAPES,
     Affect,
-    ExpressionScores,
     ExpressionState,
     Face,
     Gaze,
@@ -28,6 +27,7 @@ from mien.types.frame import (
 )
 from mien.types.model import AlignmentTemplate, InputSpec, ModelSpec
 from mien.types.regions import AlignedCrop, Box, Detection, Image, Landmarks
+from mien.types.scores import ExpressionScores
 
 __all__ = [
     "ACTION_UNITS",
