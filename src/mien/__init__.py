@@ -181,7 +181,7 @@ max_megapixels, focal_length, threads, provider: see :class:`Settings`, which al
 
 
 def _analyze_several(
-    pipeline: FacePipeline, image: Any, boxes: Any, progress: bool
+    pipeline: "FacePipeline", image: Any, boxes: Any, progress: bool
 ) -> list[FrameResult]:
     images: Any = image if isinstance(image, Sequence) or hasattr(image, "shape") else [*image]
     if boxes is None:
