@@ -121,7 +121,9 @@ class _Worker(ThreadWorker):  # type: ignore[misc]
     def notify(self) -> None:
         super().notify()
         if self.processes is not None:
-            self.processes.note(self.index, self.nr_conns)
+            # A stream over plain HTTP stays where it was opened, without a connection.
+            streams = self.wsgi.extensions["mien"].live_streams.count
+            self.processes.note(self.index, self.nr_conns + streams)
 
     def handle(self, conn: Any) -> Any:
         kept = super().handle(conn)
