@@ -164,8 +164,8 @@ def test_wrong_names_are_answered_with_those_that_work() -> None:
     for setting, wrong, names in (
         ("detector", "retinaface", r"\(blazeface, blazeface-short, haar, yunet:PATH\)"),
         ("detector", "haar-frontalface", r"\(blazeface, blazeface-short, haar, yunet:PATH\)"),
-        ("landmarks", "dlib", r"\(facemesh, detector\)"),
-        ("landmarks", "iris", r"\(facemesh, detector\)"),
+        ("landmarks", "dlib", r"\(facemesh, face-landmarker, detector\)"),
+        ("landmarks", "iris", r"\(facemesh, face-landmarker, detector\)"),
         ("model", "resnet", r"\(default, classical, direct, quick, scratch, transfer\)"),
         ("model", "blazeface", r"\(default, classical, direct, quick, scratch, transfer\)"),
         ("model", "opencv-fer", "mien models add opencv-fer"),
@@ -220,3 +220,9 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 def test_rejects_unknown_settings() -> None:
     with pytest.raises(TypeError, match="unexpected keyword argument 'backend'"):
         mien.analyze("photo.jpg", backend="mtcnn")  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("source", [None, [], [np.zeros((8, 8, 3), np.uint8)]])
+def test_streams_name_what_they_take(source: Any) -> None:
+    with pytest.raises(mien.MienError, match="expected the path of a video"):
+        next(mien.stream(source))

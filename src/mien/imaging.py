@@ -156,6 +156,10 @@ def _as_uint8(array: npt.NDArray[Any]) -> Image:
         return array.astype(np.uint8) * np.uint8(255)
     if np.issubdtype(array.dtype, np.floating):
         low, high = float(array.min()), float(array.max())
+        if not (np.isfinite(low) and np.isfinite(high)):
+            raise InputError(
+                "expected a float image in [0, 1], got values that are not finite; replace them"
+            )
         if not (low >= 0 and high <= 1):
             raise InputError(
                 f"expected a float image in [0, 1], got values from {low:g} to {high:g}; "

@@ -405,3 +405,13 @@ def test_memory_does_not_grow_with_the_number_of_images(start_mien: Any, tmp_pat
         peaks_kb.append(int(peak))
     # A decoded image takes 1 MB; only its path is kept.
     assert peaks_kb[1] - peaks_kb[0] < 12_000
+
+
+def test_csv_never_replaces_an_image(mien: Any, fake: None, group: Path, tmp_path: Path) -> None:
+    photo = tmp_path / "photo.jpg"
+    shutil.copy(group, photo)
+    before = photo.read_bytes()
+    ran = mien("image", photo, "--csv", photo)
+    assert ran.status == 2
+    assert "expected the name of a table for --csv" in " ".join(ran.stderr.split())
+    assert photo.read_bytes() == before

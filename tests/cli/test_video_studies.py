@@ -210,3 +210,9 @@ def test_trials_have_a_row_for_each_track(clips: Path, tmp_path: Path) -> None:
     points = rows(tmp_path / "a" / "landmarks.csv")
     assert len(points) == 20
     assert "lm_467_y" in points[0]
+
+
+def test_time_offset_is_a_finite_number(mien: Any, tmp_path: Path) -> None:
+    ran = mien("video", "clip.mp4", "--out", tmp_path, "--time-offset", "nan")
+    assert ran.status == 2
+    assert "expected a number of seconds, got nan" in ran.stderr

@@ -12,7 +12,7 @@ from mien import geometry, imaging
 from mien.detection import BlazeFace, FaceSearch, build_detector
 from mien.detection.base import drop_repeated
 from mien.detection.blazeface import _merge_weighted
-from mien.detection.views import _tile_sides, _tile_starts, tiles
+from mien.detection.views import View, _tile_sides, _tile_starts, is_flat, tiles
 from mien.landmarks import schemes
 from mien.media.images import read_image
 from mien.runtime import catalog
@@ -226,3 +226,11 @@ def test_a_still_has_tiles_for_small_faces_at_any_size(
     centers = sorted(found.box.center for found in still_search.detect_still(image))
     assert np.array(centers) == pytest.approx(np.array(places) + 38, abs=8)
     assert len(still_search.detect(image)) < 3
+
+
+def test_plain_colors_are_flat() -> None:
+    plain = np.full((64, 64, 3), (200, 150, 120), np.uint8)
+    view = View(0, 0, 64, 64)
+    assert is_flat(plain, view)
+    plain[32, 32] = (120, 150, 120)
+    assert not is_flat(plain, view)

@@ -69,14 +69,18 @@ export function isCut(box: Corners, whole: View): boolean {
 
 /** Whether nothing can be seen in a part of the image. */
 export function isFlat({ data, width: wide }: Pixels, [left, top, right, bottom]: View): boolean {
-  let low = 255;
-  let high = 0;
-  for (let y = top; y < bottom; y += 8) {
-    for (let x = left; x < right; x += 8) {
-      const p = 4 * (y * wide + x);
-      low = Math.min(low, data[p]!, data[p + 1]!, data[p + 2]!);
-      high = Math.max(high, data[p]!, data[p + 1]!, data[p + 2]!);
+  // Of each channel: a plain color shows no more than gray does.
+  for (let channel = 0; channel < 3; channel++) {
+    let low = 255;
+    let high = 0;
+    for (let y = top; y < bottom; y += 8) {
+      for (let x = left; x < right; x += 8) {
+        const value = data[4 * (y * wide + x) + channel]!;
+        low = Math.min(low, value);
+        high = Math.max(high, value);
+      }
     }
+    if (high - low >= FLAT_LEVELS) return false;
   }
-  return high - low < FLAT_LEVELS;
+  return true;
 }

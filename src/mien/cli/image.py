@@ -27,6 +27,7 @@ from mien.cli.options import takes_settings
 from mien.config import Settings
 from mien.errors import ImageReadError, InputError, SettingError
 from mien.imaging import LargeImage, OpenedImage
+from mien.media.formats import HEAD_BYTES, sniff
 from mien.media.images import open_image, write_image
 from mien.media.inputs import STDIN, ImageInput, find_images
 from mien.pipeline import FacePipeline
@@ -175,6 +176,7 @@ def _read(entry: ImageInput, max_megapixels: float) -> OpenedImage:
 
 @contextlib.contextmanager
 def _writable(path: str) -> Iterator[TextIO]:
+    _check_is_no_image(path)
     # A file name that is not valid text is written as its original bytes. No `with`: only errors of
     # closing are named here, those of writing already are.
     file = open(path, "w", encoding="utf-8", errors="surrogateescape", newline="")  # noqa: SIM115
@@ -183,6 +185,17 @@ def _writable(path: str) -> Iterator[TextIO]:
     finally:
         with _naming(path):
             file.close()
+
+
+def _check_is_no_image(path: str) -> None:
+    """Refuse to replace a picture, such as the first one of ``--csv *.jpg``."""
+    if Path(path).is_file():
+        with open(path, "rb") as file:
+            if sniff(file.read(HEAD_BYTES)) is not None:
+                raise typer.BadParameter(
+                    f"expected the name of a table for --csv, got the image {path}, which would be "
+                    "replaced"
+                )
 
 
 @contextlib.contextmanager

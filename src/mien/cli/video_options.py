@@ -1,5 +1,6 @@
 """The options of ``mien video``, and those that ``mien report`` shares with it."""
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -161,9 +162,18 @@ Trials = Annotated[
         rich_help_panel=_STUDY,
     ),
 ]
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise typer.BadParameter(f"expected a number of seconds, got {value}")
+    return value
+
+
 TimeOffset = Annotated[
     float,
     typer.Option(
+        callback=_finite,
         help="When the video starts, in seconds on the clock of the trials and of events.csv.",
         rich_help_panel=_STUDY,
     ),

@@ -4,9 +4,10 @@ from typing import Any
 
 from mien.cluster.engine import require_ray
 from mien.cluster.inputs import URI_COLUMN
-from mien.cluster.storage import read
+from mien.cluster.storage import is_local, read
+from mien.cluster.worker import check_regular
 from mien.config import Settings
-from mien.errors import InputError, MienError
+from mien.errors import InputError, MienError, SettingError
 from mien.expression import build_classifier
 from mien.media.images import decode_image
 from mien.pipeline import FacePipeline
@@ -47,9 +48,19 @@ def analyze(
 
     Raises:
         MissingExtraError: Ray is not installed.
-        InputError: the dataset has no such column.
+        InputError: not a dataset, or it has no such column.
+        SettingError: fewer than one worker or image.
     """
     require_ray()
+    if not hasattr(dataset, "map_batches"):
+        raise InputError(
+            f"expected a ray.data.Dataset, got {type(dataset).__name__}: make one, for example by "
+            "ray.data.from_items([{'uri': 'photo.jpg'}]), or analyze folders with `mien batch`"
+        )
+    if workers < 1 or batch_size < 1:
+        raise SettingError(
+            f"expected workers and batch_size of at least 1, got {workers} and {batch_size}"
+        )
     column = image or URI_COLUMN
     names = dataset.columns() or []
     if column not in names:
@@ -108,6 +119,8 @@ class _Analyzer:
         name = value if isinstance(value, str) else "the image"
         try:
             if isinstance(value, str):
+                if is_local(value):
+                    check_regular(value)
                 value = read(value)
             if isinstance(value, bytes):
                 value = decode_image(value, max_megapixels=limit).pixels

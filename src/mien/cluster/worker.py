@@ -141,7 +141,7 @@ class Worker:
     def _add_image(self, found: Input, tables: PartTables) -> None:
         limit = self._pipeline.settings.max_megapixels
         if storage.is_local(found.address):
-            _check_regular(found.address)
+            check_regular(found.address)
             decoded = decode_image(found.address, max_megapixels=limit)
         else:
             decoded = decode_image(storage.read(found.address), max_megapixels=limit)
@@ -252,13 +252,13 @@ def _message(found: Input, error: str) -> str:
 
 def _head(address: str) -> bytes:
     if storage.is_local(address):
-        _check_regular(address)
+        check_regular(address)
         with storage.local_path(address).open("rb") as file:
             return file.read(HEAD_BYTES)
     return storage.read(address, HEAD_BYTES)
 
 
-def _check_regular(path: str) -> None:
+def check_regular(path: str) -> None:
     """Refuse pipes, sockets and devices, which could wait indefinitely."""
     try:
         mode = os.stat(path).st_mode
@@ -272,7 +272,7 @@ def _check_regular(path: str) -> None:
 def _local(found: Input, scratch: Path) -> Iterator[Path]:
     """The input as a local file: itself, or a copy that is deleted afterwards."""
     if storage.is_local(found.address):
-        _check_regular(found.address)
+        check_regular(found.address)
         yield storage.local_path(found.address)
         return
     copy = scratch / f"input{found.suffix}"

@@ -132,7 +132,8 @@ def is_flat(image: Image | LargeImage, view: View) -> bool:
     if isinstance(image, LargeImage):
         image, view = pixels_of(image, view)[:2]
     part = image[view.top : view.bottom : 8, view.left : view.right : 8]
-    return int(part.max()) - int(part.min()) < _FLAT_LEVELS
+    # Of each channel: a plain color shows no more than gray does.
+    return int(np.ptp(part, axis=(0, 1)).max()) < _FLAT_LEVELS
 
 
 def turned_back(detection: Detection, turn: int, width: int, height: int) -> Detection:

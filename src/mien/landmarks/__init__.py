@@ -22,7 +22,7 @@ __all__ = [
     "roi_from_landmarks",
 ]
 
-_NAMES = "facemesh, detector"
+_NAMES = "facemesh, face-landmarker, detector"
 
 
 def build_landmarks(

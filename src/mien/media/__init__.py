@@ -3,6 +3,7 @@
 from os import PathLike
 from pathlib import Path
 
+from mien.errors import InputError
 from mien.media.camera import CameraSource
 from mien.media.sources import Selection, Source
 from mien.media.video import VideoSource
@@ -19,6 +20,7 @@ def open_source(
         selection: which frames of a video to use.
 
     Raises:
+        InputError: not a source.
         VideoReadError: the file does not exist or is not a readable video.
         MissingExtraError: PyAV is not installed.
     """
@@ -26,4 +28,9 @@ def open_source(
         return CameraSource(source)
     if isinstance(source, str | PathLike):
         return VideoSource(Path(source), selection)
+    if not hasattr(source, "frames"):
+        raise InputError(
+            "expected the path of a video, the number or address of a camera, or a Source, got "
+            f"{type(source).__name__}; mien.analyze takes single images"
+        )
     return source
