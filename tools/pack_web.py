@@ -29,7 +29,9 @@ def assemble(folder: Path) -> None:
     for name in ("mien-web.js", "mien-camera.js", "mien-worker.js"):
         shutil.copy(BUILT / name, folder)
     models = folder / "models"
-    shutil.copytree(BUILT / "runtime", models / "runtime")
+    # Servers of static files compress by themselves.
+    plain = shutil.ignore_patterns("*.br")
+    shutil.copytree(BUILT / "runtime", models / "runtime", ignore=plain)
     shutil.copytree(SOURCE / "examples", folder / "examples")
     for entry in networks().values():
         shutil.copy(entry.path, models)
