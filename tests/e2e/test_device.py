@@ -150,7 +150,7 @@ def test_visitor_chooses_the_server(browser: Any, own_device: Any, open_page: Op
     page.on("websocket", lambda opened: sockets.append(opened))  # noqa: PLW0108 - Playwright requires a function
     page.click("[data-start]")
     page.wait_for_selector(".person")
-    page.click("summary:has-text('Settings')")
+    page.click("[data-settings]")
     page.select_option("[data-engine-choice]", "server")
     page.wait_for_selector("[data-link]:has-text('WebSocket')")
     page.wait_for_selector(".person")
