@@ -23,12 +23,13 @@ from mien.cli.console import (
     print_warning,
     stdout_console,
 )
+from mien.cli.image_files import ImageFiles
 from mien.cli.options import takes_settings
 from mien.config import Settings
-from mien.errors import ImageReadError, InputError, SettingError
+from mien.errors import ImageReadError, InputError
 from mien.imaging import LargeImage, OpenedImage
 from mien.media.formats import HEAD_BYTES, sniff
-from mien.media.images import open_image, write_image
+from mien.media.images import open_image
 from mien.media.inputs import STDIN, ImageInput, find_images
 from mien.pipeline import FacePipeline
 from mien.types import SCHEMA_VERSION, Face, FrameResult, Image, face_columns
@@ -312,7 +313,7 @@ class _AnnotatedOutput(_Output):
     """Annotated images, in the same subfolders as the originals."""
 
     def __init__(self, folder: Path, *, blur_faces: bool, landmarks: bool) -> None:
-        self._files = _ImageFiles(folder, "--annotate")
+        self._files = ImageFiles(folder, "--annotate")
         self._blur_faces = blur_faces
         self._landmarks = landmarks
 
@@ -328,7 +329,7 @@ class _CropsOutput(_Output):
     """A file for each face, named by the image and the number of the face in the table."""
 
     def __init__(self, folder: Path) -> None:
-        self._files = _ImageFiles(folder, "--crops")
+        self._files = ImageFiles(folder, "--crops")
 
     def add(self, result: FrameResult, image: Image | LargeImage, relative: PurePath) -> None:
         image = image.whole() if isinstance(image, LargeImage) else image
@@ -336,45 +337,6 @@ class _CropsOutput(_Output):
             crop = drawing.cut_out(image, face.box)
             name = relative.with_name(f"{relative.stem}-face{number}{relative.suffix}")
             self._files.write(crop, name, result.source)
-
-
-class _ImageFiles:
-    """Writes images to a folder, each under its own name, and never over an original.
-
-    Args:
-        folder: is made when the first image is written.
-        option: the command line's name of the folder, for messages.
-    """
-
-    def __init__(self, folder: Path, option: str) -> None:
-        self._folder = folder
-        self._option = option
-        self._used_names: set[str] = set()
-
-    def write(self, image: Image, relative: PurePath, source: str | None) -> None:
-        """Write an image as PNG, or as JPEG unless its name ends in ``.png``."""
-        path = self._folder / self._unused_name(relative)
-        if source is not None and _same_file(path, Path(source)):
-            raise SettingError(
-                f"expected {self._option} to keep the originals, got a folder where {path} would "
-                "be overwritten; choose another folder"
-            )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_image(path, image)
-
-    def _unused_name(self, relative: PurePath) -> PurePath:
-        suffix = ".png" if relative.suffix.lower() == ".png" else ".jpg"
-        name = relative.with_suffix(suffix)
-        number = 2
-        while str(name).casefold() in self._used_names:
-            name = relative.with_name(f"{relative.stem}-{number}{suffix}")
-            number += 1
-        self._used_names.add(str(name).casefold())
-        return name
-
-
-def _same_file(path: Path, other: Path) -> bool:
-    return path.exists() and other.exists() and path.samefile(other)
 
 
 def _empty_table(*, header: bool) -> Table:

@@ -8,7 +8,6 @@ from mien.cluster.storage import is_local, read
 from mien.cluster.worker import check_regular
 from mien.config import Settings
 from mien.errors import InputError, MienError, SettingError
-from mien.expression import build_classifier
 from mien.media.images import decode_image
 from mien.pipeline import FacePipeline
 from mien.types import face_column_types, face_row
@@ -85,8 +84,8 @@ class _Analyzer:
     def __init__(self, column: str, settings: Settings) -> None:
         self._column = column
         self._pipeline = FacePipeline(settings)
-        classifier = build_classifier(settings.model)
-        self._types = {**face_column_types(classifier.spec.labels), "error": str}
+        labels = self._pipeline.classifier.spec.labels
+        self._types = {**face_column_types(labels), "error": str}
 
     def __call__(self, batch: dict[str, Any]) -> Any:
         import pyarrow
