@@ -7,6 +7,7 @@ from mien.adaptation.head import (
     Features,
     Strength,
     _multinomial,
+    blendshape_space,
     fit_head,
     make_space,
     own_mapping,
@@ -25,7 +26,10 @@ def _features(truth: np.ndarray, confused: bool, noise: float = 1.0) -> Features
     logits = RNG.normal(size=(len(truth), 2, 3)) * noise
     shown = np.array([1, 0, 2])[truth] if confused else truth
     logits[np.arange(len(truth)), :, shown] += 3
-    return Features(np.log(softmax(logits)), RNG.normal(size=(len(truth), 2, 5)))
+    shape = (len(truth), 2)
+    return Features(
+        np.log(softmax(logits)), RNG.normal(size=(*shape, 5)), RNG.uniform(size=(*shape, 4))
+    )
 
 
 def test_minimizes_the_penalized_cross_entropy() -> None:
@@ -42,8 +46,8 @@ def test_minimizes_the_penalized_cross_entropy() -> None:
 def test_a_strong_pull_keeps_the_mapping() -> None:
     truth = np.repeat(np.arange(3), 3)
     features = _features(truth, confused=True)
-    space = make_space(features.embedding)
-    head = fit_head(features, truth, np.eye(3), Strength(1e6, 1e6), space)
+    spaces = make_space(features.embedding), blendshape_space(features.blendshapes)
+    head = fit_head(features, truth, np.eye(3), Strength(1e6, 1e6, 1e6), spaces)
     kept = features.log_probabilities[:, 0].argmax(axis=1)
     assert head.logits(features).argmax(axis=1).tolist() == kept.tolist()
 
@@ -63,8 +67,21 @@ def test_new_labels_are_learned_from_the_embedding() -> None:
     embedding = RNG.normal(size=(40, 2, 6))
     embedding[:, :, 0] += 4 * truth[:, None]
     logs = np.log(softmax(RNG.normal(size=(40, 2, 3))))
-    chosen = choose_head(Features(logs, embedding), truth, np.zeros((3, 2)), np.arange(40))
+    none = np.zeros((40, 2, 0))
+    chosen = choose_head(Features(logs, embedding, none), truth, np.zeros((3, 2)), np.arange(40))
     assert chosen.strength.embedding is not None
+    assert (chosen.held_out.argmax(axis=1) == truth).mean() > 0.85
+
+
+def test_new_labels_are_learned_from_blendshapes() -> None:
+    truth = np.repeat(np.arange(2), 20)
+    shapes = RNG.uniform(0, 0.2, size=(40, 2, 8))
+    shapes[:, :, 3] += 0.6 * truth[:, None]
+    logs = np.log(softmax(RNG.normal(size=(40, 2, 3))))
+    features = Features(logs, np.zeros((40, 2, 0)), shapes)
+    chosen = choose_head(features, truth, np.zeros((3, 2)), np.arange(40))
+    assert chosen.strength.blendshapes is not None
+    assert np.abs(chosen.head.blendshapes[3]).min() > np.abs(chosen.head.outputs).max()
     assert (chosen.held_out.argmax(axis=1) == truth).mean() > 0.85
 
 

@@ -6,7 +6,7 @@ import onnxruntime as ort
 import pytest
 
 from mien.errors import ModelFileError
-from mien.runtime.onnx_edit import Node, extend_model, names_in, opset_of
+from mien.runtime.onnx_edit import Node, append_model, extend_model, free_prefix, opset_of
 
 
 def _model() -> bytes:
@@ -42,8 +42,28 @@ def test_the_result_is_a_valid_model_that_computes_the_nodes() -> None:
     assert [output.name for output in session.get_outputs()] == ["z", "y"]
 
 
-def test_reads_names_and_version() -> None:
-    assert names_in(_model()) == {"x", "y"}
+def test_appends_another_model_under_new_names() -> None:
+    other = extend_model(
+        _model(), [Node("Mul", ("y", "w"), "z")], {"w": np.array([10, 100], np.float32)}, {"z": 2}
+    )
+    first = extend_model(_model(), [Node("Neg", ("y",), "minus")], {})
+    made = append_model(first, other, {"x": "x", "z": "scaled"}, "p_", outputs={"scaled": 2})
+    onnx.checker.check_model(onnx.load_from_string(made), full_check=True)
+    y, scaled = ort.InferenceSession(made).run(None, {"x": np.array([[1, -1]], np.float32)})
+    assert y.tolist() == [[1, 0]]
+    assert scaled.tolist() == [[10, 0]]
+
+
+def test_whole_numbers_are_weights_as_well() -> None:
+    nodes = [Node("Gather", ("y", "at"), "z", {"axis": 1})]
+    made = extend_model(_model(), nodes, {"at": np.array([1, 0], np.int64)}, {"z": 2})
+    (z,) = ort.InferenceSession(made).run(None, {"x": np.array([[3, 4]], np.float32)})
+    assert z.tolist() == [[4, 3]]
+
+
+def test_finds_a_free_prefix_and_the_version() -> None:
+    assert free_prefix(_model(), "new") == "new"
+    assert free_prefix(_model(), "y") == "y_"
     assert opset_of(_model()) == 18
 
 

@@ -103,7 +103,13 @@ class _Builder:
     def normalized(self) -> str:
         """The points around their mean, half as far from it as their mean distance."""
         x = self.node("Squeeze", "points", self.index(1))
-        x = self.node("Sub", x, self.node("ReduceMean", x, axes=[1]))
-        length = self.node("ReduceL2", x, axes=[2])
-        x = self.node("Div", x, self.node("ReduceMean", length, axes=[1]))
+        x = self.node("Sub", x, self.point_mean(x))
+        length = self.node("Sqrt", self.node("ReduceSum", self.node("Mul", x, x), self.index(2)))
+        x = self.node("Div", x, self.point_mean(length))
         return self.node("Mul", x, self.weight(np.array(0.5, np.float32)))
+
+    def point_mean(self, x: str) -> str:
+        # ReduceSum, unlike ReduceMean, is the same in all versions of the operators since 13, so
+        # that the graph can become a part of newer models (mien/adaptation/blendshapes.py).
+        share = self.weight(np.array(1 / self._graph.inputs["points"][2], np.float32))
+        return self.node("Mul", self.node("ReduceSum", x, self.index(1)), share)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mien.adaptation.blendshapes import BLENDSHAPE_OUTPUT
 from mien.adaptation.head import LOG_FLOOR, Features
 from mien.errors import DataError, ImageReadError
 from mien.evaluation.data_check import near_duplicate_groups
@@ -86,18 +87,27 @@ def find_faces(
     )
 
 
-def read_features(crops: Sequence[Image], classifier: NeuralClassifier) -> Features:
+def read_features(
+    crops: Sequence[Image], classifier: NeuralClassifier, progress: Progress | None = None
+) -> Features:
     """What the network says about the crops and their mirror images."""
     spec = classifier.spec
-    wanted = [spec.outputs[0], *(name for name in spec.outputs if name == EMBEDDING)]
-    views = [list(crops), [np.ascontiguousarray(crop[:, ::-1]) for crop in crops]]
-    found = [classifier.run(view, wanted) for view in views]
-    logits = np.stack([outputs[0] for outputs in found], axis=1).astype(np.float64)
+    wanted = [spec.outputs[0], *(n for n in (EMBEDDING, BLENDSHAPE_OUTPUT) if n in spec.outputs)]
+    found: list[list[Array]] = []
+    for number, crop in enumerate(crops):
+        views = classifier.run([crop, np.ascontiguousarray(crop[:, ::-1])], wanted)
+        found.append([view.astype(np.float64) for view in views])
+        if progress is not None:
+            progress(number + 1, len(crops))
+    values = dict(zip(wanted, map(np.stack, zip(*found, strict=True)), strict=True))
+    logits = values[spec.outputs[0]]
     logs = np.log(np.maximum(softmax(logits / spec.temperature + uniform_shift(spec)), 1e-12))
-    embedding = np.zeros((*logits.shape[:2], 0))
-    if len(wanted) > 1:
-        embedding = np.stack([outputs[1] for outputs in found], axis=1).astype(np.float64)
-    return Features(np.maximum(logs, LOG_FLOOR), embedding)
+    none = np.zeros((*logits.shape[:2], 0))
+    return Features(
+        np.maximum(logs, LOG_FLOOR),
+        values.get(EMBEDDING, none),
+        values.get(BLENDSHAPE_OUTPUT, none),
+    )
 
 
 def uniform_shift(spec: ModelSpec) -> Array:

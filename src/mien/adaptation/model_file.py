@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from mien.adaptation.blendshapes import BLENDSHAPE_OUTPUT
 from mien.adaptation.faces import EMBEDDING, uniform_shift
 from mien.adaptation.head import LOG_FLOOR, Head
 from mien.errors import ModelError
 from mien.runtime.catalog import CatalogEntry
-from mien.runtime.onnx_edit import Node, extend_model, names_in, opset_of
+from mien.runtime.onnx_edit import Node, extend_model, free_prefix, opset_of
 from mien.runtime.spec import METADATA_KEY, spec_to_json
 from mien.types import FloatArray, ModelSpec
 
@@ -37,14 +38,17 @@ def write_model(base: CatalogEntry, head: Head, spec: ModelSpec, card: str, path
             f"expected a model with ONNX operators of version {_LEAST_OPSET} or later to adapt, "
             f"got version {opset_of(model)} in {base.path}: export it again"
         )
-    taken, prefix = names_in(model), "adapted"
-    while any(name.startswith(prefix) for name in taken):
-        prefix += "_"
-    nodes, weights = _nodes(base.spec, head, prefix)
+    nodes, weights = _nodes(base.spec, head, free_prefix(model, "adapted"))
     outputs = {nodes[-1].output: len(spec.labels)}
-    if EMBEDDING in base.spec.outputs:
-        outputs[EMBEDDING] = len(head.embedding)
-    spec = dataclasses.replace(spec, outputs=tuple(outputs), file=path.name, sha256=None)
+    widths = {EMBEDDING: len(head.embedding), BLENDSHAPE_OUTPUT: len(head.blendshapes)}
+    outputs |= {name: width for name, width in widths.items() if name in base.spec.outputs}
+    spec = dataclasses.replace(
+        spec,
+        outputs=tuple(outputs),
+        parameters=base.spec.parameters,
+        file=path.name,
+        sha256=None,
+    )
     metadata = {METADATA_KEY: spec_to_json(spec), CARD_KEY: card}
     waiting = path.with_name(f".{path.name}")
     waiting.write_bytes(extend_model(model, nodes, weights, outputs, metadata))
@@ -52,7 +56,7 @@ def write_model(base: CatalogEntry, head: Head, spec: ModelSpec, card: str, path
 
 
 def _nodes(base: ModelSpec, head: Head, prefix: str) -> tuple[list[Node], dict[str, FloatArray]]:
-    """From the network's logits and embedding to those of the labels: softmax, then linear."""
+    """From the network's outputs to the logits of the labels: softmax, then linear."""
 
     def name(part: str) -> str:
         return f"{prefix}_{part}"
@@ -71,14 +75,10 @@ def _nodes(base: ModelSpec, head: Head, prefix: str) -> tuple[list[Node], dict[s
         Node("Max", (name("logs"), name("floor")), name("floored")),
         Node("Gemm", (name("floored"), name("outputs_weight"), name("bias")), name("of_outputs")),
     ]
-    if head.embedding.any():
-        weights[name("embedding_weight")] = head.embedding
-        nodes.append(
-            Node(
-                "Gemm",
-                (EMBEDDING, name("embedding_weight"), name("of_outputs")),
-                name("of_embedding"),
-            )
-        )
+    for source, values in ((EMBEDDING, head.embedding), (BLENDSHAPE_OUTPUT, head.blendshapes)):
+        if values.any():
+            weights[name(f"{source}_weight")] = values
+            inputs = (source, name(f"{source}_weight"), nodes[-1].output)
+            nodes.append(Node("Gemm", inputs, name(f"with_{source}")))
     nodes.append(Node("Identity", (nodes[-1].output,), name("logits")))
     return nodes, {key: np.asarray(values, np.float32) for key, values in weights.items()}

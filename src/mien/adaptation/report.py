@@ -45,12 +45,14 @@ def _title(result: Mapping[str, Any]) -> str:
 def _paragraphs(result: Mapping[str, Any]) -> list[str]:
     verdict = "Kept" if result["kept"] else "Not kept, and no model was written"
     pull = result["pull"]
-    seen = "without the embedding" if pull["embedding"] is None else "with the embedding"
+    seen = " and ".join(
+        ["log probabilities", *(n for n in ("embedding", "blendshapes") if pull[n])]
+    )
     texts = [
         f"{verdict}: {result['reason']}.",
         f"{result['n']} pictures in {result['groups']} groups of persons or near-duplicates; "
-        f"labels: {', '.join(result['labels'])}. Fitted {seen}; pull to the model's own mapping: "
-        f"{pull['outputs']:g}.",
+        f"labels: {', '.join(result['labels'])}. Fitted on {seen}; pull to the model's own "
+        f"mapping: {pull['outputs']:g}.",
         "The figures after are from cross-validation, in which no group is both fitted and "
         "measured; all intervals are 95 % bootstrap intervals. Before is the model as it is, "
         "restricted to these labels.",

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mien.adaptation import report
+from mien.adaptation.blendshapes import with_blendshapes
 from mien.adaptation.faces import LabeledFaces, find_faces, read_features, uniform_shift
 from mien.adaptation.head import Features, own_mapping
 from mien.adaptation.model_file import write_model
@@ -25,6 +26,7 @@ from mien.geometry import Array
 from mien.labels import own_labels
 from mien.pipeline import FacePipeline
 from mien.runtime import catalog
+from mien.runtime.catalog import CatalogEntry
 from mien.types import ModelSpec
 
 _FIGURES = (
@@ -90,8 +92,9 @@ def adapt(
 ) -> Adaptation:
     """Adapt an expression model to labels of your own, from 3 to 500 pictures of each.
 
-    A small classifier on the model's probabilities and embedding is fitted; its weights are pulled
-    to the model's own mapping, by a strength that cross-validation chooses. Pictures of one person
+    A small classifier on the model's probabilities and embedding, and on blendshapes where they
+    help, is fitted; its weights are pulled to the model's own mapping, by a strength that
+    cross-validation chooses. Pictures of one person
     (the columns ``group``, ``person`` or ``subject``), or near-duplicates where persons are not
     named, are never on both sides of the validation. All labels count the same. The adapted model
     is written only if it is better than before.
@@ -123,32 +126,42 @@ def adapt(
     labeled = data if isinstance(data, LabeledSet) else read_data(Path(data), labeling, own_labels)
     if crops is not None:
         labeled = dataclasses.replace(labeled, face_crops=crops)
-    faces = find_faces(labeled, pipeline, progress)
-    features = read_features(faces.crops, classifier)
-    mapping = own_mapping(classifier.spec, faces.labels)
-    chosen = choose_head(features, faces.truth, mapping, faces.groups)
-    before = prior_probabilities(features, mapping, classifier.spec, settings.prior)
-    kept, reason = decide(before, chosen.held_out, faces.truth)
-    result = Adaptation(
-        kept=kept,
-        reason=reason,
-        model=path if kept else None,
-        facts=_facts(labeled, faces, classifier.spec, chosen),
-        before=None if before is None else _figures(labeled.name, faces, before),
-        after=_figures(labeled.name, faces, chosen.held_out),
-        left_out=faces.left_out,
-    )
-    if kept:
-        base = catalog.find(_base_of(settings), task="expression")
-        spec = _adapted_spec(base.spec, faces, chosen, result)
-        write_model(base, chosen.head, spec, result.to_markdown(), path)
-        _check_file(path, spec, faces, features, chosen)
+    faces = find_faces(labeled, pipeline, _half(progress, 0))
+    with with_blendshapes(base_network(settings)) as wide:
+        features = read_features(faces.crops, NeuralClassifier(wide), _half(progress, 1))
+        mapping = own_mapping(classifier.spec, faces.labels)
+        chosen = choose_head(features, faces.truth, mapping, faces.groups)
+        before = prior_probabilities(features, mapping, classifier.spec, settings.prior)
+        kept, reason = decide(before, chosen.held_out, faces.truth)
+        result = Adaptation(
+            kept=kept,
+            reason=reason,
+            model=path if kept else None,
+            facts=_facts(labeled, faces, classifier.spec, chosen),
+            before=None if before is None else _figures(labeled.name, faces, before),
+            after=_figures(labeled.name, faces, chosen.held_out),
+            left_out=faces.left_out,
+        )
+        if result.kept:
+            base = wide if chosen.head.blendshapes.any() else base_network(settings)
+            spec = _adapted_spec(base.spec, faces, chosen, result)
+            write_model(base, chosen.head, spec, result.to_markdown(), path)
+            _check_file(path, spec, faces, features, chosen)
     return result
 
 
-def _base_of(settings: Settings) -> str:
+def _half(progress: Progress | None, number: int) -> Progress | None:
+    """Of a progress bar, the first or second half."""
+    if progress is None:
+        return None
+    return lambda done, total: progress(done + number * total, 2 * total)
+
+
+def base_network(settings: Settings) -> CatalogEntry:
+    """The expression model of settings, before it is loaded."""
     name = str(settings.model)
-    return catalog.DEFAULT_EXPRESSION_MODEL if name == "default" else name
+    name = catalog.DEFAULT_EXPRESSION_MODEL if name == "default" else name
+    return catalog.find(name, task="expression")
 
 
 def prior_probabilities(
@@ -217,7 +230,7 @@ def _facts(
         "labels": [label.value for label in faces.labels],
         "n": len(faces.truth),
         "groups": len(np.unique(faces.groups)),
-        "pull": {"outputs": chosen.strength.outputs, "embedding": chosen.strength.embedding},
+        "pull": dataclasses.asdict(chosen.strength),
     }
 
 

@@ -4,7 +4,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mien.adaptation.head import STRENGTHS, Features, Head, Space, Strength, fit_head, make_space
+from mien.adaptation.head import (
+    STRENGTHS,
+    Features,
+    Head,
+    Space,
+    Strength,
+    blendshape_space,
+    fit_head,
+    make_space,
+)
 from mien.evaluation import calibration
 from mien.evaluation.dataset import IntArray
 from mien.expression.priors import softmax
@@ -14,7 +23,7 @@ _FOLDS = 5
 # Above, one choice for all folds is biased by less than it is uncertain.
 _NESTED_UP_TO = 700
 # In standard errors: how much better a candidate must be than the usual choice.
-_CLEARLY = 0.5
+_CLEARLY = 1.5
 _TINY = 1e-12
 
 
@@ -42,8 +51,8 @@ def choose_head(features: Features, truth: IntArray, mapping: Array, groups: Int
         mapping: ``(C, K)`` the network's own.
         groups: ``(N,)`` equal numbers for pictures of one person, which share a fold.
     """
-    space = make_space(features.embedding)
-    problem = _Problem(features, mapping, space)
+    spaces = make_space(features.embedding), blendshape_space(features.blendshapes)
+    problem = _Problem(features, mapping, spaces)
     fold = stratified_folds(truth, groups, _FOLDS)
     logits = _candidates(problem, truth, fold)
     best = _prefer(logits, truth)
@@ -54,31 +63,36 @@ def choose_head(features: Features, truth: IntArray, mapping: Array, groups: Int
             if not len(test):
                 continue
             inner = stratified_folds(truth[train], groups[train], 3)
-            part = _Problem(features.take(train), mapping, space)
+            part = _Problem(features.take(train), mapping, spaces)
             found = _prefer(_candidates(part, truth[train], inner), truth[train])
             held_out[test] = logits[found][test]
     temperature = calibration.fit_temperature(logits[best], truth)
     probabilities = calibration.cross_fitted_probabilities(held_out, truth, groups=groups)
-    head = fit_head(features, truth, mapping, STRENGTHS[best], space)
-    scaled = Head(head.outputs / temperature, head.embedding / temperature, head.bias / temperature)
-    return Chosen(scaled, STRENGTHS[best], probabilities)
+    head = fit_head(features, truth, mapping, STRENGTHS[best], spaces)
+    return Chosen(head.divided(temperature), STRENGTHS[best], probabilities)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Problem:
     features: Features
     mapping: Array
-    space: Space
+    spaces: tuple[Space, Space]
+
+    def strengths(self) -> tuple[Strength, ...]:
+        """The candidates: without those that use blendshapes where there are none."""
+        there = bool(self.features.blendshapes.size)
+        return tuple(s for s in STRENGTHS if there or s.blendshapes is None)
 
 
 def _candidates(problem: _Problem, truth: IntArray, fold: IntArray) -> Array:
     """``(S, N, K)`` logits of each strength for the rows of each fold, fitted on the others."""
-    logits = np.zeros((len(STRENGTHS), len(truth), problem.mapping.shape[1]))
+    strengths = problem.strengths()
+    logits = np.zeros((len(strengths), len(truth), problem.mapping.shape[1]))
     for number in np.unique(fold):
         train, test = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
         seen, unseen = problem.features.take(train), problem.features.take(test)
-        for place, strength in enumerate(STRENGTHS):
-            head = fit_head(seen, truth[train], problem.mapping, strength, problem.space)
+        for place, strength in enumerate(strengths):
+            head = fit_head(seen, truth[train], problem.mapping, strength, problem.spaces)
             logits[place, test] = head.logits(unseen)
     return logits
 

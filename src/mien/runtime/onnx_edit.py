@@ -1,11 +1,10 @@
-"""Adding a few nodes to a model file, without the ``onnx`` package.
+"""Adding nodes, or another model, to a model file, without the ``onnx`` package.
 
 An ONNX file is a protocol buffer: a list of numbered fields, some of which hold such lists
 themselves. The numbers are those of onnx.proto (https://github.com/onnx/onnx), and the encoding is
 described at https://protobuf.dev/programming-guides/encoding.
 """
 
-import struct
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -17,7 +16,10 @@ from mien.errors import ModelFileError
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _GRAPH, _OPSETS, _METADATA = 7, 8, 14
 _NODE, _INITIALIZER, _OUTPUT = 1, 5, 12
-_FLOAT, _INT_ATTRIBUTE = 1, 2
+_NODE_INPUT, _NODE_OUTPUT, _NODE_NAME, _TENSOR_NAME = 1, 2, 3, 8
+_FLOAT, _INT64, _INT_ATTRIBUTE = 1, 7, 2
+
+Weights = npt.NDArray[np.float32] | npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,50 +35,100 @@ class Node:
 def extend_model(
     model: bytes,
     nodes: Iterable[Node],
-    weights: Mapping[str, npt.NDArray[np.float32]],
-    outputs: Mapping[str, int],
-    metadata: Mapping[str, str],
+    weights: Mapping[str, Weights],
+    outputs: Mapping[str, int] | None = None,
+    metadata: Mapping[str, str] | None = None,
 ) -> bytes:
     """A model file with more nodes at its end.
 
     Args:
         model: the file.
         nodes: in the order in which they run.
-        weights: by the names under which the nodes use them.
-        outputs: names and widths of all outputs of the result, each ``(batch, width)`` float32.
-        metadata: replaces that of the file.
+        weights: float32 or int64, by the names under which the nodes use them.
+        outputs: names and widths of all outputs of the result, each ``(batch, width)`` float32;
+            None keeps those of the file.
+        metadata: replaces that of the file; None keeps it.
 
     Raises:
         ModelFileError: the file is not an ONNX model.
     """
-    added = b"".join(
-        [
-            *(_field(_NODE, _node(node)) for node in nodes),
-            *(_field(_INITIALIZER, _tensor(name, values)) for name, values in weights.items()),
-            *(_field(_OUTPUT, _matrix_info(name, width)) for name, width in outputs.items()),
-        ]
-    )
-    parts = []
-    for number, raw, value in _fields(model):
-        if number == _GRAPH:
-            kept = (whole for inner, whole, _ in _fields(value) if inner != _OUTPUT)
-            parts.append(_field(_GRAPH, b"".join(kept) + added))
-        elif number != _METADATA:
-            parts.append(raw)
+    added = [_field(_NODE, _node(node)) for node in nodes]
+    added += [_field(_INITIALIZER, _tensor(name, values)) for name, values in weights.items()]
+    dropped = () if outputs is None else (_OUTPUT,)
+    added += [_field(_OUTPUT, _matrix_info(*info)) for info in (outputs or {}).items()]
+    extended = _with_graph(model, b"".join(added), dropped)
+    if metadata is None:
+        return extended
+    kept = (raw for number, raw, _ in _fields(extended) if number != _METADATA)
     texts = (_field(1, key) + _field(2, text) for key, text in metadata.items())
-    return b"".join(parts) + b"".join(_field(_METADATA, text) for text in texts)
+    return b"".join(kept) + b"".join(_field(_METADATA, text) for text in texts)
 
 
-def names_in(model: bytes) -> set[str]:
-    """The names of all values and weights in a model file."""
-    graph = next((value for number, _, value in _fields(model) if number == _GRAPH), b"")
-    found = set()
-    for number, _, value in _fields(graph):
+def append_model(
+    model: bytes,
+    other: bytes,
+    names: Mapping[str, str],
+    prefix: str,
+    outputs: Mapping[str, int] | None = None,
+) -> bytes:
+    """A model file with the nodes and weights of another at its end.
+
+    Both must use operators that mean the same in the first one's version.
+
+    Args:
+        model, other: the files.
+        names: what the inputs and outputs of the other are called in the result.
+        prefix: of all its other names, which no name of the first has.
+        outputs: names and widths of further outputs, each ``(batch, width)`` float32.
+
+    Raises:
+        ModelFileError: a file is not an ONNX model.
+    """
+    renamed = {"": "", **names}
+
+    def new(name: bytes) -> str:
+        return renamed.get(name.decode(), prefix + name.decode())
+
+    added = []
+    for number, _, value in _fields(_graph(other)):
         if number == _NODE:
-            found |= {inner for at, _, inner in _fields(value) if at in (1, 2)}
+            named = (_NODE_INPUT, _NODE_OUTPUT, _NODE_NAME)
+            parts = (_field(n, new(v)) if n in named else raw for n, raw, v in _fields(value))
         elif number == _INITIALIZER:
-            found |= {inner for at, _, inner in _fields(value) if at == 8}
-    return {name.decode() for name in found}
+            parts = (
+                _field(n, new(v)) if n == _TENSOR_NAME else raw for n, raw, v in _fields(value)
+            )
+        else:
+            continue
+        added.append(_field(number, b"".join(parts)))
+    added += [_field(_OUTPUT, _matrix_info(*info)) for info in (outputs or {}).items()]
+    return _with_graph(model, b"".join(added))
+
+
+def _with_graph(model: bytes, added: bytes, dropped: tuple[int, ...] = ()) -> bytes:
+    parts = []
+    for number, whole, value in _fields(model):
+        if number == _GRAPH:
+            kept = (raw for inner, raw, _ in _fields(value) if inner not in dropped)
+            parts.append(_field(_GRAPH, b"".join(kept) + added))
+        else:
+            parts.append(whole)
+    return b"".join(parts)
+
+
+def _graph(model: bytes) -> bytes:
+    return next((value for number, _, value in _fields(model) if number == _GRAPH), b"")
+
+
+def free_prefix(model: bytes, wanted: str) -> str:
+    """A prefix that no value, node or weight in a model file has: `wanted`, or longer."""
+    found = set()
+    for number, _, value in _fields(_graph(model)):
+        named = {_NODE: (_NODE_INPUT, _NODE_OUTPUT), _INITIALIZER: (_TENSOR_NAME,)}.get(number, ())
+        found |= {inner for at, _, inner in _fields(value) if at in named} if named else set()
+    while any(name.startswith(wanted.encode()) for name in found):
+        wanted += "_"
+    return wanted
 
 
 def opset_of(model: bytes) -> int:
@@ -152,10 +204,12 @@ def _node(node: Node) -> bytes:
     )
 
 
-def _tensor(name: str, values: npt.NDArray[np.float32]) -> bytes:
+def _tensor(name: str, values: Weights) -> bytes:
     dims = b"".join(_field(1, size) for size in values.shape)
-    content = struct.pack(f"<{values.size}f", *values.reshape(-1).tolist())
-    return dims + _field(2, _FLOAT) + _field(8, name) + _field(9, content)
+    whole = values.dtype == np.int64
+    content = values.astype("<i8" if whole else "<f4").tobytes()
+    kind = _field(2, _INT64 if whole else _FLOAT)
+    return dims + kind + _field(_TENSOR_NAME, name) + _field(9, content)
 
 
 def _matrix_info(name: str, width: int) -> bytes:
