@@ -41,7 +41,9 @@ class Settings:
         "driver and attention; or detector for the few landmarks of the detector.",
     )
     model: str = setting(
-        "default", "Expression model: a name listed by `mien models`, or a model file."
+        "default",
+        "Expression model: a name listed by `mien models`, both (the mean of transfer and direct), "
+        "or a model file.",
     )
     min_score: float = setting(0.5, "Minimum detector score of a face.", low=0.0, high=1.0)
     min_presence: float = setting(

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from mien.adaptation.faces import person_groups
 from mien.adaptation.head import (
     Features,
     Strength,
@@ -14,6 +15,7 @@ from mien.adaptation.head import (
 )
 from mien.adaptation.run import decide
 from mien.adaptation.selection import choose_head, stratified_folds
+from mien.evaluation.dataset import ArrayImages, LabeledSet
 from mien.expression.priors import softmax
 from mien.labels import Expression, exact_label
 from mien.types import InputSpec, ModelSpec
@@ -119,3 +121,18 @@ def test_own_mapping_follows_names() -> None:
     )
     labels = (Expression.HAPPINESS, exact_label("bored"), exact_label("calm"))
     assert own_mapping(spec, labels).tolist() == [[0, 0, 1], [1, 0, 0]]
+
+
+def test_numbers_of_groups_start_at_zero() -> None:
+    """They are indices later, also of a part of a large set."""
+    images = ArrayImages(np.zeros((3, 4, 4), np.uint8), np.arange(3))
+    data = LabeledSet(
+        "made",
+        (Expression.NEUTRAL,),
+        np.zeros(3, np.int64),
+        ("a", "b", "c"),
+        images,
+        np.full(3, ""),
+        group=np.array([900, 7, 900]),
+    )
+    assert person_groups(data, ()).tolist() == [1, 0, 1]

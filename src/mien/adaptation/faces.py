@@ -176,9 +176,9 @@ def _check_counts(rows: LabeledSet, kept: LabeledSet, lost: dict[str, list[str]]
 
 
 def person_groups(kept: LabeledSet, crops: tuple[Image, ...]) -> IntArray:
-    """``(N,)`` equal numbers for one person, or for near-duplicates where persons are unknown."""
+    """``(N,)`` equal numbers below N for one person, or for near-duplicates without persons."""
     if kept.group is not None:
-        return kept.group
+        return np.unique(kept.group, return_inverse=True)[1]
     subjects = (
         np.unique(values, return_inverse=True)[1]
         for name, values in kept.columns.items()

@@ -68,7 +68,7 @@ def find(name_or_path: str | Path, *, task: Task | None = None) -> CatalogEntry:
         for entry in entries():
             if entry.spec.name == text:
                 return entry
-        default = ["default"] if task == "expression" else []
+        default = ["default", "both"] if task == "expression" else []
         known = find_known(text)
         add = f"; add it first: mien models add {known.name}" if known else ""
         raise ModelNotFoundError(
