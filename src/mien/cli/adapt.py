@@ -1,5 +1,6 @@
 """``mien adapt``: an expression model for labels of your own."""
 
+import dataclasses
 import json as json_module
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +12,7 @@ from mien.adaptation import adapt as run_adaptation
 from mien.adaptation.report import to_html
 from mien.cli.console import ProgressBar, stdout_console
 from mien.cli.options import DATA_HELP, LabelingOption, takes_settings
+from mien.cli.output_files import HTML_ENDINGS, JSON_ENDINGS, MODEL_ENDINGS, check_outputs
 from mien.config import Settings
 
 app = typer.Typer(add_completion=False)
@@ -46,13 +48,22 @@ def adapt(
 
     The labels may have any names. The model is written only if it is better than before.
     """
+    page = out.with_suffix(HTML_ENDINGS[0])
+    check_outputs(
+        [
+            ("--out", out, MODEL_ENDINGS),
+            ("--json", json, JSON_ENDINGS),
+            ("--report", page if report else None, HTML_ENDINGS),
+        ],
+        [data, *dataclasses.astuple(settings)],
+    )
     with ProgressBar(None, "pictures") as bar:
         result = run_adaptation(
             data, out, crops=crops, labeling=labeling, settings=settings, progress=bar.set
         )
     document = result.to_dict()
     if report:
-        out.with_suffix(".html").write_text(to_html(document), encoding="utf-8")
+        page.write_text(to_html(document), encoding="utf-8")
     if json == "-":
         typer.echo(json_module.dumps(document))
         return

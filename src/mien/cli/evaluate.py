@@ -11,13 +11,20 @@ from rich.markdown import Markdown
 
 from mien.cli.console import ProgressBar, stdout_console
 from mien.cli.options import DATA_HELP, LabelingOption, takes_settings
+from mien.cli.output_files import JSON_ENDINGS, MARKDOWN_ENDINGS, check_images, check_outputs
 from mien.config import Settings
 from mien.errors import SettingError
 from mien.evaluation import compare as comparison
 from mien.evaluation.predict import Predictions, Selection
 from mien.evaluation.readers import read_data
+from mien.evaluation.report import (
+    PLOT_FILES,
+    read_predictions,
+    to_markdown,
+    write_json,
+    write_plots,
+)
 from mien.evaluation.report import evaluate as run_evaluation
-from mien.evaluation.report import read_predictions, to_markdown, write_json, write_plots
 from mien.labels import Expression, ReadLabels, labels_of, parse_expression
 from mien.pipeline import FacePipeline
 
@@ -96,6 +103,11 @@ def evaluate(
 
     A missed face and the wrong face count as wrong.
     """
+    check_outputs(
+        [("--json", json, JSON_ENDINGS), ("--markdown", markdown, MARKDOWN_ENDINGS)],
+        [data, domains, *(compare or ()), *dataclasses.astuple(settings)],
+    )
+    check_images(plots, "--plots", PLOT_FILES)
     if domains is not None:
         _run_domains(domains, settings, json, markdown)
         return

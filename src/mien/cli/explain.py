@@ -1,7 +1,7 @@
 """``mien explain``: which parts of a face determined its predicted expression."""
 
 import json as json_module
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Annotated
 
 import numpy as np
@@ -9,11 +9,12 @@ import typer
 
 from mien.cli.console import ProgressBar, print_error
 from mien.cli.options import JsonFlag, takes_settings
+from mien.cli.output_files import ImageFiles
 from mien.config import Settings
 from mien.errors import InputError
 from mien.evaluation.explain import MASKS, draw_explanation
 from mien.evaluation.explain import explain as explain_image
-from mien.media.images import read_image, write_image
+from mien.media.images import read_image
 from mien.pipeline import FacePipeline
 
 app = typer.Typer(add_completion=False)
@@ -42,6 +43,7 @@ def explain(
     """Show which parts of each face determined its predicted expression."""
     pipeline = FacePipeline(settings)
     documents, failures = [], 0
+    files = ImageFiles(out, "--out", photographs)
     with ProgressBar(len(photographs), "pictures", enabled=not json) as bar:
         for photograph in photographs:
             try:
@@ -56,10 +58,9 @@ def explain(
                 draw_explanation(image, face, explanation)
                 for face, explanation in zip(result.faces, explanations, strict=True)
             ]
-            path = out / f"{photograph.stem}.explained.png"
+            path = None
             if drawn:
-                out.mkdir(parents=True, exist_ok=True)
-                write_image(path, np.vstack(drawn))
+                path = files.write(np.vstack(drawn), PurePath(f"{photograph.stem}.explained.png"))
             faces = [
                 {
                     "box": face.box.to_dict(),
@@ -70,11 +71,11 @@ def explain(
                 for face, explanation in zip(result.faces, explanations, strict=True)
             ]
             documents.append(
-                {"source": str(photograph), "drawn": str(path) if drawn else None, "faces": faces}
+                {"source": str(photograph), "drawn": path and str(path), "faces": faces}
             )
             bar.hide()
             if not json:
-                typer.echo(f"{photograph}: {path if drawn else 'no face'}")
+                typer.echo(f"{photograph}: {path or 'no face'}")
             bar.advance()
     if json:
         typer.echo(json_module.dumps({"results": documents}, indent=2))

@@ -5,6 +5,7 @@ Each output writes results one by one and keeps none in memory.
 
 import contextlib
 import csv as csv_module
+import dataclasses
 import json as json_module
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -23,12 +24,11 @@ from mien.cli.console import (
     print_warning,
     stdout_console,
 )
-from mien.cli.image_files import ImageFiles
 from mien.cli.options import takes_settings
+from mien.cli.output_files import TABLE_ENDINGS, ImageFiles, check_outputs
 from mien.config import Settings
 from mien.errors import ImageReadError, InputError
 from mien.imaging import LargeImage, OpenedImage
-from mien.media.formats import HEAD_BYTES, sniff
 from mien.media.images import open_image
 from mien.media.inputs import STDIN, ImageInput, find_images
 from mien.pipeline import FacePipeline
@@ -106,6 +106,8 @@ def image(
     if all_rows and csv is None:
         raise typer.BadParameter("expected --csv FILE together with --all-rows")
     inputs = list(find_images(paths, exclude=[annotate, crops]))
+    sources = [entry.source for entry in inputs]
+    check_outputs([("--csv", csv, TABLE_ENDINGS)], [*sources, *dataclasses.astuple(settings)])
     pipeline = FacePipeline(settings)
     printing = json or jsonl or csv == "-"
     bar = ProgressBar(len(inputs), "images", enabled=not (printing and sys.stdout.isatty()))
@@ -121,9 +123,10 @@ def image(
             )
             outputs.append(_CsvOutput(file, columns, all_rows=all_rows))
         if annotate is not None:
-            outputs.append(_AnnotatedOutput(annotate, blur_faces=blur_faces, landmarks=points))
+            files = ImageFiles(annotate, "--annotate", sources)
+            outputs.append(_AnnotatedOutput(files, blur_faces=blur_faces, landmarks=points))
         if crops is not None:
-            outputs.append(_CropsOutput(crops))
+            outputs.append(_CropsOutput(ImageFiles(crops, "--crops", sources)))
         if json:
             outputs.append(_JsonOutput(sys.stdout, landmarks=points))
         elif jsonl:
@@ -177,7 +180,6 @@ def _read(entry: ImageInput, max_megapixels: float) -> OpenedImage:
 
 @contextlib.contextmanager
 def _writable(path: str) -> Iterator[TextIO]:
-    _check_is_no_image(path)
     # A file name that is not valid text is written as its original bytes. No `with`: only errors of
     # closing are named here, those of writing already are.
     file = open(path, "w", encoding="utf-8", errors="surrogateescape", newline="")  # noqa: SIM115
@@ -186,17 +188,6 @@ def _writable(path: str) -> Iterator[TextIO]:
     finally:
         with _naming(path):
             file.close()
-
-
-def _check_is_no_image(path: str) -> None:
-    """Refuse to replace a picture, such as the first one of ``--csv *.jpg``."""
-    if Path(path).is_file():
-        with open(path, "rb") as file:
-            if sniff(file.read(HEAD_BYTES)) is not None:
-                raise typer.BadParameter(
-                    f"expected the name of a table for --csv, got the image {path}, which would be "
-                    "replaced"
-                )
 
 
 @contextlib.contextmanager
@@ -312,8 +303,8 @@ class _TableOutput(_Output):
 class _AnnotatedOutput(_Output):
     """Annotated images, in the same subfolders as the originals."""
 
-    def __init__(self, folder: Path, *, blur_faces: bool, landmarks: bool) -> None:
-        self._files = ImageFiles(folder, "--annotate")
+    def __init__(self, files: ImageFiles, *, blur_faces: bool, landmarks: bool) -> None:
+        self._files = files
         self._blur_faces = blur_faces
         self._landmarks = landmarks
 
@@ -322,21 +313,21 @@ class _AnnotatedOutput(_Output):
         if self._blur_faces:
             image = drawing.blur_faces(image, result)
         drawn = drawing.annotate(image, result, landmarks=self._landmarks, extend=True)
-        self._files.write(drawn, relative, result.source)
+        self._files.write(drawn, relative)
 
 
 class _CropsOutput(_Output):
     """A file for each face, named by the image and the number of the face in the table."""
 
-    def __init__(self, folder: Path) -> None:
-        self._files = ImageFiles(folder, "--crops")
+    def __init__(self, files: ImageFiles) -> None:
+        self._files = files
 
     def add(self, result: FrameResult, image: Image | LargeImage, relative: PurePath) -> None:
         image = image.whole() if isinstance(image, LargeImage) else image
         for number, face in enumerate(result.faces, start=1):
             crop = drawing.cut_out(image, face.box)
             name = relative.with_name(f"{relative.stem}-face{number}{relative.suffix}")
-            self._files.write(crop, name, result.source)
+            self._files.write(crop, name)
 
 
 def _empty_table(*, header: bool) -> Table:

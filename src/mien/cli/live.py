@@ -18,6 +18,7 @@ from rich.text import Text
 from mien.applications import APPLICATIONS, Application, build_application, open_stream
 from mien.cli.console import graceful_stop
 from mien.cli.options import takes_settings
+from mien.cli.output_files import check_folder
 from mien.config import Settings
 from mien.errors import SettingError
 from mien.media.camera import CameraSource
@@ -29,6 +30,7 @@ from mien.streaming import FaceStream, Sink, Step, StreamSettings, run
 from mien.streaming.background import Counter
 from mien.streaming.osc import OscSink
 from mien.streaming.outputs import (
+    RESULT_FILES,
     VideoOptions,
     check_unused,
     delete_results,
@@ -118,6 +120,7 @@ def live(
     settings: Settings,
 ) -> None:
     """Analyze a camera stream and print the results."""
+    check_folder(record, "--record", RESULT_FILES, [camera])
     rules = build_application(application) if application else None
     avatars = [] if osc is None else [OscSink(osc)]
     if avatars:

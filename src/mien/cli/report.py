@@ -8,9 +8,16 @@ import typer
 
 from mien.applications import ReplayedRecording
 from mien.cli import video_options as option
+from mien.cli.output_files import check_folder
 from mien.recording import FRAMES_FILE, Recording
 from mien.report import write_report
-from mien.streaming.outputs import check_unused, delete_results, locked, write_application
+from mien.streaming.outputs import (
+    RESULT_FILES,
+    check_unused,
+    delete_results,
+    locked,
+    write_application,
+)
 from mien.tables import TableOptions, read_trials, write_tables
 
 app = typer.Typer(add_completion=False)
@@ -45,6 +52,7 @@ def report(
     json: option.Json = False,
 ) -> None:
     """Create the tables and the report of a recording."""
+    check_folder(out, "--out", RESULT_FILES, [video, trials])
     found = ReplayedRecording(recording, application) if application else Recording(recording)
     names = ("", found.state().title, recording.name)
     options = TableOptions(

@@ -11,6 +11,7 @@ from mien.applications import build_application, open_stream
 from mien.cli import video_options as option
 from mien.cli.console import graceful_stop, print_error, text_progress
 from mien.cli.options import takes_settings
+from mien.cli.output_files import check_folder
 from mien.config import Settings
 from mien.errors import SettingError
 from mien.media.clips import Clip, find_clips, listed_clips
@@ -18,9 +19,10 @@ from mien.media.sources import Selection
 from mien.pipeline import FacePipeline
 from mien.streaming import StreamSettings
 from mien.streaming.batch import ClipOutcome, analyze_videos
-from mien.streaming.outputs import VideoOptions
+from mien.streaming.outputs import RESULT_FILES, VideoOptions
 from mien.streaming.video import VideoProgress
 from mien.tables import TableOptions, read_trials
+from mien.tables.combined import COMBINED_FILES
 from mien.tables.csv_files import read_rows
 
 app = typer.Typer(add_completion=False)
@@ -78,6 +80,8 @@ def video(
         overwrite=overwrite,
     )
     found = _clips(clips or [], list_file, out, sequence_fps)
+    results = (*RESULT_FILES, *COMBINED_FILES)
+    check_folder(out, "--out", results, [*(clip.path for clip in found), list_file, trials])
     pipeline, stream_settings = _stream(application, settings, baseline=baseline, roi=roi)
     with _Bar(len(found)) as bar, graceful_stop() as should_stop:
         ended = analyze_videos(

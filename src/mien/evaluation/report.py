@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Iterable, Sequence
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +15,14 @@ from mien.evaluation.predict import Predictions, Progress, Selection, predict
 from mien.evaluation.robustness import measure_robustness
 from mien.evaluation.summary import MIN_IN_CLASS, MIN_IN_SLICE, summarize
 from mien.labels import exact_label
+from mien.media.images import OWN_MARK
 from mien.pipeline import FacePipeline
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+PLOT_FILES = ("confusion.png", "reliability.png", "risk-coverage.png", "robustness.png")
+"""Every file that :func:`write_plots` may write."""
 
 
 def evaluate(
@@ -247,24 +252,22 @@ def write_plots(summary: dict[str, Any], folder: Path) -> list[Path]:
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    plots = {"confusion.png": _draw_confusion}
-    if summary["reliability"] is not None:
-        plots |= {"reliability.png": _draw_reliability, "risk-coverage.png": _draw_risk_coverage}
-    if summary.get("robustness"):
-        plots["robustness.png"] = _draw_robustness
+    draws = [_draw_confusion, _draw_reliability, _draw_risk_coverage, _draw_robustness]
+    known = summary["reliability"] is not None
+    drawn = [True, known, known, bool(summary.get("robustness"))]
     import_extra("matplotlib", "eval", "draw plots")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for name, draw in plots.items():
+    for name, draw in compress(zip(PLOT_FILES, draws, strict=True), drawn):
         # Without pyplot: no window system, no state that outlives the call.
         figure = Figure(figsize=(6.4, 5.2), dpi=150, layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.add_subplot()
         draw(axes, summary)
-        figure.savefig(folder / name)
+        figure.savefig(folder / name, metadata={"Comment": OWN_MARK})
         written.append(folder / name)
     return written
 

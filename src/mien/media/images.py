@@ -18,6 +18,7 @@ from typing import IO, Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 from PIL import Image as PillowImage
+from PIL import PngImagePlugin
 
 from mien import imaging
 from mien.config import DEFAULT_MAX_MEGAPIXELS
@@ -41,6 +42,10 @@ _log = logging.getLogger(__name__)
 _MAX_BYTES_PER_PIXEL = 8
 _METADATA_BYTES = 64 << 20
 _MAX_NAME = 80
+
+OWN_MARK = "written by mien"
+"""The comment in images that mien writes, by which it knows those that it may replace."""
+_MARKED_BYTES = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +134,7 @@ def _decode(source: ImageSource, max_megapixels: float, *, in_parts: bool) -> Op
 
 
 def write_image(path: Path, image: Image, *, quality: int = 92) -> None:
-    """Write an image as PNG if its name ends in ``.png``, else as JPEG.
+    """Write an image as PNG if its name ends in ``.png``, else as JPEG, with a mark.
 
     Raises:
         OSError: the file cannot be written; a part of it is deleted.
@@ -137,13 +142,21 @@ def write_image(path: Path, image: Image, *, quality: int = 92) -> None:
     # In memory first: Pillow does not notice where a full disk takes a part only.
     buffer = io.BytesIO()
     kind = "PNG" if path.suffix == ".png" else "JPEG"
-    PillowImage.fromarray(image).save(buffer, kind, quality=quality)
+    mark = PngImagePlugin.PngInfo()
+    mark.add_text("Comment", OWN_MARK)
+    PillowImage.fromarray(image).save(buffer, kind, quality=quality, comment=OWN_MARK, pnginfo=mark)
     try:
         path.write_bytes(buffer.getbuffer())
     except OSError as error:
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
         raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def is_own_image(path: Path) -> bool:
+    """Whether :func:`write_image` wrote a file, by the mark near its start."""
+    with path.open("rb") as file:
+        return OWN_MARK.encode() in file.read(_MARKED_BYTES)
 
 
 def _as_whole(pixels: Image | LargeImage) -> Image:

@@ -39,7 +39,8 @@ from mien.tables.write import TABLE_FILES
 _CROPS_FOLDER = "crops"
 LOCK_FILE = ".mien.lock"
 
-_FILES = (FRAMES_FILE, STATE_FILE, VIDEO_FILE, REPORT_FILE, APPLICATION_FILE, *TABLE_FILES)
+RESULT_FILES = (FRAMES_FILE, STATE_FILE, VIDEO_FILE, REPORT_FILE, APPLICATION_FILE, *TABLE_FILES)
+"""Every file, besides pictures, that is written into the folder of a recording."""
 _UNFINISHED = ("*.partial", "annotated.partial.mp4")
 _FOLDERS = (THUMBNAILS_FOLDER, _CROPS_FOLDER)
 
@@ -177,7 +178,7 @@ def _make_folder(folder: Path) -> None:
 
 def _written_files(folder: Path) -> list[Path]:
     """The files in a folder that an earlier run wrote, and its folders of pictures."""
-    found = [folder / name for name in (*_FILES, *_FOLDERS) if (folder / name).exists()]
+    found = [folder / name for name in (*RESULT_FILES, *_FOLDERS) if (folder / name).exists()]
     return [*found, *parts_in(folder)]
 
 

@@ -1,0 +1,168 @@
+"""Files that commands write: never over an input, nor over a picture, video or foreign file."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path, PurePath
+from typing import Any
+
+from mien.errors import SettingError
+from mien.media.images import is_own_image, write_image
+from mien.types import Image
+
+JSON_ENDINGS = (".json",)
+TABLE_ENDINGS = (".csv", ".tsv", ".txt")
+MARKDOWN_ENDINGS = (".md", ".markdown", ".txt")
+HTML_ENDINGS = (".html", ".htm")
+MODEL_ENDINGS = (".onnx",)
+
+Output = tuple[str, str | Path | None, tuple[str, ...]]
+
+_HEAD_BYTES = 4096
+
+
+def check_outputs(outputs: Iterable[Output], inputs: Iterable[Any]) -> None:
+    """Refuse names of files that would replace something else; call it before any work.
+
+    A file may be new. One that exists must have the right ending and kind of content. It is never
+    an input or another output.
+
+    Args:
+        outputs: the option, its value (None and ``"-"`` are no file), and the endings of the names
+            of such files; the first one is advised.
+        inputs: values of the other parameters, and files that are read; others than texts and paths
+            are passed over.
+
+    Raises:
+        SettingError: a file would replace something else, or its folder does not exist.
+    """
+    taken = _names_of_all(inputs)
+    for option, value, endings in outputs:
+        if value is None or str(value) == "-":
+            continue
+        path = Path(value)
+        wanted = f"expected a new file, or one that ends in {' or '.join(endings)}, for {option}"
+        if not path.parent.is_dir():
+            advice = "its folder does not exist: make it first"
+        elif path.is_dir():
+            advice = "which is a folder: add a name"
+        elif _names_of(path) & taken:
+            advice = "which the command reads or writes otherwise: choose another name"
+        # A pipe or a device such as /dev/stdout cannot be replaced.
+        elif path.is_file() and not _is_alike(path, endings):
+            advice = "which would be replaced: choose another name"
+        else:
+            taken |= _names_of(path)
+            continue
+        raise SettingError(f"{wanted}, got {path}, {advice}")
+
+
+def check_folder(
+    folder: Path | None, option: str, names: Iterable[str], inputs: Iterable[Any]
+) -> None:
+    """Refuse a folder for results in which one of the results would replace an input.
+
+    Args:
+        folder: for the results, which may be in subfolders.
+        option: that names it.
+        names: of the results.
+        inputs: files that are read.
+
+    Raises:
+        SettingError: an input in the folder has the name of a result.
+    """
+    if folder is None:
+        return
+    root, taken = os.path.join(os.path.realpath(folder), ""), set(names)
+    for path in (value for value in inputs if isinstance(value, str | Path)):
+        if os.path.realpath(path).startswith(root) and os.path.basename(path) in taken:
+            raise _would_replace(path, option)
+
+
+def check_images(folder: Path | None, option: str, names: Iterable[str]) -> None:
+    """Refuse a folder in which a picture that mien did not write would be replaced.
+
+    Raises:
+        SettingError: there is such a picture.
+    """
+    for path in (folder / name for name in names) if folder is not None else ():
+        if path.exists() and not is_own_image(path):
+            raise _would_replace(path, option)
+
+
+class ImageFiles:
+    """Writes images to a folder, each under its own name, and never over an image of others.
+
+    Args:
+        folder: is made when the first image is written.
+        option: the command line's name of the folder, for messages.
+        inputs: files that are never replaced.
+    """
+
+    def __init__(self, folder: Path, option: str, inputs: Iterable[str | Path]) -> None:
+        self._folder = folder
+        self._option = option
+        self._inputs = _names_of_all(inputs)
+        self._used_names: set[str] = set()
+
+    def write(self, image: Image, relative: PurePath) -> Path:
+        """Write an image as PNG, or as JPEG unless its name ends in ``.png``.
+
+        Returns:
+            The path of the file.
+        """
+        path = self._folder / self._unused_name(relative)
+        if path.exists() and (_names_of(path) & self._inputs or not is_own_image(path)):
+            raise _would_replace(path, self._option)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_image(path, image)
+        return path
+
+    def _unused_name(self, relative: PurePath) -> PurePath:
+        suffix = ".png" if relative.suffix.lower() == ".png" else ".jpg"
+        name = relative.with_suffix(suffix)
+        number = 2
+        while str(name).casefold() in self._used_names:
+            name = relative.with_name(f"{relative.stem}-{number}{suffix}")
+            number += 1
+        self._used_names.add(str(name).casefold())
+        return name
+
+
+def _would_replace(path: str | Path, option: str) -> SettingError:
+    return SettingError(
+        f"expected {option} to keep the originals, got a folder where {path} would be overwritten; "
+        "choose another folder"
+    )
+
+
+def _names_of(path: str | Path) -> set[Any]:
+    """What tells a file from others: its path without links, and its number on the disk."""
+    try:
+        facts = os.stat(path)
+    except (OSError, ValueError):
+        return {os.path.realpath(path)} if path else set()
+    return {os.path.realpath(path), (facts.st_dev, facts.st_ino)}
+
+
+def _names_of_all(values: Iterable[Any]) -> set[Any]:
+    """Those of all texts and paths but ``"-"``; a text such as yunet:FILE names a file, too."""
+    found = set()
+    for value in values:
+        if isinstance(value, str | Path) and str(value) != "-":
+            found |= _names_of(value) | _names_of(str(value).partition(":")[2])
+    return found
+
+
+def _is_alike(path: Path, endings: tuple[str, ...]) -> bool:
+    """Whether an existing file looks like one that may be replaced."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    if path.suffix.lower() not in endings:
+        return False
+    if endings == MODEL_ENDINGS:
+        # The first field of an ONNX model is its version.
+        return not head or head[0] == 0x08
+    return b"\0" not in head and not head.startswith(_BINARY)
+
+
+_BINARY = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"%PDF", b"PK\3\4", b"RIFF")
