@@ -1,5 +1,7 @@
 """A client of the web application's API, with the standard library alone."""
 
+import base64
+import hmac
 import http.client
 import json
 import shutil
@@ -8,7 +10,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -96,12 +98,7 @@ class Client:
             VideoReadError: there is no such file, or the server cannot analyze it.
             ServerError: the server is unreachable, busy, or refuses the request.
         """
-        try:
-            data = Path(path).read_bytes()
-        except OSError as error:
-            raise VideoReadError(f"{path}: {error.strerror}") from None
-        fields = {"every": str(every), "annotate": str(annotate).lower()}
-        job = self._send_form("/api/v1/videos", [("video", Path(path).name, data)], fields)
+        job = self.submit_video(path, every=every, annotate=annotate)
         wait_s = 0.2
         while job["state"] in {"queued", "running"}:
             time.sleep(wait_s)
@@ -115,6 +112,43 @@ class Client:
             with self._open(entry["url"]) as answer, (folder / entry["name"]).open("wb") as file:
                 shutil.copyfileobj(answer, file)
         return folder
+
+    def submit_video(
+        self,
+        path: str | Path,
+        *,
+        every: int = 1,
+        annotate: bool = True,
+        webhook_url: str | None = None,
+        webhook_secret: str | None = None,
+    ) -> dict[str, Any]:
+        """Start to analyze a video without waiting for the end.
+
+        Args:
+            path: of the video.
+            every: analyze every Nth frame.
+            annotate: whether to make the annotated video.
+            webhook_url: is sent the job when it has ended; see :func:`read_webhook`.
+            webhook_secret: signs these messages; 16 to 128 characters.
+
+        Returns:
+            The job, as the server describes it.
+
+        Raises:
+            VideoReadError: there is no such file.
+            ServerError: the server is unreachable, busy, or refuses the request.
+        """
+        try:
+            data = Path(path).read_bytes()
+        except OSError as error:
+            raise VideoReadError(f"{path}: {error.strerror}") from None
+        fields = {"every": str(every), "annotate": str(annotate).lower()}
+        hook = {"webhook_url": webhook_url, "webhook_secret": webhook_secret}
+        fields.update({name: value for name, value in hook.items() if value is not None})
+        job: dict[str, Any] = self._send_form(
+            "/api/v1/videos", [("video", Path(path).name, data)], fields
+        )
+        return job
 
     def _send_form(
         self, path: str, files: list[tuple[str, str, bytes]], fields: dict[str, str] | None = None
@@ -161,6 +195,36 @@ class Client:
             f"cannot reach {self._url} ({getattr(error, 'reason', error)}): start it with "
             "`mien serve`, or check the address"
         )
+
+
+def read_webhook(
+    headers: Mapping[str, str], body: bytes, secret: str, *, max_age_s: float = 300.0
+) -> dict[str, Any]:
+    """Check that a message about an ended job is genuine, and read it.
+
+    Args:
+        headers: of the request; their names in any case.
+        body: of the request, as it arrived.
+        secret: the `webhook_secret` of the job.
+        max_age_s: of the message in seconds; an older one may be a copy by someone else.
+
+    Returns:
+        `type`, such as ``"job.done"``, `timestamp`, and in `data` the job.
+
+    Raises:
+        ServerError: the message is not genuine, or too old.
+    """
+    given = {name.lower(): value for name, value in headers.items()}
+    message_id, moment = given.get("webhook-id", ""), given.get("webhook-timestamp", "")
+    text = f"{message_id}.{moment}.".encode() + body
+    right = base64.b64encode(hmac.digest(secret.encode(), text, "sha256"))
+    signatures = given.get("webhook-signature", "").encode().split()
+    if not any(hmac.compare_digest(b"v1," + right, one) for one in signatures):
+        raise ServerError("expected a message that is signed with the secret, got another one")
+    if not moment.isdecimal() or abs(time.time() - int(moment)) > max_age_s:
+        raise ServerError(f"expected a message of the last {max_age_s:.0f} s, got an older one")
+    document: dict[str, Any] = json.loads(body)
+    return document
 
 
 def _read(images: Iterable[str | Path | bytes]) -> list[tuple[str, bytes]]:

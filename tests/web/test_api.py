@@ -40,6 +40,27 @@ def test_description_is_openapi_3_1_with_every_route(app: Flask) -> None:
         jsonschema.Draft202012Validator.check_schema(schema)
 
 
+def test_every_route_has_examples_that_fit(app: Flask) -> None:
+    document = app.test_client().get("/openapi.json").json
+    assert document is not None
+
+    def check(schema: dict[str, Any], example: Any) -> None:
+        whole = {**schema, "components": document["components"]}
+        jsonschema.Draft202012Validator(whole).validate(example)
+
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            for parameter in operation.get("parameters", []):
+                check(parameter["schema"], parameter["example"])
+            assert any(status < "300" for status in operation["responses"]), path
+            for body in (operation.get("requestBody", {}), *operation["responses"].values()):
+                for kind, content in body.get("content", {}).items():
+                    if kind == "text/csv":
+                        assert content["example"].startswith("frame_index,")
+                    elif "$ref" in content.get("schema", {}) and kind == "application/json":
+                        check(content["schema"], content["example"])
+
+
 def test_every_error_has_the_same_format(app: Flask) -> None:
     client = app.test_client()
     seen = 0

@@ -13,6 +13,7 @@ from flask_openapi3.openapi import OpenAPI
 import mien.runtime.catalog as model_catalog
 from mien.web.config import WebConfig
 from mien.web.errors import validation_problem
+from mien.web.examples import add_examples
 from mien.web.schemas import ErrorDocument, HealthDocument, ModelsDocument
 from mien.web.services import services
 
@@ -97,6 +98,7 @@ def description() -> dict[str, Any]:
             for status, response in operation["responses"].items():
                 if int(status) >= 400:
                     response["content"] = {"application/json": {"schema": _ERROR}}
+    add_examples(document)
     if not document["components"].get("securitySchemes"):
         document["components"].pop("securitySchemes", None)
     if services().config.access_token:

@@ -16,6 +16,7 @@ from mien.reader import check, read_environment, setting
 _HAS_AFFINITY = hasattr(os, "sched_getaffinity")
 MEGABYTE = 1024 * 1024
 _RESERVED_THREADS = 16
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9._-]+(:\d+)?|https?://\[[0-9a-f:.]+\](:\d+)?")
 _HOST_NAME = re.compile(r"\.?[a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:.]+\]")
 
 
@@ -43,6 +44,17 @@ class WebConfig:
         "", "MIEN_ALLOWED_HOSTS",
         "Host names under which others may reach the server, separated by commas; "
         "`.example.org` includes subdomains. By default any name.",
+    )  # fmt: skip
+    cors_origins: str = _setting(
+        "", "MIEN_CORS_ORIGINS",
+        "Origins of other sites whose pages may use the API, such as `https://app.example.org`, "
+        "separated by commas; `*` for any.",
+    )  # fmt: skip
+    webhook_hosts: str = _setting(
+        "*", "MIEN_WEBHOOK_HOSTS",
+        "Hosts that may receive webhooks of finished jobs, separated by commas; `*` is any "
+        "host with public addresses, a named one may have private addresses and no https. Empty "
+        "for none.",
     )  # fmt: skip
     metrics_token: str = _setting(
         "", "MIEN_METRICS_TOKEN",
@@ -131,6 +143,18 @@ class WebConfig:
                     "expected MIEN_ALLOWED_HOSTS to be host names without scheme and port, such "
                     f"as faces.example.org,.example.com, got {name!r}"
                 )
+        for origin in self.origins:
+            if origin != "*" and not _ORIGIN.fullmatch(origin):
+                raise SettingError(
+                    "expected MIEN_CORS_ORIGINS to be origins with a scheme and without a path, "
+                    f"such as https://app.example.org, got {origin!r}"
+                )
+        for name in _parts(self.webhook_hosts):
+            if name != "*" and not _HOST_NAME.fullmatch(name):
+                raise SettingError(
+                    "expected MIEN_WEBHOOK_HOSTS to be * or host names without scheme and port, "
+                    f"got {name!r}"
+                )
         if self.max_live > self.threads - _RESERVED_THREADS:
             raise SettingError(
                 f"expected MIEN_MAX_LIVE to be at least {_RESERVED_THREADS} below "
@@ -206,16 +230,27 @@ class WebConfig:
     @property
     def host_names(self) -> tuple[str, ...]:
         """The names of `allowed_hosts` in lower case; empty where any is allowed."""
-        names = (name.strip().lower() for name in self.allowed_hosts.split(","))
-        return tuple(name for name in names if name)
+        return _parts(self.allowed_hosts)
 
     def allows_host(self, host: str) -> bool:
         """Whether requests for a host name, without its port, are answered."""
-        name = host.lower().rstrip(".")
-        return not self.host_names or any(
-            name == allowed or (allowed.startswith(".") and f".{name}".endswith(allowed))
-            for allowed in self.host_names
-        )
+        return not self.host_names or _is_among(host, self.host_names)
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The origins of `cors_origins`."""
+        return _parts(self.cors_origins)
+
+    def allows_origin(self, origin: str) -> bool:
+        """Whether pages of another origin may use the API."""
+        return "*" in self.origins or origin.lower() in self.origins
+
+    def webhook_host(self, host: str) -> str | None:
+        """Whether a host may get webhooks: "any" address of it, or a "public" one only."""
+        names = _parts(self.webhook_hosts)
+        if _is_among(host, names):
+            return "any"
+        return "public" if "*" in names else None
 
     @property
     def is_open(self) -> bool:
@@ -250,6 +285,19 @@ def _make_private(folder: Path) -> None:
         with suppress(FileNotFoundError):
             if path.is_file() and not path.is_symlink():
                 path.chmod(0o600)
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    parts = (part.strip().lower() for part in text.split(","))
+    return tuple(part for part in parts if part)
+
+
+def _is_among(host: str, names: tuple[str, ...]) -> bool:
+    """Whether a host has one of the names; one that starts with a dot includes subdomains."""
+    host = host.lower().rstrip(".")
+    return any(
+        host == name or (name.startswith(".") and f".{host}".endswith(name)) for name in names
+    )
 
 
 def is_loopback(host: str) -> bool:

@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from mien.errors import MienError
 from mien.recording import RunState
+from mien.web import webhooks
 from mien.web.config import WebConfig
 from mien.web.errors import sentence
 from mien.web.store import jobs
@@ -77,17 +78,20 @@ class JobRunner:
         on_end: Callable[[str], None] = lambda outcome: None,
     ) -> None:
         self._database = database
+        self._config = config
         self._hours = config.result_hours
         self._folder = config.ready_data_dir() / "jobs"
         self._work = work
         self._on_end = on_end
         self._wake = threading.Event()
+        self._ended = threading.Event()
         self._stop = threading.Event()
         self._workers: list[threading.Thread] = []
 
     def start(self, *, workers: int) -> None:
-        """Start the periodic cleanup and a number of worker threads."""
+        """Start the periodic cleanup, webhooks, and a number of worker threads."""
         threading.Thread(target=self._keep_sweeping, name="mien-sweep", daemon=True).start()
+        threading.Thread(target=self._keep_telling, name="mien-webhooks", daemon=True).start()
         for index in range(workers):
             name = f"mien-worker-{index}"
             self._workers.append(
@@ -103,6 +107,7 @@ class JobRunner:
         """Stop, and release the job in progress, so that another worker can claim it at once."""
         self._stop.set()
         self._wake.set()
+        self._ended.set()
         deadline = time.monotonic() + _STOP_TIMEOUT_S
         for worker in self._workers:
             worker.join(max(0.0, deadline - time.monotonic()))
@@ -121,6 +126,7 @@ class JobRunner:
         if outcome is None:
             jobs.release_job(self._database, job["id"], worker)
         else:
+            self._ended.set()
             self._on_end(outcome)
         return True
 
@@ -158,6 +164,20 @@ class JobRunner:
                 log.warning("database unavailable: %s", error)
             except Exception:  # the cleanup must go on
                 log.exception("cleanup failed")
+
+    def _keep_telling(self) -> None:
+        while not self._stop.is_set():
+            self._ended.clear()
+            try:
+                found = webhooks.deliver_due(self._database, self._config)
+            except SQLAlchemyError as error:
+                log.warning("database unavailable: %s", error)
+                found = False
+            except Exception:  # other receivers must be notified
+                log.exception("webhook failed")
+                found = True
+            if not found and not self._stop.is_set():
+                self._ended.wait(_SWEEP_EVERY_S)
 
     def _run(self, job: dict[str, Any], worker: str) -> str | None:
         """Work on a job; returns its outcome, None where it must be released."""

@@ -13,11 +13,13 @@ from mien.web.errors import ProblemError
 from mien.web.live_streams import FullError, LiveStream
 from mien.web.photos import image_problems
 from mien.web.schemas import (
+    AddedDocument,
     AnalyzeQuery,
     DeletedDocument,
     FrameResultDocument,
     LivePath,
     LiveStreamDocument,
+    RecordingDocument,
     RecordQuery,
     ResultsBody,
 )
@@ -73,7 +75,7 @@ def next_frame(path: LivePath, query: AnalyzeQuery) -> Response:
 @blueprint.post(
     "/<stream_id>/results",
     summary="Record results that a browser computed",
-    responses=returns(None, 404, 409, 422),
+    responses=returns(AddedDocument, 404, 409, 422),
 )
 def add_results(path: LivePath, body: ResultsBody) -> Response:
     """The results of a stream that is recorded, analyzed by the caller; images stay there."""
@@ -99,7 +101,7 @@ def add_results(path: LivePath, body: ResultsBody) -> Response:
 @blueprint.post(
     "/<stream_id>/recording",
     summary="Record a stream",
-    responses=returns(None, 404, 503),
+    responses=returns(RecordingDocument, 404, 503),
 )
 def record_stream(path: LivePath, query: RecordQuery) -> Response:
     """Store the stream's results, not its images, as a session."""
@@ -109,7 +111,9 @@ def record_stream(path: LivePath, query: RecordQuery) -> Response:
     return jsonify(answer)
 
 
-@blueprint.delete("/<stream_id>/recording", summary="End a recording", responses=returns(None, 404))
+@blueprint.delete(
+    "/<stream_id>/recording", summary="End a recording", responses=returns(RecordingDocument, 404)
+)
 def end_recording(path: LivePath) -> Response:
     return jsonify(stop_recording(_require_stream(path.stream_id)))
 

@@ -128,6 +128,14 @@ class VideoForm(BaseModel):
     every: StrictInt = Field(1, ge=1, le=1000, description="Analyze every Nth frame.")
     annotate: FormBool = Field(True, description="Whether to make the annotated video.")
     blur_faces: FormBool = Field(False, description="Whether the annotated video hides the faces.")
+    webhook_url: str | None = Field(
+        None, pattern=r"^https?://[!-~]+$", max_length=500,
+        description="Where to send the job when it has ended.",
+    )  # fmt: skip
+    webhook_secret: str | None = Field(
+        None, pattern=r"^[!-~]+$", min_length=16, max_length=128,
+        description="Signs these messages; a random text of 16 characters or more.",
+    )  # fmt: skip
 
 
 class JobPath(BaseModel):
@@ -222,6 +230,17 @@ class HealthDocument(Document):
 
 class LiveStreamDocument(Document):
     id: str
+
+
+class RecordingDocument(Document):
+    type: Literal["recording"]
+    state: Literal["started", "stopped"]
+    session_id: str | None
+    complete: bool = Field(True, description="Whether all results were stored.")
+
+
+class AddedDocument(Document):
+    added: int
 
 
 class RecordQuery(BaseModel):

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
-from urllib.parse import urlsplit
 
 import limits
 from flask import (
@@ -33,6 +32,7 @@ from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from werkzeug.exceptions import TooManyRequests
 
+from mien.web import origins
 from mien.web.config import MEGABYTE, is_loopback
 from mien.web.errors import ProblemError, problem_response, wants_html
 from mien.web.services import services
@@ -121,6 +121,7 @@ def init_app(app: Flask) -> None:
     _limiter.init_app(app)
     app.register_error_handler(TooManyRequests, _too_many_requests)
     app.before_request(_check_address)
+    origins.init_app(app)
     app.before_request(_identify_visitor)
     app.before_request(_check_token)
     app.before_request(_check_origin)
@@ -216,6 +217,9 @@ def _identify_visitor() -> None:
     if request.endpoint in _OPEN_ENDPOINTS - {"security.login"}:
         g.visitor = _Visitor("", known=False)
         return
+    if origins.is_allowed_foreign():
+        g.visitor = _Visitor(secrets.token_urlsafe(16), known=False)
+        return
     known = isinstance(session.get("visitor"), str)
     if not known:
         session["visitor"] = secrets.token_urlsafe(16)
@@ -233,7 +237,8 @@ def _check_token() -> ResponseReturnValue | None:
         return None
     if _bearer_matches(token):
         return None
-    if hmac.compare_digest(session.get("token", ""), _token_mark(token)):
+    own = not origins.is_allowed_foreign()
+    if own and hmac.compare_digest(session.get("token", ""), _token_mark(token)):
         return None
     if request.method == "GET" and wants_html():
         return redirect(url_for("security.login", next=request.full_path.rstrip("?")))
@@ -300,18 +305,11 @@ def login() -> ResponseReturnValue:
 
 def _check_origin() -> None:
     """A page of another site may not act in a visitor's name."""
+    origins.check_origin()
     upgrade = request.headers.get("Upgrade", "").lower() == "websocket"
-    if request.method in _SAFE_METHODS and not upgrade:
+    if request.method in _SAFE_METHODS or upgrade or request.path.startswith("/api/"):
         return
-    origin = request.headers.get("Origin")
-    if origin is not None:
-        if urlsplit(origin).netloc != request.host:
-            raise ProblemError(
-                403, "foreign_origin", f"Expected a request from this site, got one from {origin}."
-            )
-    elif request.headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"}:
-        raise ProblemError(403, "foreign_origin", "Expected a request from this site.")
-    if not upgrade and g.visitor.known and not request.path.startswith("/api/"):
+    if g.visitor.known:
         given = request.form.get("csrf_token", "")
         if not hmac.compare_digest(given.encode(), _csrf_token().encode()):
             raise ProblemError(

@@ -1,11 +1,13 @@
 """Videos, as jobs: the upload page, the job pages, and the API below ``/api/v1``."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pydantic
 from flask import Response, g, jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from sqlalchemy.engine import Connection
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
 
 from mien.web import security
@@ -24,6 +26,8 @@ from mien.web.schemas import (
 from mien.web.security import owner
 from mien.web.services import services
 from mien.web.store import jobs
+from mien.web.store.webhooks import add_webhook
+from mien.web.webhooks import WebhookError, check_url
 
 _MAX_ACTIVE = 3
 # Several people may share an address.
@@ -74,7 +78,8 @@ def change_job(job_id: str) -> ResponseReturnValue:
     "/videos",
     summary="Submit a video",
     description="The response has the job's id; request `/api/v1/jobs/{job_id}` until it is done. "
-    "The video is deleted when the job ends, its results a day later.",
+    "The video is deleted when the job ends, its results a day later. `webhook_url` is notified "
+    "when the job has ended, in messages that are signed with `webhook_secret`.",
     responses=returns(JobDocument, 409, 413, 507, status=202),
 )
 @security.limited(security.UPLOAD_LIMIT)
@@ -157,6 +162,7 @@ def _submit(form: VideoForm) -> str:
         raise ProblemError(400, "video_missing", "Expected a video, got an empty file.")
     if size > config.max_video_mb * MEGABYTE:
         raise ProblemError(413, "too_large", f"Expected at most {config.max_video_mb} MB.")
+    also = _webhook(form)
     address = security.address_mark()
     # Callers without a cookie share the places of their address.
     active = jobs.count_active(database, owner=owner(), address="" if owner() else address)
@@ -179,11 +185,28 @@ def _submit(form: VideoForm) -> str:
         owner=owner(),
         address=address,
         name=(form.video.filename or "video")[-200:],
-        options=json.loads(form.model_dump_json(exclude={"video"})),
+        options=json.loads(
+            form.model_dump_json(exclude={"video", "webhook_url", "webhook_secret"})
+        ),
         hours=config.result_hours,
+        also=also,
     )
     services().jobs.wake()
     return job_id
+
+
+def _webhook(form: VideoForm) -> Callable[[Connection, str], None]:
+    """Notes who is notified of the job; raises ProblemError 422 if that is not allowed."""
+    url, secret = form.webhook_url, form.webhook_secret
+    if url is None and secret is None:
+        return lambda connection, job_id: None
+    if url is None or secret is None:
+        raise ProblemError(422, "invalid", "Expected both webhook_url and webhook_secret.")
+    try:
+        check_url(url, services().config)
+    except WebhookError as error:
+        raise ProblemError(422, "invalid", f"The webhook_url is not allowed: {error}.") from None
+    return lambda connection, job_id: add_webhook(connection, job_id, url, secret)
 
 
 def _file_response(entry: dict[str, Any]) -> Response:
@@ -233,10 +256,5 @@ def _require_job(job_id: str) -> dict[str, Any]:
 
 
 def _document(row: dict[str, Any]) -> dict[str, Any]:
-    """A job as the API returns it, with the addresses of its results."""
-    document = jobs.job_document(
-        row, jobs.find_files(services().database, row["id"], role="result")
-    )
-    for entry in document["files"]:
-        entry["url"] = url_for("videos.job_file", job_id=row["id"], name=entry["name"])
-    return document
+    """A job as the API returns it."""
+    return jobs.job_document(row, jobs.find_files(services().database, row["id"], role="result"))

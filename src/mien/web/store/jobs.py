@@ -21,7 +21,8 @@ from mien.web.store.tables import file_chunks, files, jobs
 
 LEASE = timedelta(seconds=20)
 MAX_ATTEMPTS = 3
-_ACTIVE = ("queued", "running")
+ACTIVE = ("queued", "running")
+"""The states of jobs that have not ended."""
 
 
 def create_job(
@@ -33,8 +34,13 @@ def create_job(
     address: str = "",
     options: dict[str, Any],
     hours: int,
+    also: Callable[[Connection, str], None] = lambda connection, job_id: None,
 ) -> str:
-    """Store an upload and the options of its analysis; returns the job's id."""
+    """Store an upload and the options of its analysis; returns the job's id.
+
+    Args:
+        also: writes what belongs to the job, in the same transaction.
+    """
     moment, job_id = now(), new_id()
     with database.begin() as connection:
         connection.execute(
@@ -62,6 +68,7 @@ def create_job(
             name=name,
             media_type="application/octet-stream",
         )
+        also(connection, job_id)
     return job_id
 
 
@@ -74,7 +81,7 @@ def list_jobs(database: Database, owner: str) -> list[dict[str, Any]]:
 
 def count_active(database: Database, *, owner: str | None = None, address: str = "") -> int:
     """The number of jobs that are queued or running, of an owner or from an address or both."""
-    query = sa.select(jobs.c.id).where(jobs.c.state.in_(_ACTIVE))
+    query = sa.select(jobs.c.id).where(jobs.c.state.in_(ACTIVE))
     if owner is not None:
         query = query.where(jobs.c.owner == owner)
     if address:
@@ -92,6 +99,11 @@ def find_job(database: Database, job_id: str, visitor: str) -> dict[str, Any] | 
     """A job that belongs to the visitor, or to no one."""
     query = sa.select(jobs).where(jobs.c.id == job_id, jobs.c.owner.in_(("", visitor)))
     return next(iter(database.rows(query)), None)
+
+
+def find_any_job(database: Database, job_id: str) -> dict[str, Any] | None:
+    """A job of any owner."""
+    return next(iter(database.rows(sa.select(jobs).where(jobs.c.id == job_id))), None)
 
 
 def running_jobs(database: Database) -> set[str]:
@@ -238,7 +250,7 @@ def sweep_jobs(database: Database) -> bool:
     lost = sa.update(jobs).where(jobs.c.state == "running", jobs.c.lease_until < moment)
     with database.begin() as connection:
         connection.execute(
-            sa.delete(jobs).where(jobs.c.expires_at < moment, jobs.c.state.not_in(_ACTIVE))
+            sa.delete(jobs).where(jobs.c.expires_at < moment, jobs.c.state.not_in(ACTIVE))
         )
         connection.execute(
             lost.where(jobs.c.cancel_asked).values(state="cancelled", finished_at=moment)
@@ -252,7 +264,7 @@ def sweep_jobs(database: Database) -> bool:
             )
         )
         connection.execute(lost.values(state="queued", worker=None))
-        ended = sa.select(jobs.c.id).where(jobs.c.state.not_in(_ACTIVE))
+        ended = sa.select(jobs.c.id).where(jobs.c.state.not_in(ACTIVE))
         connection.execute(
             sa.delete(files).where(files.c.role == "upload", files.c.job_id.in_(ended))
         )
@@ -261,7 +273,7 @@ def sweep_jobs(database: Database) -> bool:
 
 
 def job_document(row: dict[str, Any], results: list[dict[str, Any]]) -> dict[str, Any]:
-    """A job as the API returns it; the caller adds the addresses of the files."""
+    """A job as the API returns it."""
     return {
         "id": row["id"],
         "name": row["name"],
@@ -274,7 +286,12 @@ def job_document(row: dict[str, Any], results: list[dict[str, Any]]) -> dict[str
         "finished_at": iso(row["finished_at"]),
         "expires_at": iso(row["expires_at"]),
         "files": [
-            {"name": entry["name"], "size": entry["size"], "media_type": entry["media_type"]}
+            {
+                "name": entry["name"],
+                "size": entry["size"],
+                "media_type": entry["media_type"],
+                "url": f"/api/v1/jobs/{row['id']}/files/{entry['name']}",
+            }
             for entry in results
         ],
     }

@@ -95,3 +95,14 @@ file_chunks = Table(
     Column("sequence", Integer, primary_key=True),
     Column("data", LargeBinary, nullable=False),
 )
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("job_id", ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("url", String(500), nullable=False),
+    Column("secret", String(128), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", DateTime, nullable=False, index=True),
+)

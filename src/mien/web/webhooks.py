@@ -1,0 +1,173 @@
+"""Tells other servers about ended jobs: signed, repeated, and never sent to private addresses.
+
+The format is that of Standard Webhooks (https://www.standardwebhooks.com).
+"""
+
+import base64
+import hmac
+import http.client
+import ipaddress
+import json
+import logging
+import socket
+import ssl
+import threading
+import time
+from typing import Any
+from urllib.parse import urlsplit
+
+from mien.web.config import WebConfig
+from mien.web.store import jobs, webhooks
+from mien.web.store.database import Database, iso, now
+
+log = logging.getLogger("mien.web")
+_TIMEOUT_S = 10.0
+# Networks whose addresses contain IPv4 addresses.
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+class WebhookError(Exception):
+    """A URL that may not get webhooks, or that did not take the message."""
+
+
+def check_url(url: str, config: WebConfig) -> None:
+    """Check a URL without connecting to it.
+
+    Raises:
+        WebhookError: it is none, or its host or scheme is not allowed.
+    """
+    _parse(url, config)
+
+
+def deliver_due(database: Database, config: WebConfig) -> bool:
+    """Tell one receiver about its job.
+
+    Returns:
+        Whether any was due.
+    """
+    due = webhooks.claim_webhook(database)
+    if due is None:
+        return False
+    job = jobs.find_any_job(database, due["job_id"])
+    if job is None:
+        return True
+    body = json.dumps(message(job, jobs.find_files(database, job["id"], role="result"))).encode()
+    try:
+        _post(due["url"], body, signed_headers(due["id"], due["secret"], body), config)
+    except (WebhookError, OSError, http.client.HTTPException, ValueError) as error:
+        log.warning("webhook of job %s: attempt %d: %s", job["id"], due["attempts"], error)
+    else:
+        webhooks.delete_webhook(database, due["id"])
+    return True
+
+
+def message(job: dict[str, Any], results: list[dict[str, Any]]) -> dict[str, Any]:
+    """What a receiver is sent: the same document as from ``GET /api/v1/jobs/{job_id}``."""
+    return {
+        "type": f"job.{job['state']}",
+        "timestamp": iso(job["finished_at"] or now()),
+        "data": jobs.job_document(job, results),
+    }
+
+
+def signed_headers(message_id: str, secret: str, body: bytes) -> dict[str, str]:
+    """The headers with which :func:`mien.client.read_webhook` knows a message as genuine."""
+    moment = str(int(time.time()))
+    text = f"{message_id}.{moment}.".encode() + body
+    signature = base64.b64encode(hmac.digest(secret.encode(), text, "sha256")).decode()
+    return {
+        "Content-Type": "application/json",
+        "User-Agent": "mien",
+        "webhook-id": message_id,
+        "webhook-timestamp": moment,
+        "webhook-signature": f"v1,{signature}",
+    }
+
+
+def _parse(url: str, config: WebConfig) -> tuple[str, int, bool, bool]:
+    """The host, the port, whether to use TLS, and whether its addresses must be public."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        raise WebhookError("expected a URL such as https://example.org/done") from None
+    if parts.scheme not in {"http", "https"} or not host or "@" in parts.netloc:
+        raise WebhookError("expected a URL such as https://example.org/done, without a password")
+    # The names of settings have IPv6 addresses in brackets.
+    allowed = config.webhook_host(f"[{host}]" if ":" in host else host)
+    if allowed is None:
+        raise WebhookError(f"{host} is not one of this server's MIEN_WEBHOOK_HOSTS")
+    if allowed == "public" and parts.scheme != "https":
+        raise WebhookError("expected https")
+    secure = parts.scheme == "https"
+    return host, port or (443 if secure else 80), secure, allowed == "public"
+
+
+def _addresses(host: str, port: int, *, public: bool) -> list[str]:
+    """The addresses of a host.
+
+    Raises:
+        WebhookError: they must be public and one is not, or there is none.
+    """
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    if public and not all(map(is_public, addresses)):
+        raise WebhookError(f"{host} has an address that is not public")
+    return addresses
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is one of the internet, also one that is inside of another."""
+    found = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(found, ipaddress.IPv6Address):
+        inner = found.ipv4_mapped or found.sixtofour
+        if found in _NAT64:
+            inner = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
+        if inner is not None:
+            return is_public(str(inner))
+        if found.teredo is not None:
+            return False
+    return found.is_global and not found.is_multicast
+
+
+def _post(url: str, body: bytes, headers: dict[str, str], config: WebConfig) -> None:
+    """Send a message to the address that was checked, so that another answer of DNS is no use.
+
+    Redirects are not followed.
+
+    Raises:
+        WebhookError: the URL is not allowed, or the status is not 200 to 299.
+        OSError, HTTPException, ValueError: the receiver cannot be reached or understood.
+    """
+    host, port, secure, public = _parse(url, config)
+    address = _addresses(host, port, public=public)[0]
+    kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+    connection = kind(host, port, timeout=_TIMEOUT_S)
+    plain = socket.create_connection((address, port), timeout=_TIMEOUT_S)
+    # A receiver that answers one byte at a time is not waited for, either.
+    alarm = threading.Timer(_TIMEOUT_S, _break, (plain,))
+    alarm.daemon = True
+    alarm.start()
+    try:
+        connection.sock = (
+            ssl.create_default_context().wrap_socket(plain, server_hostname=host)
+            if secure
+            else plain
+        )
+        parts = urlsplit(url)
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        connection.request("POST", target, body, headers)
+        status = connection.getresponse().status
+    finally:
+        alarm.cancel()
+        connection.close()
+        plain.close()
+    if not 200 <= status < 300:
+        raise WebhookError(f"expected a status from 200 to 299, got {status}")
+
+
+def _break(connection: socket.socket) -> None:
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        return
