@@ -111,7 +111,53 @@ def test_interval_of_an_accuracy_is_the_binomial_one() -> None:
     matrix = np.array([[800, 200, 0], [0, 0, 0]])
     interval = f.percentile_interval(f.accuracy(f.resample_counts(matrix, samples=4000)))
     assert interval is not None
+    assert f.accuracy_interval(matrix) == pytest.approx(interval, abs=0.003)
     np.testing.assert_allclose(interval, [0.8 - 0.0248, 0.8 + 0.0248], atol=0.003)
+
+
+def test_intervals_of_shares() -> None:
+    # 10 of 100: Newcombe, "Two-sided confidence intervals for the single proportion", 1998.
+    assert f.share_interval(10, 100) == pytest.approx((0.0552, 0.1744), abs=5e-5)
+    # 2 of 2: 1 / (1 + 1.96² / 2).
+    assert f.share_interval(2, 2) == pytest.approx((0.3424, 1), abs=5e-5)
+    assert f.share_interval(0, 2) == pytest.approx((0, 0.6576), abs=5e-5)
+    assert f.share_interval(0, 0) is None
+
+
+def test_intervals_have_a_width_where_all_answers_are_right() -> None:
+    all_right = np.array([[2, 0, 0, 0], [0, 2, 0, 0], [0, 0, 0, 0]])
+    low, high = f.accuracy_interval(all_right) or (0, 0)
+    assert (low, high) == pytest.approx((4 / (4 + 1.96**2), 1), abs=1e-4)
+    # The distances of two recalls to their lower edges, added as errors are: .6576 * sqrt(2) / 2.
+    for interval in (f.balanced_accuracy_interval(all_right), f.macro_f1_interval(all_right)):
+        assert interval == pytest.approx((1 - 0.6576 / np.sqrt(2), 1), abs=1e-4)
+    nothing = np.zeros((2, 3), int)
+    assert f.balanced_accuracy_interval(nothing) is f.macro_f1_interval(nothing) is None
+
+
+@pytest.mark.parametrize(("n", "at_least"), [(3, 0.75), (10, 0.9), (200, 0.93)])
+def test_intervals_hold_the_true_value(n: int, at_least: float) -> None:
+    """In 500 draws; of three rows for each expression, a bootstrap holds it in about 60 %."""
+    shares = np.array([[0.9, 0.05, 0.05], [0.2, 0.8, 0]])
+    rng, held = np.random.default_rng(0), [0, 0]
+    truth = float(f.balanced_accuracy(shares)), float(f.macro_f1(shares))
+    for _ in range(500):
+        matrix = np.stack([rng.multinomial(n, row) for row in shares])
+        for number, find in enumerate((f.balanced_accuracy_interval, f.macro_f1_interval)):
+            low, high = find(matrix) or (1.0, 0.0)
+            held[number] += low <= truth[number] <= high
+    assert min(held) >= 500 * at_least
+
+
+def test_interval_of_a_difference_by_hand() -> None:
+    cells = np.zeros((1, 2, 2), int)
+    cells[0, 0, 0], cells[0, 0, 1], cells[0, 1, 0], cells[0, 1, 1] = 20, 3, 9, 8
+    # Half a row more for each answer: 9.5 - 3.5 over 42, and (13 - 36/42) / 42² as its variance.
+    middle, half = 6 / 42, 1.959964 * np.sqrt(13 - 36 / 42) / 42
+    assert f.difference_interval(cells) == pytest.approx((middle - half, middle + half))
+    low, high = f.difference_interval([[[2, 0], [0, 0]]])
+    assert low < 0 < high
+    assert f.difference_interval([[[2, 0], [0, 0]]], balanced=True) == (low, high)
 
 
 def test_interval_of_a_mean() -> None:
@@ -133,7 +179,7 @@ def test_interval_of_the_ece_holds_it() -> None:
 
 
 def test_same_seed_same_interval() -> None:
-    one, two, three = (f.mean_interval([1, 2, 3, 9], seed=s) for s in (4, 4, 5))
+    one, two, three = (f.mean_interval([*range(9), 30], seed=s) for s in (4, 4, 5))
     assert one == two
     assert one != three
 
@@ -147,6 +193,12 @@ def test_large_tables_are_drawn_in_parts() -> None:
 
 def test_figures_that_are_no_numbers_have_no_interval() -> None:
     assert f.percentile_interval([np.nan, np.nan]) is None
+
+
+def test_too_few_or_equal_rows_are_not_resampled() -> None:
+    assert f.percentile_interval([1.0, 1.0]) is None
+    assert f.mean_interval([0.1, 0.2]) is None
+    assert f.ece_interval([0.9, 0.8], [1, 1]) is None
 
 
 def test_rejects_empty_tables() -> None:

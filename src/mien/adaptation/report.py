@@ -54,7 +54,7 @@ def _paragraphs(result: Mapping[str, Any]) -> list[str]:
         f"labels: {', '.join(result['labels'])}. Fitted on {seen}; pull to the model's own "
         f"mapping: {pull['outputs']:g}.",
         "The figures after are from cross-validation, in which no group is both fitted and "
-        "measured; all intervals are 95 % bootstrap intervals. Before is the model as it is, "
+        "measured; all intervals are 95 % intervals. Before is the model as it is, "
         "restricted to these labels.",
         "An expression is what a face shows; it is not evidence of what a person feels, thinks or "
         "intends. Do not use it for decisions about people.",

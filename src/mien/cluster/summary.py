@@ -1,14 +1,13 @@
 """Shares of expressions over the tables of a run, with DuckDB."""
 
-import math
 from pathlib import Path
 from typing import Any
 
 from mien.cluster.run import batch_status
 from mien.cluster.storage import is_local, local_path
 from mien.errors import SettingError, import_extra
+from mien.evaluation.figures import share_interval
 
-_Z95 = 1.959964
 _REASONS = 10
 
 
@@ -76,17 +75,9 @@ def _shares(counts: list[tuple[str | None, str, int]]) -> list[dict[str, Any]]:
         totals[value] = totals.get(value, 0) + count
     rows = []
     for value, label, count in counts:
-        low, high = wilson(count, totals[value])
+        edges = share_interval(count, totals[value]) or (0.0, 1.0)
+        low, high = (round(edge, 4) for edge in edges)
         share = round(count / totals[value], 4)
         row = {"expression": label, "faces": count, "share": share, "low": low, "high": high}
         rows.append({"group": value, **row})
     return rows
-
-
-def wilson(count: int, total: int) -> tuple[float, float]:
-    """The 95 % interval of a share (Wilson, 1927), rounded to 4 decimals."""
-    share, z2 = count / total, _Z95**2
-    middle = (share + z2 / (2 * total)) / (1 + z2 / total)
-    root = math.sqrt(share * (1 - share) / total + z2 / (4 * total**2))
-    half = _Z95 * root / (1 + z2 / total)
-    return round(max(0.0, middle - half), 4), round(min(1.0, middle + half), 4)

@@ -41,7 +41,7 @@ def compare(
 
     Args:
         a, b: the predictions of two models for pictures of the same names.
-        samples, seed: of the bootstrap.
+        samples, seed: of the bootstrap, for macro F1.
 
     Returns:
         Plain numbers: the figures of each, the differences (second minus first) with 95 %
@@ -66,12 +66,16 @@ def compare(
         ("macro_f1", f.macro_f1),
     ):
         in_a, in_b = float(figure(cells.sum(axis=-1))), float(figure(cells.sum(axis=-2)))
-        resampled = figure(drawn.sum(axis=-2)) - figure(drawn.sum(axis=-1))
+        if figure is f.macro_f1:
+            resampled = figure(drawn.sum(axis=-2)) - figure(drawn.sum(axis=-1))
+            interval = f.percentile_interval(resampled)
+        else:
+            interval = f.difference_interval(cells, balanced=figure is f.balanced_accuracy)
         differences[name] = {
             "a": in_a,
             "b": in_b,
             "difference": in_b - in_a,
-            "interval": f.percentile_interval(resampled),
+            "interval": interval,
         }
     summary = {
         "data": a.data,
@@ -115,14 +119,14 @@ def to_markdown(summary: dict[str, Any]) -> str:
     rows = []
     for name in ("accuracy", "balanced_accuracy", "macro_f1"):
         entry = summary[name]
-        low, high = (f"{100 * edge:+.1f}" for edge in entry["interval"])
+        edges = (f"{100 * edge:+.1f}" for edge in entry["interval"] or ())
         difference = f"{100 * entry['difference']:+.1f}"
         both = percent(entry["a"]), percent(entry["b"])
-        rows.append([name.replace("_", " "), *both, difference, f"{low} to {high}"])
+        rows.append([name.replace("_", " "), *both, difference, " to ".join(edges)])
     return (
         f"# {b} against {a} on {summary['data']}\n\n"
         f"{summary['n']} pictures that both models saw. Differences are {b} minus {a}, with "
-        "95 % bootstrap intervals over the pictures.\n\n"
+        "95 % intervals over the pictures.\n\n"
         + markdown_table(["figure", a, b, "difference", "interval"], rows)
         + f"\n\nOnly {a} right: {summary['only_a_right']}; only {b} right: "
         f"{summary['only_b_right']}; McNemar's exact test: p = {summary['mcnemar_p']:.3g}.\n"

@@ -1,10 +1,11 @@
-"""Figures of merit: from probabilities and true labels to numbers, with bootstrap intervals.
+"""Figures of merit: from probabilities and true labels to numbers, with 95 % intervals.
 
 A confusion matrix is ``(K, K + 1)``: rows are the true expressions, columns the predicted ones, and
 the last column counts the rows without a prediction (a missed face, or the wrong one), which are
 wrong. Functions of a matrix also work on a stack of resampled ones.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +25,9 @@ SAMPLES = 2000
 """Of a bootstrap."""
 
 _LEVEL = 0.95
+_Z95 = 1.959964
+# A bootstrap of fewer rows is narrower than chance.
+_MIN_RESAMPLED = 10
 # How many resampled weights are held at once: 8 bytes each.
 _WEIGHTS_AT_ONCE = 4_000_000
 _TINY = 1e-9
@@ -235,14 +239,89 @@ def _checked(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> tuple[Array, 
     return c, hits
 
 
+def share_interval(count: float, total: float) -> _Interval | None:
+    """Interval of a share of independent cases; None without cases.
+
+    Method: score interval (Wilson 1927), which does not shrink to a point where all cases agree.
+    """
+    if not total > 0:
+        return None
+    share, z2 = count / total, _Z95**2
+    middle = (share + z2 / (2 * total)) / (1 + z2 / total)
+    spread = math.sqrt(share * (1 - share) / total + z2 / (4 * total**2))
+    half = _Z95 * spread / (1 + z2 / total)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def accuracy_interval(matrix: npt.ArrayLike) -> _Interval | None:
+    """Interval of :func:`accuracy`."""
+    counts = np.asarray(matrix, np.float64)
+    return share_interval(_hits(counts).sum(), counts.sum())
+
+
+def balanced_accuracy_interval(matrix: npt.ArrayLike) -> _Interval | None:
+    """Interval of :func:`balanced_accuracy`, from those of the recalls."""
+    counts = np.asarray(matrix, np.float64)
+    return _mean_share_interval(_hits(counts), counts.sum(axis=-1))
+
+
+def macro_f1_interval(matrix: npt.ArrayLike) -> _Interval | None:
+    """Interval of :func:`macro_f1`: F1 is the share of hits in hits and half of the errors."""
+    counts = np.asarray(matrix, np.float64)
+    true = counts.sum(axis=-1)
+    there = true > 0
+    cases = (true + counts[:, :-1].sum(axis=0)) / 2
+    return _mean_share_interval(_hits(counts)[there], cases[there])
+
+
+def _mean_share_interval(counts: Array, totals: Array) -> _Interval | None:
+    """Interval of the mean of shares, each of its own cases.
+
+    Method: variance estimates recovery (MOVER; Zou and Donner 2008) from Wilson's intervals.
+    """
+    shares = _ratio(counts, totals)
+    shares = shares[np.isfinite(shares)]
+    found = [share_interval(count, total) for count, total in zip(counts, totals, strict=True)]
+    edges = np.array([interval for interval in found if interval is not None])
+    if not len(edges):
+        return None
+    below, above = np.sqrt(((edges - shares[:, None]) ** 2).sum(axis=0)) / len(shares)
+    return max(0.0, shares.mean() - below), min(1.0, shares.mean() + above)
+
+
+def difference_interval(cells: npt.ArrayLike, *, balanced: bool = False) -> _Interval:
+    """Interval of the difference (second minus first) of two models' accuracies on the same rows.
+
+    Method: Wald interval with half a row added to each answer (Agresti and Min 2005), for each
+    expression if the accuracies are balanced.
+
+    Args:
+        cells: ``(K, K + 1, K + 1)`` counts of truth, first and second prediction.
+        balanced: whether of the balanced accuracies.
+    """
+    counts = np.asarray(cells, np.float64)
+    right = np.eye(counts.shape[0], counts.shape[1])
+    first = np.einsum("kab,ka,kb->k", counts, right, 1 - right)
+    second = np.einsum("kab,ka,kb->k", counts, 1 - right, right)
+    total = counts.sum(axis=(1, 2))
+    if not balanced:
+        first, second, total = (values.sum(keepdims=True) for values in (first, second, total))
+    there = total > 0
+    rows = total[there] + 2
+    difference = (second - first)[there] / rows
+    variance = ((first + second + 1)[there] / rows - difference**2) / rows
+    middle, half = difference.mean(), _Z95 * math.sqrt(variance.sum()) / len(rows)
+    return max(-1.0, middle - half), min(1.0, middle + half)
+
+
 def percentile_interval(values: npt.ArrayLike, level: float = _LEVEL) -> _Interval | None:
-    """The middle share of resampled figures; None where none is a number.
+    """The middle share of resampled figures; None where they do not differ or are no numbers.
 
     Method: percentile bootstrap (Efron 1979).
     """
     resampled = np.asarray(values, np.float64)
     resampled = resampled[np.isfinite(resampled)]
-    if not len(resampled):
+    if not len(resampled) or np.ptp(resampled) == 0:
         return None
     low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
@@ -277,15 +356,16 @@ def resample_counts(counts: npt.ArrayLike, *, samples: int = SAMPLES, seed: int 
 def mean_interval(
     values: npt.ArrayLike, *, samples: int = SAMPLES, seed: int = 0
 ) -> _Interval | None:
-    """Interval of the mean of ``(N,)`` values."""
+    """Interval of the mean of ``(N,)`` values; None of fewer than ten."""
     rows = np.asarray(values, np.float64)
-    return percentile_interval(_weighted_sums(rows[:, None], samples, seed)[:, 0] / len(rows))
+    sums = _weighted_sums(rows[:, None], samples, seed)[:, 0]
+    return percentile_interval(sums / len(rows)) if len(rows) >= _MIN_RESAMPLED else None
 
 
 def ece_interval(
     confidence: npt.ArrayLike, correct: npt.ArrayLike, *, samples: int = SAMPLES, seed: int = 0
 ) -> _Interval | None:
-    """Interval of the expected calibration error, with fixed bins.
+    """Interval of the expected calibration error, with fixed bins; None of fewer than ten rows.
 
     Chance gaps add up in a resample, so that the interval leans upwards.
     """
@@ -294,8 +374,8 @@ def ece_interval(
     table = np.zeros((len(c), len(parts)))
     for number, part in enumerate(parts):
         table[part, number] = hits[part] - c[part]
-    gaps = np.abs(_weighted_sums(table, samples, seed))
-    return percentile_interval(gaps.sum(axis=1) / len(c))
+    gaps = np.abs(_weighted_sums(table, samples, seed)).sum(axis=1) / len(c)
+    return percentile_interval(gaps) if len(c) >= _MIN_RESAMPLED else None
 
 
 def _weighted_sums(table: Array, samples: int, seed: int) -> Array:

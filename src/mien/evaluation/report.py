@@ -39,7 +39,7 @@ def evaluate(
     Args:
         data: the labeled set.
         pipeline: whose classifier (face crops) or whose every step (photographs) is measured.
-        selection: which rows; its seed is also that of the bootstrap and the corruptions.
+        selection: which rows; its seed is also that of the intervals and the corruptions.
         slices: columns to slice by.
         robustness: whether to measure accuracy under corruption as well.
         progress: called with the number of pictures done, and their total.
@@ -139,7 +139,7 @@ def _facts(summary: dict[str, Any]) -> str:
     parts = [f"Prior: {summary['prior']}", f"mode: {summary['mode']}"]
     parts += [f"split: {summary['split']}"] if summary.get("split") else []
     answered = f"{summary['n']} pictures; labels: {', '.join(summary['labels'])}"
-    return f"{'; '.join(parts)}. {answered}. Intervals are 95 % bootstrap intervals."
+    return f"{'; '.join(parts)}. {answered}. Intervals are 95 % intervals."
 
 
 def _main_figures(summary: dict[str, Any]) -> str:

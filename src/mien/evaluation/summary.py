@@ -31,7 +31,7 @@ def summarize(
     samples: int = f.SAMPLES,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Every figure, with 95 % bootstrap intervals.
+    """Every figure, with 95 % intervals.
 
     Rows without a prediction count as wrong in accuracy, recall and F1; figures about
     probabilities (ECE, Brier, risk-coverage) are over the rows that have them.
@@ -39,7 +39,7 @@ def summarize(
     Args:
         predictions: at least one.
         slices: columns to slice by.
-        samples, seed: of the bootstrap.
+        samples, seed: of the bootstrap, for ECE and Brier score.
 
     Returns:
         Plain numbers, lists and mappings; fractions in [0, 1], None where a figure does not exist.
@@ -49,7 +49,6 @@ def summarize(
     """
     main = f.figures(predictions.probabilities, predictions.truth)
     matrix = main.matrix
-    drawn = f.resample_counts(matrix, samples=samples, seed=seed)
     large = np.flatnonzero(matrix.sum(axis=1) >= MIN_IN_CLASS)
     wrong = int(len(predictions) - predictions.correct.sum())
     missed, wrong_face = (
@@ -71,17 +70,17 @@ def summarize(
         "wrong_face": wrong_face,
         "wrong_label": wrong - missed - wrong_face,
         "intervals": {
-            "accuracy": f.percentile_interval(f.accuracy(drawn)),
-            "balanced_accuracy": f.percentile_interval(f.balanced_accuracy(drawn)),
-            "macro_f1": f.percentile_interval(f.macro_f1(drawn)),
+            "accuracy": f.accuracy_interval(matrix),
+            "balanced_accuracy": f.balanced_accuracy_interval(matrix),
+            "macro_f1": f.macro_f1_interval(matrix),
         },
-        "per_class": _per_class(predictions, matrix, drawn),
+        "per_class": _per_class(predictions, matrix),
         "confusion": {
             "rows": "truth",
             "columns": [*(label.value for label in predictions.labels), "none"],
             "counts": matrix,
         },
-        "slices": {name: _slice_by(predictions, name, samples, seed) for name in slices},
+        "slices": {name: _slice_by(predictions, name) for name in slices},
         "left_out": {reason: name_rows(names) for reason, names in predictions.left_out.items()},
         "ece": main.ece,
         "brier": main.brier,
@@ -122,14 +121,9 @@ def _add_confidence(
 
 
 def _per_class(
-    predictions: Predictions, matrix: npt.NDArray[np.int64], drawn: npt.NDArray[np.float64]
+    predictions: Predictions, matrix: npt.NDArray[np.int64]
 ) -> dict[str, dict[str, Any]]:
-    recall, precision, f1, drawn_recall = (
-        f.recall(matrix),
-        f.precision(matrix),
-        f.f1(matrix),
-        f.recall(drawn),
-    )
+    recall, precision, f1 = f.recall(matrix), f.precision(matrix), f.f1(matrix)
     table = {}
     for index, label in enumerate(predictions.labels):
         of_class = predictions.truth == index
@@ -137,7 +131,7 @@ def _per_class(
             "n": int(of_class.sum()),
             "precision": precision[index],
             "recall": recall[index],
-            "recall_interval": f.percentile_interval(drawn_recall[:, index]),
+            "recall_interval": f.share_interval(matrix[index, index], matrix[index].sum()),
             "f1": f1[index],
             "missed": int((of_class & (predictions.outcome == MISSED)).sum()),
             "wrong_face": int((of_class & (predictions.outcome == WRONG_FACE)).sum()),
@@ -145,7 +139,7 @@ def _per_class(
     return table
 
 
-def _slice_by(predictions: Predictions, column: str, samples: int, seed: int) -> dict[str, Any]:
+def _slice_by(predictions: Predictions, column: str) -> dict[str, Any]:
     """Accuracy and balanced accuracy of each value of a column, with intervals.
 
     Slices under :data:`MIN_IN_SLICE` people are left out and only counted.
@@ -162,13 +156,12 @@ def _slice_by(predictions: Predictions, column: str, samples: int, seed: int) ->
             too_small += 1
             continue
         main = f.figures(part.probabilities, part.truth)
-        drawn = f.resample_counts(main.matrix, samples=samples, seed=seed)
         shown[value] = {
             "n": len(part),
             "accuracy": main.accuracy,
-            "accuracy_interval": f.percentile_interval(f.accuracy(drawn)),
+            "accuracy_interval": f.accuracy_interval(main.matrix),
             "balanced_accuracy": main.balanced_accuracy,
-            "balanced_accuracy_interval": f.percentile_interval(f.balanced_accuracy(drawn)),
+            "balanced_accuracy_interval": f.balanced_accuracy_interval(main.matrix),
             "missed": int((part.outcome == MISSED).sum()),
         }
     return {"values": shown, "too_small": too_small}
