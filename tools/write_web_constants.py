@@ -53,7 +53,7 @@ def constants() -> dict[str, tuple[str, Any]]:
         ),
         "AFFECT_MIN_KNOWN": ("number", affect._MIN_KNOWN),
         "AFFECT_METHOD": ("string", affect._METHOD),
-        "PIPELINE": (_RECORD, _numbers(pipeline, "WEAK_SHARE WEAK_PRESENCE")),
+        "PIPELINE": (_RECORD, _numbers(pipeline, "WEAK_PRESENCE")),
         "VERIFIER": (
             _RECORD,
             {**_numbers(verifier, "TRUSTED_PRESENCE MAX_EVIDENCE"), "PARTS": verifier.PARTS},

@@ -30,8 +30,8 @@ from mien.types import (
     Landmarks,
 )
 
-# A face with this share of the minimum score is one if landmarks and verifier are this sure.
-_WEAK_SHARE, _WEAK_PRESENCE = 0.4, 0.9
+# A face with a low score is one if landmarks and verifier are this sure.
+_WEAK_PRESENCE = 0.9
 # Of a large image, the part around a face is read: all stages look at less.
 _PART_SCALE = 2.5
 
@@ -148,9 +148,9 @@ threads, provider: override the settings; see :class:`mien.Settings`.
         clock = _Clock()
         rgb = imaging.as_rgb(image)
         if boxes is None:
-            candidates = self._search(rgb, still=True)
+            candidates, faint = self._search(rgb, still=True)
             clock.lap("detect")
-            found = self._present(rgb, candidates) or self._found_again(rgb, candidates)
+            found = self._present(rgb, candidates) or self._found_again(rgb, candidates, faint)
         else:
             found = self._looked_at(rgb, given_detections(boxes))
         return self._result(rgb, self._describe_found(rgb, found, clock), clock, source)
@@ -223,16 +223,18 @@ threads, provider: override the settings; see :class:`mien.Settings`.
             still: whether to search as thoroughly as in a photograph; see
                 :meth:`mien.detection.FaceSearch.detect_still`.
         """
-        found = self._search(image, still=still)[: self.settings.max_faces or None]
+        found = self._search(image, still=still)[0][: self.settings.max_faces or None]
         return sorted(found, key=lambda detection: detection.box.center[0])
 
-    def _search(self, image: Image, *, still: bool) -> list[Detection]:
-        """Every detection, the largest first."""
-        search = self.detector.detect
+    def _search(self, image: Image, *, still: bool) -> tuple[list[Detection], list[Detection]]:
+        """Every detection, the largest first, and some of what looks only a little so."""
+        least = self.settings.min_score
+        faint: list[Detection] = []
         if still and isinstance(self.detector, FaceSearch):
-            search = self.detector.detect_still
-        found = search(image, min_score=self.settings.min_score)
-        return sorted(found, key=lambda found: -found.box.width * found.box.height)
+            found, faint = self.detector.search_still(image, least)
+        else:
+            found = self.detector.detect(image, min_score=least)
+        return sorted(found, key=lambda found: -found.box.width * found.box.height), faint
 
     def _present(self, image: Image, candidates: Sequence[Detection]) -> "list[_Found]":
         """Of candidates, the largest first, `max_faces` that nothing denies, from left to right."""
@@ -247,7 +249,9 @@ threads, provider: override the settings; see :class:`mien.Settings`.
                     faces.append(found)
         return sorted(faces, key=lambda found: found[0].box.center[0])
 
-    def _found_again(self, image: Image, denied: Sequence[Detection]) -> "list[_Found]":
+    def _found_again(
+        self, image: Image, denied: Sequence[Detection], faint: Sequence[Detection]
+    ) -> "list[_Found]":
         """Where no face is found: one that fills the image, or one with a low score.
 
         What was taken for a face and denied may be a part of a larger one. And a detection with a
@@ -260,10 +264,9 @@ threads, provider: override the settings; see :class:`mien.Settings`.
         found = self._present(image, self.detector.detect_close(image, least)) if denied else []
         if found or self.verifier is None or least > Settings().min_score:
             return found
-        weak = self.detector.detect(image, min_score=_WEAK_SHARE * least)
         return [
             face
-            for face in self._looked_at(image, weak)
+            for face in self._looked_at(image, faint)
             if min(face[1].presence or 0.0, face[2].presence or 0.0) >= _WEAK_PRESENCE
         ]
 

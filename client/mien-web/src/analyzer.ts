@@ -76,10 +76,10 @@ export class Analyzer {
   /** Faces of a still image, from left to right. */
   async analyze(image: Pixels, { landmarks = false }: AnalyzeOptions = {}): Promise<FrameResult> {
     const clock = new Clock();
-    const candidates = await this.search.detectStill(image, this.minScore);
+    const [candidates, faint] = await this.search.searchStill(image, this.minScore);
     clock.lap("detect");
     let present = await this.present(image, candidates);
-    if (!present.length) present = await this.foundAgain(image, candidates);
+    if (!present.length) present = await this.foundAgain(image, candidates, faint);
     clock.lap("landmarks");
     const crops = present.map(([detection, points]) => this.classifier.align(image, detection.box, points));
     clock.lap("align");
@@ -111,12 +111,11 @@ export class Analyzer {
   }
 
   /** Where no face is found: one that fills the image, or one with a low score. */
-  private async foundAgain(image: Pixels, denied: readonly Detection[]): Promise<Found[]> {
+  private async foundAgain(image: Pixels, denied: readonly Detection[], faint: readonly Detection[]): Promise<Found[]> {
     const close = denied.length ? await this.search.detectClose(image, this.minScore) : [];
     const found = await this.present(image, close);
     if (found.length || this.minScore > MIN_SCORE) return found;
-    const weak = await this.search.detect(image, PIPELINE.WEAK_SHARE * this.minScore);
-    return (await this.lookedAt(image, weak)).filter(
+    return (await this.lookedAt(image, faint)).filter(
       ([, points, verdict]) => Math.min(points.presence ?? 0, verdict.presence) >= PIPELINE.WEAK_PRESENCE,
     );
   }

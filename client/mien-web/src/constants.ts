@@ -12,7 +12,7 @@ export const RIGID_FACE: readonly (readonly [number, readonly [number, number, n
 export const AFFECT: Readonly<Record<string, readonly [number, number] | undefined>> = {"neutral": [0.0, 0.0], "happiness": [0.81, 0.51], "sadness": [-0.63, -0.27], "surprise": [0.4, 0.67], "fear": [-0.64, 0.6], "disgust": [-0.6, 0.35], "anger": [-0.51, 0.59]};
 export const AFFECT_MIN_KNOWN: number = 0.5;
 export const AFFECT_METHOD: string = "derived from probabilities";
-export const PIPELINE = {"WEAK_SHARE": 0.4, "WEAK_PRESENCE": 0.9};
+export const PIPELINE = {"WEAK_PRESENCE": 0.9};
 export const VERIFIER = {"TRUSTED_PRESENCE": 0.5, "MAX_EVIDENCE": 8.0, "PARTS": ["mouth", "eyes"]};
 export const SEARCH = {"detect_every_s": 0.3, "still_every_s": 1.0, "search_every_s": 0.1, "min_presence": 0.5, "unconfirmed_s": 3.0, "max_faces": 0};
 export const LABELS = {"time_constant_s": 0.15, "lead": 0.1, "hold_s": 0.1, "strong_lead": 0.5, "hidden_s": 0.5, "forget_s": 1.0};

@@ -8,6 +8,7 @@ import { numberOf } from "./specs";
 
 const MERGE_IOU = 0.3;
 const POINTS = 6;
+const MAX_WEAK = 200;
 
 interface Frame {
   readonly size_wh: readonly [number, number];
@@ -60,7 +61,7 @@ export class BlazeFace {
     }
     const merged = mergeWeighted(strong);
     const found = [...merged];
-    for (const candidate of mergeWeighted(weak)) {
+    for (const candidate of mergeWeighted(weak.sort((a, b) => b.score - a.score).slice(0, MAX_WEAK))) {
       if (merged.every((other) => iou(cornersOf(candidate), cornersOf(other)) <= MERGE_IOU)) found.push(candidate);
     }
     return found

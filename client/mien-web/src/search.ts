@@ -4,7 +4,7 @@ import type { BlazeFace } from "./detector";
 import { eyeLineAngleDeg, movedDetection, movedPoints, type Detection } from "./faces";
 import { area, height, intersection, iou, roundHalfEven, similarity, width, type Corners, type Point } from "./geometry";
 import { blank, part, turned, warp, type Pixels } from "./pixels";
-import { around, isCut, isFlat, MAX_TILES, sideOf, tiles, wholeOf, type View } from "./views";
+import { around, atBorder, isCut, isFlat, MAX_TILES, sideOf, tiles, wholeOf, type View } from "./views";
 
 // The same constants as in mien's Python module `detection.search`, which says how they were chosen.
 const ACCEPTED_SHARES = [0.125, 0.4] as const;
@@ -26,6 +26,11 @@ const CLEARLY_UPRIGHT = 0.75;
 const TURN_GAIN = 0.05;
 const TURNED_SCORE = 0.7;
 const TURNED_SIDE = 1024;
+const MAX_OF_VIEW = 150;
+const MAX_CANDIDATES = 1000;
+const MAX_TURNED = 100;
+const FAINT_SHARE = 0.4;
+const MAX_FAINT = 4;
 const REPEATED_IOU = 0.3;
 const REPEATED_CONTAINED = 0.6;
 
@@ -42,29 +47,29 @@ export class FaceSearch {
 
   /** Faces in a frame of a stream. */
   detect(image: Pixels, minScore: number): Promise<Detection[]> {
-    return this.search(image, minScore, false);
+    return this.search(image, minScore, false).then(([found]) => found);
   }
 
-  /** Faces in a still image: in more tiles, beyond its borders, and turned. */
-  async detectStill(image: Pixels, minScore: number): Promise<Detection[]> {
-    const found = await this.search(image, minScore, true);
-    if (Math.max(image.width, image.height) < MIN_SIDE) return [];
-    const turns = new Set<number>();
-    for (const [k, detection] of [...found.entries()]) {
-      const [turn, best] = await this.uprighted(image, detection, minScore);
+  /** Faces in a still image, searched in more tiles, beyond its borders, and turned; and candidates with a low score. */
+  async searchStill(image: Pixels, minScore: number): Promise<[Detection[], Detection[]]> {
+    if (isFlat(image, wholeOf(image))) return [[], []];
+    const [found, faint] = await this.search(image, minScore, true);
+    found.sort((a, b) => a.box[1] - b.box[1]);
+    const turns = new Set(found.length ? [] : [1, 2, 3]);
+    const tiled = found.length > 0;
+    const unclear = [...found.entries()].filter(([, face]) => !isClearlyUpright(face));
+    for (const [k, face] of unclear.slice(0, MAX_TURNED)) {
+      const [turn, best] = await this.uprighted(image, face, minScore);
       found[k] = best;
       if (turn) turns.add(turn);
     }
-    const again = found.length ? [...turns].sort() : [1, 2, 3];
-    const tiled = found.length > 0;
-    for (const turn of again) found.push(...(await this.searchTurned(image, turn, Math.max(minScore, TURNED_SCORE), tiled)));
-    return distinct(found);
+    for (const turn of [...turns].sort()) {
+      found.push(...(await this.searchTurned(image, turn, Math.max(minScore, TURNED_SCORE), tiled)));
+    }
+    return [distinct(found, 0, MAX_CANDIDATES), faint];
   }
 
   private async uprighted(image: Pixels, detection: Detection, minScore: number): Promise<[number, Detection]> {
-    if (!detection.points) return [0, detection];
-    const angle = eyeLineAngleDeg(detection.points);
-    if (detection.score >= UPRIGHT_SCORE && Math.abs(angle) <= UPRIGHT_DEG) return [0, detection];
     const again = (turn: number) => detectAgain(image, this.detector, detection.box, TURN_SCALE, CANDIDATE_SCORE, turn);
     let bestScore = (await again(0))?.score ?? 0;
     if (bestScore >= CLEARLY_UPRIGHT) return [0, detection];
@@ -90,28 +95,39 @@ export class FaceSearch {
     return found;
   }
 
-  private async search(image: Pixels, minScore: number, still: boolean): Promise<Detection[]> {
-    if (Math.max(image.width, image.height) < MIN_SIDE) return [];
+  /** Faces, and in a still image the best of what is none. */
+  private async search(image: Pixels, minScore: number, still: boolean): Promise<[Detection[], Detection[]]> {
+    if (Math.max(image.width, image.height) < MIN_SIDE) return [[], []];
     const whole = wholeOf(image);
-    const views = [whole];
-    if (this.tiled) views.push(...tiles(image.width, image.height, still ? Infinity : MAX_TILES));
-    const options = still ? { weakScore: BORDER_SCORE * minScore } : {};
-    const candidates: [Detection, number][] = [];
-    for (const view of views) {
-      if (still && view !== whole && isFlat(image, view)) continue;
-      for (const candidate of await detectIn(image, view, this.detector, CANDIDATE_SCORE * minScore, options)) {
-        if (candidate.score >= CANDIDATE_SCORE * minScore || isCut(candidate.box, whole)) {
-          candidates.push([candidate, sideOf(view)]);
-        }
-      }
-    }
-    const sides = new Map(candidates);
-    const found: Detection[] = [];
-    for (const candidate of distinct(candidates.map(([detection]) => detection), ACCEPTED_SCORE)) {
+    const sides = await this.candidates(image, minScore, still);
+    const best = distinct([...sides.keys()], ACCEPTED_SCORE, MAX_CANDIDATES);
+    let found: Detection[] = [];
+    for (const candidate of best) {
+      if (candidate.score < CANDIDATE_SCORE * minScore && !isCut(candidate.box, whole)) continue;
       const verified = await this.verified(image, candidate, sides.get(candidate)!, minScore, still);
       if (verified && verified.score >= minScore) found.push(verified);
     }
-    return found.length ? distinct(found) : this.detectClose(image, minScore);
+    found = found.length ? distinct(found) : await this.detectClose(image, minScore);
+    const isFaint = (one: Detection) => still && one.score >= FAINT_SHARE * minScore && !found.includes(one);
+    return [found, best.filter(isFaint).slice(0, MAX_FAINT)];
+  }
+
+  /** What looks a little like a face in any view, and the longer side of the view. */
+  private async candidates(image: Pixels, minScore: number, still: boolean): Promise<Map<Detection, number>> {
+    const whole = wholeOf(image);
+    const views = [whole];
+    if (this.tiled) views.push(...tiles(image.width, image.height, still ? Infinity : MAX_TILES));
+    const found = new Map<Detection, number>();
+    for (const view of views) {
+      if (still && view !== whole && isFlat(image, view)) continue;
+      const weakShare = atBorder(view, whole) ? BORDER_SCORE : FAINT_SHARE;
+      const options = still ? { weakScore: weakShare * minScore } : {};
+      const seen = await detectIn(image, view, this.detector, CANDIDATE_SCORE * minScore, options);
+      for (const candidate of seen) {
+        if (candidate.score >= FAINT_SHARE * minScore || isCut(candidate.box, whole)) found.set(candidate, sideOf(view));
+      }
+    }
+    return found;
   }
 
   /** Faces that fill the image, which one pass over it does not find. */
@@ -150,15 +166,19 @@ export class FaceSearch {
   }
 }
 
+function isClearlyUpright({ points, score }: Detection): boolean {
+  return !points || (score >= UPRIGHT_SCORE && Math.abs(eyeLineAngleDeg(points)) <= UPRIGHT_DEG);
+}
+
 /** Each face once, the best score first. A better box within a larger one, such as an eye in a face, counts from `sureScore`. */
-export function distinct(found: readonly Detection[], sureScore = 0): Detection[] {
+export function distinct(found: readonly Detection[], sureScore = 0, limit = Infinity): Detection[] {
   const kept: Detection[] = [];
   for (const detection of [...found].sort((a, b) => b.score - a.score)) {
     const same = (other: Detection) =>
       iou(detection.box, other.box) > REPEATED_IOU ||
       ((area(detection.box) <= area(other.box) || other.score >= sureScore) &&
         intersection(detection.box, other.box) / Math.min(area(detection.box), area(other.box)) > REPEATED_CONTAINED);
-    if (!kept.some(same)) kept.push(detection);
+    if (kept.length < limit && !kept.some(same)) kept.push(detection);
   }
   return kept;
 }
@@ -205,6 +225,7 @@ async function detectIn(
   }
   const found = await detector.detect(turned(seen, turn), minScore, weakScore);
   return found
+    .slice(0, MAX_OF_VIEW)
     .map((detection) => turnedBack(detection, turn, seen.width, seen.height))
     .map((detection) => movedDetection(detection, 1 / scale, left, top))
     .filter(

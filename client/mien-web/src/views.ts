@@ -57,6 +57,11 @@ export function wholeOf(image: Pixels): View {
   return [0, 0, image.width, image.height];
 }
 
+/** Whether a part reaches to the border of the image. */
+export function atBorder([left, top, right, bottom]: View, whole: View): boolean {
+  return left <= 0 || top <= 0 || right >= whole[2] || bottom >= whole[3];
+}
+
 /** Whether a box reaches to the border of the image or beyond, with its center inside. */
 export function isCut(box: Corners, whole: View): boolean {
   const margin = 0.05 * Math.max(width(box), height(box));
@@ -69,12 +74,13 @@ export function isCut(box: Corners, whole: View): boolean {
 
 /** Whether nothing can be seen in a part of the image. */
 export function isFlat({ data, width: wide }: Pixels, [left, top, right, bottom]: View): boolean {
+  const step = Math.min(8, 1 + Math.floor(Math.max(right - left, bottom - top) / 64));
   // Of each channel: a plain color shows no more than gray does.
   for (let channel = 0; channel < 3; channel++) {
     let low = 255;
     let high = 0;
-    for (let y = top; y < bottom; y += 8) {
-      for (let x = left; x < right; x += 8) {
+    for (let y = top; y < bottom; y += step) {
+      for (let x = left; x < right; x += step) {
         const value = data[4 * (y * wide + x) + channel]!;
         low = Math.min(low, value);
         high = Math.max(high, value);

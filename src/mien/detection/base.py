@@ -38,26 +38,32 @@ class FaceDetector(Protocol):
         ...
 
 
-def drop_repeated(detections: Sequence[Detection], *, sure_score: float = 0.0) -> list[int]:
+def drop_repeated(
+    detections: Sequence[Detection], *, sure_score: float = 0.0, limit: int | None = None
+) -> list[int]:
     """Indices of the detections to keep so that each face occurs once, best score first.
 
     A box is dropped if a better one overlaps it with an IoU above 0.3, or if the intersection
     covers more than 0.6 of the smaller of the two. A better box within a larger one, such as an eye
-    in a face, only counts where it has ``sure_score``.
+    in a face, only counts where it has ``sure_score``. At most ``limit`` are kept, which bounds the
+    time; the memory is linear in the number of detections.
     """
     if len(detections) < 2:
         return list(range(len(detections)))
     boxes = np.array([detection.box.to_array() for detection in detections])
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    contained = geometry.intersection_area(boxes, boxes) / np.minimum(areas[:, None], areas)
     scores = np.array([detection.score for detection in detections])
-    counts = (areas[:, None] <= areas) | (scores >= sure_score)
-    inside = (contained > _REPEATED_CONTAINED) & counts
-    same = (geometry.box_iou(boxes, boxes) > _REPEATED_IOU) | inside
+    waiting = np.argsort(-scores, kind="stable")
     kept: list[int] = []
-    for i in np.argsort(-scores, kind="stable"):
-        if not same[i, kept].any():
-            kept.append(int(i))
+    while waiting.size and len(kept) != limit:
+        best, waiting = int(waiting[0]), waiting[1:]
+        kept.append(best)
+        if waiting.size:
+            one, others, size = boxes[best : best + 1], boxes[waiting], areas[waiting]
+            contained = geometry.intersection_area(one, others)[0] / np.minimum(areas[best], size)
+            counts = (size <= areas[best]) | (scores[best] >= sure_score)
+            same = (contained > _REPEATED_CONTAINED) & counts
+            waiting = waiting[~(same | (geometry.box_iou(one, others)[0] > _REPEATED_IOU))]
     return kept
 
 

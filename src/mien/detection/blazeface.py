@@ -15,6 +15,8 @@ from mien.types import Box, Detection, FloatArray, Image, InputSpec, Landmarks, 
 
 _MERGE_IOU = 0.3
 _POINTS = 6
+# Where a picture has more weak anchors, such as a plain one, the best of them are enough.
+_MAX_WEAK = 200
 
 
 class BlazeFace:
@@ -80,7 +82,10 @@ class BlazeFace:
         scores = 1 / (1 + np.exp(-logits[found].clip(-80, 80)))
         merged, best_scores = _merge_weighted(coordinates[strong], scores[strong], _MERGE_IOU)
         if not strong.all():
-            weak, weak_scores = _merge_weighted(coordinates[~strong], scores[~strong], _MERGE_IOU)
+            best = np.flatnonzero(~strong)
+            if len(best) > _MAX_WEAK:
+                best = best[np.argsort(-scores[best], kind="stable")[:_MAX_WEAK]]
+            weak, weak_scores = _merge_weighted(coordinates[best], scores[best], _MERGE_IOU)
             overlaps = geometry.box_iou(weak[:, :4], merged[:, :4])
             alone = overlaps.max(axis=1, initial=0) <= _MERGE_IOU
             merged = np.concatenate([merged, weak[alone]])

@@ -16,6 +16,7 @@ from mien.detection.views import (
     MAX_TILES,
     View,
     around,
+    at_border,
     is_cut,
     is_flat,
     pixels_of,
@@ -65,6 +66,14 @@ _CLEARLY_UPRIGHT = 0.75
 _TURN_GAIN = 0.05
 _TURNED_SCORE = 0.7
 _TURNED_SIDE = 1024
+# Bounds of the work on pictures in which everywhere is something like a face. In a group photograph
+# with 24 pixels a face, a tile of 512 pixels has fewer faces.
+_MAX_OF_VIEW = 150
+_MAX_CANDIDATES = 1000
+_MAX_TURNED = 100
+# Of a picture without faces, this many of the best candidates, down to a fraction of min_score, are
+# looked at again by others.
+_FAINT_SHARE, _MAX_FAINT = 0.4, 4
 
 
 class FaceSearch:
@@ -91,37 +100,45 @@ class FaceSearch:
 
     def detect(self, image: Image, *, min_score: float = 0.5) -> list[Detection]:
         """See :meth:`mien.detection.base.FaceDetector.detect`."""
-        return self._search(image, min_score, still=False)
+        return self._search(image, min_score, still=False)[0]
 
     def detect_still(self, image: Image | LargeImage, *, min_score: float = 0.5) -> list[Detection]:
-        """The same for a still image, searched more thoroughly.
+        """The faces of :meth:`search_still`."""
+        return self.search_still(image, min_score)[0]
+
+    def search_still(
+        self, image: Image | LargeImage, min_score: float = 0.5
+    ) -> tuple[list[Detection], list[Detection]]:
+        """Search a still image more thoroughly than :meth:`detect` does.
 
         Large images are searched in as many tiles as faces of 24 pixels need, about 7 for each
         megapixel; candidates that the border cuts are verified beyond it; faces that are not
         clearly upright are searched with the image turned by 90, 180 and 270 degrees, and where one
         is found, or no face at all, so is the whole image. Most upright photographs of up to 768
         pixels cost no more runs than :meth:`detect`, those without a face four more.
+
+        Returns:
+            Faces, the best 1,000 at most, and a few candidates that did not get the minimum score.
         """
-        found = self._search(image, min_score, still=True)
-        if max(image.shape[:2]) < _MIN_SIDE:
-            return []
-        turns = []
-        for i, detection in enumerate(found):
-            turn, found[i] = self._turned(image, detection, min_score)
-            turns.append(turn)
-        for turn in sorted({turn for turn in turns if turn} if found else {1, 2, 3}):
-            found += self._search_turned(image, turn, max(min_score, _TURNED_SCORE), bool(turns))
-        return [found[i] for i in drop_repeated(found)]
+        if is_flat(image, whole_of(image)):
+            return [], []
+        found, faint = self._search(image, min_score, still=True)
+        # In rows, as a large image is decoded.
+        found.sort(key=lambda detection: detection.box.y_min)
+        unclear = [i for i, face in enumerate(found) if not _is_clearly_upright(face)]
+        turns = set() if found else {1, 2, 3}
+        for i in unclear[:_MAX_TURNED]:
+            turn, found[i] = self._turned(image, found[i], min_score)
+            turns |= {turn} - {0}
+        tiled = bool(found)
+        for turn in sorted(turns):
+            found += self._search_turned(image, turn, max(min_score, _TURNED_SCORE), tiled)
+        return [found[i] for i in drop_repeated(found, limit=_MAX_CANDIDATES)], faint
 
     def _turned(
         self, image: Image | LargeImage, detection: Detection, min_score: float
     ) -> tuple[int, Detection]:
         """The number of quarters by which a face is turned, and its detection in that view."""
-        if detection.landmarks is None:
-            return 0, detection
-        angle_deg = schemes.eye_line_angle_deg(detection.landmarks)
-        if detection.score >= _UPRIGHT_SCORE and abs(angle_deg) <= _UPRIGHT_DEG:
-            return 0, detection
         upright = self._view_again(image, detection, 0)
         best_score = 0.0 if upright is None else upright.score
         if best_score >= _CLEARLY_UPRIGHT:
@@ -157,34 +174,50 @@ class FaceSearch:
 
     def _search(
         self, image: Image | LargeImage, min_score: float, *, still: bool
-    ) -> list[Detection]:
-        height, width = image.shape[:2]
-        if max(width, height) < _MIN_SIDE:
-            return []
+    ) -> tuple[list[Detection], list[Detection]]:
+        """Faces, and in a still image the best of what is none."""
+        if max(image.shape[:2]) < _MIN_SIDE:
+            return [], []
+        candidates, view_sides = self._candidates(image, min_score, still=still)
+        distinct = drop_repeated(candidates, sure_score=_ACCEPTED_SCORE, limit=_MAX_CANDIDATES)
+        found = []
+        least = _CANDIDATE_SCORE * min_score
+        # In rows, as a large image is decoded.
+        for i in sorted(distinct, key=lambda i: candidates[i].box.y_min):
+            if candidates[i].score >= least or is_cut(candidates[i].box, whole_of(image)):
+                verified = self._verify(image, candidates[i], view_sides[i], min_score, still=still)
+                if verified is not None and verified.score >= min_score:
+                    found.append(verified)
+        found = [found[i] for i in drop_repeated(found)] or self.detect_close(image, min_score)
+        least = _FAINT_SHARE * min_score
+        faint = [candidates[i] for i in distinct if still and candidates[i].score >= least]
+        faint = [one for one in faint if not any(one is face for face in found)]
+        return found, faint[:_MAX_FAINT]
+
+    def _candidates(
+        self, image: Image | LargeImage, min_score: float, *, still: bool
+    ) -> tuple[list[Detection], list[int]]:
+        """What looks a little like a face in any view, and the longer side of the view."""
         whole = whole_of(image)
         views = [whole]
         if self._tiled:
-            views += tiles(width, height, math.inf if still else MAX_TILES)
-        weak_score = _BORDER_SCORE * min_score if still else None
+            views += tiles(whole.width, whole.height, math.inf if still else MAX_TILES)
         candidates: list[Detection] = []
         view_sides: list[int] = []
         for view in views:
             if still and view is not whole and is_flat(image, view):
                 continue
-            for candidate in _detect_in(
+            weak_score = None
+            if still:
+                weak_score = min_score * (_BORDER_SCORE if at_border(view, whole) else _FAINT_SHARE)
+            found = _detect_in(
                 image, view, self._detector, _CANDIDATE_SCORE * min_score, weak_score=weak_score
-            ):
-                if candidate.score >= _CANDIDATE_SCORE * min_score or is_cut(candidate.box, whole):
+            )
+            for candidate in found:
+                if candidate.score >= _FAINT_SHARE * min_score or is_cut(candidate.box, whole):
                     candidates.append(candidate)
                     view_sides.append(view.side)
-        found = []
-        # In rows, as a large image is decoded.
-        distinct = drop_repeated(candidates, sure_score=_ACCEPTED_SCORE)
-        for i in sorted(distinct, key=lambda i: candidates[i].box.y_min):
-            verified = self._verify(image, candidates[i], view_sides[i], min_score, still=still)
-            if verified is not None and verified.score >= min_score:
-                found.append(verified)
-        return [found[i] for i in drop_repeated(found)] or self.detect_close(image, min_score)
+        return candidates, view_sides
 
     def detect_close(self, image: Image | LargeImage, min_score: float = 0.5) -> list[Detection]:
         """Faces that fill the image, which one pass over it does not find."""
@@ -211,6 +244,13 @@ class FaceSearch:
         if candidate.score >= _ACCEPTED_SCORE or low <= share <= high:
             return candidate
         return _detect_again(image, self._detector, box, _VERIFY_SCALE, min_score)
+
+
+def _is_clearly_upright(face: Detection) -> bool:
+    if face.landmarks is None:
+        return True
+    angle_deg = schemes.eye_line_angle_deg(face.landmarks)
+    return face.score >= _UPRIGHT_SCORE and abs(angle_deg) <= _UPRIGHT_DEG
 
 
 def _detect_close_up(
@@ -285,7 +325,7 @@ def _detect_in(
         found = detector.detect(turned, min_score=min_score, weak_score=weak_score)
     else:
         found = detector.detect(turned, min_score=min_score)
-    for detection in found:
+    for detection in found[:_MAX_OF_VIEW]:
         upright = turned_back(detection, turn, part.shape[1], part.shape[0])
         moved = upright.moved(view.left, view.top, 1 / scale)
         if _is_whole(moved.box, view, image):

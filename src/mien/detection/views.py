@@ -95,6 +95,13 @@ def whole_of(image: Image | LargeImage) -> View:
     return View(0, 0, image.shape[1], image.shape[0])
 
 
+def at_border(view: View, whole: View) -> bool:
+    """Whether a part reaches to the border of the image."""
+    return (
+        view.left <= 0 or view.top <= 0 or view.right >= whole.right or view.bottom >= whole.bottom
+    )
+
+
 def is_cut(box: Box, whole: View) -> bool:
     """Whether a box reaches to the border of the image or beyond, with its center inside."""
     margin = 0.05 * max(box.width, box.height)
@@ -131,7 +138,8 @@ def is_flat(image: Image | LargeImage, view: View) -> bool:
     """Whether nothing can be seen in a part of the image."""
     if isinstance(image, LargeImage):
         image, view = pixels_of(image, view)[:2]
-    part = image[view.top : view.bottom : 8, view.left : view.right : 8]
+    step = min(8, 1 + view.side // 64)
+    part = image[view.top : view.bottom : step, view.left : view.right : step]
     # Of each channel: a plain color shows no more than gray does.
     return int(np.ptp(part, axis=(0, 1)).max()) < _FLAT_LEVELS
 
