@@ -13,6 +13,7 @@ intends.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from functools import lru_cache
 from importlib import import_module
 from os import PathLike
@@ -104,7 +105,11 @@ class _SettingKeywords(TypedDict, total=False):
 
 @overload
 def analyze(
-    image: IO[bytes], *, boxes: Any = None, **settings: Unpack[_SettingKeywords]
+    image: IO[bytes],
+    *,
+    boxes: Any = None,
+    neutral: Any = None,
+    **settings: Unpack[_SettingKeywords],
 ) -> FrameResult: ...
 @overload
 def analyze(
@@ -112,17 +117,19 @@ def analyze(
     *,
     boxes: Any = None,
     progress: bool = True,
+    neutral: Any = None,
     **settings: Unpack[_SettingKeywords],
 ) -> list[FrameResult]: ...
 @overload
 def analyze(
-    image: Any, *, boxes: Any = None, **settings: Unpack[_SettingKeywords]
+    image: Any, *, boxes: Any = None, neutral: Any = None, **settings: Unpack[_SettingKeywords]
 ) -> FrameResult: ...
 def analyze(
     image: Any,
     *,
     boxes: Any = None,
     progress: bool = True,
+    neutral: Any = None,
     detector: str | None = None,
     landmarks: str | None = None,
     model: str | None = None,
@@ -146,6 +153,8 @@ def analyze(
             ``Path("album").glob("*.jpg")``, or an ``(N, H, W, 3)`` array.
         boxes: ``(N, 4)`` faces that are known already, in pixels; the detector does not run then.
             Of several pictures: one such array, or None, for each.
+        neutral: photograph of the same person at rest, with one face: action units are measured
+            from it. It takes the landmarks that blendshapes need.
         progress: whether a progress bar is shown for several pictures, on stderr if it is a
             terminal.
         detector, landmarks, model, min_score, min_presence, tiles, max_faces, prior, \
@@ -157,7 +166,7 @@ max_megapixels, focal_length, threads, provider: see :class:`Settings`, which al
 
     Raises:
         ImageReadError: a picture cannot be read.
-        InputError: not as many boxes as pictures.
+        InputError: not as many boxes as pictures, or not one face in `neutral`.
         SettingError: a setting has an invalid value.
     """
     settings = Settings().override(
@@ -174,7 +183,13 @@ max_megapixels, focal_length, threads, provider: see :class:`Settings`, which al
         threads=threads,
         provider=provider,
     )
-    pipeline = _shared_pipeline(settings)
+    if neutral is None:
+        pipeline = _shared_pipeline(settings)
+    else:
+        from mien.tracking.baseline import resting_face
+
+        pipeline = copy(_shared_pipeline(settings.with_blendshapes()))
+        pipeline.neutral = resting_face(_analyze_one(pipeline, neutral, None))
     if not _is_several(image):
         return _analyze_one(pipeline, image, boxes)
     return _analyze_several(pipeline, image, boxes, progress)

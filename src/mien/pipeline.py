@@ -20,6 +20,7 @@ from mien.imaging import LargeImage, OpenedImage
 from mien.landmarks import FaceMesh, LandmarkPredictor, build_blendshapes, build_landmarks
 from mien.signals import Camera, measure_face
 from mien.signals.quality import cut_by
+from mien.tracking.baseline import resting_face
 from mien.types import (
     AlignedCrop,
     Detection,
@@ -50,8 +51,14 @@ class FacePipeline:
         classifier: a stage of your own instead of `model`.
         model, min_score, min_presence, tiles, max_faces, prior, max_megapixels, focal_length, \
 threads, provider: override the settings; see :class:`mien.Settings`.
+        neutral: RGB photograph of a person at rest, with one face. Action units of all faces are
+            measured from it; it takes the landmarks that blendshapes need.
+
+    Attributes:
+        neutral: the face of that photograph, or None.
 
     Raises:
+        InputError: not one face in `neutral`.
         MienError: a setting, a model or a provider cannot be used; see :mod:`mien.errors`.
     """
 
@@ -72,8 +79,9 @@ threads, provider: override the settings; see :class:`mien.Settings`.
         threads: int | None = None,
         provider: Literal["cpu", "cuda", "openvino", "coreml"] | None = None,
         classifier: ExpressionClassifier | None = None,
+        neutral: npt.ArrayLike | None = None,
     ) -> None:
-        self.settings = settings = (settings or Settings()).override(
+        settings = (settings or Settings()).override(
             detector=detector if isinstance(detector, str) else None,
             landmarks=landmarks if isinstance(landmarks, str) else None,
             model=model,
@@ -87,6 +95,7 @@ threads, provider: override the settings; see :class:`mien.Settings`.
             threads=threads,
             provider=provider,
         )
+        self.settings = settings = settings if neutral is None else settings.with_blendshapes()
         self.detector: FaceDetector = (
             build_detector(
                 settings.detector,
@@ -98,8 +107,7 @@ threads, provider: override the settings; see :class:`mien.Settings`.
             else detector
         )
         # With networks, which run in onnxruntime, OpenCV only warps small pictures.
-        networks_only = isinstance(self.detector, FaceSearch)
-        imaging.limit_threads(1 if networks_only else settings.threads)
+        imaging.limit_threads(1 if isinstance(self.detector, FaceSearch) else settings.threads)
         self.landmarks: LandmarkPredictor = (
             build_landmarks(
                 settings.landmarks, threads=settings.threads, provider=settings.provider
@@ -122,6 +130,8 @@ threads, provider: override the settings; see :class:`mien.Settings`.
             threads=settings.threads,
             provider=settings.provider,
         )
+        self.neutral: Face | None = None
+        self.neutral = None if neutral is None else resting_face(self.analyze(neutral))
 
     def analyze(
         self,
@@ -158,10 +168,9 @@ threads, provider: override the settings; see :class:`mien.Settings`.
     def _result(
         self, image: Image | LargeImage, faces: Sequence[Face], clock: "_Clock", source: str | None
     ) -> FrameResult:
-        height, width = image.shape[:2]
         return FrameResult(
             tuple(faces),
-            image_size_wh=(width, height),
+            image_size_wh=(image.shape[1], image.shape[0]),
             timings_ms=clock.laps_ms,
             models=self.models,
             source=source,
@@ -197,18 +206,17 @@ threads, provider: override the settings; see :class:`mien.Settings`.
         clock = _Clock()
         candidates = detector.detect_still(image, min_score=self.settings.min_score)
         clock.lap("detect")
-        if self.settings.max_faces:
-            candidates.sort(key=lambda found: -found.box.width * found.box.height)
-        else:  # in rows, as the picture is decoded
+        if not self.settings.max_faces:  # in rows, as the picture is decoded
             candidates.sort(key=lambda found: found.box.y_min)
+        else:
+            candidates.sort(key=lambda found: -found.box.width * found.box.height)
         faces: list[Face] = []
         whole = self.camera_of(image)
         for candidate in candidates:
             part, (x, y), factor = imaging.around_box(image, candidate.box, _PART_SCALE)
             local = candidate.moved(-x / factor, -y / factor, 1 / factor)
-            present = self._present(part, [local])
             camera = whole.moved(-x / factor, -y / factor, 1 / factor)
-            described = self._describe_found(part, present, clock, camera)
+            described = self._describe_found(part, self._present(part, [local]), clock, camera)
             faces += [face.moved(x, y, factor) for face in described]
             if len(faces) == self.settings.max_faces:
                 break
@@ -218,10 +226,7 @@ threads, provider: override the settings; see :class:`mien.Settings`.
     def detect(self, image: Image, *, still: bool = False) -> list[Detection]:
         """The first step: faces of an RGB image, from left to right.
 
-        Args:
-            image: ``(H, W, 3)`` RGB uint8.
-            still: whether to search as thoroughly as in a photograph; see
-                :meth:`mien.detection.FaceSearch.detect_still`.
+        With `still` it searches as thoroughly as in a photograph.
         """
         found = self._search(image, still=still)[0][: self.settings.max_faces or None]
         return sorted(found, key=lambda detection: detection.box.center[0])
@@ -295,17 +300,13 @@ threads, provider: override the settings; see :class:`mien.Settings`.
         camera: Camera | None = None,
         clock: "_Clock | None" = None,
     ) -> list[Face]:
-        """The second and third step, for faces that were detected.
+        """The second and third step: one face for each detection, in order.
 
         Args:
             image: ``(H, W, 3)`` RGB uint8.
             detections: the faces.
-            landmarks: one for each detection, where they are known.
-            verdicts: one for each detection, where the verifier has looked at them.
+            landmarks, verdicts: one for each detection, where they are known.
             camera: of the image; by default as if it were whole.
-
-        Returns:
-            One face for each detection, in order.
         """
         clock, camera = clock or _Clock(), camera or self.camera_of(image)
         verdicts = verdicts or [Verdict()] * len(detections)
@@ -314,10 +315,8 @@ threads, provider: override the settings; see :class:`mien.Settings`.
         clock.lap("landmarks")
         blendshapes = [self.read_blendshapes(points) for points in landmarks]
         clock.lap("blendshapes")
-        crops = [
-            self.align(image, detection, points).image
-            for detection, points in zip(detections, landmarks, strict=True)
-        ]
+        pairs = zip(detections, landmarks, strict=True)
+        crops = [self.align(image, detection, points).image for detection, points in pairs]
         clock.lap("align")
         expressions = self.classify(crops)
         clock.lap("classify")
@@ -326,6 +325,7 @@ threads, provider: override the settings; see :class:`mien.Settings`.
                 image,
                 Face(detection, points, scores, blendshapes=shapes),
                 camera=camera,
+                neutral=self.neutral,
                 presence=verdict.presence,
                 covered=verdict.covered,
             )

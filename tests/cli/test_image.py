@@ -405,3 +405,23 @@ def test_memory_does_not_grow_with_the_number_of_images(start_mien: Any, tmp_pat
         peaks_kb.append(int(peak))
     # A decoded image takes 1 MB; only its path is kept.
     assert peaks_kb[1] - peaks_kb[0] < 12_000
+
+
+def test_action_units_from_a_neutral_photograph(mien: Any, samples: dict[str, Path]) -> None:
+    smiling, neutral = samples["person-a-smiling"], samples["person-a-neutral"]
+    ran = mien("image", smiling, neutral, "--neutral", neutral, "--json")
+    assert ran.status == 0
+    moved, rest = (result["faces"][0] for result in json.loads(ran.stdout)["results"])
+    assert max(rest["action_units"].values()) == 0
+    assert moved["action_units"]["AU12"] > 0.5
+
+
+def test_a_neutral_photograph_has_exactly_one_face(mien: Any, samples: dict[str, Path]) -> None:
+    for path, problem in (
+        (samples["group"], "expected one face in the neutral photograph, got 4"),
+        (Path("missing.jpg"), "no such file"),
+    ):
+        ran = mien("image", samples["person-a-smiling"], "--neutral", path)
+        assert ran.status == 1
+        assert "--neutral" in ran.stderr
+        assert problem in ran.stderr

@@ -2,8 +2,11 @@
 
 from functools import cache
 
+import numpy as np
 import pytest
 
+import mien
+from mien.errors import InputError, SettingError
 from mien.media.images import read_image
 from mien.pipeline import FacePipeline
 from mien.samples import sample_paths
@@ -66,6 +69,9 @@ def test_units_are_measured_from_the_rest_of_the_person() -> None:
     assert action_units(shapes(browInnerUp=0.4), None, raised)["AU1"] == 0
     assert action_units(shapes(browInnerUp=0.7), None, raised)["AU1"] == pytest.approx(0.5)
     assert above_neutral({"jawOpen": 1.0}, {"jawOpen": 1.0}) == {"jawOpen": 0.0}
+    # Lips that are parted at rest, by half of what counts as wholly parted.
+    assert action_units(shapes(), 0.125, None, 0.125)["AU25"] == 0
+    assert action_units(shapes(), 0.1875, None, 0.125)["AU25"] == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize("person", "abcd")
@@ -76,6 +82,34 @@ def test_posed_smiles_raise_the_corners_of_the_lips(person: str) -> None:
     assert smiling.action_units["AU12"] > max(0.5, neutral.action_units["AU12"] + 0.3)
     assert smiling.action_units["AU6"] > neutral.action_units["AU6"]
     assert smiling.action_units["AU15"] < 0.2
+
+
+@pytest.mark.parametrize("person", "ab")
+def test_a_photograph_at_rest_is_the_zero_of_the_same_person(person: str) -> None:
+    photographs = {
+        path.stem: read_image(path) for path in sample_paths() if path.stem.startswith("person")
+    }
+    rest = photographs[f"person-{person}-neutral"]
+    pipeline = FacePipeline(neutral=rest)
+    assert pipeline.settings.landmarks == "face-landmarker"
+    (same,) = pipeline.analyze(rest).faces
+    assert max((same.action_units or {"": 1.0}).values()) == 0
+    smiling = mien.analyze(photographs[f"person-{person}-smiling"], neutral=rest)[0].action_units
+    without = face(f"person-{person}-smiling").action_units
+    assert smiling is not None
+    assert without is not None
+    assert 0.5 < smiling["AU12"] <= without["AU12"]
+    assert smiling["AU4"] < without["AU4"] + 0.01
+    # The shared pipeline of other calls has no neutral face.
+    again = mien.analyze(rest, landmarks="face-landmarker")[0].action_units
+    assert again == face(f"person-{person}-neutral").action_units
+
+
+def test_other_landmarks_cannot_be_measured_from_a_rest() -> None:
+    with pytest.raises(SettingError, match="expected the landmarks face-landmarker"):
+        FacePipeline(landmarks="facemesh", neutral=np.zeros((64, 64, 3), np.uint8))
+    with pytest.raises(InputError, match="got none"):
+        FacePipeline(neutral=np.zeros((64, 64, 3), np.uint8))
 
 
 @pytest.mark.parametrize("person", "abcd")

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from mien.errors import InputError
 from mien.labels import Expression
-from mien.tracking import NeutralBaseline
-from mien.types import ExpressionScores
+from mien.tracking import NeutralBaseline, RestingMovements, resting_face
+from mien.types import BLENDSHAPES, Box, Detection, ExpressionScores, Face, FrameResult, Signals
 
 LABELS = (Expression.NEUTRAL, Expression.HAPPINESS, Expression.SADNESS, Expression.ANGER)
 
@@ -53,3 +54,42 @@ def test_ignores_unreadable_frames() -> None:
         baseline.apply(scores(0.35, 0.05, 0.55, 0.05), 0.2, n / 30)
     sad = scores(0.35, 0.05, 0.55, 0.05)
     assert baseline.apply(sad, 1.0, 11.0) is sad
+
+
+def face(smile: float, opening: float, expression: ExpressionScores | None = None) -> Face:
+    return Face(
+        Detection(Box(0, 0, 10, 10), 1.0),
+        expression=expression,
+        blendshapes=dict.fromkeys(BLENDSHAPES, 0.0) | {"mouthSmileLeft": smile},
+        signals=Signals(mouth_opening=opening),
+    )
+
+
+def test_resting_movements_are_the_median_of_readable_frames_at_rest() -> None:
+    rest = RestingMovements(seconds=0.5)
+    happy = scores(0.1, 0.8, 0.05, 0.05)
+    frames = [
+        *((face(0.9, 0.9, happy), 1.0), (face(0.9, 0.9), 0.2)),
+        *((face(smile, opening), 1.0) for smile, opening in ((0.3, 0.0), (0.1, 0.1), (0.2, 0.05))),
+        *((face(smile, opening), 1.0) for smile, opening in ((0.25, 0.04), (0.15, 0.06))),
+    ]
+    for n, (found, weight) in enumerate(frames):
+        assert rest.neutral is None
+        rest.update(found, weight, n * 0.1)
+    assert rest.neutral is not None
+    assert rest.neutral.blendshapes is not None
+    assert rest.neutral.signals is not None
+    assert rest.neutral.blendshapes["mouthSmileLeft"] == pytest.approx(0.2)
+    assert rest.neutral.signals.mouth_opening == pytest.approx(0.05)
+
+
+def test_a_neutral_photograph_has_one_face_with_blendshapes() -> None:
+    one = face(0.1, 0.0)
+    assert resting_face(FrameResult((one,), image_size_wh=(10, 10))) is one
+    for faces, problem in (
+        ((), "got none: take one"),
+        ((one, one), "got 2: cut the person out"),
+        ((Face(one.detection),), "got one without blendshapes: set the landmarks"),
+    ):
+        with pytest.raises(InputError, match=f"expected one face .*{problem}"):
+            resting_face(FrameResult(faces, image_size_wh=(10, 10)))

@@ -32,6 +32,7 @@ from mien.imaging import LargeImage, OpenedImage
 from mien.media.images import open_image
 from mien.media.inputs import STDIN, ImageInput, find_images
 from mien.pipeline import FacePipeline
+from mien.tracking.baseline import resting_face
 from mien.types import SCHEMA_VERSION, Face, FrameResult, Image, face_columns
 
 app = typer.Typer(add_completion=False)
@@ -78,6 +79,17 @@ _Points = Annotated[
 ]
 
 
+_Neutral = Annotated[
+    Path | None,
+    typer.Option(
+        help="Measure action units from this photograph of the same person at rest; also "
+        "turns on --blendshapes.",
+        metavar="PHOTO",
+        show_default=False,
+    ),
+]
+
+
 @app.command(
     epilog="Exit status: 0 all analyzed, 1 some inputs failed, 2 invalid usage. "
     "Expressions are apparent: what a face shows, not what a person feels."
@@ -94,6 +106,7 @@ def image(
     crops: _Crops = None,
     blur_faces: _BlurFaces = False,
     points: _Points = False,
+    neutral: _Neutral = None,
     settings: Settings,
 ) -> None:
     """Analyze images: faces, landmarks, apparent expressions, quality."""
@@ -108,7 +121,7 @@ def image(
     inputs = list(find_images(paths, exclude=[annotate, crops]))
     sources = [entry.source for entry in inputs]
     check_outputs([("--csv", csv, TABLE_ENDINGS)], [*sources, *dataclasses.astuple(settings)])
-    pipeline = FacePipeline(settings)
+    pipeline = _pipeline(settings, neutral)
     printing = json or jsonl or csv == "-"
     bar = ProgressBar(len(inputs), "images", enabled=not (printing and sys.stdout.isatty()))
     outputs: list[_Output] = []
@@ -141,6 +154,18 @@ def image(
             _check_interrupted(should_stop)
     if failed:
         raise typer.Exit(1)
+
+
+def _pipeline(settings: Settings, neutral: Path | None) -> FacePipeline:
+    if neutral is None:
+        return FacePipeline(settings)
+    pipeline = FacePipeline(settings.with_blendshapes())
+    try:
+        opened = open_image(neutral, max_megapixels=settings.max_megapixels)
+        pipeline.neutral = resting_face(pipeline.analyze_opened(opened))
+    except InputError as error:
+        raise type(error)(f"--neutral {neutral}: {error}") from error
+    return pipeline
 
 
 def _check_interrupted(should_stop: Callable[[], bool]) -> None:

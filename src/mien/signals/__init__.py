@@ -1,6 +1,5 @@
 """Measurements of a face from its pixels, landmarks and probabilities. Pure functions."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from mien.labels import Expression
@@ -36,7 +35,7 @@ def measure_face(
     limits: QualityLimits = LIMITS,
     *,
     camera: Camera | None = None,
-    neutral: Mapping[str, float] | None = None,
+    neutral: Face | None = None,
     presence: float | None = None,
     covered: tuple[str, ...] = (),
 ) -> Face:
@@ -47,7 +46,7 @@ def measure_face(
         face: with or without landmarks and expression.
         limits: thresholds for the reasons of :class:`mien.types.Quality`.
         camera: of the image, for the position of the head in cm.
-        neutral: blendshapes of the same person at rest, for the action units.
+        neutral: face of the same person at rest, from which action units are measured.
         presence: probability in [0, 1] that it is a face; by default that of the landmarks.
         covered: parts of the face that something hides; its expression is uncertain then.
     """
@@ -74,7 +73,12 @@ def measure_face(
         # ARKit's left is the person's own: on the right in the image.
         closure = face.blendshapes["eyeBlinkRight"], face.blendshapes["eyeBlinkLeft"]
         gaze = estimate_gaze(landmarks, pose, closure)
-        units = action_units(face.blendshapes, signals.mouth_opening, neutral)
+        units = action_units(
+            face.blendshapes,
+            signals.mouth_opening,
+            neutral.blendshapes if neutral else None,
+            neutral.signals.mouth_opening if neutral and neutral.signals else None,
+        )
     return replace(
         face,
         expression=scores,

@@ -46,6 +46,7 @@ def action_units(
     blendshapes: Mapping[str, float],
     mouth_opening: float | None,
     neutral: Mapping[str, float] | None = None,
+    neutral_opening: float | None = None,
 ) -> dict[str, float]:
     """Intensities of action units of the Facial Action Coding System (Ekman and Friesen 1978).
 
@@ -57,6 +58,7 @@ def action_units(
         blendshapes: by ARKit's names, in [0, 1].
         mouth_opening: of :class:`mien.types.Signals`, for AU25.
         neutral: blendshapes of the same person at rest; intensities are measured from there.
+        neutral_opening: mouth opening of the same person at rest.
 
     Returns:
         Each unit in [0, 1], by names such as ``"AU12"``.
@@ -64,7 +66,8 @@ def action_units(
     values = blendshapes if neutral is None else above_neutral(blendshapes, neutral)
     found = {name: read(values) for name, read in _FROM_BLENDSHAPES.items()}
     if mouth_opening is not None:
-        found["AU25"] = min(1.0, mouth_opening / _PARTED)
+        rest = min(1.0, (neutral_opening or 0.0) / _PARTED)
+        found["AU25"] = _above(min(1.0, mouth_opening / _PARTED), rest)
     return {name: found[name] for name in ACTION_UNITS if name in found}
 
 
@@ -72,7 +75,8 @@ def above_neutral(
     blendshapes: Mapping[str, float], neutral: Mapping[str, float]
 ) -> dict[str, float]:
     """Blendshapes from the rest of a person: 0 at or below it, and 1 stays 1."""
-    return {
-        name: max(0.0, value - neutral[name]) / max(1e-3, 1 - neutral[name])
-        for name, value in blendshapes.items()
-    }
+    return {name: _above(value, neutral[name]) for name, value in blendshapes.items()}
+
+
+def _above(value: float, rest: float) -> float:
+    return max(0.0, value - rest) / max(1e-3, 1 - rest)

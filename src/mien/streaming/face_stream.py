@@ -43,7 +43,8 @@ class StreamSettings:
             classified again for a quarter of a second, see
             :class:`mien.streaming.expression_cache.ExpressionCache`; 0 classifies every face.
         baseline: whether each person's resting face counts as neutral; see
-            :class:`mien.tracking.NeutralBaseline`.
+            :class:`mien.tracking.NeutralBaseline`. Action units are measured from the `neutral`
+            of the pipeline where it has one.
         region: x_min, y_min, x_max, y_max; faces whose middle is outside are left out. In pixels,
             or as shares of width and height if no value is above 1. None for the whole picture.
     """
@@ -226,7 +227,7 @@ class FaceStream:
             smoothers = self._smoothers_of(track_id)
             shapes = face.landmarks and self.pipeline.read_blendshapes(face.landmarks)
             smoothed = shapes and smoothers.blendshapes.update(shapes, timestamp_s)
-            neutral = smoothers.rest.neutral if smoothers.rest else None
+            neutral = smoothers.rest.neutral if smoothers.rest else self.pipeline.neutral
             with_shapes = replace(face, blendshapes=smoothed or None)
             described.append(measure_face(image, with_shapes, camera=camera, neutral=neutral))
         return described
@@ -237,10 +238,8 @@ class FaceStream:
         smoothers = self._smoothers_of(face.track_id)
         raw = face.expression
         state: ExpressionState = "clear"
-        if smoothers.rest and face.blendshapes:
-            top = raw.top if raw else None
-            weight = quality_weight(face.quality)
-            smoothers.rest.update(face.blendshapes, top, weight, timestamp_s)
+        if smoothers.rest:
+            smoothers.rest.update(face, quality_weight(face.quality), timestamp_s)
         if raw is not None:
             weight = quality_weight(face.quality)
             baseline = smoothers.baseline
@@ -266,7 +265,7 @@ class FaceStream:
         return _Smoothers(
             ExpressionSmoother(self.settings.labels, uncertain_below=uncertain_below),
             NeutralBaseline() if self.settings.baseline else None,
-            RestingMovements() if self.settings.baseline else None,
+            RestingMovements() if self.settings.baseline and not self.pipeline.neutral else None,
         )
 
     def _end(self, track_ids: Sequence[int | None]) -> list[Event]:

@@ -1,6 +1,6 @@
 """Faces over time: tracks, smoothed labels, statistics and events."""
 
-from mien.tracking.baseline import NeutralBaseline, RestingMovements
+from mien.tracking.baseline import NeutralBaseline, RestingMovements, resting_face
 from mien.tracking.events import Event, EventKind
 from mien.tracking.sampling import SamplingInterval
 from mien.tracking.scene import SceneCutDetector, coarse
@@ -33,4 +33,5 @@ __all__ = [
     "Tracker",
     "coarse",
     "quality_weight",
+    "resting_face",
 ]

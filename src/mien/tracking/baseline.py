@@ -1,12 +1,13 @@
 """Calibrating expressions to a person's resting face, which may look sad or angry."""
 
-from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
+from mien.errors import InputError
 from mien.geometry import Array
 from mien.labels import Expression
-from mien.types import ExpressionScores
+from mien.types import ExpressionScores, Face, FrameResult
 
 # Expressions that a face can show at rest. A smile or raised brows are active: frames with one of
 # them on top do not count as rest, and their probabilities are never lowered.
@@ -75,7 +76,7 @@ class NeutralBaseline:
 
 
 class RestingMovements:
-    """Learns the blendshapes of a person's resting face: the median over the first `seconds`.
+    """Learns a person's resting face: the median of its blendshapes over the first `seconds`.
 
     People differ at rest: one's brows are raised by a quarter, another's lowered. Only readable
     frames count in which the face seems at rest.
@@ -85,28 +86,53 @@ class RestingMovements:
     """
 
     def __init__(self, *, seconds: float = 3.0) -> None:
-        self.neutral: Mapping[str, float] | None = None
+        self.neutral: Face | None = None
         self._sample_count = max(1, round(seconds / _SAMPLE_EVERY_S))
-        self._samples: list[Mapping[str, float]] = []
+        self._samples: list[Face] = []
         self._due_s = -np.inf
 
-    def update(
-        self,
-        blendshapes: Mapping[str, float],
-        expression: Expression | None,
-        weight: float,
-        timestamp_s: float,
-    ) -> None:
+    def update(self, face: Face, weight: float, timestamp_s: float) -> None:
         """Add a frame; `weight` says how readable the face is, in [0, 1]."""
         if self.neutral is not None or weight < 0.5 or timestamp_s < self._due_s:
             return
-        if expression is not None and expression not in _AT_REST:
+        if not face.blendshapes or (face.expression and face.expression.top not in _AT_REST):
             return
         self._due_s = timestamp_s + _SAMPLE_EVERY_S - 1e-3
-        self._samples.append(blendshapes)
+        self._samples.append(face)
         if len(self._samples) == self._sample_count:
-            self.neutral = {
-                name: float(np.median([sample[name] for sample in self._samples]))
-                for name in blendshapes
-            }
+            self.neutral = _median(self._samples)
             self._samples = []
+
+
+def _median(faces: list[Face]) -> Face:
+    """The last of the faces, with the median of their blendshapes and openings of the mouth."""
+    shapes = [face.blendshapes for face in faces if face.blendshapes]
+    openings = [
+        face.signals.mouth_opening
+        for face in faces
+        if face.signals and face.signals.mouth_opening is not None
+    ]
+    last = faces[-1]
+    return replace(
+        last,
+        blendshapes={name: float(np.median([one[name] for one in shapes])) for name in shapes[0]},
+        signals=last.signals
+        and replace(last.signals, mouth_opening=float(np.median(openings)) if openings else None),
+    )
+
+
+def resting_face(result: FrameResult) -> Face:
+    """The face of a photograph of a person at rest.
+
+    Raises:
+        InputError: not exactly one face, or one whose movements cannot be measured.
+    """
+    expected = "expected one face in the neutral photograph, got "
+    if not result.faces:
+        raise InputError(f"{expected}none: take one that shows the whole face from the front")
+    if len(result.faces) > 1:
+        raise InputError(f"{expected}{len(result.faces)}: cut the person out of it")
+    (face,) = result.faces
+    if face.blendshapes is None:
+        raise InputError(f"{expected}one without blendshapes: set the landmarks to face-landmarker")
+    return face
