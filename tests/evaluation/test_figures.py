@@ -135,7 +135,7 @@ def test_intervals_have_a_width_where_all_answers_are_right() -> None:
     assert f.balanced_accuracy_interval(nothing) is f.macro_f1_interval(nothing) is None
 
 
-@pytest.mark.parametrize(("n", "at_least"), [(3, 0.75), (10, 0.9), (200, 0.93)])
+@pytest.mark.parametrize(("n", "at_least"), [(3, 0.75), (10, 0.9), (200, 0.9)])
 def test_intervals_hold_the_true_value(n: int, at_least: float) -> None:
     """In 500 draws; of three rows for each expression, a bootstrap holds it in about 60 %."""
     shares = np.array([[0.9, 0.05, 0.05], [0.2, 0.8, 0]])
