@@ -177,3 +177,54 @@ def test_returns_models_and_health(client: FlaskClient, pipeline: FacePipeline) 
     health = client.get("/api/v1/health").json
     assert health is not None
     assert health["status"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "known"),
+    [
+        ("POST", "/api/v1/analyze?nosuch=1&start=2", "landmarks, min_presence; got nosuch, start."),
+        ("POST", "/api/v1/batch?fps=5", "landmarks, min_presence; got fps."),
+        ("POST", "/api/v1/videos?every=5", "none; got every."),
+        ("GET", "/api/v1/jobs?limit=5", "none; got limit."),
+        ("GET", "/api/v1/models?name=x", "none; got name."),
+    ],
+)
+def test_unknown_query_parameters_are_named(
+    client: FlaskClient, method: str, path: str, known: str
+) -> None:
+    answer = client.open(path, method=method)
+    assert answer.status_code == 422
+    expected = f"Expected every query parameter to be one of: {known}"
+    assert (answer.json or {})["error"]["message"] == expected
+
+
+def test_unknown_fields_of_forms_are_named(client: FlaskClient, smile: bytes) -> None:
+    def sent(path: str, **form: Any) -> Any:
+        answer = client.post(f"/api/v1/{path}", data=form)
+        return answer.status_code, (answer.json or {}).get("error", {}).get("message", "")
+
+    def file() -> Any:
+        return io.BytesIO(smile), "a.jpg"
+
+    assert sent("analyze", image=file(), landmarks="true") == (
+        422, "Expected every form field to be one of: none; got landmarks."
+    )  # fmt: skip
+    assert sent("analyze", image=file(), image2=file()) == (
+        422, "Expected every file field to be one of: image; got image2."
+    )  # fmt: skip
+    status, message = sent("analyze", image=[file(), file()])
+    assert status == 422
+    assert message.startswith("Expected one file in the field image, got 2")
+    status, message = sent("videos", video=file(), start="5", fps="3")
+    assert status == 422
+    assert message.startswith("Expected every form field to be one of: every, annotate, blur_faces")
+    assert message.endswith("got fps, start.")
+    assert sent("videos", video=[file(), file()])[0] == 422
+    assert sent("batch", image=file(), nosuch="1")[0] == 422
+    assert sent("analyze", image=file()) == (200, "")
+
+
+def test_jobs_without_a_cookie_say_why_none_is_listed(app: Flask) -> None:
+    answer = app.test_client(use_cookies=False).get("/api/v1/jobs").json or {}
+    assert answer["jobs"] == []
+    assert "Keep the cookie, or the id" in answer["note"]

@@ -103,8 +103,13 @@ def test_rejects_wrong_requests(
 # Werkzeug leaves the parts of a form that it refuses to the garbage collector.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_rejects_too_many_fields(client: FlaskClient) -> None:
-    images = [(io.BytesIO(b""), f"{n}.jpg") for n in range(102)]
-    assert client.post(URL, data={"image": images}).status_code == 413
+    for count in (101, 102, 500):
+        images = [(io.BytesIO(b""), f"{n}.jpg") for n in range(count)]
+        answer = client.post(URL, data={"image": images})
+        assert (answer.status_code, answer.json is not None) == (413, True)
+        message = (answer.json or {})["error"]["message"]
+        assert message.startswith("Expected at most 100 images in one request, got ")
+        assert message.endswith("send them in several requests.")
 
 
 def test_empty_archive_has_no_results(client: FlaskClient) -> None:

@@ -1,9 +1,11 @@
 """What the HTTP API's parts share, its OpenAPI 3.1 description, models and health."""
 
 import copy
+import inspect
+from collections.abc import Iterable
 from typing import Any, cast
 
-from flask import Blueprint, Response, current_app, jsonify
+from flask import Blueprint, Flask, Response, current_app, jsonify, request
 from flask.json.provider import DefaultJSONProvider
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.info import Info
@@ -12,7 +14,7 @@ from flask_openapi3.openapi import OpenAPI
 
 import mien.runtime.catalog as model_catalog
 from mien.web.config import WebConfig
-from mien.web.errors import validation_problem
+from mien.web.errors import ProblemError, validation_problem
 from mien.web.examples import add_examples
 from mien.web.schemas import ErrorDocument, HealthDocument, ModelsDocument
 from mien.web.services import services
@@ -34,6 +36,50 @@ def returns(document: Any = None, *errors: int, status: int = 200) -> dict[str |
         str(code): ErrorDocument for code in (400, 401, 403, 429, *errors)
     }
     return found if document is None else {**found, str(status): document}
+
+
+def init_app(app: Flask) -> None:
+    """Refuse query parameters that a route of the API does not have."""
+    app.before_request(_check_query)
+
+
+def _check_query() -> None:
+    if request.blueprint is None or request.endpoint is None or "/api/v1/" not in request.path:
+        return
+    view = inspect.signature(current_app.view_functions[request.endpoint], eval_str=True)
+    query = view.parameters.get("query")
+    _check_names("query parameter", request.args, query.annotation.model_fields if query else ())
+
+
+def check_form(fields: Iterable[str], files: Iterable[str], *, many: bool = False) -> None:
+    """Refuse the names of a form that a route does not have, and several files where it takes one.
+
+    Args:
+        fields, files: the names that the route has.
+        many: whether several files may have one name.
+
+    Raises:
+        ProblemError: status 422.
+    """
+    # Forms of the pages have one more.
+    _check_names("form field", set(request.form) - {"csrf_token"}, fields)
+    _check_names("file field", request.files, files)
+    for name, parts in () if many else request.files.lists():
+        if len(parts) > 1:
+            raise ProblemError(
+                422, "invalid", f"Expected one file in the field {name}, got {len(parts)}: send "
+                "one request for each, or photographs to /api/v1/batch."
+            )  # fmt: skip
+
+
+def _check_names(what: str, given: Iterable[str], known: Iterable[str]) -> None:
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        choice = ", ".join(known) or "none"
+        raise ProblemError(
+            422, "invalid", f"Expected every {what} to be one of: {choice}; got "
+            f"{', '.join(name[:80] for name in unknown[:5])}."
+        )  # fmt: skip
 
 
 def image_body(*media_types: str, field: str = "", many: bool = False) -> dict[str, Any]:

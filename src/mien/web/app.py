@@ -52,7 +52,7 @@ def create_app(config: WebConfig | None = None, pipeline: FacePipeline | None = 
     app = api.build_app(__name__, version=made.version, config=config)
     app.extensions["mien"] = made
 
-    for part in (errors, metrics, security, assets, pages):
+    for part in (errors, metrics, security, api, assets, pages):
         part.init_app(app)
     for noun in (photos, videos, sessions, live):
         app.register_blueprint(noun.pages)

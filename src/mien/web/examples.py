@@ -61,7 +61,7 @@ def _by_schema() -> dict[str, Any]:
             ]
         },
         "JobDocument": job,
-        "JobsDocument": {"jobs": [job]},
+        "JobsDocument": {"jobs": [job], "note": None},
         "SessionDocument": session,
         "SessionsDocument": {"sessions": [session]},
         "SessionFramesDocument": {"session": session, "frames": [frame]},

@@ -20,7 +20,7 @@ from mien.samples import sample_paths
 from mien.tables import face_lines
 from mien.types import Box, Face, FrameResult, Image
 from mien.web import security
-from mien.web.api import image_body, noun, returns
+from mien.web.api import check_form, image_body, noun, returns
 from mien.web.errors import ProblemError, sentence
 from mien.web.inference import BusyError
 from mien.web.schemas import AnalyzeQuery, FrameResultDocument
@@ -43,6 +43,7 @@ pages, blueprint = noun("photos", "Photographs.")
 @security.limited(security.ANALYZE_LIMIT)
 def analyze(query: AnalyzeQuery) -> Response:
     data, name = _image_from_request()
+    check_form((), ("image",))
     with analyzed_photo(data, name, min_presence=query.min_presence) as (_, result):
         return jsonify(result.to_dict(landmarks=query.landmarks))
 

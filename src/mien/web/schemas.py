@@ -169,6 +169,7 @@ class JobDocument(Document):
 
 class JobsDocument(Document):
     jobs: list[JobDocument]
+    note: str | None = Field(description="Why no job is listed, without a cookie.")
 
 
 class SessionPath(BaseModel):

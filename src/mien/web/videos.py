@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
 
 from mien.web import security
-from mien.web.api import noun, returns
+from mien.web.api import check_form, noun, returns
 from mien.web.config import MEGABYTE
 from mien.web.errors import ProblemError
 from mien.web.jobs import RESULT_TYPES
@@ -84,13 +84,22 @@ def change_job(job_id: str) -> ResponseReturnValue:
 )
 @security.limited(security.UPLOAD_LIMIT)
 def submit_video(form: VideoForm) -> tuple[Response, int]:
+    files = ("video",)
+    check_form([name for name in VideoForm.model_fields if name not in files], files)
     return jsonify(_document(_require_job(_submit(form)))), 202
+
+
+_NO_COOKIE = (
+    "Jobs are listed for the cookie with which they were submitted, because several people may use "
+    "one token. Keep the cookie, or the id from the answer to POST /api/v1/videos."
+)
 
 
 @blueprint.get("/jobs", summary="The visitor's jobs", responses=returns(JobsDocument))
 def list_jobs() -> Response:
     """For clients that keep the cookie; a job that was submitted without it is not listed."""
-    return jsonify({"jobs": _visitors_jobs()})
+    note = None if owner() else _NO_COOKIE
+    return jsonify({"jobs": _visitors_jobs(), "note": note})
 
 
 @blueprint.get("/jobs/<job_id>", summary="Job status", responses=returns(JobDocument, 404))
