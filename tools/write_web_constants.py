@@ -31,7 +31,7 @@ def constants() -> dict[str, tuple[str, Any]]:
         "MIN_SCORE": ("number", Settings().min_score),
         "MIN_PRESENCE": ("number", Settings().min_presence),
         "FOCAL_LENGTH": ("number", Settings().focal_length),
-        "MODEL": ("string", catalog.DEFAULT_EXPRESSION_MODEL),
+        "MODEL": ("string", catalog.STREAM_EXPRESSION_MODEL),
         "LIMITS": (_RECORD, dataclasses.asdict(LIMITS)),
         "EYES": (_LISTS, schemes.EYE_CONTOURS["mesh468"]),
         "INNER_LIPS": (

@@ -72,7 +72,7 @@ def test_analyzes_images_as_python_does(browser: Any, server: Any, open_page: Op
     images = clip_frames(every=12, width=960, height=540)
     upside_down = np.ascontiguousarray(images[0][::-1, ::-1])
     images += [upside_down, np.full((90, 120, 3), 128, np.uint8)]
-    pipeline = mien.FacePipeline()
+    pipeline = mien.FacePipeline(model="quick")  # the default in browsers
     expected = [pipeline.analyze(image).to_dict(landmarks=True) for image in images]
     page = open_page(browser, server)
     results = page.evaluate(ANALYZE, [[png(image) for image in images], None])

@@ -30,7 +30,7 @@ def test_the_site_is_complete_and_lists_its_files(built: Path, tmp_path: Path) -
     files = site.export_site(folder)
     written = {path.relative_to(folder).as_posix() for path in files}
     assert {"index.html", "site.js", "mien-web.js", "runtime/ort.wasm"} <= written
-    assert f"models/{catalog.DEFAULT_EXPRESSION_MODEL}.onnx" in written
+    assert f"models/{catalog.STREAM_EXPRESSION_MODEL}.onnx" in written
     worker = (folder / "service-worker.js").read_text(encoding="utf-8")
     listed = json.loads(re.findall(r"FILES = (\[.*\]);", worker)[0])
     assert set(listed) == written - {"service-worker.js"} | {"./"}

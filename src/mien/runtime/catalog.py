@@ -17,6 +17,8 @@ from mien.types import ModelSpec
 from mien.types.model import Task
 
 DEFAULT_EXPRESSION_MODEL = "transfer"
+STREAM_EXPRESSION_MODEL = "quick"
+"""The default in streams and in browsers."""
 
 
 @dataclass(frozen=True, slots=True)

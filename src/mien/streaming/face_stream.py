@@ -12,6 +12,7 @@ from mien.pipeline import FacePipeline
 from mien.signals import derive_affect, measure_face
 from mien.streaming.expression_cache import ExpressionCache
 from mien.streaming.locator import FaceLocator, SearchSettings
+from mien.streaming.quick import for_streams
 from mien.tracking import (
     BlendshapeSmoother,
     Event,
@@ -65,7 +66,8 @@ class FaceStream:
     time; the pipeline behind it may be shared by many streams in many threads.
 
     Args:
-        pipeline: by default one with the default settings.
+        pipeline: by default one with the default settings. Where it names no expression model,
+            the stream uses `quick`.
         settings: how the stream is followed.
         source: name of the stream in its results.
 
@@ -86,7 +88,7 @@ class FaceStream:
         *,
         source: str | None = None,
     ) -> None:
-        self.pipeline = pipeline or FacePipeline()
+        self.pipeline = for_streams(pipeline or FacePipeline())
         self.settings = settings or StreamSettings()
         self.source = source
         self.events: tuple[Event, ...] = ()

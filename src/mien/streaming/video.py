@@ -31,6 +31,7 @@ from mien.streaming.outputs import (
     write_application,
     write_outputs,
 )
+from mien.streaming.quick import for_streams
 from mien.streaming.runner import Application, Sink, run
 from mien.tables import require_pyarrow
 
@@ -110,7 +111,7 @@ def analyze_video(
         require_pyarrow()
     clip = Clip(str(clip), clip) if isinstance(clip, Path) else clip
     source = clip.open(options.selection)
-    pipeline = pipeline or FacePipeline(Settings().with_blendshapes())
+    pipeline = for_streams(pipeline or FacePipeline(Settings().with_blendshapes()))
     settings = _thorough(settings, options)
     plan = _plan(clip, options, pipeline, settings, application)
     with _removed_if_unreadable(folder), locked(folder):

@@ -18,8 +18,8 @@ _WORKER = "service-worker.js"
 
 
 def networks() -> dict[str, CatalogEntry]:
-    """The networks that run in a browser, by name; the last is the default expression model."""
-    names = (*_NETWORKS, catalog.DEFAULT_EXPRESSION_MODEL)
+    """The networks that run in a browser, by name; the last is their expression model."""
+    names = (*_NETWORKS, catalog.STREAM_EXPRESSION_MODEL)
     return {name: catalog.find(name) for name in names}
 
 
