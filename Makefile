@@ -94,7 +94,7 @@ $(E2E)/bin/python:
 
 $(E2E)/.made: pyproject.toml | $(E2E)/bin/python
 	$(E2E)/bin/pip install --quiet --disable-pip-version-check 'torch==2.13.0' --group dev \
-		--group e2e --editable '.[web,eval,parquet,dataframe,heif,osc,train]'
+		--group e2e --editable '.[web,eval,parquet,dataframe,heif,osc,train,cluster]'
 	@touch $@
 
 clean:

@@ -1,6 +1,9 @@
 """Inputs, plans and the analysis of parts; none of it needs Ray."""
 
+import contextlib
 import importlib.util
+import shutil
+import subprocess
 import tarfile
 from pathlib import Path
 
@@ -166,6 +169,31 @@ def test_an_output_that_cannot_be_written_is_no_failure_of_an_input(
         run(plan, blocked)
     with pytest.raises(SettingError, match="expected --out to be a folder"):
         Folder(str(blocked)).make()
+
+
+def test_a_full_disk_stops_the_run_and_is_no_failure_of_an_input(
+    images: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(out)]
+    if not shutil.which("mount") or subprocess.run(mount, check=False).returncode:
+        pytest.skip("a small disk needs the right to mount one")
+    plan = make_plan(find_inputs([str(images)]), workers=1, part_size=3)
+    try:
+        with contextlib.suppress(OSError), (out / "filler").open("wb", buffering=0) as filler:
+            while filler.write(bytes(4096)):
+                pass
+        with pytest.raises(StorageError, match=r"No space left on device.*--resume"):
+            run(plan, out)
+        (out / "filler").unlink()
+        run(plan, out)
+        found = [str(row["uri"]) for table in ("frames", "failures") for row in rows(out, table)]
+        left = list(out.rglob("*.partial"))
+    finally:
+        subprocess.run(["umount", "-l", str(out)], check=True)
+    assert len(found) == len(set(found)) == plan.inputs
+    assert left == []
 
 
 @pytest.mark.skipif(importlib.util.find_spec("ray") is not None, reason="ray is installed")

@@ -8,6 +8,7 @@ import pytest
 
 from mien.cluster import analyze
 from mien.cluster.dataset import _Analyzer
+from mien.cluster.engine import Resources, connected
 from mien.config import Settings
 from mien.errors import InputError
 from mien.samples import sample_paths
@@ -44,13 +45,12 @@ def test_takes_pixels_and_encoded_images_and_does_not_repeat_them() -> None:
     assert row["expression"] == "happiness"
 
 
+@pytest.mark.e2e
+@pytest.mark.filterwarnings("ignore:.*deprecated:DeprecationWarning")  # of Ray itself
 def test_runs_in_ray() -> None:
     ray: Any = pytest.importorskip("ray")
-    ray.init(num_cpus=2, include_dashboard=False, logging_level="error", ignore_reinit_error=True)
-    try:
+    with connected(Resources(workers=1)):
         images = ray.data.from_items([{"uri": str(PERSON)}])
         assert analyze(images).to_pandas()["expression"].tolist() == ["happiness"]
         with pytest.raises(InputError, match=r"expected a column 'pixels' .* got uri"):
             analyze(images, image="pixels")
-    finally:
-        ray.shutdown()

@@ -3,7 +3,9 @@
 ``mien summarize``: shares of expressions over the output.
 """
 
+import contextlib
 import json as json_module
+import os
 import time
 from typing import Annotated, Any
 
@@ -119,7 +121,13 @@ def batch(
             raise SettingError("expected --out FOLDER for the tables, got none")
         _print(batch_status(sources[1]), sources[1], json=json)
         return
-    with _Bar() as bar, graceful_stop() as should_stop:
+    # Ray prints about dead workers to standard output; the run warns of them itself.
+    with (
+        _Bar() as bar,
+        graceful_stop() as should_stop,
+        open(os.devnull, "w") as ray_output,
+        contextlib.redirect_stdout(ray_output),
+    ):
         document = run_batch(
             sources,
             out,
@@ -148,7 +156,17 @@ def batch(
 def _print(document: dict[str, Any], out: str, *, json: bool) -> None:
     if json:
         typer.echo(json_module.dumps(document, indent=2, ensure_ascii=False))
-        return
+    else:
+        _print_sums(document, out)
+    for error in document["errors"]:
+        print_error(error)
+    if more := document["failed"] - len(document["errors"]):
+        print_error(f"{more} more inputs failed: see {out.rstrip('/')}/failures/")
+    if document["status"] == "interrupted":
+        print_error("the run was killed: use --resume to continue it")
+
+
+def _print_sums(document: dict[str, Any], out: str) -> None:
     typer.echo(
         f"{document['status']}: {document['inputs']} of {document['inputs_planned']} inputs "
         f"({document['failed']} failed), {document['faces']} faces, {document['seconds']:.0f} s: "

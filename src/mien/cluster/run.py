@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import socket
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,11 +22,15 @@ from mien.config import Settings
 from mien.errors import MienError, ModelError, SettingError
 from mien.pipeline import FacePipeline
 from mien.runtime import catalog
-from mien.streaming.outputs import locked
+from mien.streaming.outputs import is_locked, locked
 from mien.types import SCHEMA_VERSION
 
 _RUN_FILE = "run.json"
 _SAVE_EVERY_S = 5.0
+_SILENT_S = 60.0
+"""A run that has not saved its state for so long has ended without saying so."""
+_ERRORS = 20
+"""Failures that are named in ``run.json``."""
 _COUNTS = ("inputs", "images", "videos", "failures", "faces", "frames", "tracks", "events")
 
 
@@ -56,6 +61,7 @@ class Progress:
         parts, parts_total: committed, and in the plan.
         resumed: number of inputs that earlier attempts analyzed.
         counts: sums over the commits: ``inputs``, ``images``, ``videos``, ``failures``, and rows.
+        errors: of the first failed inputs.
         deaths: how often a worker died.
         dashboard: address of Ray's pages, if they run.
     """
@@ -64,6 +70,7 @@ class Progress:
     parts_total: int = 0
     resumed: int = 0
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_COUNTS, 0))
+    errors: list[str] = field(default_factory=list)
     deaths: int = 0
     dashboard: str = ""
 
@@ -71,6 +78,12 @@ class Progress:
         self.parts += 1
         for name in _COUNTS:
             self.counts[name] += commit["counts"].get(name, 0)
+        self.errors += commit.get("errors", [])[: _ERRORS - len(self.errors)]
+
+    def document(self) -> dict[str, Any]:
+        """The progress as in ``run.json``."""
+        counts = {("failed" if n == "failures" else n): c for n, c in self.counts.items()}
+        return {"parts_done": self.parts, **counts, "errors": self.errors}
 
 
 def run_batch(
@@ -123,6 +136,7 @@ def run_batch(
             "mien_version": __version__,
             "status": "running",
             "error": None,
+            "host": socket.gethostname(),
             "started": (earlier or {}).get("started") or _now(),
             "sources": (earlier or {}).get("sources") or list(sources),
             "plan": plan.digest,
@@ -204,13 +218,17 @@ class _Run:
             self._progress.dashboard = ray.get_runtime_context().dashboard_url or ""
         self._on_progress(self._progress)
         pool = Pool(resources, work, on_death=self._on_death)
-        for _, commit in pool.run(plan, left, should_stop):
+
+        def asked() -> bool:
+            if time.monotonic() - self._saved >= _SAVE_EVERY_S:
+                self._save("running")
+            return should_stop()
+
+        for _, commit in pool.run(plan, left, asked):
             self._progress.add(commit)
             for warning in commit["warnings"]:
                 self._on_warning(warning)
             self._on_progress(self._progress)
-            if time.monotonic() - self._saved >= _SAVE_EVERY_S:
-                self._save("running")
 
     def _on_death(self, message: str) -> None:
         self._progress.deaths += 1
@@ -228,8 +246,7 @@ class _Run:
             "updated": _now(),
             "seconds": round(self._seconds_before + attempt_s, 3),
             "inputs_per_s": round(rate, 3),
-            "parts_done": progress.parts,
-            **{("failed" if n == "failures" else n): c for n, c in progress.counts.items()},
+            **progress.document(),
             "worker_deaths": self._deaths_before + progress.deaths,
         }
         self._folder.write(_RUN_FILE, (json.dumps(document, indent=2) + "\n").encode())
@@ -252,6 +269,9 @@ def _read_commits(folder: Folder) -> dict[int, dict[str, Any]]:
 def batch_status(out: str) -> dict[str, Any]:
     """The document in ``run.json`` of a run, with what is committed now.
 
+    Its ``status`` is ``interrupted`` where the process of a running one was killed: none holds
+    the lock of a local folder, or the state was not saved for a minute.
+
     Raises:
         SettingError: there is no run.
     """
@@ -264,8 +284,21 @@ def batch_status(out: str) -> dict[str, Any]:
     progress = Progress()
     for commit in _read_commits(folder).values():
         progress.add(commit)
-    counts = {("failed" if n == "failures" else n): c for n, c in progress.counts.items()}
-    return {**document, "parts_done": progress.parts, **counts}
+    document |= progress.document()
+    if document["status"] == "running" and not _is_alive(folder, document):
+        document["status"] = "interrupted"
+    return document
+
+
+def _is_alive(folder: Folder, document: dict[str, Any]) -> bool:
+    """Whether the process of a run that is not over exists; a clock may be off by a minute."""
+    if folder.local:
+        if is_locked(local_path(folder.address)):
+            return True
+        if document.get("host") == socket.gethostname():
+            return False
+    updated = datetime.fromisoformat(document["updated"])
+    return (datetime.now(UTC) - updated).total_seconds() < _SILENT_S
 
 
 def _read_run(folder: Folder) -> dict[str, Any] | None:

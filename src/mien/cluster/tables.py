@@ -17,6 +17,8 @@ COMMITS = "commits"
 """The subfolder with a file for each part that is complete, written after its tables."""
 
 _ROWS_AT_ONCE = 5000
+_MESSAGES = 100
+"""Of each kind in a commit; the table of failures has all of them."""
 _INTEGERS = {
     *("frame_index", "faces", "clear", "uncertain", "not_visible", "track_id", "frames", "gaps"),
     *("expression_changes", "episodes", "blinks", "yawns"),
@@ -73,7 +75,8 @@ class PartTables:
         carried: see :func:`schema`.
 
     Attributes:
-        counts: ``inputs``, ``failed``, and the rows of each table.
+        counts: ``inputs``, ``images``, ``videos``, and the rows of each table.
+        warnings, errors: messages; the errors are those of the failed inputs.
     """
 
     def __init__(
@@ -93,6 +96,7 @@ class PartTables:
         self._rows: dict[str, list[dict[str, Any]]] = {table: [] for table in _TABLES}
         self.counts = dict.fromkeys(("inputs", "images", "videos", *_TABLES), 0)
         self.warnings: list[str] = []
+        self.errors: list[str] = []
 
     def add_image(self, found: Input, result: FrameResult) -> None:
         """Add the rows of an image."""
@@ -119,6 +123,7 @@ class PartTables:
     def fail(self, found: Input, error: str) -> None:
         """Add an input that could not be analyzed."""
         self._add("failures", found, {"error": error})
+        self.errors.append(error)
         self.counts["inputs"] += 1
 
     def _add(self, table: str, found: Input, row: Mapping[str, Any]) -> None:
@@ -197,7 +202,8 @@ class PartTables:
                 folder.upload(self._path(table), name)
             else:
                 folder.delete(name)
-        commit = {"counts": self.counts, "warnings": self.warnings[:100], **facts}
+        messages = {"warnings": self.warnings[:_MESSAGES], "errors": self.errors[:_MESSAGES]}
+        commit = {"counts": self.counts, **messages, **facts}
         folder.write(f"{COMMITS}/{self._name}.json", json.dumps(commit).encode())
         return commit
 

@@ -255,6 +255,15 @@ def locked(folder: Path) -> Iterator[None]:
         file.close()
 
 
+def is_locked(folder: Path) -> bool:
+    """Whether a process holds the lock of a folder now."""
+    try:
+        with (folder / LOCK_FILE).open("a+" if os.name == "nt" else "r", encoding="utf-8") as file:
+            return not _lock(file)
+    except OSError:
+        return False
+
+
 def _lock(file: IO[str]) -> bool:
     """Lock an open file without waiting; returns whether that succeeded."""
     try:
