@@ -11,7 +11,7 @@ export function linkFaces(result: HTMLElement): void {
   // A box leads to its card as any link does; its card leads back.
   result.addEventListener("click", ({ target }) => {
     const card = (target as Element).closest<HTMLElement>("article[data-face]");
-    if (!card || (target as Element).closest("a, summary")) return;
+    if (!card || (target as Element).closest("a, summary, form")) return;
     const box = result.querySelector<SVGElement>(`a[data-face="${card.dataset["face"] ?? ""}"]`);
     box?.focus({ preventScroll: true });
     box?.scrollIntoView({ block: "nearest", behavior: "smooth" });

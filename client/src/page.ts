@@ -2,7 +2,7 @@
 
 export const SERVER_UNREACHABLE = "Server unreachable. Reconnecting…";
 
-export function find<T extends HTMLElement>(selector: string, root: ParentNode = document): T {
+export function find<T extends Element = HTMLElement>(selector: string, root: ParentNode = document): T {
   const element = root.querySelector<T>(selector);
   if (!element) throw new Error(`expected an element ${selector} on the page`);
   return element;

@@ -3,6 +3,7 @@
  * visitor chooses the server; a video is uploaded with a progress bar.
  */
 
+import { offerCorrections } from "./correct";
 import { linkFaces } from "./faces";
 import { find } from "./page";
 import { PhotoAnalyzer } from "./photo";
@@ -27,7 +28,7 @@ const isVideo = form.dataset["drop"] === "video";
 
 document.documentElement.classList.add("js");
 const result = document.querySelector<HTMLElement>("[data-result]");
-if (result) linkFaces(result);
+if (result) connect(result);
 input.addEventListener("change", () => input.files?.length && onFile());
 addEventListener("paste", (event) => useFiles(event.clipboardData?.files));
 addEventListener("dragover", (event) => {
@@ -42,6 +43,11 @@ addEventListener("drop", (event) => {
   form.classList.remove("over");
   useFiles(event.dataTransfer?.files);
 });
+
+function connect(shown: HTMLElement): void {
+  linkFaces(shown);
+  offerCorrections(shown);
+}
 
 function useFiles(files: FileList | undefined): void {
   if (!files?.length) return;
@@ -87,6 +93,9 @@ function choosePlace(choice: HTMLSelectElement): void {
     choice.value = form.dataset["engine"] ?? "server";
   };
   choice.addEventListener("change", () => use(choice.value));
+  // Models of one's own are on the server.
+  const model = form.querySelector<HTMLSelectElement>("[data-model-choice]");
+  model?.addEventListener("change", () => use(model.value ? "server" : "device"));
   // A page that a server's answer is on keeps the server; every other begins on the device.
   use(choice.dataset["engineChoice"] || "device");
   document.addEventListener("submit", (event) => {
@@ -118,7 +127,7 @@ function replaceResult(markup: string): void {
   form.classList.add("small");
   form.insertAdjacentHTML("beforebegin", markup);
   const shown = document.querySelector<HTMLElement>(".result[data-result]");
-  if (shown) linkFaces(shown);
+  if (shown) connect(shown);
   document.querySelector("[data-result]")?.scrollIntoView({ block: "nearest" });
 }
 

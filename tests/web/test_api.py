@@ -182,8 +182,8 @@ def test_returns_models_and_health(client: FlaskClient, pipeline: FacePipeline) 
 @pytest.mark.parametrize(
     ("method", "path", "known"),
     [
-        ("POST", "/api/v1/analyze?nosuch=1&start=2", "landmarks, min_presence; got nosuch, start."),
-        ("POST", "/api/v1/batch?fps=5", "landmarks, min_presence; got fps."),
+        ("POST", "/api/v1/analyze?x=1&a=2", "landmarks, min_presence, model; got a, x."),
+        ("POST", "/api/v1/batch?fps=5", "landmarks, min_presence, model; got fps."),
         ("POST", "/api/v1/videos?every=5", "none; got every."),
         ("GET", "/api/v1/jobs?limit=5", "none; got limit."),
         ("GET", "/api/v1/models?name=x", "none; got name."),

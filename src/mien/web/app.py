@@ -15,6 +15,7 @@ from mien.web import (
     assets,
     batch,
     camera,
+    corrections,
     device,
     errors,
     live,
@@ -54,7 +55,7 @@ def create_app(config: WebConfig | None = None, pipeline: FacePipeline | None = 
 
     for part in (errors, metrics, security, api, assets, pages):
         part.init_app(app)
-    for noun in (photos, videos, sessions, live):
+    for noun in (photos, videos, sessions, corrections, live):
         app.register_blueprint(noun.pages)
         app.register_api(noun.blueprint)
     app.register_blueprint(device.blueprint)

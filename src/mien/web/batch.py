@@ -16,7 +16,7 @@ from mien.web.api import check_form, image_body, noun, returns
 from mien.web.config import MEGABYTE
 from mien.web.errors import ProblemError
 from mien.web.photos import analyzed_photo
-from mien.web.schemas import AnalyzeQuery, BatchDocument
+from mien.web.schemas import BatchDocument, PhotoQuery
 from mien.web.services import services
 
 _MAX_IMAGES = 100
@@ -36,7 +36,7 @@ blueprint = noun("batch", "Many photographs in one request.")[1]
     openapi_extensions=image_body("application/zip", field="image", many=True),
 )
 @security.limited(security.UPLOAD_LIMIT)
-def analyze_batch(query: AnalyzeQuery) -> Response:
+def analyze_batch(query: PhotoQuery) -> Response:
     config = services().config
     # Some more than are allowed, so that the answer can say what is.
     request.max_form_parts = 4 * _MAX_IMAGES
@@ -53,14 +53,17 @@ def analyze_batch(query: AnalyzeQuery) -> Response:
     return jsonify({"results": results})
 
 
-def _analyze(data: bytes | ProblemError, name: str, query: AnalyzeQuery) -> Any:
+def _analyze(data: bytes | ProblemError, name: str, query: PhotoQuery) -> Any:
     """Analyze one image; other than for a single photograph, wait while the server is busy."""
     if isinstance(data, ProblemError):
         raise data
     deadline = time.monotonic() + _MAX_WAIT_S
     while True:
         try:
-            with analyzed_photo(data, name, min_presence=query.min_presence) as (_, result):
+            analyzed = analyzed_photo(
+                data, name, min_presence=query.min_presence, model=query.model
+            )
+            with analyzed as (_, result):
                 return result
         except ProblemError as problem:
             if problem.code != "busy" or time.monotonic() > deadline:

@@ -8,7 +8,7 @@ from typing import Any
 from mien.tables import face_lines
 
 _ID = "v6Jq3m0pT5uXw2yZ8aBcDe"
-_PARAMETERS = {"name": "faces.csv", "landmarks": True, "min_presence": 0.5}
+_PARAMETERS = {"model": _ID, "name": "faces.csv", "landmarks": True, "min_presence": 0.5}
 
 
 def add_examples(document: dict[str, Any]) -> None:
@@ -65,6 +65,8 @@ def _by_schema() -> dict[str, Any]:
         "SessionDocument": session,
         "SessionsDocument": {"sessions": [session]},
         "SessionFramesDocument": {"session": session, "frames": [frame]},
+        "CorrectionDocument": {"id": _ID, "label": "bored"},
+        "CorrectionsDocument": {"corrections": [{"id": _ID, "label": "bored"}]},
         "RenameBody": {"name": "Interview, second part"},
         "DeletedDocument": {"deleted": 1},
         "LiveStreamDocument": {"id": _ID},

@@ -248,7 +248,12 @@ class InferenceEngine:
 
     @contextmanager
     def analyzed(
-        self, data: bytes, *, source: str | None = None, min_presence: float | None = None
+        self,
+        data: bytes,
+        *,
+        source: str | None = None,
+        min_presence: float | None = None,
+        classifier: ExpressionClassifier | None = None,
     ) -> Iterator[tuple[Image | LargeImage, FrameResult]]:
         """Decode and analyze a photograph. Until the end of the context no other large one is.
 
@@ -256,6 +261,7 @@ class InferenceEngine:
             data: an encoded image.
             source: name of the image in the result.
             min_presence: overrides the server's setting.
+            classifier: in place of the server's model.
 
         Yields:
             The RGB image and its result.
@@ -264,9 +270,10 @@ class InferenceEngine:
             BusyError: too many are waiting.
             ImageReadError: the bytes are not a readable image.
         """
-        pipeline = self.pipeline
+        pipeline = copy.copy(self.pipeline)
+        if classifier is not None:
+            pipeline.classifier = classifier
         if min_presence is not None:
-            pipeline = copy.copy(pipeline)
             pipeline.settings = pipeline.settings.override(min_presence=min_presence)
         max_megapixels = pipeline.settings.max_megapixels
         large = is_large(*size_of(data))

@@ -25,6 +25,7 @@ from mien.web import webhooks
 from mien.web.config import WebConfig
 from mien.web.errors import sentence
 from mien.web.store import jobs
+from mien.web.store.corrections import sweep_corrections
 from mien.web.store.database import Database
 from mien.web.store.sessions import sweep_sessions
 
@@ -133,6 +134,7 @@ class JobRunner:
     def sweep(self) -> None:
         """Queue lost jobs again, delete what has expired and the folders of killed workers."""
         sweep_sessions(self._database)
+        sweep_corrections(self._database)
         if jobs.sweep_jobs(self._database):
             self.wake()
         self._remove_abandoned_folders()
@@ -239,7 +241,7 @@ class JobRunner:
             job["id"],
             worker,
             state="done",
-            hours=self._hours,
+            hours=job["options"].get("hours", self._hours),
             store=store,
             message=_warning(state),
             frames_done=state.frames if state else None,

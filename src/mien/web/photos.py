@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from flask import Response, jsonify, render_template, request
@@ -16,6 +17,8 @@ from werkzeug.datastructures import FileStorage
 from mien import drawing, imaging
 from mien.errors import InputError
 from mien.imaging import LargeImage
+from mien.labels import Expression
+from mien.media.images import read_image
 from mien.samples import sample_paths
 from mien.tables import face_lines
 from mien.types import Box, Face, FrameResult, Image
@@ -23,11 +26,13 @@ from mien.web import security
 from mien.web.api import check_form, image_body, noun, returns
 from mien.web.errors import ProblemError, sentence
 from mien.web.inference import BusyError
-from mien.web.schemas import AnalyzeQuery, FrameResultDocument
+from mien.web.own_models import own_classifier, own_models
+from mien.web.schemas import FrameResultDocument, PhotoQuery
 from mien.web.services import services
 
 _PAGE_IMAGE_PX = 1600
 _GALLERY_IMAGE_PX = 480
+_FACE_PX, _FACE_MEGAPIXELS = 320, 16
 
 pages, blueprint = noun("photos", "Photographs.")
 
@@ -41,10 +46,11 @@ pages, blueprint = noun("photos", "Photographs.")
     openapi_extensions=image_body("image/*", "application/octet-stream", field="image"),
 )
 @security.limited(security.ANALYZE_LIMIT)
-def analyze(query: AnalyzeQuery) -> Response:
+def analyze(query: PhotoQuery) -> Response:
     data, name = _image_from_request()
     check_form((), ("image",))
-    with analyzed_photo(data, name, min_presence=query.min_presence) as (_, result):
+    analyzed = analyzed_photo(data, name, min_presence=query.min_presence, model=query.model)
+    with analyzed as (_, result):
         return jsonify(result.to_dict(landmarks=query.landmarks))
 
 
@@ -53,24 +59,31 @@ def analyze(query: AnalyzeQuery) -> Response:
 def photo() -> ResponseReturnValue:
     """The page: a form, and the faces of the photographs that were sent with it."""
     samples = [path.name for path in sample_paths()]
+    page = partial(
+        render_template,
+        "photo.html",
+        samples=samples,
+        models=own_models(),
+        labels=[label.value for label in Expression],
+    )
     if request.method == "GET":
-        return render_template("photo.html", samples=samples)
+        return page()
     try:
         uploads = request.files.getlist("image")
         if len(uploads) > 1:
-            return render_template("photo.html", samples=samples, **_gallery(uploads))
+            return page(**_gallery(uploads))
         chosen = request.form.get("sample")
         data, name = _image_from_request() if chosen is None else (_sample(chosen), chosen)
         shown = _shown(data, name, detail=_PAGE_IMAGE_PX)
     except ProblemError as problem:
-        page = render_template("photo.html", samples=samples, problem=problem)
-        return page, problem.status
-    return render_template("photo.html", samples=samples, shown=shown)
+        return page(problem=problem), problem.status
+    return page(shown=shown)
 
 
 def _shown(data: bytes, name: str | None, *, detail: int) -> dict[str, Any]:
     """What the page shows of a photograph: its result and its pictures."""
-    with analyzed_photo(data, name) as (image, result):
+    model = request.form.get("model") or None
+    with analyzed_photo(data, name, model=model) as (image, result):
         small = _page_image(image, detail)
         document = result.to_dict()
         return {
@@ -137,17 +150,28 @@ def _image_from_request() -> tuple[bytes, str | None]:
 
 @contextmanager
 def analyzed_photo(
-    data: bytes, name: str | None, *, min_presence: float | None = None
+    data: bytes,
+    name: str | None,
+    *,
+    min_presence: float | None = None,
+    model: str | None = None,
 ) -> Iterator[tuple[Image | LargeImage, FrameResult]]:
     """Decode and analyze a photograph; raises ProblemError where that is not possible.
 
     Until the end of the context no other large photograph is in memory.
+
+    Args:
+        model: the job that adapted the visitor's own model to use.
     """
     engine = services().inference
+    classifier = own_classifier(model) if model else None
     with (
         image_problems(),
         services().metrics.analysis("photograph"),
-        engine.analyzed(data, source=name, min_presence=min_presence) as (image, result),
+        engine.analyzed(data, source=name, min_presence=min_presence, classifier=classifier) as (
+            image,
+            result,
+        ),
     ):
         services().metrics.faces.inc(len(result.faces))
         yield image, result
@@ -180,6 +204,12 @@ def encode_jpeg(image: Image, *, quality: int = 85) -> bytes:
     buffer = io.BytesIO()
     PillowImage.fromarray(image).save(buffer, "JPEG", quality=quality)
     return buffer.getvalue()
+
+
+def stored_face(data: bytes) -> bytes:
+    """An uploaded picture of a face as small JPEG, without what its file knows besides."""
+    image = read_image(data, max_megapixels=_FACE_MEGAPIXELS)
+    return encode_jpeg(_reduced(image, _FACE_PX), quality=90)
 
 
 def _page_image(image: Image | LargeImage, longest_px: int) -> Image:

@@ -113,6 +113,12 @@ class AnalyzeQuery(BaseModel):
     )
 
 
+class PhotoQuery(AnalyzeQuery):
+    model: str | None = Field(
+        None, pattern=_ID, description="The job that adapted a model of one's own to use."
+    )
+
+
 def parse_bool(value: object) -> object:
     """The boolean of a text: Python clients send "True", browsers and others "true"."""
     if isinstance(value, str):
@@ -170,6 +176,28 @@ class JobDocument(Document):
 class JobsDocument(Document):
     jobs: list[JobDocument]
     note: str | None = Field(description="Why no job is listed, without a cookie.")
+
+
+class CorrectionForm(BaseModel):
+    image: FileStorage = Field(description="A picture with one face.")
+    label: str = Field(
+        pattern=r"^\s*[^\s\x00-\x1f][^\x00-\x1f\x7f]*$", max_length=40,
+        description="What the face shows, in any words.",
+    )  # fmt: skip
+
+
+class CorrectionPath(BaseModel):
+    correction_id: str = Field(pattern=_ID)
+
+
+class CorrectionDocument(Document):
+    id: str
+    label: str
+    created_at: str | None = None
+
+
+class CorrectionsDocument(Document):
+    corrections: list[CorrectionDocument]
 
 
 class SessionPath(BaseModel):

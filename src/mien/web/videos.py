@@ -26,6 +26,7 @@ from mien.web.schemas import (
 from mien.web.security import owner
 from mien.web.services import services
 from mien.web.store import jobs
+from mien.web.store.corrections import corrections_bytes
 from mien.web.store.webhooks import add_webhook
 from mien.web.webhooks import WebhookError, check_url
 
@@ -46,14 +47,18 @@ def video() -> ResponseReturnValue:
             return redirect(url_for("videos_pages.job", job_id=_submit(_form_of_page())), 303)
         except ProblemError as raised:
             problem = raised
-    page = render_template("video.html", jobs=_visitors_jobs(), problem=problem)
+    shown = [job_document(row) for row in _visitors_jobs() if "task" not in row["options"]]
+    page = render_template("video.html", jobs=shown, problem=problem)
     return page, problem.status if problem else 200
 
 
 @pages.get("/jobs/<job_id>")
 def job(job_id: str) -> str:
     """Job status and, at its end, the report."""
-    return render_template("job.html", job=_document(_require_job(job_id)))
+    row = _require_job(job_id)
+    return render_template(
+        "job.html", job=job_document(row), task=row["options"].get("task", "video")
+    )
 
 
 @pages.post("/jobs/<job_id>")
@@ -86,7 +91,7 @@ def change_job(job_id: str) -> ResponseReturnValue:
 def submit_video(form: VideoForm) -> tuple[Response, int]:
     files = ("video",)
     check_form([name for name in VideoForm.model_fields if name not in files], files)
-    return jsonify(_document(_require_job(_submit(form)))), 202
+    return jsonify(job_document(_require_job(_submit(form)))), 202
 
 
 _NO_COOKIE = (
@@ -99,12 +104,13 @@ _NO_COOKIE = (
 def list_jobs() -> Response:
     """For clients that keep the cookie; a job that was submitted without it is not listed."""
     note = None if owner() else _NO_COOKIE
-    return jsonify({"jobs": _visitors_jobs(), "note": note})
+    found = [job_document(row) for row in _visitors_jobs()]
+    return jsonify({"jobs": found, "note": note})
 
 
 @blueprint.get("/jobs/<job_id>", summary="Job status", responses=returns(JobDocument, 404))
 def job_status(path: JobPath) -> Response:
-    return jsonify(_document(_require_job(path.job_id)))
+    return jsonify(job_document(_require_job(path.job_id)))
 
 
 @blueprint.post(
@@ -113,7 +119,7 @@ def job_status(path: JobPath) -> Response:
 def cancel_job(path: JobPath) -> Response:
     _require_job(path.job_id)
     jobs.cancel_job(services().database, path.job_id)
-    return jsonify(_document(_require_job(path.job_id)))
+    return jsonify(job_document(_require_job(path.job_id)))
 
 
 @blueprint.delete(
@@ -172,27 +178,12 @@ def _submit(form: VideoForm) -> str:
     if size > config.max_video_mb * MEGABYTE:
         raise ProblemError(413, "too_large", f"Expected at most {config.max_video_mb} MB.")
     also = _webhook(form)
-    address = security.address_mark()
-    # Callers without a cookie share the places of their address.
-    active = jobs.count_active(database, owner=owner(), address="" if owner() else address)
-    if (
-        active >= _MAX_ACTIVE
-        or jobs.count_active(database, address=address) >= _MAX_ACTIVE_OF_ADDRESS
-    ):
-        raise ProblemError(
-            409, "enough_jobs", f"Expected at most {_MAX_ACTIVE} videos at once. Wait until one "
-            "is done, or cancel one.", retry_after_s=30,
-        )  # fmt: skip
-    if jobs.stored_bytes(database) + size > config.max_stored_mb * MEGABYTE:
-        raise ProblemError(
-            507, "storage_full", "The server's space for videos is used up. Delete results, or "
-            "try again when older ones have expired.", retry_after_s=600,
-        )  # fmt: skip
+    check_room(size)
     job_id = jobs.create_job(
         database,
         stream,
         owner=owner(),
-        address=address,
+        address=security.address_mark(),
         name=(form.video.filename or "video")[-200:],
         options=json.loads(
             form.model_dump_json(exclude={"video", "webhook_url", "webhook_secret"})
@@ -202,6 +193,32 @@ def _submit(form: VideoForm) -> str:
     )
     services().jobs.wake()
     return job_id
+
+
+def check_room(size: int) -> None:
+    """Refuse a job or a file of the visitor for which there is no room.
+
+    Raises:
+        ProblemError: too many jobs run, or the server's space is used up.
+    """
+    config, database = services().config, services().database
+    address = security.address_mark()
+    # Callers without a cookie share the places of their address.
+    active = jobs.count_active(database, owner=owner(), address="" if owner() else address)
+    if (
+        active >= _MAX_ACTIVE
+        or jobs.count_active(database, address=address) >= _MAX_ACTIVE_OF_ADDRESS
+    ):
+        raise ProblemError(
+            409, "enough_jobs", f"Expected at most {_MAX_ACTIVE} jobs at once. Wait until one "
+            "is done, or cancel one.", retry_after_s=30,
+        )  # fmt: skip
+    stored = jobs.stored_bytes(database) + corrections_bytes(database)
+    if stored + size > config.max_stored_mb * MEGABYTE:
+        raise ProblemError(
+            507, "storage_full", "The server's space is used up. Delete results, or "
+            "try again when older ones have expired.", retry_after_s=600,
+        )  # fmt: skip
 
 
 def _webhook(form: VideoForm) -> Callable[[Connection, str], None]:
@@ -252,8 +269,7 @@ def _ranged_response(entry: dict[str, Any]) -> Response:
 
 
 def _visitors_jobs() -> list[dict[str, Any]]:
-    rows = jobs.list_jobs(services().database, owner()) if owner() else []
-    return [_document(row) for row in rows]
+    return jobs.list_jobs(services().database, owner()) if owner() else []
 
 
 def _require_job(job_id: str) -> dict[str, Any]:
@@ -264,6 +280,6 @@ def _require_job(job_id: str) -> dict[str, Any]:
     return row
 
 
-def _document(row: dict[str, Any]) -> dict[str, Any]:
+def job_document(row: dict[str, Any]) -> dict[str, Any]:
     """A job as the API returns it."""
     return jobs.job_document(row, jobs.find_files(services().database, row["id"], role="result"))

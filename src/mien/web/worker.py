@@ -1,12 +1,16 @@
 """Analyzes uploaded videos; ``python -m mien.web.worker`` is a process that does only this."""
 
+import json
 import os
 import signal
 import sys
 import threading
+import zipfile
 from pathlib import Path
 from typing import Any
 
+from mien.adaptation import adapt
+from mien.adaptation.report import to_html
 from mien.config import Settings
 from mien.errors import MienError, VideoReadError
 from mien.media.sources import Selection
@@ -38,12 +42,16 @@ class UploadAnalyzer:
     def __call__(
         self, video: Path, folder: Path, options: dict[str, Any], report: Progress
     ) -> None:
-        """Analyze the video.
+        """Analyze the video, or adapt a model where the options say so.
 
         Raises:
             VideoReadError: the file is not a readable video, or exceeds a limit.
+            DataError: the labeled faces are too few.
             JobStoppedError: ``report`` asks to stop.
         """
+        if options.get("task") == "adapt":
+            self._adapt(video, folder, report)
+            return
         duration_s = VideoSource(video).info.duration_s
         if duration_s is not None:
             self._check_length(duration_s)
@@ -64,6 +72,21 @@ class UploadAnalyzer:
             pipeline=self._pipeline,
             on_progress=on_progress,
         )
+
+    def _adapt(self, archive: Path, folder: Path, report: Progress) -> None:
+        data = archive.parent / "labeled"
+        with zipfile.ZipFile(archive) as source:
+            source.extractall(data)
+        result = adapt(
+            data / "labels.csv",
+            folder / "model.onnx",
+            settings=self._pipeline.settings,
+            progress=lambda done, total: report(done, done / total),
+        ).to_dict()
+        # Not where this server had the pictures.
+        result["model"] = "model.onnx" if result["kept"] else None
+        (folder / "result.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        (folder / "report.html").write_text(to_html(result), encoding="utf-8")
 
     def _check_length(self, seconds: float) -> None:
         if seconds > self._max_s:

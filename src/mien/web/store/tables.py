@@ -106,3 +106,16 @@ webhooks = Table(
     Column("attempts", Integer, nullable=False),
     Column("due_at", DateTime, nullable=False, index=True),
 )
+
+corrections = Table(
+    "corrections",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("owner", ID, nullable=False, index=True),
+    Column("label", String(40), nullable=False),
+    # A face as JPEG.
+    Column("picture", LargeBinary, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("created_at", DateTime, nullable=False),
+    Column("expires_at", DateTime, nullable=False, index=True),
+)

@@ -1,0 +1,174 @@
+"""Faces that a visitor labels, and the model that is adapted to them."""
+
+import io
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from PIL import Image as PillowImage
+
+from mien.adaptation import faces
+from mien.samples import sample_paths
+from mien.web.store import corrections, database
+from mien.web.store.corrections import sweep_corrections
+
+URL = "/api/v1/corrections"
+MakeApp = Callable[..., Flask]
+
+
+def jpeg(shade: int, size: int = 64) -> bytes:
+    buffer = io.BytesIO()
+    PillowImage.new("RGB", (size, size), (shade, shade, shade)).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def label(client: FlaskClient, name: str, picture: bytes | None = None) -> Any:
+    data = {"image": (io.BytesIO(jpeg(90) if picture is None else picture), "f.jpg"), "label": name}
+    return client.post(URL, data=data)
+
+
+@pytest.fixture
+def visitor(client: FlaskClient) -> FlaskClient:
+    client.get("/photo")
+    return client
+
+
+def test_kept_listed_and_deleted(visitor: FlaskClient, app: Flask) -> None:
+    for name in ("bored", "happiness", "  bored "):
+        assert label(visitor, name).status_code == 201
+    listed: Any = visitor.get(URL).json
+    assert sorted(one["label"] for one in listed["corrections"]) == ["bored", "bored", "happiness"]
+    first = listed["corrections"][0]["id"]
+    picture = visitor.get(f"/corrections/{first}.jpg")
+    assert picture.mimetype == "image/jpeg"
+    page = visitor.get("/corrections").text
+    assert "3 labeled faces" in page
+    assert "disabled" in page
+    stranger = app.test_client()
+    stranger.get("/photo")
+    assert stranger.get(URL).json == {"corrections": []}
+    assert stranger.get(f"/corrections/{first}.jpg").status_code == 404
+    assert stranger.delete(f"{URL}/{first}").status_code == 404
+    assert visitor.delete(f"{URL}/{first}").json == {"deleted": 1}
+    assert visitor.get(f"/corrections/{first}.jpg").status_code == 404
+    assert visitor.delete(URL).json == {"deleted": 2}
+
+
+def test_form_deletes(visitor: FlaskClient, csrf_of: Any) -> None:
+    ids = [label(visitor, name).json["id"] for name in ("a", "b", "c")]
+    token = csrf_of(visitor, "/corrections")
+    visitor.post("/corrections", data={"csrf_token": token, "action": "delete", "id": ids[0]})
+    assert "2 labeled faces" in visitor.get("/corrections").text
+    answer = visitor.post("/corrections", data={"csrf_token": token, "action": "delete"})
+    assert answer.status_code == 400
+    visitor.post("/corrections", data={"csrf_token": token, "action": "delete-all"})
+    assert "No labeled faces yet" in visitor.get("/corrections").text
+
+
+def test_pictures_are_small_and_say_nothing_else(visitor: FlaskClient) -> None:
+    buffer = io.BytesIO()
+    exif = PillowImage.Exif()
+    exif[0x010E] = "a secret place"
+    PillowImage.new("RGB", (1200, 800)).save(buffer, "JPEG", exif=exif)
+    found = label(visitor, "bored", buffer.getvalue()).json["id"]
+    stored = visitor.get(f"/corrections/{found}.jpg").data
+    assert b"secret" not in stored
+    assert PillowImage.open(io.BytesIO(stored)).size == (320, 213)
+
+
+@pytest.mark.parametrize("name", ["", "   ", "a" * 41, "a\nb", "a\x00"])
+def test_rejects_labels(visitor: FlaskClient, name: str) -> None:
+    assert label(visitor, name).status_code == 422
+
+
+def test_rejects_what_is_no_picture(visitor: FlaskClient, client: FlaskClient) -> None:
+    assert label(visitor, "bored", b"no picture").status_code == 400
+    assert label(visitor, "bored", jpeg(0, 5000)).status_code == 400
+    assert visitor.post(URL, data={"label": "bored"}).status_code == 422
+
+
+def test_needs_a_visitor(client: FlaskClient) -> None:
+    answer = label(client, "bored")
+    assert answer.status_code == 400
+    assert answer.json["error"]["code"] == "cookie_needed"
+
+
+def test_is_limited(visitor: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mien.web.corrections._MOST", 2)
+    assert [label(visitor, "a").status_code for _ in range(3)] == [201, 201, 413]
+
+
+def test_space_is_limited(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mien.web.videos.MEGABYTE", 1000)
+    client = make_app(max_stored_mb=6).test_client()
+    client.get("/photo")
+    assert {label(client, "a", jpeg(90, 300)).status_code for _ in range(5)} == {201, 507}
+
+
+def test_expires(visitor: FlaskClient, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    label(visitor, "bored")
+    made = app.extensions["mien"].database
+    sweep_corrections(made)
+    assert len(visitor.get(URL).json["corrections"]) == 1  # type: ignore[index]
+    later = database.now() + timedelta(days=31)
+    monkeypatch.setattr(corrections, "now", lambda: later)
+    sweep_corrections(made)
+    assert visitor.get(URL).json == {"corrections": []}
+
+
+def test_needs_enough_faces(visitor: FlaskClient) -> None:
+    for name in ("a", "a", "a", "b", "b"):
+        label(visitor, name)
+    answer: Any = visitor.post(f"{URL}/adapt")
+    assert answer.status_code == 409
+    assert answer.json["error"]["code"] == "too_few_labels"
+
+
+def test_adapted_model_is_used_exported_and_deleted(
+    make_app: MakeApp, app: Flask, visitor: FlaskClient
+) -> None:
+    photos = {path.stem: path.read_bytes() for path in sample_paths() if path.stem != "group"}
+    assert len(photos) == 8 > 2 * faces.LEAST
+    for name, photo in photos.items():
+        assert label(visitor, "grin" if "smiling" in name else "calm", photo).status_code == 201
+    job: Any = visitor.post(f"{URL}/adapt").json
+    assert app.extensions["mien"].jobs.run_next()
+    job = visitor.get(f"/api/v1/jobs/{job['id']}").json
+    assert job["state"] == "done", job["message"]
+    files = {entry["name"]: entry["url"] for entry in job["files"]}
+    result: Any = visitor.get(files["result.json"]).get_json(force=True)
+    assert result["n"] == 8
+    assert sorted(result["labels"]) == ["grin", "neutral"]
+    assert result["kept"]
+    assert "Your labels" in visitor.get(f"/jobs/{job['id']}").text
+    assert visitor.get("/api/v1/jobs").json["jobs"]  # type: ignore[index]
+    assert "Model: calm, grin" not in visitor.get("/video").text
+    assert "Model: calm, grin" in visitor.get("/photo").text
+    assert len(visitor.get(files["model.onnx"]).data) > 1_000_000
+
+    use = f"/api/v1/analyze?model={job['id']}"
+    answer: Any = visitor.post(use, data=photos["person-a-smiling"])
+    assert answer.status_code == 200
+    strangers = make_app().test_client()
+    assert strangers.post(use, data=photos["person-a-smiling"]).status_code == 404
+    visitor.delete(f"/api/v1/jobs/{job['id']}")
+    assert visitor.post(use, data=photos["person-a-smiling"]).status_code == 404
+
+
+def test_failed_adaptation_says_why(tmp_path: Path, make_app: MakeApp) -> None:
+    app = make_app()
+    visitor = app.test_client()
+    visitor.get("/photo")
+    for name in ("a", "b"):
+        for shade in (20, 90, 200):
+            label(visitor, name, jpeg(shade))
+    job: Any = visitor.post(f"{URL}/adapt").json
+    app.extensions["mien"].jobs.run_next()
+    job = visitor.get(f"/api/v1/jobs/{job['id']}").json
+    assert job["state"] == "failed"
+    assert "face" in job["message"]
+    assert str(tmp_path) not in job["message"]
