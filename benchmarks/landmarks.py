@@ -2,6 +2,8 @@
 
     python benchmarks/landmarks.py points --data groups --output benchmarks/results/landmarks.json
     python benchmarks/landmarks.py pose --output benchmarks/results/landmarks-pose.json
+    python benchmarks/landmarks.py mediapipe --python PYTHON --bundle face_landmarker.task \
+        --data PHOTOGRAPHS --clip CLIP --output benchmarks/results/landmarks-mediapipe.json
 
 `points` measures the distance to annotated points, presence and CPU time.
 The folder has images and ``*landmarks.xml`` of dlib's format with the 68 points of the iBUG markup
@@ -13,11 +15,19 @@ with one thread, the median over the faces, and includes the cut of the region.
 
 `pose` turns heads that are made from the four neutral sample photographs (`rendered_heads.py`) by
 up to 30 degrees, and compares the measured angles, and the distance in cm, with the true ones.
+
+`mediapipe` runs MediaPipe's Face Landmarker with the same bundle in an environment of its own
+(`mediapipe_landmarker.py`) on up to 50 photographs with one face, and in turns with mien's stream
+on a clip. Both follow the landmarks to the region that they ask for; distances are divided by that
+between the outer corners of the eyes. CPU time is that of the process, decoding left out, in
+alternating rounds.
 """
 
 import argparse
 import json
 import statistics
+import subprocess
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -26,12 +36,15 @@ from xml.etree import ElementTree
 import numpy as np
 from rendered_heads import DISTANCE_CM, FOCAL_PX, SIZE_WH, RenderedHead
 
-from mien.landmarks import build_blendshapes, build_landmarks
+from mien.landmarks import FaceMesh, build_blendshapes, build_landmarks
+from mien.landmarks.regions import roi_from_landmarks
 from mien.landmarks.schemes import to_ibug68
 from mien.media.images import read_image
+from mien.media.video import VideoSource
 from mien.pipeline import FacePipeline
 from mien.samples import sample_paths
 from mien.signals.pose import RIGID_FACE
+from mien.streaming import FaceStream, StreamSettings
 from mien.types import Box, Detection, Image
 
 MODELS = ("facemesh", "face-landmarker")
@@ -44,6 +57,7 @@ PARTS = {
     "all without jaw": range(17, 68),
 }
 ROUNDS = 5
+SHOWN, WARM = 12, 5
 ANGLES_DEG = [
     (yaw, pitch, 0)
     for yaw in (-30, -20, -10, 0, 10, 20, 30)
@@ -134,16 +148,114 @@ def measure_pose(name: str) -> dict[str, Any]:
     }
 
 
+def beside_mediapipe(python: Path, bundle: Path, photographs: Path, clip: Path) -> dict[str, Any]:
+    """Landmarks, blendshapes and CPU time beside MediaPipe's Face Landmarker."""
+    paths = sorted(photographs.rglob("*.jpg"))[
+        :: max(1, len(list(photographs.rglob("*.jpg"))) // 50)
+    ]
+    pictures = {f"{path.parent.name} {path.name}": read_image(path) for path in paths[:50]}
+    frames = [frame.image for frame in VideoSource(clip).frames()]
+    theirs, ours = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        given, found = Path(folder, "pictures.npz"), Path(folder, "found.npz")
+        command = [
+            python,
+            Path(__file__).with_name("mediapipe_landmarker.py"),
+            bundle,
+            given,
+            found,
+        ]
+        np.savez(given, **pictures)
+        subprocess.run(command, check=True)
+        with np.load(found) as file:
+            reference = dict(file)
+        np.savez(given, clip=np.stack(frames))
+        for _ in range(ROUNDS):
+            ours.append(_stream_cpu_ms(frames))
+            subprocess.run(command, check=True)
+            with np.load(found) as file:
+                theirs.append(float(file["cpu_ms"]))
+    ratios = [own / other for own, other in zip(ours, theirs, strict=True)]
+    return {
+        **_differences(pictures, reference),
+        "clip": clip.name,
+        "frames": len(frames),
+        "cpu_ms_per_frame": round(statistics.median(ours), 2),
+        "mediapipe_cpu_ms_per_frame": round(statistics.median(theirs), 2),
+        "ratio_of_rounds": [round(ratio, 2) for ratio in ratios],
+        "ratio": round(statistics.median(ratios), 2),
+    }
+
+
+def _stream_cpu_ms(frames: list[Image]) -> float:
+    """CPU time per frame of a stream that finds landmarks and blendshapes, without expressions."""
+    pipeline = FacePipeline(landmarks="face-landmarker")
+    stream = FaceStream(pipeline, StreamSettings(expressions=False))
+    started = 0.0
+    for number, frame in enumerate(frames):
+        if number == WARM:
+            started = time.process_time()
+        stream.update(frame, 0.04 * number)
+    return 1000 * (time.process_time() - started) / (len(frames) - WARM)
+
+
+def _differences(pictures: dict[str, Image], reference: dict[str, Any]) -> dict[str, Any]:
+    pipeline = FacePipeline(landmarks="face-landmarker")
+    model = pipeline.landmarks
+    assert isinstance(model, FaceMesh)
+    points, shapes, found_shapes = [], [], []
+    for name, picture in pictures.items():
+        faces = pipeline.analyze(picture).faces
+        if f"points {name}" not in reference or len(faces) != 1:
+            continue
+        there, values = reference[f"points {name}"], reference[f"shapes {name}"]
+        assert faces[0].landmarks is not None
+        landmarks = faces[0].landmarks
+        found_shapes.append(np.abs(np.array([*(faces[0].blendshapes or {}).values()]) - values))
+        # As in a stream, the region follows from the landmarks.
+        for _ in range(SHOWN):
+            landmarks = model.predict_region(picture, roi_from_landmarks(landmarks))
+        eyes = np.linalg.norm(there[263, :2] - there[33, :2])
+        points.append(np.linalg.norm(landmarks.points[:, :2] - there[:, :2], axis=1) / eyes)
+        own = pipeline.read_blendshapes(landmarks) or {}
+        shapes.append(np.abs(np.array([*own.values()]) - values))
+    return {
+        "faces": len(points),
+        "points_distance": _spread(points),
+        "blendshapes_difference": _spread(shapes),
+        "blendshapes_difference_of_a_still": _spread(found_shapes),
+    }
+
+
+def _spread(values: list[Any]) -> dict[str, float]:
+    """Of all values, and of the largest of each face."""
+    largest = np.max(values, axis=1)
+    return {
+        "mean": round(float(np.mean(values)), 4),
+        "99th percentile": round(float(np.percentile(values, 99)), 4),
+        "largest of the median face": round(float(np.median(largest)), 4),
+        "largest": round(float(np.max(largest)), 4),
+        "faces_within_0.01": int((largest <= 0.01).sum()),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("what", choices=("points", "pose"))
-    parser.add_argument("--data", type=Path, help="of points")
+    parser.add_argument("what", choices=("points", "pose", "mediapipe"))
+    parser.add_argument("--data", type=Path, help="of points and mediapipe")
+    parser.add_argument("--python", type=Path)
+    parser.add_argument("--bundle", type=Path)
+    parser.add_argument("--clip", type=Path)
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
     if arguments.what == "pose":
         figures: dict[str, Any] = {name: measure_pose(name) for name in MODELS}
     elif arguments.data is None:
-        parser.error("points needs --data")
+        parser.error("points and mediapipe need --data")
+    elif arguments.what == "mediapipe":
+        figures = beside_mediapipe(
+            arguments.python, arguments.bundle, arguments.data, arguments.clip
+        )
     else:
         faces = annotated(arguments.data)
         figures = {"faces": len(faces), **{name: measure(name, faces) for name in MODELS}}

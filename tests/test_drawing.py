@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mien.drawing import EXPRESSION_COLORS, annotate, blur_faces, cut_out
+from mien.errors import InputError
 from mien.labels import Expression
 from mien.types import (
     Box,
@@ -214,3 +215,28 @@ def test_draws_the_gaze_from_the_irises() -> None:
     # 40 pixels apart: half of it to the right at 30 degrees.
     assert (drawn[60, 52:68] == (255, 221, 0)).all()
     assert (drawn[60, 78] == 0).all()
+
+
+def test_draws_the_layers_that_are_named_and_no_others() -> None:
+    image = np.zeros((200, 400, 3), np.uint8)
+    points = np.random.default_rng(0).uniform(40, 100, (478, 3)).astype(np.float32)
+    face = Face(
+        Detection(Box(20, 20, 120, 120), 0.9),
+        landmarks=Landmarks(points, "mesh478"),
+        gaze=Gaze(yaw_deg=60.0, pitch_deg=0.0),
+        action_units={"AU12": 1.0, "AU6": 0.5, "AU4": 0.05},
+    )
+    result = FrameResult((face,), (400, 200))
+    bare = annotate(image, result)
+    for layer, color in (("mesh", (255, 255, 255)), ("aus", (255, 221, 0))):
+        drawn = annotate(image, result, draw=[layer])
+        changed = (drawn != bare).any(axis=2)
+        assert (drawn[changed] == color).all(axis=1).any()
+    outside = np.ones(image.shape[:2], bool)
+    outside[20:121, 20:121] = False
+    bars = (annotate(image, result, draw=["aus"]) == (255, 221, 0)).all(axis=2) & outside
+    lengths = bars.sum(axis=1)
+    # Two bars, one twice as long as the other; a unit below a tenth has none.
+    assert set(lengths[lengths > 0].tolist()) == {lengths.max(), (lengths.max() + 1) // 2}
+    with pytest.raises(InputError, match="expected draw of mesh, gaze, aus, got nose"):
+        annotate(image, result, draw=["nose"])

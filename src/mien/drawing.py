@@ -2,6 +2,7 @@
 
 import math
 import zlib
+from collections.abc import Collection
 from functools import lru_cache
 
 import cv2
@@ -11,6 +12,7 @@ from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
 from mien import geometry, imaging
+from mien.errors import InputError
 from mien.labels import Expression
 from mien.landmarks.schemes import IRISES, MESH_LINES, is_mesh
 from mien.types import Box, ExpressionScores, Face, FrameResult, Gaze, Image, Landmarks
@@ -52,51 +54,70 @@ def expression_color(label: Expression) -> Color:
     return EXPRESSION_COLORS.get(label, _OWN_COLORS[chosen])
 
 
+LAYERS = ("mesh", "gaze", "aus")
+"""What :func:`annotate` draws beside boxes and labels where it is wanted."""
+
 _INK: Color = (20, 22, 26)
 _PAPER: Color = (255, 255, 255)
 _GAZE: Color = (255, 221, 0)
-# Text height relative to the width of the face.
+# Relative to the width of the face.
 _LABEL_SHARE = 0.2
 _SMALLEST_TEXT_PX = 9
-# With so few blocks across a face, neither people nor face recognition can identify it.
+# So few blocks across a face identify no one, to people or to face recognition.
 _BLUR_BLOCKS = 6
 
 
 def annotate(
-    image: npt.ArrayLike, result: FrameResult, *, landmarks: bool = False, extend: bool = False
+    image: npt.ArrayLike,
+    result: FrameResult,
+    *,
+    draw: Collection[str] = (),
+    landmarks: bool = False,
+    extend: bool = False,
 ) -> Image:
     """Draw the box, label and expression probabilities of each face.
 
     Uncertain expressions have a question mark and a thinner box, faces of which little can be seen
-    (the reason "unclear") a dashed one. Labels never cover a face: they
-    are above, below or beside it, smaller where there is less room, and left out where there is
-    none.
+    (the reason "unclear") a dashed one. Labels never cover a face: they are above, below or beside
+    it, smaller where there is less room, and left out where there is none.
 
     Args:
         image: the analyzed image; it is not modified.
         result: the result for this image.
-        landmarks: whether to draw landmarks: meshes as lines, others as dots; with irises also the
-            gaze, as arrows that are longer the farther it is from the camera.
+        draw: what else to draw, of :data:`LAYERS`: ``"mesh"``, landmarks as lines, or dots if they
+            are no mesh; ``"gaze"``, arrows that are longer the farther it is from the camera;
+            ``"aus"``, a bar for each of the strongest action units, where there is room.
+        landmarks: short for ``draw=("mesh", "gaze")``.
         extend: whether to add rows below the image for labels that would be left out. Coordinates
             stay valid.
 
     Returns:
         ``(H, W, 3)`` RGB uint8, a new image; larger than the given one only with `extend`.
+
+    Raises:
+        InputError: `draw` has another name.
     """
+    unknown = sorted(set(draw) - set(LAYERS))
+    if unknown:
+        raise InputError(f"expected draw of {', '.join(LAYERS)}, got {', '.join(unknown)}")
+    layers = {*draw, *(("mesh", "gaze") if landmarks else ())}
     canvas = imaging.as_rgb(image).copy()
     # One unit is a thin line when the image is shown on a full screen.
     unit = max(1, round(max(canvas.shape[:2]) / 1000))
     occupied = [_spot(face.box) for face in result.faces]
     for face in result.faces:
-        _draw_face(canvas, face, unit, occupied, landmarks=landmarks)
+        _draw_face(canvas, face, unit, occupied, layers)
     # Labels are drawn last, at positions that do not cover faces or other labels.
     labels: list[_Spot] = []
     left_out: list[tuple[int, Image]] = []
-    for face in sorted(result.faces, key=lambda face: face.box.y_max):
-        if face.expression is None:
-            continue
-        chips = _chips(face, face.expression, unit)
-        found = _free_spot(canvas, chips, face.box, unit, occupied=occupied, labels=labels)
+    ordered = sorted(result.faces, key=lambda face: face.box.y_max)
+    wanted = [(face, _chips(face, face.expression, unit)) for face in ordered if face.expression]
+    named = len(wanted)
+    if "aus" in layers:
+        wanted += [(face, chips) for face in ordered if (chips := _unit_chips(face, unit))]
+    for index, (face, chips) in enumerate(wanted):
+        hidden = [*occupied, *labels] if index >= named else occupied  # units cover no label
+        found = _free_spot(canvas, chips, face.box, unit, occupied=hidden, labels=labels)
         if found is None:
             left_out.append((round(face.box.x_min), chips[0]))
         else:
@@ -161,15 +182,16 @@ def _grown(box: Box, share: float) -> Box:
 
 
 def _draw_face(
-    canvas: Image, face: Face, unit: int, occupied: list[_Spot], *, landmarks: bool
+    canvas: Image, face: Face, unit: int, occupied: list[_Spot], layers: set[str]
 ) -> None:
     scores = face.expression
     color = expression_color(scores.label) if scores else _PAPER
     sure = scores is not None and not (scores.uncertain or _is_unclear(face))
-    if landmarks and face.landmarks is not None:
-        _draw_landmarks(canvas, face.landmarks, unit)
-        if face.gaze is not None and face.landmarks.scheme == "mesh478":
-            _draw_gaze(canvas, face.landmarks, face.gaze, unit)
+    points = face.landmarks
+    if "mesh" in layers and points is not None:
+        _draw_landmarks(canvas, points, unit)
+    if "gaze" in layers and points is not None and points.scheme == "mesh478" and face.gaze:
+        _draw_gaze(canvas, points, face.gaze, unit)
     x_min, y_min, x_max, y_max = (round(float(v)) for v in face.box.to_array())
     # A dark line under the colored one keeps the box visible on any background.
     line = 2 * unit if sure else unit
@@ -245,6 +267,26 @@ def _chips(face: Face, scores: ExpressionScores, unit: int) -> list[Image]:
         for size_px in dict.fromkeys((usual, 11, _SMALLEST_TEXT_PX))
         for text in (f"{words} {number}", f"{words}\n{number}")
     ]
+
+
+def _unit_chips(face: Face, unit: int) -> list[Image]:
+    """Images of the strongest action units with their bars, usual and small; none at rest."""
+    units = [item for item in (face.action_units or {}).items() if item[1] >= 0.1]
+    ranked = tuple(sorted(units, key=lambda item: -item[1]))
+    usual = max(11, min(18 * unit, round(_LABEL_SHARE * face.box.width)))
+    sizes = [(usual, 6), (max(11, usual // 2), 6), (11, 3), (_SMALLEST_TEXT_PX, 2)]
+    return [_bars(ranked[:most], size_px) for size_px, most in sizes if ranked]
+
+
+def _bars(units: tuple[tuple[str, float], ...], size_px: int) -> Image:
+    step, words = int(size_px * 1.25), round(3.3 * size_px)
+    panel = PillowImage.new("RGB", (words + 5 * size_px, step * len(units)), _INK)
+    draw, font = ImageDraw.Draw(panel), ImageFont.load_default(size_px)
+    for index, (name, value) in enumerate(units):
+        top, end = index * step, words + max(1, round(4.6 * size_px * value))
+        draw.text((size_px // 3, top + step / 2), name, fill=_PAPER, font=font, anchor="lm")
+        draw.rectangle((words, top + step // 4, end, top + 3 * step // 4), fill=_GAZE)
+    return np.asarray(panel)
 
 
 def _free_spot(

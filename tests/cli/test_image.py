@@ -425,3 +425,28 @@ def test_a_neutral_photograph_has_exactly_one_face(mien: Any, samples: dict[str,
         assert ran.status == 1
         assert "--neutral" in ran.stderr
         assert problem in ran.stderr
+
+
+def test_draws_what_is_named(mien: Any, samples: dict[str, Path], tmp_path: Path) -> None:
+    smiling = samples["person-a-smiling"]
+    drawn = {}
+    for layers in ("mesh", "gaze, aus"):
+        ran = mien("image", smiling, "--annotate", tmp_path, "--draw", layers, "--json")
+        assert ran.status == 0
+        (face,) = json.loads(ran.stdout)["results"][0]["faces"]
+        assert ("action_units" in face) == (layers != "mesh")
+        drawn[layers] = read_image(tmp_path / smiling.name)
+        (tmp_path / smiling.name).unlink()
+    assert not np.array_equal(drawn["mesh"], drawn["gaze, aus"])
+
+
+def test_draw_needs_names_and_a_folder(mien: Any, samples: dict[str, Path], tmp_path: Path) -> None:
+    for options, problem in (
+        (("--annotate", tmp_path, "--draw", "mesh,nose"), "mesh, gaze, aus, got nose"),
+        (("--annotate", tmp_path, "--draw", ","), "got nothing"),
+        (("--draw", "mesh"), "together with --draw"),
+        (("--annotate", tmp_path, "--draw", "gaze", "--landmarks", "facemesh"), "face-landmarker"),
+    ):
+        ran = mien("image", samples["person-a-smiling"], *options)
+        assert ran.status == 2
+        assert problem in ran.stderr

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,7 +37,7 @@ def step(number: int, image: npt.NDArray[np.uint8], fps: float = 25) -> tuple[Fr
     return Frame(image, timestamp_s, number), FrameResult((face,), size_wh, number, timestamp_s)
 
 
-def written(folder: Path, frames: Frames, original: Path | None = None, **options: bool) -> Path:
+def written(folder: Path, frames: Frames, original: Path | None = None, **options: Any) -> Path:
     sink = AnnotatedVideoSink(folder, original, **options)
     for number, (image, _) in enumerate(frames):
         sink.write(*step(number, image), ())

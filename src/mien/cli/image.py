@@ -24,7 +24,7 @@ from mien.cli.console import (
     print_warning,
     stdout_console,
 )
-from mien.cli.options import takes_settings
+from mien.cli.options import DrawOption, parse_draw, takes_settings
 from mien.cli.output_files import TABLE_ENDINGS, ImageFiles, check_outputs
 from mien.config import Settings
 from mien.errors import ImageReadError, InputError
@@ -104,6 +104,7 @@ def image(
     all_rows: _AllRows = False,
     annotate: _Annotate = None,
     crops: _Crops = None,
+    draw: DrawOption = None,
     blur_faces: _BlurFaces = False,
     points: _Points = False,
     neutral: _Neutral = None,
@@ -121,6 +122,7 @@ def image(
     inputs = list(find_images(paths, exclude=[annotate, crops]))
     sources = [entry.source for entry in inputs]
     check_outputs([("--csv", csv, TABLE_ENDINGS)], [*sources, *dataclasses.astuple(settings)])
+    layers, settings = parse_draw(draw, settings, None if annotate else "--annotate FOLDER")
     pipeline = _pipeline(settings, neutral)
     printing = json or jsonl or csv == "-"
     bar = ProgressBar(len(inputs), "images", enabled=not (printing and sys.stdout.isatty()))
@@ -137,7 +139,9 @@ def image(
             outputs.append(_CsvOutput(file, columns, all_rows=all_rows))
         if annotate is not None:
             files = ImageFiles(annotate, "--annotate", sources)
-            outputs.append(_AnnotatedOutput(files, blur_faces=blur_faces, landmarks=points))
+            outputs.append(
+                _AnnotatedOutput(files, blur_faces=blur_faces, draw=layers, landmarks=points)
+            )
         if crops is not None:
             outputs.append(_CropsOutput(ImageFiles(crops, "--crops", sources)))
         if json:
@@ -328,16 +332,21 @@ class _TableOutput(_Output):
 class _AnnotatedOutput(_Output):
     """Annotated images, in the same subfolders as the originals."""
 
-    def __init__(self, files: ImageFiles, *, blur_faces: bool, landmarks: bool) -> None:
+    def __init__(
+        self, files: ImageFiles, *, blur_faces: bool, draw: Sequence[str], landmarks: bool
+    ) -> None:
         self._files = files
         self._blur_faces = blur_faces
+        self._draw = draw
         self._landmarks = landmarks
 
     def add(self, result: FrameResult, image: Image | LargeImage, relative: PurePath) -> None:
         image = image.whole() if isinstance(image, LargeImage) else image
         if self._blur_faces:
             image = drawing.blur_faces(image, result)
-        drawn = drawing.annotate(image, result, landmarks=self._landmarks, extend=True)
+        drawn = drawing.annotate(
+            image, result, draw=self._draw, landmarks=self._landmarks, extend=True
+        )
         self._files.write(drawn, relative)
 
 

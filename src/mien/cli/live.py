@@ -17,7 +17,7 @@ from rich.text import Text
 
 from mien.applications import APPLICATIONS, Application, build_application, open_stream
 from mien.cli.console import graceful_stop
-from mien.cli.options import takes_settings
+from mien.cli.options import DrawOption, parse_draw, takes_settings
 from mien.cli.output_files import check_folder
 from mien.config import Settings
 from mien.errors import SettingError
@@ -107,6 +107,7 @@ def live(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Delete an earlier recording in the folder.")
     ] = False,
+    draw: DrawOption = None,
     blur_faces: _BlurFaces = False,
     webhook_url: _Webhook = None,
     on_event: _OnEvent = None,
@@ -121,6 +122,7 @@ def live(
 ) -> None:
     """Analyze a camera stream and print the results."""
     check_folder(record, "--record", RESULT_FILES, [camera])
+    layers, settings = parse_draw(draw, settings, None if record else "--record FOLDER")
     rules = build_application(application) if application else None
     avatars = [] if osc is None else [OscSink(osc)]
     if avatars:
@@ -133,7 +135,7 @@ def live(
         _ask(source.info.name)
     if rules is not None:
         screen.print(f"{rules.name}: {rules.limits}")
-    options = VideoOptions(blur_faces=blur_faces, overwrite=overwrite)
+    options = VideoOptions(blur_faces=blur_faces, draw=layers, overwrite=overwrite)
     dispatcher = EventDispatcher(
         receivers, on_failure=lambda reason: screen.print(f"event not delivered: {reason}")
     )

@@ -14,6 +14,7 @@ from rich.text import Text
 from mien import config
 from mien.cli.console import stdout_console
 from mien.config import Settings
+from mien.drawing import LAYERS
 from mien.errors import SettingError
 
 app = typer.Typer(add_completion=False)
@@ -21,6 +22,16 @@ app = typer.Typer(add_completion=False)
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 LabelingOption = Annotated[
     str, typer.Option(help="Labels to use where there are two: ferplus or fer2013.")
+]
+DrawOption = Annotated[
+    str | None,
+    typer.Option(
+        "--draw",
+        help="Also draw these in the annotated pictures: mesh, gaze, aus, with commas between "
+        "them. Gaze and aus turn on --blendshapes.",
+        metavar="LIST",
+        show_default=False,
+    ),
 ]
 DATA_HELP = (
     "Labeled pictures: a folder with one folder per expression, a CSV file of image,expression, "
@@ -54,6 +65,30 @@ def takes_settings(function: Callable[..., None]) -> Callable[..., None]:
     command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": None}
     return command
+
+
+def parse_draw(
+    text: str | None, settings: Settings, missing: str | None = None
+) -> tuple[tuple[str, ...], Settings]:
+    """The layers of ``--draw``, and the settings that they need.
+
+    Args:
+        text: names with commas between them.
+        settings: as given.
+        missing: the option without which there is nothing to draw on.
+
+    Raises:
+        SettingError: an unknown name, or landmarks that cannot show it.
+    """
+    if text is not None and missing is not None:
+        raise typer.BadParameter(f"expected {missing} together with --draw")
+    layers = tuple(dict.fromkeys(word.strip() for word in (text or "").split(",") if word.strip()))
+    unknown = [word for word in layers if word not in LAYERS]
+    if unknown or (text is not None and not layers):
+        raise SettingError(
+            f"expected --draw with {', '.join(LAYERS)}, got {', '.join(unknown) or 'nothing'}"
+        )
+    return layers, settings.with_blendshapes() if {"gaze", "aus"} & {*layers} else settings
 
 
 def _preset(name: str | None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from rich.progress import TaskID
 from mien.applications import build_application, open_stream
 from mien.cli import video_options as option
 from mien.cli.console import graceful_stop, print_error, text_progress
-from mien.cli.options import takes_settings
+from mien.cli.options import DrawOption, parse_draw, takes_settings
 from mien.cli.output_files import check_folder
 from mien.config import Settings
 from mien.errors import SettingError
@@ -51,6 +51,7 @@ def video(
     baseline: option.Baseline = False,
     application: option.ApplicationName = None,
     no_annotate: option.NoAnnotate = False,
+    draw: DrawOption = None,
     blur_faces: option.BlurFaces = False,
     no_thumbnails: option.NoThumbnails = False,
     crops: option.Crops = False,
@@ -64,10 +65,12 @@ def video(
     """Analyze videos: tables, annotated videos and reports."""
     if end is not None and end <= start:
         raise typer.BadParameter(f"expected --end after --start, got {end:g} and {start:g}")
+    layers, settings = parse_draw(draw, settings)
     options = VideoOptions(
         selection=Selection(every=every, max_fps=fps, start_s=start, end_s=end),
         annotate=not no_annotate,
         blur_faces=blur_faces,
+        draw=layers,
         thumbnails=not no_thumbnails,
         crops=crops,
         tables=TableOptions(

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ class AnnotatedVideoSink:
         folder: where the files go.
         original: the video whose sound is taken, if any.
         blur: whether to blur the faces instead of drawing on them.
+        draw: what else to draw; see :func:`mien.drawing.annotate`.
         resumed: whether parts of an earlier run are kept.
         resumable: whether the parts of a run that is stopped are kept for a later one.
         frame_rate: of the frames that will come, for the encoder's rate control.
@@ -48,6 +50,7 @@ class AnnotatedVideoSink:
         original: Path | None = None,
         *,
         blur: bool = False,
+        draw: Sequence[str] = (),
         resumed: bool = False,
         resumable: bool = True,
         frame_rate: float | None = None,
@@ -56,7 +59,9 @@ class AnnotatedVideoSink:
         self._folder = folder
         self._original = original
         self._resumable = resumable
-        self._draw: Callable[[Image, FrameResult], Image] = _Blurring() if blur else annotate
+        self._draw: Callable[[Image, FrameResult], Image] = (
+            _Blurring() if blur else partial(annotate, draw=draw)
+        )
         self._rate = Fraction(frame_rate or 25.0).limit_denominator(1001)
         if not resumed:
             for part in parts_in(folder):

@@ -53,6 +53,7 @@ class VideoOptions:
         selection: which frames are analyzed.
         annotate: whether ``annotated.mp4`` is written.
         blur_faces: whether faces are blurred in it, and left out of the report.
+        draw: what else is drawn in it; see :func:`mien.drawing.annotate`.
         thumbnails: whether the report shows a small picture of each track.
         crops: whether every face of every analyzed frame is written as ``crops/TRACK/FRAME.jpg``.
         tables: which tables are written.
@@ -63,6 +64,7 @@ class VideoOptions:
     selection: Selection = field(default_factory=Selection)
     annotate: bool = True
     blur_faces: bool = False
+    draw: tuple[str, ...] = ()
     thumbnails: bool = True
     crops: bool = False
     tables: TableOptions = field(default_factory=TableOptions)
@@ -74,6 +76,11 @@ class VideoOptions:
             raise SettingError("expected one of resume and overwrite, got both")
         if self.crops and self.blur_faces:
             raise SettingError("expected no crops of faces in a run that blurs them, got both")
+        if self.draw and (self.blur_faces or not self.annotate):
+            raise SettingError(
+                "expected an annotated video without blurred faces to draw on: leave out draw, or "
+                "the other option"
+            )
 
 
 def new_state(
@@ -120,6 +127,7 @@ def recording_sinks(
             folder,
             original.path if original is not None and not original.pictures else None,
             blur=options.blur_faces,
+            draw=options.draw,
             resumed=resumed,
             resumable=resumable,
             frame_rate=recording.state.frame_rate,

@@ -295,6 +295,7 @@ def _plan(
         **dataclasses.asdict(options.selection),
         "annotate": options.annotate,
         "blur_faces": options.blur_faces,
+        **({"draw": sorted(options.draw)} if options.draw else {}),
         "crops": options.crops,
         "landmarks": options.tables.landmarks,
         "baseline": settings.baseline,
