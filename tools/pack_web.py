@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from mien.runtime.spec import spec_to_json
 from mien.web.site import networks
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,9 +34,9 @@ def assemble(folder: Path) -> None:
     plain = shutil.ignore_patterns("*.br")
     shutil.copytree(BUILT / "runtime", models / "runtime", ignore=plain)
     shutil.copytree(SOURCE / "examples", folder / "examples")
-    for entry in networks().values():
+    for name, entry in networks().items():
         shutil.copy(entry.path, models)
-        shutil.copy(entry.path.with_suffix(".json"), models)
+        (models / f"{name}.json").write_text(spec_to_json(entry.spec), encoding="utf-8")
     for path in (SOURCE / "package.json", SOURCE / "README.md", ROOT / "LICENSE", ROOT / "NOTICE"):
         shutil.copy(path, folder)
     subprocess.run(

@@ -15,7 +15,6 @@ from mien import pipeline
 from mien.config import Settings
 from mien.detection import verifier
 from mien.landmarks import schemes
-from mien.runtime import catalog
 from mien.signals import LIMITS, affect, pose
 from mien.streaming import locator
 from mien.streaming.face_stream import StreamSettings
@@ -31,7 +30,6 @@ def constants() -> dict[str, tuple[str, Any]]:
         "MIN_SCORE": ("number", Settings().min_score),
         "MIN_PRESENCE": ("number", Settings().min_presence),
         "FOCAL_LENGTH": ("number", Settings().focal_length),
-        "MODEL": ("string", catalog.STREAM_EXPRESSION_MODEL),
         "LIMITS": (_RECORD, dataclasses.asdict(LIMITS)),
         "EYES": (_LISTS, schemes.EYE_CONTOURS["mesh468"]),
         "INNER_LIPS": (

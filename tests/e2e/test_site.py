@@ -1,11 +1,19 @@
 """The exported site: any static host, no Python behind it."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from mien.adaptation.blendshapes import with_blendshapes
+from mien.adaptation.head import Head
+from mien.adaptation.model_file import write_model
+from mien.labels import exact_label
+from mien.runtime import catalog
 from mien.samples import sample_paths
+from mien.types import BLENDSHAPES
 from mien.web.site import export_site
 
 pytestmark = pytest.mark.e2e
@@ -67,3 +75,23 @@ def test_files_that_are_no_pictures_are_named(
     for path, kind in ((broken, "picture"), (film, "video")):
         page.set_input_files("[data-files]", [path])
         page.wait_for_selector(f"[data-status].bad:has-text('{path.name} is no {kind}')")
+
+
+def test_a_model_of_ones_own_runs_in_the_browser(
+    browser: Any, serve_folder: Any, open_page: Any, tmp_path: Path
+) -> None:
+    """Its labels come from the blendshapes of the crop, by networks inside the file."""
+    with with_blendshapes(catalog.find("quick")) as wide:
+        smile = np.zeros((52, 2))
+        smile[BLENDSHAPES.index("mouthSmileLeft"), 1] = 30
+        head = Head(np.zeros((8, 2)), np.zeros((1024, 2)), smile, np.array([0.0, -18.0]))
+        labels = (exact_label("at rest"), exact_label("beaming"))
+        spec = dataclasses.replace(wide.spec, name="my", labels=labels, training_prior=(0.5, 0.5))
+        write_model(wide, head, spec, "", tmp_path / "my.onnx")
+    export_site(tmp_path / "site", model=str(tmp_path / "my.onnx"))
+    page = open_page(browser, serve_folder(tmp_path / "site"))
+    page.wait_for_selector("html[data-isolated='true']")
+    for name, label in (("person-a-smiling", "beaming"), ("person-a-neutral", "at rest")):
+        page.set_input_files("[data-files]", [p for p in sample_paths() if p.stem == name])
+        page.wait_for_selector(f"[data-faces] .label:has-text('{label}')")
+    assert page.problems == []

@@ -2,13 +2,16 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
-from mien.errors import InputError, ModelFileError
+from mien.errors import InputError, ModelError, ModelFileError
+from mien.pipeline import FacePipeline
 from mien.runtime import catalog
-from mien.web import site
+from mien.web import create_app, site
+from mien.web.config import WebConfig
 
 
 @pytest.fixture
@@ -63,3 +66,52 @@ def test_a_client_that_is_not_built_is_reported(built: Path, tmp_path: Path) -> 
     (built / "mien-web.js").unlink()
     with pytest.raises(ModelFileError, match="npm run build"):
         site.export_site(tmp_path / "out")
+
+
+def test_the_expression_model_and_its_prior_can_be_chosen(built: Path, tmp_path: Path) -> None:
+    shutil.copy(catalog.find("scratch").path, tmp_path / "my.onnx")  # its spec is inside
+    folder = tmp_path / "out"
+    site.export_site(folder, model=str(tmp_path / "my.onnx"), prior="uniform")
+    spec = json.loads((folder / "models/default.json").read_text(encoding="utf-8"))
+    assert (spec["name"], spec["file"], spec["prior"]) == ("scratch", "my.onnx", "uniform")
+    assert spec["sha256"] == catalog.checksum(folder / "models/my.onnx")
+    assert not (folder / "models/quick.onnx").exists()
+    shares = {label: 1.0 + (label == "neutral") for label in spec["labels"]}
+    (tmp_path / "prior.json").write_text(json.dumps(shares))
+    site.export_site(folder, model="transfer", prior=str(tmp_path / "prior.json"))
+    spec = json.loads((folder / "models/default.json").read_text(encoding="utf-8"))
+    assert spec["prior"]["neutral"] == pytest.approx(2 / 9)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("classical", "expected an expression network with NCHW input"),
+        ("both", "got the mean of two"),
+        ("facemesh", "expected an expression network"),
+        ("nothing", "expected the name of a model"),
+    ],
+)
+def test_models_that_browsers_cannot_run_are_refused(
+    built: Path, tmp_path: Path, model: str, message: str
+) -> None:
+    with pytest.raises(ModelError, match=message):
+        site.export_site(tmp_path / "out", model=model)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("model", "engine"), [("scratch", b"device"), ("classical", b"server")])
+def test_pages_use_the_model_of_the_server(tmp_path: Path, model: str, engine: bytes) -> None:
+    pipeline = FacePipeline(model=model, prior="natural")
+    app = create_app(WebConfig(data_dir=tmp_path), pipeline)
+    client = app.test_client()
+    found = client.get("/device/models/default.json")
+    if model == "scratch":
+        assert (found.get_json()["name"], found.get_json()["prior"]) == ("scratch", "natural")
+        with client.get("/device/models/scratch.onnx") as network:
+            assert network.status_code == 200
+    else:  # No browser can run it, so the server does.
+        assert found.status_code == 404
+    assert client.get("/device/models/quick.onnx").status_code == 404
+    assert b"data-live data-clip" in client.get("/").data
+    assert b'data-engine="' + engine in client.get("/").data

@@ -2,7 +2,7 @@
 
 import { loadModel } from "./assets";
 import { Classifier, type Prior } from "./classifier";
-import { MIN_PRESENCE, MIN_SCORE, MODEL, PIPELINE } from "./constants";
+import { MIN_PRESENCE, MIN_SCORE, PIPELINE } from "./constants";
 import { BlazeFace } from "./detector";
 import type { Expression, Face, FrameResult } from "./documents";
 import { countOf, type Detection, type Points } from "./faces";
@@ -17,7 +17,7 @@ import { FaceVerifier, type Verdict } from "./verifier";
 export interface AnalyzerOptions extends RuntimeOptions {
   /** Address of the folder with the models. */
   readonly assets: string;
-  /** Name of the expression model. */
+  /** Name of the expression model: `NAME.json` in `assets`. */
   readonly model?: string | undefined;
   readonly prior?: Prior | undefined;
   /** Detections with a lower score are dropped, in [0, 1]. */
@@ -46,7 +46,7 @@ export class Analyzer {
 
   static async create(options: AnalyzerOptions): Promise<Analyzer> {
     configure(options);
-    const names = ["blazeface", "blazeface-short", "facemesh", "verifier", options.model ?? MODEL];
+    const names = ["blazeface", "blazeface-short", "facemesh", "verifier", options.model ?? "default"];
     const models = await Promise.all(names.map((name) => loadModel(options.assets, name)));
     const networks: Network[] = [];
     // One after the other: the runtime starts with the first.

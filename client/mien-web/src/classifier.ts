@@ -49,8 +49,10 @@ export class Classifier {
   async classify(crops: readonly Pixels[]): Promise<Expression[]> {
     const results: Expression[] = [];
     const [output] = this.spec.outputs;
-    for (let start = 0; start < crops.length; start += MAX_BATCH) {
-      const batch = crops.slice(start, start + MAX_BATCH);
+    // Some models only accept one face at a time.
+    const most = Number(this.spec.parameters.max_batch ?? MAX_BATCH);
+    for (let start = 0; start < crops.length; start += most) {
+      const batch = crops.slice(start, start + most);
       const input = toInput(batch, this.spec.input);
       const logits = (await this.network.run(input, batch.length, this.spec.input.size_wh, [output!]))[output!]!;
       const count = this.spec.labels.length;

@@ -12,6 +12,7 @@ training, and gains elsewhere (docs/evaluation.md).
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,22 @@ def resolve_prior(prior: str, spec: ModelSpec) -> tuple[str, npt.NDArray[np.floa
     if prior == "half":
         return prior, _log_ratio(np.sqrt(spec.training_prior or 1.0), spec)
     return Path(prior).name, _log_ratio(_shares(_read(Path(prior)), spec.labels), spec)
+
+
+def with_prior(spec: ModelSpec, prior: str) -> ModelSpec:
+    """A spec whose own prior is one of :func:`resolve_prior`, for programs that read no files.
+
+    Raises:
+        SettingError: no such prior, or the model's spec has no training prior.
+    """
+    if prior == "default":
+        return spec
+    resolve_prior(prior, spec)
+    if prior in {"natural", "uniform", "half"}:
+        return replace(spec, prior=prior)
+    shares = _shares(_read(Path(prior)), spec.labels)
+    named = zip(spec.labels, shares.tolist(), strict=True)
+    return replace(spec, prior={label.value: share for label, share in named})
 
 
 def _read(path: Path) -> Mapping[str, float]:

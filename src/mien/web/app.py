@@ -3,6 +3,7 @@
 import logging
 import os
 import threading
+from dataclasses import replace
 from importlib import metadata
 
 from flask import Flask
@@ -10,6 +11,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from mien.config import Settings
 from mien.pipeline import FacePipeline
+from mien.streaming.quick import for_streams
 from mien.web import (
     api,
     assets,
@@ -32,6 +34,7 @@ from mien.web.inference import InferenceEngine
 from mien.web.jobs import JobRunner
 from mien.web.live_streams import LiveStreams
 from mien.web.services import Services
+from mien.web.site import runs_in_browsers
 from mien.web.store.database import Database, database_url
 from mien.web.worker import UploadAnalyzer
 
@@ -49,7 +52,10 @@ def create_app(config: WebConfig | None = None, pipeline: FacePipeline | None = 
         A WSGI application. Models are not loaded and the camera is not opened yet.
     """
     config = config or WebConfig.from_environment()
-    made = _make_services(config, pipeline or FacePipeline(Settings.from_environment()))
+    pipeline = pipeline or FacePipeline(Settings.from_environment())
+    if not runs_in_browsers(pipeline.settings.model):
+        config = replace(config, live="server")
+    made = _make_services(config, pipeline)
     app = api.build_app(__name__, version=made.version, config=config)
     app.extensions["mien"] = made
 
@@ -90,7 +96,7 @@ def _make_services(config: WebConfig, pipeline: FacePipeline) -> Services:
         jobs=JobRunner(
             database,
             config,
-            UploadAnalyzer(inference.pipeline, config),
+            UploadAnalyzer(for_streams(pipeline), config),
             on_end=lambda outcome: counters.jobs.labels(outcome).inc(),
         ),
         live_streams=LiveStreams(

@@ -3,9 +3,12 @@
 import hashlib
 import json
 import shutil
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from mien.errors import InputError, ModelFileError
+from mien.errors import InputError, ModelError, ModelFileError
+from mien.expression.priors import with_prior
 from mien.recording import replacing
 from mien.runtime import catalog
 from mien.runtime.catalog import CatalogEntry
@@ -17,17 +20,49 @@ _NETWORKS = ("blazeface", "blazeface-short", "facemesh", "verifier")
 _WORKER = "service-worker.js"
 
 
-def networks() -> dict[str, CatalogEntry]:
-    """The networks that run in a browser, by name; the last is their expression model."""
-    names = (*_NETWORKS, catalog.STREAM_EXPRESSION_MODEL)
-    return {name: catalog.find(name) for name in names}
+def networks(model: str = "default", prior: str = "default") -> dict[str, CatalogEntry]:
+    """The networks of a browser by the names that it asks for; ``default`` classifies expressions.
+
+    Args:
+        model: name or path of an expression model; ``"default"`` is that of streams.
+        prior: see :func:`mien.expression.priors.resolve_prior`; part of the spec then.
+
+    Raises:
+        ModelNotFoundError: no such model.
+        ModelError: the model cannot run in a browser.
+        SettingError: the prior cannot be used with the model.
+    """
+    name = catalog.STREAM_EXPRESSION_MODEL if model == "default" else model
+    if name == "both":
+        raise ModelError("expected one expression network for browsers, got the mean of two")
+    entry = catalog.find(name, task="expression")
+    spec = with_prior(entry.spec, prior)
+    if spec.task != "expression" or entry.path.suffix != ".onnx" or spec.input.layout != "NCHW":
+        raise ModelError(
+            f"expected an expression network with NCHW input for browsers, got {spec.name!r}: "
+            "choose quick, transfer or a model adapted from them"
+        )
+    # An adapted model has its spec inside, and no checksum.
+    spec = replace(spec, file=entry.path.name, sha256=spec.sha256 or catalog.checksum(entry.path))
+    found = {name: catalog.find(name) for name in _NETWORKS}
+    return {**found, "default": CatalogEntry(spec, entry.path, entry.shipped)}
 
 
-def export_site(folder: Path) -> list[Path]:
+def runs_in_browsers(model: str) -> bool:
+    """Whether :func:`networks` has the expression model."""
+    try:
+        networks(model)
+    except ModelError:
+        return False
+    return True
+
+
+def export_site(folder: Path, *, model: str = "default", prior: str = "default") -> list[Path]:
     """Write a site that any static host serves: live, photographs and videos, in the browser alone.
 
     Args:
         folder: new or empty, or with an earlier export, which is replaced.
+        model, prior: see :func:`networks`.
 
     Returns:
         The files.
@@ -35,6 +70,7 @@ def export_site(folder: Path) -> list[Path]:
     Raises:
         InputError: the folder has other files.
         ModelFileError: the browser client is not built.
+        MienError: the model or the prior cannot be used.
         OSError: the folder cannot be written.
     """
     if not (_LIBRARY / "mien-web.js").is_file():
@@ -46,7 +82,7 @@ def export_site(folder: Path) -> list[Path]:
         raise InputError(f"expected a folder, got the file {folder}: choose another name")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / _WORKER).is_file():
         raise InputError(f"expected an empty folder, or an earlier export, got {folder}")
-    sources = _sources()
+    sources = _sources(networks(model, prior))
     for name, source in sources.items():
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -61,7 +97,7 @@ def export_site(folder: Path) -> list[Path]:
     return [folder / name for name in (*sources, _WORKER)]
 
 
-def _sources() -> dict[str, Path | str]:
+def _sources(models: Mapping[str, CatalogEntry]) -> dict[str, Path | str]:
     """The file, or its text, by the path in the site."""
     found: dict[str, Path | str] = {"mark.svg": _STATIC / "mark.svg"}
     for name in ("index.html", "site.js", "site.css", "manifest.webmanifest"):
@@ -72,7 +108,7 @@ def _sources() -> dict[str, Path | str]:
         if path.suffix == ".br":
             continue  # for the server
         found[f"runtime/{path.name}"] = path
-    for name, entry in networks().items():
+    for name, entry in models.items():
         found[f"models/{name}.json"] = spec_to_json(entry.spec)
         found[f"models/{entry.path.name}"] = entry.path
     return found
