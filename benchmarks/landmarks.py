@@ -29,23 +29,27 @@ import statistics
 import subprocess
 import tempfile
 import time
+from datetime import date
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import cv2
 import numpy as np
 from rendered_heads import DISTANCE_CM, FOCAL_PX, SIZE_WH, RenderedHead
 
+from mien import imaging
+from mien.geometry import apply_transform, invert
 from mien.landmarks import FaceMesh, build_blendshapes, build_landmarks
-from mien.landmarks.regions import roi_from_landmarks
-from mien.landmarks.schemes import to_ibug68
+from mien.landmarks.regions import Region, roi_from_landmarks
+from mien.landmarks.schemes import eye_line_angle_deg, to_ibug68
 from mien.media.images import read_image
 from mien.media.video import VideoSource
 from mien.pipeline import FacePipeline
 from mien.samples import sample_paths
 from mien.signals.pose import RIGID_FACE
 from mien.streaming import FaceStream, StreamSettings
-from mien.types import Box, Detection, Image
+from mien.types import Box, Detection, Image, Landmarks
 
 MODELS = ("facemesh", "face-landmarker")
 PARTS = {
@@ -177,6 +181,7 @@ def beside_mediapipe(python: Path, bundle: Path, photographs: Path, clip: Path) 
                 theirs.append(float(file["cpu_ms"]))
     ratios = [own / other for own, other in zip(ours, theirs, strict=True)]
     return {
+        "date": date.today().isoformat(),
         **_differences(pictures, reference),
         "clip": clip.name,
         "frames": len(frames),
@@ -203,28 +208,42 @@ def _differences(pictures: dict[str, Image], reference: dict[str, Any]) -> dict[
     pipeline = FacePipeline(landmarks="face-landmarker")
     model = pipeline.landmarks
     assert isinstance(model, FaceMesh)
-    points, shapes, found_shapes = [], [], []
+    points: dict[str, list[Any]] = {"still": [], "stream": [], "same region": []}
+    shapes: dict[str, list[Any]] = {name: [] for name in points}
     for name, picture in pictures.items():
         faces = pipeline.analyze(picture).faces
         if f"points {name}" not in reference or len(faces) != 1:
             continue
         there, values = reference[f"points {name}"], reference[f"shapes {name}"]
-        assert faces[0].landmarks is not None
-        landmarks = faces[0].landmarks
-        found_shapes.append(np.abs(np.array([*(faces[0].blendshapes or {}).values()]) - values))
-        # As in a stream, the region follows from the landmarks.
+        still = stream = same = faces[0].landmarks
         for _ in range(SHOWN):
-            landmarks = model.predict_region(picture, roi_from_landmarks(landmarks))
+            stream = model.predict_region(picture, roi_from_landmarks(stream))
+            same = _as_mediapipe(model, picture, same)
         eyes = np.linalg.norm(there[263, :2] - there[33, :2])
-        points.append(np.linalg.norm(landmarks.points[:, :2] - there[:, :2], axis=1) / eyes)
-        own = pipeline.read_blendshapes(landmarks) or {}
-        shapes.append(np.abs(np.array([*own.values()]) - values))
+        for way, found in zip(points, (still, stream, same), strict=True):
+            distances = np.linalg.norm(found.points[:, :2] - there[:, :2], axis=1)
+            points[way].append(distances / eyes)
+            own = pipeline.read_blendshapes(found) or {}
+            shapes[way].append(np.abs(np.array([*own.values()]) - values))
     return {
-        "faces": len(points),
-        "points_distance": _spread(points),
-        "blendshapes_difference": _spread(shapes),
-        "blendshapes_difference_of_a_still": _spread(found_shapes),
+        "faces": len(points["still"]),
+        "distance_of_points": {way: _spread(values) for way, values in points.items()},
+        "difference_of_blendshapes": {way: _spread(values) for way, values in shapes.items()},
     }
+
+
+def _as_mediapipe(model: FaceMesh, picture: Image, landmarks: Any) -> Landmarks:
+    """Landmarks by the region and the sampling of MediaPipe: the box of the points in the image,
+    turned afterwards, and the nearest four pixels, also where the picture shrinks."""
+    low, high = landmarks.points[:, :2].min(axis=0), landmarks.points[:, :2].max(axis=0)
+    x, y = ((low + high) / 2).tolist()
+    angle_deg = eye_line_angle_deg(landmarks)
+    transform = Region((x, y), 1.5 * float(max(high - low)), angle_deg).transform(256)
+    crop = cv2.warpAffine(picture, transform, (256, 256), borderMode=cv2.BORDER_REPLICATE)
+    batch = imaging.to_input([crop], model._input)
+    points = model._session.run({model._input.name: batch})[0].reshape(-1, 3)
+    in_image = apply_transform(invert(transform), points)
+    return Landmarks(in_image.astype(np.float32), model.scheme)
 
 
 def _spread(values: list[Any]) -> dict[str, float]:

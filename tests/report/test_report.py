@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,10 +13,11 @@ from mien.labels import Expression
 from mien.media.sources import Frame
 from mien.recording import Recording, RecordingSink, RunState, read_frames
 from mien.report import person_charts, write_report
-from mien.report.history import MAX_BINS
+from mien.report.charts import movement_lanes
+from mien.report.history import MAX_BINS, History
 from mien.report.page import MAX_EMBEDDED_BYTES
 from mien.tracking import Event
-from mien.types import Box, Detection, ExpressionScores, Face, FrameResult, TrackStatistics
+from mien.types import Box, Detection, ExpressionScores, Face, FrameResult, Gaze, TrackStatistics
 
 LABELS = tuple(Expression)
 HAPPY = LABELS.index(Expression.HAPPINESS)
@@ -243,3 +245,23 @@ def test_warnings_and_mostly_uncertain_tracks_are_shown(tmp_path: Path) -> None:
     assert "Uncertain for 60 % of the time" in page(0.6)
     assert "of uncertain labels" not in page(0.2)
     assert "Warning: the file is &lt;cut&gt;." in page(0.2)
+
+
+def test_lanes_show_the_strongest_action_units_and_the_gaze(tmp_path: Path) -> None:
+    def moving(smile: float) -> Face:
+        units = {"AU12": smile, "AU6": 0.1}
+        return replace(face(1, 0.2), action_units=units, gaze=Gaze(22.5, -90.0))
+
+    frames = [(number / 10, [moving(1.0 if number >= 5 else 0.0)]) for number in range(10)]
+    page = report(tmp_path, frames)
+    history = History.of(Recording(tmp_path).frames())
+    lanes = dict(movement_lanes(history.tracks[1], history))
+    # AU6 stays at rest. Bins are 0.1 s: those of AU12 are empty at first and full then.
+    assert [words.split()[0] for words in lanes] == ["AU12", "gaze", "gaze"]
+    heights = re.findall(r"v(-?[\d.]+)h", lanes["AU12"])
+    assert heights[0] in {"0.0", "-0.0"}
+    assert heights[-1] == "-30.0"
+    across, up = (re.findall(r"v(-?[\d.]+)h", svg)[1] for svg in [*lanes.values()][1:])
+    assert (across, up) == ("-7.5", "15.0")
+    assert 'class="moves"' in page
+    assert 'class="moves"' not in report(tmp_path, [(0.0, [face(1, 0.2)])])

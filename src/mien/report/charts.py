@@ -13,6 +13,13 @@ _WIDTH = 1000
 _LANE_HEIGHT = 100
 _RIBBON_HEIGHT = 14
 _RIBBON_TOP = _LANE_HEIGHT + 4
+_MOVE_HEIGHT = 30
+# Weaker action units, and more than these, are noise of a face at rest.
+_MOVED, _MOST_UNITS = 0.2, 6
+_GAZE = {
+    "gaze yaw": "gaze to the left (below) and right (above), 45° at the edges",
+    "gaze pitch": "gaze up and down, 45° at the edges",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +126,41 @@ def _ribbon(track: TrackHistory, history: History) -> Iterator[str]:
             f"<title>{escape(words)}, {clock_text(begin)} to "
             f"{clock_text(min(end, history.end_s))}</title></rect>"
         )
+
+
+def movement_lanes(track: TrackHistory, history: History) -> Iterator[tuple[str, str]]:
+    """The strongest action units and the gaze over time, each with its words and as SVG.
+
+    An action unit fills its lane at intensity 1. The middle of a lane of the gaze is 0, its edges
+    45 degrees to the left and the right of the image, or up and down.
+    """
+    strongest: dict[str, float] = {}
+    for found in track.bins.values():
+        for name in found.movements:
+            if not name.startswith("gaze"):
+                strongest[name] = max(strongest.get(name, 0.0), found.mean(name) or 0.0)
+    ranked = sorted(strongest, key=lambda name: -strongest[name])
+    for name in [name for name in ranked if strongest[name] >= _MOVED][:_MOST_UNITS]:
+        yield name, _lane(track, history, name, 0.0, 1.0)
+    for name, words in _GAZE.items():
+        if any(found.moving[name] for found in track.bins.values()):
+            yield words, _lane(track, history, name, -45.0, 45.0)
+
+
+def _lane(track: TrackHistory, history: History, name: str, low: float, high: float) -> str:
+    """A bar from 0 to the mean for each bin in which a movement was measured."""
+    zero = _MOVE_HEIGHT * high / (high - low)
+    path = ""
+    for number, found in sorted(track.bins.items()):
+        value = found.mean(name)
+        if value is not None:
+            left, right = _edges(number, 1, history)
+            height = _MOVE_HEIGHT * min(high, max(low, value)) / (high - low)
+            path += f"M{left:.1f} {zero:.0f}v{-height:.1f}h{right - left:.1f}v{height:.1f}z"
+    return (
+        f'<svg class="move" viewBox="0 0 {_WIDTH} {_MOVE_HEIGHT}" preserveAspectRatio="none" '
+        f'role="img" aria-label="{escape(name)} over time"><path d="{path}"/></svg>'
+    )
 
 
 def share_bar(shares: Mapping[str, float]) -> str:

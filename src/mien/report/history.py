@@ -20,24 +20,34 @@ _FIRST_BIN_S = 0.1
 
 @dataclass(slots=True)
 class Bin:
-    """What a track showed in one stretch of time, as sums over its frames."""
+    """What a track showed in one stretch of time, as sums over its frames.
+
+    `movements` has action units, and ``gaze yaw`` and ``gaze pitch``, `moving` their frames.
+    """
 
     frames: int = 0
     not_visible: int = 0
     uncertain: int = 0
     probabilities: list[float] = field(default_factory=list)
     labels: Counter[str] = field(default_factory=Counter)
+    movements: dict[str, float] = field(default_factory=dict)
+    moving: Counter[str] = field(default_factory=Counter)
 
     @classmethod
     def of(cls, face: Face) -> "Bin":
         """The bin of one frame."""
         scores, state = face.expression, face.track.state if face.track else "clear"
+        movements = dict(face.action_units or {})
+        if face.gaze is not None:
+            movements |= {"gaze yaw": face.gaze.yaw_deg, "gaze pitch": face.gaze.pitch_deg}
         return cls(
             frames=1,
             not_visible=int(state == "not visible"),
             uncertain=int(state == "uncertain"),
             probabilities=scores.probabilities.tolist() if scores else [],
             labels=Counter([scores.label.value] if scores else ()),
+            movements=movements,
+            moving=Counter([*movements]),
         )
 
     def merge(self, other: "Bin") -> None:
@@ -50,6 +60,14 @@ class Bin:
             pairs = zip(self.probabilities, other.probabilities, strict=True)
             self.probabilities = [a + b for a, b in pairs]
         self.labels.update(other.labels)
+        self.moving.update(other.moving)
+        for name, total in other.movements.items():
+            self.movements[name] = self.movements.get(name, 0.0) + total
+
+    def mean(self, movement: str) -> float | None:
+        """The mean of a movement, by its name; None where it was not measured."""
+        frames = self.moving[movement]
+        return self.movements[movement] / frames if frames else None
 
     @property
     def label(self) -> str | None:

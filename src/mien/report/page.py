@@ -21,7 +21,7 @@ from mien.recording import (
     RunState,
     replacing,
 )
-from mien.report.charts import clock_text, color, share_bar, ticks, timeline
+from mien.report.charts import clock_text, color, movement_lanes, share_bar, ticks, timeline
 from mien.report.history import History, TrackHistory
 
 REPORT_FILE = "report.html"
@@ -187,6 +187,7 @@ def _track(track_id: int, track: TrackHistory, history: History, folder: Path) -
         image=_thumbnail(folder / THUMBNAILS_FOLDER / f"{track_id}.jpg", name),
         span=f"{clock_text(track.first_s)} – {clock_text(track.last_s)}",
         lane=timeline(track, history, name),
+        movements=_movements(track, history),
         axis="".join(f"<span>{tick}</span>" for tick in ticks(history)),
         shares=_uncertainty(track) + (share_bar(track.shares) if track.shares else ""),
         listed=listed,
@@ -197,6 +198,14 @@ def _track(track_id: int, track: TrackHistory, history: History, folder: Path) -
         transitions=_transitions(track),
         gaps=_gaps(track, history),
     )
+
+
+def _movements(track: TrackHistory, history: History) -> str:
+    """Lanes of the action units and the gaze; empty where they were not measured."""
+    lanes = "".join(
+        f"<li>{escape(words)}{svg}</li>" for words, svg in movement_lanes(track, history)
+    )
+    return f'<ul class="moves" aria-label="Movements">{lanes}</ul>' if lanes else ""
 
 
 def _uncertainty(track: TrackHistory) -> str:
