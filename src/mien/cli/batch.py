@@ -22,6 +22,7 @@ from mien.cli.console import (
 from mien.cli.options import JsonFlag, takes_settings
 from mien.cluster.engine import Resources
 from mien.cluster.run import BatchOptions, Progress, batch_status, run_batch
+from mien.cluster.segments import SEGMENT_S
 from mien.cluster.summary import summarize as sums
 from mien.config import Settings
 from mien.errors import SettingError
@@ -82,6 +83,14 @@ _BatchSize = Annotated[
 _Fps = Annotated[
     float, typer.Option(help="Analyze at most this number of frames per second.", min=0.0)
 ]
+_Segment = Annotated[
+    float,
+    typer.Option(
+        help="Longer videos are divided among the workers into segments of this length in seconds, "
+        "unless their recordings are kept; 0: never.",
+        min=0.0,
+    ),
+]
 _Annotate = Annotated[
     bool, typer.Option("--annotate", help="Keep the recording and annotated video of each video.")
 ]
@@ -108,6 +117,7 @@ def batch(
     batch_size: _BatchSize = None,
     resume: _Resume = False,
     fps: _Fps = 0.0,
+    segment: _Segment = SEGMENT_S,
     annotate: _Annotate = False,
     blur_faces: _Blur = False,
     report: _Report = False,
@@ -139,6 +149,7 @@ def batch(
                 report=report,
                 fps=fps,
                 part_size=batch_size,
+                segment_s=segment,
                 resume=resume,
             ),
             on_progress=bar.show,

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mien.cluster import storage
+from mien.cluster.segments import Piece
 from mien.errors import InputError
 from mien.media.clips import VIDEO_SUFFIXES
 from mien.media.formats import SUFFIXES
@@ -28,11 +29,13 @@ class Input:
         uri: as it was given, or below the folder that was given; for results.
         address: where to read it: an absolute path or an address.
         columns: what a manifest says about it.
+        piece: of a long video that several workers analyze.
     """
 
     uri: str
     address: str
     columns: dict[str, Any] = field(default_factory=dict)
+    piece: Piece | None = None
 
     @property
     def suffix(self) -> str:

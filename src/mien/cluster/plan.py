@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mien.cluster.inputs import Input
-from mien.cluster.storage import Folder
+from mien.cluster.segments import Piece, split
+from mien.cluster.storage import Folder, is_local, local_path
 from mien.errors import SettingError
 
 _PLAN_FILE = "plan.parquet"
@@ -43,17 +44,25 @@ class Plan:
     """The inputs of a run in parts. Kept as an Arrow table: about 100 bytes for each input.
 
     Args:
-        table: columns ``part``, ``uri``, ``address`` and ``columns`` (JSON), ordered by part.
+        table: columns ``part``, ``uri``, ``address``, ``columns`` and ``piece`` (JSON), ordered by
+            part.
         columns: the types of the carried columns: ``int``, ``float``, ``bool`` or ``str``.
+
+    Attributes:
+        inputs: their number; the segments of a video count as one.
+        joins: the numbers of the parts that stitch videos, when all other parts are complete.
     """
 
     def __init__(self, table: Any, columns: dict[str, str]) -> None:
         self._table = table.combine_chunks()
         self.columns = columns
-        self.inputs: int = table.num_rows
         numbers = self._table["part"].to_numpy()
-        starts = [0, *(numbers[1:] != numbers[:-1]).nonzero()[0] + 1] if self.inputs else []
+        starts = [0, *(numbers[1:] != numbers[:-1]).nonzero()[0] + 1] if len(numbers) else []
         self._starts = [int(start) for start in starts]
+        pieces = enumerate(self._table["piece"].to_pylist())
+        found = [(row, Piece(*json.loads(text))) for row, text in pieces if text]
+        self.joins = {int(numbers[row]) for row, piece in found if piece.is_join}
+        self.inputs: int = table.num_rows - len(found) + len(self.joins)
 
     def __len__(self) -> int:
         return len(self._starts)
@@ -61,16 +70,15 @@ class Plan:
     def part(self, number: int) -> Part:
         """A part by its number."""
         start = self._starts[number]
-        end = self._starts[number + 1] if number + 1 < len(self) else self.inputs
+        end = self._starts[number + 1] if number + 1 < len(self) else self._table.num_rows
         rows = self._table.slice(start, end - start).to_pylist()
-        inputs = (Input(r["uri"], r["address"], json.loads(r["columns"])) for r in rows)
-        return Part(number, tuple(inputs))
+        return Part(number, tuple(map(_input, rows)))
 
     @property
     def digest(self) -> str:
         """Tells the plans of two runs apart."""
         found = hashlib.sha256()
-        for batch in self._table.select(["part", "address"]).to_batches(10_000):
+        for batch in self._table.select(["part", "address", "piece"]).to_batches(10_000):
             found.update(json.dumps(batch.to_pydict()).encode())
         return found.hexdigest()[:16]
 
@@ -106,7 +114,14 @@ class Plan:
             ) from None
 
 
-def make_plan(inputs: Iterable[Input], *, workers: int, part_size: int | None = None) -> Plan:
+def _input(row: dict[str, Any]) -> Input:
+    piece = Piece(*json.loads(row["piece"])) if row["piece"] else None
+    return Input(row["uri"], row["address"], json.loads(row["columns"]), piece)
+
+
+def make_plan(
+    inputs: Iterable[Input], *, workers: int, part_size: int | None = None, segment_s: float = 0.0
+) -> Plan:
     """Divide inputs into parts.
 
     Videos and shards come first, because the last parts decide when a run ends.
@@ -115,28 +130,40 @@ def make_plan(inputs: Iterable[Input], *, workers: int, part_size: int | None = 
         inputs: in order.
         workers: that start the run; small runs get small parts, so that all workers have some.
         part_size: number of images in a part; by default at most 256.
+        segment_s: local videos that are longer are divided into segments of this length; 0: none.
     """
     import pyarrow
 
-    heavy: list[tuple[str, str, str]] = []
-    light: list[tuple[str, str, str]] = []
+    heavy: list[tuple[str, str, str, str]] = []
+    light: list[tuple[str, str, str, str]] = []
+    joins: list[tuple[str, str, str, str]] = []
     types: dict[str, str] = {}
     for found in inputs:
         columns = {name: _plain(value) for name, value in found.columns.items()}
         for name, value in columns.items():
             types[name] = _wider(types.get(name), value)
         row = (found.uri, found.address, json.dumps(columns, ensure_ascii=False))
-        (heavy if found.is_video or found.is_shard else light).append(row)
+        pieces: tuple[Piece, ...] = ()
+        if segment_s and found.is_video and is_local(found.address):
+            pieces = split(local_path(found.address), segment_s)
+        for piece in pieces:
+            made = (*row, json.dumps([piece.number, piece.count, piece.seconds]))
+            (joins if piece.is_join else heavy).append(made)
+        if not pieces:
+            (heavy if found.is_video or found.is_shard else light).append((*row, ""))
     if part_size is None:
         part_size = min(_LARGEST_PART, max(1, len(light) // (workers * _PARTS_PER_WORKER)))
     parts = [*range(len(heavy)), *(len(heavy) + i // part_size for i in range(len(light)))]
-    uris, addresses, columns_ = zip(*heavy, *light, strict=True) if heavy or light else ((),) * 3
+    parts += range(next_part := max(parts, default=-1) + 1, next_part + len(joins))
+    rows = [*heavy, *light, *joins]
+    uris, addresses, columns_, pieces_ = zip(*rows, strict=True) if rows else ((),) * 4
     table = pyarrow.table(
         {
             "part": pyarrow.array(parts, pyarrow.int32()),
             "uri": pyarrow.array(uris, pyarrow.string()),
             "address": pyarrow.array(addresses, pyarrow.string()),
             "columns": pyarrow.array(columns_, pyarrow.string()),
+            "piece": pyarrow.array(pieces_, pyarrow.string()),
         }
     )
     return Plan(table, {name: kind or "str" for name, kind in types.items()})

@@ -15,6 +15,7 @@ from mien import __version__
 from mien.cluster.engine import Pool, Resources, connected, require_ray
 from mien.cluster.inputs import find_inputs
 from mien.cluster.plan import Plan, make_plan
+from mien.cluster.segments import SEGMENT_S
 from mien.cluster.storage import Folder, local_path
 from mien.cluster.tables import COMMITS
 from mien.cluster.worker import WorkSettings
@@ -42,6 +43,8 @@ class BatchOptions:
         annotate, blur_faces, report: see :class:`mien.cluster.worker.WorkSettings`.
         fps: of videos, at most this number of frames per second are analyzed; 0: all.
         part_size: number of images that a worker commits at once; None: by the number of inputs.
+        segment_s: longer videos are divided among workers into segments of this length, unless
+            their recordings are kept; 0: never.
         resume: whether to continue the run in the output folder.
     """
 
@@ -50,6 +53,7 @@ class BatchOptions:
     report: bool = False
     fps: float = 0.0
     part_size: int | None = None
+    segment_s: float = SEGMENT_S
     resume: bool = False
 
 
@@ -224,11 +228,15 @@ class _Run:
                 self._save("running")
             return should_stop()
 
-        for _, commit in pool.run(plan, left, asked):
-            self._progress.add(commit)
-            for warning in commit["warnings"]:
-                self._on_warning(warning)
-            self._on_progress(self._progress)
+        first = [number for number in left if number not in plan.joins]
+        for numbers in (first, [number for number in left if number in plan.joins]):
+            for _, commit in pool.run(plan, numbers, asked):
+                self._progress.add(commit)
+                for warning in commit["warnings"]:
+                    self._on_warning(warning)
+                self._on_progress(self._progress)
+            if should_stop():
+                return
 
     def _on_death(self, message: str) -> None:
         self._progress.deaths += 1
@@ -346,7 +354,7 @@ def _check_out(
 def _choices(options: BatchOptions) -> dict[str, Any]:
     """The options that change results, as in ``run.json``."""
     chosen = dataclasses.asdict(options)
-    return {name: chosen[name] for name in ("annotate", "blur_faces", "report", "fps")}
+    return {name: chosen[name] for name in ("annotate", "blur_faces", "report", "fps", "segment_s")}
 
 
 def _plan(
@@ -360,10 +368,12 @@ def _plan(
     plan = Plan.read(folder) if earlier is not None else None
     if plan is None:
         exclude = str(local_path(folder.address).absolute()) if folder.local else folder.address
+        kept = options.annotate or options.blur_faces or options.report
         plan = make_plan(
             find_inputs(sources or (earlier or {}).get("sources", ()), exclude=exclude),
             workers=resources.local_workers,
             part_size=options.part_size,
+            segment_s=0.0 if kept else options.segment_s,
         )
         plan.write(folder)
     if earlier is not None and earlier["plan"] != plan.digest:

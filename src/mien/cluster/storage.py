@@ -101,7 +101,7 @@ def read(address: str, limit: int | None = None) -> bytes:
             with urllib.request.urlopen(address, timeout=_TIMEOUT_S) as response:
                 return bytes(response.read(limit))
         opened, path = filesystem(address)
-        with opened.open_input_stream(path) as stream:
+        with opened.open_input_stream(path, compression=None) as stream:
             return bytes(stream.read(limit))
     except (OSError, ValueError, urllib.error.URLError) as error:
         raise InputError(f"{address}: the file cannot be read: {_reason(error)}") from None
@@ -122,7 +122,7 @@ def download(address: str, path: Path) -> None:
                 shutil.copyfileobj(response, file, _COPY_BYTES)
             return
         opened, inner = filesystem(address)
-        with opened.open_input_stream(inner) as stream, path.open("wb") as file:
+        with opened.open_input_stream(inner, compression=None) as stream, path.open("wb") as file:
             while block := stream.read(_COPY_BYTES):
                 file.write(block)
     except (OSError, ValueError, urllib.error.URLError) as error:
@@ -185,7 +185,7 @@ class Folder:
     def read(self, name: str) -> bytes | None:
         """The content of a file; None where there is none."""
         try:
-            with self._files.open_input_stream(f"{self._root}/{name}") as stream:
+            with self._files.open_input_stream(f"{self._root}/{name}", compression=None) as stream:
                 return bytes(stream.read())
         except FileNotFoundError:
             return None
@@ -235,7 +235,7 @@ class _AtomicFile:
         try:
             if self._folder.local:
                 self._files.create_dir(os.path.dirname(self._path), recursive=True)
-            self._stream = self._files.open_output_stream(self._partial)
+            self._stream = self._files.open_output_stream(self._partial, compression=None)
         except OSError as error:
             raise self._problem(error) from error
         return self

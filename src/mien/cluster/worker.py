@@ -1,13 +1,14 @@
 """The analysis of one part, in a worker process: images, videos and tar shards into its tables."""
 
 import contextlib
+import gzip
 import json
 import os
 import stat
 import tarfile
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from mien.cluster import storage
 from mien.cluster.inputs import Input
 from mien.cluster.plan import Part
+from mien.cluster.segments import stitch
 from mien.cluster.storage import Folder, StorageError
 from mien.cluster.tables import PartTables
 from mien.config import Settings
@@ -29,6 +31,7 @@ from mien.media.clips import VIDEO_SUFFIXES, Clip
 from mien.media.formats import HEAD_BYTES, SUFFIXES, sniff
 from mien.media.images import decode_image
 from mien.pipeline import FacePipeline
+from mien.recording import FRAMES_FILE
 
 _JOURNALS = "attempts"
 _CRASHES_ALLOWED = 1
@@ -102,6 +105,11 @@ class Worker:
             commit = tables.commit(self._folder, facts)
         if journal is not None:
             journal.delete()
+        for found in part.inputs:
+            if found.piece is not None and found.piece.is_join:
+                for number in range(found.piece.count):
+                    for name in _segment_files(found, number):
+                        self._folder.delete(name)
         return commit
 
     def _try(
@@ -111,22 +119,30 @@ class Worker:
         if journal is not None:
             crashes = journal.crashes(found)
             if crashes > _CRASHES_ALLOWED:
-                tables.fail(found, f"{found.uri}: {_CRASHED.format(crashes)}")
+                self._fail(found, tables, f"{found.uri}: {_CRASHED.format(crashes)}")
                 return
             journal.start(found)
         try:
-            if self._is_video(found):
+            if found.piece is not None and found.piece.is_join:
+                self._join(found, tables, scratch)
+            elif self._is_video(found):
                 self._add_video(found, tables, scratch)
             else:
                 self._add_image(found, tables)
         except _FATAL:
             raise
         except (MienError, OSError) as error:
-            tables.fail(found, _message(found, str(error)))
+            self._fail(found, tables, _message(found, str(error)))
         except Exception as error:  # noqa: BLE001 - one input must not stop the others
-            tables.fail(found, f"{found.uri}: {type(error).__name__}: {error}")
+            self._fail(found, tables, f"{found.uri}: {type(error).__name__}: {error}")
         if journal is not None:
             journal.end(found)
+
+    def _fail(self, found: Input, tables: PartTables, error: str) -> None:
+        if found.piece is None or found.piece.is_join:
+            tables.fail(found, error)
+        else:
+            self._write_segment(found, b"", error=error)
 
     def _is_video(self, found: Input) -> bool:
         if found.suffix in SUFFIXES:
@@ -163,12 +179,54 @@ class Worker:
             overwrite=True,
         )
         with tempfile.TemporaryDirectory(dir=scratch) as inner, _local(found, Path(inner)) as path:
-            folder = Path(inner) / "recording"
-            outcome = analyze_video(Clip(found.uri, path), folder, options, pipeline=self._pipeline)
+            folder, clip = Path(inner) / "recording", Clip(found.uri, path)
+            if found.piece is not None:
+                clip, selection = found.piece.clip(found.uri, path, work.fps)
+                options = replace(options, selection=selection)
+            outcome = analyze_video(clip, folder, options, pipeline=self._pipeline)
+            if found.piece is not None:
+                self._write_segment(found, (folder / FRAMES_FILE).read_bytes(), outcome.warnings)
+                return
             if work.annotate or work.blur_faces or work.report:
                 self._keep(found, folder)
             tables.add_video(found, folder)
         tables.warnings += [f"{found.uri}: {warning}" for warning in outcome.warnings]
+
+    def _write_segment(
+        self, found: Input, frames: bytes, warnings: Sequence[str] = (), error: str | None = None
+    ) -> None:
+        """Keep the recording of a segment for the part that stitches the video."""
+        assert found.piece is not None
+        data, facts = _segment_files(found, found.piece.number)
+        self._folder.write(data, gzip.compress(frames, 1))
+        self._folder.write(facts, json.dumps({"warnings": warnings, "error": error}).encode())
+
+    def _join(self, found: Input, tables: PartTables, scratch: Path) -> None:
+        """Add a video whose segments are analyzed."""
+        assert found.piece is not None
+        segments: list[tuple[float, Path]] = []
+        errors: list[str] = []
+        with tempfile.TemporaryDirectory(dir=scratch) as inner:
+            for number in range(found.piece.count):
+                data, facts = (self._folder.read(n) for n in _segment_files(found, number))
+                if data is None or facts is None:
+                    raise StorageError(
+                        f"expected segment {number} of {found.uri} in {self._folder.address}, but "
+                        "it is gone: start over with another --out"
+                    )
+                document, frames = json.loads(facts), gzip.decompress(data)
+                errors += [document["error"]] if document["error"] else []
+                tables.warnings += [f"{found.uri}: {text}" for text in document["warnings"]]
+                if frames:
+                    folder = Path(inner) / str(number)
+                    folder.mkdir()
+                    (folder / FRAMES_FILE).write_bytes(frames)
+                    segments.append((number * found.piece.seconds, folder))
+            if not segments:
+                raise InputError(errors[0])
+            tables.warnings += errors
+            stitch(segments, Path(inner) / "whole")
+            tables.add_video(found, Path(inner) / "whole")
 
     def _keep(self, found: Input, folder: Path) -> None:
         """Copy the recording of a video to the output."""
@@ -234,6 +292,12 @@ class Journal:
 
     def delete(self) -> None:
         self._folder.delete(self._name)
+
+
+def _segment_files(found: Input, number: int) -> tuple[str, str]:
+    """The recording of a segment in the output, and what is known of it besides."""
+    name = f"segments/{_folder_name(found)}/{number:05d}"
+    return f"{name}.jsonl.gz", f"{name}.json"
 
 
 def _folder_name(found: Input) -> str:

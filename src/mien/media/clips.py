@@ -9,6 +9,7 @@ from typing import Any
 
 from mien.errors import InputError, VideoReadError
 from mien.media.formats import SUFFIXES
+from mien.media.key_frames import KeyFrame
 from mien.media.sequences import DEFAULT_RATE, ImageSequenceSource, is_sequence, number_in_name
 from mien.media.sources import Selection
 from mien.media.video import VideoSource
@@ -38,6 +39,7 @@ class Clip:
         pictures: of a sequence; none for a video.
         frame_rate: of a sequence.
         columns: what a list says about the clip.
+        entry: where reading a video begins; by default at its first frame.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Clip:
     pictures: tuple[Path, ...] = ()
     frame_rate: float = DEFAULT_RATE
     columns: Mapping[str, str] = field(default_factory=dict)
+    entry: KeyFrame | None = None
 
     @property
     def title(self) -> str:
@@ -57,7 +60,7 @@ class Clip:
             VideoReadError: not a readable video.
         """
         if not self.pictures:
-            return VideoSource(self.path, selection)
+            return VideoSource(self.path, selection, self.entry)
         return ImageSequenceSource(
             self.pictures, frame_rate=self.frame_rate, selection=selection, name=self.title
         )

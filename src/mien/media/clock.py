@@ -48,6 +48,15 @@ class Clock:
             )
         return tuple(found)
 
+    def enter(self, timestamp_s: float, offset_s: float) -> None:
+        """Begin at a later frame than the first one.
+
+        Args:
+            timestamp_s: of the frame that comes next.
+            offset_s: time of the first frame in the file's own time.
+        """
+        self._offset_s, self._last_s = offset_s, timestamp_s - self._period_s
+
     def times(self, frames: Iterable[tuple[_T, float | None]]) -> Iterator[tuple[_T, float]]:
         """The frames with their times in seconds, rounded to a microsecond.
 

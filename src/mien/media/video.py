@@ -10,6 +10,7 @@ import numpy as np
 from mien.errors import VideoReadError, import_extra
 from mien.media.clock import Clock
 from mien.media.formats import HEAD_BYTES, describe, sniff
+from mien.media.key_frames import KeyFrame
 from mien.media.sources import Frame, Selection, SourceInfo
 from mien.media.tone_mapping import HLG, PQ, tone_map
 from mien.types import Image
@@ -34,7 +35,7 @@ _MAX_PIXEL_RATIO = 4
 # FFmpeg's flag of pictures attached to a sound file (AV_DISPOSITION_ATTACHED_PIC).
 _COVER = 0x0400
 # FFmpeg's flag of formats whose timestamps may jump (AVFMT_TS_DISCONT).
-_DISCONTINUOUS = 0x0200
+DISCONTINUOUS = 0x0200
 
 
 def require_av() -> Any:
@@ -57,6 +58,7 @@ class VideoSource:
         path: path of the file.
         selection: which frames to use. The others are decoded, too, because frames depend on each
             other, so frame numbers are exact.
+        entry: where reading begins; by default at the first frame.
 
     Attributes:
         info: size, frame rate and duration from the file's header.
@@ -66,16 +68,21 @@ class VideoSource:
         MissingExtraError: PyAV is not installed.
     """
 
-    def __init__(self, path: Path, selection: Selection | None = None) -> None:
+    def __init__(
+        self, path: Path, selection: Selection | None = None, entry: KeyFrame | None = None
+    ) -> None:
         self.path = Path(path)
         self._selection = selection or Selection()
+        self._entry = entry
         with open_container(self.path) as container:
             self.info = _info(self.path, container)
-            jumps = bool(container.format.flags & _DISCONTINUOUS)
-            self._frame_count = _video_stream(container).frames
+            jumps = bool(container.format.flags & DISCONTINUOUS)
+            self._frame_count = video_stream(container).frames
             # FFmpeg shortens the duration of a cut AVI file, but not its number of frames.
             self._trusts_frame_count = container.format.name == "avi"
         self._clock = Clock(self.info.frame_rate or 25.0, jumps=jumps)
+        if entry is not None:
+            self._clock.enter(entry.timestamp_s, entry.offset_s)
         self._skipped = self._damaged = self._incomplete = self._discarded = 0
         self._cut: str | None = None
 
@@ -99,13 +106,18 @@ class VideoSource:
         Raises:
             VideoReadError: no frame can be decoded, or the video ends before the selection starts.
         """
-        selected, timestamp_s, index, used = self._selection.selector(), 0.0, -1, 0
+        selected, timestamp_s, used = self._selection.selector(), 0.0, 0
+        index = before = self._entry.index - 1 if self._entry else -1
         with open_container(self.path) as container:
-            stream = _video_stream(container)
+            stream = video_stream(container)
             stream.thread_type = "AUTO"
-            timed = ((d, _seconds(d, stream)) for d in self._decode(container, stream))
+            decoded_frames = self._decode(container, stream)
+            if self._entry is not None:
+                container.seek(self._entry.pts, stream=stream)
+                decoded_frames = _entered(decoded_frames, self._entry, self.path)
+            timed = ((d, _seconds(d, stream)) for d in decoded_frames)
             last = None
-            for index, (decoded, timestamp_s) in enumerate(self._clock.times(timed)):
+            for index, (decoded, timestamp_s) in enumerate(self._clock.times(timed), before + 1):
                 last = decoded
                 if self._selection.is_over(timestamp_s):
                     break
@@ -115,7 +127,7 @@ class VideoSource:
                     yield Frame(_pixels(decoded, stream), timestamp_s, index)
             else:
                 self._note_cut(index + 1, timestamp_s, last)
-        if index < 0:
+        if index == before:
             raise VideoReadError(f"expected a video in {self.path}, but no frame can be decoded")
         if not used:
             raise self._selection.nothing_in(str(self.path), timestamp_s)
@@ -215,7 +227,7 @@ def _allowed_formats() -> str:
 
 
 def _info(path: Path, container: Any) -> SourceInfo:
-    stream = _video_stream(container)
+    stream = video_stream(container)
     if stream is None:
         raise VideoReadError(f"expected a video in {path}, but it has no video stream")
     context = stream.codec_context
@@ -247,7 +259,7 @@ def _info(path: Path, container: Any) -> SourceInfo:
     )
 
 
-def _video_stream(container: Any) -> Any:
+def video_stream(container: Any) -> Any:
     """The first video stream that is not the cover of a sound file, or None."""
     return next(
         (s for s in container.streams.video if not getattr(s, "disposition", 0) & _COVER), None
@@ -261,6 +273,20 @@ def _clock_time_s(text: str) -> float:
         return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
     except ValueError:
         return 0.0
+
+
+def _entered(frames: Iterator[Any], entry: KeyFrame, path: Path) -> Iterator[Any]:
+    """The frames from an entry on; those before it are needed by none after it."""
+    entered = False
+    for frame in frames:
+        if not entered and (frame.pts is None or frame.pts < entry.pts):
+            continue
+        if not entered and frame.pts != entry.pts:
+            raise VideoReadError(
+                f"expected a key frame at {entry.timestamp_s:g} s in {path}, but it cannot be read"
+            )
+        entered = True
+        yield frame
 
 
 def _seconds(decoded: Any, stream: Any) -> float | None:
