@@ -2,6 +2,7 @@
 
 import { drawResult } from "./draw";
 import { Continuity } from "./continuity";
+import { publish } from "./embed";
 import { History } from "./history";
 import type { DeviceAddresses } from "./device";
 import { clock, find, saveFile, SERVER_UNREACHABLE } from "./page";
@@ -208,6 +209,7 @@ function onResult(received: FrameResult, tookMs: number): void {
   const result = continuity.join(received, now);
   latest = result;
   history.add(result);
+  publish(result);
   showBoxes(result, tookMs);
   people.show(result.faces, now, timeline.add(result.faces, result.timestamp_s ?? 0, now));
   for (const button of downloads) button.disabled = false;

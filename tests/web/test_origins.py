@@ -6,6 +6,9 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from mien.errors import SettingError
+from mien.web.config import WebConfig
+
 SITE = "https://app.example.org"
 TOKEN = "correct horse battery staple"
 MakeApp = Callable[..., Flask]
@@ -79,3 +82,23 @@ def test_cookie_of_a_token_does_not_open_the_api_to_sites(make_app: MakeApp) -> 
     bearer = {"Origin": SITE, "Authorization": f"Bearer {TOKEN}"}
     assert client.get("/api/v1/jobs", headers=bearer).status_code == 200
     assert preflight(client, SITE).status_code == 204
+
+
+def test_only_the_live_page_goes_into_frames_of_named_sites(make_app: MakeApp) -> None:
+    client = make_app(embed_origins=f"{SITE}, http://localhost:3000").test_client()
+    page = client.get("/")
+    allowed = f"frame-ancestors {SITE} http://localhost:3000"
+    assert page.headers["Content-Security-Policy"].endswith(allowed)
+    assert page.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
+    assert f'data-embed="{SITE} http://localhost:3000"' in page.text
+    for path in ("/photo", "/sessions", "/docs"):
+        assert "frame-ancestors 'none'" in client.get(path).headers["Content-Security-Policy"]
+    page = make_app().test_client().get("/")
+    assert "frame-ancestors 'none'" in page.headers["Content-Security-Policy"]
+    assert "data-embed" not in page.text
+
+
+@pytest.mark.parametrize("origins", ["*", "https://a.example/path", "a.example", "https://a'; x"])
+def test_frames_need_whole_origins(origins: str) -> None:
+    with pytest.raises(SettingError, match="expected MIEN_EMBED_ORIGINS to be origins"):
+        WebConfig(embed_origins=origins)

@@ -50,6 +50,11 @@ class WebConfig:
         "Origins of other sites whose pages may use the API, such as `https://app.example.org`, "
         "separated by commas; `*` for any.",
     )  # fmt: skip
+    embed_origins: str = _setting(
+        "", "MIEN_EMBED_ORIGINS",
+        "Origins of other sites that may show the live page in a frame and get its results, "
+        "separated by commas.",
+    )  # fmt: skip
     webhook_hosts: str = _setting(
         "*", "MIEN_WEBHOOK_HOSTS",
         "Hosts that may receive webhooks of finished jobs, separated by commas; `*` is any "
@@ -143,12 +148,15 @@ class WebConfig:
                     "expected MIEN_ALLOWED_HOSTS to be host names without scheme and port, such "
                     f"as faces.example.org,.example.com, got {name!r}"
                 )
-        for origin in self.origins:
-            if origin != "*" and not _ORIGIN.fullmatch(origin):
-                raise SettingError(
-                    "expected MIEN_CORS_ORIGINS to be origins with a scheme and without a path, "
-                    f"such as https://app.example.org, got {origin!r}"
-                )
+        listed = {"MIEN_CORS_ORIGINS": self.origins, "MIEN_EMBED_ORIGINS": self.embedding_origins}
+        for variable, origins in listed.items():
+            for origin in origins:
+                any_is_meant = origin == "*" and variable == "MIEN_CORS_ORIGINS"
+                if not any_is_meant and not _ORIGIN.fullmatch(origin):
+                    raise SettingError(
+                        f"expected {variable} to be origins with a scheme and without a path, "
+                        f"such as https://app.example.org, got {origin!r}"
+                    )
         for name in _parts(self.webhook_hosts):
             if name != "*" and not _HOST_NAME.fullmatch(name):
                 raise SettingError(
@@ -240,6 +248,11 @@ class WebConfig:
     def origins(self) -> tuple[str, ...]:
         """The origins of `cors_origins`."""
         return _parts(self.cors_origins)
+
+    @property
+    def embedding_origins(self) -> tuple[str, ...]:
+        """The origins of `embed_origins`."""
+        return _parts(self.embed_origins)
 
     def allows_origin(self, origin: str) -> bool:
         """Whether pages of another origin may use the API."""

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Response, g, jsonify, render_template, request
+from flask import Response, g, jsonify, make_response, render_template, request
 from sqlalchemy.exc import SQLAlchemyError
 
 from mien.errors import InputError
@@ -35,9 +35,14 @@ pages, blueprint = noun("live", "Live streams where WebSockets are blocked.", "/
 
 
 @pages.get("/")
-def page() -> str:
-    """The live page."""
-    return render_template("live.html")
+def page() -> Response:
+    """The live page, also in a frame of the sites that may embed it."""
+    response = make_response(render_template("live.html"))
+    frames = services().config.embedding_origins
+    if frames:
+        response.headers["Content-Security-Policy"] = security.policy(frames)
+        response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+    return response
 
 
 @blueprint.post(

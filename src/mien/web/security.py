@@ -7,7 +7,7 @@ import math
 import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -75,7 +75,6 @@ _CONTENT_SECURITY_POLICY = "; ".join(
         "frame-src 'self'",
         "form-action 'self'",
         "base-uri 'none'",
-        "frame-ancestors 'none'",
     )
 )
 
@@ -348,9 +347,15 @@ def _csrf_token() -> str:
     return hmac.new(key, b"csrf " + session["visitor"].encode(), "sha256").hexdigest()
 
 
+def policy(frames: Sequence[str] = ()) -> str:
+    """The content security policy of a page that some sites, usually none, may show in a frame."""
+    allowed = " ".join(frames) or "'none'"
+    return f"{_CONTENT_SECURITY_POLICY}; frame-ancestors {allowed}"
+
+
 def _set_headers(response: Response) -> Response:
     headers = response.headers
-    headers.setdefault("Content-Security-Policy", _CONTENT_SECURITY_POLICY)
+    headers.setdefault("Content-Security-Policy", policy())
     headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
     headers.setdefault("Cross-Origin-Embedder-Policy", "require-corp")
     headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
