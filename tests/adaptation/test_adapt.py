@@ -120,6 +120,25 @@ def test_rejects_too_little(
         mien.adapt(data, tmp_path / "m.onnx", crops=True, settings=FAST)
 
 
+def test_the_same_picture_under_two_labels_is_left_out(tmp_path: Path) -> None:
+    data = _folders(tmp_path / "data", ("happy", "sad"), 4)
+    for name in ("0.png", "1.png", "2.png"):
+        (data / "sad" / name).write_bytes((data / "happy" / name).read_bytes())
+    with pytest.raises(
+        DataError, match=r"got happiness: 1, sadness: 1; the same picture has another label, too: 6"
+    ):
+        mien.adapt(data, tmp_path / "m.onnx", crops=True, settings=FAST)
+
+
+def test_one_person_alone_is_refused(tmp_path: Path) -> None:
+    _folders(tmp_path / "data", ("happy", "sad"), 3)
+    rows = [f"{n}/{i}.png,{n},one" for n in ("happy", "sad") for i in range(3)]
+    table = tmp_path / "data" / "rows.csv"
+    table.write_text("\n".join(["image,expression,person", *rows]))
+    with pytest.raises(DataError, match="expected pictures of several people in"):
+        mien.adapt(table, tmp_path / "m.onnx", crops=True, settings=FAST)
+
+
 def test_names_pictures_without_face_and_unreadable_ones(tmp_path: Path) -> None:
     data = _folders(tmp_path / "data", ("happy", "sad"), 3)
     (data / "sad" / "0.png").write_bytes(b"damaged")

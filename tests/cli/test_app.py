@@ -131,3 +131,66 @@ def completed(words: str, number: int) -> list[str]:
 def test_shell_completion_offers_commands_and_choices() -> None:
     assert completed("mien im", 1) == ["image"]
     assert completed("mien image --tiles ", 3) == ["auto", "off"]
+
+
+def test_unknown_environment_variables_are_named(
+    mien: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("MIEN_DETECTR", "MIEN_NOSUCH", "MIEN_DATA_DIR", "MIEN_PUBLIC", "MIEN_TILES"):
+        monkeypatch.setenv(name, "")
+    ran = mien("schema")
+    assert ran.status == 0
+    assert ran.stderr.splitlines() == [
+        "Warning: the environment variable MIEN_DETECTR is unknown and has no effect: did you mean "
+        "MIEN_DETECTOR?",
+        "Warning: the environment variable MIEN_NOSUCH is unknown and has no effect: mien settings "
+        "lists them",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["image", "x.jpg", "--detector", "yunet:"], "the path of a YuNet file after yunet:"),
+        (["image", "x.jpg", "--prior", "nope"], "a JSON file, got 'nope', which is no readable"),
+        (["live", "--yes", "--camera", "rtsp://127.0.0.1:1/x"], "(rtsp://USER:PASSWORD@HOST:554/"),
+    ],
+)
+def test_messages_say_what_to_do(mien: Any, words: list[str], expected: str) -> None:
+    ran = mien(*words)
+    assert ran.status in {1, 2}
+    assert expected in " ".join(ran.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("[1]", "holds no object"),
+        ("{}", 'give each a share above 0, as in {"neutral": 0.5, "happiness": 0.2, …}'),
+        ('{"nosuch": 1}', "'nosuch' is no expression; the model has neutral, happiness"),
+        ('{"neutral": "much"}', 'as in {"neutral": 0.5, "happiness": 0.2, …}'),
+        ("neutral", "is not valid JSON"),
+    ],
+)
+def test_priors_that_are_none(mien: Any, tmp_path: Any, content: str, expected: str) -> None:
+    (tmp_path / "prior.json").write_text(content)
+    ran = mien("image", "x.jpg", "--prior", tmp_path / "prior.json")
+    assert ran.status == 2
+    assert expected in " ".join(ran.stderr.split())
+
+
+def test_ctrl_c_while_a_command_is_imported_ends_it_silently() -> None:
+    script = """
+import os, signal
+from mien.cli import main
+class Slow:
+    def find_spec(self, name, path=None, target=None):
+        if name == "mien.cli.image":
+            os.kill(os.getpid(), signal.SIGINT)
+import sys
+sys.meta_path.insert(0, Slow())
+sys.argv = ["mien", "image", "x.jpg"]
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (-2, b"")

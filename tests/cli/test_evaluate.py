@@ -54,11 +54,29 @@ def test_json_on_stdout_is_all_that_is_printed(
 def test_labels_that_are_not_allowed_are_counted(
     mien: Any, photographs: Path, quick: list[str]
 ) -> None:
-    ran = mien("evaluate", photographs, *quick, "--labels", "neutral", "--json", "-")
+    ran = mien("evaluate", photographs, *quick, "--labels", "neutral,sad", "--json", "-")
     document = json.loads(ran.stdout)
     assert document["n"] == 2
     (entry,) = document["left_out"].values()
     assert entry["count"] == 2
+
+
+@pytest.mark.parametrize("labels", ["neutral", "happy,happiness"])
+def test_one_label_is_no_choice(
+    mien: Any, photographs: Path, quick: list[str], labels: str
+) -> None:
+    ran = mien("evaluate", photographs, *quick, "--labels", labels)
+    assert ran.status == 1
+    assert "expected at least two labels to choose from" in " ".join(ran.stderr.split())
+
+
+def test_unreadable_pictures_are_counted(mien: Any, tmp_path: Path, quick: list[str]) -> None:
+    for label in ("happy", "sad"):
+        (tmp_path / label).mkdir()
+        (tmp_path / label / "a.jpg").write_text("no picture")
+    ran = mien("evaluate", tmp_path, *quick)
+    assert ran.status == 1
+    assert "none of the 2 is: `mien data check` names them" in " ".join(ran.stderr.split())
 
 
 def test_crops_skip_the_detector(mien: Any, tmp_path: Path, quick: list[str]) -> None:

@@ -216,3 +216,17 @@ def test_time_offset_is_a_finite_number(mien: Any, tmp_path: Path) -> None:
     ran = mien("video", "clip.mp4", "--out", tmp_path, "--time-offset", "nan")
     assert ran.status == 2
     assert "expected a number of seconds, got nan" in ran.stderr
+
+
+def test_trials_beyond_the_clip_are_said(clips: Path, tmp_path: Path) -> None:
+    trials = tmp_path / "trials.csv"
+    trials.write_text("trial,onset_s,offset_s\nwithin,0,1\nto the end,1,2\nlate,1.5,4\nafter,7,9\n")
+    words = [clips / "a.mp4", "--out", tmp_path / "out", "--no-annotate"]
+    result = run(*words, "--trials", trials)
+    said = [line for line in result.stderr.splitlines() if "trial " in line]
+    assert ["trial late (1.5 s to 4 s) reaches beyond" in said[0], len(said)] == [True, 2]
+    assert "trial after (7 s to 9 s) lies outside of the analyzed" in said[1]
+    state = json.loads((tmp_path / "out" / "a" / "run.json").read_text())
+    assert len(state["warnings"]) == 2
+    # Tables of a run that is complete are made again.
+    assert len(run(*words, "--trials", trials, "--resume").stderr.split("trial ")) == 3

@@ -85,7 +85,7 @@ def test_temperature_divides_the_logits() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "not a readable file"),
+        (None, "no readable file"),
         ("{", "not valid JSON"),
         ("[1, 2]", "holds no object"),
         ('{"neutral": 1, "happiness": 1}', "missing: fear"),

@@ -1,7 +1,8 @@
 """The faces of a labeled set as a network sees them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 
 import numpy as np
 
@@ -65,6 +66,9 @@ def find_faces(
             crops[index] = found
         if progress is not None:
             progress(index + 1, len(rows))
+    for index in _with_other_labels(rows, crops):
+        del crops[index]
+        lost.setdefault("the same picture has another label, too", []).append(rows.names[index])
     kept = rows.take(list(crops))
     there = {label for label, count in kept.counts().items() if count}
     labels = (
@@ -73,11 +77,17 @@ def find_faces(
     )
     _check_counts(rows, kept, lost)
     images = tuple(crops.values())
+    groups = person_groups(kept, images)
+    if len(np.unique(groups)) < 2:
+        raise DataError(
+            f"expected pictures of several people in {rows.name}, got {len(images)} of one person, "
+            "or copies of one: the result could not be checked on others; add pictures"
+        )
     return LabeledFaces(
         labels=labels,
         truth=kept.relabel(labels).label_index,
         crops=images,
-        groups=person_groups(kept, images),
+        groups=groups,
         names=kept.names,
         left_out={
             **data.left_out,
@@ -85,6 +95,15 @@ def find_faces(
             **{reason: tuple(names) for reason, names in lost.items()},
         },
     )
+
+
+def _with_other_labels(rows: LabeledSet, crops: Mapping[int, Image]) -> list[int]:
+    """The rows whose crop is also that of a row with another label."""
+    labels: dict[bytes, set[int]] = {}
+    marks = {index: sha256(crop.tobytes()).digest() for index, crop in crops.items()}
+    for index, mark in marks.items():
+        labels.setdefault(mark, set()).add(int(rows.label_index[index]))
+    return [index for index, mark in marks.items() if len(labels[mark]) > 1]
 
 
 def read_features(

@@ -7,9 +7,12 @@ then stays fast and works without the extras. Raise a MienError on failure; this
 and chooses the exit status.
 """
 
+import dataclasses
+import difflib
 import importlib
 import io
 import os
+import signal
 import sys
 import warnings
 from dataclasses import dataclass
@@ -19,7 +22,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from mien.cli.console import print_error
+from mien.cli.console import print_error, print_warning
 from mien.errors import (
     MienError,
     MissingExtraError,
@@ -27,6 +30,10 @@ from mien.errors import (
     ProviderError,
     SettingError,
 )
+from mien.reader import variable_of
+
+# Read by tests and tools.
+_NOT_OF_COMMANDS = {"MIEN_SHARED_DATA"}
 
 _FAILED = 1
 """Exit status when some inputs or a check failed."""
@@ -123,7 +130,11 @@ class _LazyGroup(TyperGroup):
         name, placeholder, rest = super().resolve_command(ctx, args)
         if placeholder is None or name is None:
             return name, placeholder, rest
-        return name, COMMANDS[name].load(name), rest
+        command = COMMANDS[name].load(name)
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+            # Ctrl-C while modules were imported ended the process; now it is reported.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        return name, command, rest
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -155,6 +166,22 @@ app = typer.Typer(
 )
 
 
+def _warn_of_unknown_variables() -> None:
+    """Name the environment variables ``MIEN_…`` that nothing reads."""
+    given = [name for name in os.environ if name.startswith("MIEN_")]
+    if not given:
+        return
+    from mien.config import Settings
+    from mien.web.config import WebConfig
+
+    fields = (*dataclasses.fields(Settings), *dataclasses.fields(WebConfig))
+    known = {"MIEN_DATA_DIR", *map(variable_of, fields)}
+    for name in sorted(set(given) - known - _NOT_OF_COMMANDS):
+        close = difflib.get_close_matches(name, known, n=3, cutoff=0.75)
+        advice = f"did you mean {' or '.join(close)}?" if close else "mien settings lists them"
+        print_warning(f"the environment variable {name} is unknown and has no effect: {advice}")
+
+
 def _print_version(requested: bool) -> None:
     if requested:
         from mien import __version__
@@ -181,6 +208,7 @@ def root(
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    _warn_of_unknown_variables()
     # Pillow warns about irregular files that it can read.
     warnings.filterwarnings("ignore", module=r"PIL\.")
 

@@ -34,7 +34,10 @@ class YuNet:
 
     def __init__(self, path: Path) -> None:
         if not path.is_file():
-            raise ModelNotFoundError(f"expected a YuNet model file at {path}, but there is none")
+            raise ModelNotFoundError(
+                f"expected the path of a YuNet file after yunet:, got {str(path)!r}, which is no "
+                "file: for example yunet:face_detection_yunet_2023mar.onnx of OpenCV's model zoo"
+            )
         self.name = "yunet"
         self.path = path
         self._lock = threading.Lock()

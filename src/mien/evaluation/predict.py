@@ -131,6 +131,11 @@ def _predictable_rows(
             f"got {', '.join(unknown)}"
         )
     labels = tuple(label for label in model_labels if only is None or label in only)
+    if only is not None and len(labels) < 2:
+        raise DataError(
+            f"expected at least two labels to choose from, got only {', '.join(labels)}, which "
+            "would always be right: name more, or leave --labels out"
+        )
     left_out = dict(data.left_out)
     keep = np.zeros(len(data), np.bool_)
     for index, label in enumerate(data.labels):
@@ -281,7 +286,10 @@ def _assembled(
     outcome = np.array([name for name, _, _ in results], np.str_)
     unreadable = outcome == _UNREADABLE
     if unreadable.all():
-        raise DataError(f"expected readable pictures in {data.name}, but none of them is")
+        raise DataError(
+            f"expected readable pictures in {data.name}, but none of the {len(results)} is: "
+            "`mien data check` names them and says what they are"
+        )
     left_out = dict(data.left_out)
     if unreadable.any():
         left_out["the picture cannot be read"] = data.take(unreadable).names

@@ -22,6 +22,8 @@ from mien.errors import SettingError
 from mien.labels import Expression, labels_of
 from mien.types import ExpressionScores, ModelSpec
 
+_EXAMPLE = '{"neutral": 0.5, "happiness": 0.2, …}'
+
 
 def softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Numerically stable softmax over the last axis."""
@@ -79,11 +81,11 @@ def _read(path: Path) -> Mapping[str, float]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except OSError:
-        raise SettingError(f"{expected}, got {str(path)!r}, which is not a readable file") from None
+        raise SettingError(f"{expected}, got {str(path)!r}, which is no readable file") from None
     except ValueError as error:
         raise SettingError(f"{expected}; {path} is not valid JSON: {error}") from None
     if not isinstance(document, dict):
-        raise SettingError(f"{expected} such as {{'neutral': 0.5, …}}; {path} holds no object")
+        raise SettingError(f"{expected} such as {_EXAMPLE}; {path} holds no object")
     return document
 
 
@@ -92,18 +94,25 @@ def _shares(given: Mapping[str, float], labels: Sequence[Expression]) -> npt.NDA
     unknown = [name for name in given if str(name) not in meaning]
     if unknown:
         raise SettingError(
-            f"expected a prior of expressions and numbers: {unknown[0]!r} is no expression"
+            f"expected a prior of expressions and numbers: {unknown[0]!r} is no expression; the "
+            f"model has {', '.join(labels)}"
         )
     try:
         by_label = {meaning[str(name)]: float(share) for name, share in given.items()}
     except (TypeError, ValueError) as error:
-        raise SettingError(f"expected a prior of expressions and numbers: {error}") from None
+        raise SettingError(
+            f"expected a prior of expressions and numbers, as in {_EXAMPLE}: {error}"
+        ) from None
     missing = [label.value for label in labels if label not in by_label]
     if missing:
-        raise SettingError(f"expected a prior with every expression; missing: {', '.join(missing)}")
+        raise SettingError(
+            f"expected a prior with every expression; missing: {', '.join(missing)}: give each a "
+            f"share above 0, as in {_EXAMPLE}"
+        )
     shares = np.array([by_label[label] for label in labels])
     if not np.isfinite(shares).all() or (shares <= 0).any():
-        raise SettingError(f"expected a prior with numbers above 0, got {by_label}")
+        given_shares = ", ".join(f"{name.value} {share:g}" for name, share in by_label.items())
+        raise SettingError(f"expected a prior with finite numbers above 0, got {given_shares}")
     return np.asarray(shares / shares.sum())
 
 

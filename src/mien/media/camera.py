@@ -54,10 +54,15 @@ class CameraSource:
         """
         capture = self._open()
         if capture is None:
-            raise CameraError(
-                f"{self.info.name} cannot be opened: connect it, close other programs that use "
-                "it, and check that this user may access it (on Linux, by the group `video`)"
+            advice = (
+                "connect it, close other programs that use it, and check that this user may access "
+                "it (on Linux, by the group `video`)"
+                if isinstance(self._camera, int)
+                else "check that the address is complete, with user name and password if it needs "
+                "them (rtsp://USER:PASSWORD@HOST:554/PATH), that the camera is on, and that this "
+                "computer reaches it; a player such as ffplay shows whether the address works"
             )
+            raise CameraError(f"{self.info.name} cannot be opened: {advice}")
         started = time.monotonic()
         last_s, index = -1.0, -1
         try:

@@ -34,6 +34,7 @@ from mien.streaming.outputs import (
 from mien.streaming.quick import for_streams
 from mien.streaming.runner import Application, Sink, run
 from mien.tables import require_pyarrow
+from mien.tables.trials import trials_outside
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +119,9 @@ def analyze_video(
         earlier = _earlier(folder, options, plan)
         if earlier is not None and earlier.status == "complete":
             tracks = write_outputs(folder, options, clip=clip)
-            replace(earlier, error=None).write(folder)
-            return VideoOutcome(folder, earlier.frames, tracks, True, earlier.warnings)
+            state = _with_trial_warnings(replace(earlier, error=None), options)
+            state.write(folder)
+            return VideoOutcome(folder, state.frames, tracks, True, state.warnings)
         stream = FaceStream(pipeline, settings, source=source.info.name)
         state = new_state(source.info, stream, notes=_notes(options, application), plan=plan)
         if earlier is not None:
@@ -137,8 +139,24 @@ def analyze_video(
             on_progress=on_progress,
             should_stop=should_stop,
         )
-        state = replace(recording.state, warnings=source.warnings)
+        state = _with_trial_warnings(replace(recording.state, warnings=source.warnings), options)
         return _finish(folder, options, clip, state=state, application=application, failure=failure)
+
+
+def _with_trial_warnings(state: RunState, options: VideoOptions) -> RunState:
+    """The state of a complete run with the warnings of trials that it does not show as a whole."""
+    if state.status != "complete":
+        return state
+    start_s, tables = options.selection.start_s, options.tables
+    # A frame lasts until the next one; the last may last twice as long as the others.
+    step_s = 2 * (state.timestamp_s - start_s) / max(1, state.frames - 1)
+    found = trials_outside(
+        tables.trials,
+        start_s - step_s if start_s else 0.0,
+        state.timestamp_s + step_s,
+        time_offset_s=tables.time_offset_s,
+    )
+    return replace(state, warnings=tuple(dict.fromkeys((*state.warnings, *found))))
 
 
 @contextmanager

@@ -75,8 +75,8 @@ TRIALS = {
     },
     "mean_valence": "Mean valence over the readable time, from -1 to 1.",
     "mean_arousal": "Mean arousal over the readable time, from -1 to 1.",
-    "blinks": "Number of blinks that ended in the trial; empty where they were not measured.",
-    "yawns": "Number of yawns noticed in the trial; empty where they were not measured.",
+    "blinks": "Number of blinks that ended in the trial; empty where it does not show the eyes.",
+    "yawns": "Number of yawns noticed in the trial; empty where it does not show the mouth.",
 }
 TRIAL_COLUMNS = tuple(TRIALS)
 

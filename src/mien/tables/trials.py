@@ -13,8 +13,11 @@ from mien.recording import RecordedFrame
 from mien.tables.columns import TRIAL_COLUMNS
 from mien.tables.csv_files import csv_line, read_rows
 from mien.tracking import SamplingInterval
+from mien.tracking.eyes import MAX_YAW_DEG
+from mien.tracking.statistics import shows_lids
 from mien.types import Face
 
+_WARNINGS = 5
 _OWN_COLUMNS = ("trial", "onset_s", "offset_s", "duration_s", "clip")
 
 
@@ -87,6 +90,37 @@ def _seconds(text: str, name: str, where: str) -> float:
     if not math.isfinite(value):
         raise InputError(f"expected {name} in seconds in {where}, got {text!r}")
     return value
+
+
+def trials_outside(
+    trials: Iterable[Trial], start_s: float, end_s: float, *, time_offset_s: float = 0.0
+) -> tuple[str, ...]:
+    """Warnings for trials of which the analyzed frames show a part or nothing.
+
+    Args:
+        trials: of one recording, on the clock of the study.
+        start_s, end_s: of the analyzed part in the time of the file.
+        time_offset_s: when the file starts on that clock.
+    """
+    start_s, end_s = start_s + time_offset_s, end_s + time_offset_s
+    found = []
+    for trial in trials:
+        begins, ends = trial.onset_s < start_s, math.inf > trial.offset_s > end_s
+        if trial.onset_s >= end_s or trial.offset_s <= start_s:
+            share = "lies outside of"
+        elif begins or ends:
+            share = "reaches beyond"
+        else:
+            continue
+        end = "the end" if trial.offset_s == math.inf else f"{trial.offset_s:g} s"
+        found.append(
+            f"trial {trial.name} ({trial.onset_s:g} s to {end}) {share} the analyzed "
+            f"{start_s:.2f} to {end_s:.2f} s: its sums are over what was analyzed; check the "
+            "trials and --time-offset"
+        )
+    if len(found) > _WARNINGS:
+        found[_WARNINGS:] = [f"{len(found) - _WARNINGS} more trials like these"]
+    return tuple(found)
 
 
 def trial_lines(
@@ -182,8 +216,9 @@ class _Sums:
         """Add the time until a frame that shows the face, and the frame if it is in the trial."""
         self._frames += shown
         self._visible_s += elapsed
-        if face.track is not None:
-            counts = {"blink": face.track.blinks, "yawn": face.track.yawns}
+        if face.track is not None and shown and shows_lids(face):
+            turned = face.quality is not None and abs(face.quality.yaw_deg or 0.0) > MAX_YAW_DEG
+            counts = {"blink": None if turned else face.track.blinks, "yawn": face.track.yawns}
             self._counted |= {kind for kind, count in counts.items() if count is not None}
         if face.expression is None:
             return

@@ -11,7 +11,7 @@ LONG_CLOSURE_S = 0.5
 # Rates over a shorter time mean little.
 _MIN_SEEN_S = 10.0
 # Beyond this turn the far eye is foreshortened and the aspect ratio no longer measures its opening.
-_MAX_YAW_DEG = 35.0
+MAX_YAW_DEG = 35.0
 
 
 class EyeState:
@@ -89,7 +89,7 @@ class EyeState:
         """
         elapsed = 0.0 if self._last_s is None else timestamp_s - self._last_s
         self._last_s = timestamp_s
-        if opening is None or abs(yaw_deg or 0.0) > _MAX_YAW_DEG or elapsed > 1.0:
+        if opening is None or abs(yaw_deg or 0.0) > MAX_YAW_DEG or elapsed > 1.0:
             # What was not seen is neither a blink nor a closure.
             self._dip = _Dip()
             return self.end()

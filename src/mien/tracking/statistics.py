@@ -207,7 +207,7 @@ class _Track:
         signals, quality = face.signals, face.quality
         eye_opening = None
         shapes = None
-        if signals and _shows_lids(face) and sampling.seconds <= LONG_CLOSURE_S:
+        if signals and shows_lids(face) and sampling.seconds <= LONG_CLOSURE_S:
             eye_opening = _mean(signals.eye_opening_left, signals.eye_opening_right)
             shapes = face.blendshapes
         events = self._eyes.update(
@@ -317,7 +317,7 @@ class _SlowMean:
         return self._sum / self._weight if self._weight > 0 else self.slow
 
 
-def _shows_lids(face: Face) -> bool:
+def shows_lids(face: Face) -> bool:
     """Whether lids and lips can be measured: a large enough face without quality warnings."""
     quality = face.quality
     return quality is None or (quality.size_px >= _MIN_SIZE_PX and not quality.reasons)

@@ -81,7 +81,10 @@ def export_site(folder: Path, *, model: str = "default", prior: str = "default")
     if folder.exists() and not folder.is_dir():
         raise InputError(f"expected a folder, got the file {folder}: choose another name")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / _WORKER).is_file():
-        raise InputError(f"expected an empty folder, or an earlier export, got {folder}")
+        raise InputError(
+            f"expected a new or empty folder, or an earlier export, got {folder}, which has other "
+            f"files: name one that does not exist, such as {folder / 'site'}"
+        )
     sources = _sources(networks(model, prior))
     for name, source in sources.items():
         target = folder / name
