@@ -7,6 +7,7 @@ import contextlib
 import json as json_module
 import os
 import time
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -21,6 +22,7 @@ from mien.cli.console import (
 )
 from mien.cli.options import JsonFlag, takes_settings
 from mien.cluster.engine import Resources
+from mien.cluster.overview import overview_page
 from mien.cluster.run import BatchOptions, Progress, batch_status, run_batch
 from mien.cluster.segments import SEGMENT_S
 from mien.cluster.summary import summarize as sums
@@ -233,10 +235,21 @@ def summarize(
     group: Annotated[
         str | None, typer.Option(help="Column of the manifest to group by.", metavar="COLUMN")
     ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(help="Also write a page with plots to this file.", metavar="FILE"),
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
     """Summarize the output of a batch: shares of expressions, quality, failures."""
     found = sums(out, group=group)
+    if html is not None:
+        try:
+            html.write_text(overview_page(found, Path(out).name or out), encoding="utf-8")
+        except OSError as error:
+            raise SettingError(
+                f"expected --html to be a file that can be written, got {html}: {error.strerror}"
+            ) from None
     if json:
         typer.echo(json_module.dumps(found, indent=2, ensure_ascii=False))
         return

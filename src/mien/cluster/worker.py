@@ -93,7 +93,7 @@ class Worker:
         Raises:
             MienError: something that is not due to one input.
         """
-        started = time.perf_counter()
+        started, cpu_before_s = time.perf_counter(), time.process_time()
         journal = Journal(self._folder, part) if careful else None
         with tempfile.TemporaryDirectory(prefix="mien-part-") as scratch:
             labels = self._pipeline.classifier.spec.labels
@@ -101,7 +101,11 @@ class Worker:
             for found in part.inputs:
                 for member in self._members(found, tables, Path(scratch)):
                     self._try(member, tables, journal, Path(scratch))
-            facts = {"seconds": round(time.perf_counter() - started, 3), "pid": os.getpid()}
+            facts = {
+                "seconds": round(time.perf_counter() - started, 3),
+                "cpu_s": round(time.process_time() - cpu_before_s, 3),
+                "pid": os.getpid(),
+            }
             commit = tables.commit(self._folder, facts)
         if journal is not None:
             journal.delete()

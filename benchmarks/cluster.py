@@ -1,0 +1,264 @@
+"""Throughput, overhead and memory of `mien batch`, and a simulation of larger clusters.
+
+    python benchmarks/cluster.py [--images 200 --growth 1000 10000] [--simulate-only]
+
+Needs the extra `cluster`. Writes results/cluster.json. Throughput is CPU time, as the kernel counts
+it for the worker processes, so that other work on the machine does not count; pairs of the bare
+pipeline and the engine run one after the other.
+"""
+
+import argparse
+import json
+import math
+import os
+import random
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image as PillowImage
+
+from mien.samples import sample_paths
+
+RESULTS = Path(__file__).with_name("results") / "cluster.json"
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Assumptions:
+    """What the simulation takes for granted, beside the measured time of an image.
+
+    Attributes:
+        cores_per_node: each runs one worker.
+        startup_s: to start a node, Ray on it and its models.
+        driver_s: of the driver for each part: to schedule it and to take its commit.
+        store_latency_s: of one request to the object store.
+        store_requests_per_s: that one prefix of the store serves (S3: 5,500 reads).
+        node_mb_per_s: network of a node.
+        image_mb: size of a photograph.
+        images_per_part: as `mien batch` divides them.
+        spread: of the time of a part, as a share of its mean (standard deviation).
+    """
+
+    cores_per_node: int = 8
+    startup_s: float = 90.0
+    driver_s: float = 0.004
+    store_latency_s: float = 0.03
+    store_requests_per_s: float = 5500.0
+    node_mb_per_s: float = 600.0
+    image_mb: float = 2.5
+    images_per_part: int = 256
+    spread: float = 0.15
+
+
+# US dollars per hour of an 8-core machine, on demand and as spare capacity; on paper.
+_DOLLARS = {"on demand": 0.34, "spot": 0.13}
+
+
+def simulate(nodes: int, images: int, image_s: float, given: Assumptions) -> dict[str, float]:
+    """How long a run takes: workers take one part after the other from a driver that serves one
+    request at a time, and share the networks.
+
+    Args:
+        nodes: number of machines.
+        images: number of photographs.
+        image_s: CPU seconds of one.
+        given: the rest.
+    """
+    chance = random.Random(1)
+    workers = nodes * given.cores_per_node
+    parts = math.ceil(images / given.images_per_part)
+    # The store and the network of a node limit the rate at which its workers get images.
+    fetch_s = given.store_latency_s + given.image_mb * given.cores_per_node / given.node_mb_per_s
+    fetch_s = max(fetch_s, workers / given.store_requests_per_s)
+    part_s = given.images_per_part * (image_s + fetch_s)
+    free = [given.startup_s] * workers
+    driver_free_s = end_s = 0.0
+    import heapq
+
+    heapq.heapify(free)
+    for _ in range(parts):
+        start_s = max(heapq.heappop(free), driver_free_s)
+        driver_free_s = start_s + given.driver_s
+        done_s = driver_free_s + part_s * max(0.3, chance.gauss(1, given.spread))
+        end_s = max(end_s, done_s)
+        heapq.heappush(free, done_s)
+    ideal_s = images * image_s / workers
+    return {
+        "nodes": nodes,
+        "hours": round(end_s / 3600, 3),
+        "images_per_s": round(images / end_s, 1),
+        "efficiency": round(ideal_s / end_s, 3),
+    }
+
+
+def bill(image_s: float, frame_s: float, given: Assumptions) -> dict[str, dict[str, float]]:
+    """Dollars for a million photographs, and for 1,000 hours at 25 frames per second."""
+    work = {
+        "million photographs": 1e6 * (image_s + given.store_latency_s),
+        "1,000 hours": 1000 * 3600 * 25 * frame_s,
+    }
+    return {
+        name: {
+            "core_hours": round(seconds / 3600, 1),
+            **{
+                kind: round(seconds / 3600 / given.cores_per_node * dollars, 2)
+                for kind, dollars in _DOLLARS.items()
+            },
+        }
+        for name, seconds in work.items()
+    }
+
+
+def cpu_s(pid: int | str) -> float:
+    """CPU seconds of a process so far, of all its threads."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def resident_mb(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/statm").read_text().split()
+    return int(fields[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def make_images(folder: Path, count: int, *, faces: bool) -> list[str]:
+    """Made pictures: a sample photograph with a mark, or a small one without a face."""
+    folder.mkdir(parents=True)
+    base = np.asarray(PillowImage.open(sample_paths()[1]).convert("RGB").resize((480, 480)))
+    if not faces:
+        base = np.full((96, 96, 3), 90, np.uint8)
+    names = []
+    for number in range(count):
+        picture = base.copy()
+        picture[:4, :4] = number % 251
+        names.append(str(folder / f"{number:06d}.png"))
+        PillowImage.fromarray(picture).save(names[-1], compress_level=1)
+    return names
+
+
+def _bare(names: Sequence[str]) -> float:
+    """CPU seconds of the bare pipeline for images, without loading it."""
+    from mien.config import Settings
+    from mien.media.images import decode_image
+    from mien.pipeline import FacePipeline
+
+    pipeline = FacePipeline(Settings())
+    pipeline.analyze(decode_image(names[0]).pixels)
+    before = time.process_time()
+    for name in names:
+        pipeline.analyze(decode_image(name).pixels)
+    return time.process_time() - before
+
+
+def bare(names: Sequence[str], processes: int) -> float:
+    """CPU seconds per image of the bare pipeline in a number of processes at once."""
+    with get_context("spawn").Pool(processes) as pool:
+        shares = [names[number::processes] for number in range(processes)]
+        return sum(pool.map(_bare, shares)) / len(names)
+
+
+def engine(names: Sequence[str], workers: int, folder: Path) -> dict[str, Any]:
+    """CPU seconds per image of the workers of `mien batch`, and of its driver."""
+    from mien.cluster.engine import Resources
+    from mien.cluster.run import BatchOptions, run_batch
+
+    listed = folder / "list.txt"
+    listed.write_text("\n".join(names))
+    peak = {"driver_mb": 0.0, "worker_mb": 0.0}
+    stop = threading.Event()
+    watching = threading.Thread(target=_watch, args=(peak, stop))
+    watching.start()
+    before, wall = time.process_time(), time.perf_counter()
+    try:
+        document = run_batch(
+            [str(listed)],
+            str(folder / "out"),
+            resources=Resources(workers=workers),
+            options=BatchOptions(part_size=min(256, max(1, len(names) // (workers * 4)))),
+        )
+    finally:
+        stop.set()
+        watching.join()
+    commits = [json.loads(p.read_text()) for p in sorted((folder / "out/commits").glob("*.json"))]
+    # The first part of a worker loads its pipeline; the others show the steady state.
+    seen: set[int] = set()
+    steady = [c for c in commits if c["pid"] in seen or seen.add(c["pid"])]
+    counted = sum(c["counts"]["inputs"] for c in steady)
+    return {
+        "images": document["inputs"],
+        "failed": document["failed"],
+        "worker_cpu_s_per_image": sum(c["cpu_s"] for c in steady) / max(counted, 1),
+        "driver_cpu_s_per_image": (time.process_time() - before) / len(names),
+        "wall_s": time.perf_counter() - wall,
+        **peak,
+    }
+
+
+def _watch(peak: dict[str, float], stop: threading.Event) -> None:
+    """The largest resident memory of this process and of a worker."""
+    while not stop.wait(1.0):
+        peak["driver_mb"] = max(peak["driver_mb"], resident_mb(os.getpid()))
+        for entry in Path("/proc").iterdir():
+            try:
+                if entry.name.isdigit() and b"ray::_Actor" in (entry / "cmdline").read_bytes():
+                    peak["worker_mb"] = max(peak["worker_mb"], resident_mb(int(entry.name)))
+            except OSError:
+                continue
+
+
+def measure(images: int, growth: Sequence[int], in_folder: Callable[[str], Path]) -> dict[str, Any]:
+    names = make_images(in_folder("faces"), images, faces=True)
+    pairs = []
+    for workers in (1, 2):
+        plain = bare(names, workers)
+        run = engine(names, workers, in_folder(f"run-{workers}"))
+        ratio = plain / run["worker_cpu_s_per_image"]
+        pairs.append(
+            {"workers": workers, "bare_cpu_s_per_image": plain, "efficiency": ratio, **run}
+        )
+    grown = []
+    for count in growth:
+        folder = in_folder(f"grown-{count}")
+        grown.append(engine(make_images(folder / "in", count, faces=False), 2, folder))
+    return {"workers": pairs, "growth": grown}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=200)
+    parser.add_argument("--growth", type=int, nargs="*", default=[1000, 10_000])
+    parser.add_argument("--simulate-only", action="store_true", help="with the measured times")
+    chosen = parser.parse_args()
+    if chosen.simulate_only:
+        result = json.loads(RESULTS.read_text())
+    else:
+        with tempfile.TemporaryDirectory() as scratch:
+
+            def in_folder(name: str) -> Path:
+                folder = Path(scratch) / name
+                folder.parent.mkdir(exist_ok=True)
+                if name != "faces":
+                    folder.mkdir()
+                return folder
+
+            result = measure(chosen.images, chosen.growth, in_folder)
+    given = Assumptions()
+    image_s = result["workers"][0]["worker_cpu_s_per_image"]
+    result["assumptions"] = asdict(given)
+    result["simulated, a million images"] = [
+        simulate(nodes, 1_000_000, image_s, given) for nodes in (10, 100, 1000)
+    ]
+    # A frame of a followed face costs about half a photograph: docs/performance.md.
+    result["bill in dollars"] = bill(image_s, image_s / 2, given)
+    RESULTS.write_text(json.dumps(result, indent=2) + "\n")
+    print(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main()
