@@ -77,8 +77,10 @@ def test_returns_a_group_from_left_to_right(pipeline: FacePipeline, group: Image
 
 def test_the_handle_of_a_cup_is_no_face(pipeline: FacePipeline) -> None:
     coffee = read_image(Path(__file__).parent / "data" / "coffee.jpg")
-    assert pipeline.detect(coffee, still=True)
     assert len(pipeline.analyze(coffee)) == 0
+    upside_down = np.ascontiguousarray(coffee[::-1, ::-1])
+    assert pipeline.detect(upside_down, still=True)
+    assert len(pipeline.analyze(upside_down)) == 0
 
 
 def test_returns_no_faces_for_noise(pipeline: FacePipeline) -> None:

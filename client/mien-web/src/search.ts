@@ -2,7 +2,7 @@
 
 import type { BlazeFace } from "./detector";
 import { eyeLineAngleDeg, movedDetection, movedPoints, type Detection } from "./faces";
-import { area, height, intersection, iou, roundHalfEven, similarity, width, type Corners, type Point } from "./geometry";
+import { area, center, height, intersection, iou, roundHalfEven, similarity, width, type Corners, type Point } from "./geometry";
 import { blank, part, turned, warp, type Pixels } from "./pixels";
 import { around, atBorder, isCut, isFlat, MAX_TILES, sideOf, tiles, wholeOf, type View } from "./views";
 
@@ -21,11 +21,13 @@ const BORDER_SCORE = 0.12;
 const BORDER_SCALE = 3;
 const UPRIGHT_SCORE = 0.78;
 const UPRIGHT_DEG = 40;
-const TURN_SCALE = 3.5;
-const CLEARLY_UPRIGHT = 0.75;
-const TURN_GAIN = 0.05;
+const TURN_SCALE = 2.5;
+const TURN_GAIN = 0.1;
 const TURNED_SCORE = 0.7;
 const TURNED_SIDE = 1024;
+const COPIES_SCALE = 1.3;
+const COPIES_SCORE = 0.6;
+const COPY_SIZE = 192;
 const MAX_OF_VIEW = 150;
 const MAX_CANDIDATES = 1000;
 const MAX_TURNED = 100;
@@ -55,39 +57,40 @@ export class FaceSearch {
     if (isFlat(image, wholeOf(image))) return [[], []];
     const [found, faint] = await this.search(image, minScore, true);
     found.sort((a, b) => a.box[1] - b.box[1]);
-    const turns = new Set(found.length ? [] : [1, 2, 3]);
-    const tiled = found.length > 0;
+    const turns = new Set<number>();
     const unclear = [...found.entries()].filter(([, face]) => !isClearlyUpright(face));
     for (const [k, face] of unclear.slice(0, MAX_TURNED)) {
       const [turn, best] = await this.uprighted(image, face, minScore);
       found[k] = best;
       if (turn) turns.add(turn);
     }
+    for (const face of found.length ? [] : faint.slice(0, 2)) {
+      const [turn, best] = await this.uprighted(image, face, Math.max(minScore, COPIES_SCORE));
+      if (!turn) continue;
+      turns.add(turn);
+      found.push(best);
+    }
     for (const turn of [...turns].sort()) {
-      found.push(...(await this.searchTurned(image, turn, Math.max(minScore, TURNED_SCORE), tiled)));
+      found.push(...(await this.searchTurned(image, turn, Math.max(minScore, TURNED_SCORE))));
     }
     return [distinct(found, 0, MAX_CANDIDATES), faint];
   }
 
   private async uprighted(image: Pixels, detection: Detection, minScore: number): Promise<[number, Detection]> {
-    const again = (turn: number) => detectAgain(image, this.detector, detection.box, TURN_SCALE, CANDIDATE_SCORE, turn);
-    let bestScore = (await again(0))?.score ?? 0;
-    if (bestScore >= CLEARLY_UPRIGHT) return [0, detection];
-    let best: [number, Detection] = [0, detection];
-    const least = Math.max(minScore, TURNED_SCORE, bestScore + TURN_GAIN);
-    for (const turn of [2, 1, 3]) {
-      const other = await again(turn);
-      if (other && other.score >= Math.max(least, bestScore)) {
-        best = [turn, other];
-        bestScore = other.score;
-      }
+    const view = around(viewOf(detection.box), TURN_SCALE);
+    const best: (Detection | undefined)[] = [];
+    for (const [turn, other] of await detectInCopies(image, this.detector, view, CANDIDATE_SCORE ** 2)) {
+      if (iou(detection.box, other.box) > SAME_IOU && other.score > (best[turn]?.score ?? 0)) best[turn] = other;
     }
-    return best;
+    const scores = [0, 1, 2, 3].map((turn) => best[turn]?.score ?? 0);
+    const turn = scores.indexOf(Math.max(...scores));
+    const isTurned = turn > 0 && scores[turn]! >= Math.max(minScore, scores[0]! + TURN_GAIN);
+    return isTurned ? [turn, best[turn]!] : [0, detection];
   }
 
-  private async searchTurned(image: Pixels, turn: number, minScore: number, tiled: boolean): Promise<Detection[]> {
+  private async searchTurned(image: Pixels, turn: number, minScore: number): Promise<Detection[]> {
     const views = [wholeOf(image)];
-    if (tiled && this.tiled) views.push(...tiles(image.width, image.height, Infinity));
+    if (this.tiled) views.push(...tiles(image.width, image.height, Infinity));
     const found: Detection[] = [];
     for (const view of views) {
       if (!isFlat(image, view)) found.push(...(await detectIn(image, view, this.detector, minScore, { turn })));
@@ -107,7 +110,8 @@ export class FaceSearch {
       const verified = await this.verified(image, candidate, sides.get(candidate)!, minScore, still);
       if (verified && verified.score >= minScore) found.push(verified);
     }
-    found = found.length ? distinct(found) : await this.detectClose(image, minScore);
+    found = distinct(found);
+    if (!found.length) found = await (still ? this.findInCopies(image, minScore) : this.detectClose(image, minScore));
     const isFaint = (one: Detection) => still && one.score >= FAINT_SHARE * minScore && !found.includes(one);
     return [found, best.filter(isFaint).slice(0, MAX_FAINT)];
   }
@@ -128,6 +132,16 @@ export class FaceSearch {
       }
     }
     return found;
+  }
+
+  /** Faces that fill the image, and turned ones. */
+  private async findInCopies(image: Pixels, minScore: number): Promise<Detection[]> {
+    const view = around(wholeOf(image), COPIES_SCALE);
+    let found = (await detectInCopies(image, this.detector, view, minScore))
+      .filter(([turn, { score }]) => !turn || score >= COPIES_SCORE)
+      .map(([, face]) => face);
+    if (!found.length) found = await this.detectCloseUp(image, Math.max(minScore, CLOSE_UP_SCORE));
+    return distinct(found);
   }
 
   /** Faces that fill the image, which one pass over it does not find. */
@@ -190,14 +204,44 @@ async function detectAgain(
   box: Corners,
   scale: number,
   minScore: number,
-  turn = 0,
 ): Promise<Detection | null> {
-  const view = around(box.map(roundHalfEven) as unknown as View, scale);
+  const view = around(viewOf(box), scale);
   let nearest: Detection | null = null;
-  for (const other of await detectIn(image, view, detector, minScore, { turn })) {
+  for (const other of await detectIn(image, view, detector, minScore)) {
     if (iou(box, other.box) > (nearest ? iou(box, nearest.box) : SAME_IOU)) nearest = other;
   }
   return nearest;
+}
+
+function viewOf(box: Corners): View {
+  return box.map(roundHalfEven) as unknown as View;
+}
+
+/** Faces in a square view, shown upright and turned by quarters in one picture. */
+async function detectInCopies(
+  image: Pixels,
+  detector: BlazeFace,
+  view: View,
+  minScore: number,
+): Promise<[number, Detection][]> {
+  const [left, top] = view;
+  const scale = COPY_SIZE / sideOf(view);
+  const toCopy = similarity(scale, 0, [-left * scale, -top * scale]);
+  const copy = overlaps(view, image) ? warp(image, toCopy, COPY_SIZE, COPY_SIZE, false) : blank(COPY_SIZE, COPY_SIZE);
+  const seen = blank(2 * COPY_SIZE, 2 * COPY_SIZE);
+  for (let turn = 0; turn < 4; turn++) {
+    const { data } = turned(copy, turn);
+    for (let y = 0; y < COPY_SIZE; y++) {
+      const row = ((turn >> 1) * COPY_SIZE + y) * seen.width + (turn & 1) * COPY_SIZE;
+      seen.data.set(data.subarray(4 * y * COPY_SIZE, 4 * (y + 1) * COPY_SIZE), 4 * row);
+    }
+  }
+  return (await detector.detect(seen, minScore)).slice(0, MAX_OF_VIEW).map((detection) => {
+    const [column, row] = center(detection.box).map((middle) => Number(middle >= COPY_SIZE)) as [number, number];
+    const turn = 2 * row + column;
+    const inCopy = movedDetection(detection, 1, -column * COPY_SIZE, -row * COPY_SIZE);
+    return [turn, movedDetection(turnedBack(inCopy, turn, COPY_SIZE, COPY_SIZE), 1 / scale, left, top)];
+  });
 }
 
 /** Faces in a part of the image, in pixels of the image. */
