@@ -1,5 +1,6 @@
-/** The job page: polls the job, and shows the results when it ends. */
+/** The job page: polls the job, shows timelines that grow, and links them to the video at the end. */
 
+import { Moments } from "./moments";
 import { find, percent, SERVER_UNREACHABLE } from "./page";
 
 interface Job {
@@ -9,7 +10,7 @@ interface Job {
 }
 
 const card = find("[data-job]");
-const bar = find<HTMLProgressElement>("[data-progress]", card);
+const bar = card.querySelector<HTMLProgressElement>("[data-progress]");
 const badge = find("[data-state]", card);
 const status = find("[data-progress-text]", card);
 
@@ -23,6 +24,22 @@ function timeLeft(progress: number): string {
   if (seconds < 3 || progress - firstProgress < 0.02) return "";
   const left = (seconds * (1 - progress)) / (progress - firstProgress);
   return left < 60 ? ", less than a minute left" : `, about ${Math.round(left / 60)} min left`;
+}
+
+document.documentElement.classList.add("js");
+const report = document.querySelector<HTMLElement>("[data-report]");
+const timelines = report?.querySelector<HTMLElement>("[data-timelines]");
+const moments = report ? new Moments(report) : undefined;
+
+/** Show what was analyzed so far. */
+async function grow(): Promise<void> {
+  if (!timelines) return;
+  const response = await fetch(timelines.dataset["timelines"] ?? "").catch(() => null);
+  const markup = response?.ok ? await response.text() : "";
+  // Not under the hands of someone who uses it.
+  if (!markup.trim() || timelines.matches(":active, :focus-within") || timelines.querySelector("details[open]")) return;
+  timelines.innerHTML = markup;
+  moments?.connect();
 }
 
 async function poll(): Promise<void> {
@@ -40,7 +57,8 @@ async function poll(): Promise<void> {
     const job = (await response.json()) as Job;
     badge.textContent = job.state;
     if (job.state !== "queued" && job.state !== "running") break;
-    bar.value = job.progress;
+    if (bar) bar.value = job.progress;
+    if (job.state === "running") await grow();
     status.textContent = job.state === "queued"
       ? "Waiting in the queue"
       : `${percent(job.progress)}, ${job.frames_done} frames${timeLeft(job.progress)}`;
@@ -48,4 +66,4 @@ async function poll(): Promise<void> {
   location.reload();
 }
 
-void poll();
+if (bar) void poll();

@@ -350,8 +350,22 @@ def test_video_from_upload_to_report(browser: Any, server: Any, open_page: OpenP
     page.fill("input[name=every]", "12")
     page.click("button:has-text('Analyze')")
     page.wait_for_selector("[data-state]:has-text('done')")
-    frame = page.frame_locator("iframe.report")
-    frame.locator("text=Person 2").first.wait_for()
+    page.wait_for_selector("h3:has-text('Person 2')")
+    course = page.locator(".course").first
+    course.click(position={"x": 100, "y": 40})
+    seconds = page.evaluate("document.querySelector('video').currentTime")
+    assert seconds > 0
+    course.press("PageDown")
+    page.wait_for_function("s => document.querySelector('video').currentTime > s", arg=seconds)
+    box = course.bounding_box()
+    page.mouse.move(box["x"] + 50, box["y"] + 30)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 200, box["y"] + 30)
+    page.mouse.up()
+    page.click("text=Show all")
+    page.click("summary:has-text('Events')")
+    page.locator(".events button").last.click()
+    page.wait_for_selector(".cursor:visible")
     assert page.problems == []
     page.goto(server.url + "/video")
     assert page.inner_text(".badge") == "done"

@@ -18,7 +18,7 @@ from mien.media import open_source
 from mien.media.sources import ArraySource, PacedSource, Selection, SourceInfo
 from mien.media.video import VideoSource, _oriented
 
-pytest.importorskip("av", reason="videos need PyAV")
+av = pytest.importorskip("av", reason="videos need PyAV")
 
 Write = Callable[..., Path]
 Pixels = npt.NDArray[np.uint8]
@@ -286,3 +286,18 @@ def test_paced_source_plays_in_real_time(tmp_path: Path, write_clip: Write) -> N
     assert len(list(source.frames())) == 10
     assert source.info.live
     assert time.monotonic() - started >= 0.34
+
+
+def test_rejects_a_codec_that_does_not_exist(tmp_path: Path) -> None:
+    path = tmp_path / "damaged.avi"
+    with av.open(str(path), "w") as target:
+        stream = target.add_stream("mjpeg", rate=8)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuvj420p"
+        image = np.full((64, 64, 3), 90, np.uint8)
+        target.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        target.mux(stream.encode())
+    data = path.read_bytes()
+    header = data.index(b"strf") + 24
+    path.write_bytes(data[:header] + bytes(4) + data[header + 4 :])
+    with pytest.raises(VideoReadError, match="no frame can be decoded"):
+        list(VideoSource(path).frames())

@@ -213,12 +213,16 @@ def test_video_from_upload_to_report(
     assert "script-src 'sha256-" in policy
     page = client.get(f"/jobs/{job_id}").text
     assert "walk.mp4" in page
-    assert "sandbox=" in page
+    assert "iframe" not in page
+    assert 'class="course" data-person="1"' in page
+    assert "Person 1: happiness" in page
+    assert 'data-at="' in client.get(f"/jobs/{job_id}/timelines").text
 
     stranger = app.test_client()
     stranger.get("/video")
     assert stranger.get(f"/api/v1/jobs/{job_id}").status_code == 404
     assert stranger.get(urls["faces.csv"]).status_code == 404
+    assert stranger.get(f"/jobs/{job_id}/timelines").status_code == 404
     client.post(f"/jobs/{job_id}", data={"csrf_token": token, "action": "delete"})
     assert client.get(urls["faces.csv"]).status_code == 404
 

@@ -173,7 +173,8 @@ class VideoSource:
                 damaged_in_a_row = 0
             except av.EOFError:
                 return
-            except av.FFmpegError:
+            # ValueError: a damaged header names a codec that does not exist.
+            except (av.FFmpegError, ValueError):
                 self._skipped += 1
                 damaged_in_a_row += 1
                 continue

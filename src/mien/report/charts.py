@@ -33,6 +33,7 @@ class PersonChart:
         shares: share of the time of each expression in [0, 1], the largest first.
         timeline: SVG over the whole length of the recording.
         ticks: five times that divide the timeline into quarters.
+        end_s: of the recording, in seconds.
     """
 
     track_id: int
@@ -42,6 +43,7 @@ class PersonChart:
     shares: list[tuple[str, float]]
     timeline: str
     ticks: list[str]
+    end_s: float
 
 
 def person_charts(frames: Iterable[RecordedFrame], *, most: int = 12) -> list[PersonChart]:
@@ -61,6 +63,7 @@ def person_charts(frames: Iterable[RecordedFrame], *, most: int = 12) -> list[Pe
             shares=list(track.shares.items()),
             timeline=timeline(track, history, f"person {track_id}"),
             ticks=ticks(history),
+            end_s=history.end_s,
         )
         for track_id, track in history.longest()
         if any(found.labels for found in track.bins.values())

@@ -20,10 +20,11 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from mien.errors import MienError
-from mien.recording import RunState
+from mien.recording import FRAMES_FILE, RunState
 from mien.web import webhooks
 from mien.web.config import WebConfig
 from mien.web.errors import sentence
+from mien.web.job_page import page_document
 from mien.web.store import jobs
 from mien.web.store.corrections import sweep_corrections
 from mien.web.store.database import Database
@@ -33,6 +34,7 @@ log = logging.getLogger("mien.web")
 _POLL_S = 1.0
 _SWEEP_EVERY_S = 5.0
 _RENEW_EVERY_S = 1.0
+_SHOW_EVERY_S = 2.0
 _STOP_TIMEOUT_S = 5.0
 _MEDIA_TYPES = {
     ".csv": "text/csv",
@@ -221,9 +223,13 @@ class JobRunner:
                     raise _ShuttingDownError
                 heartbeat.report(done, share)
 
-            self._work(video, results, job["options"], report)
+            with _Page(self._database, job["id"], results):
+                self._work(video, results, job["options"], report)
+        page = page_document(results) if (results / FRAMES_FILE).is_file() else None
 
         def store(connection: Connection) -> None:
+            if page is not None:
+                jobs.put_page(connection, job["id"], page)
             for path in sorted(found for found in results.iterdir() if found.is_file()):
                 with path.open("rb") as source:
                     jobs.put_file(
@@ -246,6 +252,35 @@ class JobRunner:
             message=_warning(state),
             frames_done=state.frames if state else None,
         )
+
+
+class _Page:
+    """Shows a recording on the job's page while it grows, with a small part of the time."""
+
+    def __init__(self, database: Database, job_id: str, folder: Path) -> None:
+        self._database, self._job_id, self._folder = database, job_id, folder
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._keep_showing, name="mien-page", daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _keep_showing(self) -> None:
+        pause_s = _SHOW_EVERY_S
+        while not self._ended.wait(pause_s):
+            begun = time.monotonic()
+            try:
+                if (self._folder / FRAMES_FILE).is_file():
+                    document = page_document(self._folder)
+                    with self._database.begin() as connection:
+                        jobs.put_page(connection, self._job_id, document)
+            except (MienError, SQLAlchemyError, OSError) as error:
+                log.warning("page of job %s: %s", self._job_id, error)
+            pause_s = max(_SHOW_EVERY_S, 20 * (time.monotonic() - begun))
 
 
 class _Heartbeat:

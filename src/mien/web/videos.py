@@ -57,8 +57,23 @@ def job(job_id: str) -> str:
     """Job status and, at its end, the report."""
     row = _require_job(job_id)
     return render_template(
-        "job.html", job=job_document(row), task=row["options"].get("task", "video")
+        "job.html",
+        job=job_document(row),
+        task=row["options"].get("task", "video"),
+        shown=_shown(job_id),
     )
+
+
+@pages.get("/jobs/<job_id>/timelines")
+def timelines(job_id: str) -> str:
+    """The part of the job's page that grows while the job runs."""
+    _require_job(job_id)
+    return render_template("_timelines.html", shown=_shown(job_id))
+
+
+def _shown(job_id: str) -> dict[str, Any] | None:
+    document = jobs.read_page(services().database, job_id)
+    return None if document is None else json.loads(document)
 
 
 @pages.post("/jobs/<job_id>")

@@ -6,6 +6,7 @@ each job runs at least once, whatever happens to the workers. Files are stored i
 chunks, because web processes and workers may run on different machines.
 """
 
+import io
 import itertools
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -314,6 +315,25 @@ def put_file(
         )
         size += len(data)
     connection.execute(sa.update(files).where(files.c.id == file_id).values(size=size))
+
+
+def put_page(connection: Connection, job_id: str, document: bytes) -> None:
+    """Replace what the page of a job shows."""
+    connection.execute(sa.delete(files).where(files.c.job_id == job_id, files.c.role == "page"))
+    put_file(
+        connection,
+        io.BytesIO(document),
+        job_id=job_id,
+        role="page",
+        name="page.json",
+        media_type="application/json",
+    )
+
+
+def read_page(database: Database, job_id: str) -> bytes | None:
+    """What the page of a job shows; None where there is nothing yet."""
+    found = find_files(database, job_id, role="page")
+    return b"".join(read_file(database, found[0]["id"])) if found else None
 
 
 def find_files(database: Database, job_id: str, *, role: str) -> list[dict[str, Any]]:
