@@ -20,7 +20,7 @@ from os import PathLike
 from typing import IO, TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 
 from mien.config import Settings
-from mien.errors import InputError, MienError
+from mien.errors import InputError, MienError, valid_text
 from mien.labels import Expression
 from mien.types import (
     Affect,
@@ -224,7 +224,7 @@ def _analyze_one(pipeline: "FacePipeline", image: Any, boxes: Any) -> FrameResul
     from mien.media.images import is_data_url, open_image
 
     named = isinstance(image, str | PathLike) and not is_data_url(image)
-    source = str(image) if named else None
+    source = valid_text(str(image)) if named else None
     opened = open_image(image, max_megapixels=pipeline.settings.max_megapixels)
     return pipeline.analyze_opened(opened, boxes=boxes, source=source)
 

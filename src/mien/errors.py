@@ -26,6 +26,11 @@ from importlib import import_module
 from typing import Any
 
 
+def valid_text(text: str) -> str:
+    """A path or name as text of valid UTF-8: bytes that are none become ``\\xNN``."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 class MienError(Exception):
     """Base of all exceptions of mien."""
 

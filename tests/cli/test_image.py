@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -450,3 +451,27 @@ def test_draw_needs_names_and_a_folder(mien: Any, samples: dict[str, Path], tmp_
         ran = mien("image", samples["person-a-smiling"], *options)
         assert ran.status == 2
         assert problem in ran.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_names_that_are_no_text_or_hold_commands(
+    mien: Any, group: Path, tmp_path: Path, fake: None
+) -> None:
+    folder = os.fsencode(tmp_path / "in")
+    os.mkdir(folder)
+    for name in (b"bad\xff.jpg", b"esc\x1b[31m.jpg", b"=1+1.jpg"):
+        shutil.copy(os.fsencode(group), os.path.join(folder, name))
+    with open(os.path.join(folder, b"no\x1b]0;x\x07.jpg"), "wb") as file:
+        file.write(b"no picture")
+    table = tmp_path / "faces.csv"
+    ran = mien("image", tmp_path / "in", "--csv", table)
+    for text in (ran.stdout, ran.stderr):
+        assert not {"\x1b", "\x07"} & set(text)
+    assert "no\\x1b]0;x\\x07.jpg" in ran.stderr
+    with table.open(encoding="utf-8", newline="") as csv_file:
+        sources = {Path(row["source"]).name for row in csv.DictReader(csv_file)}
+    assert sources == {"bad\\xff.jpg", "esc\x1b[31m.jpg", "=1+1.jpg"}
+    document = json.loads(mien("image", tmp_path / "in", "--json").stdout)
+    names = {Path(result["source"]).name for result in document["results"]}
+    assert names == sources
+    json.dumps(document, ensure_ascii=False).encode("utf-8")

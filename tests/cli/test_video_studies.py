@@ -2,6 +2,9 @@
 
 import csv
 import json
+import os
+import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -230,3 +233,17 @@ def test_trials_beyond_the_clip_are_said(clips: Path, tmp_path: Path) -> None:
     assert len(state["warnings"]) == 2
     # Tables of a run that is complete are made again.
     assert len(run(*words, "--trials", trials, "--resume").stderr.split("trial ")) == 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_a_clip_whose_name_is_no_text(clips: Path, tmp_path: Path) -> None:
+    path = os.path.join(os.fsencode(tmp_path), b"bad\xff\x1b[31m.mp4")
+    shutil.copy(os.fsencode(clips / "a.mp4"), path)
+    result = run(os.fsdecode(path), "--out", tmp_path / "out", "--no-annotate")
+    assert "bad\\xff\\x1b[31m.mp4: 20 frames" in result.stdout
+    written = [f for f in (tmp_path / "out").rglob("*") if f.suffix in {".json", ".csv", ".html"}]
+    assert len(written) > 4
+    for file in written:
+        file.read_text(encoding="utf-8")
+    (folder,) = (tmp_path / "out").iterdir()
+    assert json.loads((folder / "run.json").read_text())["title"] == "bad\\xff\x1b[31m.mp4"

@@ -1,5 +1,6 @@
 """The terminal: tables on stdout, errors and progress on stderr, Ctrl-C."""
 
+import re
 import signal
 import sys
 import threading
@@ -13,8 +14,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from mien.errors import valid_text
+
 _PIPED_WIDTH = 120
 _BAR_DELAY_S = 2.0
+# All but the line feed, and the marks that turn the direction of a text around.
+_CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -28,6 +33,11 @@ def stdout_console() -> Console:
     return _StdoutConsole(width=None if sys.stdout.isatty() else _PIPED_WIDTH, highlight=False)
 
 
+def printable(text: str) -> str:
+    """A text whose control characters, such as ESC in a file name, are shown and not obeyed."""
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", valid_text(text))
+
+
 def print_error(message: str) -> None:
     """Print ``Error: message`` on stderr. Brackets in the message are not markup."""
     _print_line("Error:", "bold red", message)
@@ -39,7 +49,7 @@ def print_warning(message: str) -> None:
 
 
 def _print_line(word: str, style: str, message: str) -> None:
-    text = Text.assemble((word, style), f" {message}")
+    text = Text.assemble((word, style), f" {printable(message)}")
     Console(stderr=True, highlight=False).print(text, soft_wrap=True)
 
 

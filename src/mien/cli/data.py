@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from mien.cli.console import ProgressBar, stdout_console
+from mien.cli.console import ProgressBar, printable, stdout_console
 from mien.cli.options import DATA_HELP, JsonFlag, LabelingOption
 from mien.evaluation.data_check import check as check_data
 from mien.evaluation.readers import read_data
@@ -68,11 +68,12 @@ def _print(report: dict[str, Any]) -> None:
     if conflicts["count"]:
         console.print(f"{conflicts['count']} groups of duplicates have different labels, such as")
         for group in conflicts["groups"][:_NAMES_SHOWN]:
-            typer.echo("  " + ", ".join(f"{name} {label}" for name, label in group.items()))
+            listed = ", ".join(f"{name} {label}" for name, label in group.items())
+            typer.echo(printable(f"  {listed}"))
 
 
 def _print_named(what: str, named: dict[str, Any]) -> None:
     if named["count"]:
         shown = ", ".join(named["names"][:_NAMES_SHOWN])
         more = ", …" if named["count"] > _NAMES_SHOWN else ""
-        typer.echo(f"{named['count']} {what}: {shown}{more}")
+        typer.echo(printable(f"{named['count']} {what}: {shown}{more}"))

@@ -7,11 +7,11 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from mien.cli.console import ProgressBar, print_error
+from mien.cli.console import ProgressBar, print_error, printable
 from mien.cli.options import JsonFlag, takes_settings
 from mien.cli.output_files import ImageFiles
 from mien.config import Settings
-from mien.errors import InputError
+from mien.errors import InputError, valid_text
 from mien.evaluation.explain import MASKS, draw_explanation
 from mien.evaluation.explain import explain as explain_image
 from mien.media.images import read_image
@@ -71,11 +71,15 @@ def explain(
                 for face, explanation in zip(result.faces, explanations, strict=True)
             ]
             documents.append(
-                {"source": str(photograph), "drawn": path and str(path), "faces": faces}
+                {
+                    "source": valid_text(str(photograph)),
+                    "drawn": path and valid_text(str(path)),
+                    "faces": faces,
+                }
             )
             bar.hide()
             if not json:
-                typer.echo(f"{photograph}: {path or 'no face'}")
+                typer.echo(printable(f"{photograph}: {path or 'no face'}"))
             bar.advance()
     if json:
         typer.echo(json_module.dumps({"results": documents}, indent=2))

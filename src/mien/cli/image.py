@@ -22,12 +22,13 @@ from mien.cli.console import (
     graceful_stop,
     print_error,
     print_warning,
+    printable,
     stdout_console,
 )
 from mien.cli.options import DrawOption, parse_draw, takes_settings
 from mien.cli.output_files import TABLE_ENDINGS, ImageFiles, check_outputs
 from mien.config import Settings
-from mien.errors import ImageReadError, InputError
+from mien.errors import ImageReadError, InputError, valid_text
 from mien.imaging import LargeImage, OpenedImage
 from mien.media.images import open_image
 from mien.media.inputs import STDIN, ImageInput, find_images
@@ -189,7 +190,7 @@ def _analyze(
         bar.hide()
         print_error(str(error))
         for output in outputs:
-            output.fail(entry.name, str(error))
+            output.fail(entry.name, valid_text(str(error)))
         return False
     for warning in result.warnings:
         bar.hide()
@@ -209,9 +210,8 @@ def _read(entry: ImageInput, max_megapixels: float) -> OpenedImage:
 
 @contextlib.contextmanager
 def _writable(path: str) -> Iterator[TextIO]:
-    # A file name that is not valid text is written as its original bytes. No `with`: only errors of
-    # closing are named here, those of writing already are.
-    file = open(path, "w", encoding="utf-8", errors="surrogateescape", newline="")  # noqa: SIM115
+    # No `with`: only errors of closing are named here, those of writing already are.
+    file = open(path, "w", encoding="utf-8", newline="")  # noqa: SIM115
     try:
         yield file
     finally:
@@ -378,7 +378,7 @@ def _empty_table(*, header: bool) -> Table:
 
 def _name(source: str) -> Text:
     """The path of an image; a long one breaks after its folder, not within its name."""
-    folder, slash, name = source.rpartition("/")
+    folder, slash, name = printable(source).rpartition("/")
     line_break = "\n" if slash and len(source) > _LONG_NAME else ""
     return Text.assemble((f"{folder}{slash}", "dim"), f"{line_break}{name}")
 

@@ -9,11 +9,11 @@ from rich.progress import TaskID
 
 from mien.applications import build_application, open_stream
 from mien.cli import video_options as option
-from mien.cli.console import graceful_stop, print_error, text_progress
+from mien.cli.console import graceful_stop, print_error, print_warning, printable, text_progress
 from mien.cli.options import DrawOption, parse_draw, takes_settings
 from mien.cli.output_files import check_folder
 from mien.config import Settings
-from mien.errors import SettingError
+from mien.errors import SettingError, valid_text
 from mien.media.clips import Clip, find_clips, listed_clips
 from mien.media.sources import Selection
 from mien.pipeline import FacePipeline
@@ -139,12 +139,13 @@ def _print_all(ended: Iterator[ClipOutcome], bar: "_Bar", count: int, *, json: b
             elif one.outcome is not None:
                 tracks = "1 track" if one.outcome.tracks == 1 else f"{one.outcome.tracks} tracks"
                 report = one.folder / "report.html"
-                typer.echo(f"{one.clip.name}: {one.outcome.frames} frames, {tracks}: {report}")
+                frames = "1 frame" if one.outcome.frames == 1 else f"{one.outcome.frames} frames"
+                typer.echo(printable(f"{one.clip.name}: {frames}, {tracks}: {report}"))
             for warning in one.outcome.warnings if one.outcome else ():
-                typer.echo(f"Warning: {one.clip.name}: {warning}", err=True)
+                print_warning(f"{one.clip.name}: {warning}")
             if one.outcome is None:
                 failed += 1
-                known = one.clip.name in one.error or str(one.folder) in one.error
+                known = one.clip.name in valid_text(one.error) or str(one.folder) in one.error
                 print_error(one.error if known else f"{one.clip.name}: {one.error}")
             interrupted = interrupted or one.status == "partial"
     except KeyboardInterrupt:
@@ -167,9 +168,9 @@ def _document(one: ClipOutcome) -> dict[str, object]:
     outcome = one.outcome
     return {
         "clip": one.clip.name,
-        "folder": str(one.folder),
+        "folder": valid_text(str(one.folder)),
         "status": one.status,
-        "error": one.error or None,
+        "error": valid_text(one.error) or None,
         "frames": outcome.frames if outcome else None,
         "tracks": outcome.tracks if outcome else None,
         "warnings": list(outcome.warnings) if outcome else [],
@@ -204,7 +205,7 @@ class _Bar:
         if clip is not self._clip or self._task is None:
             if self._task is not None:
                 self._progress.remove_task(self._task)
-            self._task = self._progress.add_task(clip.title, total=None, text="")
+            self._task = self._progress.add_task(printable(clip.title), total=None, text="")
             self._clip, self._already = clip, now.frames - 1
         elapsed = self._progress.tasks[-1].elapsed
         rate = (now.frames - self._already) / elapsed if elapsed else 0.0

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mien.errors import InputError, VideoReadError
+from mien.errors import InputError, VideoReadError, valid_text
 from mien.media.formats import SUFFIXES
 from mien.media.key_frames import KeyFrame
 from mien.media.sequences import DEFAULT_RATE, ImageSequenceSource, is_sequence, number_in_name
@@ -51,7 +51,10 @@ class Clip:
 
     @property
     def title(self) -> str:
-        return self.path.name or self.name
+        return valid_text(self.path.name) or self.name
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", valid_text(self.name))
 
     def open(self, selection: Selection | None = None) -> VideoSource | ImageSequenceSource:
         """The frames of the clip.
@@ -68,7 +71,7 @@ class Clip:
     def identity(self) -> dict[str, Any]:
         """What distinguishes the clip from another one of the same name, for resumed runs."""
         if not self.pictures:
-            return {"clip": self.path.name, "bytes": self.path.stat().st_size}
+            return {"clip": valid_text(self.path.name), "bytes": self.path.stat().st_size}
         size = sum(path.stat().st_size for path in self.pictures)
         return {"clip": self.title, "bytes": size, "sequence_fps": self.frame_rate}
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from mien.errors import valid_text
 from mien.media.formats import HEAD_BYTES, SUFFIXES, sniff
 from mien.media.images import is_data_url
 from mien.media.raw import SUFFIXES as RAW_SUFFIXES
@@ -31,8 +32,9 @@ class ImageInput:
 
     @property
     def name(self) -> str:
-        """The source in messages and results, without the content of a data URL."""
-        return self.source.partition(",")[0] if is_data_url(self.source) else self.source
+        """The source in messages and results: valid text, without the content of a data URL."""
+        short = self.source.partition(",")[0] if is_data_url(self.source) else self.source
+        return valid_text(short)
 
 
 def find_images(

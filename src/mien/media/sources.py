@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 import numpy.typing as npt
 
 from mien import imaging
-from mien.errors import NoFrameError
+from mien.errors import NoFrameError, valid_text
 from mien.types import Image
 
 
@@ -44,6 +44,9 @@ class SourceInfo:
     frame_rate: float | None = None
     duration_s: float | None = None
     live: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", valid_text(self.name))
 
 
 @runtime_checkable
