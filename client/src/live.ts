@@ -371,6 +371,7 @@ const mirrored = (): boolean => fromCamera && mirror.checked;
 
 function applyMirror(): void {
   video.classList.toggle("mirrored", mirrored());
+  root.classList.toggle("mirror", mirrored());
   if (latest) drawResult(overlay, latest, { mirrored: mirrored(), landmarks: landmarks.checked });
 }
 

@@ -53,8 +53,17 @@ interface Card {
   warning: HTMLElement;
   signals: HTMLElement[];
   dot: SVGElement;
-  bars: Map<string, { fill: SVGElement; value: HTMLElement }>;
+  bars: Bars;
+  movements: HTMLDetailsElement;
+  gaze: SVGElement;
+  gazeText: HTMLElement;
+  units: Bars;
+  unitList: HTMLElement;
+  shapes: Bars;
+  shapeList: HTMLElement;
 }
+
+type Bars = Map<string, { fill: SVGElement; value: HTMLElement }>;
 
 /**
  * A lane for each person in view, and above the lanes a card of the chosen one.
@@ -155,19 +164,8 @@ export class PeopleView {
     const badge = element("span", "number");
     header.append(badge, middle, value);
     const list = element("ul", "bars");
-    const bars: Card["bars"] = new Map();
-    for (const label of labels) {
-      const item = element("li");
-      const bar = svg("svg", {
-        viewBox: "0 0 100 8", preserveAspectRatio: "none", class: "bar", "aria-hidden": "true",
-      });
-      const fill = svg("rect", { height: "8", width: "0", class: `x-${label}` });
-      bar.append(svg("rect", { width: "100", height: "8", class: "track" }), fill);
-      const barValue = element("span", "bar-value");
-      item.append(element("span", "bar-label", label), bar, barValue);
-      list.append(item);
-      bars.set(label, { fill, value: barValue });
-    }
+    const bars: Bars = new Map();
+    for (const label of labels) addBar(list, bars, label, `x-${label}`);
     const warning = element("p", "warning");
     const more = element("details");
     const facts = element("dl", "facts");
@@ -179,9 +177,76 @@ export class PeopleView {
       return shown;
     });
     more.append(element("summary", "", "Signals"), facts);
-    root.append(header, list, warning, more);
-    return { root, badge, title: name, value, warning, signals, dot: circle, bars };
+    const movements = makeMovements();
+    root.append(header, list, warning, more, movements.movements);
+    return { root, badge, title: name, value, warning, signals, dot: circle, bars, ...movements };
   }
+}
+
+type Movements = Pick<
+  Card, "movements" | "gaze" | "gazeText" | "units" | "unitList" | "shapes" | "shapeList"
+>;
+
+/** Gaze, action units and, on demand, blendshapes; hidden where they are not measured. */
+function makeMovements(): Movements {
+  const movements = document.createElement("details");
+  movements.hidden = true;
+  const picture = svg("svg", { viewBox: "-50 -50 100 100", class: "gaze", "aria-hidden": "true" });
+  const gaze = svg("path", {});
+  picture.append(svg("circle", { r: "46" }), gaze);
+  const gazeText = element("span");
+  const direction = element("p", "row");
+  direction.append(picture, gazeText);
+  const unitList = element("ul", "bars");
+  const shapes = element("details");
+  const shapeList = element("ul", "bars shapes");
+  shapes.append(element("summary", "", "Blendshapes"), shapeList);
+  movements.append(element("summary", "", "Movements"), direction, unitList, shapes);
+  return {
+    movements, gaze, gazeText, units: new Map(), unitList, shapes: new Map(), shapeList,
+  };
+}
+
+function fillMovements(card: Card, { gaze, action_units: units, blendshapes }: Face): void {
+  card.movements.hidden = !units;
+  if (!units || !card.movements.open) return;
+  const yaw = gaze ? gaze.yaw_deg * Math.PI / 180 : 0;
+  const pitch = gaze ? gaze.pitch_deg * Math.PI / 180 : 0;
+  const tip = [44 * Math.sin(yaw) * Math.cos(pitch), -44 * Math.sin(pitch)];
+  card.gaze.setAttribute("d", gaze ? `M0 0L${tip.map((at) => at.toFixed(1)).join(" ")}` : "");
+  card.gazeText.textContent = gaze
+    ? `Gaze ${Math.abs(gaze.yaw_deg).toFixed(0)}° ${gaze.yaw_deg < 0 ? "left" : "right"} in the image, ` +
+      `${Math.abs(gaze.pitch_deg).toFixed(0)}° ${gaze.pitch_deg < 0 ? "down" : "up"}`
+    : "Gaze not seen";
+  fillBars(card.unitList, card.units, units);
+  const wanted = card.shapeList.parentElement;
+  if (wanted instanceof HTMLDetailsElement && wanted.open) {
+    fillBars(card.shapeList, card.shapes, blendshapes ?? {});
+  }
+}
+
+function fillBars(list: HTMLElement, bars: Bars, values: Record<string, number>): void {
+  for (const [name, value] of Object.entries(values)) {
+    const { fill, value: text } = bars.get(name) ?? addBar(list, bars, name, "move");
+    fill.setAttribute("width", (100 * value).toFixed(1));
+    text.textContent = value.toFixed(2);
+  }
+}
+
+function addBar(
+  list: HTMLElement, bars: Bars, label: string, fillClass: string,
+): { fill: SVGElement; value: HTMLElement } {
+  const item = element("li");
+  const bar = svg("svg", {
+    viewBox: "0 0 100 8", preserveAspectRatio: "none", class: "bar", "aria-hidden": "true",
+  });
+  const fill = svg("rect", { height: "8", width: "0", class: fillClass });
+  bar.append(svg("rect", { width: "100", height: "8", class: "track" }), fill);
+  const value = element("span", "bar-value");
+  item.append(element("span", "bar-label", label), bar, value);
+  list.append(item);
+  bars.set(label, { fill, value });
+  return { fill, value };
 }
 
 function makeLane(labels: readonly string[]): Lane {
@@ -243,6 +308,7 @@ function fillCard(card: Card, face: Face): void {
     const shown = card.signals[index];
     if (shown) shown.textContent = text(face) ?? "–";
   });
+  fillMovements(card, face);
   const reasons = quality?.reasons ?? [];
   card.warning.textContent = reasons.length
     ? `Low confidence: ${reasons.join(", ").replaceAll("_", " ")}.`
