@@ -85,7 +85,8 @@ def constants() -> dict[str, tuple[str, Any]]:
         "EYE_STATE": (
             _RECORD,
             {
-                **_numbers(eyes, "MIN_BLINK_S MIN_SEEN_S MAX_YAW_DEG"),
+                **_numbers(eyes, "MIN_BLINK_S MIN_SEEN_S"),
+                "MAX_YAW_DEG": eyes.MAX_YAW_DEG,
                 "LONG_CLOSURE_S": eyes.LONG_CLOSURE_S,
                 "CLOSED_SHARE": eyes.EyeState.CLOSED_SHARE,
                 "OPEN_SHARE": eyes.EyeState.OPEN_SHARE,

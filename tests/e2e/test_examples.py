@@ -20,7 +20,16 @@ COMMANDS = {
     "python": [sys.executable, "-c"],
     "js": ["node", "--input-type=module", "-e"],
 }
-WANTED = ['"label":"happiness"', "happiness", "happiness", "happiness", '"results"', "track_id", ""]
+WANTED = [
+    '"label":"happiness"',
+    "happiness",
+    "happiness",
+    "happiness",
+    '"results"',
+    "track_id",
+    "",
+    "",
+]
 
 
 @pytest.mark.parametrize(
