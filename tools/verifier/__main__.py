@@ -22,7 +22,16 @@ import numpy as np
 import onnx
 import torch
 from network import VerifierNetwork, predict, train
-from samples import SCALE, SIZE, Collector, Samples, read_ferplus, read_photographs, read_pictures
+from samples import (
+    FRAME,
+    SCALE,
+    SIZE,
+    Collector,
+    Samples,
+    read_ferplus,
+    read_photographs,
+    read_pictures,
+)
 
 from mien.config import Settings
 from mien.detection.verifier import PARTS
@@ -63,6 +72,7 @@ def collect(options: argparse.Namespace) -> Samples:
         collector.add_face(image, held_out=held_out)
     for image, held_out in islice(read_ferplus(options.ferplus, rng), options.faces):
         collector.add_face(image, held_out=held_out)
+        collector.add_pasted(image[FRAME:-FRAME, FRAME:-FRAME], held_out=held_out)
     for image, held_out in pictures:
         megapixels = image.shape[0] * image.shape[1] / 1e6
         looks = round(options.looks * max(1, 4 * megapixels))

@@ -31,7 +31,8 @@ _VARIANTS = ("mouth", "eyes", "elsewhere", "small", "cut")
 _CLEAR_PRESENCE, _SURE_SCORE = 0.9, 0.5
 _SAME_IOU = 0.3
 # FER+'s faces fill their picture, and are surrounded by their own border.
-_FERPLUS_SIDE, _FERPLUS_MARGIN = 144, 40
+_FERPLUS_SIDE, FRAME = 144, 40
+_PASTED_SIDE = 320
 
 
 @dataclass
@@ -116,6 +117,30 @@ class Collector:
                 picture, around = self._cut(picture, points)
                 mouth = eyes = _UNKNOWN
             self._add_found(_compressed(picture, rng), around, mouth, eyes)
+
+    def add_pasted(self, crop: Image, *, held_out: bool) -> None:
+        """The crop of a face, with its sharp border, in another picture or in front of a color.
+
+        Such faces, of collages, fill their crop, and so the square that the verifier looks at shows
+        what is behind it.
+        """
+        rng, self._held_out = self._rng, held_out
+        scene = self._textures[rng.integers(len(self._textures))]
+        scene = imaging.resize(scene, (_PASTED_SIDE, _PASTED_SIDE))
+        if rng.random() < 0.5:
+            tones = rng.integers(0, 256, (3, 4, 3), dtype=np.uint8)
+            scene = imaging.resize(tones, (_PASTED_SIDE, _PASTED_SIDE))
+        scale = rng.uniform(0.25, 0.9) * _PASTED_SIDE / len(crop)
+        reach = 0.5 * scale * len(crop)
+        center = rng.uniform(reach, _PASTED_SIDE - reach, 2)
+        middle = (len(crop) / 2, len(crop) / 2)
+        shift = (float(center[0] - middle[0]), float(center[1] - middle[1]))
+        place = geometry.similarity(scale, float(rng.normal(0, 10)), shift, middle)
+        size = (_PASTED_SIDE, _PASTED_SIDE)
+        mask = imaging.warp(np.full_like(crop, 255), place, size, replicate_border=False)
+        image = np.where(mask > 127, imaging.warp(crop, place, size), scene)
+        corners = center - 0.35 * reach * 2, center + 0.35 * reach * 2
+        self._add_found(_compressed(image, rng), np.array(corners), _UNKNOWN, _UNKNOWN)
 
     def add_nothing(self, image: Image, looks: int, *, held_out: bool) -> None:
         """A picture without a person: what the detector finds in parts of it."""
@@ -252,7 +277,7 @@ def read_ferplus(path: Path, rng: np.random.Generator) -> Iterator[tuple[Image, 
         for row in rows:
             if row is not None:
                 large = cv2.resize(data.load(row), (_FERPLUS_SIDE, _FERPLUS_SIDE))
-                edges = (_FERPLUS_MARGIN,) * 4
+                edges = (FRAME,) * 4
                 face = imaging.as_rgb(cv2.copyMakeBorder(large, *edges, cv2.BORDER_REPLICATE))
                 yield face, _is_held_out(str(data.group[row]))
 
