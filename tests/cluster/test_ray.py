@@ -20,7 +20,6 @@ from mien.samples import sample_paths
 
 pytest.importorskip("ray")
 parquet = pytest.importorskip("pyarrow.parquet")
-pytestmark = pytest.mark.e2e
 
 FAULTS = Path(__file__).with_name("faults")
 
@@ -76,6 +75,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     server.stop()
 
 
+@pytest.mark.e2e
 def test_analyzes_a_bucket(bucket: str, tmp_path: Path) -> None:
     import boto3
 
@@ -103,6 +103,7 @@ def test_analyzes_a_bucket(bucket: str, tmp_path: Path) -> None:
     assert row_sets(tmp_path / "results") == Counter(f"{n:02d}.jpg" for n in range(20))
 
 
+@pytest.mark.e2e
 def test_no_input_is_lost_or_twice_when_workers_and_driver_are_killed(tmp_path: Path) -> None:
     check_faults(tmp_path, inputs=30, part_size=6, workers=1)
 
