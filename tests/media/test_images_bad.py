@@ -347,3 +347,41 @@ def test_reports_formats_missing_in_pillow(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("PIL.WebPImagePlugin.SUPPORTED", False)
     with pytest.raises(ImageReadError, match="built without WEBP"):
         read_image(data)
+
+
+def test_a_png_whose_data_end_before_its_rows_is_said() -> None:
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(1, 255, (40, 30, 3), np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    content = buffer.getvalue()
+
+    def with_rows(count: int) -> bytes:
+        rows = b"".join(b"\0" + row.tobytes() for row in pixels[:count])
+        body = b"IDAT" + zlib.compress(rows)
+        size, check = struct.pack(">I", len(body) - 4), struct.pack(">I", zlib.crc32(body))
+        return content[:33] + size + body + check + content[-12:]
+
+    assert warnings_of(with_rows(40)) == ()
+    (warning,) = warnings_of(with_rows(24))
+    assert warning.startswith("the file is truncated or damaged: about 60% of the picture was read")
+    dark = io.BytesIO()
+    Image.fromarray(np.zeros_like(pixels)).save(dark, "PNG")
+    assert warnings_of(dark.getvalue()) == ()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_transparent_parts_are_said(kind: str) -> None:
+    picture = Image.new("RGBA", (40, 40), (200, 100, 50, 255))
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, lossless=True)
+    assert warnings_of(buffer.getvalue()) == ()
+    picture.paste((0, 0, 0, 0), (0, 0, 40, 10))
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, lossless=True)
+    expected = "25% of the picture is transparent, and was read as white"
+    assert warnings_of(buffer.getvalue()) == (expected,)
+
+
+def warnings_of(content: bytes) -> tuple[str, ...]:
+    return decode_image(content).warnings

@@ -3,6 +3,8 @@
 import contextlib
 import io
 import os
+import struct
+import zlib
 from dataclasses import dataclass, field
 from typing import IO
 
@@ -26,9 +28,11 @@ from mien.media.pixels import (
     pixels_of,
     upright,
 )
-from mien.media.png_bands import PngBands
+from mien.media.png_bands import PngBands, lacks_rows
 from mien.types import Box, Image
 
+# Less than this is a rounded corner or a smooth edge.
+_SEEN_SHARE = 0.02
 _END_OF_JPEG = b"\xff\xd9"
 DARK_LEVEL = 16
 """A picture of 16 bits that is darker than this holds numbers of fewer bits."""
@@ -97,6 +101,10 @@ def read_picture(
             if name == "jpeg" and _ends_in_zeros(stream):
                 zeros = OSError("the file ends in zeros")
                 whole = _as_far_as_it_goes(name, stream, picture, zeros, reading)
+            elif name == "png" and _ends_before_its_rows(stream, picture):
+                rows = OSError("rows are missing")
+                whole = _as_far_as_it_goes(name, stream, picture, rows, reading)
+        _add_transparency(whole, reading.warnings)
         pixels: Image | LargeImage
         if reading.in_parts and is_large(*whole.size) and whole.mode in PART_MODES:
             pixels = PillowParts(whole, orientation_of(whole, orientation))
@@ -127,6 +135,29 @@ def _ends_in_zeros(stream: IO[bytes]) -> bool:
         return False
     stream.seek(0)
     return not stream.read().rstrip(b"\0").endswith(_END_OF_JPEG)
+
+
+def _ends_before_its_rows(stream: IO[bytes], picture: ImageFile.ImageFile) -> bool:
+    """Whether the last rows of a PNG file are black because it has none."""
+    last = picture.crop((0, picture.height - 1, picture.width, picture.height))
+    if np.asarray(last).any():
+        return False
+    stream.seek(0)
+    try:
+        return lacks_rows(stream.read())
+    except (struct.error, zlib.error, ValueError, ImageReadError):
+        return False
+
+
+def _add_transparency(picture: PillowImage.Image, warnings: list[str]) -> None:
+    """Say what is seen where a picture is transparent."""
+    if not picture.has_transparency_data or is_large(*picture.size):
+        return
+    with contextlib.suppress(Exception):
+        levels = picture.convert("RGBA").getchannel("A").histogram()
+        share = sum(levels[:128]) / max(1, sum(levels))
+        if share >= _SEEN_SHARE:
+            warnings.append(f"{share:.0%} of the picture is transparent, and was read as white")
 
 
 def _as_far_as_it_goes(

@@ -33,6 +33,23 @@ _CONTAINERS = {1: 0, 2: 4, 3: 2, 4: 6}
 _KEPT = (b"PLTE", b"tRNS")
 
 
+def lacks_rows(content: bytes) -> bool:
+    """Whether the compressed data of a PNG file end before its last row, although they are whole.
+
+    Decoders leave such rows black without an error. Interlaced files are not looked at.
+    """
+    chunks = list(_chunks(memoryview(content)))
+    header = next((bytes(body) for kind, body in chunks if kind == b"IHDR"), b"")
+    width, height, bits, color, _, _, interlaced = struct.unpack(">IIBBBBB", header)
+    if interlaced or color not in _SAMPLES:
+        return False
+    decompressor, there = zlib.decompressobj(), 0
+    for body in (body for kind, body in chunks if kind == b"IDAT"):
+        for at in range(0, len(body), _PIECE_BYTES):
+            there += len(decompressor.decompress(body[at : at + _PIECE_BYTES]))
+    return bool(there < height * ((width * bits * _SAMPLES[color] + 7) // 8 + 1))
+
+
 class PngBands(LargeImage):
     """A PNG image in memory.
 
