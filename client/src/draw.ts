@@ -1,6 +1,6 @@
 /** Draws boxes, labels and landmarks over the video. */
 
-import { expressionColor, percent } from "./page";
+import { expressionColor, percent, saveFile } from "./page";
 import { personColor } from "./people";
 import type { Face, FrameResult } from "./result";
 
@@ -122,4 +122,25 @@ function drawLabel(
   context.fill();
   context.fillStyle = "#fff";
   context.fillText(text, x + numberW + 25, top + 13.5);
+}
+
+/** Save what a person sees: the picture of the video and what is drawn over it. */
+export function saveSnapshot(video: HTMLVideoElement, overlay: HTMLCanvasElement, mirrored: boolean): void {
+  const canvas = document.createElement("canvas");
+  canvas.width = overlay.width;
+  canvas.height = overlay.height;
+  const context = canvas.getContext("2d");
+  if (!context || !video.videoWidth) return;
+  const scale = Math.min(canvas.width / video.videoWidth, canvas.height / video.videoHeight);
+  const width = video.videoWidth * scale;
+  const height = video.videoHeight * scale;
+  context.save();
+  if (mirrored) {
+    context.translate(canvas.width, 0);
+    context.scale(-1, 1);
+  }
+  context.drawImage(video, (canvas.width - width) / 2, (canvas.height - height) / 2, width, height);
+  context.restore();
+  context.drawImage(overlay, 0, 0);
+  canvas.toBlob((blob) => blob && saveFile("snapshot.png", blob, "image/png"), "image/png");
 }

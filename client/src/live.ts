@@ -1,11 +1,11 @@
 /** The live page. */
 
-import { drawResult } from "./draw";
+import { drawResult, saveSnapshot } from "./draw";
 import { Continuity } from "./continuity";
 import { publish } from "./embed";
 import { History } from "./history";
-import type { DeviceAddresses } from "./device";
-import { clock, find, saveFile, SERVER_UNREACHABLE } from "./page";
+import { askForName } from "./naming";
+import { clock, deviceAddresses, find, saveFile, SERVER_UNREACHABLE } from "./page";
 import { PeopleView } from "./people";
 import { type FrameResult, type Notice, serverMs, toCsv } from "./result";
 import { useKeys } from "./keys";
@@ -100,7 +100,7 @@ async function start(open: () => Promise<unknown>, camera: boolean): Promise<voi
   session ??= new LiveSession(
     video,
     { onResult, onState, onNotice, onSlow, onDeviceUnavailable },
-    root.dataset["engine"] === "device" ? deviceAddresses() : null,
+    root.dataset["engine"] === "device" ? deviceAddresses(root) : null,
   );
   applyResolution();
   session.showLandmarks(landmarks.checked);
@@ -109,11 +109,6 @@ async function start(open: () => Promise<unknown>, camera: boolean): Promise<voi
     watchCamera();
     await fillCameras();
   }
-}
-
-function deviceAddresses(): DeviceAddresses {
-  const { library = "", runtime = "", models = "" } = root.dataset;
-  return { library, runtime, models };
 }
 
 /** Where frames are analyzed: `data-engine` of the page says what is in use. */
@@ -300,35 +295,8 @@ function onNotice(notice: Notice): void {
       ? "Recording saved in your sessions."
       : "The end of the recording could not be saved.";
     showMessage(text, !notice.complete, 4000);
-    if (notice.complete) askForName(notice.session_id);
+    if (notice.complete) askForName(root, notice.session_id, showMessage);
   }
-}
-
-/** Offer to name the session that was saved, and to open it. */
-function askForName(sessionId: string): void {
-  const form = pick<HTMLFormElement>("saved");
-  const name = pick<HTMLInputElement>("saved-name");
-  const link = pick<HTMLAnchorElement>("saved-link");
-  link.href = `${link.pathname.replace(/sessions\/.*/, "sessions")}/${sessionId}`;
-  const when = new Date().toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
-  name.value = `Live, ${when}`;
-  form.showPopover();
-  name.select();
-  form.onsubmit = (event) => {
-    event.preventDefault();
-    form.hidePopover();
-    void fetch(`/api/v1${link.pathname}`, {
-      method: "PATCH",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ name: name.value.trim() || `Live, ${when}` }),
-    }).then(
-      ({ ok }) => {
-        if (ok) showMessage("Named. The session is in your sessions.", false, 2500);
-        else showMessage("The name could not be saved.", true, 4000);
-      },
-      () => showMessage(SERVER_UNREACHABLE, true, 4000),
-    );
-  };
 }
 
 function onSlow(): void {
@@ -379,26 +347,6 @@ function applyResolution(): void {
   if (session) session.fixedWidth = Number(resolution.value) || null;
 }
 
-function snapshot(): void {
-  const canvas = document.createElement("canvas");
-  canvas.width = overlay.width;
-  canvas.height = overlay.height;
-  const context = canvas.getContext("2d");
-  if (!context || !video.videoWidth) return;
-  const scale = Math.min(canvas.width / video.videoWidth, canvas.height / video.videoHeight);
-  const width = video.videoWidth * scale;
-  const height = video.videoHeight * scale;
-  context.save();
-  if (mirrored()) {
-    context.translate(canvas.width, 0);
-    context.scale(-1, 1);
-  }
-  context.drawImage(video, (canvas.width - width) / 2, (canvas.height - height) / 2, width, height);
-  context.restore();
-  context.drawImage(overlay, 0, 0);
-  canvas.toBlob((blob) => blob && saveFile("snapshot.png", blob, "image/png"), "image/png");
-}
-
 function toggleFullScreen(): void {
   if (document.fullscreenElement) void document.exitFullscreen();
   else void root.requestFullscreen?.();
@@ -415,7 +363,7 @@ restartButton.addEventListener("click", () => {
 pick("stop").addEventListener("click", stop);
 pauseButton.addEventListener("click", () => setPaused(!paused));
 recordButton.addEventListener("click", () => setRecording(!recordingRequested));
-pick("snapshot").addEventListener("click", snapshot);
+pick("snapshot").addEventListener("click", () => saveSnapshot(video, overlay, mirrored()));
 mirror.addEventListener("change", applyMirror);
 engineChoice.addEventListener("change", () => setEngine(engineChoice.value));
 landmarks.addEventListener("change", () => session?.showLandmarks(landmarks.checked));
@@ -438,7 +386,7 @@ video.addEventListener("resize", fitStage);
 useKeys(pick<HTMLInputElement>("shortcuts"), pick("help"), {
   " ": () => setPaused(!paused),
   r: () => setRecording(!recordingRequested),
-  s: snapshot,
+  s: () => saveSnapshot(video, overlay, mirrored()),
   f: toggleFullScreen,
   ArrowLeft: () => people.step(-1),
   ArrowRight: () => people.step(1),

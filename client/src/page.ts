@@ -1,5 +1,7 @@
 /** Helpers for all pages. */
 
+import type { DeviceAddresses } from "./device";
+
 export const SERVER_UNREACHABLE = "Server unreachable. Reconnecting…";
 
 export function find<T extends Element = HTMLElement>(selector: string, root: ParentNode = document): T {
@@ -38,4 +40,10 @@ export function clock(seconds: number): string {
 
 export function percent(fraction: number): string {
   return `${Math.round(100 * fraction)}\u202f%`;
+}
+
+/** Where the library, its runtime and the networks are, as the page says. */
+export function deviceAddresses({ dataset }: HTMLElement): DeviceAddresses {
+  const { library = "", runtime = "", models = "" } = dataset;
+  return { library, runtime, models };
 }

@@ -5,7 +5,7 @@
 
 import { offerCorrections } from "./correct";
 import { linkFaces } from "./faces";
-import { find } from "./page";
+import { deviceAddresses, find } from "./page";
 import { PhotoAnalyzer } from "./photo";
 
 interface Created {
@@ -70,8 +70,7 @@ if (engineChoice) choosePlace(engineChoice);
 
 /** Where photos are analyzed: `data-engine` of the form says what is in use. */
 function choosePlace(choice: HTMLSelectElement): void {
-  const { library = "", runtime = "", models = "" } = form.dataset;
-  const analyzer = new PhotoAnalyzer({ library, runtime, models });
+  const analyzer = new PhotoAnalyzer(deviceAddresses(form));
   const use = (engine: string): void => {
     form.dataset["engine"] = choice.value = engine;
     for (const text of document.querySelectorAll<HTMLElement>("[data-privacy]")) {
