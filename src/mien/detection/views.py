@@ -136,9 +136,11 @@ def pixels_of(image: LargeImage, view: View) -> tuple[Image, View, View, int]:
 
 def is_flat(image: Image | LargeImage, view: View) -> bool:
     """Whether nothing can be seen in a part of the image."""
+    factor = 1
     if isinstance(image, LargeImage):
-        image, view = pixels_of(image, view)[:2]
-    step = min(8, 1 + view.side // 64)
+        image, view, _, factor = pixels_of(image, view)
+    # Every 8 pixels of the image, or less, so that a small face is seen.
+    step = min(8 // factor, 1 + view.side // 64)
     part = image[view.top : view.bottom : step, view.left : view.right : step]
     # Of each channel: a plain color shows no more than gray does.
     return int(np.ptp(part, axis=(0, 1)).max()) < _FLAT_LEVELS
