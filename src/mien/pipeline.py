@@ -260,8 +260,8 @@ threads, provider: override the settings; see :class:`mien.Settings`.
         """Where no face is found: one that fills the image, or one with a low score.
 
         What was taken for a face and denied may be a part of a larger one. And a detection with a
-        low score is a face if landmarks and verifier are sure: this finds 4 of 34 faces of FER+
-        that the other passes miss in scenes, and none in 312 pictures without a person.
+        low score is a face if landmarks and verifier are sure: this found 4 of 34 faces of FER+
+        that the other passes missed in scenes, and takes one thing for a face in 312 pictures.
         """
         if not isinstance(self.detector, FaceSearch):
             return []
