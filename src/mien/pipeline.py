@@ -224,10 +224,7 @@ threads, provider: override the settings; see :class:`mien.Settings`.
         return self._result(image, faces, clock, source)
 
     def detect(self, image: Image, *, still: bool = False) -> list[Detection]:
-        """The first step: faces of an RGB image, from left to right.
-
-        With `still` it searches as thoroughly as in a photograph.
-        """
+        """The first step: faces of an image, from left to right; `still`: as in a photograph."""
         found = self._search(image, still=still)[0][: self.settings.max_faces or None]
         return sorted(found, key=lambda detection: detection.box.center[0])
 
@@ -259,9 +256,9 @@ threads, provider: override the settings; see :class:`mien.Settings`.
     ) -> "list[_Found]":
         """Where no face is found: one that fills the image, or one with a low score.
 
-        What was taken for a face and denied may be a part of a larger one. And a detection with a
-        low score is a face if landmarks and verifier are sure: this found 4 of 34 faces of FER+
-        that the other passes missed in scenes, and takes one thing for a face in 312 pictures.
+        What was denied may be a part of a larger face. And a low score is enough if landmarks and
+        verifier are sure: this found 4 of 34 faces of FER+, and takes one thing for a face in 312
+        pictures.
         """
         if not isinstance(self.detector, FaceSearch):
             return []
