@@ -16,6 +16,7 @@ FILES = {
     ("evaluate", "--markdown"): ".md",
     ("adapt", "--out"): ".onnx",
     ("adapt", "--json"): ".json",
+    ("summarize", "--html"): ".html",
 }
 PICTURE_FOLDERS = {("image", "--annotate"), ("image", "--crops"), ("explain", "--out")}
 RESULT_FOLDERS = {("video", "--out"), ("live", "--record"), ("report", "--out")}

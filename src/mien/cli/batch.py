@@ -21,6 +21,7 @@ from mien.cli.console import (
     text_progress,
 )
 from mien.cli.options import JsonFlag, takes_settings
+from mien.cli.output_files import HTML_ENDINGS, check_outputs
 from mien.cluster.engine import Resources
 from mien.cluster.overview import overview_page
 from mien.cluster.run import BatchOptions, Progress, batch_status, run_batch
@@ -242,6 +243,7 @@ def summarize(
     json: JsonFlag = False,
 ) -> None:
     """Summarize the output of a batch: shares of expressions, quality, failures."""
+    check_outputs([("--html", html, HTML_ENDINGS)], [out])
     found = sums(out, group=group)
     if html is not None:
         try:
