@@ -85,7 +85,7 @@ def test_videos_are_entered_at_the_start_where_times_are_unclear(
     assert find_key_frame(stream_path, 17.0) is None
 
 
-@pytest.mark.e2e
+@pytest.mark.soak
 def test_segments_have_the_tracks_of_one_piece(clip: Path, tmp_path: Path) -> None:
     found = Input("long.mp4", str(clip), {})
     pipeline = FacePipeline()
