@@ -32,7 +32,7 @@ blueprint = noun("batch", "Many photographs in one request.")[1]
     description="Send them as multipart fields `image`, one or several, or a ZIP archive as the "
     "body or as the field `archive`. An image that cannot be read has an `error` in place of its "
     "`result`, and does not stop the others.",
-    responses=returns(BatchDocument, 413, 503),
+    responses=returns(BatchDocument, 404, 413, 503),
     openapi_extensions=image_body("application/zip", field="image", many=True),
 )
 @security.limited(security.UPLOAD_LIMIT)

@@ -113,7 +113,10 @@ def delete_all() -> Response:
 
 
 @blueprint.delete(
-    "/<correction_id>", summary="Delete a labeled face", responses=returns(DeletedDocument, 404)
+    # Of the length of an id, so that it does not match /adapt.
+    "/<string(length=22):correction_id>",
+    summary="Delete a labeled face",
+    responses=returns(DeletedDocument, 404),
 )
 def delete(path: CorrectionPath) -> Response:
     database = services().database

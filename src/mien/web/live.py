@@ -80,7 +80,7 @@ def next_frame(path: LivePath, query: AnalyzeQuery) -> Response:
 @blueprint.post(
     "/<stream_id>/results",
     summary="Record results that a browser computed",
-    responses=returns(AddedDocument, 404, 409, 422),
+    responses=returns(AddedDocument, 404, 409, 413, 422),
 )
 def add_results(path: LivePath, body: ResultsBody) -> Response:
     """The results of a stream that is recorded, analyzed by the caller; images stay there."""

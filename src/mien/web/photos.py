@@ -42,7 +42,7 @@ pages, blueprint = noun("photos", "Photographs.")
     summary="Analyze a photograph",
     description="Send the photograph as the multipart field `image`, or its bytes as the body. "
     "JPEG, PNG, WebP, GIF (first frame), BMP and TIFF. It is held in memory only.",
-    responses=returns(FrameResultDocument, 413, 503),
+    responses=returns(FrameResultDocument, 404, 413, 503),
     openapi_extensions=image_body("image/*", "application/octet-stream", field="image"),
 )
 @security.limited(security.ANALYZE_LIMIT)

@@ -47,6 +47,7 @@ _FORM_OVERHEAD = 64 * 1024
 # The bodies in JSON are small and flat.
 _MAX_JSON_BYTES = 64 * 1024
 _MAX_JSON_DEPTH = 16
+_MAX_DISCARDED_BYTES = 16 * MEGABYTE
 # The results of a second with many faces.
 _RESULTS_ENDPOINT = "live.add_results"
 _limiter = Limiter(get_remote_address, strategy="moving-window", storage_uri="memory://")
@@ -323,6 +324,7 @@ def _check_json() -> None:
     most = MEGABYTE if request.endpoint == _RESULTS_ENDPOINT else _MAX_JSON_BYTES
     request.max_content_length = most
     if (request.content_length or 0) > most:
+        _discard_body()
         raise ProblemError(413, "too_large", f"Expected at most {most} bytes of JSON.")
     document = request.get_json(silent=True)
     if document is None and request.get_data().strip() != b"null":
@@ -339,6 +341,13 @@ def _check_json() -> None:
         raise ProblemError(
             400, "bad_request", f"Expected JSON with at most {_MAX_JSON_DEPTH} nested levels."
         )
+
+
+def _discard_body() -> None:
+    """Read what a client sends, so that it sees the answer instead of a broken connection."""
+    left = min(request.content_length or 0, _MAX_DISCARDED_BYTES)
+    while left and (part := request.environ["wsgi.input"].read(min(left, MEGABYTE))):
+        left -= len(part)
 
 
 def _csrf_token() -> str:
