@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mien.labels import Expression
+from mien.labels import Expression, exact_label
 from mien.tracking import Event, SamplingInterval, StreamStatistics
 from mien.tracking.eyes import EyeState, Window
 from mien.types import (
@@ -269,6 +269,19 @@ def test_what_was_never_seen_is_empty_and_not_zero() -> None:
     wide = [replace(m, opening=OPEN, mouth=0.8) for m in moments([(Expression.SURPRISE, 5)])]
     summary, _, running = play(wide)
     assert (summary["blinks"], summary["yawns"], running[-1].yawns) == (0, None, None)
+
+
+def test_shares_of_labels_that_the_model_does_not_know_are_empty() -> None:
+    face = moments([(Expression.NEUTRAL, 1)])[0].face
+    labels = (exact_label("beaming"), Expression.NEUTRAL)
+    shown = ExpressionScores(labels, np.array([0.9, 0.1], np.float32))
+    statistics = StreamStatistics()
+    for frame in range(20):
+        statistics.begin_frame(frame / 10)
+        statistics.update(replace(face, expression=shown), "clear", frame / 10)
+    (ended,) = [e for e in statistics.end(statistics.track_ids) if e.kind == "track_ended"]
+    assert ended.details["share_neutral"] == 0
+    assert ended.details["share_happiness"] is None
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """An adapted model as one ONNX file: the network, the head, the spec and a card."""
 
 import dataclasses
-import os
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ from mien.adaptation.blendshapes import BLENDSHAPE_OUTPUT
 from mien.adaptation.faces import EMBEDDING, uniform_shift
 from mien.adaptation.head import LOG_FLOOR, Head
 from mien.errors import ModelError
+from mien.recording import replacing
 from mien.runtime.catalog import CatalogEntry
 from mien.runtime.onnx_edit import Node, extend_model, free_prefix, opset_of
 from mien.runtime.spec import METADATA_KEY, spec_to_json
@@ -31,6 +31,7 @@ def write_model(base: CatalogEntry, head: Head, spec: ModelSpec, card: str, path
 
     Raises:
         ModelError: the network's file cannot take the head.
+        OSError: the file cannot be written.
     """
     model = base.path.read_bytes()
     if opset_of(model) < _LEAST_OPSET:
@@ -50,9 +51,8 @@ def write_model(base: CatalogEntry, head: Head, spec: ModelSpec, card: str, path
         sha256=None,
     )
     metadata = {METADATA_KEY: spec_to_json(spec), CARD_KEY: card}
-    waiting = path.with_name(f".{path.name}")
-    waiting.write_bytes(extend_model(model, nodes, weights, outputs, metadata))
-    os.replace(waiting, path)
+    with replacing(path) as unfinished:
+        unfinished.write_bytes(extend_model(model, nodes, weights, outputs, metadata))
 
 
 def _nodes(base: ModelSpec, head: Head, prefix: str) -> tuple[list[Node], dict[str, FloatArray]]:

@@ -247,8 +247,9 @@ class _Sums:
             "mean_arousal": _ratio(self._arousal, self._affect_s),
         }
         for label in Expression:
-            row[f"share_{label.value}"] = _ratio(self._seconds[label.value], readable_s)
+            # A model without a label cannot tell that it was not there.
             if label.value in self._probabilities:
+                row[f"share_{label.value}"] = _ratio(self._seconds[label.value], readable_s)
                 row[f"mean_p_{label.value}"] = _ratio(self._probabilities[label.value], readable_s)
         return row | {f"{kind}s": self.events[kind] for kind in self._counted}
 

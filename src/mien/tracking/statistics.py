@@ -107,6 +107,7 @@ class _Track:
         self._frames = self._gaps = 0
         self._visible_s = self._facing_s = 0.0
         self._expressions = _ExpressionHistory()
+        self._labels: tuple[Expression, ...] = ()
         self._eyes = EyeState()
         self._yawns: int | None = None
         self._mouth_open_since_s: float | None = None
@@ -131,7 +132,7 @@ class _Track:
         if is_gap:
             events += self._expressions.finish(before_s)
         if face.expression is not None:
-            label = face.expression.label
+            label, self._labels = face.expression.label, face.expression.labels
             probability = face.expression[label]
             events += self._expressions.update(label, probability, state, timestamp_s, elapsed)
         if state != "not visible" and affect is not None:
@@ -167,7 +168,10 @@ class _Track:
             "visible_s": round(self._visible_s, 4),
             "gaps": self._gaps,
             **{
+                # A model without a label cannot tell that it was not there.
                 f"share_{label.value}": _share(seconds[label.value], readable)
+                if label in self._labels
+                else None
                 for label in Expression
             },
             "share_uncertain": _share(self._expressions.uncertain_s, readable),

@@ -94,6 +94,10 @@ def export_site(folder: Path, *, model: str = "default", prior: str = "default")
                 unfinished.write_text(source, encoding="utf-8")
             else:
                 shutil.copyfile(source, unfinished)
+    # A model of an earlier export may be private.
+    for path in (folder / "models").iterdir():
+        if path.relative_to(folder).as_posix() not in sources:
+            path.unlink()
     # Last, so that browsers fetch a new version only when all of it is there.
     with replacing(folder / _WORKER) as unfinished:
         unfinished.write_text(_service_worker(sources), encoding="utf-8")
