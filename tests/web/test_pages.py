@@ -6,7 +6,7 @@ from flask.testing import FlaskClient
 
 from mien import drawing
 from mien.labels import Expression
-from mien.web import assets, security
+from mien.web import assets, headers
 
 
 def test_live_page_explains_how_to_build_the_client(
@@ -31,10 +31,10 @@ def test_report_allows_its_own_scripts_by_hash(app: Flask) -> None:
         b"<script>alert(1)</script><script type='application/json'>{}</script>"
         b"<script src='x.js'></script>"
     )
-    policy = security.sandboxed_report(document).headers["Content-Security-Policy"]
+    policy = headers.sandboxed_report(document).headers["Content-Security-Policy"]
     wanted = "'sha256-bhHHL3z2vDgxUt0W3dWQOrprscmda2Y5pLsLg4GF+pI='"
     assert f"script-src {wanted};" in policy
     assert "allow-same-origin" not in policy
     assert (
-        "script-src 'none'" in security.sandboxed_report(b"<p>").headers["Content-Security-Policy"]
+        "script-src 'none'" in headers.sandboxed_report(b"<p>").headers["Content-Security-Policy"]
     )

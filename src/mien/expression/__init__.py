@@ -30,7 +30,7 @@ def build_classifier(
         ModelError: the model is for another task.
         SettingError: the prior is unknown, or cannot be used with the model.
     """
-    if name_or_path == "both":
+    if name_or_path == catalog.MEAN_EXPRESSION_MODEL:
         from mien.expression.mean import MeanClassifier
 
         return MeanClassifier(prior=prior, threads=threads, provider=provider)

@@ -12,8 +12,6 @@ from mien.geometry import Array
 from mien.runtime import catalog
 from mien.types import ExpressionScores, Image, ModelSpec
 
-NAME = "both"
-
 # What the second network counts among the labels that both know. On lfw and FER2013's labels 0.3
 # gains in balanced accuracy and calibration and costs FER+ a point; 0.5 gains little more and costs
 # three (docs/experiments.md).
@@ -40,10 +38,10 @@ class MeanClassifier:
             for entry in map(catalog.find, (catalog.DEFAULT_EXPRESSION_MODEL, "direct"))
         )
         first, second = self._first.spec, self._second.spec
-        self.name = NAME
+        self.name = catalog.MEAN_EXPRESSION_MODEL
         self.spec = dataclasses.replace(
             first,
-            name=NAME,
+            name=self.name,
             outputs=(),
             source=f"{first.source}; {second.source}",
             license=f"{first.license} AND {second.license}",

@@ -20,6 +20,9 @@ DEFAULT_EXPRESSION_MODEL = "transfer"
 STREAM_EXPRESSION_MODEL = "quick"
 """The default in streams and in browsers."""
 
+MEAN_EXPRESSION_MODEL = "both"
+"""The mean of two models, which has no file of its own."""
+
 
 @dataclass(frozen=True, slots=True)
 class CatalogEntry:
@@ -70,7 +73,7 @@ def find(name_or_path: str | Path, *, task: Task | None = None) -> CatalogEntry:
         for entry in entries():
             if entry.spec.name == text:
                 return entry
-        default = ["default", "both"] if task == "expression" else []
+        default = ["default", MEAN_EXPRESSION_MODEL] if task == "expression" else []
         known = find_known(text)
         add = f"; add it first: mien models add {known.name}" if known else ""
         raise ModelNotFoundError(

@@ -10,7 +10,8 @@
     inference.py  one engine for all connections: a fair gate, batched crops
     store/        the database: sessions, jobs and their files
     jobs.py       runs video jobs             worker.py     analyzes an upload, separate process
-    security.py   access, limits, headers     assets.py, errors.py, metrics.py, api.py, pages.py
+    security.py   access, limits              headers.py    what browsers may do
+    assets.py, errors.py, metrics.py, api.py, pages.py
 
 Needs the extra ``mien[web]``.
 """

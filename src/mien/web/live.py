@@ -7,7 +7,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from mien.errors import InputError
 from mien.types import FrameResult
-from mien.web import security
+from mien.web import headers, security
 from mien.web.api import image_body, noun, returns
 from mien.web.errors import ProblemError
 from mien.web.live_streams import FullError, LiveStream
@@ -40,7 +40,7 @@ def page() -> Response:
     response = make_response(render_template("live.html"))
     frames = services().config.embedding_origins
     if frames:
-        response.headers["Content-Security-Policy"] = security.policy(frames)
+        response.headers["Content-Security-Policy"] = headers.policy(frames)
         response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
     return response
 

@@ -1,4 +1,4 @@
-"""Access to the server, request limits, and what browsers may do with the responses."""
+"""Access to the server, and request limits."""
 
 import base64
 import hashlib
@@ -7,7 +7,7 @@ import math
 import re
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -32,7 +32,7 @@ from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from werkzeug.exceptions import TooManyRequests
 
-from mien.web import origins
+from mien.web import headers, origins
 from mien.web.config import MEGABYTE, is_loopback
 from mien.web.errors import ProblemError, problem_response, wants_html
 from mien.web.services import services
@@ -61,24 +61,6 @@ _LOCAL_HOSTS = {"localhost", "127.0.0.1", "[::1]"}
 # addresses of other sites.
 _LOCAL_PATH = re.compile(r"/(?!/)[!-\[\]-~]*")
 
-_CONTENT_SECURITY_POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        # WebAssembly runs the networks of the live page.
-        "script-src 'self' 'wasm-unsafe-eval'",
-        "worker-src 'self' blob:",
-        "style-src 'self'",
-        "img-src 'self' blob: data:",
-        "media-src 'self' blob:",
-        "connect-src 'self'",
-        "font-src 'self'",
-        "manifest-src 'self'",
-        "frame-src 'self'",
-        "form-action 'self'",
-        "base-uri 'none'",
-    )
-)
-
 
 @dataclass(frozen=True, slots=True)
 class _Visitor:
@@ -103,7 +85,7 @@ def owner() -> str:
 
 
 def init_app(app: Flask) -> None:
-    """Check every request, and set the headers of every response."""
+    """Check every request, and tell browsers what they may do with the responses."""
     config = app.extensions["mien"].config
     app.config.update(
         SECRET_KEY=config.secret_key or _stored_secret(config.ready_data_dir()),
@@ -126,7 +108,7 @@ def init_app(app: Flask) -> None:
     app.before_request(_check_token)
     app.before_request(_check_origin)
     app.before_request(_check_json)
-    app.after_request(_set_headers)
+    headers.init_app(app)
     app.jinja_env.globals["csrf_token"] = _csrf_token
     app.register_blueprint(blueprint)
 
@@ -354,56 +336,3 @@ def _csrf_token() -> str:
     """The token that a form must send: tied to the visitor's cookie."""
     key = str(current_app.config["SECRET_KEY"]).encode()
     return hmac.new(key, b"csrf " + session["visitor"].encode(), "sha256").hexdigest()
-
-
-def policy(frames: Sequence[str] = ()) -> str:
-    """The content security policy of a page that some sites, usually none, may show in a frame."""
-    allowed = " ".join(frames) or "'none'"
-    return f"{_CONTENT_SECURITY_POLICY}; frame-ancestors {allowed}"
-
-
-def _set_headers(response: Response) -> Response:
-    headers = response.headers
-    headers.setdefault("Content-Security-Policy", policy())
-    headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
-    headers.setdefault("Cross-Origin-Embedder-Policy", "require-corp")
-    headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
-    headers.setdefault("X-Content-Type-Options", "nosniff")
-    headers.setdefault("Referrer-Policy", "same-origin")
-    headers.setdefault(
-        "Permissions-Policy", "camera=(self), microphone=(), geolocation=(), display-capture=()"
-    )
-    headers.setdefault("Cache-Control", "no-store")
-    if request.is_secure:
-        headers.setdefault("Strict-Transport-Security", "max-age=31536000")
-    return response
-
-
-def sandboxed_report(document: bytes) -> Response:
-    """A video's HTML report in a sandbox; its own scripts are allowed by their hashes."""
-    # Scripts with attributes are data, or files, which are not allowed.
-    inline = re.findall(rb"<script>(.*?)</script", document, re.DOTALL)
-    scripts = (
-        " ".join(
-            f"'sha256-{base64.b64encode(hashlib.sha256(text).digest()).decode('ascii')}'"
-            for text in inline
-        )
-        or "'none'"
-    )
-    response = Response(document, mimetype="text/html")
-    response.headers["Content-Security-Policy"] = "; ".join(
-        (
-            "sandbox allow-scripts allow-downloads",
-            "default-src 'none'",
-            f"script-src {scripts}",
-            # The report has its own style sheet, and draws with style attributes.
-            "style-src 'unsafe-inline'",
-            "img-src data:",
-            "media-src data: blob:",
-            "font-src data:",
-            "base-uri 'none'",
-            "form-action 'none'",
-            "frame-ancestors 'self'",
-        )
-    )
-    return response

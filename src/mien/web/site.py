@@ -33,7 +33,7 @@ def networks(model: str = "default", prior: str = "default") -> dict[str, Catalo
         SettingError: the prior cannot be used with the model.
     """
     name = catalog.STREAM_EXPRESSION_MODEL if model == "default" else model
-    if name == "both":
+    if name == catalog.MEAN_EXPRESSION_MODEL:
         raise ModelError("expected one expression network for browsers, got the mean of two")
     entry = catalog.find(name, task="expression")
     spec = with_prior(entry.spec, prior)

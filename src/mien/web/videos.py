@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.engine import Connection
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
 
-from mien.web import security
+from mien.web import headers, security
 from mien.web.api import check_form, noun, returns
 from mien.web.config import MEGABYTE
 from mien.web.errors import ProblemError
@@ -253,7 +253,7 @@ def _webhook(form: VideoForm) -> Callable[[Connection, str], None]:
 def _file_response(entry: dict[str, Any]) -> Response:
     if entry["media_type"] == "text/html":
         document = b"".join(jobs.read_file(services().database, entry["id"]))
-        return security.sandboxed_report(document)
+        return headers.sandboxed_report(document)
     response = _ranged_response(entry)
     # The server chose the name; it has only letters, digits, dots and dashes.
     disposition = "inline" if entry["media_type"].startswith("video/") else "attachment"
