@@ -7,6 +7,7 @@ from dataclasses import replace
 from importlib import metadata
 
 from flask import Flask
+from flask_openapi3.openapi import OpenAPI
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from mien.config import Settings
@@ -41,12 +42,18 @@ from mien.web.worker import UploadAnalyzer
 log = logging.getLogger("mien.web")
 
 
-def create_app(config: WebConfig | None = None, pipeline: FacePipeline | None = None) -> Flask:
+def create_app(
+    config: WebConfig | None = None,
+    pipeline: FacePipeline | None = None,
+    *,
+    api_only: bool = False,
+) -> Flask:
     """The web application.
 
     Args:
         config: by default from the environment.
         pipeline: analyzes the pictures; by default as the environment's settings say.
+        api_only: without pages and all that the database is for: photographs, models, health.
 
     Returns:
         A WSGI application. Models are not loaded and the camera is not opened yet.
@@ -59,17 +66,12 @@ def create_app(config: WebConfig | None = None, pipeline: FacePipeline | None = 
     app = api.build_app(__name__, version=made.version, config=config)
     app.extensions["mien"] = made
 
-    for part in (errors, metrics, security, api, assets, pages):
+    for part in (errors, metrics, security, api):
         part.init_app(app)
-    for noun in (photos, videos, sessions, corrections, live):
-        app.register_blueprint(noun.pages)
+    for noun in (photos, batch, api):
         app.register_api(noun.blueprint)
-    app.register_blueprint(device.blueprint)
-    app.register_api(batch.blueprint)
-    app.register_api(api.blueprint)
-    live_socket.init_app(app)
-    if config.camera:
-        app.register_blueprint(camera.blueprint)
+    if not api_only:
+        _add_pages(app, config)
 
     if config.proxies:
         hops = config.proxies
@@ -77,6 +79,21 @@ def create_app(config: WebConfig | None = None, pipeline: FacePipeline | None = 
             app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops
         )
     return app
+
+
+def _add_pages(app: OpenAPI, config: WebConfig) -> None:
+    """Add the pages, and what is more than the analysis of photographs."""
+    for part in (assets, pages):
+        part.init_app(app)
+    app.register_blueprint(photos.pages)
+    for noun in (videos, sessions, corrections, live):
+        app.register_blueprint(noun.pages)
+        app.register_api(noun.blueprint)
+    app.register_blueprint(security.blueprint)
+    app.register_blueprint(device.blueprint)
+    live_socket.init_app(app)
+    if config.camera:
+        app.register_blueprint(camera.blueprint)
 
 
 def _make_services(config: WebConfig, pipeline: FacePipeline) -> Services:

@@ -4,7 +4,7 @@ import logging
 from typing import Any
 
 import pydantic
-from flask import Flask, Response, g, jsonify, make_response, render_template, request
+from flask import Flask, Response, current_app, g, jsonify, make_response, render_template, request
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
@@ -115,8 +115,8 @@ def sentence(text: str) -> str:
 
 
 def wants_html() -> bool:
-    """Whether the client prefers a page to JSON."""
-    if request.path.startswith(_PROGRAM_PATHS):
+    """Whether the client prefers a page to JSON, where there are pages."""
+    if request.path.startswith(_PROGRAM_PATHS) or "pages" not in current_app.blueprints:
         return False
     best = request.accept_mimetypes.best_match(["application/json", "text/html"])
     return best == "text/html"

@@ -110,7 +110,6 @@ def init_app(app: Flask) -> None:
     app.before_request(_check_json)
     headers.init_app(app)
     app.jinja_env.globals["csrf_token"] = _csrf_token
-    app.register_blueprint(blueprint)
 
 
 class _Cookies(SecureCookieSessionInterface):
