@@ -1,6 +1,7 @@
 /** Faces of the photo page with the label that a person gives them, kept on the server for a model of one's own. */
 
 import { find } from "./page";
+import { pictureOf } from "./pictures";
 
 const FACE = { margin: 1.8, longest: 320 };
 
@@ -43,9 +44,7 @@ async function keep(result: HTMLElement, card: HTMLElement, label: string, statu
 /** The part of the page's picture around a face. */
 async function picture(result: HTMLElement, face: string): Promise<Blob> {
   const drawn = find<SVGSVGElement>("svg.photo", result);
-  const source = new Image();
-  source.src = find<SVGImageElement>("image", drawn).href.baseVal;
-  await source.decode();
+  const source = await pictureOf(result);
   const box = find<SVGRectElement>(`a[data-face="${face}"] rect`, drawn);
   const [x, y, wide, high] = [box.x, box.y, box.width, box.height].map((side) => side.baseVal.value);
   const scale = source.naturalWidth / drawn.viewBox.baseVal.width;

@@ -6,7 +6,8 @@
 import { offerCorrections } from "./correct";
 import { linkFaces } from "./faces";
 import { deviceAddresses, find } from "./page";
-import { PhotoAnalyzer } from "./photo";
+import { notice, PhotoAnalyzer } from "./photo";
+import { offerPriors } from "./prior";
 
 interface Created {
   id?: string;
@@ -27,7 +28,7 @@ const button = find<HTMLButtonElement>('button[type="submit"]', form);
 const isVideo = form.dataset["drop"] === "video";
 
 document.documentElement.classList.add("js");
-const result = document.querySelector<HTMLElement>("[data-result]");
+const result = document.querySelector<HTMLElement>(".result[data-result]");
 if (result) connect(result);
 input.addEventListener("change", () => input.files?.length && onFile());
 addEventListener("paste", (event) => useFiles(event.clipboardData?.files));
@@ -47,6 +48,7 @@ addEventListener("drop", (event) => {
 function connect(shown: HTMLElement): void {
   linkFaces(shown);
   offerCorrections(shown);
+  offerPriors(shown);
 }
 
 function useFiles(files: FileList | undefined): void {
@@ -85,7 +87,7 @@ function choosePlace(choice: HTMLSelectElement): void {
       const reason = error instanceof Error ? error.message : String(error);
       console.warn(`mien: ${reason}`);
       use("server");
-      replaceResult('<div class="notice bad" role="alert" data-result><p>This browser cannot analyze photos itself. Choose the file again to send it to the server.</p></div>');
+      replaceResult(notice("This browser cannot analyze photos itself. Choose the file again to send it to the server."));
     }
     form.removeAttribute("aria-busy");
     form.reset();
@@ -114,7 +116,7 @@ function choosePlace(choice: HTMLSelectElement): void {
   });
 }
 
-function replaceResult(markup: string): void {
+function replaceResult(shown: HTMLElement): void {
   for (const old of document.querySelectorAll<HTMLElement>("[data-result]")) {
     for (const shown of old.querySelectorAll("img, image, a[download]")) {
       const held = shown.getAttribute("src") ?? shown.getAttribute("href") ?? "";
@@ -124,10 +126,9 @@ function replaceResult(markup: string): void {
   }
   for (const old of document.querySelectorAll<HTMLElement>("main > .notice, main > .lead")) old.hidden = true;
   form.classList.add("small");
-  form.insertAdjacentHTML("beforebegin", markup);
-  const shown = document.querySelector<HTMLElement>(".result[data-result]");
-  if (shown) connect(shown);
-  document.querySelector("[data-result]")?.scrollIntoView({ block: "nearest" });
+  form.before(shown);
+  if (shown.matches(".result")) connect(shown);
+  shown.scrollIntoView({ block: "nearest" });
 }
 
 if (isVideo) {

@@ -2,7 +2,9 @@
 
 import base64
 import csv
+import html
 import io
+import json
 import re
 import struct
 import zlib
@@ -132,6 +134,9 @@ def test_page_shows_the_faces_of_a_real_photograph(
     app = create_app(WebConfig(data_dir=tmp_path), FacePipeline())
     with samples["group"].open("rb") as group:
         page = app.test_client().post("/photo", data={"image": (group, "group.jpg")}).text
+    # Behind it are the parts that a script copies.
+    page, parts = page.split("<template data-parts>")
+    assert 'class="card face"' in parts
     assert "4 faces" in page
     assert page.count('class="card face"') == 4
     assert re.findall(r'data-expression="(\w+)"', page) == [
@@ -141,6 +146,21 @@ def test_page_shows_the_faces_of_a_real_photograph(
     assert page.count('<a class="face-mark') == 4
     assert len(re.findall(r'd="M[\d. Mh]+"', page)) == 4
     assert "&#34;schema_version&#34;: 1" in page
+
+
+def test_page_has_what_another_prior_needs(
+    make_app: Callable[..., Flask], pipeline: FacePipeline, smile: bytes, csrf_of: CsrfOf
+) -> None:
+    client = make_app(live="server").test_client()
+    form = {"image": (io.BytesIO(smile), "a.jpg"), "csrf_token": csrf_of(client, "/photo")}
+    page = client.post("/photo", data=form).text
+    found = re.search(r'data-frequencies="([^"]+)"', page)
+    assert found
+    given = json.loads(html.unescape(found[1]))
+    spec = pipeline.classifier.spec
+    assert given["labels"] == [label.value for label in spec.labels]
+    assert given["training_prior"] == list(spec.training_prior)
+    assert "<template data-parts>" not in page  # nothing is shown by scripts
 
 
 def test_page_accepts_only_existing_samples(client: FlaskClient, csrf_of: CsrfOf) -> None:

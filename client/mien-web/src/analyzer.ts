@@ -1,7 +1,7 @@
 /** The three steps in order, for one image: detect faces, find their landmarks, classify. */
 
 import { loadModel } from "./assets";
-import { Classifier, type Prior } from "./classifier";
+import { Classifier } from "./classifier";
 import { MIN_PRESENCE, MIN_SCORE, PIPELINE } from "./constants";
 import { BlazeFace } from "./detector";
 import type { Expression, Face, FrameResult } from "./documents";
@@ -10,6 +10,7 @@ import { area, center, type Corners } from "./geometry";
 import { FaceMesh } from "./mesh";
 import { configure, Network, type RuntimeOptions } from "./network";
 import type { Pixels } from "./pixels";
+import type { Prior } from "./priors";
 import { FaceSearch } from "./search";
 import { measureFace, type Measured } from "./signals";
 import { FaceVerifier, type Verdict } from "./verifier";

@@ -1,17 +1,15 @@
 /** The third step: an aligned crop and the probabilities of its apparent expression. */
 
-import type { Expression, Label } from "./documents";
+import type { Expression } from "./documents";
 import { pointAt, type Points } from "./faces";
 import { center, estimateSimilarity, height, squareToFrame, width, type Corners, type Transform } from "./geometry";
 import type { Network } from "./network";
 import { toInput, warp, type Pixels } from "./pixels";
+import { resolvePrior, scoresOf, type Prior } from "./priors";
 import type { ModelSpec } from "./specs";
 
 // Larger batches are not faster, and memory would grow with the number of faces.
 const MAX_BATCH = 32;
-
-/** Which class frequencies the probabilities assume; see the Python option `prior`. */
-export type Prior = "default" | "natural" | "half" | "uniform" | Readonly<Record<string, number>>;
 
 export class Classifier {
   readonly name: string;
@@ -62,38 +60,6 @@ export class Classifier {
   }
 
   private scores(logits: Float32Array): Expression {
-    const adjusted = Array.from(logits, (value, k) => value / this.spec.temperature + (this.logRatio?.[k] ?? 0));
-    const probabilities = softmax(adjusted);
-    const best = probabilities.indexOf(Math.max(...probabilities));
-    return {
-      label: this.spec.labels[best] as Label,
-      uncertain: probabilities[best]! < this.spec.uncertain_below,
-      probabilities: Object.fromEntries(this.spec.labels.map((label, k) => [label, probabilities[k]!])),
-    };
+    return scoresOf(Array.from(logits, (value, k) => value / this.spec.temperature + (this.logRatio?.[k] ?? 0)), this.spec);
   }
-}
-
-function resolvePrior(prior: Prior, spec: ModelSpec): [string, number[] | null] {
-  let name = typeof prior === "string" ? prior : "model";
-  let wanted = typeof prior === "string" ? null : prior;
-  if (prior === "default") {
-    wanted = typeof spec.prior === "string" ? null : spec.prior;
-    name = typeof spec.prior === "string" ? spec.prior : "model";
-  }
-  if (name === "natural") return [name, null];
-  const shares = wanted
-    ? spec.labels.map((label) => wanted[label] ?? 0)
-    : spec.labels.map((_, k) => (name === "uniform" ? 1 : Math.sqrt(spec.training_prior[k] ?? 1)));
-  if (!spec.training_prior.length || shares.some((share) => !(share > 0))) {
-    throw new RangeError(`expected a prior above 0 for each label of ${spec.name}, got ${JSON.stringify(prior)}`);
-  }
-  const total = shares.reduce((sum, share) => sum + share, 0);
-  return [name, shares.map((share, k) => Math.log(share / total) - Math.log(spec.training_prior[k]!))];
-}
-
-function softmax(values: readonly number[]): number[] {
-  const top = Math.max(...values);
-  const powers = values.map((value) => Math.exp(value - top));
-  const total = powers.reduce((sum, value) => sum + value, 0);
-  return powers.map((value) => value / total);
 }

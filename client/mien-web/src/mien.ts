@@ -1,8 +1,8 @@
 /** The library's entry: faces and their apparent expressions, computed on the device. */
 
 import type { AnalyzeOptions } from "./analyzer";
-import type { Prior } from "./classifier";
 import type { FrameResult } from "./documents";
+import type { Prior } from "./priors";
 import type { Call, Reply, Request } from "./protocol";
 import type { StreamOptions } from "./stream";
 

@@ -19,6 +19,7 @@ from mien.errors import InputError
 from mien.imaging import LargeImage
 from mien.labels import Expression
 from mien.media.images import read_image
+from mien.runtime.catalog import MEAN_EXPRESSION_MODEL
 from mien.samples import sample_paths
 from mien.tables import face_lines
 from mien.types import Box, Face, FrameResult, Image
@@ -90,11 +91,31 @@ def _shown(data: bytes, name: str | None, *, detail: int) -> dict[str, Any]:
             "name": name or "photo",
             "result": document,
             "document": json.dumps(document, indent=2, ensure_ascii=False),
+            "frequencies": _frequencies(model),
             "meshes": [_mesh(face) for face in result.faces],
             "picture": _data_url(small, longest_px=detail),
             "annotated": _data_url(_annotated(small, result), longest_px=detail),
             "thumbnails": [_thumbnail(image, face.box) for face in result.faces],
         }
+
+
+def _frequencies(model: str | None) -> dict[str, Any] | None:
+    """What the page needs to show the probabilities under another prior.
+
+    None where that is not possible: without known frequencies in training, and for a mean of
+    networks, whose probabilities do not follow from those frequencies alone.
+    """
+    classifier = own_classifier(model) if model else services().inference.pipeline.classifier
+    spec = classifier.spec
+    if not spec.training_prior or spec.name == MEAN_EXPRESSION_MODEL:
+        return None
+    return {
+        "name": spec.name,
+        "labels": [label.value for label in spec.labels],
+        "training_prior": spec.training_prior,
+        "prior": spec.prior,
+        "uncertain_below": spec.uncertain_below,
+    }
 
 
 def _gallery(uploads: Sequence[FileStorage]) -> dict[str, Any]:
