@@ -1,9 +1,11 @@
-"""PostgreSQL and separate workers: real processes, stopped, killed and started again."""
+"""PostgreSQL, separate workers, a cluster: real processes, stopped, killed and started again."""
 
 import io
 import json
 import os
+import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -211,3 +213,73 @@ def test_separate_workers_share_the_jobs(
     for job_id in ids:
         document = wait_for(web.url, job_id, "done", "failed")
         assert (document["state"], document["attempts"]) == ("done", 1)
+
+
+def processes(name: str) -> list[int]:
+    """The ids of the processes of a cluster's actors of a class."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if folder.joinpath("cmdline").read_bytes().startswith(f"ray::{name}".encode()):
+                found.append(int(folder.name))
+        except OSError:
+            continue
+    return found
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a head with one CPU."""
+    pytest.importorskip("ray")
+    port = free_port()
+    ray = Path(sys.executable).with_name("ray")
+    options = {"port": free_port(), "ray-client-server-port": port, "num-cpus": 1}
+    arguments = [f"--{name}={value}" for name, value in options.items()]
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    with (tmp_path / "head.log").open("w") as log:
+        head = subprocess.Popen(
+            [str(ray), "start", "--head", "--block", "--include-dashboard=false", *arguments],
+            stdout=log, stderr=log,
+        )  # fmt: skip
+    try:
+        yield f"ray://127.0.0.1:{port}"
+    finally:
+        head.send_signal(signal.SIGTERM)
+        head.wait(60)
+
+
+def test_jobs_run_on_the_cluster(serve: Callable[..., Any], cluster: str) -> None:
+    # The head may not answer yet: the job waits for it.
+    web = serve(MIEN_RAY_ADDRESS=cluster)
+    job_id = submit(web.url, every=4)
+
+    def frames() -> int:
+        return int(request(f"{web.url}/api/v1/jobs/{job_id}")[1]["frames_done"])
+
+    wait_until(frames)
+    (process,) = processes("_Process")
+    os.kill(process, signal.SIGKILL)
+    document = wait_for(web.url, job_id, "done", "failed")
+    assert (document["state"], document["attempts"]) == ("done", 1)
+    assert document["frames_done"] == 96
+    table = next(entry for entry in document["files"] if entry["name"] == "faces.csv")
+    with urllib.request.urlopen(web.url + table["url"], timeout=120) as answer:
+        assert len(answer.read().decode().splitlines()) > 170
+
+    job_id = submit(web.url, every=1)
+    wait_until(frames)
+    with urllib.request.urlopen(f"{web.url}/jobs/{job_id}/timelines") as page:
+        assert page.status == 200
+    assert len(processes("_Process")) == 1
+    assert request(f"{web.url}/api/v1/jobs/{job_id}/cancel", b"")[0] == 200
+    wait_for(web.url, job_id, "cancelled")
+    wait_until(lambda: not processes("_Process"))

@@ -336,7 +336,7 @@ def test_rejects_too_long_videos(app: Flask, tmp_path: Path) -> None:
     from mien.web.worker import UploadAnalyzer
 
     pipeline = app.extensions["mien"].inference.pipeline
-    work = UploadAnalyzer(pipeline, WebConfig(max_video_s=5, data_dir=tmp_path))
+    work = UploadAnalyzer(pipeline, max_video_s=5)
     with pytest.raises(VideoReadError, match="at most 5 seconds, got one of 16"):
         work(CLIP, tmp_path, OPTIONS, lambda done, share: None)
 
@@ -348,7 +348,7 @@ def test_rejects_too_many_frames(
 
     monkeypatch.setattr(worker, "_MAX_FRAME_RATE", 3)
     pipeline = app.extensions["mien"].inference.pipeline
-    work = worker.UploadAnalyzer(pipeline, WebConfig(max_video_s=4, data_dir=tmp_path))
+    work = worker.UploadAnalyzer(pipeline, max_video_s=4)
     folder = tmp_path / "results"
     folder.mkdir()
     with pytest.raises(VideoReadError, match="at most 12 frames"):

@@ -12,7 +12,6 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from mien.config import Settings
 from mien.pipeline import FacePipeline
-from mien.streaming.quick import for_streams
 from mien.web import (
     api,
     assets,
@@ -37,7 +36,7 @@ from mien.web.live_streams import LiveStreams
 from mien.web.services import Services
 from mien.web.site import runs_in_browsers
 from mien.web.store.database import Database, database_url
-from mien.web.worker import UploadAnalyzer
+from mien.web.worker import video_work
 
 log = logging.getLogger("mien.web")
 
@@ -113,7 +112,7 @@ def _make_services(config: WebConfig, pipeline: FacePipeline) -> Services:
         jobs=JobRunner(
             database,
             config,
-            UploadAnalyzer(for_streams(pipeline), config),
+            video_work(pipeline, config),
             on_end=lambda outcome: counters.jobs.labels(outcome).inc(),
         ),
         live_streams=LiveStreams(
@@ -136,7 +135,7 @@ def start(app: Flask) -> None:
             "public, and any host name is answered: set MIEN_ALLOWED_HOSTS to the server's names"
         )
     threading.Thread(target=made.inference.warm_up, name="mien-warm-up", daemon=True).start()
-    made.jobs.start(workers=1 if made.config.jobs == "inline" else 0)
+    made.jobs.start(workers=made.config.job_threads if made.config.jobs == "inline" else 0)
 
 
 def stop(app: Flask) -> None:

@@ -16,6 +16,7 @@ from mien.reader import check, read_environment, setting
 _HAS_AFFINITY = hasattr(os, "sched_getaffinity")
 MEGABYTE = 1024 * 1024
 _RESERVED_THREADS = 16
+_CLUSTER_JOBS = 4
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9._-]+(:\d+)?|https?://\[[0-9a-f:.]+\](:\d+)?")
 _HOST_NAME = re.compile(r"\.?[a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:.]+\]")
 
@@ -75,6 +76,11 @@ class WebConfig:
         "inline", "MIEN_JOBS",
         "Where video jobs run: `inline`, in the web process; `worker`, in separate workers only.",
         choices=("inline", "worker"),
+    )  # fmt: skip
+    ray_address: str = _setting(
+        "", "MIEN_RAY_ADDRESS",
+        "Ray cluster that analyzes the videos of jobs, such as `ray://head:10001`; needs the extra "
+        "`cluster`. By default the process that works on the job.",
     )  # fmt: skip
     camera: str = _setting(
         "", "MIEN_CAMERA", "Camera of the server: a number, an rtsp:// address or a video file."
@@ -234,6 +240,11 @@ class WebConfig:
         raise SettingError(
             f"expected --workers (MIEN_WORKERS) to be auto or 1 to 64, got {self.workers!r}"
         )
+
+    @property
+    def job_threads(self) -> int:
+        """How many jobs a process works on at once; more where it only waits for a cluster."""
+        return _CLUSTER_JOBS if self.ray_address else 1
 
     @property
     def host_names(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import zipfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ from mien.media.sources import Selection
 from mien.media.video import VideoSource
 from mien.pipeline import FacePipeline
 from mien.streaming.outputs import VideoOptions
+from mien.streaming.quick import for_streams
 from mien.streaming.video import VideoProgress, analyze_video
 from mien.web.config import WebConfig
-from mien.web.jobs import JobRunner, Progress
+from mien.web.jobs import JobRunner, Progress, VideoWork
 from mien.web.metrics import configure_logging
 from mien.web.store.database import Database, database_url
 
@@ -27,17 +29,37 @@ from mien.web.store.database import Database, database_url
 _MAX_FRAME_RATE = 120
 
 
+def video_work(pipeline: FacePipeline, config: WebConfig) -> VideoWork:
+    """The analysis of uploaded videos, in this process or on the cluster of the settings.
+
+    Raises:
+        SettingError: the address is not one of a cluster.
+        MissingExtraError: the extra `cluster` is not installed.
+    """
+    if not config.ray_address:
+        return UploadAnalyzer(for_streams(pipeline), config.max_video_s)
+    from mien.cluster.remote import RemoteWork
+
+    return RemoteWork(
+        config.ray_address, partial(_work_of_cluster, pipeline.settings, config.max_video_s)
+    )
+
+
+def _work_of_cluster(settings: Settings, max_video_s: int) -> "UploadAnalyzer":
+    return UploadAnalyzer(for_streams(FacePipeline(settings)), max_video_s)
+
+
 class UploadAnalyzer:
     """Analyzes an uploaded video into a folder of results, as ``mien video`` does.
 
     Args:
         pipeline: analyzes the frames.
-        config: the limits of videos.
+        max_video_s: longer videos are refused.
     """
 
-    def __init__(self, pipeline: FacePipeline, config: WebConfig) -> None:
+    def __init__(self, pipeline: FacePipeline, max_video_s: int) -> None:
         self._pipeline = pipeline
-        self._max_s = config.max_video_s
+        self._max_s = max_video_s
 
     def __call__(
         self, video: Path, folder: Path, options: dict[str, Any], report: Progress
@@ -113,12 +135,11 @@ def main() -> None:
     try:
         config = WebConfig.from_environment()
         database = Database(database_url(config))
-        runner = JobRunner(
-            database, config, UploadAnalyzer(FacePipeline(Settings.from_environment()), config)
-        )
+        pipeline = FacePipeline(Settings.from_environment())
+        runner = JobRunner(database, config, video_work(pipeline, config))
     except MienError as error:
         sys.exit(f"mien: {error}")
-    runner.start(workers=1)
+    runner.start(workers=config.job_threads)
     stopped.wait()
     runner.stop()
     # The interpreter's own shutdown would interrupt threads inside a model.

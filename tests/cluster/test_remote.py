@@ -1,0 +1,36 @@
+"""Work on a cluster that is not there; with one, see tests/e2e/test_services.py."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from mien.cluster import remote
+from mien.errors import MienError, SettingError
+
+pytest.importorskip("ray")
+pytestmark = pytest.mark.e2e
+
+
+def no_work() -> remote.Work:
+    raise AssertionError
+
+
+def test_a_cluster_that_never_answers_ends_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "_OUTAGE_S", 0.1)
+    monkeypatch.setattr(remote, "_RETRY_S", 0.1)
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        work = remote.RemoteWork(f"ray://127.0.0.1:{unused.getsockname()[1]}", no_work)
+        waited: list[int] = []
+        with pytest.raises(MienError, match="does not answer: try again later"):
+            work(tmp_path / "a.mp4", tmp_path, {}, lambda done, share: waited.append(done))
+    assert waited
+
+
+@pytest.mark.parametrize("address", ["head:6379", "auto", "http://head:8265"])
+def test_other_addresses_are_refused(address: str) -> None:
+    with pytest.raises(SettingError, match=r"ray://host:10001, got"):
+        remote.RemoteWork(address, no_work)
