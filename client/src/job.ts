@@ -1,6 +1,7 @@
 /** The job page: polls the job, shows timelines that grow, and links them to the video at the end. */
 
-import { Moments } from "./moments";
+import { Markers } from "./markers";
+import { Moments, videoPlayer } from "./moments";
 import { find, percent, SERVER_UNREACHABLE } from "./page";
 
 interface Job {
@@ -29,7 +30,10 @@ function timeLeft(progress: number): string {
 document.documentElement.classList.add("js");
 const report = document.querySelector<HTMLElement>("[data-report]");
 const timelines = report?.querySelector<HTMLElement>("[data-timelines]");
-const moments = report ? new Moments(report) : undefined;
+const video = report?.querySelector("video");
+// The annotated video begins with the first analyzed frame.
+const moments = report ? new Moments(report, video ? videoPlayer(video, Number(report.dataset["start"])) : undefined) : undefined;
+const markers = report && moments ? new Markers(report, moments) : undefined;
 
 /** Show what was analyzed so far. */
 async function grow(): Promise<void> {
@@ -40,6 +44,7 @@ async function grow(): Promise<void> {
   if (!markup.trim() || timelines.matches(":active, :focus-within") || timelines.querySelector("details[open]")) return;
   timelines.innerHTML = markup;
   moments?.connect();
+  markers?.draw();
 }
 
 async function poll(): Promise<void> {

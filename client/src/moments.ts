@@ -1,25 +1,41 @@
-/** Timelines of a recording linked to its video in both directions: go to a moment, follow, zoom. */
+/** Timelines of a recording linked to its video or replay in both directions: go to a moment, follow, zoom. */
 
 import { clock, find } from "./page";
 
 const WIDTH = 1000;
 const STEPS: Record<string, number> = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10 };
 
+/** What plays a recording, in seconds of the recording. */
+export interface Player {
+  go(seconds: number): void;
+  /** Calls back at every new moment. */
+  follow(show: (seconds: number) => void): void;
+}
+
+/** @param startS the time of the video's first frame in the recording */
+export function videoPlayer(video: HTMLVideoElement, startS: number): Player {
+  return {
+    go(seconds) {
+      video.currentTime = Math.max(0, seconds - startS);
+    },
+    follow(show) {
+      for (const type of ["timeupdate", "seeked"]) video.addEventListener(type, () => show(video.currentTime + startS));
+    },
+  };
+}
+
+/** Sends the event `moment` with the seconds to its root when a person chooses a moment. */
 export class Moments {
   private fromS = 0;
   private toS = 0;
   private endS = 0;
   private atS = 0;
-  private readonly video: HTMLVideoElement | null;
-  private readonly startS: number;
 
-  constructor(private readonly root: HTMLElement) {
-    this.video = root.querySelector("video");
-    // The annotated video begins with the first analyzed frame.
-    this.startS = Number(root.dataset["start"]);
-    for (const type of ["timeupdate", "seeked"]) {
-      this.video?.addEventListener(type, () => this.show((this.video?.currentTime ?? 0) + this.startS));
-    }
+  constructor(
+    private readonly root: HTMLElement,
+    private readonly player?: Player,
+  ) {
+    player?.follow((seconds) => this.show(seconds));
     find("[data-zoom-out]", root).addEventListener("click", () => this.zoom(0, this.endS));
     root.addEventListener("click", ({ target }) => {
       const at = (target as Element).closest<HTMLElement>("[data-at]")?.dataset["at"];
@@ -88,8 +104,14 @@ export class Moments {
 
   private go(seconds: number): void {
     const at = Math.max(0, Math.min(this.endS, seconds));
-    if (this.video) this.video.currentTime = Math.max(0, at - this.startS);
+    this.player?.go(at);
     this.show(at);
+    this.root.dispatchEvent(new CustomEvent("moment", { detail: at }));
+  }
+
+  /** Show the chosen part of what is new on the timelines. */
+  refresh(): void {
+    this.zoom(this.fromS, this.toS);
   }
 
   private share(seconds: number): number {
@@ -118,17 +140,19 @@ export class Moments {
   private zoom(from: number, to: number): void {
     [this.fromS, this.toS] = [from, to];
     const scale = WIDTH / Math.max(1e-6, this.endS);
+    // Ticks that differ from each other.
+    const digits = to - from < 1 ? 2 : to - from < 40 ? 1 : 0;
     for (const course of this.courses()) {
       for (const drawn of course.querySelectorAll("svg")) {
         drawn.setAttribute("viewBox", `${from * scale} 0 ${Math.max(1e-3, (to - from) * scale)} ${drawn.viewBox.baseVal.height}`);
       }
       course.parentElement?.querySelectorAll(".axis span").forEach((tick, k) => {
-        tick.textContent = clock(from + (k * (to - from)) / 4);
+        tick.textContent = clock(from + (k * (to - from)) / 4, digits);
       });
     }
     const part = from > 0 || to < this.endS;
     find("[data-zoom]", this.root).hidden = !part;
-    find("[data-readout]", this.root).textContent = part ? `${clock(from)} to ${clock(to)}` : "";
+    find("[data-readout]", this.root).textContent = part ? `${clock(from, digits)} to ${clock(to, digits)}` : "";
     this.show(this.atS);
   }
 }

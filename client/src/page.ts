@@ -33,9 +33,10 @@ export function saveFile(name: string, content: BlobPart, type: string): void {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
-export function clock(seconds: number): string {
-  const whole = Math.max(0, Math.round(seconds));
-  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
+/** Minutes and seconds. */
+export function clock(seconds: number, digits = 0): string {
+  const rounded = Number(Math.max(0, seconds).toFixed(digits));
+  return `${Math.floor(rounded / 60)}:${(rounded % 60).toFixed(digits).padStart(digits ? digits + 3 : 2, "0")}`;
 }
 
 export function percent(fraction: number): string {

@@ -10,6 +10,7 @@ from PIL import Image as PillowImage
 
 import mien
 
+pytestmark = pytest.mark.e2e
 SAMPLE = Path(__file__).parents[2] / "src/mien/samples/group.jpg"
 # The page multiplies the rounding of probabilities by up to six; a browser differs a little.
 TOLERANCE = {"server": 0.002, "both": 0.02}

@@ -159,3 +159,26 @@ def csrf_of() -> Callable[[FlaskClient, str], str]:
 def _csrf_of(client: FlaskClient, path: str) -> str:
     page: str = client.get(path).text
     return page.split('name="csrf_token" value="', 1)[1].split('"', 1)[0]
+
+
+def record(client: FlaskClient, smile: bytes, count: int = 3, resume: str = "") -> str:
+    """Records a few results over HTTP; returns the session's id."""
+    client.get("/photo")
+    opened: Any = client.post("/api/v1/live").json
+    url = f"/api/v1/live/{opened['id']}"
+    going_on = {"session_id": resume} if resume else {}
+    started: Any = client.post(f"{url}/recording", query_string=going_on).json
+    for _ in range(count):
+        assert client.post(f"{url}/frames", data=smile).status_code == 200
+    client.delete(url)
+    return str(started["session_id"])
+
+
+def analyze_video(app: Flask, client: FlaskClient, video: Path) -> str:
+    """Analyzes a video in this thread; returns the job's id."""
+    client.get("/video")
+    with video.open("rb") as file:
+        job: Any = client.post("/api/v1/videos", data={"video": (file, video.name)}).json
+    assert app.extensions["mien"].jobs.run_next()
+    assert client.get(f"/api/v1/jobs/{job['id']}").json["state"] == "done"  # type: ignore[index]
+    return str(job["id"])

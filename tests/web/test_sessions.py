@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy.exc import OperationalError
+from tests.web.conftest import record
 
 from mien.media.images import read_image
 from mien.web.store import sessions as store
@@ -21,19 +22,6 @@ from mien.web.store.database import Database, now
 
 CsrfOf = Callable[[FlaskClient, str], str]
 MakeApp = Callable[..., Flask]
-
-
-def record(client: FlaskClient, smile: bytes, count: int = 3, resume: str = "") -> str:
-    """Records a few results over HTTP; returns the session's id."""
-    client.get("/photo")
-    opened: Any = client.post("/api/v1/live").json
-    url = f"/api/v1/live/{opened['id']}"
-    going_on = {"session_id": resume} if resume else {}
-    started: Any = client.post(f"{url}/recording", query_string=going_on).json
-    for _ in range(count):
-        assert client.post(f"{url}/frames", data=smile).status_code == 200
-    client.delete(url)
-    return str(started["session_id"])
 
 
 def test_session_from_recording_to_deletion(app: Flask, smile: bytes) -> None:

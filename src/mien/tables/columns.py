@@ -137,6 +137,7 @@ EVENTS: Mapping[str, str] = {
     "yawn": "The jaw has been dropped for 2 s, without a smile or round lips: `start_s`.",
     "alarm": "An application raised an alarm: `reason`, `value`.",
     "attention": "The application attention saw a change: `state`, and the one `before`.",
+    "marker": "A person marked the time on a page of `mien serve`: `text`.",
 }
 """The kinds of events with their details."""
 

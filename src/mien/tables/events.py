@@ -11,7 +11,7 @@ from mien.tracking import Event, SamplingInterval
 
 # Intervals of these come from the frames themselves, so that none overlaps a gap.
 _FROM_FRAMES = ("track_started", "track_ended", "expression", "episode")
-_VALUES = ("expression", "reason", "state")
+_VALUES = ("expression", "reason", "state", "text")
 _TIMES = ("start_s", "end_s", "duration_s")
 _SHORTEST_S = 0.04
 

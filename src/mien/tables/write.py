@@ -18,7 +18,7 @@ from mien.types import FrameResult, face_column_types, face_columns, face_row
 FACES_FILE = "faces.csv"
 FRAMES_TABLE_FILE = "frames.csv"
 TRACKS_FILE = "tracks.csv"
-_EVENTS_FILE = "events.jsonl"
+EVENTS_FILE = "events.jsonl"
 EVENT_TABLE_FILE = "events.csv"
 TRIALS_FILE = "trials.csv"
 _LANDMARKS_FILE = "landmarks.csv"
@@ -29,7 +29,7 @@ TABLE_FILES = (
     FACES_FILE,
     FRAMES_TABLE_FILE,
     TRACKS_FILE,
-    _EVENTS_FILE,
+    EVENTS_FILE,
     EVENT_TABLE_FILE,
     TRIALS_FILE,
     _LANDMARKS_FILE,
@@ -84,7 +84,7 @@ def write_tables(recording: Recording, folder: Path, options: TableOptions | Non
         FACES_FILE: face_lines(recording.documents(), labels or None, blendshapes=blendshapes),
         FRAMES_TABLE_FILE: frame_lines(recording.documents()),
         TRACKS_FILE: track_lines(recording.frames()),
-        _EVENTS_FILE: event_lines(recording.frames()),
+        EVENTS_FILE: event_lines(recording.frames()),
         EVENT_TABLE_FILE: event_table_lines(recording.frames(), time_offset_s=offset_s),
     }
     if options.trials:

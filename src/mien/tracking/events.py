@@ -17,6 +17,7 @@ EventKind = Literal[
     "yawn",
     "alarm",
     "attention",
+    "marker",
 ]
 
 
@@ -30,7 +31,7 @@ class Event:
             an expression other than neutral is over; ``blink``, ``yawn``: one is over;
             ``eyes_closed``: the eyes have been closed for half a second; ``closure``: such a
             closure is over, or could not be seen any longer; ``alarm`` and
-            ``attention``: from :mod:`mien.applications`.
+            ``attention``: from :mod:`mien.applications`; ``marker``: a person marked the time.
         timestamp_s: time in the stream, in seconds.
         track_id: the person; None for the whole stream.
         details: numbers and words that belong to the kind.

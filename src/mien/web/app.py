@@ -22,6 +22,7 @@ from mien.web import (
     errors,
     live,
     live_socket,
+    markers,
     metrics,
     pages,
     photos,
@@ -85,7 +86,7 @@ def _add_pages(app: OpenAPI, config: WebConfig) -> None:
     for part in (assets, pages):
         part.init_app(app)
     app.register_blueprint(photos.pages)
-    for noun in (videos, sessions, corrections, live):
+    for noun in (videos, sessions, markers, corrections, live):
         app.register_blueprint(noun.pages)
         app.register_api(noun.blueprint)
     app.register_blueprint(security.blueprint)

@@ -51,6 +51,7 @@ def _by_schema() -> dict[str, Any]:
         "labels": list(result["faces"][0]["expression"]["probabilities"]),
         "metrics": {"accuracy": 0.86}, "training_data": "FER+",
     }  # fmt: skip
+    marker = {"id": _ID, "at_s": 12.4, "text": "The second question"}
     frame = {**result, "frame_index": 0, "timestamp_s": 0.0}
     return {
         "FrameResultDocument": result,
@@ -64,7 +65,10 @@ def _by_schema() -> dict[str, Any]:
         "JobsDocument": {"jobs": [job], "note": None},
         "SessionDocument": session,
         "SessionsDocument": {"sessions": [session]},
-        "SessionFramesDocument": {"session": session, "frames": [frame]},
+        "SessionFramesDocument": {"session": session, "markers": [marker], "frames": [frame]},
+        "MarkerDocument": marker,
+        "MarkersDocument": {"markers": [marker]},
+        "MarkerBody": {"at_s": marker["at_s"], "text": marker["text"]},
         "CorrectionDocument": {"id": _ID, "label": "bored"},
         "CorrectionsDocument": {"corrections": [{"id": _ID, "label": "bored"}]},
         "RenameBody": {"name": "Interview, second part"},

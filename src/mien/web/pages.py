@@ -18,6 +18,7 @@ def init_app(app: Flask) -> None:
     """Add the pages, and the functions and filters of the templates."""
     app.register_blueprint(blueprint)
     app.jinja_env.filters["percent"] = lambda share: f"{100 * share:.0f}\u202f%"
+    app.jinja_env.filters["clock"] = _clock
     app.jinja_env.filters["local_time"] = _local_time
     app.jinja_env.filters["code"] = _with_code
     app.context_processor(_template_context)
@@ -26,6 +27,12 @@ def init_app(app: Flask) -> None:
 def _with_code(text: str) -> Markup:
     """Text whose parts between backticks are marked as code."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+
+
+def _clock(seconds: float) -> str:
+    """Minutes and seconds to a hundredth, as forms accept them."""
+    hundredths = round(100 * seconds)
+    return f"{hundredths // 6000}:{hundredths % 6000 / 100:05.2f}"
 
 
 def _local_time(iso: str) -> Markup:

@@ -200,6 +200,30 @@ class CorrectionsDocument(Document):
     corrections: list[CorrectionDocument]
 
 
+class RecordingPath(BaseModel):
+    recording_id: str = Field(pattern=_ID, description="A session's id, or a video job's.")
+
+
+class MarkerPath(RecordingPath):
+    marker_id: str = Field(pattern=_ID)
+
+
+class MarkerBody(Document):
+    at_s: float = Field(ge=0, le=1_000_000, description="Time in the recording, in seconds.")
+    text: str = Field(
+        pattern=r"^\s*[^\s\x00-\x1f][^\x00-\x1f\x7f]*$", max_length=200,
+        description="What is there, in any words.",
+    )  # fmt: skip
+
+
+class MarkerDocument(MarkerBody):
+    id: str
+
+
+class MarkersDocument(Document):
+    markers: list[MarkerDocument]
+
+
 class SessionPath(BaseModel):
     session_id: str = Field(pattern=_ID)
 
@@ -221,6 +245,7 @@ class SessionsDocument(Document):
 
 class SessionFramesDocument(Document):
     session: SessionDocument
+    markers: list[MarkerDocument]
     frames: list[FrameResultDocument]
 
 

@@ -22,8 +22,10 @@ from flask.typing import ResponseReturnValue
 from mien.recording import read_frames
 from mien.report import person_charts
 from mien.tables import face_lines
+from mien.tables.write import EVENT_TABLE_FILE
 from mien.web.api import noun, returns
 from mien.web.errors import ProblemError
+from mien.web.recordings import require_recording
 from mien.web.schemas import (
     DeletedDocument,
     RenameBody,
@@ -114,7 +116,9 @@ def compare() -> ResponseReturnValue:
 @pages.get("/sessions/<session_id>")
 def session_page(session_id: str) -> str:
     """A session: a timeline for each person."""
-    return render_template("session.html", **_with_charts(session_id))
+    recorded = _require_session(session_id)
+    found = require_recording(session_id)
+    return render_template("session.html", recorded=recorded, shown=found.view(), recording=found)
 
 
 @pages.post("/sessions/<session_id>")
@@ -179,7 +183,8 @@ def frames_json(path: SessionPath) -> Response:
     document = _require_session(path.session_id)
 
     def parts() -> Iterator[str]:
-        yield '{"session":' + json.dumps(document) + ',"frames":['
+        marked = json.dumps(require_recording(path.session_id).markers())
+        yield f'{{"session":{json.dumps(document)},"markers":{marked},"frames":['
         for index, frame in enumerate(store.read_frames(services().database, path.session_id)):
             yield ("," if index else "") + json.dumps(frame, separators=(",", ":"))
         yield "]}"
@@ -200,6 +205,23 @@ def frames_csv(path: SessionPath) -> Response:
         stream_with_context(face_lines(frames)),
         mimetype="text/csv",
         headers={"Content-Disposition": 'attachment; filename="session.csv"'},
+    )
+
+
+@blueprint.get(
+    "/<session_id>/events.csv",
+    summary="A session's events and markers as a table",
+    responses=returns({"content": {"text/csv": {}}}, 404),
+)
+def events_csv(path: SessionPath) -> Response:
+    """When each person was in view and showed which expression, with the columns of events.csv."""
+    _require_session(path.session_id)
+    lines = require_recording(path.session_id).event_file(EVENT_TABLE_FILE)
+    assert lines is not None
+    return Response(
+        stream_with_context(lines),
+        mimetype="text/csv",
+        headers={"Content-Disposition": 'attachment; filename="events.csv"'},
     )
 
 

@@ -5,7 +5,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pydantic
-from flask import Response, g, jsonify, redirect, render_template, request, url_for
+from flask import (
+    Response,
+    g,
+    jsonify,
+    redirect,
+    render_template,
+    request,
+    stream_with_context,
+    url_for,
+)
 from flask.typing import ResponseReturnValue
 from sqlalchemy.engine import Connection
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
@@ -15,6 +24,7 @@ from mien.web.api import check_form, noun, returns
 from mien.web.config import MEGABYTE
 from mien.web.errors import ProblemError
 from mien.web.jobs import RESULT_TYPES
+from mien.web.recordings import StoredRecording, require_recording
 from mien.web.schemas import (
     DeletedDocument,
     JobDocument,
@@ -56,24 +66,21 @@ def video() -> ResponseReturnValue:
 def job(job_id: str) -> str:
     """Job status and, at its end, the report."""
     row = _require_job(job_id)
+    task = row["options"].get("task", "video")
+    found = require_recording(job_id) if task == "video" else None
     return render_template(
         "job.html",
         job=job_document(row),
-        task=row["options"].get("task", "video"),
-        shown=_shown(job_id),
+        task=task,
+        recording=found,
+        shown=found and found.view(),
     )
 
 
 @pages.get("/jobs/<job_id>/timelines")
 def timelines(job_id: str) -> str:
     """The part of the job's page that grows while the job runs."""
-    _require_job(job_id)
-    return render_template("_timelines.html", shown=_shown(job_id))
-
-
-def _shown(job_id: str) -> dict[str, Any] | None:
-    document = jobs.read_page(services().database, job_id)
-    return None if document is None else json.loads(document)
+    return render_template("_timelines.html", shown=require_recording(job_id).view())
 
 
 @pages.post("/jobs/<job_id>")
@@ -155,10 +162,10 @@ def delete_job(path: JobPath) -> Response:
 )
 def job_file(path: JobFilePath) -> Response:
     """`faces.csv`, `tracks.csv`, `frames.jsonl`, `annotated.mp4` or `report.html`."""
-    _require_job(path.job_id)
+    job = _require_job(path.job_id)
     for entry in jobs.find_files(services().database, path.job_id, role="result"):
         if entry["name"] == path.name:
-            return _file_response(entry)
+            return _marked_response(job, path.name, entry) or _file_response(entry)
     raise ProblemError(404, "not_found", f"This job has no file {path.name}.")
 
 
@@ -248,6 +255,17 @@ def _webhook(form: VideoForm) -> Callable[[Connection, str], None]:
     except WebhookError as error:
         raise ProblemError(422, "invalid", f"The webhook_url is not allowed: {error}.") from None
     return lambda connection, job_id: add_webhook(connection, job_id, url, secret)
+
+
+def _marked_response(job: dict[str, Any], name: str, entry: dict[str, Any]) -> Response | None:
+    """A file of events with the markers; None for others, and where no time is marked."""
+    recording = StoredRecording("job", job["id"], job["name"])
+    lines = recording.event_file(name) if recording.markers() else None
+    if lines is None:
+        return None
+    response = Response(stream_with_context(lines), mimetype=entry["media_type"])
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
 
 
 def _file_response(entry: dict[str, Any]) -> Response:

@@ -1,0 +1,128 @@
+"""Markers: times of a session or a video that a person notes something about."""
+
+import re
+
+import pydantic
+from flask import Response, jsonify, redirect, render_template, request
+from flask.typing import ResponseReturnValue
+
+from mien.web import security
+from mien.web.api import noun, returns
+from mien.web.errors import ProblemError
+from mien.web.recordings import StoredRecording, require_recording
+from mien.web.schemas import (
+    DeletedDocument,
+    MarkerBody,
+    MarkerDocument,
+    MarkerPath,
+    MarkersDocument,
+    RecordingPath,
+)
+from mien.web.services import services
+from mien.web.store import markers as store
+
+_CLOCK = re.compile(r"(?:(?:(\d{1,3}):)?(\d{1,3}):)?(\d{1,6}(?:\.\d{1,4})?)")
+
+pages, blueprint = noun("markers", "Marked times of sessions and videos.", "/recordings")
+
+
+@pages.post("/recordings/<recording_id>/markers")
+@security.limited(security.ANALYZE_LIMIT)
+def change(recording_id: str) -> ResponseReturnValue:
+    """Add, change or delete a marker; the answer is the page, or its markers for a script."""
+    recording = require_recording(recording_id)
+    action, marker_id = request.form.get("action"), request.form.get("id", "")
+    if action == "delete":
+        store.delete_marker(services().database, recording.kind, recording.id, marker_id)
+    elif action == "add":
+        _add(recording, _body_of_form())
+    elif action == "change":
+        _change(recording, marker_id, _body_of_form())
+    else:
+        raise ProblemError(400, "bad_request", "Expected the action add, change or delete.")
+    if request.args.get("part"):
+        return render_template("_markers.html", recording=recording)
+    return redirect(recording.address() + "#markers", 303)
+
+
+@blueprint.get(
+    "/<recording_id>/markers",
+    summary="The markers of a session or a video",
+    responses=returns(MarkersDocument, 404),
+)
+def list_all(path: RecordingPath) -> Response:
+    return jsonify({"markers": require_recording(path.recording_id).markers()})
+
+
+@blueprint.post(
+    "/<recording_id>/markers",
+    summary="Mark a time",
+    description=f"At most {store.MOST} of a recording. They are in its tables of events, and "
+    "deleted with it.",
+    responses=returns(MarkerDocument, 404, 409, status=201),
+)
+@security.limited(security.ANALYZE_LIMIT)
+def add(path: RecordingPath, body: MarkerBody) -> tuple[Response, int]:
+    marker_id = _add(require_recording(path.recording_id), body)
+    return jsonify({"id": marker_id, "at_s": body.at_s, "text": body.text.strip()}), 201
+
+
+@blueprint.put(
+    "/<recording_id>/markers/<marker_id>",
+    summary="Change a marker",
+    responses=returns(MarkerDocument, 404),
+)
+def replace(path: MarkerPath, body: MarkerBody) -> Response:
+    _change(require_recording(path.recording_id), path.marker_id, body)
+    return jsonify({"id": path.marker_id, "at_s": body.at_s, "text": body.text.strip()})
+
+
+@blueprint.delete(
+    "/<recording_id>/markers/<marker_id>",
+    summary="Delete a marker",
+    responses=returns(DeletedDocument, 404),
+)
+def delete(path: MarkerPath) -> Response:
+    recording = require_recording(path.recording_id)
+    database = services().database
+    if not store.delete_marker(database, recording.kind, recording.id, path.marker_id):
+        raise _no_marker()
+    return jsonify({"deleted": 1})
+
+
+def _add(recording: StoredRecording, body: MarkerBody) -> str:
+    found = store.add_marker(
+        services().database, recording.kind, recording.id, at_s=body.at_s, text=body.text.strip()
+    )
+    if found is None:
+        raise ProblemError(
+            409, "enough_markers", f"Expected at most {store.MOST} markers. Delete some first."
+        )
+    return found
+
+
+def _change(recording: StoredRecording, marker_id: str, body: MarkerBody) -> None:
+    changed = store.change_marker(
+        services().database, recording.kind, recording.id, marker_id,
+        at_s=body.at_s, text=body.text.strip(),
+    )  # fmt: skip
+    if not changed:
+        raise _no_marker()
+
+
+def _no_marker() -> ProblemError:
+    return ProblemError(404, "not_found", "There is no such marker, or it was deleted.")
+
+
+def _body_of_form() -> MarkerBody:
+    """The time as a clock shows it or in seconds, and the text."""
+    found = _CLOCK.fullmatch(request.form.get("at", "").strip())
+    at_s = 0.0
+    for part in found.groups("0") if found else ("nan",):
+        at_s = 60 * at_s + float(part)
+    try:
+        return MarkerBody(at_s=round(at_s, 4), text=request.form.get("text", ""))
+    except pydantic.ValidationError:
+        raise ProblemError(
+            422, "invalid", "Expected a time such as 1:02.5 and a note of 1 to 200 characters."
+        ) from None

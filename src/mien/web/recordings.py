@@ -1,0 +1,112 @@
+"""What sessions and video jobs have in common: results over time, a page of timelines, markers."""
+
+import json
+import math
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from itertools import chain, pairwise
+from typing import Any
+
+from flask import g, url_for
+
+from mien.recording import FRAMES_FILE, read_frames
+from mien.report import person_charts
+from mien.tables import event_lines
+from mien.tables.events import event_table_lines
+from mien.tables.write import EVENT_TABLE_FILE, EVENTS_FILE
+from mien.tracking import Event
+from mien.web.errors import ProblemError
+from mien.web.services import services
+from mien.web.store import jobs, sessions
+from mien.web.store.markers import Kind, list_markers
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecording:
+    """A session, or a job whose video was analyzed.
+
+    Attributes:
+        kind: which of the two.
+        id, name: of the session or the job.
+    """
+
+    kind: Kind
+    id: str
+    name: str
+
+    def address(self) -> str:
+        """The path of its page."""
+        if self.kind == "session":
+            return url_for("sessions_pages.session_page", session_id=self.id)
+        return url_for("videos_pages.job", job_id=self.id)
+
+    def markers(self) -> list[dict[str, Any]]:
+        """See :func:`mien.web.store.markers.list_markers`."""
+        return list_markers(services().database, self.kind, self.id)
+
+    def documents(self) -> Iterator[dict[str, Any]]:
+        """The frames as in ``frames.jsonl``; markers are events of the frames."""
+        return with_markers(self._frames(), self.markers())
+
+    def event_file(self, name: str) -> Iterator[str] | None:
+        """A file that has the events, line by line, with the markers; None for other files."""
+        if name == FRAMES_FILE:
+            return (json.dumps(one, ensure_ascii=False) + "\n" for one in self.documents())
+        make: Any = {EVENTS_FILE: event_lines, EVENT_TABLE_FILE: event_table_lines}.get(name)
+        return make(read_frames(self.documents())) if make else None
+
+    def view(self) -> dict[str, Any] | None:
+        """What a page shows, see :mod:`mien.web.job_page`; None where there is nothing yet."""
+        database = services().database
+        if self.kind == "job":
+            document = jobs.read_page(database, self.id)
+            return None if document is None else json.loads(document)
+        people = person_charts(read_frames(self._frames()))
+        return {"start_s": 0.0, "people": [asdict(one) for one in people], "events": []}
+
+    def _frames(self) -> Iterator[dict[str, Any]]:
+        database = services().database
+        if self.kind == "session":
+            yield from sessions.read_frames(database, self.id)
+            return
+        for entry in jobs.find_files(database, self.id, role="result"):
+            if entry["name"] == FRAMES_FILE:
+                yield from map(json.loads, _lines(jobs.read_file(database, entry["id"])))
+
+
+def require_recording(recording_id: str) -> StoredRecording:
+    """A session or a video job that the visitor may see; ProblemError 404 if there is none."""
+    database = services().database
+    session = sessions.find_session(database, recording_id, g.visitor.id)
+    if session is not None:
+        return StoredRecording("session", recording_id, session["name"])
+    job = jobs.find_job(database, recording_id, g.visitor.id)
+    if job is None or "task" in job["options"]:
+        raise ProblemError(404, "not_found", "There is no such recording, or it was deleted.")
+    return StoredRecording("job", recording_id, job["name"])
+
+
+def with_markers(
+    documents: Iterable[dict[str, Any]], markers: Iterable[Mapping[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """Documents of frames, each with the markers up to the next frame among its events."""
+    waiting = deque(sorted(markers, key=lambda marker: marker["at_s"]))
+    for document, following in pairwise(chain(documents, (None,))):
+        assert document is not None
+        until_s = following["timestamp_s"] if following else math.inf
+        events = list(document.get("events", ()))
+        while waiting and waiting[0]["at_s"] < until_s:
+            marker = waiting.popleft()
+            event = Event("marker", marker["at_s"], details={"text": marker["text"]})
+            events.append(event.to_dict())
+        yield {**document, "events": events}
+
+
+def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from lines
+    if rest:
+        yield rest

@@ -1,0 +1,66 @@
+"""Pages of recordings: markers on timelines, comparison and links for others."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.e2e
+OpenPage = Callable[..., Any]
+SAMPLES = Path(__file__).parents[2] / "src/mien/samples"
+
+
+def record(page: Any, server: Any, *names: str) -> str:
+    """Records photographs as frames of a session of the page's visitor; returns its id."""
+    opened = page.request.post(f"{server.url}/api/v1/live").json()
+    url = f"{server.url}/api/v1/live/{opened['id']}"
+    session_id = page.request.post(f"{url}/recording").json()["session_id"]
+    for name in names:
+        answer = page.request.post(f"{url}/frames", data=(SAMPLES / name).read_bytes())
+        assert answer.ok
+        page.wait_for_timeout(150)
+    page.request.delete(url)
+    return str(session_id)
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (390, 844)])
+def test_markers_on_a_timeline(
+    browser: Any, server: Any, open_page: OpenPage, size: tuple[int, int]
+) -> None:
+    page = open_page(browser, server, "/photo", viewport={"width": size[0], "height": size[1]})
+    session_id = record(page, server, *["person-a-smiling.jpg"] * 4, *["group.jpg"] * 4)
+    page.goto(f"{server.url}/sessions/{session_id}")
+    page.wait_for_selector(".flags", state="attached")
+    course = page.locator(".course").first
+    course.click(position={"x": 100, "y": 40})
+    at = page.input_value("#at-new")
+    assert at != "0:00.0"
+    # The replay is at the same moment.
+    assert 0 < float(page.input_value("[data-seek]")) < 1000
+    course.press("m")
+    page.keyboard.type("<i>looks up</i>")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("li[data-marker] >> text=<i>looks up</i>")
+    assert page.locator(".course").first.locator(".flags path").count() == 1
+    assert page.inner_text("li[data-marker] button >> nth=0") == at
+
+    page.click("summary:has-text('Change')")
+    page.fill("li[data-marker] input[name=text]", "turns")
+    page.click("button:has-text('Save')")
+    page.wait_for_selector("li[data-marker] >> text=turns")
+    page.fill("#at-new", "soon")
+    page.evaluate("document.querySelector('#at-new').removeAttribute('pattern')")
+    page.fill("#text-new", "x")
+    page.click("button:has-text('Add marker')")
+    page.wait_for_selector("[data-problem]:has-text('Expected a time')")
+    with page.expect_download() as download:
+        page.click("text=Download events")
+    assert "marker,turns" in Path(download.value.path()).read_text()
+    page.click("summary:has-text('Change')")
+    page.click("button:has-text('Delete') >> nth=0")
+    page.wait_for_selector("li[data-marker]", state="detached")
+    assert page.locator(".flags path").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+    # The refused time was answered with an error.
+    assert all("422" in problem for problem in page.problems)
