@@ -83,6 +83,17 @@ def test_manifest_carries_columns(images: Path, tmp_path: Path) -> None:
     assert (face["uri"], face["age"], face["list_score"]) == ("images/0.png", 3, 0.5)
 
 
+def test_names_rows_that_are_not_analyzed_again(images: Path, tmp_path: Path) -> None:
+    manifest = tmp_path / "people.csv"
+    manifest.write_text("uri,group\nimages/0.png,a\nimages/../images/0.png,b\n")
+    again: list[str] = []
+    (found,) = find_inputs([str(manifest)], on_again=again.append)
+    assert (found.columns, again) == ({"group": "a"}, ["images/../images/0.png"])
+    # The output may be in the source.
+    kept = list(find_inputs([str(images)], exclude=str(images / "nested")))
+    assert len(kept) == 6
+
+
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
@@ -91,11 +102,13 @@ def test_manifest_carries_columns(images: Path, tmp_path: Path) -> None:
         ("empty.csv", "uri\n", "has none"),
         ("wide.csv", "uri\na,b\n", "expected 1 cells in line 2"),
         ("damaged.parquet", "x", "expected a Parquet table"),
+        ("no-cell.csv", "uri,site\na.png,x\n,y\n", "got '' in row 2"),
+        ("encoding.csv", "uri\nä.png\n", "expected UTF-8"),
     ],
 )
 def test_rejects_bad_sources(tmp_path: Path, name: str, content: str | None, expected: str) -> None:
     if content is not None:
-        (tmp_path / name).write_text(content)
+        (tmp_path / name).write_text(content, encoding="latin-1")
     with pytest.raises(InputError, match=expected):
         list(find_inputs([str(tmp_path / name)]))
 

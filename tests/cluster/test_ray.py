@@ -1,21 +1,28 @@
 """`mien batch` with Ray: object storage, killed workers and drivers, damaged inputs."""
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from mien.cluster.run import batch_status
+from mien.cluster.engine import Resources
+from mien.cluster.run import BatchOptions, run_batch
+from mien.cluster.state import Progress, batch_status
+from mien.cluster.storage import Folder
 from mien.cluster.summary import summarize
+from mien.errors import MienError, SettingError
 from mien.samples import sample_paths
 
 pytest.importorskip("ray")
@@ -86,12 +93,21 @@ def test_analyzes_a_bucket(bucket: str, tmp_path: Path) -> None:
     client.put_object(Bucket=bucket, Key="photos/19.jpg", Body=b"no picture")
     out = f"s3://{bucket}/results"
     ran = batch(f"s3://{bucket}/photos", "--out", out, "--workers", "2", "--json")
+    wait_for(lambda: Folder(out).read("run.json"), ran)
+    with pytest.raises(SettingError, match="expected no other run in"):
+        run_batch([], out, options=BatchOptions(resume=True))
     output, errors = ran.communicate()
     assert ran.returncode == 1, errors
     document = json.loads(output)
     counts = [document[name] for name in ("status", "inputs", "failed", "faces")]
     assert counts == ["complete", 20, 1, 19]
     assert f"s3://{bucket}/photos/19.jpg: expected an image" in errors
+
+    # What a run leaves that is killed at its end: its process is gone, so another one may go on.
+    Folder(out).write("run.json", json.dumps({**document, "status": "running"}).encode())
+    assert batch_status(out)["status"] == "interrupted"
+    again = run_batch([], out, options=BatchOptions(resume=True))
+    assert (again["status"], again["inputs"]) == ("complete", 20)
 
     listed = client.list_objects_v2(Bucket=bucket, Prefix="results/")["Contents"]
     for key in (str(entry["Key"]) for entry in listed if entry["Size"]):
@@ -101,6 +117,60 @@ def test_analyzes_a_bucket(bucket: str, tmp_path: Path) -> None:
     found = summarize(str(tmp_path / "results"))
     assert [(row["expression"], row["faces"]) for row in found["shares"]] == [("happiness", 19)]
     assert row_sets(tmp_path / "results") == Counter(f"{n:02d}.jpg" for n in range(20))
+
+
+@pytest.mark.e2e
+def test_a_run_stops_where_another_one_took_its_place(tmp_path: Path) -> None:
+    images, out = tmp_path / "images", Folder(str(tmp_path / "out"))
+    make_images(images, 1)
+
+    def take(_: Progress) -> None:
+        document = json.loads(out.read("run.json") or b"")
+        out.write("run.json", json.dumps({**document, "attempt": "another"}).encode())
+
+    # Where Ray is started, the first progress is reported.
+    with pytest.raises(MienError, match="started there: wait for it"):
+        run_batch([str(images)], out.address, resources=Resources(workers=1), on_progress=take)
+    state = json.loads(out.read("run.json") or b"")
+    assert (state["attempt"], state["status"]) == ("another", "running")
+
+
+@pytest.mark.e2e
+def test_tells_programs_what_it_does(tmp_path: Path) -> None:
+    images, out = tmp_path / "images", tmp_path / "out"
+    make_images(images, 400)
+    (images / "00000.png").write_bytes(b"no picture")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    options = ("--out", out, "--workers", 1, "--batch-size", 5, "--log-json")
+    ran = batch(images, *options, "--metrics-port", port, RAY_metrics_report_interval_ms="200")
+    metrics: dict[str, float] = {}
+
+    def scraped() -> bool:
+        with contextlib.suppress(OSError), urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+            lines = (line.rpartition(" ") for line in answer.read().decode().splitlines())
+            metrics.update(
+                {
+                    name.partition("{")[0]: float(n)
+                    for name, _, n in lines
+                    if name.startswith("ray_mien")
+                }
+            )
+        return "ray_mien_batch_inputs_total" in metrics
+
+    wait_for(scraped, ran)
+    ran.send_signal(signal.SIGINT)
+    _, errors = ran.communicate()
+    assert ran.returncode == 130, errors
+    assert metrics["ray_mien_batch_inputs_total"] >= 5
+    assert metrics["ray_mien_batch_failures_total"] == 1
+    assert metrics["ray_mien_batch_seconds_total"] > 0
+    events = [json.loads(line) for line in errors.splitlines() if line.startswith("{")]
+    assert [event["event"] for event in events[:2]] == ["started", "part"]
+    assert events[1]["part"] == "part-000000"
+    assert events[1]["failures"] == events[-1]["so_far"]["counts"]["failures"] == 1
+    assert batch_status(str(out))["inputs"] == events[-1]["so_far"]["counts"]["inputs"]
 
 
 @pytest.mark.e2e

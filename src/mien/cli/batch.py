@@ -7,6 +7,7 @@ import contextlib
 import json as json_module
 import os
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,8 +25,9 @@ from mien.cli.options import JsonFlag, takes_settings
 from mien.cli.output_files import HTML_ENDINGS, check_outputs
 from mien.cluster.engine import Resources
 from mien.cluster.overview import overview_page
-from mien.cluster.run import BatchOptions, Progress, batch_status, run_batch
+from mien.cluster.run import BatchOptions, run_batch
 from mien.cluster.segments import SEGMENT_S
+from mien.cluster.state import Progress, batch_status
 from mien.cluster.summary import summarize as sums
 from mien.config import Settings
 from mien.errors import SettingError
@@ -73,6 +75,19 @@ _Cpus = Annotated[
 _Gpus = Annotated[
     float, typer.Option(help="GPUs for each worker.", min=0.0, rich_help_panel=_WHERE)
 ]
+_MetricsPort = Annotated[
+    int,
+    typer.Option(
+        help="Port of Prometheus metrics, where Ray is started for the run; 0: a free one.",
+        min=0,
+        max=65_535,
+        rich_help_panel=_WHERE,
+    ),
+]
+_LogJson = Annotated[
+    bool,
+    typer.Option("--log-json", help="One line of JSON on stderr for each event, and no bar."),
+]
 _Resume = Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")]
 _BatchSize = Annotated[
     int | None,
@@ -117,6 +132,7 @@ def batch(
     workers: _Workers = 0,
     cpus_per_worker: _Cpus = 1.0,
     gpus_per_worker: _Gpus = 0.0,
+    metrics_port: _MetricsPort = 0,
     batch_size: _BatchSize = None,
     resume: _Resume = False,
     fps: _Fps = 0.0,
@@ -124,6 +140,7 @@ def batch(
     annotate: _Annotate = False,
     blur_faces: _Blur = False,
     report: _Report = False,
+    log_json: _LogJson = False,
     json: JsonFlag = False,
     settings: Settings,
 ) -> None:
@@ -136,7 +153,7 @@ def batch(
         return
     # Ray prints about dead workers to standard output; the run warns of them itself.
     with (
-        _Bar() as bar,
+        _Log() if log_json else _Bar() as shown,
         graceful_stop() as should_stop,
         open(os.devnull, "w") as ray_output,
         contextlib.redirect_stdout(ray_output),
@@ -145,7 +162,7 @@ def batch(
             sources,
             out,
             settings=settings,
-            resources=Resources(address, workers, cpus_per_worker, gpus_per_worker),
+            resources=Resources(address, workers, cpus_per_worker, gpus_per_worker, metrics_port),
             options=BatchOptions(
                 annotate=annotate,
                 blur_faces=blur_faces,
@@ -155,8 +172,8 @@ def batch(
                 segment_s=segment,
                 resume=resume,
             ),
-            on_progress=bar.show,
-            on_warning=bar.warn,
+            on_progress=shown.show,
+            on_warning=shown.warn,
             should_stop=should_stop,
         )
     _print(document, out, json=json)
@@ -226,6 +243,33 @@ class _Bar:
         self._warnings += 1
         if self._warnings <= _MAX_WARNINGS:
             print_warning(message)
+
+
+class _Log:
+    """Progress on stderr as lines of JSON, for programs."""
+
+    def __enter__(self) -> "_Log":
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        pass
+
+    def show(self, now: Progress) -> None:
+        """Write that the run goes on, or that a part is complete."""
+        so_far = {"parts": now.parts, "parts_total": now.parts_total, "counts": now.counts}
+        if now.part.get("part"):
+            self._write("part", **now.part, so_far=so_far)
+        else:
+            self._write("started", dashboard=now.dashboard, resumed=now.resumed, so_far=so_far)
+
+    def warn(self, message: str) -> None:
+        """Write a warning."""
+        self._write("warning", message=message)
+
+    def _write(self, event: str, **facts: Any) -> None:
+        time_ = datetime.now(UTC).isoformat(timespec="milliseconds")
+        line = json_module.dumps({"time": time_, "event": event, **facts}, ensure_ascii=False)
+        typer.echo(line, err=True)
 
 
 @summarize_app.command(

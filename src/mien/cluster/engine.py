@@ -6,7 +6,7 @@ import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,6 +25,12 @@ _POLL_S = 0.5
 _OBJECT_STORE_BYTES = 100 << 20
 _DEATHS_IN_A_ROW = 3
 _START_ATTEMPTS = 3
+_METRICS = {
+    "inputs": "inputs, those that failed included",
+    "failures": "inputs that failed",
+    "faces": "faces",
+    "frames": "images, and analyzed frames of videos",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +43,14 @@ class Resources:
             ``"local"``; else the address of a cluster, ``"ray://host:10001"`` or ``"host:6379"``.
         workers: number of worker processes; 0: one for each worker's share of the CPUs.
         cpus_per_worker, gpus_per_worker: that each worker reserves.
+        metrics_port: where Ray serves Prometheus metrics, if it is started here; 0: any.
     """
 
     address: str = "local"
     workers: int = 0
     cpus_per_worker: float = 1.0
     gpus_per_worker: float = 0.0
+    metrics_port: int = 0
 
     @property
     def local_workers(self) -> int:
@@ -112,6 +120,7 @@ def _start_local(ray: Any, resources: Resources, options: dict[str, Any]) -> Non
                 num_gpus=round(count * resources.gpus_per_worker) or None,
                 include_dashboard=False,
                 object_store_memory=_OBJECT_STORE_BYTES,
+                _metrics_export_port=resources.metrics_port or None,
                 **options,
             )
         except Exception as error:  # Ray raises plain exceptions where its processes do not start.
@@ -146,7 +155,7 @@ def _unreachable(address: str, error: Exception) -> SettingError:
     reason = str(getattr(error, "strerror", None) or error).split("\n", maxsplit=1)[0]
     return SettingError(
         f"expected a Ray cluster at {address}, but: {reason}; start one with `ray start --head`, "
-        "or use --address local"
+        "set RAY_AUTH_MODE and RAY_AUTH_TOKEN as it does, or use --address local"
     )
 
 
@@ -162,12 +171,7 @@ def _with_workers(ray: Any, resources: Resources) -> Resources:
     fitting = int(cpus // resources.cpus_per_worker) if resources.cpus_per_worker else 1
     if resources.gpus_per_worker:
         fitting = min(fitting, int(gpus // resources.gpus_per_worker))
-    return Resources(
-        resources.address,
-        resources.workers or max(1, fitting),
-        resources.cpus_per_worker,
-        resources.gpus_per_worker,
-    )
+    return replace(resources, workers=resources.workers or max(1, fitting))
 
 
 class Pool:
@@ -293,11 +297,26 @@ class _Actor:
     def __init__(self, work: WorkSettings) -> None:
         self._work = work
         self._worker: Worker | None = None
+        self._counters: dict[str, Any] = {}
 
     def run(self, part: Part, careful: bool) -> dict[str, Any]:
         try:
             self._worker = self._worker or Worker(self._work)
-            return self._worker.run(part, careful=careful)
+            commit = self._worker.run(part, careful=careful)
         except MissingExtraError as error:
             # Its arguments are not its message, so it cannot be sent to another process.
             raise MienError(str(error)) from None
+        self._count(commit)
+        return commit
+
+    def _count(self, commit: dict[str, Any]) -> None:
+        """Add a part to the metrics that Ray serves on each machine."""
+        from ray.util.metrics import Counter
+
+        counts = {name: commit["counts"].get(name, 0) for name in _METRICS}
+        for name, value in {**counts, "seconds": commit["seconds"], "parts": 1}.items():
+            if name not in self._counters:
+                about = f"`mien batch`: {_METRICS.get(name, name)} of the parts that are complete."
+                self._counters[name] = Counter(f"mien_batch_{name}", about, tag_keys=("run",))
+            if value:
+                self._counters[name].inc(value, tags={"run": self._work.out})

@@ -3,7 +3,7 @@
 import glob
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -54,7 +54,12 @@ class Input:
         return self.suffix in _SHARD_SUFFIXES
 
 
-def find_inputs(sources: Iterable[str], *, exclude: str = "") -> Iterator[Input]:
+def find_inputs(
+    sources: Iterable[str],
+    *,
+    exclude: str = "",
+    on_again: Callable[[str], None] = lambda uri: None,
+) -> Iterator[Input]:
     """All inputs of the sources, in a fixed order; the same address is returned once.
 
     Args:
@@ -64,6 +69,7 @@ def find_inputs(sources: Iterable[str], *, exclude: str = "") -> Iterator[Input]
             with one path or address per line; images, videos and tar shards. All may be local or
             addresses; what a table or list names may be relative to it.
         exclude: the output folder, which is not searched.
+        on_again: called with the name of an input of a table that was returned before.
 
     Raises:
         InputError: a source has no inputs or cannot be read.
@@ -76,6 +82,8 @@ def find_inputs(sources: Iterable[str], *, exclude: str = "") -> Iterator[Input]
             if found.address not in seen:
                 seen.add(found.address)
                 yield found
+            elif found.columns:
+                on_again(found.uri)
         if empty:
             raise InputError(f"expected images, videos or shards in {source}, but it has none")
 
@@ -195,10 +203,13 @@ def _listed(source: str) -> Iterator[Input]:
         if remote
         else os.path.dirname(os.path.abspath(storage.local_path(source)))
     )
-    for row in _rows(source):
+    for number, row in enumerate(_rows(source), start=1):
         uri = row.pop(URI_COLUMN)
         if not isinstance(uri, str) or not uri.strip():
-            raise InputError(f"expected a path or an address in each row of {source}, got {uri!r}")
+            raise InputError(
+                f"expected a path or an address in the column {URI_COLUMN!r} of each row of "
+                f"{source}, got {uri!r} in row {number}"
+            )
         uri = uri.strip()
         if "://" in uri and not storage.is_local(uri):
             address = uri

@@ -17,7 +17,7 @@ from mien.cluster.segments import Piece, split
 from mien.cluster.storage import Folder, is_local, local_path
 from mien.errors import SettingError
 
-_PLAN_FILE = "plan.parquet"
+PLAN_FILE = "plan.parquet"
 _LARGEST_PART = 256
 """Images; a larger part would lose more work to a crash."""
 _PARTS_PER_WORKER = 8
@@ -89,7 +89,7 @@ class Plan:
         content = io.BytesIO()
         facts = {b"columns": json.dumps(self.columns).encode()}
         parquet.write_table(self._table.replace_schema_metadata(facts), content, compression="zstd")
-        folder.write(_PLAN_FILE, content.getvalue())
+        folder.write(PLAN_FILE, content.getvalue())
 
     @classmethod
     def read(cls, folder: Folder) -> "Plan | None":
@@ -101,7 +101,7 @@ class Plan:
         import pyarrow
         from pyarrow import parquet
 
-        content = folder.read(_PLAN_FILE)
+        content = folder.read(PLAN_FILE)
         if content is None:
             return None
         try:
@@ -109,7 +109,7 @@ class Plan:
             return cls(table, json.loads(table.schema.metadata[b"columns"]))
         except (pyarrow.ArrowException, KeyError, ValueError, TypeError) as error:
             raise SettingError(
-                f"expected the plan of a run in {folder.address}, but {_PLAN_FILE} is damaged "
+                f"expected the plan of a run in {folder.address}, but {PLAN_FILE} is damaged "
                 f"({error}); use another --out"
             ) from None
 

@@ -3,36 +3,30 @@
 import contextlib
 import dataclasses
 import json
+import os
+import secrets
 import socket
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from mien import __version__
 from mien.cluster.engine import Pool, Resources, connected, require_ray
-from mien.cluster.inputs import find_inputs
-from mien.cluster.plan import Plan, make_plan
+from mien.cluster.inputs import Input, find_inputs
+from mien.cluster.plan import PLAN_FILE, Plan, make_plan
 from mien.cluster.segments import SEGMENT_S
+from mien.cluster.state import RUN_FILE, Progress, is_alive, now, read_commits, read_run
 from mien.cluster.storage import Folder, local_path
-from mien.cluster.tables import COMMITS
 from mien.cluster.worker import WorkSettings
 from mien.config import Settings
 from mien.errors import MienError, ModelError, SettingError
 from mien.pipeline import FacePipeline
 from mien.runtime import catalog
-from mien.streaming.outputs import is_locked, locked
+from mien.streaming.outputs import locked
 from mien.types import SCHEMA_VERSION
 
-_RUN_FILE = "run.json"
 _SAVE_EVERY_S = 5.0
-_SILENT_S = 60.0
-"""A run that has not saved its state for so long has ended without saying so."""
-_ERRORS = 20
-"""Failures that are named in ``run.json``."""
-_COUNTS = ("inputs", "images", "videos", "failures", "faces", "frames", "tracks", "events")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,39 +49,6 @@ class BatchOptions:
     part_size: int | None = None
     segment_s: float = SEGMENT_S
     resume: bool = False
-
-
-@dataclass(slots=True)
-class Progress:
-    """The progress of a run.
-
-    Attributes:
-        parts, parts_total: committed, and in the plan.
-        resumed: number of inputs that earlier attempts analyzed.
-        counts: sums over the commits: ``inputs``, ``images``, ``videos``, ``failures``, and rows.
-        errors: of the first failed inputs.
-        deaths: how often a worker died.
-        dashboard: address of Ray's pages, if they run.
-    """
-
-    parts: int = 0
-    parts_total: int = 0
-    resumed: int = 0
-    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_COUNTS, 0))
-    errors: list[str] = field(default_factory=list)
-    deaths: int = 0
-    dashboard: str = ""
-
-    def add(self, commit: dict[str, Any]) -> None:
-        self.parts += 1
-        for name in _COUNTS:
-            self.counts[name] += commit["counts"].get(name, 0)
-        self.errors += commit.get("errors", [])[: _ERRORS - len(self.errors)]
-
-    def document(self) -> dict[str, Any]:
-        """The progress as in ``run.json``."""
-        counts = {("failed" if n == "failures" else n): c for n, c in self.counts.items()}
-        return {"parts_done": self.parts, **counts, "errors": self.errors}
 
 
 def run_batch(
@@ -127,39 +88,47 @@ def run_batch(
     settings, resources = settings or Settings(), resources or Resources()
     options = options or BatchOptions()
     folder = Folder(out)
-    earlier = _read_run(folder)
     facts = {"settings": dataclasses.asdict(settings), **_choices(options)}
-    _check_out(folder, earlier, facts, sources, resume=options.resume)
+    _check_out(folder, facts, sources, resume=options.resume)
     folder.make()
     with contextlib.ExitStack() as stack:
         if folder.local:
             stack.enter_context(locked(local_path(out)))
-        plan = _plan(sources, folder, resources, options, earlier)
+        # Another run may have ended before the lock was held.
+        earlier = _check_out(folder, facts, sources, resume=options.resume)
+        sources = list(sources or (earlier or {}).get("sources", ()))
+        plan = _plan(_inputs(sources, folder, on_warning), folder, resources, options, earlier)
         document = {
             "schema_version": SCHEMA_VERSION,
             "mien_version": __version__,
             "status": "running",
             "error": None,
             "host": socket.gethostname(),
-            "started": (earlier or {}).get("started") or _now(),
-            "sources": (earlier or {}).get("sources") or list(sources),
+            "pid": os.getpid(),
+            "attempt": secrets.token_hex(8),
+            "started": (earlier or {}).get("started") or now(),
+            "sources": sources,
             "plan": plan.digest,
             "inputs_planned": plan.inputs,
             "parts": len(plan),
             **facts,
             **_models(settings),
         }
-        work = WorkSettings(
-            folder.address,
-            settings,
-            plan.columns,
-            annotate=options.annotate,
-            blur_faces=options.blur_faces,
-            report=options.report,
-            fps=options.fps,
-        )
+        work = _work(folder, settings, plan, options)
         run = _Run(folder, document, earlier, on_progress, on_warning)
         return run.go(plan, work, resources, should_stop)
+
+
+def _work(folder: Folder, settings: Settings, plan: Plan, options: BatchOptions) -> WorkSettings:
+    return WorkSettings(
+        folder.address,
+        settings,
+        plan.columns,
+        annotate=options.annotate,
+        blur_faces=options.blur_faces,
+        report=options.report,
+        fps=options.fps,
+    )
 
 
 class _Run:
@@ -176,6 +145,7 @@ class _Run:
         self._folder, self._document = folder, document
         self._on_progress, self._on_warning = on_progress, on_warning
         self._progress = Progress()
+        self._known = (earlier or {}).get("attempt")
         self._seconds_before = float((earlier or {}).get("seconds") or 0.0)
         self._deaths_before = int((earlier or {}).get("worker_deaths") or 0)
         self._started = self._saved = time.monotonic()
@@ -189,7 +159,7 @@ class _Run:
     ) -> dict[str, Any]:
         progress = self._progress
         progress.parts_total = len(plan)
-        commits = _read_commits(self._folder)
+        commits = read_commits(self._folder)
         for commit in commits.values():
             progress.add(commit)
         progress.resumed = progress.counts["inputs"]
@@ -230,8 +200,8 @@ class _Run:
 
         first = [number for number in left if number not in plan.joins]
         for numbers in (first, [number for number in left if number in plan.joins]):
-            for _, commit in pool.run(plan, numbers, asked):
-                self._progress.add(commit)
+            for part, commit in pool.run(plan, numbers, asked):
+                self._progress.add(commit, part.name)
                 for warning in commit["warnings"]:
                     self._on_warning(warning)
                 self._on_progress(self._progress)
@@ -243,7 +213,14 @@ class _Run:
         self._on_warning(message)
 
     def _save(self, status: str, error: str | None = None) -> dict[str, Any]:
-        """Replace ``run.json``."""
+        """Replace ``run.json``, unless another run has done so since the last time."""
+        found = read_run(self._folder)
+        if found and found.get("attempt") != self._known:
+            raise MienError(
+                f"expected no other run in {self._folder.address}, but one on {found.get('host')} "
+                "started there: wait for it, or use another --out"
+            )
+        self._known = self._document["attempt"]
         self._saved = time.monotonic()
         progress, attempt_s = self._progress, self._saved - self._started
         rate = (progress.counts["inputs"] - progress.resumed) / max(attempt_s, 1e-6)
@@ -251,91 +228,44 @@ class _Run:
             **self._document,
             "status": status,
             "error": error,
-            "updated": _now(),
+            "updated": now(),
             "seconds": round(self._seconds_before + attempt_s, 3),
             "inputs_per_s": round(rate, 3),
             **progress.document(),
             "worker_deaths": self._deaths_before + progress.deaths,
         }
-        self._folder.write(_RUN_FILE, (json.dumps(document, indent=2) + "\n").encode())
+        self._folder.write(RUN_FILE, (json.dumps(document, indent=2) + "\n").encode())
         return document
 
 
-def _read_commits(folder: Folder) -> dict[int, dict[str, Any]]:
-    """The commits of the parts that are complete, by number."""
-    names = [name for name in folder.names(COMMITS) if name.endswith(".json")]
-
-    def read(name: str) -> dict[str, Any]:
-        content = folder.read(f"{COMMITS}/{name}")
-        return dict(json.loads(content or b"{}"))
-
-    with ThreadPoolExecutor(8) as threads:
-        found = zip(names, threads.map(read, names), strict=True)
-        return {int(name[5:-5]): commit for name, commit in found if commit.get("counts")}
-
-
-def batch_status(out: str) -> dict[str, Any]:
-    """The document in ``run.json`` of a run, with what is committed now.
-
-    Its ``status`` is ``interrupted`` where the process of a running one was killed: none holds
-    the lock of a local folder, or the state was not saved for a minute.
-
-    Raises:
-        SettingError: there is no run.
-    """
-    folder = Folder(out)
-    document = _read_run(folder)
-    if document is None:
-        raise SettingError(
-            f"expected the output of `mien batch`, but {out} has no {_RUN_FILE}: check the path"
-        )
-    progress = Progress()
-    for commit in _read_commits(folder).values():
-        progress.add(commit)
-    document |= progress.document()
-    if document["status"] == "running" and not _is_alive(folder, document):
-        document["status"] = "interrupted"
-    return document
-
-
-def _is_alive(folder: Folder, document: dict[str, Any]) -> bool:
-    """Whether the process of a run that is not over exists; a clock may be off by a minute."""
-    if folder.local:
-        if is_locked(local_path(folder.address)):
-            return True
-        if document.get("host") == socket.gethostname():
-            return False
-    updated = datetime.fromisoformat(document["updated"])
-    return (datetime.now(UTC) - updated).total_seconds() < _SILENT_S
-
-
-def _read_run(folder: Folder) -> dict[str, Any] | None:
-    content = folder.read(_RUN_FILE)
-    try:
-        document = json.loads(content) if content is not None else None
-    except ValueError:
-        document = None
-    return document if isinstance(document, dict) and "inputs_planned" in document else None
-
-
 def _check_out(
-    folder: Folder,
-    earlier: dict[str, Any] | None,
-    facts: dict[str, Any],
-    sources: Sequence[str],
-    *,
-    resume: bool,
-) -> None:
-    """Refuse an output folder that this run would mix with other results."""
+    folder: Folder, facts: dict[str, Any], sources: Sequence[str], *, resume: bool
+) -> dict[str, Any] | None:
+    """Refuse an output folder that this run would mix with other results; return its ``run.json``.
+
+    A run that was killed while it searched its inputs has left nothing or its plan.
+    """
+    earlier = read_run(folder)
     if earlier is None:
+        if not sources and resume:
+            raise SettingError(
+                f"expected the output of `mien batch` to continue, but {folder.address} has no "
+                f"{RUN_FILE}: check --out, or name the SOURCE of a new run"
+            )
         if not sources:
             raise SettingError("expected SOURCE, such as a folder or a manifest, got none")
-        if folder.read(_RUN_FILE) is not None or (not resume and not folder.is_empty()):
+        if not folder.is_empty(PLAN_FILE if resume else ""):
             raise SettingError(
                 f"expected an empty or new folder as --out, but {folder.address} has other files: "
                 "use another one"
             )
-        return
+        return None
+    if not folder.local and earlier["status"] == "running" and is_alive(folder, earlier):
+        raise SettingError(
+            f"expected no other run in {folder.address}, but process {earlier.get('pid')} of "
+            f"{earlier.get('host')} saved its state at {earlier['updated']}: wait for it, or, if "
+            "it was killed, try again in a minute"
+        )
     if not resume:
         raise SettingError(
             f"expected a folder without earlier results, but {folder.address} has a run that is "
@@ -349,6 +279,7 @@ def _check_out(
             f"expected the sources and options of the run in {folder.address}, but these differ: "
             f"{', '.join(differing)}; use another --out to start over"
         )
+    return earlier
 
 
 def _choices(options: BatchOptions) -> dict[str, Any]:
@@ -357,8 +288,22 @@ def _choices(options: BatchOptions) -> dict[str, Any]:
     return {name: chosen[name] for name in ("annotate", "blur_faces", "report", "fps", "segment_s")}
 
 
+def _inputs(
+    sources: Sequence[str], folder: Folder, on_warning: Callable[[str], None]
+) -> Iterator[Input]:
+    """The inputs of the sources, and then a warning of those that lose columns."""
+    exclude = str(local_path(folder.address).absolute()) if folder.local else folder.address
+    again: list[str] = []
+    yield from find_inputs(sources, exclude=exclude, on_again=again.append)
+    if again:
+        on_warning(
+            f"{len(again)} inputs are listed more than once and analyzed once, with the columns of "
+            f"their first row, such as {again[0]}"
+        )
+
+
 def _plan(
-    sources: Sequence[str],
+    inputs: Iterator[Input],
     folder: Folder,
     resources: Resources,
     options: BatchOptions,
@@ -367,10 +312,9 @@ def _plan(
     """The saved plan of the run, or a new one."""
     plan = Plan.read(folder) if earlier is not None else None
     if plan is None:
-        exclude = str(local_path(folder.address).absolute()) if folder.local else folder.address
         kept = options.annotate or options.blur_faces or options.report
         plan = make_plan(
-            find_inputs(sources or (earlier or {}).get("sources", ()), exclude=exclude),
+            inputs,
             workers=resources.local_workers,
             part_size=options.part_size,
             segment_s=0.0 if kept else options.segment_s,
@@ -393,7 +337,3 @@ def _models(settings: Settings) -> dict[str, Any]:
             path = catalog.find(name).path
             hashes[name] = catalog.checksum(path)
     return {"models": pipeline.models, "sha256": hashes}
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

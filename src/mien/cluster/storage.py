@@ -205,9 +205,10 @@ class Folder:
         """The names of the files in a subfolder, sorted; none where there is no such folder."""
         return sorted(info.base_name for info in self._infos(folder) if info.is_file)
 
-    def is_empty(self) -> bool:
-        """Whether nothing but hidden files is there."""
-        return all(info.base_name.startswith(".") for info in self._infos(""))
+    def is_empty(self, *but: str) -> bool:
+        """Whether nothing is there but hidden files, and files of these names."""
+        names = [info.base_name for info in self._infos("")]
+        return all(name.startswith(".") or name in but for name in names)
 
     def _infos(self, folder: str) -> Iterator[Any]:
         from pyarrow.fs import FileSelector

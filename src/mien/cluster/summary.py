@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from mien.cluster.run import batch_status
+from mien.cluster.state import batch_status
 from mien.cluster.storage import is_local, local_path
 from mien.errors import SettingError, import_extra
 from mien.evaluation.figures import share_interval
