@@ -1,6 +1,5 @@
 /** The three steps in order, for one image: detect faces, find their landmarks, classify. */
 
-import { loadModel } from "./assets";
 import { Classifier } from "./classifier";
 import { MIN_PRESENCE, MIN_SCORE, PIPELINE } from "./constants";
 import { BlazeFace } from "./detector";
@@ -8,7 +7,7 @@ import type { Expression, Face, FrameResult } from "./documents";
 import { countOf, type Detection, type Points } from "./faces";
 import { area, center, type Corners } from "./geometry";
 import { FaceMesh } from "./mesh";
-import { configure, Network, type RuntimeOptions } from "./network";
+import { Network, start, type RuntimeOptions } from "./network";
 import type { Pixels } from "./pixels";
 import type { Prior } from "./priors";
 import { FaceSearch } from "./search";
@@ -32,6 +31,9 @@ export interface AnalyzeOptions {
   readonly landmarks?: boolean | undefined;
 }
 
+// The detector, the landmarks and the expression; the others are loaded after the first result, or when one needs them.
+const NEEDED_FIRST = 3;
+
 type Found = readonly [Detection, Points, Verdict];
 
 export class Analyzer {
@@ -46,13 +48,15 @@ export class Analyzer {
   ) {}
 
   static async create(options: AnalyzerOptions): Promise<Analyzer> {
-    configure(options);
-    const names = ["blazeface", "blazeface-short", "facemesh", "verifier", options.model ?? "default"];
-    const models = await Promise.all(names.map((name) => loadModel(options.assets, name)));
-    const networks: Network[] = [];
-    // One after the other: the runtime starts with the first.
-    for (const model of models) networks.push(await Network.create(model));
-    const [detector, closeUp, mesh, verifier, expression] = networks as [Network, Network, Network, Network, Network];
+    const runtime = start(options);
+    const names = ["blazeface", "facemesh", options.model ?? "default", "blazeface-short", "verifier"];
+    const find = async (name: string, k: number): Promise<Network> => {
+      const network = await Network.find(options.assets, name);
+      if (k < NEEDED_FIRST) await network.open();
+      return network;
+    };
+    const [networks] = await Promise.all([Promise.all(names.map(find)), runtime]);
+    const [detector, mesh, expression, closeUp, verifier] = networks as [Network, Network, Network, Network, Network];
     return new Analyzer(
       new FaceSearch(new BlazeFace(detector), new BlazeFace(closeUp)),
       new FaceMesh(mesh),
@@ -62,6 +66,11 @@ export class Analyzer {
       options.minPresence ?? MIN_PRESENCE,
       networks,
     );
+  }
+
+  /** Loads what the first result of a stream does not need. */
+  async openRest(): Promise<void> {
+    for (const network of this.networks) await network.open();
   }
 
   get models(): Record<string, string> {

@@ -1,7 +1,7 @@
-/** A network in onnxruntime-web: WebGPU or WebAssembly. */
+/** A network in onnxruntime-web. */
 
 import * as ort from "onnxruntime-web/wasm";
-import type { Model } from "./assets";
+import { loadNetwork, loadSpec } from "./assets";
 import type { ModelSpec } from "./specs";
 
 export interface RuntimeOptions {
@@ -11,31 +11,50 @@ export interface RuntimeOptions {
   readonly threads: number;
 }
 
-let configured = false;
+// y = Identity(x): a network with which the runtime starts while the others are on their way.
+const IDENTITY = Uint8Array.from(atob("CAg6NwoQCgF4EgF5IghJZGVudGl0eRIBZ1oPCgF4EgoKCAgBEgQKAggBYg8KAXkSCgoICAESBAoCCAFCBAoAEBE="), (character) => character.charCodeAt(0));
 
-/** Sets where the runtime is, before the first network. */
-export function configure({ runtime, threads }: RuntimeOptions): void {
-  if (configured) return;
-  configured = true;
+let started: Promise<ort.InferenceSession> | undefined;
+
+/** Starts the runtime, once. */
+export function start({ runtime, threads }: RuntimeOptions): Promise<unknown> {
+  if (started) return started;
   ort.env.wasm.wasmPaths = runtime;
   ort.env.wasm.numThreads = threads;
   ort.env.logLevel = "error";
+  return (started = ort.InferenceSession.create(IDENTITY));
 }
 
 export type Outputs = Readonly<Record<string, Float32Array>>;
 
 export class Network {
+  private session: Promise<ort.InferenceSession> | undefined;
+
   private constructor(
     readonly spec: ModelSpec,
-    private readonly session: ort.InferenceSession,
+    private readonly assets: string,
   ) {}
 
-  static async create({ spec, bytes }: Model): Promise<Network> {
-    const session = await ort.InferenceSession.create(bytes, {
-      executionProviders: ["wasm"],
-      graphOptimizationLevel: "all",
-    });
-    return new Network(spec, session);
+  /** A network by name, which is loaded by `open` or its first run. */
+  static async find(assets: string, name: string): Promise<Network> {
+    return new Network(await loadSpec(assets, name), assets);
+  }
+
+  /** Loads the network; after a failure, the next call tries again. */
+  async open(): Promise<ort.InferenceSession> {
+    this.session ??= this.load();
+    try {
+      return await this.session;
+    } catch (error) {
+      this.session = undefined;
+      throw error;
+    }
+  }
+
+  private async load(): Promise<ort.InferenceSession> {
+    const bytes = await loadNetwork(this.assets, this.spec);
+    await started;
+    return ort.InferenceSession.create(bytes, { executionProviders: ["wasm"], graphOptimizationLevel: "all" });
   }
 
   /** Runs a batch of `count` inputs of `size_wh`; only the named outputs are computed. */
@@ -48,11 +67,12 @@ export class Network {
     const [wide, high] = size_wh;
     const channels = this.spec.input.color === "gray" ? 1 : 3;
     const input = new ort.Tensor("float32", batch, [count, channels, high, wide]);
-    const values = await this.session.run({ [this.spec.input.name]: input }, [...outputs]);
+    const session = await this.open();
+    const values = await session.run({ [this.spec.input.name]: input }, [...outputs]);
     return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, value.data as Float32Array]));
   }
 
   async dispose(): Promise<void> {
-    await this.session.release();
+    await (await this.session)?.release();
   }
 }

@@ -20,7 +20,11 @@ let last: Promise<unknown> = Promise.resolve();
 
 scope.onmessage = ({ data: { id, ...request } }) => {
   last = last.then(() => answer(request as Request)).then(
-    (result) => scope.postMessage({ id, result }),
+    (result) => {
+      scope.postMessage({ id, result });
+      // In the background; what fails is tried again when it is needed.
+      if (result) analyzer?.openRest().catch(() => undefined);
+    },
     (error: unknown) => {
       const { name, message } = error instanceof Error ? error : new Error(String(error));
       scope.postMessage({ id, error: { name, message } });
