@@ -51,7 +51,7 @@ export class Moments {
       this.endS = Number(course.dataset["end"]);
       course.tabIndex = 0;
       course.setAttribute("role", "slider");
-      course.setAttribute("aria-label", `Timeline of person ${course.dataset["person"] ?? ""}`);
+      course.setAttribute("aria-label", course.dataset["name"] ?? `Timeline of person ${course.dataset["person"] ?? ""}`);
       course.setAttribute("aria-valuemin", "0");
       course.setAttribute("aria-valuemax", this.endS.toFixed(1));
       this.listen(course);

@@ -69,7 +69,7 @@ def test_long_names_fit_a_phone(browser: Any, server: Any, open_page: Callable[.
     for path in (
         "/sessions",
         f"/sessions/{session}",
-        f"/sessions/compare?id={session}&id={session}",
+        f"/compare?side={session}&side={session}",
     ):
         page.goto(server.url + path)
         assert LONG in page.content()

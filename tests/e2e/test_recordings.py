@@ -64,3 +64,20 @@ def test_markers_on_a_timeline(
     assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
     # The refused time was answered with an error.
     assert all("422" in problem for problem in page.problems)
+
+
+def test_two_people_are_compared(browser: Any, server: Any, open_page: OpenPage) -> None:
+    page = open_page(browser, server, "/photo")
+    session_id = record(page, server, *["group.jpg"] * 6)
+    page.goto(f"{server.url}/sessions/{session_id}")
+    page.click("a:has-text('Compare')")
+    assert page.locator(".course").count() == 1
+    page.locator("select").last.select_option(f"{session_id}.2")
+    page.click("button:has-text('Show')")
+    page.wait_for_selector("h2:has-text('Difference of 1 and 2')")
+    assert page.locator(".lane").count() == 2
+    assert page.locator(".course .move").count() >= 2
+    page.locator(".course").first.click(position={"x": 200, "y": 40})
+    lefts = page.evaluate("[...document.querySelectorAll('.cursor')].map((c) => c.style.cssText)")
+    assert len(set(lefts)) == 1
+    assert page.problems == []

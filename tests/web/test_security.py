@@ -87,7 +87,7 @@ def test_login_redirects_only_to_this_site(make_app: MakeApp, target: str, csrf_
     assert client.post("/login", data=form).location == "/"
 
 
-@pytest.mark.parametrize("target", ["/video", "/sessions/compare?id=a&id=b", "/a//b", "/%09/x"])
+@pytest.mark.parametrize("target", ["/video", "/compare?side=a&side=b", "/a//b", "/%09/x"])
 def test_login_returns_to_the_requested_page(
     make_app: MakeApp, target: str, csrf_of: CsrfOf
 ) -> None:
@@ -110,8 +110,8 @@ def _host_of_browser(location: str, base: str) -> str | None:
     [
         "//evil.example", "///evil.example/photo", "/\\evil.example", "/%5c%5cevil.example",
         "/%2f%2fevil.example", "/%09/evil.example", "//evil.example/%2e%2e", "/photo//", "//photo",
-        "//evil.example@localhost/photo", "/sessions//compare", "/sessions/compare/", "/..//evil",
-        "/sessions/compare?id=//evil.example", "/login?next=//evil.example&next=/video",
+        "//evil.example@localhost/photo", "/sessions//export", "/sessions/export/", "/..//evil",
+        "/compare?side=//evil.example", "/login?next=//evil.example&next=/video",
         "/login?next=%2F%2Fevil.example", "/login?next=/%5Cevil.example", "/login?next=/%0d%0aX:y",
         "/login?NEXT=//evil.example", "/login?next[]=//evil.example", "/login?next=/.//evil",
     ],

@@ -9,7 +9,7 @@ from mien.labels import Expression, exact_label
 from mien.recording import RecordedFrame
 from mien.report.history import Bin, History, TrackHistory
 
-_WIDTH = 1000
+WIDTH = 1000
 _LANE_HEIGHT = 100
 _RIBBON_HEIGHT = 14
 _RIBBON_TOP = _LANE_HEIGHT + 4
@@ -55,19 +55,24 @@ def person_charts(frames: Iterable[RecordedFrame], *, most: int = 12) -> list[Pe
     """
     history = History.of(frames)
     return [
-        PersonChart(
-            track_id=track_id,
-            first_s=track.first_s,
-            last_s=track.last_s,
-            frames=track.frames,
-            shares=list(track.shares.items()),
-            timeline=timeline(track, history, f"person {track_id}"),
-            ticks=ticks(history),
-            end_s=history.end_s,
-        )
+        person_chart(track_id, track, history)
         for track_id, track in history.longest()
         if any(found.labels for found in track.bins.values())
     ][:most]
+
+
+def person_chart(track_id: int, track: TrackHistory, history: History) -> PersonChart:
+    """The chart of one track of a recording."""
+    return PersonChart(
+        track_id=track_id,
+        first_s=track.first_s,
+        last_s=track.last_s,
+        frames=track.frames,
+        shares=list(track.shares.items()),
+        timeline=timeline(track, history, f"person {track_id}"),
+        ticks=ticks(history),
+        end_s=history.end_s,
+    )
 
 
 def color(label: str) -> str:
@@ -77,6 +82,7 @@ def color(label: str) -> str:
 
 def clock_text(seconds: float) -> str:
     """``m:ss`` or ``h:mm:ss``; with tenths below ten minutes."""
+    seconds = round(seconds, 1)
     whole = int(seconds)
     if whole >= 3600:
         return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
@@ -96,7 +102,7 @@ def timeline(track: TrackHistory, history: History, name: str) -> str:
     Gaps, in which the face was not found, are blank.
     """
     return (
-        f'<svg class="lane" viewBox="0 0 {_WIDTH} {_RIBBON_TOP + _RIBBON_HEIGHT}" '
+        f'<svg class="lane" viewBox="0 0 {WIDTH} {_RIBBON_TOP + _RIBBON_HEIGHT}" '
         f'preserveAspectRatio="none" role="img" aria-label="Timeline of {escape(name)}">'
         f"{''.join(_areas(track, history))}{''.join(_ribbon(track, history))}</svg>"
     )
@@ -152,16 +158,27 @@ def movement_lanes(track: TrackHistory, history: History) -> Iterator[tuple[str,
 
 def _lane(track: TrackHistory, history: History, name: str, low: float, high: float) -> str:
     """A bar from 0 to the mean for each bin in which a movement was measured."""
-    zero = _MOVE_HEIGHT * high / (high - low)
-    path = ""
-    for number, found in sorted(track.bins.items()):
-        value = found.mean(name)
-        if value is not None:
-            left, right = _edges(number, 1, history)
-            height = _MOVE_HEIGHT * min(high, max(low, value)) / (high - low)
-            path += f"M{left:.1f} {zero:.0f}v{-height:.1f}h{right - left:.1f}v{height:.1f}z"
+    bars = (
+        (*_edges(number, 1, history), value)
+        for number, found in sorted(track.bins.items())
+        if (value := found.mean(name)) is not None
+    )
+    return bar_lane(bars, low, high, name)
+
+
+def bar_lane(bars: Iterable[tuple[float, float, float]], low: float, high: float, name: str) -> str:
+    """Bars from 0 to a value over time.
+
+    Args:
+        bars: of each the left and the right edge, from 0 to 1000, and the value.
+        low, high: values at the edges of the lane.
+    """
+    zero, path = _MOVE_HEIGHT * high / (high - low), ""
+    for left, right, value in bars:
+        height = _MOVE_HEIGHT * min(high, max(low, value)) / (high - low)
+        path += f"M{left:.1f} {zero:.0f}v{-height:.1f}h{right - left:.1f}v{height:.1f}z"
     return (
-        f'<svg class="move" viewBox="0 0 {_WIDTH} {_MOVE_HEIGHT}" preserveAspectRatio="none" '
+        f'<svg class="move" viewBox="0 0 {WIDTH} {_MOVE_HEIGHT}" preserveAspectRatio="none" '
         f'role="img" aria-label="{escape(name)} over time"><path d="{path}"/></svg>'
     )
 
@@ -170,22 +187,22 @@ def share_bar(shares: Mapping[str, float]) -> str:
     """Shares of time as one divided bar."""
     left, parts = 0.0, []
     for label, share in shares.items():
-        width = share * _WIDTH
+        width = share * WIDTH
         parts.append(
             f'<rect x="{left:.1f}" y="0" width="{width:.1f}" height="10" fill="{color(label)}">'
             f"<title>{escape(label)} {100 * share:.0f} %</title></rect>"
         )
         left += width
     return (
-        f'<svg class="shares" viewBox="0 0 {_WIDTH} 10" preserveAspectRatio="none" role="img" '
+        f'<svg class="shares" viewBox="0 0 {WIDTH} 10" preserveAspectRatio="none" role="img" '
         f'aria-label="Shares of time">{"".join(parts)}</svg>'
     )
 
 
 def _edges(first: int, count: int, history: History) -> tuple[float, float]:
-    scale = _WIDTH / max(history.end_s, history.width_s)
+    scale = WIDTH / max(history.end_s, history.width_s)
     left = first * history.width_s * scale
-    right = min(_WIDTH, (first + count) * history.width_s * scale)
+    right = min(WIDTH, (first + count) * history.width_s * scale)
     return left, max(left, right)
 
 

@@ -17,6 +17,7 @@ from mien.web import (
     assets,
     batch,
     camera,
+    compare,
     corrections,
     device,
     errors,
@@ -89,6 +90,7 @@ def _add_pages(app: OpenAPI, config: WebConfig) -> None:
     for noun in (videos, sessions, markers, corrections, live):
         app.register_blueprint(noun.pages)
         app.register_api(noun.blueprint)
+    app.register_blueprint(compare.blueprint)
     app.register_blueprint(security.blueprint)
     app.register_blueprint(device.blueprint)
     live_socket.init_app(app)

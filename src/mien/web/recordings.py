@@ -87,6 +87,22 @@ def require_recording(recording_id: str) -> StoredRecording:
     return StoredRecording("job", recording_id, job["name"])
 
 
+def list_recordings(owner: str, most: int) -> list[StoredRecording]:
+    """A visitor's sessions and analyzed videos, the newest first of each."""
+    if not owner:
+        return []
+    database = services().database
+    found = [
+        StoredRecording("session", one["id"], one["name"])
+        for one in sessions.list_sessions(database, owner, limit=most)
+    ]
+    return found + [
+        StoredRecording("job", row["id"], row["name"])
+        for row in jobs.list_jobs(database, owner)[:most]
+        if row["state"] == "done" and "task" not in row["options"]
+    ]
+
+
 def with_markers(
     documents: Iterable[dict[str, Any]], markers: Iterable[Mapping[str, Any]]
 ) -> Iterator[dict[str, Any]]:

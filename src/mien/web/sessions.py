@@ -19,8 +19,6 @@ from flask import (
 )
 from flask.typing import ResponseReturnValue
 
-from mien.recording import read_frames
-from mien.report import person_charts
 from mien.tables import face_lines
 from mien.tables.write import EVENT_TABLE_FILE
 from mien.web.api import noun, returns
@@ -65,8 +63,10 @@ def change_several() -> ResponseReturnValue:
     """Compare, export or delete the chosen sessions of the visitor, or delete all."""
     chosen = request.form.getlist("id")
     match request.form.get("action"):
-        case "compare" | "export" as action if chosen:
-            return redirect(url_for(f"sessions_pages.{action}", id=chosen), 303)
+        case "compare" if chosen:
+            return redirect(url_for("compare.page", side=chosen), 303)
+        case "export" if chosen:
+            return redirect(url_for("sessions_pages.export", id=chosen), 303)
         case "delete-selected":
             for document in [_require_session(one) for one in chosen]:
                 store.delete_session(services().database, document["id"])
@@ -102,15 +102,6 @@ def export() -> ResponseReturnValue:
             mimetype="application/zip",
             headers={"Content-Disposition": 'attachment; filename="sessions.zip"'},
         )
-
-
-@pages.get("/sessions/compare")
-def compare() -> ResponseReturnValue:
-    """Up to four sessions side by side."""
-    chosen = request.args.getlist("id")[:4]
-    if len(chosen) < 2:
-        return redirect(url_for("sessions_pages.sessions"))
-    return render_template("compare.html", sides=[_with_charts(one) for one in chosen])
 
 
 @pages.get("/sessions/<session_id>")
@@ -235,9 +226,3 @@ def _require_session(session_id: str) -> dict[str, Any]:
     if document is None:
         raise ProblemError(404, "not_found", "There is no such session, or it was deleted.")
     return document
-
-
-def _with_charts(session_id: str) -> dict[str, Any]:
-    document = _require_session(session_id)
-    frames = store.read_frames(services().database, session_id)
-    return {"recorded": document, "people": person_charts(read_frames(frames))}
