@@ -7,8 +7,10 @@ COPY client ./
 RUN npm run build
 
 FROM debian:bookworm-slim
+# With cluster, the image is also a node of a Ray cluster; KubeRay checks its health with wget.
+ARG EXTRAS=web
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends python3 python3-venv \
+    && apt-get install --yes --no-install-recommends python3 python3-venv wget \
     && rm -rf /var/lib/apt/lists/*
 RUN useradd --system --uid 10001 --create-home --home-dir /var/lib/mien mien
 WORKDIR /opt/mien
@@ -16,7 +18,7 @@ COPY pyproject.toml README.md LICENSE NOTICE ./
 COPY src ./src
 COPY --from=client /src/src/mien/web/static/dist ./src/mien/web/static/dist
 RUN python3 -m venv /opt/venv \
-    && /opt/venv/bin/pip install --no-cache-dir '.[web]' \
+    && /opt/venv/bin/pip install --no-cache-dir ".[$EXTRAS]" \
     && rm -rf src
 ENV PATH=/opt/venv/bin:$PATH \
     MIEN_DATA_DIR=/var/lib/mien \

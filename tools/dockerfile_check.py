@@ -115,7 +115,7 @@ def build(folder: Path) -> Stage:
             if sources[0].startswith("--from="):
                 origin = stages[sources.pop(0).removeprefix("--from=")].root
             stage.copy(sources, target, origin)
-        elif word == "ENV":
+        elif word in {"ENV", "ARG"}:
             for pair in shlex.split(rest):
                 name, _, value = pair.partition("=")
                 before = stage.environment.get(name, "/usr/sbin:/usr/bin:/sbin:/bin")

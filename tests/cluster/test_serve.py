@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+import tomllib
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -15,19 +16,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
 
 from mien.samples import sample_paths
 
 pytest.importorskip("ray.serve")
+yaml = pytest.importorskip("yaml")
 pytestmark = pytest.mark.e2e
 TOKEN = "correct-horse-battery"
 START_S = 120
-CONFIG = """
-http_options: {{host: 127.0.0.1, port: {port}}}
-applications:
-- name: mien
-  import_path: mien.cluster.serve:app
-"""
+EXAMPLES = Path(__file__).parents[2] / "examples" / "cluster"
 
 
 def request(
@@ -48,7 +47,9 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    (folder / "serve.yaml").write_text(CONFIG.format(port=port))
+    config = yaml.safe_load((EXAMPLES / "serve.yaml").read_text())
+    config["http_options"] = {"host": "127.0.0.1", "port": port}
+    (folder / "serve.yaml").write_text(yaml.safe_dump(config))
     serve = [str(Path(sys.executable).with_name("serve")), "run", "serve.yaml"]
     settings = {"MIEN_ACCESS_TOKEN": TOKEN, "MIEN_MAX_IMAGE_MB": "1", "RAY_ADDRESS": "local"}
     with (folder / "log").open("w") as log:
@@ -69,6 +70,28 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(60)
+
+
+def test_the_examples_fit_each_other() -> None:
+    manifest = yaml.safe_load((EXAMPLES / "rayservice.yaml").read_text())
+    serve = yaml.safe_load(manifest["spec"]["serveConfigV2"])
+    alone = yaml.safe_load((EXAMPLES / "serve.yaml").read_text())
+    assert serve["applications"][0]["deployments"][0]["name"] == "analyze"
+    from ray.serve.schema import ServeDeploySchema
+
+    for document in (serve, alone):
+        ServeDeploySchema.model_validate(document)
+        (deployment,) = document["applications"][0]["deployments"]
+        assert deployment.pop("autoscaling_config")["min_replicas"] == 1
+    assert serve["applications"] == alone["applications"]
+    services = yaml.safe_load((EXAMPLES / "compose.yaml").read_text())["services"]
+    assert services["worker"]["deploy"]["replicas"] == 2
+    assert "./serve.yaml:/serve.yaml:ro" in services["api"]["volumes"]
+    version = Version(manifest["spec"]["rayClusterConfig"]["rayVersion"])
+    project = tomllib.loads((EXAMPLES.parents[1] / "pyproject.toml").read_text())["project"]
+    wanted = map(Requirement, project["optional-dependencies"]["cluster"])
+    (specifier,) = [one.specifier for one in wanted if one.name == "ray"]
+    assert version in specifier
 
 
 def test_photographs_are_analyzed_as_by_the_web_application(service: str) -> None:
