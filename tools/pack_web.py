@@ -27,7 +27,7 @@ def assemble(folder: Path) -> None:
     """
     if not (BUILT / "mien-web.js").is_file():
         raise SystemExit(f"expected the built library in {BUILT}: run npm run build in client/")
-    for name in ("mien-web.js", "mien-camera.js", "mien-worker.js"):
+    for name in ("mien-web.js", "mien-camera.js", "mien-worker.js", "mien-decoder.js"):
         shutil.copy(BUILT / name, folder)
     models = folder / "models"
     # Servers of static files compress by themselves.

@@ -37,7 +37,7 @@ export default defineConfig({
       input: { "mien-web": `${here}/src/index.ts`, "mien-camera": `${here}/src/camera.ts`, "site/site": `${here}/site/site.ts` },
       external: ["mien-web"],
       preserveEntrySignatures: "strict",
-      output: { entryFileNames: "[name].js", paths: { "mien-web": "./mien-web.js" } },
+      output: { entryFileNames: "[name].js", chunkFileNames: "mien-[name].js", paths: { "mien-web": "./mien-web.js" } },
     },
   },
   worker: {

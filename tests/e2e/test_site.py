@@ -1,9 +1,11 @@
 """The exported site: any static host, no Python behind it."""
 
 import dataclasses
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
@@ -18,6 +20,24 @@ from mien.web.site import export_site
 
 pytestmark = pytest.mark.e2e
 CLIP = Path(__file__).parents[2] / "src/mien/web/static/sample.mp4"
+SECONDS = 3
+
+FILM = """async (decoder) => {
+  const { Mien } = await import("/mien-web.js");
+  const mien = await Mien.create({ assets: "/models/", runtime: "/runtime/" });
+  const film = document.querySelector("[data-files]").files[0];
+  const seen = { times: [], tracks: [], done: [] };
+  seen.decoder = await mien.film(film, {
+    decoder,
+    onResult: (result) => {
+      seen.times.push(result.timestamp_s);
+      seen.tracks.push(result.faces.map((face) => face.track_id));
+    },
+    onProgress: (doneS, durationS) => seen.done.push(doneS / durationS),
+  });
+  mien.dispose();
+  return seen;
+}"""
 
 
 @pytest.fixture
@@ -50,6 +70,47 @@ def test_photographs_camera_and_video_work_without_a_server(
     page.wait_for_selector("[data-faces] h2:has-text('Person 1')")
     page.click("[data-stop]")
     assert page.problems == []
+
+
+@pytest.fixture(params=["libx264 mp4", "libvpx webm", "libvpx-vp9 webm", "libsvtav1 webm"])
+def film(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, list[float]]:
+    """Three seconds of the sample clip in another codec, with uneven times, and the times."""
+    codec, suffix = request.param.split()
+    path = tmp_path / f"film.{suffix}"
+    with av.open(str(CLIP)) as source, av.open(str(path), "w") as target:
+        stream = target.add_stream(codec, rate=30)
+        stream.width, stream.height, stream.pix_fmt = 480, 270, "yuv420p"
+        stream.codec_context.time_base = stream.time_base = Fraction(1, 1000)
+        for index, frame in enumerate(source.decode(video=0)):
+            if index >= 30 * SECONDS:
+                break
+            small = frame.reformat(480, 270, "yuv420p")
+            small.pts, small.time_base = 33 * index + index % 7, Fraction(1, 1000)
+            target.mux(stream.encode(small))
+        target.mux(stream.encode())
+    with av.open(str(path)) as source:
+        times = [float(frame.time) for frame in source.decode(video=0)]
+    return path, times
+
+
+def test_videos_have_the_times_of_their_file(
+    browser: Any, site: Any, open_page: Any, film: tuple[Path, list[float]]
+) -> None:
+    path, times = film
+    page = open_page(browser, site)
+    page.wait_for_selector("html[data-isolated='true']")
+    # The page itself leaves the file alone.
+    page.evaluate("addEventListener('change', (event) => event.stopPropagation(), true)")
+    page.set_input_files("[data-files]", [path])
+    decoded = page.evaluate(FILM, "auto")
+    assert decoded["decoder"] == "webcodecs"
+    assert all(np.abs(np.array(times) - t).min() < 1e-3 for t in decoded["times"])
+    assert len(decoded["times"]) == pytest.approx(15 * SECONDS, abs=2)
+    assert max(decoded["done"]) == pytest.approx(1, abs=0.1)
+    sought = page.evaluate(FILM, "seeking")
+    assert sought["decoder"] == "seeking"
+    assert 1 in decoded["tracks"][-1]
+    assert 1 in sought["tracks"][-1]
 
 
 def test_the_site_opens_without_a_connection(browser: Any, site: Any, open_page: Any) -> None:

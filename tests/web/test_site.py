@@ -18,7 +18,8 @@ from mien.web.config import WebConfig
 def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A library as the build leaves it, so that this test needs no Node."""
     library = tmp_path / "device"
-    for name in ("mien-web.js", "mien-worker.js", "runtime/ort.wasm", "site/site.js"):
+    scripts = ("mien-web.js", "mien-worker.js", "mien-decoder.js", "site/site.js")
+    for name in (*scripts, "runtime/ort.wasm"):
         (library / name).parent.mkdir(parents=True, exist_ok=True)
         (library / name).write_text(name, encoding="utf-8")
     static = Path(__file__).parents[2] / "client/mien-web/site/static"

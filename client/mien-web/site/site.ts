@@ -4,7 +4,6 @@ import type * as library from "../src/index";
 import type { FrameResult } from "../src/documents";
 import { toCsv } from "../../src/result";
 
-const SAMPLES_PER_S = 15;
 const ENOUGH_RESULTS = 100_000;
 
 const find = <T extends HTMLElement>(name: string): T => {
@@ -155,32 +154,37 @@ async function analyzePhotos(files: readonly File[], signal: AbortSignal): Promi
 
 async function analyzeVideo(file: File, signal: AbortSignal): Promise<void> {
   const loaded = await engine();
-  const address = URL.createObjectURL(file);
-  video.src = address;
-  try {
-    await new Promise((resolve, reject) => {
-      video.onloadeddata = resolve;
-      video.onerror = () => reject(new Error(`${file.name} is no video that this browser can decode.`));
+  stage.classList.remove("mirrored");
+  stage.hidden = photo.hidden = overlay.hidden = false;
+  video.hidden = true;
+  progress.hidden = false;
+  progress.value = 0;
+  const started = performance.now();
+  let count = 0;
+  const decoder = await loaded
+    .film(file, {
+      signal,
+      onResult: (result, image) => {
+        if (signal.aborted) return;
+        photo.width = overlay.width = image.width;
+        photo.height = overlay.height = image.height;
+        photo.getContext("2d")?.drawImage(image, 0, 0);
+        show({ ...result, source: file.name }, overlay);
+        count += 1;
+      },
+      onProgress: (doneS, durationS) => {
+        if (signal.aborted) return;
+        progress.value = doneS / durationS;
+        say(`${doneS.toFixed(1)} of ${durationS.toFixed(1)} s`);
+      },
+    })
+    .catch((error: unknown) => {
+      const isFile = /can decode/.test(String(error));
+      throw isFile ? new Error(`${file.name} is no video that this browser can decode.`) : error;
     });
-    useVideo(false);
-    fitOverlay();
-    progress.hidden = false;
-    const frames = await loaded.open({});
-    const { duration } = video;
-    for (let k = 0; k / SAMPLES_PER_S < duration && !signal.aborted; k++) {
-      const timeS = k / SAMPLES_PER_S;
-      video.currentTime = timeS;
-      await new Promise((resolve) => video.addEventListener("seeked", resolve, { once: true }));
-      show({ ...(await frames.push(video, timeS)), source: file.name }, overlay);
-      progress.value = timeS / duration;
-      say(`${timeS.toFixed(1)} of ${duration.toFixed(1)} s`);
-    }
-    frames.close();
-    if (!signal.aborted) say(`${file.name}: ${duration.toFixed(1)} s analyzed.`);
-  } finally {
-    URL.revokeObjectURL(address);
-    video.removeAttribute("src");
-  }
+  document.documentElement.dataset["decoder"] = decoder;
+  const rate = (1000 * count) / (performance.now() - started);
+  if (!signal.aborted) say(`${file.name}: ${count} frames analyzed, ${rate.toFixed(0)} a second.`);
 }
 
 function open(files: readonly File[]): void {

@@ -4,4 +4,4 @@ export { AssetError } from "./assets";
 export type { Prior } from "./priors";
 export type * from "./documents";
 export { draw, type DrawOptions } from "./draw";
-export { Mien, MienError, type CreateOptions, type Frames, type ImageSource, type WatchOptions } from "./mien";
+export { Mien, MienError, type CreateOptions, type FilmOptions, type Frames, type ImageSource, type WatchOptions } from "./mien";

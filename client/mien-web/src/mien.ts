@@ -2,6 +2,7 @@
 
 import type { AnalyzeOptions } from "./analyzer";
 import type { FrameResult } from "./documents";
+import { openFilm, type Film } from "./film";
 import type { Prior } from "./priors";
 import type { Call, Reply, Request } from "./protocol";
 import type { StreamOptions } from "./stream";
@@ -41,6 +42,22 @@ export interface WatchOptions extends StreamOptions {
   readonly width?: number;
 }
 
+export interface FilmOptions extends StreamOptions {
+  /** @param image the frame that was analyzed, until the call returns */
+  onResult(result: FrameResult, image: ImageBitmap): void;
+  /** Called after each frame with the time that is done and the length of the video. */
+  onProgress?(doneS: number, durationS: number): void;
+  /** Ends the analysis after the frame under way. */
+  readonly signal?: AbortSignal;
+  /** Frames a second; by default 15. */
+  readonly samplesPerS?: number;
+  /** Frames are reduced to this width in pixels; by default 640. */
+  readonly width?: number;
+  /** `"seeking"` does without WebCodecs, for comparison. */
+  readonly decoder?: "auto" | "seeking";
+}
+
+const SAMPLES_PER_S = 15;
 const STREAM_WIDTH = 640;
 const MAX_THREADS = 4;
 /** A module with one function that returns the bit counts of a splat: valid only where SIMD is. */
@@ -130,6 +147,40 @@ export class Mien {
       frames.close();
       if (source instanceof MediaStream) video.srcObject = null;
     }
+  }
+
+  /**
+   * Analyzes a video file from its first frame to its last, none dropped.
+   *
+   * WebCodecs decodes it, with the times that the file has; what it cannot decode is played by seeking, at multiples of
+   * the sampling interval.
+   *
+   * @returns how it was decoded
+   * @throws MienError the browser cannot decode it
+   */
+  async film(file: Blob, options: FilmOptions): Promise<Film["decoder"]> {
+    const { signal, width = STREAM_WIDTH, samplesPerS = SAMPLES_PER_S } = options;
+    let film: Film;
+    try {
+      film = await openFilm(file, { samplesPerS, maxWidth: width }, options.decoder);
+    } catch (error) {
+      throw new MienError(error instanceof Error ? error.message : String(error));
+    }
+    const frames = await this.open(options);
+    let lastS = -Infinity;
+    try {
+      for await (const { image, timestampS } of film.frames()) {
+        if (signal?.aborted) break;
+        // Files may repeat a time.
+        if (timestampS > lastS) options.onResult(await frames.push(image, timestampS), image);
+        lastS = Math.max(lastS, timestampS);
+        image.close();
+        options.onProgress?.(timestampS, film.durationS);
+      }
+    } finally {
+      frames.close();
+    }
+    return film.decoder;
   }
 
   /** A stream whose frames the caller pushes, with timestamps of its own. */

@@ -109,7 +109,7 @@ def _sources(models: Mapping[str, CatalogEntry]) -> dict[str, Path | str]:
     found: dict[str, Path | str] = {"mark.svg": _STATIC / "mark.svg"}
     for name in ("index.html", "site.js", "site.css", "manifest.webmanifest"):
         found[name] = _LIBRARY / "site" / name
-    for name in ("mien-web.js", "mien-worker.js"):
+    for name in ("mien-web.js", "mien-worker.js", "mien-decoder.js"):
         found[name] = _LIBRARY / name
     for path in sorted((_LIBRARY / "runtime").iterdir()):
         if path.suffix == ".br":
