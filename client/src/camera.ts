@@ -4,6 +4,7 @@ import { find, SERVER_UNREACHABLE } from "./page";
 import { PeopleView } from "./people";
 import { type FrameResult, serverMs } from "./result";
 import { Timeline } from "./timeline";
+import { decimal } from "./words";
 
 const root = find("[data-server-camera]");
 const pick = <T extends HTMLElement = HTMLElement>(name: string): T => find<T>(`[data-${name}]`, root);
@@ -20,7 +21,7 @@ events.addEventListener("result", (event: MessageEvent<string>) => {
   people.show(result.faces, now, timeline.add(result.faces, result.timestamp_s ?? 0, now));
   arrivals.push(now);
   while (now - (arrivals[0] ?? now) > 2000) arrivals.shift();
-  pick("fps").textContent = (arrivals.length / 2).toFixed(1);
+  pick("fps").textContent = decimal(arrivals.length / 2);
   pick("server").textContent = serverMs(result).toFixed(0);
 });
 events.addEventListener("unavailable", (event: MessageEvent<string>) => {

@@ -1,7 +1,8 @@
 /** Fills copies of the markup of a photograph's result, which `_faces.html` has once for server and browser. */
 
-import { find, percent } from "./page";
+import { find } from "./page";
 import type { Face, FrameResult } from "./result";
+import { decimal, list, percent, t, word } from "./words";
 
 /** A copy of a part of the page's template. */
 export function partOf(selector: string): HTMLElement {
@@ -22,7 +23,7 @@ export function repeat<T>(prototype: Element, values: readonly T[], fill: (copy:
 /** The label, the probabilities and the measurements of a face, in a card or a row of the table. */
 export function fillFace(card: Element, face: Face): void {
   const { expression } = face;
-  write(card, "[data-label]", expression?.label ?? "");
+  write(card, "[data-label]", word(expression?.label ?? ""));
   write(card, "[data-top]", expression ? percent(expression.probabilities[expression.label] ?? 0) : "");
   const text = notes(face);
   write(card, "[data-notes]", text);
@@ -49,7 +50,9 @@ export function fillMark(mark: Element, { box, expression, landmarks }: Face, in
   mark.setAttribute("class", `face-mark x-${expression?.label ?? "neutral"}`);
   mark.setAttribute("href", `#face-${index}`);
   mark.setAttribute("data-face", String(index));
-  mark.setAttribute("aria-label", `Face ${index}${expression ? `: ${expression.label}` : ""}`);
+  mark.setAttribute("aria-label", expression
+    ? t("Face %(number)s: %(expression)s", { number: index, expression: word(expression.label) })
+    : t("Face %(number)s", { number: index }));
   set(find("rect", mark), { x: box.x_min, y: box.y_min, width: wide, height: box.y_max - box.y_min, rx: wide / 8 });
   set(find("circle", mark), { cx: box.x_min, cy: box.y_min, r: size / 2 });
   set(number, { x: box.x_min, y: box.y_min, "font-size": 0.62 * size });
@@ -99,7 +102,7 @@ function fillBars(list: HTMLElement, probabilities: Readonly<Record<string, numb
   for (const other of others) other.remove();
   if (!prototype || !found.length) return;
   repeat(prototype, found, (bar, [label, share]) => {
-    write(bar, ".bar-label", label);
+    write(bar, ".bar-label", word(label));
     write(bar, ".bar-value", percent(share));
     set(find("rect.value", bar), { class: `value x-${label}`, width: (100 * share).toFixed(2) });
   });
@@ -107,18 +110,19 @@ function fillBars(list: HTMLElement, probabilities: Readonly<Record<string, numb
 
 function facts({ score, quality, affect }: Face): Record<string, string | undefined> {
   const angles = [quality?.yaw_deg, quality?.pitch_deg, quality?.roll_deg].map((angle) => `${(angle ?? 0).toFixed(0)}°`);
-  const signed = (value: number): string => (value < 0 ? "" : "+") + value.toFixed(2);
+  const signed = (value: number): string => (value < 0 ? "" : "+") + decimal(value, 2);
   return {
-    score: score.toFixed(2),
+    score: decimal(score, 2),
     size: quality ? `${quality.size_px.toFixed(0)} px` : undefined,
     pose: quality?.yaw_deg == null ? undefined : angles.join(", "),
-    sharpness: quality?.sharpness?.toFixed(2),
-    brightness: quality?.brightness?.toFixed(2),
-    affect: affect ? `${signed(affect.valence)}, ${signed(affect.arousal)} (${affect.method})` : undefined,
+    sharpness: quality?.sharpness == null ? undefined : decimal(quality.sharpness, 2),
+    brightness: quality?.brightness == null ? undefined : decimal(quality.brightness, 2),
+    affect: affect ? `${signed(affect.valence)}, ${signed(affect.arousal)} (${word(affect.method)})` : undefined,
   };
 }
 
 function notes({ expression, quality }: Face): string {
-  const reasons = quality?.reasons.length ? `Low confidence: ${quality.reasons.join(", ").replaceAll("_", " ")}.` : "";
-  return `${expression?.uncertain ? "Uncertain. " : ""}${reasons}`.trim();
+  const reasons = quality?.reasons.map((reason) => word(reason.replaceAll("_", " "))) ?? [];
+  const low = reasons.length ? t("Low confidence: %(reasons)s.", { reasons: list(reasons) }) : "";
+  return `${expression?.uncertain ? t("Uncertain.") : ""} ${low}`.trim();
 }

@@ -2,6 +2,7 @@
 
 import { find } from "./page";
 import { pictureOf } from "./pictures";
+import { t, word } from "./words";
 
 const FACE = { margin: 1.8, longest: 320 };
 
@@ -27,17 +28,17 @@ export function offerCorrections(result: HTMLElement): void {
 }
 
 async function keep(result: HTMLElement, card: HTMLElement, label: string, status: HTMLElement): Promise<void> {
-  status.textContent = "Storing …";
+  status.textContent = t("Storing …");
   try {
     const data = new FormData();
     data.set("image", await picture(result, card.dataset["face"] ?? ""), "face.jpg");
     data.set("label", label);
     const answer = await fetch("/api/v1/corrections", { method: "POST", body: data });
     const problem = answer.ok ? null : ((await answer.json()) as { error?: { message: string } });
-    status.textContent = problem ? (problem.error?.message ?? "This failed. Try again.") : `Kept as ${label}. `;
-    if (!problem) status.append(Object.assign(document.createElement("a"), { href: "/corrections", textContent: "Your labels" }));
+    status.textContent = problem ? (word(problem.error?.message ?? "") || t("This failed. Try again.")) : `${t("Kept as %(label)s.", { label })} `;
+    if (!problem) status.append(Object.assign(document.createElement("a"), { href: "/corrections", textContent: t("Your labels") }));
   } catch {
-    status.textContent = "Server unreachable. Try again.";
+    status.textContent = t("Server unreachable. Try again.");
   }
 }
 

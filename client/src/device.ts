@@ -4,6 +4,7 @@ import type * as library from "../mien-web/src/index";
 import type { Command, Listener, Transport } from "./transport";
 import type { FrameResult } from "./result";
 import { ResultRecorder } from "./result_recorder";
+import { t } from "./words";
 
 /** Where the library and the networks are, from the page. */
 export interface DeviceAddresses {
@@ -15,7 +16,7 @@ export interface DeviceAddresses {
 const WIDTH = 640;
 
 export class DeviceTransport implements Transport {
-  readonly name = "this device";
+  readonly name = t("this device");
   private mien: library.Mien | undefined;
   private frames: library.Frames | undefined;
   private closed = false;

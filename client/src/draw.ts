@@ -1,8 +1,9 @@
 /** Draws boxes, labels and landmarks over the video. */
 
-import { expressionColor, percent, saveFile } from "./page";
+import { expressionColor, saveFile } from "./page";
 import { personColor } from "./people";
 import type { Face, FrameResult } from "./result";
+import { percent, t, word } from "./words";
 
 export interface View {
   mirrored: boolean;
@@ -81,9 +82,9 @@ function drawBox(
 
 function labelText(face: Face): string {
   const { expression } = face;
-  if (!expression) return "face";
+  if (!expression) return t("face");
   const probability = percent(expression.probabilities[expression.label] ?? 0);
-  return `${expression.label}${expression.uncertain ? "?" : ""} ${probability}`;
+  return `${word(expression.label)}${expression.uncertain ? "?" : ""} ${probability}`;
 }
 
 function drawLabel(

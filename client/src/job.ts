@@ -2,7 +2,8 @@
 
 import { Markers } from "./markers";
 import { Moments, videoPlayer } from "./moments";
-import { find, percent, SERVER_UNREACHABLE } from "./page";
+import { find, SERVER_UNREACHABLE } from "./page";
+import { percent, t, tn, word } from "./words";
 
 interface Job {
   state: string;
@@ -24,7 +25,7 @@ function timeLeft(progress: number): string {
   const seconds = (performance.now() - startedMs) / 1000;
   if (seconds < 3 || progress - firstProgress < 0.02) return "";
   const left = (seconds * (1 - progress)) / (progress - firstProgress);
-  return left < 60 ? ", less than a minute left" : `, about ${Math.round(left / 60)} min left`;
+  return left < 60 ? t(", less than a minute left") : t(", about %(minutes)s min left", { minutes: Math.round(left / 60) });
 }
 
 document.documentElement.classList.add("js");
@@ -60,13 +61,13 @@ async function poll(): Promise<void> {
     if (response.status === 404) break;
     if (!response.ok) continue;
     const job = (await response.json()) as Job;
-    badge.textContent = job.state;
+    badge.textContent = word(job.state);
     if (job.state !== "queued" && job.state !== "running") break;
     if (bar) bar.value = job.progress;
     if (job.state === "running") await grow();
     status.textContent = job.state === "queued"
-      ? "Waiting in the queue"
-      : `${percent(job.progress)}, ${job.frames_done} frames${timeLeft(job.progress)}`;
+      ? t("Waiting in the queue")
+      : `${percent(job.progress)}, ${tn("%(num)s frame", "%(num)s frames", job.frames_done)}${timeLeft(job.progress)}`;
   }
   location.reload();
 }

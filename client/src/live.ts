@@ -13,6 +13,7 @@ import { LiveSession } from "./session";
 import { closeSource, listCameras, openCamera, openClip, SourceError } from "./source";
 import { Timeline } from "./timeline";
 import type { LinkState } from "./transport";
+import { decimal, t, word } from "./words";
 
 const root = find("[data-live]");
 const pick = <T extends HTMLElement = HTMLElement>(name: string): T => find<T>(`[data-${name}]`, root);
@@ -54,10 +55,10 @@ let serverSmoothedMs = 0;
 const STALE_MS = { faded: 500, gone: 2000 };
 
 const STATES: Record<LinkState, string> = {
-  connecting: "Connecting to the server…",
+  connecting: t("Connecting to the server…"),
   open: "",
   unreachable: SERVER_UNREACHABLE,
-  full: "The server has reached its limit of live connections. Retrying…",
+  full: t("The server has reached its limit of live connections. Retrying…"),
 };
 
 let messageTimer: ReturnType<typeof setTimeout> | undefined;
@@ -131,7 +132,7 @@ function setEngine(name: string): void {
 function onDeviceUnavailable(reason: string): void {
   console.warn(`mien: ${reason}`);
   root.dataset["engine"] = engineChoice.value = "server";
-  showMessage("This browser cannot analyze frames itself. The server does it.", false, 4000);
+  showMessage(t("This browser cannot analyze frames itself. The server does it."), false, 4000);
 }
 
 /** Give the stage the aspect ratio of the video, so that it has no black bars. */
@@ -192,7 +193,7 @@ async function fillCameras(): Promise<void> {
     stream instanceof MediaStream ? stream.getVideoTracks()[0]?.getSettings().deviceId : undefined;
   cameraChoice.replaceChildren(
     ...cameras.map((camera, index) => {
-      const option = new Option(camera.label || `Camera ${index + 1}`, camera.deviceId);
+      const option = new Option(camera.label || t("Camera %(number)s", { number: index + 1 }), camera.deviceId);
       option.selected = camera.deviceId === current;
       return option;
     }),
@@ -246,7 +247,7 @@ function showStats(now: number, tookMs: number, result: FrameResult): void {
   while (arrivals.length > 2 && now - (arrivals[0] ?? now) > 2000) arrivals.shift();
   latencyMs = latencyMs ? 0.8 * latencyMs + 0.2 * tookMs : tookMs;
   const spanS = (now - (arrivals[0] ?? now)) / 1000;
-  pick("fps").textContent = spanS > 0 ? ((arrivals.length - 1) / spanS).toFixed(1) : "–";
+  pick("fps").textContent = spanS > 0 ? decimal((arrivals.length - 1) / spanS) : "–";
   pick("latency").textContent = latencyMs.toFixed(0);
   serverSmoothedMs = serverSmoothedMs ? 0.8 * serverSmoothedMs + 0.2 * serverMs(result) : serverMs(result);
   pick("server").textContent = serverSmoothedMs.toFixed(0);
@@ -260,14 +261,14 @@ function showStats(now: number, tookMs: number, result: FrameResult): void {
 function announceChanges(result: FrameResult): void {
   const text = result.faces
     .filter((face) => face.expression && !face.expression.uncertain)
-    .map((face) => `Person ${face.track_id}: ${face.expression?.label}`)
-    .join(", ");
+    .map((face) => t("Person %(id)s: %(event)s", { id: face.track_id ?? "", event: word(face.expression?.label ?? "") }))
+    .join(t(", "));
   if (text && text !== lastAnnounced) announce.textContent = lastAnnounced = text;
 }
 
 function onState(state: LinkState, transport: string): void {
   showMessage(STATES[state], state === "unreachable" || state === "full");
-  pick("link").textContent = state === "open" ? transport : "not connected";
+  pick("link").textContent = state === "open" ? word(transport) : t("not connected");
   if (state === "open") {
     continuity.reopen();
     if (recordingRequested) session?.record(true, recordedSession);
@@ -280,9 +281,9 @@ function onState(state: LinkState, transport: string): void {
 
 function onNotice(notice: Notice): void {
   if (notice.type === "busy") {
-    showMessage("The server is busy. Sending fewer frames.", false, 2500);
+    showMessage(t("The server is busy. Sending fewer frames."), false, 2500);
   } else if (notice.type === "error") {
-    showMessage(notice.error.message, true);
+    showMessage(word(notice.error.message), true);
     if (notice.error.code === "storage_unavailable") setRecording(false);
   } else if (notice.type === "recording" && notice.state === "started") {
     recordedSession = notice.session_id;
@@ -292,15 +293,15 @@ function onNotice(notice: Notice): void {
     recordingSince = undefined;
     showRecording();
     const text = notice.complete
-      ? "Recording saved in your sessions."
-      : "The end of the recording could not be saved.";
+      ? t("Recording saved in your sessions.")
+      : t("The end of the recording could not be saved.");
     showMessage(text, !notice.complete, 4000);
     if (notice.complete) askForName(root, notice.session_id, showMessage);
   }
 }
 
 function onSlow(): void {
-  showMessage("The network is slow. Sending smaller images.", false, 4000);
+  showMessage(t("The network is slow. Sending smaller images."), false, 4000);
 }
 
 function setRecording(requested: boolean): void {
@@ -308,7 +309,7 @@ function setRecording(requested: boolean): void {
   recordingRequested = requested;
   if (requested) recordedSession = undefined;
   recordButton.setAttribute("aria-pressed", String(requested));
-  pick("record-text").textContent = requested ? "End" : "Record";
+  pick("record-text").textContent = requested ? t("End") : t("Record");
   pick("record-more").hidden = !requested;
   session?.record(requested);
 }
@@ -317,14 +318,14 @@ function showRecording(): void {
   const recording = recordingSince !== undefined;
   pick("rec").hidden = !recording && !paused;
   pick("rec").classList.toggle("on", recording && !paused);
-  pick("rec-state").textContent = recording ? (paused ? "Recording paused" : "Recording") : "Paused";
+  pick("rec-state").textContent = recording ? (paused ? t("Recording paused") : t("Recording")) : t("Paused");
   pick("rec-time").hidden = !recording;
 }
 
 function setPaused(requested: boolean): void {
   paused = requested;
   if (session) session.paused = paused;
-  pauseButton.textContent = paused ? "Resume" : "Pause";
+  pauseButton.textContent = paused ? t("Resume") : t("Pause");
   showRecording();
   if (paused) {
     // The picture stands still, and its boxes with it.

@@ -1,6 +1,7 @@
 /** Timelines of a recording linked to its video or replay in both directions: go to a moment, follow, zoom. */
 
 import { clock, find } from "./page";
+import { t } from "./words";
 
 const WIDTH = 1000;
 const STEPS: Record<string, number> = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10 };
@@ -51,7 +52,7 @@ export class Moments {
       this.endS = Number(course.dataset["end"]);
       course.tabIndex = 0;
       course.setAttribute("role", "slider");
-      course.setAttribute("aria-label", course.dataset["name"] ?? `Timeline of person ${course.dataset["person"] ?? ""}`);
+      course.setAttribute("aria-label", course.dataset["name"] ?? t("Timeline of person %(id)s", { id: course.dataset["person"] ?? "" }));
       course.setAttribute("aria-valuemin", "0");
       course.setAttribute("aria-valuemax", this.endS.toFixed(1));
       this.listen(course);
@@ -152,7 +153,7 @@ export class Moments {
     }
     const part = from > 0 || to < this.endS;
     find("[data-zoom]", this.root).hidden = !part;
-    find("[data-readout]", this.root).textContent = part ? `${clock(from, digits)} to ${clock(to, digits)}` : "";
+    find("[data-readout]", this.root).textContent = part ? t("%(from)s to %(to)s", { from: clock(from, digits), to: clock(to, digits) }) : "";
     this.show(this.atS);
   }
 }

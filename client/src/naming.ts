@@ -1,4 +1,5 @@
 import { find, SERVER_UNREACHABLE } from "./page";
+import { dateTime, t } from "./words";
 
 /** Offer to name the session that was saved, and to open it. */
 export function askForName(
@@ -11,8 +12,8 @@ export function askForName(
   const name = pick<HTMLInputElement>("saved-name");
   const link = pick<HTMLAnchorElement>("saved-link");
   link.href = `${link.pathname.replace(/sessions\/.*/, "sessions")}/${sessionId}`;
-  const when = new Date().toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
-  name.value = `Live, ${when}`;
+  const proposed = t("Live, %(time)s", { time: dateTime(new Date()) });
+  name.value = proposed;
   form.showPopover();
   name.select();
   form.onsubmit = (event) => {
@@ -21,11 +22,11 @@ export function askForName(
     void fetch(`/api/v1${link.pathname}`, {
       method: "PATCH",
       headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ name: name.value.trim() || `Live, ${when}` }),
+      body: JSON.stringify({ name: name.value.trim() || proposed }),
     }).then(
       ({ ok }) => {
-        if (ok) showMessage("Named. The session is in your sessions.", false, 2500);
-        else showMessage("The name could not be saved.", true, 4000);
+        if (ok) showMessage(t("Named. The session is in your sessions."), false, 2500);
+        else showMessage(t("The name could not be saved."), true, 4000);
       },
       () => showMessage(SERVER_UNREACHABLE, true, 4000),
     );

@@ -1,8 +1,9 @@
 /** Helpers for all pages. */
 
 import type { DeviceAddresses } from "./device";
+import { t } from "./words";
 
-export const SERVER_UNREACHABLE = "Server unreachable. Reconnecting…";
+export const SERVER_UNREACHABLE = t("Server unreachable. Reconnecting…");
 
 export function find<T extends Element = HTMLElement>(selector: string, root: ParentNode = document): T {
   const element = root.querySelector<T>(selector);
@@ -37,10 +38,6 @@ export function saveFile(name: string, content: BlobPart, type: string): void {
 export function clock(seconds: number, digits = 0): string {
   const rounded = Number(Math.max(0, seconds).toFixed(digits));
   return `${Math.floor(rounded / 60)}:${(rounded % 60).toFixed(digits).padStart(digits ? digits + 3 : 2, "0")}`;
-}
-
-export function percent(fraction: number): string {
-  return `${Math.round(100 * fraction)}\u202f%`;
 }
 
 /** Where the library, its runtime and the networks are, as the page says. */

@@ -1,20 +1,20 @@
 /** The people in view: a lane for each, and a card with a bar for each expression of one of them. */
 
-import { percent } from "./page";
 import type { Face } from "./result";
+import { decimal, list, percent, t, word } from "./words";
 
 const SVG = "http://www.w3.org/2000/svg";
 const REMOVE_AFTER_MS = 2500;
 /** Name and text of each signal; null if it was not measured. */
 const SIGNALS: readonly [string, (face: Face) => string | null][] = [
-  ["Facing the camera", ({ signals }) => fraction(signals?.facing)],
-  ["Eyes", ({ track, signals }) => signals?.eye_opening_left == null || !track
-    ? null : track.eyes_closed_s > 0 ? `closed ${track.eyes_closed_s.toFixed(1)} s` : "open"],
-  ["Mouth open", ({ signals }) => fraction(signals?.mouth_opening)],
-  ["Blinks", ({ track }) => track?.blinks == null ? null : String(track.blinks)],
-  ["Yawns", ({ track }) => track?.yawns == null ? null : String(track.yawns)],
-  ["Valence", ({ affect }) => signed(affect?.valence)],
-  ["Arousal", ({ affect }) => signed(affect?.arousal)],
+  [t("Facing the camera"), ({ signals }) => fraction(signals?.facing)],
+  [t("Eyes"), ({ track, signals }) => signals?.eye_opening_left == null || !track
+    ? null : track.eyes_closed_s > 0 ? t("closed %(seconds)s s", { seconds: decimal(track.eyes_closed_s) }) : t("open")],
+  [t("Mouth open"), ({ signals }) => fraction(signals?.mouth_opening)],
+  [t("Blinks"), ({ track }) => track?.blinks == null ? null : String(track.blinks)],
+  [t("Yawns"), ({ track }) => track?.yawns == null ? null : String(track.yawns)],
+  [t("Valence"), ({ affect }) => signed(affect?.valence)],
+  [t("Arousal"), ({ affect }) => signed(affect?.arousal)],
 ];
 
 /** Grounds of the numbers of people, on which white text is readable. */
@@ -176,7 +176,7 @@ export class PeopleView {
       facts.append(pair);
       return shown;
     });
-    more.append(element("summary", "", "Signals"), facts);
+    more.append(element("summary", "", t("Signals")), facts);
     const movements = makeMovements();
     root.append(header, list, warning, more, movements.movements);
     return { root, badge, title: name, value, warning, signals, dot: circle, bars, ...movements };
@@ -200,8 +200,8 @@ function makeMovements(): Movements {
   const unitList = element("ul", "bars");
   const shapes = element("details");
   const shapeList = element("ul", "bars shapes");
-  shapes.append(element("summary", "", "Blendshapes"), shapeList);
-  movements.append(element("summary", "", "Movements"), direction, unitList, shapes);
+  shapes.append(element("summary", "", t("Blendshapes")), shapeList);
+  movements.append(element("summary", "", t("Movements")), direction, unitList, shapes);
   return {
     movements, gaze, gazeText, units: new Map(), unitList, shapes: new Map(), shapeList,
   };
@@ -215,9 +215,13 @@ function fillMovements(card: Card, { gaze, action_units: units, blendshapes }: F
   const tip = [44 * Math.sin(yaw) * Math.cos(pitch), -44 * Math.sin(pitch)];
   card.gaze.setAttribute("d", gaze ? `M0 0L${tip.map((at) => at.toFixed(1)).join(" ")}` : "");
   card.gazeText.textContent = gaze
-    ? `Gaze ${Math.abs(gaze.yaw_deg).toFixed(0)}° ${gaze.yaw_deg < 0 ? "left" : "right"} in the image, ` +
-      `${Math.abs(gaze.pitch_deg).toFixed(0)}° ${gaze.pitch_deg < 0 ? "down" : "up"}`
-    : "Gaze not seen";
+    ? t("Gaze %(yaw)s° %(side)s in the image, %(pitch)s° %(height)s", {
+      yaw: Math.abs(gaze.yaw_deg).toFixed(0),
+      side: gaze.yaw_deg < 0 ? t("left") : t("right"),
+      pitch: Math.abs(gaze.pitch_deg).toFixed(0),
+      height: gaze.pitch_deg < 0 ? t("down") : t("up"),
+    })
+    : t("Gaze not seen");
   fillBars(card.unitList, card.units, units);
   const wanted = card.shapeList.parentElement;
   if (wanted instanceof HTMLDetailsElement && wanted.open) {
@@ -229,7 +233,7 @@ function fillBars(list: HTMLElement, bars: Bars, values: Record<string, number>)
   for (const [name, value] of Object.entries(values)) {
     const { fill, value: text } = bars.get(name) ?? addBar(list, bars, name, "move");
     fill.setAttribute("width", (100 * value).toFixed(1));
-    text.textContent = value.toFixed(2);
+    text.textContent = decimal(value, 2);
   }
 }
 
@@ -243,7 +247,7 @@ function addBar(
   const fill = svg("rect", { height: "8", width: "0", class: fillClass });
   bar.append(svg("rect", { width: "100", height: "8", class: "track" }), fill);
   const value = element("span", "bar-value");
-  item.append(element("span", "bar-label", label), bar, value);
+  item.append(element("span", "bar-label", word(label)), bar, value);
   list.append(item);
   bars.set(label, { fill, value });
   return { fill, value };
@@ -272,7 +276,7 @@ function makeLane(labels: readonly string[]): Lane {
 function fillLane(lane: Lane, { expression }: Face): void {
   if (!expression) return;
   lane.root.dataset["expression"] = expression.label;
-  lane.title.textContent = expression.label + (expression.uncertain ? " ?" : "");
+  lane.title.textContent = word(expression.label) + (expression.uncertain ? " ?" : "");
   lane.value.textContent = percent(expression.probabilities[expression.label] ?? 0);
   let x = 0;
   for (const [label, part] of lane.strip) {
@@ -296,7 +300,7 @@ function fillCard(card: Card, face: Face): void {
   if (card.badge.textContent !== String(face.track_id)) {
     card.badge.replaceWith((card.badge = personBadge(face.track_id ?? 0)));
   }
-  card.title.textContent = expression.label + (expression.uncertain ? " ?" : "");
+  card.title.textContent = word(expression.label) + (expression.uncertain ? " ?" : "");
   card.value.textContent = percent(expression.probabilities[expression.label] ?? 0);
   card.dot.setAttribute("class", `x-${expression.label}`);
   for (const [label, bar] of card.bars) {
@@ -311,8 +315,8 @@ function fillCard(card: Card, face: Face): void {
   fillMovements(card, face);
   const reasons = quality?.reasons ?? [];
   card.warning.textContent = reasons.length
-    ? `Low confidence: ${reasons.join(", ").replaceAll("_", " ")}.`
-    : expression.uncertain ? "Uncertain." : "";
+    ? t("Low confidence: %(reasons)s.", { reasons: list(reasons.map((reason) => word(reason.replaceAll("_", " ")))) })
+    : expression.uncertain ? t("Uncertain.") : "";
 }
 
 function fraction(value: number | null | undefined): string | null {
@@ -320,7 +324,7 @@ function fraction(value: number | null | undefined): string | null {
 }
 
 function signed(value: number | null | undefined): string | null {
-  return value == null ? null : (value < 0 ? "−" : "+") + Math.abs(value).toFixed(2);
+  return value == null ? null : (value < 0 ? "−" : "+") + decimal(Math.abs(value), 2);
 }
 
 function element(tag: string, className = "", text = ""): HTMLElement {

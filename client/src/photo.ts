@@ -6,6 +6,7 @@ import type { DeviceAddresses } from "./device";
 import { find } from "./page";
 import { address, annotated, part } from "./pictures";
 import { toCsv, type Face, type FrameResult } from "./result";
+import { t, tn } from "./words";
 
 const DETAIL = { one: 1600, several: 480, face: 112 };
 
@@ -63,7 +64,7 @@ export class PhotoAnalyzer {
 async function analyzed(mien: library.Mien, file: File, detail: number): Promise<Shown> {
   const { name } = file;
   const image = await createImageBitmap(file).catch(() => null);
-  if (!image) return { name, problem: `${name} is no picture that this browser can decode. The server reads more formats.` };
+  if (!image) return { name, problem: t("%(name)s is no picture that this browser can decode. The server reads more formats.", { name }) };
   try {
     const result = { ...(await mien.analyze(image, { landmarks: true })), source: name };
     return { name, result, picture: part(image, [0, 0, image.width, image.height], detail) };
@@ -94,7 +95,7 @@ async function single({ name, result, picture, problem }: Shown, spec: string): 
     set(find(".thumb", card), { src: thumbnails[k]! });
     fillFace(card, face);
   });
-  write(shown, "[data-count]", ["No faces found", "1 face"][faces.length] ?? `${faces.length} faces`);
+  write(shown, "[data-count]", faces.length ? tn("%(num)s face", "%(num)s faces", faces.length) : t("No faces found"));
   find("[data-none]", shown).hidden = faces.length > 0;
   write(shown, "[data-size]", `${wide} × ${high} px`);
   write(shown, "[data-ms]", Object.values(result.timings_ms).reduce((sum, ms) => sum + ms, 0).toFixed(0));
@@ -112,14 +113,14 @@ function thumbnail({ box: { x_min, y_min, x_max, y_max } }: Face, picture: HTMLC
 async function gallery(all: readonly Shown[]): Promise<HTMLElement> {
   const table = toCsv(all.flatMap(({ result }) => result ?? []).map(withoutPoints));
   const shown = partOf("section[aria-labelledby=gallery]");
-  write(shown, "[data-count]", `${all.length} photos`);
+  write(shown, "[data-count]", tn("%(num)s photo", "%(num)s photos", all.length));
   set(find("a[download]", shown), { href: URL.createObjectURL(new Blob([table], { type: "text/csv" })) });
   const pictures = await Promise.all(all.map(({ result, picture }) => (result && picture ? annotated(picture, result) : null)));
   repeat(find(".gallery li", shown), all, (item, { name, problem }, k) => {
     write(item, "h3", name);
     write(item, ".notice", problem ?? "");
     const image = find("img", item);
-    if (pictures[k]) set(image, { src: pictures[k], alt: `${name}${image.getAttribute("alt") ?? ""}` });
+    if (pictures[k]) set(image, { src: pictures[k], alt: t("%(name)s, a box around each face", { name }) });
     (pictures[k] ? find(".notice", item) : image).remove();
   });
   const [row, empty] = shown.querySelectorAll("tbody tr");

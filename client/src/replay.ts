@@ -6,6 +6,7 @@ import { Markers } from "./markers";
 import { Moments, type Player } from "./moments";
 import { clock, find } from "./page";
 import type { FrameResult } from "./result";
+import { t } from "./words";
 
 class Replay implements Player {
   private atS = 0;
@@ -63,7 +64,7 @@ class Replay implements Player {
 
   private setPlaying(requested: boolean): void {
     this.playing = requested;
-    this.play.textContent = requested ? "Pause" : "Play";
+    this.play.textContent = requested ? t("Pause") : t("Play");
     this.play.setAttribute("aria-pressed", String(requested));
     if (!requested) return;
     if (this.atS >= this.endS) this.atS = 0;

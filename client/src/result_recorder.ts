@@ -1,6 +1,7 @@
 /** Stores the results of a stream that was analyzed on this device as a session on the server. */
 
 import type { FrameResult, Notice } from "./result";
+import { t } from "./words";
 
 const EVERY_MS = 1000;
 // While the server is unreachable, results of some minutes wait; more are discarded.
@@ -99,7 +100,7 @@ export class ResultRecorder {
     if (!answer || answer.status === 503) return;
     this.wanted = false;
     this.waiting = [];
-    const message = "Recording is not possible now. Try again in a moment.";
+    const message = t("Recording is not possible now. Try again in a moment.");
     this.notify({ type: "error", error: { code: "storage_unavailable", message } });
   }
 }

@@ -1,5 +1,8 @@
 /** Sources of frames: the camera or the sample clip. */
 
+import { deniedHelp } from "./browser";
+import { t } from "./words";
+
 export type SourceProblem =
   | "insecure"
   | "unsupported"
@@ -9,21 +12,18 @@ export type SourceProblem =
   | "ended"
   | "clip";
 
-const MESSAGES: Record<SourceProblem, string> = {
-  insecure:
-    "Browsers allow camera access only on secure pages. Use HTTPS, or http://localhost on the server itself.",
-  unsupported: "This browser does not support cameras. Use a current version of Firefox, Chrome, Edge or Safari.",
-  denied:
-    "Camera access was denied. Allow it with the camera icon in the address bar, then start again.",
-  missing: "No camera found. Connect one, or play the sample clip.",
-  busy: "The camera is in use by another program. Close it, then start again.",
-  ended: "The camera was disconnected. Reconnect it, then start again.",
-  clip: "This browser cannot play the sample clip.",
+const MESSAGES: Record<Exclude<SourceProblem, "denied">, string> = {
+  insecure: t("Browsers allow camera access only on secure pages. Use HTTPS, or http://localhost on the server itself."),
+  unsupported: t("This browser does not support cameras. Use a current version of Firefox, Chrome, Edge or Safari."),
+  missing: t("No camera found. Connect one, or play the sample clip."),
+  busy: t("The camera is in use by another program. Close it, then start again."),
+  ended: t("The camera was disconnected. Reconnect it, then start again."),
+  clip: t("This browser cannot play the sample clip."),
 };
 
 export class SourceError extends Error {
   constructor(readonly problem: SourceProblem) {
-    super(MESSAGES[problem]);
+    super(problem === "denied" ? deniedHelp(navigator) : MESSAGES[problem]);
   }
 }
 

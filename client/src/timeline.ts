@@ -4,9 +4,10 @@
  */
 
 import { nearest, Series } from "./history";
-import { clock, expressionColor, percent, themeColor } from "./page";
+import { clock, expressionColor, themeColor } from "./page";
 import { personBadge } from "./people";
 import type { Face } from "./result";
+import { percent, t, word } from "./words";
 
 const REDRAW_MS = 120;
 const WINDOW_S = 60;
@@ -70,7 +71,7 @@ export class Timeline {
     this.chosen = false;
     this.series.clear();
     this.shown = undefined;
-    this.title.replaceChildren("Timeline");
+    this.title.replaceChildren(t("Timeline"));
     this.legend.replaceChildren();
     this.draw();
   }
@@ -85,7 +86,7 @@ export class Timeline {
 
   private show(id: number): void {
     this.shown = id;
-    this.title.replaceChildren(personBadge(id), ` Person ${id}`);
+    this.title.replaceChildren(personBadge(id), ` ${t("Person %(id)s", { id })}`);
     const labels = this.current()?.labels ?? [];
     if (this.legend.childElementCount !== labels.length) {
       this.legend.replaceChildren(...labels.map((label) => this.legendEntry(label)));
@@ -99,7 +100,7 @@ export class Timeline {
     button.type = "button";
     button.innerHTML = '<svg class="dot" viewBox="0 0 10 10" aria-hidden="true"><circle cx="5" cy="5" r="5"/></svg>';
     button.querySelector("circle")?.setAttribute("class", `x-${label}`);
-    button.append(label);
+    button.append(word(label));
     button.setAttribute("aria-pressed", "true");
     button.addEventListener("click", () => {
       if (!this.hidden.delete(label)) this.hidden.add(label);
@@ -151,8 +152,8 @@ export class Timeline {
       .map((label) => [label, series.values.get(label)?.[index] ?? null] as const)
       .filter((pair): pair is readonly [string, number] => pair[1] !== null)
       .sort((a, b) => b[1] - a[1]);
-    const top = found.slice(0, 3).map(([label, share]) => `${label} ${percent(share)}`);
-    this.tooltip.textContent = [clock(atS), ...(top.length ? top : ["not in view"])].join(" · ");
+    const top = found.slice(0, 3).map(([label, share]) => `${word(label)} ${percent(share)}`);
+    this.tooltip.textContent = [clock(atS), ...(top.length ? top : [t("not in view")])].join(" · ");
     context.fillStyle = themeColor("ink");
     context.fillRect(toX(atS) - 0.5, 0, 1, bottom);
   }

@@ -8,6 +8,7 @@ import { linkFaces } from "./faces";
 import { deviceAddresses, find } from "./page";
 import { notice, PhotoAnalyzer } from "./photo";
 import { offerPriors } from "./prior";
+import { t, word } from "./words";
 
 interface Created {
   id?: string;
@@ -15,10 +16,10 @@ interface Created {
 }
 
 const FAILED: Record<number, string> = {
-  413: "This video is too large for the server. Cut it, or make it smaller.",
-  502: "The server does not respond. Try again in a moment.",
-  503: "The server is busy. Try again in a moment.",
-  504: "The server does not respond. Try again in a moment.",
+  413: t("This video is too large for the server. Cut it, or make it smaller."),
+  502: t("The server does not respond. Try again in a moment."),
+  503: t("The server is busy. Try again in a moment."),
+  504: t("The server does not respond. Try again in a moment."),
 };
 
 const form = find<HTMLFormElement>("[data-drop]");
@@ -87,7 +88,7 @@ function choosePlace(choice: HTMLSelectElement): void {
       const reason = error instanceof Error ? error.message : String(error);
       console.warn(`mien: ${reason}`);
       use("server");
-      replaceResult(notice("This browser cannot analyze photos itself. Choose the file again to send it to the server."));
+      replaceResult(notice(t("This browser cannot analyze photos itself. Choose the file again to send it to the server.")));
     }
     form.removeAttribute("aria-busy");
     form.reset();
@@ -171,9 +172,9 @@ function uploadVideo(video: File): void {
   request.onload = () => {
     const created = parse(request.responseText);
     if (created.id) location.assign(`/jobs/${created.id}`);
-    else fail(created.error?.message ?? FAILED[request.status] ?? "Upload failed. Try again.");
+    else fail(word(created.error?.message ?? "") || (FAILED[request.status] ?? t("Upload failed. Try again.")));
   };
-  request.onerror = () => fail("Server unreachable. Try again.");
+  request.onerror = () => fail(t("Server unreachable. Try again."));
   request.open("POST", "/api/v1/videos");
   request.send(data);
 }

@@ -30,6 +30,7 @@ from mien.web import (
     security,
     sessions,
     videos,
+    words,
 )
 from mien.web.config import WebConfig
 from mien.web.inference import InferenceEngine
@@ -84,7 +85,7 @@ def create_app(
 
 def _add_pages(app: OpenAPI, config: WebConfig) -> None:
     """Add the pages, and what is more than the analysis of photographs."""
-    for part in (assets, pages):
+    for part in (assets, words, pages):
         part.init_app(app)
     app.register_blueprint(photos.pages)
     for noun in (videos, sessions, markers, corrections, live):

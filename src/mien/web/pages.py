@@ -17,7 +17,6 @@ blueprint = Blueprint("pages", __name__)
 def init_app(app: Flask) -> None:
     """Add the pages, and the functions and filters of the templates."""
     app.register_blueprint(blueprint)
-    app.jinja_env.filters["percent"] = lambda share: f"{100 * share:.0f}\u202f%"
     app.jinja_env.filters["clock"] = _clock
     app.jinja_env.filters["local_time"] = _local_time
     app.jinja_env.filters["code"] = _with_code

@@ -29,8 +29,11 @@ addEventListener("DOMContentLoaded", () => {
 
 // Times in the visitor's own time zone and form; without scripts they are in UTC.
 addEventListener("DOMContentLoaded", () => {
+  const { lang } = document.documentElement;
+  // English is the fallback as well: its form of dates is the browser's.
+  const locale = { en: [], ar: "ar-u-nu-latn" }[lang] ?? lang;
   for (const time of document.querySelectorAll("time[datetime]")) {
     const options = { dateStyle: "medium", timeStyle: "short" };
-    time.textContent = new Date(time.dateTime).toLocaleString([], options);
+    time.textContent = new Date(time.dateTime).toLocaleString(locale, options);
   }
 });

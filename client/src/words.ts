@@ -1,0 +1,65 @@
+/** The texts of the page in its language. English is the source, and needs no catalog. */
+
+type Forms = Partial<Record<Intl.LDMLPluralRule, string>>;
+type Values = Readonly<Record<string, string | number>>;
+
+const root = globalThis.document?.documentElement;
+/** The language of texts; Arabic with the digits that the rest of the page has. */
+const tag = root?.lang || "en";
+const locale = tag === "ar" ? "ar-u-nu-latn" : tag;
+const english = tag === "en";
+const rules = new Intl.PluralRules(locale);
+const texts = await load(root?.dataset["words"]);
+
+async function load(address: string | undefined): Promise<Readonly<Record<string, string | Forms>>> {
+  if (!address) return {};
+  const answer = await fetch(address).catch(() => null);
+  return answer?.ok ? ((await answer.json()) as Record<string, string | Forms>) : {};
+}
+
+function fill(text: string, values: Values): string {
+  return text.replace(/%\((\w+)\)s/g, (whole, name: string) => String(values[name] ?? whole));
+}
+
+/**
+ * A text in the language of the page.
+ *
+ * @param text in English and written out here, because tools/write_catalogs.py looks for it
+ * @param values of its parts such as `%(name)s`
+ */
+export function t(text: string, values: Values = {}): string {
+  return fill(word(text), values);
+}
+
+/** A text with a number, `%(num)s`, in the form that the number needs. */
+export function tn(one: string, many: string, num: number): string {
+  const forms = texts[one];
+  const found = typeof forms === "object" ? (forms[rules.select(num)] ?? forms.other) : undefined;
+  return fill(found ?? (num === 1 ? one : many), { num });
+}
+
+/** A name that results have, such as that of an expression, as a word of the page. */
+export function word(name: string): string {
+  const found = texts[name];
+  return typeof found === "string" ? found : name;
+}
+
+/** Names in a row, as the language writes it. */
+export function list(names: readonly string[]): string {
+  return names.join(t(", "));
+}
+
+export function percent(fraction: number): string {
+  if (english) return `${Math.round(100 * fraction)}\u202f%`;
+  return new Intl.NumberFormat(locale, { style: "percent" }).format(fraction);
+}
+
+/** A number with a fixed count of decimals. */
+export function decimal(value: number, digits = 1): string {
+  if (english) return value.toFixed(digits);
+  return new Intl.NumberFormat(locale, { minimumFractionDigits: digits, maximumFractionDigits: digits, useGrouping: false }).format(value);
+}
+
+export function dateTime(date: Date): string {
+  return date.toLocaleString(english ? [] : locale, { dateStyle: "medium", timeStyle: "short" });
+}

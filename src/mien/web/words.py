@@ -1,0 +1,206 @@
+"""The languages of the pages: which one a visitor reads, its messages, and its form of numbers."""
+
+import hashlib
+import io
+import json
+from dataclasses import dataclass
+from functools import cache
+from gettext import c2py
+from pathlib import Path
+
+from babel import Locale, numbers
+from babel.messages.catalog import Catalog
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.support import Translations
+from flask import Blueprint, Flask, Response, abort, g, request, url_for
+from flask_babel import Babel, Domain
+
+CATALOGS = Path(__file__).parent / "translations"
+
+# Names from results and jobs, which pages show as words; programs get them as they are.
+WORDS = (
+    *("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt"),
+    *("small", "blurred", "dark", "bright", "turned", "tilted", "cut off", "unclear", "covered"),
+    *("eyes covered", "nose covered", "mouth covered"),
+    *("queued", "running", "done", "failed", "cancelled"),
+    *("comes into view", "leaves", "eyes closed", "blink", "yawn", "scene cut"),
+    *("derived from probabilities", "group", "person", "smiling"),
+    "There is no page at this address. Check its spelling; the page may have been deleted.",
+    "This address does not support this request method.",
+    "The request is too large. Make the file smaller, or cut the video.",
+    "The server is busy. Try again in a moment.",
+    "Choose a video first.",
+    "An internal error occurred. It was logged; try again, or ask the administrator.",
+    "There is no such job, or it was deleted.",
+    "There is no such session, or it was deleted.",
+)
+
+_COOKIE = "lang"
+_YEAR_S = 365 * 86400
+
+blueprint = Blueprint("words", __name__)
+
+
+@dataclass(frozen=True)
+class Language:
+    """A language of the pages.
+
+    Args:
+        code: in addresses and names of catalogs.
+        name: in the language itself.
+        tag: for HTML, by BCP 47.
+        direction: ``"ltr"`` or ``"rtl"``.
+    """
+
+    code: str
+    name: str
+    tag: str
+    direction: str = "ltr"
+
+    @property
+    def words(self) -> str:
+        """The address of the messages for scripts; empty for English, which needs none."""
+        if self.code == "en":
+            return ""
+        return url_for("words.messages", code=self.code, v=_version(self.code))
+
+
+LANGUAGES = {
+    one.code: one
+    for one in (
+        Language("en", "English", "en"),
+        Language("de", "Deutsch", "de"),
+        Language("fr", "Français", "fr"),
+        Language("es", "Español", "es"),
+        Language("ar", "العربية", "ar", "rtl"),
+        Language("zh", "中文", "zh-Hans"),
+    )
+}
+
+
+def init_app(app: Flask) -> None:
+    """Choose the language of each page, and add what templates need to write in it."""
+    babel = Babel()
+    # In place of Flask-Babel's compiled files.
+    babel.domain_instance = _Catalogs()
+    babel.init_app(app, locale_selector=lambda: language().code)
+    app.register_blueprint(blueprint)
+    app.jinja_env.filters.update(word=word, percent=percent, decimal=decimal)
+    app.context_processor(lambda: {"language": language(), "languages": LANGUAGES.values()})
+    app.after_request(_set_headers)
+
+
+def language() -> Language:
+    """The language of the request: the visitor's choice, or else what the browser asks for."""
+    if "language" not in g:
+        asked = (request.args.get("lang"), request.cookies.get(_COOKIE))
+        preferred = request.accept_languages.best_match(LANGUAGES, "en")
+        g.language = next(LANGUAGES[code] for code in (*asked, preferred) if code in LANGUAGES)
+    found: Language = g.language
+    return found
+
+
+def word(text: object) -> str:
+    """A name or a message of the server in the language of the page; unknown ones as they are."""
+    plain = str(text or "").replace("_", " ") if len(str(text)) < 40 else str(text)
+    # The empty message is the header of a catalog.
+    return str(_translations(language().code).ugettext(plain)) if plain else ""
+
+
+def percent(share: float) -> str:
+    """A share in [0, 1] in percent, without decimals."""
+    code = language().code
+    if code == "en":
+        return f"{100 * share:.0f}\u202f%"
+    return numbers.format_percent(share, locale=code)
+
+
+def decimal(value: float, digits: int = 1, *, signed: bool = False) -> str:
+    """A number with a fixed count of decimals."""
+    if language().code == "en":
+        return f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}"
+    pattern = "0." + "0" * digits
+    pattern = f"+{pattern};-{pattern}" if signed else pattern
+    return numbers.format_decimal(value, format=pattern, locale=language().code)
+
+
+@blueprint.get("/words/<code>.json")
+def messages(code: str) -> Response:
+    """The messages of the pages' scripts in one language."""
+    if code not in LANGUAGES:
+        abort(404)
+    response = Response(_client_messages(code), mimetype="application/json")
+    fresh = request.args.get("v") == _version(code)
+    response.headers["Cache-Control"] = (
+        "public, max-age=31536000, immutable" if fresh else "no-cache"
+    )
+    response.set_etag(_version(code))
+    response.make_conditional(request)
+    return response
+
+
+def _set_headers(response: Response) -> Response:
+    # Only what was written in a language; reports and results are the same in all.
+    if "language" not in g or response.mimetype != "text/html":
+        return response
+    response.vary.update(["Accept-Language", "Cookie"])
+    response.content_language.add(language().tag)
+    if request.args.get("lang") == language().code:
+        response.set_cookie(
+            _COOKIE,
+            language().code,
+            max_age=_YEAR_S,
+            secure=request.is_secure,
+            httponly=True,
+            samesite="Lax",
+        )
+    return response
+
+
+class _Catalogs(Domain):  # type: ignore[misc,unused-ignore]
+    """The catalogs as they are written, so that nothing must be compiled before it runs."""
+
+    def get_translations(self) -> Translations:
+        return _translations(language().code)
+
+
+@cache
+def catalog(code: str) -> Catalog:
+    """The messages of a language, empty for English, which is the source."""
+    if code == "en":
+        return Catalog(locale="en")
+    with (CATALOGS / f"{code}.po").open("rb") as file:
+        return read_po(file, locale=code)
+
+
+@cache
+def _translations(code: str) -> Translations:
+    compiled = io.BytesIO()
+    write_mo(compiled, catalog(code))
+    compiled.seek(0)
+    return Translations(compiled)
+
+
+@cache
+def _client_messages(code: str) -> str:
+    """Texts by their English ones; those with a number by the plural categories of CLDR."""
+    known = catalog(code)
+    category_of, form_of = Locale.parse(code).plural_form, c2py(known.plural_expr)
+    # Which of the catalog's forms has which category, as browsers name them.
+    forms = {category_of(n): form_of(n) for n in range(201)}
+    texts: dict[str, str | dict[str, str]] = {}
+    for message in known:
+        text, translated = message.id, message.string
+        used = any(path.startswith("client/") for path, _line in message.locations)
+        if isinstance(text, str) and isinstance(translated, str):
+            if text and translated and (used or text in WORDS):
+                texts[text] = translated
+        elif used and translated:
+            texts[text[0]] = {name: translated[k] for name, k in forms.items()}
+    return json.dumps(texts, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
+
+@cache
+def _version(code: str) -> str:
+    return hashlib.sha256(_client_messages(code).encode()).hexdigest()[:10]
