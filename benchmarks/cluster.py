@@ -39,6 +39,7 @@ class Assumptions:
         startup_s: to start a node, Ray on it and its models.
         driver_s: of the driver for each part: to schedule it and to take its commit.
         store_latency_s: of one request to the object store.
+        readers: images that a worker reads at once, while it analyzes others.
         store_requests_per_s: that one prefix of the store serves (S3: 5,500 reads).
         node_mb_per_s: network of a node.
         image_mb: size of a photograph.
@@ -50,6 +51,7 @@ class Assumptions:
     startup_s: float = 90.0
     driver_s: float = 0.004
     store_latency_s: float = 0.03
+    readers: int = 4
     store_requests_per_s: float = 5500.0
     node_mb_per_s: float = 600.0
     image_mb: float = 2.5
@@ -74,10 +76,7 @@ def simulate(nodes: int, images: int, image_s: float, given: Assumptions) -> dic
     chance = random.Random(1)
     workers = nodes * given.cores_per_node
     parts = math.ceil(images / given.images_per_part)
-    # The store and the network of a node limit the rate at which its workers get images.
-    fetch_s = given.store_latency_s + given.image_mb * given.cores_per_node / given.node_mb_per_s
-    fetch_s = max(fetch_s, workers / given.store_requests_per_s)
-    part_s = given.images_per_part * (image_s + fetch_s)
+    part_s = given.images_per_part * max(image_s, fetch_s(workers, given))
     free = [given.startup_s] * workers
     driver_free_s = end_s = 0.0
     import heapq
@@ -98,10 +97,19 @@ def simulate(nodes: int, images: int, image_s: float, given: Assumptions) -> dic
     }
 
 
+def fetch_s(workers: int, given: Assumptions) -> float:
+    """The time between two images that a worker gets, which the store and networks limit."""
+    return max(
+        given.store_latency_s / given.readers,
+        given.image_mb * given.cores_per_node / given.node_mb_per_s,
+        workers / given.store_requests_per_s,
+    )
+
+
 def bill(image_s: float, frame_s: float, given: Assumptions) -> dict[str, dict[str, float]]:
     """Dollars for a million photographs, and for 1,000 hours at 25 frames per second."""
     work = {
-        "million photographs": 1e6 * (image_s + given.store_latency_s),
+        "million photographs": 1e6 * max(image_s, fetch_s(given.cores_per_node, given)),
         "1,000 hours": 1000 * 3600 * 25 * frame_s,
     }
     return {

@@ -5,6 +5,9 @@ import importlib.util
 import shutil
 import subprocess
 import tarfile
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -155,6 +158,32 @@ def test_reads_tar_shards(images: Path, tmp_path: Path) -> None:
     failed = {str(r["uri"]): str(r["error"]) for r in rows(tmp_path / "out", "failures")}
     assert list(failed) == [f"{whole}#text.jpg", str(torn)]
     assert "the shard cannot be read" in failed[str(torn)]
+
+
+def test_reads_remote_images_while_others_are_analyzed(images: Path, tmp_path: Path) -> None:
+    together = threading.Barrier(3)
+
+    class Handler(SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            # Answered when two more are asked for.
+            together.wait(30)
+            super().do_GET()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(images))) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        base = f"http://127.0.0.1:{server.server_port}"
+        names = [f"{base}/{number}.png" for number in range(5)]
+        plan = make_plan(find_inputs([*names, f"{base}/missing.png"]), workers=1, part_size=6)
+        run(plan, tmp_path / "out")
+        server.shutdown()
+        serving.join()
+    assert [row["uri"] for row in rows(tmp_path / "out", "faces")] == names
+    (failure,) = rows(tmp_path / "out", "failures")
+    assert str(failure["error"]).startswith(f"{base}/missing.png: the file cannot be read")
 
 
 def test_an_input_that_ends_the_process_twice_is_a_failure(images: Path, tmp_path: Path) -> None:

@@ -18,16 +18,23 @@ import pytest
 from PIL import Image as PillowImage
 
 from mien.cluster.engine import Resources
+from mien.cluster.inputs import Input
+from mien.cluster.plan import make_plan
 from mien.cluster.run import BatchOptions, run_batch
+from mien.cluster.segments import split
 from mien.cluster.state import Progress, batch_status
 from mien.cluster.storage import Folder
 from mien.cluster.summary import summarize
+from mien.cluster.worker import Worker, WorkSettings
+from mien.config import Settings
 from mien.errors import MienError, SettingError
+from mien.pipeline import FacePipeline
 from mien.samples import sample_paths
 
 pytest.importorskip("ray")
 parquet = pytest.importorskip("pyarrow.parquet")
 
+CLIP = Path(__file__).parents[2] / "src/mien/web/static/sample.mp4"
 FAULTS = Path(__file__).with_name("faults")
 
 
@@ -117,6 +124,28 @@ def test_analyzes_a_bucket(bucket: str, tmp_path: Path) -> None:
     found = summarize(str(tmp_path / "results"))
     assert [(row["expression"], row["faces"]) for row in found["shares"]] == [("happiness", 19)]
     assert row_sets(tmp_path / "results") == Counter(f"{n:02d}.jpg" for n in range(20))
+
+
+@pytest.mark.e2e
+def test_divides_remote_videos(bucket: str, tmp_path: Path) -> None:
+    import boto3
+
+    boto3.client("s3").upload_file(str(CLIP), bucket, "clip.mp4")
+    pipeline, tables = FacePipeline(), []
+    for uri, segment_s, parts in ((str(CLIP), 0.0, 1), (f"s3://{bucket}/clip.mp4", 6.0, 4)):
+        plan = make_plan([Input(uri, uri)], workers=1, segment_s=segment_s)
+        assert (len(plan), plan.inputs) == (parts, 1)
+        out = tmp_path / f"{parts}"
+        worker = Worker(WorkSettings(str(out), Settings(), {}, fps=2), pipeline)
+        for number in range(parts):
+            worker.run(plan.part(number))
+        tables.append(parquet.read_table(out / "frames").drop(["uri", "faces", "clear"]))
+        assert parquet.read_table(out / "tracks").num_rows == 2
+    assert tables[0]["timestamp_s"] == tables[1]["timestamp_s"]
+    # One that is short, or is no video, is not divided.
+    assert split(f"s3://{bucket}/clip.mp4", 60.0) == ()
+    boto3.client("s3").put_object(Bucket=bucket, Key="no.mp4", Body=b"no video" * 10_000)
+    assert split(f"s3://{bucket}/no.mp4", 1.0) == split(f"s3://{bucket}/gone.mp4", 1.0) == ()
 
 
 @pytest.mark.e2e

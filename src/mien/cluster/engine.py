@@ -25,6 +25,7 @@ _POLL_S = 0.5
 _OBJECT_STORE_BYTES = 100 << 20
 _DEATHS_IN_A_ROW = 3
 _START_ATTEMPTS = 3
+_NOT_STARTED = "Initialization failure from server"
 _METRICS = {
     "inputs": "inputs, those that failed included",
     "failures": "inputs that failed",
@@ -103,10 +104,15 @@ def _start(ray: Any, resources: Resources) -> None:
         _start_local(ray, resources, options)
         return
     _check_reachable(address)
-    try:
-        ray.init(address=address, **options)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        raise _unreachable(address, error) from None
+    for attempts_left in reversed(range(_START_ATTEMPTS)):
+        try:
+            ray.init(address=address, **options)
+        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+            # The head starts a process for each client, which now and then fails.
+            if not attempts_left or _NOT_STARTED not in str(error):
+                raise _unreachable(address, error) from None
+        else:
+            return
 
 
 def _start_local(ray: Any, resources: Resources, options: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from mien.cluster.inputs import Input
 from mien.cluster.segments import Piece, split
-from mien.cluster.storage import Folder, is_local, local_path
+from mien.cluster.storage import Folder
 from mien.errors import SettingError
 
 PLAN_FILE = "plan.parquet"
@@ -130,7 +130,7 @@ def make_plan(
         inputs: in order.
         workers: that start the run; small runs get small parts, so that all workers have some.
         part_size: number of images in a part; by default at most 256.
-        segment_s: local videos that are longer are divided into segments of this length; 0: none.
+        segment_s: longer videos are divided into segments of this length; 0: none.
     """
     import pyarrow
 
@@ -144,8 +144,8 @@ def make_plan(
             types[name] = _wider(types.get(name), value)
         row = (found.uri, found.address, json.dumps(columns, ensure_ascii=False))
         pieces: tuple[Piece, ...] = ()
-        if segment_s and found.is_video and is_local(found.address):
-            pieces = split(local_path(found.address), segment_s)
+        if segment_s and found.is_video:
+            pieces = split(found.address, segment_s)
         for piece in pieces:
             made = (*row, json.dumps([piece.number, piece.count, piece.seconds]))
             (joins if piece.is_join else heavy).append(made)

@@ -12,8 +12,10 @@ from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from mien import geometry
+from mien.cluster import storage
 from mien.errors import VideoReadError
 from mien.media.clips import Clip
 from mien.media.key_frames import find_key_frame
@@ -28,6 +30,8 @@ SEGMENT_S = 600.0
 OVERLAP_S = 10.0
 """Tracks end after two seconds without their face; smoothing forgets within a few."""
 _MIN_IOU = 0.5
+_FEWEST_BYTES_PER_S = 5_000
+"""Videos with less are hardly seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +74,39 @@ class Piece:
         return Clip(name, path, entry=entry), Selection(max_fps=fps, start_s=start_s, end_s=end_s)
 
 
-def split(path: Path, seconds: float) -> tuple[Piece, ...]:
+def split(address: str, seconds: float) -> tuple[Piece, ...]:
     """The segments of a video and the step that stitches them; none for one that is short."""
-    try:
-        duration_s = VideoSource(path).info.duration_s or 0.0
-    except VideoReadError:
-        return ()
-    count = math.ceil(duration_s / seconds - 0.5)
+    if storage.is_local(address):
+        try:
+            duration_s = VideoSource(storage.local_path(address)).info.duration_s
+        except VideoReadError:
+            return ()
+    else:
+        duration_s = _remote_duration_s(address, seconds)
+    count = math.ceil((duration_s or 0.0) / seconds - 0.5)
     if count < 2:
         return ()
     return tuple(Piece(number, count, seconds) for number in range(count + 1))
+
+
+def _remote_duration_s(address: str, seconds: float) -> float | None:
+    """The length that the header of a remote video says; None for small files and unknown ones.
+
+    Only parts of the file are read, which servers of ``https://`` need not offer.
+    """
+    if urlsplit(address).scheme in ("http", "https"):
+        return None
+    import av
+
+    opened, path = storage.filesystem(address)
+    try:
+        with opened.open_input_file(path) as file:
+            if file.size() < seconds * _FEWEST_BYTES_PER_S:
+                return None
+            with av.open(file) as container:
+                return container.duration / av.time_base if container.duration else None
+    except (OSError, av.FFmpegError):
+        return None
 
 
 def stitch(segments: Sequence[tuple[float, Path]], folder: Path) -> int:

@@ -130,6 +130,8 @@ def download(address: str, path: Path) -> None:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        error.close()  # It is the open response.
     return str(getattr(error, "strerror", None) or error).split("\n", maxsplit=1)[0]
 
 

@@ -8,7 +8,9 @@ import stat
 import tarfile
 import tempfile
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -41,6 +43,8 @@ _CRASHED = "ended the process of its worker {} times, which it may have damaged 
 # Errors of the installation, which every further input would have too.
 _FATAL = (StorageError, ModelError, ProviderError, MissingExtraError)
 _MAX_MEMBER_BYTES = 4 << 30
+_READERS = 4
+"""Remote images that a worker reads at once; they are in memory until they are analyzed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +102,9 @@ class Worker:
         with tempfile.TemporaryDirectory(prefix="mien-part-") as scratch:
             labels = self._pipeline.classifier.spec.labels
             tables = PartTables(Path(scratch), part.name, labels, self._work.carried)
-            for found in part.inputs:
+            for found, content in _read_ahead(part.inputs):
                 for member in self._members(found, tables, Path(scratch)):
-                    self._try(member, tables, journal, Path(scratch))
+                    self._try(member, content, tables, journal, Path(scratch))
             facts = {
                 "seconds": round(time.perf_counter() - started, 3),
                 "cpu_s": round(time.process_time() - cpu_before_s, 3),
@@ -117,7 +121,12 @@ class Worker:
         return commit
 
     def _try(
-        self, found: Input, tables: PartTables, journal: "Journal | None", scratch: Path
+        self,
+        found: Input,
+        content: "Future[bytes] | None",
+        tables: PartTables,
+        journal: "Journal | None",
+        scratch: Path,
     ) -> None:
         """Add an input to the tables, or the reason why it cannot be analyzed."""
         if journal is not None:
@@ -132,7 +141,7 @@ class Worker:
             elif self._is_video(found):
                 self._add_video(found, tables, scratch)
             else:
-                self._add_image(found, tables)
+                self._add_image(found, content, tables)
         except _FATAL:
             raise
         except (MienError, OSError) as error:
@@ -158,13 +167,14 @@ class Worker:
         except InputError:
             return False
 
-    def _add_image(self, found: Input, tables: PartTables) -> None:
+    def _add_image(self, found: Input, content: "Future[bytes] | None", tables: PartTables) -> None:
         limit = self._pipeline.settings.max_megapixels
         if storage.is_local(found.address):
             check_regular(found.address)
             decoded = decode_image(found.address, max_megapixels=limit)
         else:
-            decoded = decode_image(storage.read(found.address), max_megapixels=limit)
+            data = content.result() if content else storage.read(found.address)
+            decoded = decode_image(data, max_megapixels=limit)
         result = self._pipeline.analyze(decoded.pixels)
         tables.add_image(found, result)
         tables.warnings += [f"{found.uri}: {warning}" for warning in decoded.warnings]
@@ -296,6 +306,18 @@ class Journal:
 
     def delete(self) -> None:
         self._folder.delete(self._name)
+
+
+def _read_ahead(inputs: Sequence[Input]) -> Iterator[tuple[Input, "Future[bytes] | None"]]:
+    """The inputs; remote images with their content, which is read while others are analyzed."""
+    ahead: deque[tuple[Input, Future[bytes] | None]] = deque()
+    with ThreadPoolExecutor(_READERS) as readers:
+        for found in inputs:
+            is_read = found.suffix in SUFFIXES and not storage.is_local(found.address)
+            ahead.append((found, readers.submit(storage.read, found.address) if is_read else None))
+            if len(ahead) > _READERS:
+                yield ahead.popleft()
+        yield from ahead
 
 
 def _segment_files(found: Input, number: int) -> tuple[str, str]:
