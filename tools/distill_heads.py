@@ -1,6 +1,5 @@
 """Train heads on the features of `transfer` that predict what other networks answer.
 
-    mien models add opencv-fer
     python tools/mix_heads.py own.onnx --small ferplus=1 --sharp ferplus=1
     python tools/distill_heads.py --own own.onnx --ferplus ferplus.npz \
         --photographs lfw-more --out tools/heads.npz

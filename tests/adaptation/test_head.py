@@ -5,12 +5,13 @@ import pytest
 
 from mien.adaptation.faces import person_groups
 from mien.adaptation.head import (
+    BLENDSHAPE_OUTPUT,
+    EMBEDDING,
+    OTHER_LOGS,
     Features,
     Strength,
     _multinomial,
-    blendshape_space,
     fit_head,
-    make_space,
     own_mapping,
 )
 from mien.adaptation.run import decide
@@ -18,7 +19,6 @@ from mien.adaptation.selection import choose_head, stratified_folds
 from mien.evaluation.dataset import ArrayImages, LabeledSet
 from mien.expression.priors import softmax
 from mien.labels import Expression, exact_label
-from mien.types import InputSpec, ModelSpec
 
 RNG = np.random.default_rng(0)
 
@@ -29,9 +29,11 @@ def _features(truth: np.ndarray, confused: bool, noise: float = 1.0) -> Features
     shown = np.array([1, 0, 2])[truth] if confused else truth
     logits[np.arange(len(truth)), :, shown] += 3
     shape = (len(truth), 2)
-    return Features(
-        np.log(softmax(logits)), RNG.normal(size=(*shape, 5)), RNG.uniform(size=(*shape, 4))
-    )
+    parts = {
+        EMBEDDING: RNG.normal(size=(*shape, 5)),
+        BLENDSHAPE_OUTPUT: RNG.uniform(size=(*shape, 4)),
+    }
+    return Features(np.log(softmax(logits)), parts, np.zeros((*shape, 0)))
 
 
 def test_minimizes_the_penalized_cross_entropy() -> None:
@@ -48,8 +50,8 @@ def test_minimizes_the_penalized_cross_entropy() -> None:
 def test_a_strong_pull_keeps_the_mapping() -> None:
     truth = np.repeat(np.arange(3), 3)
     features = _features(truth, confused=True)
-    spaces = make_space(features.embedding), blendshape_space(features.blendshapes)
-    head = fit_head(features, truth, np.eye(3), Strength(1e6, 1e6, 1e6), spaces)
+    strength = Strength(1e6, 1e6, 1e6)
+    head = fit_head(features, truth, np.eye(3), strength, features.spaces())
     kept = features.log_probabilities[:, 0].argmax(axis=1)
     assert head.logits(features).argmax(axis=1).tolist() == kept.tolist()
 
@@ -69,8 +71,8 @@ def test_new_labels_are_learned_from_the_embedding() -> None:
     embedding = RNG.normal(size=(40, 2, 6))
     embedding[:, :, 0] += 4 * truth[:, None]
     logs = np.log(softmax(RNG.normal(size=(40, 2, 3))))
-    none = np.zeros((40, 2, 0))
-    chosen = choose_head(Features(logs, embedding, none), truth, np.zeros((3, 2)), np.arange(40))
+    features = Features(logs, {EMBEDDING: embedding}, np.zeros((40, 2, 0)))
+    chosen = choose_head(features, truth, np.zeros((3, 2)), np.arange(40))
     assert chosen.strength.embedding is not None
     assert (chosen.held_out.argmax(axis=1) == truth).mean() > 0.85
 
@@ -80,10 +82,10 @@ def test_new_labels_are_learned_from_blendshapes() -> None:
     shapes = RNG.uniform(0, 0.2, size=(40, 2, 8))
     shapes[:, :, 3] += 0.6 * truth[:, None]
     logs = np.log(softmax(RNG.normal(size=(40, 2, 3))))
-    features = Features(logs, np.zeros((40, 2, 0)), shapes)
+    features = Features(logs, {BLENDSHAPE_OUTPUT: shapes}, np.zeros((40, 2, 0)))
     chosen = choose_head(features, truth, np.zeros((3, 2)), np.arange(40))
     assert chosen.strength.blendshapes is not None
-    assert np.abs(chosen.head.blendshapes[3]).min() > np.abs(chosen.head.outputs).max()
+    assert np.abs(chosen.head.parts[BLENDSHAPE_OUTPUT][3]).min() > np.abs(chosen.head.outputs).max()
     assert (chosen.held_out.argmax(axis=1) == truth).mean() > 0.85
 
 
@@ -108,19 +110,27 @@ def test_keeps_only_what_is_better() -> None:
     assert "chance" in decide(wrong, flat, truth)[1]
 
 
+def test_other_networks_are_used_where_they_know_more() -> None:
+    truth = np.repeat(np.arange(3), 12)
+    own = _features(truth, confused=True, noise=2.0)
+    others = RNG.normal(size=(36, 2, 3))
+    others[np.arange(36), :, truth] += 5
+    others -= others.mean(axis=2, keepdims=True)
+    features = Features(own.log_probabilities, own.parts, others)
+    mapping = np.concatenate([np.eye(3), np.eye(3)])
+    chosen = choose_head(features, truth, mapping, np.arange(36))
+    assert chosen.strength.others is not None
+    assert (chosen.held_out.argmax(axis=1) == truth).mean() > 0.9
+    assert OTHER_LOGS in chosen.head.used()
+    unknown = RNG.normal(size=(36, 2, 3))
+    features = Features(_features(truth, confused=False).log_probabilities, {}, unknown)
+    assert choose_head(features, truth, mapping, np.arange(36)).strength.others is None
+
+
 def test_own_mapping_follows_names() -> None:
-    spec = ModelSpec(
-        name="tiny",
-        task="expression",
-        file="tiny.onnx",
-        input=InputSpec("image", (8, 8), "gray", (0.0,), (1.0,)),
-        outputs=("logits",),
-        license="MIT",
-        source="made for a test",
-        labels=(Expression.NEUTRAL, Expression.HAPPINESS),
-    )
     labels = (Expression.HAPPINESS, exact_label("bored"), exact_label("calm"))
-    assert own_mapping(spec, labels).tolist() == [[0, 0, 1], [1, 0, 0]]
+    outputs = (Expression.NEUTRAL, Expression.HAPPINESS, Expression.NEUTRAL)
+    assert own_mapping(outputs, labels).tolist() == [[0, 0, 1], [1, 0, 0], [0, 0, 1]]
 
 
 def test_numbers_of_groups_start_at_zero() -> None:

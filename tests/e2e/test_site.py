@@ -9,8 +9,8 @@ import av
 import numpy as np
 import pytest
 
-from mien.adaptation.blendshapes import with_blendshapes
-from mien.adaptation.head import Head
+from mien.adaptation.extra_outputs import with_extra_outputs
+from mien.adaptation.head import BLENDSHAPE_OUTPUT, Head
 from mien.adaptation.model_file import write_model
 from mien.labels import exact_label
 from mien.runtime import catalog
@@ -142,10 +142,11 @@ def test_a_model_of_ones_own_runs_in_the_browser(
     browser: Any, serve_folder: Any, open_page: Any, tmp_path: Path
 ) -> None:
     """Its labels come from the blendshapes of the crop, by networks inside the file."""
-    with with_blendshapes(catalog.find("quick")) as wide:
+    with with_extra_outputs(catalog.find("quick"), [BLENDSHAPE_OUTPUT]) as wide:
         smile = np.zeros((52, 2))
         smile[BLENDSHAPES.index("mouthSmileLeft"), 1] = 30
-        head = Head(np.zeros((8, 2)), np.zeros((1024, 2)), smile, np.array([0.0, -18.0]))
+        parts = {BLENDSHAPE_OUTPUT: smile}
+        head = Head(np.zeros((8, 2)), np.zeros((0, 2)), parts, np.array([0.0, -18.0]))
         labels = (exact_label("at rest"), exact_label("beaming"))
         spec = dataclasses.replace(wide.spec, name="my", labels=labels, training_prior=(0.5, 0.5))
         write_model(wide, head, spec, "", tmp_path / "my.onnx")

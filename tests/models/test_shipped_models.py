@@ -228,6 +228,19 @@ def test_direct_matches_openvino(place: tuple[int, int, int], probabilities: lis
     assert powers / powers.sum() == pytest.approx(probabilities, abs=0.02)
 
 
+@pytest.mark.parametrize(
+    ("place", "probabilities"),
+    [
+        ((120, 160, 4), [0.0028, 0.0003, 0.0019, 0.4526, 0.0257, 0.4939, 0.0227]),
+        ((150, 200, 3), [0.0089, 0.0207, 0.0124, 0.0772, 0.0973, 0.4701, 0.3134]),
+    ],
+)
+def test_opencv_fer_matches_onnx(place: tuple[int, int, int], probabilities: list[float]) -> None:
+    # Expected values: the published file in ONNX's reference implementation.
+    powers = np.exp(_run("opencv-fer", *place)["label"][0])
+    assert powers / powers.sum() == pytest.approx(probabilities, abs=0.001)
+
+
 def test_holds_no_paths_of_the_machine_that_exported_it() -> None:
     files = sorted((Path(mien.__file__).parent / "models").glob("*.onnx"))
     assert files

@@ -160,7 +160,7 @@ def test_reports_invalid_descriptions(tmp_path: Path) -> None:
 
 def test_all_shipped_descriptions_are_valid() -> None:
     models = catalog.known_models()
-    assert {"yunet", "opencv-fer"} <= {model.name for model in models}
+    assert {"yunet", "ferplus-vgg13"} <= {model.name for model in models}
     for model in models:
         spec = spec_from_json(
             json.dumps({**json.loads(model.spec_text or ""), "name": model.name, "file": "m.onnx"})

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from mien.adaptation.blendshapes import with_blendshapes
+from mien.adaptation.extra_outputs import with_extra_outputs
 from mien.adaptation.faces import find_crop, person_groups, read_features
-from mien.adaptation.head import Features, own_mapping
-from mien.adaptation.run import base_network, prior_probabilities
+from mien.adaptation.head import Features
+from mien.adaptation.run import base_network, prior_probabilities, whole_mapping
 from mien.adaptation.selection import choose_head, stratified_folds
 from mien.errors import DataError
 from mien.evaluation.dataset import UNLABELED, IntArray, LabeledSet
@@ -124,10 +124,10 @@ def _measure(
     if not crops:
         raise DataError(f"expected faces in the pictures of {rows.name}, found none")
     seen = np.array(list(crops))
-    with with_blendshapes(base_network(pipeline.settings)) as wide:
+    with with_extra_outputs(base_network(pipeline.settings)) as wide:
         features = read_features(list(crops.values()), NeuralClassifier(wide), progress)
     before = np.full((len(rows), len(labels)), np.nan)
-    mapping = own_mapping(classifier.spec, labels)
+    mapping = whole_mapping(classifier.spec, labels, features)
     known = prior_probabilities(features, mapping, classifier.spec, pipeline.settings.prior)
     assert known is not None
     before[seen] = known

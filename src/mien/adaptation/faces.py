@@ -6,21 +6,19 @@ from hashlib import sha256
 
 import numpy as np
 
-from mien.adaptation.blendshapes import BLENDSHAPE_OUTPUT
-from mien.adaptation.head import LOG_FLOOR, Features
+from mien.adaptation.head import LOG_FLOOR, OTHER_LOGS, PARTS, Features
 from mien.errors import DataError, ImageReadError
 from mien.evaluation.data_check import near_duplicate_groups
 from mien.evaluation.dataset import SUBJECT, UNLABELED, ArrayImages, IntArray, LabeledSet
 from mien.evaluation.predict import Progress, choose_face
 from mien.expression.crop import face_crop, landmarks_of_crop
 from mien.expression.neural import NeuralClassifier
-from mien.expression.priors import resolve_prior, softmax
+from mien.expression.priors import softmax, uniform_shift
 from mien.geometry import Array
 from mien.labels import Expression
 from mien.pipeline import FacePipeline
-from mien.types import Image, ModelSpec
+from mien.types import Image
 
-EMBEDDING = "embedding"
 LEAST, MOST = 3, 500
 """Pictures of each label that are needed, and that are used."""
 
@@ -111,7 +109,8 @@ def read_features(
 ) -> Features:
     """What the network says about the crops and their mirror images."""
     spec = classifier.spec
-    wanted = [spec.outputs[0], *(n for n in (EMBEDDING, BLENDSHAPE_OUTPUT) if n in spec.outputs)]
+    extra = [name for name in (*PARTS, OTHER_LOGS) if name in spec.outputs]
+    wanted = [spec.outputs[0], *extra]
     found: list[list[Array]] = []
     for number, crop in enumerate(crops):
         views = classifier.run([crop, np.ascontiguousarray(crop[:, ::-1])], wanted)
@@ -119,20 +118,10 @@ def read_features(
         if progress is not None:
             progress(number + 1, len(crops))
     values = dict(zip(wanted, map(np.stack, zip(*found, strict=True)), strict=True))
-    logits = values[spec.outputs[0]]
+    logits = values.pop(spec.outputs[0])
     logs = np.log(np.maximum(softmax(logits / spec.temperature + uniform_shift(spec)), 1e-12))
-    none = np.zeros((*logits.shape[:2], 0))
-    return Features(
-        np.maximum(logs, LOG_FLOOR),
-        values.get(EMBEDDING, none),
-        values.get(BLENDSHAPE_OUTPUT, none),
-    )
-
-
-def uniform_shift(spec: ModelSpec) -> Array:
-    """``(C,)`` what moves calibrated logits to a uniform prior; 0 where the prior is unknown."""
-    shift = resolve_prior("uniform", spec)[1] if spec.training_prior else None
-    return np.zeros(len(spec.labels)) if shift is None else shift
+    other_logs = values.pop(OTHER_LOGS, np.zeros((*logits.shape[:2], 0)))
+    return Features(np.maximum(logs, LOG_FLOOR), values, other_logs)
 
 
 def find_crop(rows: LabeledSet, index: int, pipeline: FacePipeline) -> Image | str:

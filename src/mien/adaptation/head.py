@@ -1,12 +1,12 @@
 """A small classifier on what a network says and sees: from its outputs to the labels of a user.
 
-The head is a multinomial logistic regression on the network's log probabilities, on its embedding
-and on the blendshapes. Its weights are pulled toward the network's own mapping, in which every
-label keeps its log probability, so that a few pictures change little and many change as much as
-they can show.
+The head is a multinomial logistic regression on the network's log probabilities and embedding, and
+where they help, on blendshapes and on those of other networks. Its weights are pulled toward the
+networks' own mapping, in which every label keeps its log probability, so that a few pictures
+change little and many change as much as they can show.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,11 +15,20 @@ from mien.evaluation.dataset import IntArray
 from mien.expression.priors import softmax
 from mien.geometry import Array
 from mien.labels import Expression, labels_of
-from mien.types import ModelSpec
+
+EMBEDDING = "embedding"
+BLENDSHAPE_OUTPUT = "blendshapes"
+OTHER_LOGS, OTHER_EMBEDDING = "other_logs", "other_embedding"
+"""Names of outputs in model files and in ``ModelSpec.outputs``."""
+
+
+PARTS = (EMBEDDING, BLENDSHAPE_OUTPUT, OTHER_EMBEDDING)
 
 LOG_FLOOR = -8.0
 """Log probabilities below are raised to this: how unlikely the unlikely is means little."""
 
+# What the other networks' log probabilities count, where they are used, and each of the two.
+_OTHERS_SHARE, _OTHER_SHARE = 0.5, 0.25
 _BIAS_PENALTY = 3.0
 _COMPONENTS = 128
 _STEPS = 200
@@ -28,17 +37,26 @@ _TOLERANCE = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class Strength:
-    """How strongly weights are pulled toward the network's own mapping.
+    """How strongly weights are pulled toward the networks' own mapping.
 
     Attributes:
         outputs: penalty of the weights of the log probabilities.
-        embedding: penalty of the weights of the embedding; None leaves it out.
+        embedding: penalty of the weights of the embeddings; None leaves them out.
         blendshapes: penalty of the weights of the blendshapes; None leaves them out.
+        others: penalty of the weights of the other networks' log probabilities; None leaves the
+            other networks out.
     """
 
     outputs: float
     embedding: float | None
     blendshapes: float | None = None
+    others: float | None = None
+
+    def of(self, part: str) -> float | None:
+        """The penalty of a part of the features; None where it is left out."""
+        if part == BLENDSHAPE_OUTPUT:
+            return self.blendshapes
+        return None if part == OTHER_EMBEDDING and self.others is None else self.embedding
 
 
 STRENGTHS = (
@@ -51,58 +69,79 @@ STRENGTHS = (
     Strength(30.0, 1.0, 1.0),
     Strength(10.0, 1.0, 0.3),
     Strength(3.0, 0.3, 0.1),
+    Strength(30.0, 1.0, 1.0, 30.0),
+    Strength(30.0, 0.3, 0.3, 30.0),
 )
 """The candidates of the cross-validation, the usual choice first (docs/adapting.md)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Features:
-    """What a network says about pictures and their mirror images.
+    """What networks say about pictures and their mirror images.
 
     Attributes:
         log_probabilities: ``(N, 2, C)`` under a uniform prior, from :data:`LOG_FLOOR` to 0.
-        embedding: ``(N, 2, D)``; D is 0 where the network has none.
-        blendshapes: ``(N, 2, 52)``, or ``(N, 2, 0)`` where the network has none.
+        parts: ``(N, 2, D)`` by the name of the output: ``embedding``, ``blendshapes`` and
+            ``other_embedding``, where the network has them.
+        other_logs: ``(N, 2, O)`` log probabilities of other networks, less their mean; O may be 0.
     """
 
     log_probabilities: Array
-    embedding: Array
-    blendshapes: Array
+    parts: Mapping[str, Array]
+    other_logs: Array
 
     def __len__(self) -> int:
         return len(self.log_probabilities)
 
     def take(self, rows: IntArray) -> "Features":
-        return Features(self.log_probabilities[rows], self.embedding[rows], self.blendshapes[rows])
+        parts = {name: values[rows] for name, values in self.parts.items()}
+        return Features(self.log_probabilities[rows], parts, self.other_logs[rows])
+
+    def spaces(self) -> dict[str, "Space"]:
+        """Of each part, by its name."""
+        return {
+            name: blendshape_space(values) if name == BLENDSHAPE_OUTPUT else make_space(values)
+            for name, values in self.parts.items()
+        }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Head:
-    """Logits are linear in log probabilities, embedding and blendshapes.
+    """Logits are linear in log probabilities and the parts of the features.
 
     Attributes:
         outputs: ``(C, K)`` weights of the log probabilities.
-        embedding: ``(D, K)`` weights of the embedding.
-        blendshapes: ``(52, K)`` or ``(0, K)`` weights of the blendshapes.
+        other_outputs: ``(O, K)`` weights of those of the other networks.
+        parts: ``(D, K)`` weights of each part that is used.
         bias: ``(K,)``.
     """
 
     outputs: Array
-    embedding: Array
-    blendshapes: Array
+    other_outputs: Array
+    parts: Mapping[str, Array]
     bias: Array
 
     def logits(self, features: Features) -> Array:
         """``(N, K)`` of the pictures as they are."""
-        of_outputs = features.log_probabilities[:, 0] @ self.outputs
-        of_embedding = features.embedding[:, 0] @ self.embedding
-        of_blendshapes = features.blendshapes[:, 0] @ self.blendshapes
-        return np.asarray(of_outputs + of_embedding + of_blendshapes + self.bias)
+        logits = features.log_probabilities[:, 0] @ self.outputs + self.bias
+        logits = logits + features.other_logs[:, 0] @ self.other_outputs
+        for name, weights in self.parts.items():
+            logits = logits + features.parts[name][:, 0] @ weights
+        return np.asarray(logits)
 
     def divided(self, temperature: float) -> "Head":
         """The head whose logits are smaller by a factor."""
-        parts = (self.outputs, self.embedding, self.blendshapes, self.bias)
-        return Head(*(part / temperature for part in parts))
+        parts = {name: weights / temperature for name, weights in self.parts.items()}
+        return Head(
+            self.outputs / temperature,
+            self.other_outputs / temperature,
+            parts,
+            self.bias / temperature,
+        )
+
+    def used(self) -> list[str]:
+        """The names of the outputs that it needs beside the first."""
+        return [*self.parts, *([OTHER_LOGS] if self.other_outputs.any() else [])]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -145,15 +184,25 @@ def _in_rows(values: Array) -> Array:
     return values.reshape(values.shape[0] * values.shape[1], values.shape[2])
 
 
-def own_mapping(spec: ModelSpec, labels: Sequence[Expression]) -> Array:
-    """``(C, K)``: 1 where an output of the network means a label of the user."""
-    mapping = np.zeros((len(spec.labels), len(labels)))
-    meaning = labels_of(spec.labels)([label.value for label in labels])
-    for column, label in enumerate(labels):
-        if meaning.get(label.value) in spec.labels:
-            mapping[spec.labels.index(meaning[label.value]), column] = 1
+def own_mapping(outputs: Sequence[Expression], labels: Sequence[Expression]) -> Array:
+    """``(C, K)``: 1 where an output of a network means a label of the user."""
+    meaning = labels_of(dict.fromkeys(outputs))([label.value for label in labels])
     # Where two labels mean the same output, it cannot say which of them a picture shows.
-    return mapping
+    meant = [meaning.get(label.value) for label in labels]
+    return np.array([[float(output == label) for label in meant] for output in outputs])
+
+
+def starting_weights(mapping: Array, own: int, strength: Strength) -> tuple[Array, Array]:
+    """``(C, K)`` and ``(O, K)`` weights that a head keeps without pictures.
+
+    Args:
+        mapping: ``(C + O, K)`` of the network's own outputs and of the other networks'.
+        own: C.
+        strength: says whether the other networks are used.
+    """
+    if strength.others is None:
+        return mapping[:own], np.zeros_like(mapping[own:])
+    return (1 - _OTHERS_SHARE) * mapping[:own], _OTHER_SHARE * mapping[own:]
 
 
 def fit_head(
@@ -161,52 +210,46 @@ def fit_head(
     truth: IntArray,
     mapping: Array,
     strength: Strength,
-    spaces: tuple[Space, Space],
+    spaces: Mapping[str, Space],
 ) -> Head:
     """Fit a head with all labels counting the same.
 
     Args:
         features: of the pictures.
         truth: ``(N,)`` index of the label, each at least once.
-        mapping: ``(C, K)`` weights that the head keeps without pictures.
-        strength: of the pull toward them.
-        spaces: of the embedding and of the blendshapes.
+        mapping: ``(C + O, K)``, as for :func:`starting_weights`.
+        strength: of the pull toward it.
+        spaces: of the parts of the features.
     """
     count = mapping.shape[1]
     views = features.log_probabilities.shape[1]
     logs = _in_rows(features.log_probabilities)
-    parts = [logs - logs.mean(axis=1, keepdims=True)]
-    penalty = [np.full(len(mapping), strength.outputs)]
-    extras = (features.embedding, features.blendshapes)
-    pulls = (strength.embedding, strength.blendshapes)
-    for values, space, pull in zip(extras, spaces, pulls, strict=True):
-        # Without a pull, no column: the weights are 0.
-        kept = space.project(values) if pull is not None else values[..., :0]
-        parts.append(_in_rows(kept))
-        penalty.append(np.full(kept.shape[-1], pull or 1.0))
-    rows = np.concatenate([*parts, np.ones((len(logs), 1))], axis=1)
-    start = np.zeros((rows.shape[1], count))
-    start[: len(mapping)] = mapping
+    own, others = starting_weights(mapping, logs.shape[1], strength)
+    blocks = [(logs - logs.mean(axis=1, keepdims=True), strength.outputs, own)]
+    if strength.others is not None:
+        blocks.append((_in_rows(features.other_logs), strength.others, others))
+    names = [name for name in features.parts if strength.of(name) is not None]
+    for name in names:
+        rows = _in_rows(spaces[name].project(features.parts[name]))
+        blocks.append((rows, strength.of(name) or 0.0, np.zeros((rows.shape[1], count))))
+    blocks.append((np.ones((len(logs), 1)), _BIAS_PENALTY, np.zeros((1, count))))
     share = len(truth) / (count * np.maximum(np.bincount(truth, minlength=count), 1))
     weights = _multinomial(
-        rows,
+        np.concatenate([rows for rows, _, _ in blocks], axis=1),
         np.eye(count)[np.repeat(truth, views)],
         np.repeat(share[truth], views) / views,
-        np.concatenate([*penalty, [_BIAS_PENALTY]]),
-        start,
+        np.concatenate([np.full(rows.shape[1], penalty) for rows, penalty, _ in blocks]),
+        np.concatenate([start for _, _, start in blocks]),
     )
-    ends = np.cumsum([part.shape[1] for part in parts])
-    of_outputs, *of_extras, bias = np.split(weights, ends)
-    found = []
-    for values, space, of_space in zip(extras, spaces, of_extras, strict=True):
-        whole = np.zeros((values.shape[-1], count))
-        if len(of_space):
-            whole = space.components @ of_space
-            bias = bias - space.mean @ whole
-        found.append(whole)
+    of_outputs, *found, bias = np.split(weights, np.cumsum([r.shape[1] for r, _, _ in blocks])[:-1])
     of_outputs = of_outputs - of_outputs.mean(axis=0)  # the same as centering the rows
-    of_embedding, of_blendshapes = found
-    return Head(of_outputs, of_embedding, of_blendshapes, bias.reshape(count))
+    if strength.others is not None:
+        others = found.pop(0)
+    parts = {}
+    for name, of_space in zip(names, found, strict=True):
+        parts[name] = spaces[name].components @ of_space
+        bias = bias - spaces[name].mean @ parts[name]
+    return Head(of_outputs, others, parts, bias.reshape(count))
 
 
 def _multinomial(

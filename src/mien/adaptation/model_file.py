@@ -5,10 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mien.adaptation.blendshapes import BLENDSHAPE_OUTPUT
-from mien.adaptation.faces import EMBEDDING, uniform_shift
-from mien.adaptation.head import LOG_FLOOR, Head
+from mien.adaptation.head import EMBEDDING, LOG_FLOOR, OTHER_LOGS, Head
 from mien.errors import ModelError
+from mien.expression.priors import uniform_shift
 from mien.recording import replacing
 from mien.runtime.catalog import CatalogEntry
 from mien.runtime.onnx_edit import Node, extend_model, free_prefix, opset_of
@@ -41,8 +40,8 @@ def write_model(base: CatalogEntry, head: Head, spec: ModelSpec, card: str, path
         )
     nodes, weights = _nodes(base.spec, head, free_prefix(model, "adapted"))
     outputs = {nodes[-1].output: len(spec.labels)}
-    widths = {EMBEDDING: len(head.embedding), BLENDSHAPE_OUTPUT: len(head.blendshapes)}
-    outputs |= {name: width for name, width in widths.items() if name in base.spec.outputs}
+    if EMBEDDING in head.parts:  # so that the model can be adapted again
+        outputs[EMBEDDING] = len(head.parts[EMBEDDING])
     spec = dataclasses.replace(
         spec,
         outputs=tuple(outputs),
@@ -75,8 +74,8 @@ def _nodes(base: ModelSpec, head: Head, prefix: str) -> tuple[list[Node], dict[s
         Node("Max", (name("logs"), name("floor")), name("floored")),
         Node("Gemm", (name("floored"), name("outputs_weight"), name("bias")), name("of_outputs")),
     ]
-    for source, values in ((EMBEDDING, head.embedding), (BLENDSHAPE_OUTPUT, head.blendshapes)):
-        if values.any():
+    for source, values in ((OTHER_LOGS, head.other_outputs), *head.parts.items()):
+        if source in head.used():
             weights[name(f"{source}_weight")] = values
             inputs = (source, name(f"{source}_weight"), nodes[-1].output)
             nodes.append(Node("Gemm", inputs, name(f"with_{source}")))

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from mien.adaptation import report
-from mien.adaptation.blendshapes import with_blendshapes
-from mien.adaptation.faces import LabeledFaces, find_faces, read_features, uniform_shift
+from mien.adaptation.extra_outputs import other_labels, with_extra_outputs
+from mien.adaptation.faces import LabeledFaces, find_faces, read_features
 from mien.adaptation.head import Features, own_mapping
 from mien.adaptation.model_file import write_model
 from mien.adaptation.selection import Chosen, choose_head
@@ -21,9 +21,9 @@ from mien.evaluation.predict import PREDICTED, Predictions, Progress
 from mien.evaluation.readers import read_data
 from mien.evaluation.summary import plain, summarize
 from mien.expression.neural import NeuralClassifier
-from mien.expression.priors import resolve_prior, softmax
+from mien.expression.priors import resolve_prior, softmax, uniform_shift
 from mien.geometry import Array
-from mien.labels import own_labels
+from mien.labels import Expression, own_labels
 from mien.pipeline import FacePipeline
 from mien.runtime import catalog
 from mien.runtime.catalog import CatalogEntry
@@ -92,9 +92,9 @@ def adapt(
 ) -> Adaptation:
     """Adapt an expression model to labels of your own, from 3 to 500 pictures of each.
 
-    A small classifier on the model's probabilities and embedding, and on blendshapes where they
-    help, is fitted; its weights are pulled to the model's own mapping, by a strength that
-    cross-validation chooses. Pictures of one person
+    A small classifier on the model's probabilities and embedding, and on blendshapes and those of
+    two other networks where they help, is fitted; its weights are pulled to the networks' own
+    mapping, by a strength that cross-validation chooses. Pictures of one person
     (the columns ``group``, ``person`` or ``subject``), or near-duplicates where persons are not
     named, are never on both sides of the validation. All labels count the same. The adapted model
     is written only if it is better than before.
@@ -127,11 +127,13 @@ def adapt(
     if crops is not None:
         labeled = dataclasses.replace(labeled, face_crops=crops)
     faces = find_faces(labeled, pipeline, _half(progress, 0))
-    with with_blendshapes(base_network(settings)) as wide:
+    base = base_network(settings)
+    with with_extra_outputs(base) as wide:
         features = read_features(faces.crops, NeuralClassifier(wide), _half(progress, 1))
-        mapping = own_mapping(classifier.spec, faces.labels)
-        chosen = choose_head(features, faces.truth, mapping, faces.groups)
-        before = prior_probabilities(features, mapping, classifier.spec, settings.prior)
+    mapping = whole_mapping(classifier.spec, faces.labels, features)
+    chosen = choose_head(features, faces.truth, mapping, faces.groups)
+    before = prior_probabilities(features, mapping, classifier.spec, settings.prior)
+    with with_extra_outputs(base, chosen.head.used()) as wide:
         kept, reason = decide(before, chosen.held_out, faces.truth)
         result = Adaptation(
             kept=kept,
@@ -143,9 +145,8 @@ def adapt(
             left_out=faces.left_out,
         )
         if result.kept:
-            base = wide if chosen.head.blendshapes.any() else base_network(settings)
-            spec = _adapted_spec(base.spec, faces, chosen, result)
-            write_model(base, chosen.head, spec, result.to_markdown(), path)
+            spec = _adapted_spec(wide.spec, faces, chosen, result)
+            write_model(wide, chosen.head, spec, result.to_markdown(), path)
             _check_file(path, spec, faces, features, chosen)
     return result
 
@@ -164,10 +165,20 @@ def base_network(settings: Settings) -> CatalogEntry:
     return catalog.find(name, task="expression")
 
 
+def whole_mapping(spec: ModelSpec, labels: tuple[Expression, ...], features: Features) -> Array:
+    """``(C + O, K)`` the mapping of the network's labels, and of the other networks' if used."""
+    others = other_labels() if features.other_logs.size else ()
+    return own_mapping((*spec.labels, *others), labels)
+
+
 def prior_probabilities(
     features: Features, mapping: Array, spec: ModelSpec, prior: str
 ) -> Array | None:
-    """``(N, K)`` of the network under the prior of the settings, for the labels of the data."""
+    """``(N, K)`` of the network under the prior of the settings, for the labels of the data.
+
+    None where it knows none of them. Takes the mapping of :func:`whole_mapping`.
+    """
+    mapping = mapping[: len(spec.labels)]
     if not mapping.any():
         return None
     own = resolve_prior(prior, spec)[1]

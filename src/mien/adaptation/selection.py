@@ -1,18 +1,19 @@
 """Choosing how strongly a head is pulled to the network's own mapping, by cross-validation."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from mien.adaptation.head import (
+    BLENDSHAPE_OUTPUT,
     STRENGTHS,
     Features,
     Head,
     Space,
     Strength,
-    blendshape_space,
     fit_head,
-    make_space,
+    starting_weights,
 )
 from mien.evaluation import calibration
 from mien.evaluation.dataset import IntArray
@@ -22,8 +23,9 @@ from mien.geometry import Array
 _FOLDS = 5
 # Above, one choice for all folds is biased by less than it is uncertain.
 _NESTED_UP_TO = 700
-# In standard errors: how much better a candidate must be than the usual choice.
-_CLEARLY = 1.5
+# In standard errors: how much better a candidate must be than the usual choice; with the other
+# networks a part of the gain is known without a fit.
+_CLEARLY, _CLEARLY_OTHERS = 1.5, 1.0
 _TINY = 1e-12
 
 
@@ -48,14 +50,14 @@ def choose_head(features: Features, truth: IntArray, mapping: Array, groups: Int
     Args:
         features: of the pictures.
         truth: ``(N,)`` index of the label, each at least three times.
-        mapping: ``(C, K)`` the network's own.
+        mapping: ``(C + O, K)`` the networks' own; see :func:`mien.adaptation.head.fit_head`.
         groups: ``(N,)`` equal numbers for pictures of one person, which share a fold.
     """
-    spaces = make_space(features.embedding), blendshape_space(features.blendshapes)
+    spaces = features.spaces()
     problem = _Problem(features, mapping, spaces)
     fold = stratified_folds(truth, groups, _FOLDS)
     logits = _candidates(problem, truth, fold)
-    best = _prefer(logits, truth)
+    best = _prefer(problem, logits, truth)
     held_out = logits[best].copy()
     for number in range(_FOLDS):
         if len(truth) <= _NESTED_UP_TO:
@@ -64,24 +66,29 @@ def choose_head(features: Features, truth: IntArray, mapping: Array, groups: Int
                 continue
             inner = stratified_folds(truth[train], groups[train], 3)
             part = _Problem(features.take(train), mapping, spaces)
-            found = _prefer(_candidates(part, truth[train], inner), truth[train])
+            found = _prefer(part, _candidates(part, truth[train], inner), truth[train])
             held_out[test] = logits[found][test]
     temperature = calibration.fit_temperature(logits[best], truth)
     probabilities = calibration.cross_fitted_probabilities(held_out, truth, groups=groups)
-    head = fit_head(features, truth, mapping, STRENGTHS[best], spaces)
-    return Chosen(head.divided(temperature), STRENGTHS[best], probabilities)
+    strength = problem.strengths()[best]
+    head = fit_head(features, truth, mapping, strength, spaces)
+    return Chosen(head.divided(temperature), strength, probabilities)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Problem:
     features: Features
     mapping: Array
-    spaces: tuple[Space, Space]
+    spaces: Mapping[str, Space]
 
     def strengths(self) -> tuple[Strength, ...]:
-        """The candidates: without those that use blendshapes where there are none."""
-        there = bool(self.features.blendshapes.size)
-        return tuple(s for s in STRENGTHS if there or s.blendshapes is None)
+        """The candidates: without those that use what is not there."""
+        shapes, others = BLENDSHAPE_OUTPUT in self.features.parts, self.features.other_logs.size
+        return tuple(
+            s
+            for s in STRENGTHS
+            if (shapes or s.blendshapes is None) and (others or s.others is None)
+        )
 
 
 def _candidates(problem: _Problem, truth: IntArray, fold: IntArray) -> Array:
@@ -97,17 +104,30 @@ def _candidates(problem: _Problem, truth: IntArray, fold: IntArray) -> Array:
     return logits
 
 
-def _prefer(logits: Array, truth: IntArray) -> int:
+def _prefer(problem: _Problem, logits: Array, truth: IntArray) -> int:
     """The strength of the lowest calibrated loss, or the usual one where that is not clearly worse.
 
-    Every label counts the same.
+    Half of the loss is that of the mapping that the weights are pulled to, which is known better
+    than that of the fits. Every label counts the same.
     """
     share = len(truth) / np.maximum(np.bincount(truth, minlength=logits.shape[2]), 1)
     weights = (share / logits.shape[2])[truth]
-    losses = np.array([_loss(candidate, truth) for candidate in logits]) * weights
+    strengths = problem.strengths()
+    losses = np.array([_loss(candidate, truth) for candidate in logits])
+    losses += [_loss(_starting_logits(problem, strength), truth) for strength in strengths]
+    losses *= weights
     best = int(losses.mean(axis=1).argmin())
     gain = losses[0] - losses[best]
-    return best if gain.mean() > _CLEARLY * gain.std() / np.sqrt(len(gain)) else 0
+    clearly = _CLEARLY if strengths[best].others is None else _CLEARLY_OTHERS
+    return best if gain.mean() > clearly * gain.std() / np.sqrt(len(gain)) else 0
+
+
+def _starting_logits(problem: _Problem, strength: Strength) -> Array:
+    """``(N, K)`` of a head without pictures."""
+    logs, others = problem.features.log_probabilities, problem.features.other_logs
+    own, other = starting_weights(problem.mapping, logs.shape[2], strength)
+    centered = logs[:, 0] - logs[:, 0].mean(axis=1, keepdims=True)
+    return np.asarray(centered @ own + others[:, 0] @ other)
 
 
 def _loss(logits: Array, truth: IntArray) -> Array:

@@ -70,6 +70,13 @@ def crop_transform(
     return geometry.square_to_frame(box.center, max(box.width, box.height), 0.0, size_wh[0])
 
 
+def anchors(spec: ModelSpec) -> npt.NDArray[np.float64]:
+    """``(P, 2)`` where the stable points of a mesh are in a network's input, in pixels."""
+    template = spec.alignment_for("mesh468")
+    assert template is not None
+    return np.array(template.points) * spec.input.size_wh
+
+
 def is_trusted(landmarks: Landmarks) -> bool:
     """Whether landmarks probably lie on a face; True where the predictor returns no presence."""
     return landmarks.presence is None or landmarks.presence >= _MIN_PRESENCE

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from mien import geometry, imaging
+from mien.expression.crop import anchors
 from mien.expression.neural import NeuralClassifier
 from mien.expression.priors import resolve_prior, softmax
 from mien.geometry import Array
 from mien.runtime import catalog
-from mien.types import ExpressionScores, Image, ModelSpec
+from mien.types import ExpressionScores, Image
 
 # What the second network counts among the labels that both know. On lfw and FER2013's labels 0.3
 # gains in balanced accuracy and calibration and costs FER+ a point; 0.5 gains little more and costs
@@ -51,7 +52,7 @@ class MeanClassifier:
         )
         self.prior, self._log_ratio = resolve_prior(prior, first)
         self._common = [first.labels.index(label) for label in second.labels]
-        self._to_second = geometry.estimate_similarity(_anchors(first), _anchors(second))
+        self._to_second = geometry.estimate_similarity(anchors(first), anchors(second))
 
     def classify(self, crops: Sequence[Image]) -> list[ExpressionScores]:
         """See :meth:`mien.expression.base.ExpressionClassifier.classify`."""
@@ -86,10 +87,3 @@ class MeanClassifier:
         """Load both models now rather than at the first face."""
         self._first.warm_up()
         self._second.warm_up()
-
-
-def _anchors(spec: ModelSpec) -> Array:
-    """``(P, 2)`` where the stable points of a face are in a network's input, in pixels."""
-    template = spec.alignment_for("mesh468")
-    assert template is not None
-    return np.array(template.points) * spec.input.size_wh

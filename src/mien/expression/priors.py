@@ -60,6 +60,12 @@ def resolve_prior(prior: str, spec: ModelSpec) -> tuple[str, npt.NDArray[np.floa
     return Path(prior).name, _log_ratio(_shares(_read(Path(prior)), spec.labels), spec)
 
 
+def uniform_shift(spec: ModelSpec) -> npt.NDArray[np.float64]:
+    """``(K,)`` what moves calibrated logits to a uniform prior; 0 where the prior is unknown."""
+    shift = resolve_prior("uniform", spec)[1] if spec.training_prior else None
+    return np.zeros(len(spec.labels)) if shift is None else shift
+
+
 def with_prior(spec: ModelSpec, prior: str) -> ModelSpec:
     """A spec whose own prior is one of :func:`resolve_prior`, for programs that read no files.
 

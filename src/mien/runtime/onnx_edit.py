@@ -38,6 +38,8 @@ def extend_model(
     weights: Mapping[str, Weights],
     outputs: Mapping[str, int] | None = None,
     metadata: Mapping[str, str] | None = None,
+    *,
+    more_outputs: Mapping[str, int] | None = None,
 ) -> bytes:
     """A model file with more nodes at its end.
 
@@ -48,6 +50,7 @@ def extend_model(
         outputs: names and widths of all outputs of the result, each ``(batch, width)`` float32;
             None keeps those of the file.
         metadata: replaces that of the file; None keeps it.
+        more_outputs: the same for outputs beside those of the file.
 
     Raises:
         ModelFileError: the file is not an ONNX model.
@@ -55,7 +58,8 @@ def extend_model(
     added = [_field(_NODE, _node(node)) for node in nodes]
     added += [_field(_INITIALIZER, _tensor(name, values)) for name, values in weights.items()]
     dropped = () if outputs is None else (_OUTPUT,)
-    added += [_field(_OUTPUT, _matrix_info(*info)) for info in (outputs or {}).items()]
+    described = {**(outputs or {}), **(more_outputs or {})}
+    added += [_field(_OUTPUT, _matrix_info(*info)) for info in described.items()]
     extended = _with_graph(model, b"".join(added), dropped)
     if metadata is None:
         return extended
