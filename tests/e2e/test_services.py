@@ -257,7 +257,9 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         head.wait(60)
 
 
-def test_jobs_run_on_the_cluster(serve: Callable[..., Any], cluster: str) -> None:
+def test_jobs_run_on_the_cluster(
+    serve: Callable[..., Any], cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # The head may not answer yet: the job waits for it.
     web = serve(MIEN_RAY_ADDRESS=cluster)
     job_id = submit(web.url, every=4)
@@ -283,3 +285,16 @@ def test_jobs_run_on_the_cluster(serve: Callable[..., Any], cluster: str) -> Non
     assert request(f"{web.url}/api/v1/jobs/{job_id}/cancel", b"")[0] == 200
     wait_for(web.url, job_id, "cancelled")
     wait_until(lambda: not processes("_Process"))
+
+    # A batch on the same cluster, whose processes are in another folder.
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    photographs = str(ROOT / "src/mien/samples")
+    command = [sys.executable, "-m", "mien", "batch", photographs, "--out", "out", "--json"]
+    ran = subprocess.run(
+        [*command, "--address", cluster], check=False, capture_output=True, text=True
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout)["faces"] > 0
+    assert list((elsewhere / "out" / "faces").glob("*.parquet"))

@@ -121,7 +121,8 @@ def run_batch(
 
 def _work(folder: Folder, settings: Settings, plan: Plan, options: BatchOptions) -> WorkSettings:
     return WorkSettings(
-        folder.address,
+        # Workers have folders of their own in which a relative path would mean another one.
+        str(local_path(folder.address).absolute()) if folder.local else folder.address,
         settings,
         plan.columns,
         annotate=options.annotate,
