@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import zipfile
 from pathlib import Path
 
 WHEEL_LIMIT_MB = 100
@@ -65,6 +66,9 @@ def main() -> None:
         with tarfile.open(sdist) as archive:
             names = archive.getnames()
         check(any(entry.endswith("src/mien/py.typed") for entry in names), "sdist: complete")
+        with zipfile.ZipFile(wheel) as archive:
+            catalogs = [entry for entry in archive.namelist() if entry.endswith(".po")]
+        check(len(catalogs) == 5, f"wheel: message catalogs of {len(catalogs)} languages")
 
         run(options.python, "-m", "venv", work / "venv")
         python = work / "venv" / "bin" / "python"

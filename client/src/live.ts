@@ -309,8 +309,8 @@ function setRecording(requested: boolean): void {
   recordingRequested = requested;
   if (requested) recordedSession = undefined;
   recordButton.setAttribute("aria-pressed", String(requested));
-  pick("record-text").textContent = requested ? t("End") : t("Record");
-  pick("record-more").hidden = !requested;
+  pick("record-text").hidden = requested;
+  pick("record-end").hidden = !requested;
   session?.record(requested);
 }
 

@@ -188,7 +188,7 @@ def _client_messages(code: str) -> str:
     known = catalog(code)
     category_of, form_of = Locale.parse(code).plural_form, c2py(known.plural_expr)
     # Which of the catalog's forms has which category, as browsers name them.
-    forms = {category_of(n): form_of(n) for n in range(201)}
+    forms = {category_of(n): form_of(n) for n in (*range(201), 10**6)}
     texts: dict[str, str | dict[str, str]] = {}
     for message in known:
         text, translated = message.id, message.string

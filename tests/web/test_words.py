@@ -1,0 +1,177 @@
+"""The pages in several languages: nothing is untranslated, and each visitor gets their own."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+from babel.messages.catalog import Catalog, Message
+from flask.testing import FlaskClient
+
+from mien.labels import Expression
+from mien.web import words
+
+ROOT = Path(__file__).resolve().parents[2]
+TEMPLATES = sorted((ROOT / "src/mien/web/templates").glob("*.html"))
+TRANSLATED = [code for code in words.LANGUAGES if code != "en"]
+RUN_THE_TOOL = "run python tools/write_catalogs.py, and translate what it adds"
+
+spec = importlib.util.spec_from_file_location("write_catalogs", ROOT / "tools/write_catalogs.py")
+assert spec
+assert spec.loader
+write_catalogs = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(write_catalogs)
+
+
+def texts(message: Message) -> tuple[list[str], list[str]]:
+    """The English and the translated forms of a message."""
+    source, translated = message.id, message.string
+    forms = [source] if isinstance(source, str) else [str(one) for one in source or ()]
+    return forms, [translated] if isinstance(translated, str) else [
+        str(t) for t in translated or ()
+    ]
+
+
+def messages(catalog: Catalog) -> list[Message]:
+    return [message for message in catalog if message.id]
+
+
+def placeholders(text: str) -> set[str]:
+    return set(re.findall(r"%\(\w+\)s|%%|</?\w+>|&\w+;", text))
+
+
+@pytest.mark.parametrize("code", TRANSLATED)
+def test_catalogs_have_the_messages_of_the_pages(code: str) -> None:
+    written = (words.CATALOGS / f"{code}.po").read_text(encoding="utf-8")
+    assert written == write_catalogs.catalog_text(code), RUN_THE_TOOL
+
+
+@pytest.mark.parametrize("code", TRANSLATED)
+def test_everything_is_translated(code: str) -> None:
+    missing = [m.id for m in messages(words.catalog(code)) if not all(texts(m)[1])]
+    assert not missing, RUN_THE_TOOL
+    assert not [m.id for m in messages(words.catalog(code)) if m.fuzzy]
+
+
+@pytest.mark.parametrize("code", TRANSLATED)
+def test_translations_have_the_placeholders_of_the_source(code: str) -> None:
+    for message in messages(words.catalog(code)):
+        sources, forms = texts(message)
+        for form in forms:
+            if len(sources) == 1:
+                assert placeholders(form) == placeholders(sources[0]), form
+            else:
+                # A language may have a word for one and two.
+                assert placeholders(form) <= placeholders(sources[1]), form
+        if len(sources) > 1:
+            assert "%(num)s" in forms[-1]
+
+
+def unmarked(template: str) -> list[str]:
+    """Words of a template outside of messages."""
+    text = re.sub(r"\{#.*?#\}|<(style|script|pre|code).*?</\1>|\|\S+?\{", " ", template, flags=re.S)
+    attributes = re.findall(r'\b(?:aria-label|title|alt|placeholder)="([^"{]*)', text)
+    text = re.sub(r"\{\{.*?\}\}|\{%.*?%\}", "\x00", text, flags=re.S)
+    found = [*attributes, *re.split(r"<[^<>]*>|\x00", text)]
+    known = r"mien|API|JSON|ms|px|CC BY.*|Face Research Lab London Set.*|[A-Z]"
+    return [
+        part.strip()
+        for part in found
+        if re.search(r"[A-Za-z]", part) and not re.fullmatch(rf"\W*({known})\W*", part.strip())
+    ]
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
+def test_templates_have_no_text_outside_of_messages(path: Path) -> None:
+    if path.name != "docs.html":  # the API is described in English
+        assert unmarked(path.read_text(encoding="utf-8")) == []
+
+
+def test_unmarked_text_is_found() -> None:
+    assert unmarked('<p title="Some help">{{ x }} frames</p>') == ["Some help", "frames"]
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "client/src").glob("*.ts")), ids=lambda path: path.name
+)
+def test_scripts_have_no_text_outside_of_messages(path: Path) -> None:
+    text = re.sub(r"/\*.*?\*/|//[^\n]*", "", path.read_text(encoding="utf-8"), flags=re.S)
+    text = re.sub(r"\b(?:tn?|Error|warn)\(\s*[\"`].*?[\"`]", "", text, flags=re.S)
+    assert re.findall(r'"[A-Z][a-z]+ [a-z][^"\n]*"|`[A-Z][a-z]+ [^`]*`', text) == []
+
+
+def page(client: FlaskClient, address: str = "/about", **headers: str) -> str:
+    return client.get(address, headers={"Accept": "text/html", **headers}).text
+
+
+@pytest.mark.parametrize(
+    ("accepted", "tag"),
+    [
+        ("de-AT,de;q=0.9,en;q=0.5", "de"),
+        ("zh-CN", "zh-Hans"),
+        ("ar", "ar"),
+        ("nl, fr;q=0.8", "fr"),
+        ("nl", "en"),
+        ("", "en"),
+        ("*", "en"),
+        ("x" * 500, "en"),
+    ],
+)
+def test_the_browser_chooses_the_language(client: FlaskClient, accepted: str, tag: str) -> None:
+    headers = {"Accept-Language": accepted}
+    assert f'<html lang="{tag}" dir=' in page(client, **headers)
+
+
+def test_a_choice_is_kept(client: FlaskClient) -> None:
+    answer = client.get("/about?lang=ar", headers={"Accept-Language": "de"})
+    assert '<html lang="ar" dir="rtl"' in answer.text
+    assert "SameSite=Lax" in answer.headers["Set-Cookie"]
+    assert answer.headers["Content-Language"] == "ar"
+    assert {"Accept-Language", "Cookie"} <= set(answer.vary)
+    headers = {"Accept-Language": "de"}
+    assert '<html lang="ar"' in page(client, **headers)
+    assert '<html lang="en" dir="ltr">' in page(client, "/about?lang=en", **headers)
+
+
+def test_unknown_languages_are_ignored(client: FlaskClient) -> None:
+    answer = client.get("/about?lang=../../x")
+    assert '<html lang="en"' in answer.text
+    assert "lang=" not in answer.headers.get("Set-Cookie", "")
+    assert client.get("/words/xx.json").status_code == 404
+
+
+def test_scripts_get_their_messages(client: FlaskClient) -> None:
+    address = re.search(r'data-words="([^"]+)"', page(client, "/?lang=de"))
+    assert address
+    answer = client.get(address[1])
+    assert "immutable" in answer.headers["Cache-Control"]
+    assert answer.json
+    assert answer.json["anger"] == "Ärger"
+    assert answer.json["%(num)s face"] == {"one": "%(num)s Gesicht", "other": "%(num)s Gesichter"}
+    again = client.get(address[1], headers={"If-None-Match": answer.headers["ETag"]})
+    assert again.status_code == 304
+    assert client.get("/words/de.json?v=old").headers["Cache-Control"] == "no-cache"
+    arabic = client.get("/words/ar.json").json
+    assert arabic
+    assert set(arabic["%(num)s face"]) == {"zero", "one", "two", "few", "many", "other"}
+
+
+def test_expressions_have_words_and_programs_their_names(client: FlaskClient) -> None:
+    for code in TRANSLATED:
+        for expression in Expression:
+            assert words.catalog(code)[expression.value].string
+    problem = client.get("/api/v1/none", headers={"Accept-Language": "de"}).json
+    assert problem
+    assert problem["error"]["message"].startswith("There is no page")
+    assert "Seite nicht gefunden" in page(client, "/none", **{"Accept-Language": "de"})
+
+
+def test_numbers_have_the_form_of_the_language(client: FlaskClient) -> None:
+    written = {}
+    for code in ("en", "de", "ar"):
+        with client.application.test_request_context(f"/?lang={code}"):
+            signed = words.decimal(-1.25, 2, signed=True)
+            written[code] = (words.percent(0.5), words.decimal(0.25, 2), signed)
+    assert written["en"] == ("50\u202f%", "0.25", "-1.25")
+    assert written["de"] == ("50\xa0%", "0,25", "-1,25")
+    assert written["ar"][0].startswith("50")
