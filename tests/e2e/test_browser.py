@@ -14,7 +14,7 @@ pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parents[2]
 CLIP = ROOT / "src/mien/web/static/sample.mp4"
 AXE = ROOT / "client/node_modules/axe-core/axe.min.js"
-PAGES = ["/", "/photo", "/video", "/sessions", "/about", "/docs"]
+PAGES = ["/", "/photo", "/video", "/sessions", "/compare", "/about", "/docs"]
 OpenPage = Callable[..., Any]
 Launch = Callable[..., Any]
 Serve = Callable[..., Any]
@@ -350,7 +350,7 @@ def test_video_from_upload_to_report(browser: Any, server: Any, open_page: OpenP
     page.fill("input[name=every]", "12")
     page.click("button:has-text('Analyze')")
     page.wait_for_selector("[data-state]:has-text('done')")
-    page.wait_for_selector("h3:has-text('Person 2')")
+    page.wait_for_selector("h2:has-text('Person 2')")
     course = page.locator(".course").first
     course.click(position={"x": 100, "y": 40})
     seconds = page.evaluate("document.querySelector('video').currentTime")

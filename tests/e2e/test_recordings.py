@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.e2e.test_browser import check_with_axe
 
 pytestmark = pytest.mark.e2e
 OpenPage = Callable[..., Any]
@@ -28,7 +29,8 @@ def record(page: Any, server: Any, *names: str) -> str:
 def test_markers_on_a_timeline(
     browser: Any, server: Any, open_page: OpenPage, size: tuple[int, int]
 ) -> None:
-    page = open_page(browser, server, "/photo", viewport={"width": size[0], "height": size[1]})
+    viewport = {"width": size[0], "height": size[1]}
+    page = open_page(browser, server, "/photo", viewport=viewport, bypass_csp=True)
     session_id = record(page, server, *["person-a-smiling.jpg"] * 4, *["group.jpg"] * 4)
     page.goto(f"{server.url}/sessions/{session_id}")
     page.wait_for_selector(".flags", state="attached")
@@ -45,6 +47,7 @@ def test_markers_on_a_timeline(
     assert page.locator(".course").first.locator(".flags path").count() == 1
     assert page.inner_text("li[data-marker] button >> nth=0") == at
 
+    check_with_axe(page, "session")
     page.click("summary:has-text('Change')")
     page.fill("li[data-marker] input[name=text]", "turns")
     page.click("button:has-text('Save')")
@@ -67,7 +70,7 @@ def test_markers_on_a_timeline(
 
 
 def test_two_people_are_compared(browser: Any, server: Any, open_page: OpenPage) -> None:
-    page = open_page(browser, server, "/photo")
+    page = open_page(browser, server, "/photo", bypass_csp=True)
     session_id = record(page, server, *["group.jpg"] * 6)
     page.goto(f"{server.url}/sessions/{session_id}")
     page.click("a:has-text('Compare')")
@@ -80,4 +83,25 @@ def test_two_people_are_compared(browser: Any, server: Any, open_page: OpenPage)
     page.locator(".course").first.click(position={"x": 200, "y": 40})
     lefts = page.evaluate("[...document.querySelectorAll('.cursor')].map((c) => c.style.cssText)")
     assert len(set(lefts)) == 1
+    check_with_axe(page, "compare")
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.problems == []
+
+
+def test_a_link_shows_a_session_to_others(browser: Any, server: Any, open_page: OpenPage) -> None:
+    page = open_page(browser, server, "/photo")
+    session_id = record(page, server, *["group.jpg"] * 4)
+    page.goto(f"{server.url}/sessions/{session_id}")
+    page.click("summary:has-text('Share')")
+    page.click("button:has-text('Make a link')")
+    link = page.input_value("[aria-label='Link 1']")
+    other = open_page(browser, server, link.removeprefix(server.url))
+    other.locator(".course").first.click(position={"x": 200, "y": 40})
+    other.wait_for_selector(".cursor:visible")
+    assert other.locator(".course").count() == 4
+    assert other.locator("form").count() == 0
+    page.click("button:has-text('Revoke')")
+    page.wait_for_selector("[aria-label='Link 1']", state="detached")
+    assert other.goto(link).status == 404
     assert page.problems == []

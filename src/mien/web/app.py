@@ -29,6 +29,7 @@ from mien.web import (
     photos,
     security,
     sessions,
+    shares,
     videos,
     words,
 )
@@ -92,6 +93,8 @@ def _add_pages(app: OpenAPI, config: WebConfig) -> None:
         app.register_blueprint(noun.pages)
         app.register_api(noun.blueprint)
     app.register_blueprint(compare.blueprint)
+    app.register_blueprint(shares.blueprint)
+    app.jinja_env.globals["links"] = shares.links
     app.register_blueprint(security.blueprint)
     app.register_blueprint(device.blueprint)
     live_socket.init_app(app)

@@ -132,6 +132,11 @@ class WebConfig:
         low=1,
         high=3_650,
     )
+    share_days: int = _setting(
+        7, "MIEN_SHARE_DAYS",
+        "Days for which a link to a session or a video works for others; 0 for no such links.",
+        low=0, high=365,
+    )  # fmt: skip
     rate_limits: bool = _setting(
         True, "MIEN_RATE_LIMITS", "Limit the request rate of each address."
     )

@@ -150,9 +150,10 @@ def _adapt() -> str:
             409, "too_few_labels", f"Expected 2 to {_MOST_LABELS} labels with {_LEAST_OF_LABEL} "
             "faces each. Label more faces first.",
         )  # fmt: skip
-    archive = _archive([one for one in labeled if counts[one[0]] >= _LEAST_OF_LABEL])
+    used = [one for one in labeled if counts[one[0]] >= _LEAST_OF_LABEL]
+    archive = _archive(used)
     check_room(archive.getbuffer().nbytes)
-    names = ", ".join(sorted(counts))
+    names = ", ".join(sorted({label for label, _ in used}))
     job_id = jobs.create_job(
         database,
         archive,

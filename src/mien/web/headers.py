@@ -19,7 +19,6 @@ _CONTENT_SECURITY_POLICY = "; ".join(
         "connect-src 'self'",
         "font-src 'self'",
         "manifest-src 'self'",
-        "frame-src 'self'",
         "form-action 'self'",
         "base-uri 'none'",
     )

@@ -29,6 +29,7 @@ from mien.web.store import jobs
 from mien.web.store.corrections import sweep_corrections
 from mien.web.store.database import Database
 from mien.web.store.sessions import sweep_sessions
+from mien.web.store.shares import sweep_shares
 
 log = logging.getLogger("mien.web")
 _POLL_S = 1.0
@@ -137,6 +138,7 @@ class JobRunner:
         """Queue lost jobs again, delete what has expired and the folders of killed workers."""
         sweep_sessions(self._database)
         sweep_corrections(self._database)
+        sweep_shares(self._database)
         if jobs.sweep_jobs(self._database):
             self.wake()
         self._remove_abandoned_folders()

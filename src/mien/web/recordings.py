@@ -29,11 +29,13 @@ class StoredRecording:
     Attributes:
         kind: which of the two.
         id, name: of the session or the job.
+        is_own: whether it is the visitor's, and not one of a program without a cookie.
     """
 
     kind: Kind
     id: str
     name: str
+    is_own: bool = False
 
     def address(self) -> str:
         """The path of its page."""
@@ -80,11 +82,12 @@ def require_recording(recording_id: str) -> StoredRecording:
     database = services().database
     session = sessions.find_session(database, recording_id, g.visitor.id)
     if session is not None:
-        return StoredRecording("session", recording_id, session["name"])
+        own = sessions.is_owner(database, recording_id, g.visitor.id)
+        return StoredRecording("session", recording_id, session["name"], own)
     job = jobs.find_job(database, recording_id, g.visitor.id)
     if job is None or "task" in job["options"]:
         raise ProblemError(404, "not_found", "There is no such recording, or it was deleted.")
-    return StoredRecording("job", recording_id, job["name"])
+    return StoredRecording("job", recording_id, job["name"], bool(job["owner"]))
 
 
 def list_recordings(owner: str, most: int) -> list[StoredRecording]:

@@ -214,6 +214,12 @@ def find_session(database: Database, session_id: str, visitor: str) -> dict[str,
     return next(map(_document, database.rows(query)), None)
 
 
+def is_owner(database: Database, session_id: str, visitor: str) -> bool:
+    """Whether a session belongs to the visitor, and not to no one."""
+    query = sa.select(sessions.c.id).where(sessions.c.id == session_id)
+    return bool(visitor and database.rows(query.where(sessions.c.owner == visitor)))
+
+
 def read_frames(database: Database, session_id: str) -> Iterator[dict[str, Any]]:
     """A session's FrameResult documents, in order, read chunk by chunk."""
     sequence = -1

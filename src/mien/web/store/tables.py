@@ -130,3 +130,14 @@ markers = Table(
     Column("at_s", Float, nullable=False),
     Column("text", String(200), nullable=False),
 )
+
+shares = Table(
+    "shares",
+    metadata,
+    Column("id", ID, primary_key=True),
+    # One of the two.
+    Column("session_id", ForeignKey("sessions.id", ondelete="CASCADE"), index=True),
+    Column("job_id", ForeignKey("jobs.id", ondelete="CASCADE"), index=True),
+    Column("created_at", DateTime, nullable=False),
+    Column("expires_at", DateTime, nullable=False, index=True),
+)
