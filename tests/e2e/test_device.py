@@ -2,6 +2,8 @@
 
 import base64
 import io
+import json
+import runpy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -111,6 +113,32 @@ def test_follows_faces_as_python_does(browser: Any, server: Any, open_page: Open
     assert np.mean(same) >= 0.95
     last = results[-1]["faces"][0]["track"]
     assert last["age_s"] == pytest.approx(expected[-1]["faces"][0]["track"]["age_s"], abs=0.2)
+
+
+@pytest.mark.parametrize("name", ["smile", "zoom", "two", "cut", "three"])
+def test_sees_made_clips_as_python_did(
+    browser: Any, server: Any, open_page: OpenPage, name: str
+) -> None:
+    """The clips of client/tests/golden.test.ts, here in a browser."""
+    tool = runpy.run_path(str(ROOT / "tools/write_golden_clips.py"))
+    golden = json.loads((ROOT / f"client/tests/golden/{name}.json").read_text())
+    known = tool["portraits"]()
+    frames = [png(tool["frame"](parts, known)) for parts in golden["frames"]]
+    page = open_page(browser, server)
+    results = page.evaluate(ANALYZE, [frames, golden["times_s"]])
+    same = []
+    for result, expected in zip(results, golden["faces"], strict=True):
+        faces = result["faces"]
+        found = [(face["track_id"], face["expression"]["label"]) for face in faces]
+        same.append(found == [(face["track_id"], face["label"]) for face in expected])
+        for face, other in zip(faces, expected, strict=True) if same[-1] else ():
+            assert np.allclose(list(face["box"].values()), other["box"], atol=1)
+            points = points_of(face)[list(tool["POINTS"])]
+            assert np.allclose(points, other["points"], atol=0.5)
+            shares = list(face["expression"]["probabilities"].values())
+            assert np.allclose(shares, other["probabilities"], atol=0.03)
+    # In the smile's fade, two labels are almost equal for four frames.
+    assert np.mean(same) >= (0.9 if name == "smile" else 0.99)
 
 
 @pytest.fixture
