@@ -23,6 +23,7 @@ from typing import Any
 from cost import cost, soak
 from eyes import eyes
 from mien.pipeline import FacePipeline
+from mien.streaming.quick import for_streams
 from smoothing import baseline, smoothing
 
 RESULTS = Path(__file__).parents[1] / "results"
@@ -69,7 +70,7 @@ def provenance() -> dict[str, Any]:
         "machine": names[0].partition(": ")[2] if names else platform.machine(),
         "python": platform.python_version(),
         "commit": commit,
-        "models": FacePipeline().models,
+        "models": for_streams(FacePipeline()).models,
     }
 
 
