@@ -153,15 +153,12 @@ def live(
         should_stop = stack.enter_context(graceful_stop(screen.is_waiting))
         try:
             for step in steps:
-                events = list(step.events)
-                if rules is not None:
-                    found = rules.update(step.result, step.events)
-                    for event in found:
-                        dispatcher(event)
-                    events += found
-                    if recording is not None:
-                        recording.add_events(found)
-                screen.show(step, events, dropped.value)
+                found = [] if rules is None else rules.update(step.result, step.events)
+                for event in found:
+                    dispatcher(event)
+                if recording is not None:
+                    recording.add_events(found)
+                screen.show(step, [*step.events, *found], dropped.value)
                 if should_stop():
                     screen.print("stopped")
                     break
