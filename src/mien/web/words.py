@@ -34,6 +34,7 @@ WORDS = (
     "An internal error occurred. It was logged; try again, or ask the administrator.",
     "There is no such job, or it was deleted.",
     "There is no such session, or it was deleted.",
+    "This link has expired, or was revoked.",
 )
 
 _COOKIE = "lang"
