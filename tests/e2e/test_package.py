@@ -1,5 +1,6 @@
 """The npm package mien-web, packed and served by a host that does not isolate pages."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -45,6 +46,25 @@ def test_example_of_a_camera(browser: Any, host: Any, open_page: Any) -> None:
     page.wait_for_selector("p:has-text('happiness')")
     page.evaluate("document.querySelector('mien-camera').remove()")
     page.wait_for_function("!document.querySelector('mien-camera')")
+    assert page.problems == []
+
+
+def test_example_in_react_is_built_and_runs(
+    browser: Any, packed: Path, serve_folder: Any, open_page: Any, tmp_path: Path
+) -> None:
+    """As in a project that has installed React and the package."""
+    project = tmp_path / "project"
+    shutil.copytree(packed / "examples/react", project)
+    modules = project / "node_modules"
+    modules.mkdir()
+    (modules / "mien-web").symlink_to(packed)
+    for name in ("react", "react-dom", "scheduler"):
+        (modules / name).symlink_to(ROOT / "client/node_modules" / name)
+    subprocess.run(["npx", "vite", "build", project], check=True, cwd=ROOT / "client")
+    (project / "dist/models").symlink_to(packed / "models")
+    page = open_page(browser, serve_folder(project / "dist"))
+    page.click("button")
+    page.wait_for_selector("p:has-text('happiness')")
     assert page.problems == []
 
 

@@ -1,0 +1,2 @@
+// The folder `models` of the package is served as /models/.
+export default { base: "./", esbuild: { jsx: "automatic" }, build: { target: "es2022" } };
