@@ -3,7 +3,8 @@
 
 Creates an environment from requirements.txt, collects the slug and measures its size, runs the
 release and web commands of the Procfile with $PORT, and sends requests over HTTP and from ten
-concurrent live clients. Does not need a Heroku account::
+concurrent live clients. Chromium, where it and Playwright are installed, opens the photo page and
+finds faces by itself. Does not need a Heroku account::
 
     python tools/heroku_check.py [--keep FOLDER]
 """
@@ -23,13 +24,17 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 SLUG_LIMIT_MB = 300
 READY_LIMIT_S = 20
 MEMORY_LIMIT_MB = 450
 LIVE_CLIENTS = 10
+DEVICE_LIMIT_S = 120
 FRAMES_EACH = 20
 TOKEN = "a token for this check only"
 
@@ -56,11 +61,13 @@ def main() -> None:
     ]
     if report["live_results"] != LIVE_CLIENTS * FRAMES_EACH:
         problems.append("live_results")
+    if report["device_faces"] not in (None, report["faces"]):
+        problems.append("device_faces")
     if problems:
         sys.exit(f"over the limit: {', '.join(problems)}")
 
 
-def check(folder: Path) -> dict[str, float]:
+def check(folder: Path) -> dict[str, Any]:
     app = folder / "app"
     collect_tree(app)
     python = install(folder, app)
@@ -101,6 +108,7 @@ def check(folder: Path) -> dict[str, float]:
             "faces": faces,
             "live_results": results,
             "memory_pss_mb": round(memory_mb(web.pid), 1),
+            "device_faces": device_faces(url, app / "src/mien/samples/group.jpg"),
         }
     finally:
         os.killpg(web.pid, signal.SIGTERM)
@@ -198,6 +206,30 @@ def live_clients(python: Path, port: int, app: Path) -> int:
     for thread in threads:
         thread.join()
     return sum(results)
+
+
+def device_faces(url: str, photo: Path) -> int | None:
+    """The faces that the photo page finds by itself; None where no browser is installed."""
+    chromium = os.environ.get("CHROMIUM", shutil.which("chromium"))
+    if not chromium or find_spec("playwright") is None:
+        print(
+            "The page was not opened: that needs Chromium and Playwright (`make e2e` installs it)."
+        )
+        return None
+    with import_module("playwright.sync_api").sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_context(
+            extra_http_headers={"Authorization": f"Bearer {TOKEN}"}
+        ).new_page()
+        page.set_default_timeout(1000 * DEVICE_LIMIT_S)
+        page.goto(f"{url}/photo")
+        page.set_input_files("#image", photo)
+        page.wait_for_selector(".face")
+        engine = page.get_attribute("[data-drop]", "data-engine")
+        assert engine == "device", f"expected a result of the device, got one of the {engine}"
+        faces = int(page.locator(".face").count())
+        browser.close()
+    return faces
 
 
 def memory_mb(leader: int) -> float:

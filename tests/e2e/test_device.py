@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import runpy
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -209,6 +210,46 @@ def test_server_takes_over_from_a_worker_that_died(
     page.workers[0].evaluate("setTimeout(() => { throw new Error('out of memory') })")
     page.wait_for_selector("[data-link]:has-text('WebSocket')")
     page.wait_for_selector(".person")
+
+
+def test_unplugged_camera_can_be_started_again_on_the_device(
+    browser: Any, own_device: Any, open_page: OpenPage
+) -> None:
+    page = open_page(browser, own_device)
+    page.click("[data-start]")
+    page.wait_for_selector(".person")
+    page.evaluate(
+        """() => {
+            const [track] = document.querySelector("video").srcObject.getVideoTracks();
+            track.stop();
+            track.dispatchEvent(new Event("ended"));
+        }"""
+    )
+    page.wait_for_selector("[data-toast]:has-text('disconnected')")
+    page.click("[data-restart]")
+    page.wait_for_selector("[data-restart]", state="hidden")
+    page.wait_for_selector(".person")
+    assert page.get_attribute("[data-live]", "data-engine") == "device"
+    assert page.problems == []
+
+
+def test_tab_that_was_frozen_goes_on_on_the_device(
+    browser: Any, own_device: Any, open_page: OpenPage
+) -> None:
+    page = open_page(browser, own_device)
+    page.click("[data-start]")
+    page.wait_for_selector(".person")
+    browser_side = page.context.new_cdp_session(page)
+    browser_side.send("Page.setWebLifecycleState", {"state": "frozen"})
+    time.sleep(3)
+    browser_side.send("Page.setWebLifecycleState", {"state": "active"})
+    latency = page.inner_text("[data-latency]")
+    page.wait_for_function(
+        "before => document.querySelector('[data-latency]').innerText !== before", arg=latency
+    )
+    page.wait_for_selector(".person")
+    assert page.get_attribute("[data-live]", "data-engine") == "device"
+    assert page.problems == []
 
 
 def test_models_stay_for_use_without_a_connection(
