@@ -9,10 +9,10 @@ import av
 import numpy as np
 import pytest
 
-from mien.adaptation.extra_outputs import with_extra_outputs
-from mien.adaptation.head import BLENDSHAPE_OUTPUT, Head
+from mien.adaptation.extra_outputs import other_labels, with_extra_outputs
+from mien.adaptation.head import BLENDSHAPE_OUTPUT, OTHER_EMBEDDING, Head
 from mien.adaptation.model_file import write_model
-from mien.labels import exact_label
+from mien.labels import Expression, exact_label
 from mien.runtime import catalog
 from mien.samples import sample_paths
 from mien.types import BLENDSHAPES
@@ -141,12 +141,14 @@ def test_files_that_are_no_pictures_are_named(
 def test_a_model_of_ones_own_runs_in_the_browser(
     browser: Any, serve_folder: Any, open_page: Any, tmp_path: Path
 ) -> None:
-    """Its labels come from the blendshapes of the crop, by networks inside the file."""
-    with with_extra_outputs(catalog.find("quick"), [BLENDSHAPE_OUTPUT]) as wide:
+    """Its labels come from the blendshapes and from two other networks, inside the file."""
+    with with_extra_outputs(catalog.find("quick")) as wide:
         smile = np.zeros((52, 2))
         smile[BLENDSHAPES.index("mouthSmileLeft"), 1] = 30
-        parts = {BLENDSHAPE_OUTPUT: smile}
-        head = Head(np.zeros((8, 2)), np.zeros((0, 2)), parts, np.array([0.0, -18.0]))
+        others = np.zeros((12, 2))
+        others[[label == Expression.HAPPINESS for label in other_labels()], 1] = 2
+        parts = {BLENDSHAPE_OUTPUT: smile, OTHER_EMBEDDING: np.full((512, 2), 0.01)}
+        head = Head(np.zeros((8, 2)), others, parts, np.array([0.0, -18.0]))
         labels = (exact_label("at rest"), exact_label("beaming"))
         spec = dataclasses.replace(wide.spec, name="my", labels=labels, training_prior=(0.5, 0.5))
         write_model(wide, head, spec, "", tmp_path / "my.onnx")
