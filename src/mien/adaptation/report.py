@@ -13,6 +13,12 @@ _NAMES_SHOWN = 5
 
 _Table = tuple[list[str], list[list[str]]]
 
+_PARTS = {
+    "embedding": "embedding",
+    "blendshapes": "blendshapes",
+    "others": "what two other networks say",
+}
+
 
 def to_markdown(result: Mapping[str, Any]) -> str:
     """A result of :meth:`Adaptation.to_dict` as Markdown."""
@@ -46,7 +52,7 @@ def _paragraphs(result: Mapping[str, Any]) -> list[str]:
     verdict = "Kept" if result["kept"] else "Not kept, and no model was written"
     pull = result["pull"]
     seen = " and ".join(
-        ["log probabilities", *(n for n in ("embedding", "blendshapes") if pull[n])]
+        ["log probabilities", *(words for part, words in _PARTS.items() if pull.get(part))]
     )
     texts = [
         f"{verdict}: {result['reason']}.",
