@@ -10,7 +10,7 @@ CLIENT := src/mien/web/static/dist/.built
 E2E_PYTHON ?= $(shell python3.11 --version > /dev/null 2>&1 && echo python3.11 || echo $(PYTHON))
 E2E := .venv-e2e
 
-.PHONY: run test lint types layers unit e2e soak package docs audit heroku-check dockerfile-check clean
+.PHONY: run test lint types layers unit e2e soak package docs figures audit heroku-check dockerfile-check clean
 
 run: $(VENV)/.run $(CLIENT)
 	$(BIN)/mien serve
@@ -50,6 +50,10 @@ docs: $(VENV)/.docs
 	$(BIN)/python tools/stage_docs.py
 	$(BIN)/zensical build --strict
 	$(BIN)/pytest tests/docs/test_notebooks.py
+
+# The plots in docs/images, from benchmarks/results.
+figures: $(VENV)/.docs
+	$(BIN)/python tools/make_figures.py
 
 # Known vulnerabilities of the dependencies, from online services.
 audit: $(VENV)/.test

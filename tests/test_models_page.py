@@ -1,4 +1,4 @@
-"""MODELS.md and docs/evaluation.md say what the models' specs and the results say."""
+"""MODELS.md says what the models' specs and the results say."""
 
 import subprocess
 import sys

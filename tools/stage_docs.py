@@ -2,7 +2,8 @@
 
 python tools/stage_docs.py
 
-These are docs/, some pages of the root folder, and pages that are generated from the code. Links
+These are docs/ with the tables of results, some pages of the root folder, and pages that are
+generated from the code. Links
 between files of the repository become links between pages; a link to a file that is no page
 becomes plain text.
 """
@@ -21,6 +22,7 @@ from typer.main import get_command
 from mien.cli.app import COMMANDS
 from mien.types import result_schema
 from mien.web.app import create_app
+from result_tables import TABLES
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "build" / "docs"
@@ -32,6 +34,7 @@ PAGES = {
     "docs/cards": "cards/transfer.md",
 }
 _LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([^)\s#]+)(#[^)\s]*)?\)")
+_TABLE = re.compile(r"<!-- table: ([a-z-]+) -->")
 _CODE = re.compile(r"(```.*?```)", re.DOTALL)
 
 
@@ -45,12 +48,17 @@ def main() -> None:
     origins = {page: ROOT / name for name, page in PAGES.items() if name.endswith(".md")}
     for path in OUT.rglob("*.md"):
         page = path.relative_to(OUT).as_posix()
-        text = path.read_text(encoding="utf-8")
+        text = _with_tables(path.read_text(encoding="utf-8"))
         path.write_text(_with_links(text, page, origins.get(page, ROOT / "docs" / page)), "utf-8")
     glossary = (OUT / "contributing.md").read_text(encoding="utf-8").split("## Glossary\n")[1]
     (OUT / "glossary.md").write_text(f"# Glossary\n{glossary}", encoding="utf-8")
     for name, text in {"options": _options(), "routes": _routes(), "schema": _schema()}.items():
         (OUT / "reference" / f"{name}.md").write_text(text, encoding="utf-8")
+
+
+def _with_tables(text: str) -> str:
+    """The page with its tables of results, generated from benchmarks/results."""
+    return _TABLE.sub(lambda match: TABLES[match[1]](), text)
 
 
 def _with_links(text: str, page: str, origin: Path) -> str:

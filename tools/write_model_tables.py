@@ -1,19 +1,17 @@
-"""Write the tables of MODELS.md and docs/evaluation.md from specs and measured results.
+"""Write the tables of MODELS.md from specs and measured results.
 
     python tools/write_model_tables.py
 
 It reads the specs of the bundled models and the results in benchmarks/results.
 """
 
-import json
 import re
 from pathlib import Path
-from typing import Any
 
 from mien.runtime.catalog import CatalogEntry, entries, known_models
+from result_tables import percent, read_result, table
 
 ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ROOT / "benchmarks/results"
 
 # Column heading, and the possible metric names in a spec; the first one that exists is used.
 _FIGURES = (
@@ -25,21 +23,6 @@ _FIGURES = (
     ),
     ("ECE", ("ferplus_valid_ece_cross_fitted", "ferplus_valid_ece", "valid_mesh468_ece")),
 )
-
-
-def table(rows: list[list[str]]) -> str:
-    """Format rows as a Markdown table; the first row is the header."""
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join([lines[0], "| " + " | ".join("---" for _ in rows[0]) + " |", *lines[1:]])
-
-
-def read_result(name: str) -> dict[str, Any]:
-    result: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
-    return result
-
-
-def percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
 
 
 def megabytes(entry: CatalogEntry) -> str:
@@ -89,46 +72,16 @@ def checksums(shipped: list[CatalogEntry]) -> str:
     return table(rows)
 
 
-def end_to_end() -> str:
-    """Results of benchmarks/expression.py, one row per data set and prior."""
-    counts = ("missed", "wrong_face", "wrong_label")
-    shares = ("accuracy", "balanced_accuracy_n30", "macro_f1_n30", "ece")
-    heads = ["model", "detector", "pictures", "prior", "n", "accuracy", "balanced (30+)"]
-    rows = [[*heads, "macro-F1 (30+)", "ECE", "missed", "wrong face", "wrong label"]]
-    for path in sorted(RESULTS.glob("expression-*.json")):
-        document = read_result(path.stem)
-        for row in document["results"]:
-            facts = [f"`{document['model']}`", document["detector"], row["data"], row["prior"]]
-            figures = [percent(row[name]) for name in shares]
-            rows.append([*facts, str(row["n"]), *figures, *(str(row[name]) for name in counts)])
-    return table(rows)
-
-
-def robustness() -> str:
-    """Accuracy under each corruption."""
-    document = read_result("robustness")
-    rows = [["corruption", *(f"severity {n}" for n in range(1, 6)), "mean of 1 to 3"]]
-    for kind, facts in document["corruptions"].items():
-        shares = [*facts["accuracy"], facts["mean_1_to_3"]]
-        rows.append([kind, *(percent(share) for share in shares)])
-    rows.append(["all", "", "", "", "", "", percent(document["mean_1_to_3"])])
-    return table(rows)
-
-
 def pages() -> dict[Path, str]:
-    """Both pages with regenerated tables."""
+    """The page with regenerated tables."""
     shipped = [entry for entry in entries() if entry.shipped]
-    models = {
+    tables = {
         "expression models": expression_models(shipped),
         "other models": other_models(shipped),
         "known models": published_models(),
         "checksums": checksums(shipped),
     }
-    measured = {"end to end": end_to_end(), "robustness": robustness()}
-    return {
-        path: with_tables(path, tables)
-        for path, tables in ((ROOT / "MODELS.md", models), (ROOT / "docs/evaluation.md", measured))
-    }
+    return {ROOT / "MODELS.md": with_tables(ROOT / "MODELS.md", tables)}
 
 
 def with_tables(path: Path, tables: dict[str, str]) -> str:

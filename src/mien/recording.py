@@ -279,8 +279,8 @@ class Recording:
         InputError: the folder has no ``frames.jsonl``.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = folder = Path(folder)
         if not (folder / FRAMES_FILE).is_file():
             raise InputError(
                 f"expected a recording with {FRAMES_FILE} in {folder}, but there is none; "
