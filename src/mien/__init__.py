@@ -168,6 +168,16 @@ max_megapixels, focal_length, threads, provider: see :class:`Settings`, which al
         ImageReadError: a picture cannot be read.
         InputError: not as many boxes as pictures, or not one face in `neutral`.
         SettingError: a setting has an invalid value.
+
+    Examples:
+        >>> import mien
+        >>> result = mien.analyze("photo.jpg")
+        >>> for face in result:
+        ...     print(face.expression.label)
+        happiness
+        neutral
+        happiness
+        neutral
     """
     settings = Settings().override(
         detector=detector,

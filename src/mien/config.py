@@ -28,6 +28,11 @@ class Settings:
 
     Raises:
         SettingError: a setting has an invalid value.
+
+    Examples:
+        >>> import mien
+        >>> mien.Settings(prior="uniform").prior
+        'uniform'
     """
 
     detector: str = setting(

@@ -96,6 +96,13 @@ def annotate(
 
     Raises:
         InputError: `draw` has another name.
+
+    Examples:
+        >>> import mien
+        >>> image = mien.read_image("photo.jpg")
+        >>> drawn = mien.annotate(image, mien.analyze(image))
+        >>> drawn.shape == image.shape
+        True
     """
     unknown = sorted(set(draw) - set(LAYERS))
     if unknown:
@@ -134,6 +141,13 @@ def blur_faces(image: npt.ArrayLike, result: FrameResult) -> Image:
 
     Returns:
         ``(H, W, 3)`` RGB uint8, a new image.
+
+    Examples:
+        >>> import mien
+        >>> image = mien.read_image("photo.jpg")
+        >>> blurred = mien.blur_faces(image, mien.analyze(image))
+        >>> blurred.shape == image.shape
+        True
     """
     canvas = imaging.as_rgb(image).copy()
     height, width = canvas.shape[:2]

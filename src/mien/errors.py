@@ -32,7 +32,16 @@ def valid_text(text: str) -> str:
 
 
 class MienError(Exception):
-    """Base of all exceptions of mien."""
+    """Base of all exceptions of mien.
+
+    Examples:
+        >>> import mien
+        >>> try:
+        ...     mien.analyze("absent.jpg")
+        ... except mien.MienError as error:
+        ...     print(type(error).__name__)
+        ImageReadError
+    """
 
 
 class InputError(MienError, ValueError):

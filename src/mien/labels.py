@@ -20,6 +20,11 @@ class Expression(StrEnum):
     Models that are adapted to other data may have other labels, such as "bored".
     Such a label is an object of this type, too (:func:`exact_label`), but not among the eight over
     which ``Expression`` iterates.
+
+    Examples:
+        >>> import mien
+        >>> mien.Expression("happy")
+        <Expression.HAPPINESS: 'happiness'>
     """
 
     NEUTRAL = "neutral"

@@ -41,9 +41,8 @@ class FacePipeline:
     """Analyzes images, one at a time and independently of each other.
 
     Models are loaded at the first image, or by :meth:`warm_up`. One pipeline may be shared between
-    threads, created before a fork, and called from asyncio by ``asyncio.to_thread``. The number of
-    OpenCV's threads is set for the whole process: that of the settings where the detector uses
-    OpenCV, else one.
+    threads, created before a fork, and called from asyncio by ``asyncio.to_thread``. OpenCV's
+    threads are set for the whole process: as in the settings for its detector, else one.
 
     Args:
         settings: by default those of :class:`mien.Settings`; the environment is not read.
@@ -52,14 +51,15 @@ class FacePipeline:
         model, min_score, min_presence, tiles, max_faces, prior, max_megapixels, focal_length, \
 threads, provider: override the settings; see :class:`mien.Settings`.
         neutral: RGB photograph of a person at rest, with one face. Action units of all faces are
-            measured from it; it takes the landmarks that blendshapes need.
-
-    Attributes:
-        neutral: the face of that photograph, or None.
+            measured from it, with the landmarks that blendshapes need. As an attribute, its face.
 
     Raises:
         InputError: not one face in `neutral`.
         MienError: a setting, a model or a provider cannot be used; see :mod:`mien.errors`.
+
+    Examples:
+        >>> len(mien.FacePipeline(max_faces=1).analyze(mien.read_image("photo.jpg")))
+        1
     """
 
     def __init__(

@@ -54,6 +54,12 @@ class Adaptation:
             the data; None where it knows none of them.
         after: figures of the adapted model from cross-validation.
         left_out: the pictures that were not used, by reason.
+
+    Examples:
+        >>> import mien
+        >>> adapted = mien.adapt("pictures", "my.onnx")
+        >>> adapted.after["n"]
+        8
     """
 
     kept: bool
@@ -112,6 +118,12 @@ def adapt(
         DataError: there are fewer than two labels, or too few pictures of a label.
         SettingError: `out` does not end in ``.onnx``, or its folder does not exist.
         ModelError: the base cannot be adapted.
+
+    Examples:
+        >>> import mien
+        >>> adapted = mien.adapt("pictures", "my.onnx")  # one folder for each label
+        >>> adapted.kept == (adapted.model is not None)
+        True
     """
     path = Path(out)
     if path.suffix != ".onnx" or not path.parent.is_dir():

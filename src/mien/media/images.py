@@ -87,6 +87,12 @@ def read_image(source: ImageSource, *, max_megapixels: float = DEFAULT_MAX_MEGAP
     Raises:
         ImageReadError: the image cannot be read; the message names it.
         InputError: the array is not an image, or the source is of another type.
+
+    Examples:
+        >>> import mien
+        >>> image = mien.read_image("photo.jpg")
+        >>> image.shape[2], image.dtype
+        (3, dtype('uint8'))
     """
     decoded = decode_image(source, max_megapixels=max_megapixels)
     for warning in decoded.warnings:

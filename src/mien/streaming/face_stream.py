@@ -48,6 +48,11 @@ class StreamSettings:
             of the pipeline where it has one.
         region: x_min, y_min, x_max, y_max; faces whose middle is outside are left out. In pixels,
             or as shares of width and height if no value is above 1. None for the whole picture.
+
+    Examples:
+        >>> import mien
+        >>> mien.StreamSettings(same_look=0).same_look
+        0
     """
 
     search: SearchSettings = field(default_factory=SearchSettings)
@@ -79,6 +84,14 @@ class FaceStream:
         stream = FaceStream()
         for frame, timestamp_s in frames:
             result = stream.update(frame, timestamp_s)
+
+    Examples:
+        >>> import mien
+        >>> stream = mien.FaceStream()
+        >>> image = mien.read_image("photo.jpg")
+        >>> results = [stream.update(image, number / 10) for number in range(5)]
+        >>> [face.track_id for face in results[-1]]
+        [1, 2, 3, 4]
     """
 
     def __init__(

@@ -116,6 +116,12 @@ max_megapixels, focal_length, threads, provider: settings of the pipeline; see
         VideoReadError: not a readable video.
         CameraError: the camera cannot be opened.
         MissingExtraError: PyAV or lapx is not installed.
+
+    Examples:
+        >>> import mien
+        >>> results = list(mien.stream("clip.mp4"))
+        >>> results[-1][0].track_id
+        1
     """
     own = Settings().override(
         detector=detector,

@@ -72,8 +72,8 @@ class VideoOutcome:
 
 
 def analyze_video(
-    clip: Path | Clip,
-    folder: Path,
+    clip: str | Path | Clip,
+    folder: str | Path,
     options: VideoOptions | None = None,
     *,
     pipeline: FacePipeline | None = None,
@@ -106,11 +106,17 @@ def analyze_video(
             resumed, or the folder cannot be made.
         MissingExtraError: PyAV, lapx or pyarrow is not installed.
         MienError: a file cannot be written.
+
+    Examples:
+        >>> import mien
+        >>> outcome = mien.analyze_video("clip.mp4", "results")
+        >>> (outcome.folder / "report.html").is_file()
+        True
     """
-    options = options or VideoOptions()
+    folder, options = Path(folder), options or VideoOptions()
     if options.tables.parquet:
         require_pyarrow()
-    clip = Clip(str(clip), clip) if isinstance(clip, Path) else clip
+    clip = clip if isinstance(clip, Clip) else Clip(str(clip), Path(clip))
     source = clip.open(options.selection)
     pipeline = for_streams(pipeline or FacePipeline(Settings().with_blendshapes()))
     settings = _thorough(settings, options)

@@ -35,6 +35,14 @@ class Event:
         timestamp_s: time in the stream, in seconds.
         track_id: the person; None for the whole stream.
         details: numbers and words that belong to the kind.
+
+    Examples:
+        >>> import mien
+        >>> events = []
+        >>> for result in mien.stream("clip.mp4", on_event=events.append):
+        ...     pass
+        >>> events[0].kind
+        'track_started'
     """
 
     kind: EventKind

@@ -23,6 +23,11 @@ class Quality(Document):
     """How well a face can be seen.
 
     See :mod:`mien.signals.quality`.
+
+    Examples:
+        >>> import mien
+        >>> mien.analyze("photo.jpg")[0].quality.reasons
+        ()
     """
 
     schema_name: ClassVar[str] = "quality"
@@ -51,7 +56,14 @@ class Quality(Document):
 
 @dataclass(frozen=True, slots=True)
 class Affect(Document):
-    """Valence (unpleasant to pleasant) and arousal (calm to excited)."""
+    """Valence (unpleasant to pleasant) and arousal (calm to excited).
+
+    Examples:
+        >>> import mien
+        >>> affect = mien.analyze("photo.jpg")[0].affect
+        >>> affect.valence > 0
+        True
+    """
 
     schema_name: ClassVar[str] = "affect"
 
@@ -68,6 +80,11 @@ class Signals(Document):
     """Measurements of one face in one frame, beyond its expression.
 
     See :mod:`mien.signals`.
+
+    Examples:
+        >>> import mien
+        >>> round(mien.analyze("photo.jpg")[0].signals.facing, 1)
+        1.0
     """
 
     schema_name: ClassVar[str] = "signals"
@@ -232,6 +249,12 @@ class Face(Document):
     What a stage did not measure is None. In a stream `expression` is smoothed over time,
     `expression_raw` is that of the frame alone, and `track` has the statistics of the person up
     to this frame.
+
+    Examples:
+        >>> import mien
+        >>> face = mien.analyze("photo.jpg")[0]
+        >>> face.expression.label.value, face.track_id is None
+        ('happiness', True)
     """
 
     schema_name: ClassVar[str] = "face"

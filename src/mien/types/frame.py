@@ -33,6 +33,12 @@ class FrameResult(Document):
     """What was found in one image, or in one frame of a stream.
 
     A result is a sequence of its faces: ``result[0]``, ``result[:2]``, ``len(result)``.
+
+    Examples:
+        >>> import mien
+        >>> result = mien.analyze("photo.jpg")
+        >>> len(result), result[0].expression["happiness"] > 0.5
+        (4, True)
     """
 
     schema_name: ClassVar[str] = "result"

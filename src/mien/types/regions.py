@@ -25,7 +25,14 @@ def frozen_array(values: npt.ArrayLike, what: str) -> FloatArray:
 
 @dataclass(frozen=True, slots=True)
 class Box(Document):
-    """A rectangle in pixels; the maxima are exclusive. It may reach beyond the image."""
+    """A rectangle in pixels; the maxima are exclusive. It may reach beyond the image.
+
+    Examples:
+        >>> import mien
+        >>> box = mien.Box(40, 60, 140, 190)
+        >>> box.width, box.height
+        (100, 130)
+    """
 
     schema_name: ClassVar[str] = "box"
 
@@ -69,7 +76,14 @@ class Box(Document):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Landmarks(Document):
-    """Points on a face."""
+    """Points on a face.
+
+    Examples:
+        >>> import mien
+        >>> landmarks = mien.analyze("photo.jpg")[0].landmarks
+        >>> landmarks.points.shape[0]
+        468
+    """
 
     schema_name: ClassVar[str] = "landmarks"
 
@@ -123,6 +137,12 @@ class Detection(Document):
 
     Attributes:
         landmarks: the few points that some detectors return with a box.
+
+    Examples:
+        >>> import mien
+        >>> detection = mien.Detection(mien.Box(40, 60, 140, 190), 0.9)
+        >>> detection.score
+        0.9
     """
 
     schema_name: ClassVar[str] = "detection"

@@ -21,6 +21,12 @@ class ExpressionScores(Document):
         labels: the expressions, in the order of the model.
         probabilities: ``(K,)`` float32 in [0, 1], summing to 1.
         held: in a stream, the smoothed label, kept until another has clearly replaced it.
+
+    Examples:
+        >>> import mien
+        >>> scores = mien.analyze("photo.jpg")[0].expression
+        >>> scores.label.value, scores["happiness"] > 0.5, scores.uncertain
+        ('happiness', True, False)
     """
 
     schema_name: ClassVar[str] = "expression"
