@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from functools import lru_cache
 from importlib import import_module
+from importlib.util import find_spec
 from os import PathLike
 from typing import IO, TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 
@@ -244,7 +245,9 @@ def _with_progress(items: Iterable[Any], total: int, *, shown: bool) -> Iterable
     from rich.progress import track
 
     console = Console(stderr=True)
-    visible = shown and total > 1 and (console.is_terminal or console.is_jupyter)
+    # Rich warns in notebooks without ipywidgets.
+    in_notebook = console.is_jupyter and find_spec("ipywidgets") is not None
+    visible = shown and total > 1 and (console.is_terminal or in_notebook)
     return track(
         items, "pictures", total=total, console=console, transient=True, disable=not visible
     )
