@@ -1,0 +1,61 @@
+"""The pages in other languages: from right to left, with long words, and for tools that read aloud."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.test_browser import check_with_axe
+
+pytestmark = pytest.mark.e2e
+SAMPLE = Path(__file__).parents[2] / "src/mien/samples/group.jpg"
+PAGES = ("/photo", "/video", "/sessions", "/corrections", "/compare", "/about", "/docs", "/none")
+# Right of the screen, or left of it, which the browser reports only for pages in Arabic.
+FITS = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+
+
+@pytest.mark.parametrize("language", ["ar", "de", "fr", "es", "zh"])
+def test_pages_fit_a_phone(
+    browser: Any, server: Any, open_page: Callable[..., Any], language: str
+) -> None:
+    size = {"width": 390, "height": 844}
+    page = open_page(browser, server, f"/?lang={language}", viewport=size)
+    for path in PAGES:
+        page.goto(server.url + path)
+        assert page.evaluate(FITS), path
+    page.goto(server.url + "/photo")
+    page.set_input_files("#image", SAMPLE)
+    page.wait_for_selector(".result article")
+    assert page.evaluate(FITS)
+
+
+def test_live_page_in_arabic(browser: Any, server: Any, open_page: Callable[..., Any]) -> None:
+    size = {"width": 390, "height": 844}
+    page = open_page(browser, server, "/?lang=ar", viewport=size, bypass_csp=True)
+    assert page.evaluate("document.documentElement.dir") == "rtl"
+    page.click("[data-start]")
+    page.wait_for_selector(".person")
+    page.wait_for_selector(".people .bar-label:has-text('سعادة')")
+    assert page.evaluate(FITS)
+    check_with_axe(page, "live")
+    assert page.problems == []
+
+
+def test_pages_in_arabic_are_accessible(
+    browser: Any, server: Any, open_page: Callable[..., Any]
+) -> None:
+    page = open_page(browser, server, "/?lang=ar", bypass_csp=True)
+    for path in PAGES:
+        page.goto(server.url + path)
+        check_with_axe(page, path)
+
+
+def test_english_pages_load_no_messages(
+    browser: Any, server: Any, open_page: Callable[..., Any]
+) -> None:
+    page = open_page(browser, server)
+    page.wait_for_selector("[data-start]:enabled")
+    names = page.evaluate("performance.getEntriesByType('resource').map((entry) => entry.name)")
+    assert names
+    assert not any("/words/" in name for name in names)
