@@ -1,17 +1,15 @@
-"""The pages in other languages: from right to left, with long words, and for tools that read aloud."""
+"""The pages in other languages: right to left, with long words, and for screen readers."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.e2e.test_browser import check_with_axe
 
 pytestmark = pytest.mark.e2e
 SAMPLE = Path(__file__).parents[2] / "src/mien/samples/group.jpg"
 PAGES = ("/photo", "/video", "/sessions", "/corrections", "/compare", "/about", "/docs", "/none")
-# Right of the screen, or left of it, which the browser reports only for pages in Arabic.
 FITS = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
 
 
