@@ -72,7 +72,7 @@ test("fit keeps the aspect ratio", () => {
 });
 
 test("clock, serverMs and isNotice", () => {
-  expect([0, 59.6, 61, 600].map(clock)).toEqual(["0:00", "1:00", "1:01", "10:00"]);
+  expect([0, 59.6, 61, 600].map((seconds) => clock(seconds))).toEqual(["0:00", "1:00", "1:01", "10:00"]);
   expect(serverMs(result(0))).toBe(5.5);
   expect(isNotice(result(0))).toBe(false);
   expect(isNotice({ type: "dropped", frames: 1 })).toBe(true);
