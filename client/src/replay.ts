@@ -30,8 +30,6 @@ class Replay implements Player {
     this.time = find("[data-clock]", root);
     this.times = frames.map((frame) => frame.timestamp_s ?? 0);
     this.endS = this.times.at(-1) ?? 0;
-    root.hidden = false;
-    this.canvas.parentElement?.style.setProperty("aspect-ratio", frames[0]?.image_size_wh.join(" / ") ?? "");
     this.play.addEventListener("click", () => this.setPlaying(!this.playing));
     this.seek.addEventListener("input", () => this.show((Number(this.seek.value) / 1000) * this.endS));
     this.show(0);
@@ -80,6 +78,7 @@ async function main(): Promise<void> {
   const response = root && (await fetch(root.dataset["replay"] ?? "").catch(() => null));
   const { frames } = response?.ok ? ((await response.json()) as { frames: FrameResult[] }) : { frames: [] };
   const player = root && frames.at(-1)?.timestamp_s ? new Replay(root, frames) : undefined;
+  if (root && !player) root.hidden = true;
   new Markers(report, new Moments(report, player));
 }
 

@@ -109,7 +109,15 @@ def session_page(session_id: str) -> str:
     """A session: a timeline for each person."""
     recorded = _require_session(session_id)
     found = require_recording(session_id)
-    return render_template("session.html", recorded=recorded, shown=found.view(), recording=found)
+    first = next(store.read_frames(services().database, session_id), None)
+    return render_template(
+        "session.html",
+        recorded=recorded,
+        shown=found.view(),
+        recording=found,
+        # Of the replay, so that nothing moves when it starts.
+        size_wh=first["image_size_wh"] if first and recorded["duration_s"] else None,
+    )
 
 
 @pages.post("/sessions/<session_id>")
