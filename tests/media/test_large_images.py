@@ -13,7 +13,7 @@ from PIL import Image as PillowImage
 
 from mien.errors import ImageReadError
 from mien.imaging import LargeImage
-from mien.media.images import open_image, read_image
+from mien.media.images import decode_image, open_image, read_image
 from mien.media.pixels import PillowParts, upright
 from mien.media.png_bands import PngBands
 from mien.pipeline import FacePipeline
@@ -178,3 +178,23 @@ def test_memory_of_a_large_picture_is_bounded(
     grown_mb, faces = map(int, subprocess.check_output(command, text=True).split())
     assert faces == 4
     assert grown_mb < limit_mb
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_transparent_parts_of_large_pictures_are_said(kind: str, mode: str) -> None:
+    picture = PillowImage.new("L", (5000, 4000), 255)
+    picture.paste(0, (0, 0, 5000, 1000))
+    if mode == "P":
+        if kind == "TIFF":
+            pytest.skip("TIFF has no transparent color of a palette")
+        buffer = io.BytesIO()
+        picture.convert("P").save(buffer, kind, transparency=0, compress_level=1)
+    else:
+        opaque = PillowImage.new("RGB" if mode == "RGBA" else "L", picture.size, "gray")
+        opaque.putalpha(picture)
+        buffer = io.BytesIO()
+        opaque.save(buffer, kind)
+    expected = ("25% of the picture is transparent, and was read as white",)
+    assert decode_image(buffer.getvalue()).warnings == expected
+    assert open_image(buffer.getvalue()).warnings == expected

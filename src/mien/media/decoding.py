@@ -23,6 +23,7 @@ from mien.media.formats import open_as
 from mien.media.pixels import (
     PART_MODES,
     PillowParts,
+    clear_share,
     is_large,
     orientation_of,
     pixels_of,
@@ -89,7 +90,7 @@ def read_picture(
         check_size(*picture.size, reading.max_megapixels)
         if name == "png" and is_large(*picture.size) and not has_profile(picture):
             with contextlib.suppress(Exception):  # special ones are decoded as a whole
-                return _png_in_bands(stream, in_parts=reading.in_parts)
+                return _png_in_bands(stream, reading)
         whole: PillowImage.Image = picture
         try:
             picture.load()
@@ -117,13 +118,16 @@ def read_picture(
     return pixels
 
 
-def _png_in_bands(stream: IO[bytes], *, in_parts: bool) -> Image | LargeImage:
+def _png_in_bands(stream: IO[bytes], reading: Reading) -> Image | LargeImage:
     stream.seek(0)
     bands = PngBands(stream.read())
-    if not in_parts:
-        return bands.whole()
-    bands.prepare()
-    return bands
+    pixels: Image | LargeImage = bands
+    if reading.in_parts:
+        bands.prepare()
+    else:
+        pixels = bands.whole()
+    _add_share(bands.clear_share, reading.warnings)
+    return pixels
 
 
 def _ends_in_zeros(stream: IO[bytes]) -> bool:
@@ -151,13 +155,13 @@ def _ends_before_its_rows(stream: IO[bytes], picture: ImageFile.ImageFile) -> bo
 
 def _add_transparency(picture: PillowImage.Image, warnings: list[str]) -> None:
     """Say what is seen where a picture is transparent."""
-    if not picture.has_transparency_data or is_large(*picture.size):
-        return
     with contextlib.suppress(Exception):
-        levels = picture.convert("RGBA").getchannel("A").histogram()
-        share = sum(levels[:128]) / max(1, sum(levels))
-        if share >= _SEEN_SHARE:
-            warnings.append(f"{share:.0%} of the picture is transparent, and was read as white")
+        _add_share(clear_share(picture), warnings)
+
+
+def _add_share(share: float, warnings: list[str]) -> None:
+    if share >= _SEEN_SHARE:
+        warnings.append(f"{share:.0%} of the picture is transparent, and was read as white")
 
 
 def _as_far_as_it_goes(

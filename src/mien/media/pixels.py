@@ -16,6 +16,8 @@ from mien.types import Image
 # Pixels are converted in bands of about this many, to bound memory.
 _BAND_PIXELS = 1 << 20
 _LARGE_PIXELS = 16_000_000
+# Of a large picture, the transparency of every eighth pixel of every eighth row is looked at.
+_SAMPLED = 8
 PART_MODES = ("RGB", "RGBA", "L", "CMYK", "YCbCr")
 """Modes of :class:`PillowParts`."""
 
@@ -41,6 +43,18 @@ def upright(pixels: Image, orientation: int) -> Image:
 def is_large(width: int, height: int) -> bool:
     """Whether an image is better analyzed in parts, to bound memory."""
     return width * height > _LARGE_PIXELS
+
+
+def clear_share(picture: PillowImage.Image) -> float:
+    """The share of pixels that are less than half opaque; of large pictures, of a sample."""
+    if not picture.has_transparency_data:
+        return 0.0
+    width, height = picture.size
+    if is_large(width, height):
+        size_wh = max(1, width // _SAMPLED), max(1, height // _SAMPLED)
+        picture = picture.resize(size_wh, PillowImage.Resampling.NEAREST)
+    levels = picture.convert("RGBA").getchannel("A").histogram()
+    return sum(levels[:128]) / max(1, sum(levels))
 
 
 def pixels_of(picture: PillowImage.Image, warnings: list[str], *, orientation: int = 1) -> Image:

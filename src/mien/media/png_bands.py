@@ -18,7 +18,7 @@ from PIL import PngImagePlugin
 from mien import imaging
 from mien.errors import ImageReadError
 from mien.imaging import LargeImage
-from mien.media.pixels import pixels_of
+from mien.media.pixels import clear_share, pixels_of
 from mien.types import Image
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -59,6 +59,9 @@ class PngBands(LargeImage):
     Args:
         content: the bytes of the file.
 
+    Attributes:
+        clear_share: the share of pixels that are less than half opaque, once all were decoded.
+
     Raises:
         ImageReadError: it is interlaced, has 16 bits, is turned by its metadata,
             or is damaged; it may be readable as a whole.
@@ -89,6 +92,7 @@ class PngBands(LargeImage):
         self._pixel_bytes = max(1, depth // 8)
         self._row_bytes = (width * depth + 7) // 8
         self.shape = (height, width, 3)
+        self.clear_share = 0.0
         self._pieces = pieces
         self._states: list[tuple[_Rows, bytes]] = []
         self._cached: dict[int, Image] = {}
@@ -137,7 +141,9 @@ class PngBands(LargeImage):
         for start in range(0, self.shape[0], _BAND_ROWS):
             before = rows.copy()
             raw = self._raw_band(rows, above, min(_BAND_ROWS, self.shape[0] - start))
-            yield start, self._as_rgb(raw), before, above
+            picture = self._picture(raw)
+            self.clear_share += clear_share(picture) * len(raw) / self.shape[0]
+            yield start, pixels_of(picture, []), before, above
             above = raw[-1].tobytes()
 
     def _band(self, number: int) -> Image:
@@ -146,7 +152,8 @@ class PngBands(LargeImage):
             count = min(_BAND_ROWS, self.shape[0] - number * _BAND_ROWS)
             if len(self._cached) >= _CACHED_BANDS:
                 del self._cached[next(iter(self._cached))]
-            self._cached[number] = self._as_rgb(self._raw_band(rows.copy(), above, count))
+            raw = self._raw_band(rows.copy(), above, count)
+            self._cached[number] = pixels_of(self._picture(raw), [])
         return self._cached[number]
 
     def _raw_band(self, rows: "_Rows", above: bytes, count: int) -> npt.NDArray[np.uint8]:
@@ -160,13 +167,12 @@ class PngBands(LargeImage):
         raw = np.asarray(picture).reshape(high, self._row_bytes)
         return raw[high - count :]
 
-    def _as_rgb(self, raw: npt.NDArray[np.uint8]) -> Image:
+    def _picture(self, raw: npt.NDArray[np.uint8]) -> PillowImage.Image:
         count, width = len(raw), self.shape[1]
         if self._kind == 2 and not self._kept:
-            return raw.reshape(count, width, 3)
+            return PillowImage.fromarray(raw.reshape(count, width, 3))
         unfiltered = np.insert(raw, 0, 0, axis=1).tobytes()
-        picture = _decoded(_header(width, count, self._bits, self._kind), self._kept, unfiltered)
-        return pixels_of(picture, [])
+        return _decoded(_header(width, count, self._bits, self._kind), self._kept, unfiltered)
 
 
 class _Rows:
