@@ -301,3 +301,30 @@ def test_rejects_a_codec_that_does_not_exist(tmp_path: Path) -> None:
     path.write_bytes(data[:header] + bytes(4) + data[header + 4 :])
     with pytest.raises(VideoReadError, match="no frame can be decoded"):
         list(VideoSource(path).frames())
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pixel_format"),
+    [
+        ("a.ts", "mpeg2video", "yuv420p"),
+        ("a.m2ts", "mpeg2video", "yuv420p"),
+        ("a.gif", "gif", "rgb8"),
+        ("a.ogv", "libtheora", "yuv420p"),
+    ],
+)
+def test_warns_of_cut_files_that_announce_no_length(
+    tmp_path: Path, name: str, codec: str, pixel_format: str
+) -> None:
+    rng = np.random.default_rng(1)
+    images = [rng.integers(0, 255, (48, 64, 3), np.uint8) for _ in range(40)]
+    try:
+        data = encode(tmp_path / name, images, codec, pixel_format).read_bytes()
+    except ValueError:
+        pytest.skip(f"this PyAV has no encoder {codec}")
+    whole = VideoSource(tmp_path / name)
+    assert len(list(whole.frames())) >= 39
+    assert not any("the file is cut" in warning for warning in whole.warnings)
+    (tmp_path / name).write_bytes(data[: len(data) * 4 // 7 + 5])
+    cut = VideoSource(tmp_path / name)
+    assert 5 < len(list(cut.frames())) < 39
+    assert any("the file is cut" in warning for warning in cut.warnings)

@@ -9,6 +9,7 @@ import numpy as np
 
 from mien.errors import VideoReadError, import_extra
 from mien.media.clock import Clock
+from mien.media.file_ends import has_no_end
 from mien.media.formats import HEAD_BYTES, describe, sniff
 from mien.media.key_frames import KeyFrame
 from mien.media.sources import Frame, Selection, SourceInfo
@@ -78,8 +79,7 @@ class VideoSource:
             self.info = _info(self.path, container)
             jumps = bool(container.format.flags & DISCONTINUOUS)
             self._frame_count = video_stream(container).frames
-            # FFmpeg shortens the duration of a cut AVI file, but not its number of frames.
-            self._trusts_frame_count = container.format.name == "avi"
+            self._format = container.format.name
         self._clock = Clock(self.info.frame_rate or 25.0, jumps=jumps)
         if entry is not None:
             self._clock.enter(entry.timestamp_s, entry.offset_s)
@@ -141,7 +141,7 @@ class VideoSource:
         if self._frame_count:
             expected = self._frame_count - self._discarded
             frames = f" ({count} of {expected} frames)"
-            if self._trusts_frame_count:
+            if self._format == "avi":  # FFmpeg shortens the duration of a cut one, but not this
                 duration_s = max(duration_s, expected * period_s)
                 missing_s = (expected - count) * period_s
             elif count >= expected:
@@ -151,6 +151,8 @@ class VideoSource:
                 f"the file is cut: {end_s:.2f} s of the {duration_s:.2f} s{frames} that its "
                 "header announces could be read"
             )
+        elif has_no_end(self.path, self._format):
+            self._cut = f"the file is cut: it has no end after {end_s:.2f} s"
 
     def _decode(self, container: Any, stream: Any) -> Iterator[Any]:
         av = require_av()
