@@ -35,7 +35,7 @@ unit: $(VENV)/.test
 e2e: $(E2E)/.made $(CLIENT)
 	@if command -v npm > /dev/null; then npm --prefix client test; \
 	else echo "skipped: the client tests need Node 20"; test "$(CI)" != true; fi
-	$(E2E)/bin/pytest -m e2e -n 2 --dist loadfile
+	$(E2E)/bin/pytest -m 'e2e and not soak' -n 2 --dist loadfile
 
 # Runs for over an hour; the results are committed in benchmarks/results.
 soak: $(E2E)/.made

@@ -116,7 +116,10 @@ def test_follows_faces_as_python_does(browser: Any, server: Any, open_page: Open
     assert last["age_s"] == pytest.approx(expected[-1]["faces"][0]["track"]["age_s"], abs=0.2)
 
 
-@pytest.mark.parametrize("name", ["smile", "zoom", "two", "cut", "three"])
+@pytest.mark.parametrize(
+    "name",
+    ["smile", "two", *(pytest.param(n, marks=pytest.mark.soak) for n in ("zoom", "cut", "three"))],
+)
 def test_sees_made_clips_as_python_did(
     browser: Any, server: Any, open_page: OpenPage, name: str
 ) -> None:

@@ -72,7 +72,17 @@ def test_photographs_camera_and_video_work_without_a_server(
     assert page.problems == []
 
 
-@pytest.fixture(params=["libx264 mp4", "libvpx webm", "libvpx-vp9 webm", "libsvtav1 webm"])
+_ALSO = pytest.mark.soak  # one file of each kind is enough in the shorter tests
+
+
+@pytest.fixture(
+    params=[
+        "libx264 mp4",
+        "libvpx-vp9 webm",
+        pytest.param("libvpx webm", marks=_ALSO),
+        pytest.param("libsvtav1 webm", marks=_ALSO),
+    ]
+)
 def film(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, list[float]]:
     """Three seconds of the sample clip in another codec, with uneven times, and the times."""
     codec, suffix = request.param.split()
