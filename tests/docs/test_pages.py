@@ -23,7 +23,14 @@ BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 # tests/e2e/test_examples.py runs those of docs/api.md beside a server.
 ELSEWHERE = {"docs/api.md"}
 # Pages that take more than a few seconds; `make e2e` runs them.
-HEAVY = {"docs/adapting.md", "docs/index.md", "docs/studies.md", "README.md"}
+HEAVY = {
+    "README.md",
+    "docs/adapting.md",
+    "docs/get-started.md",
+    "docs/how-to/driver.md",
+    "docs/index.md",
+    "docs/studies.md",
+}
 # What a page prints, where that can be known.
 WANTED = {
     "docs/index.md": "happiness",
