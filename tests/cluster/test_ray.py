@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
+from mien.cluster import storage
 from mien.cluster.engine import Resources
 from mien.cluster.inputs import Input
 from mien.cluster.plan import make_plan
@@ -85,6 +86,8 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     import boto3
 
     boto3.client("s3").create_bucket(Bucket="archive")
+    # This process may know the bucket from the server of another test.
+    storage._remote.cache_clear()
     yield "archive"
     server.stop()
 
@@ -199,7 +202,9 @@ def test_tells_programs_what_it_does(tmp_path: Path) -> None:
     assert [event["event"] for event in events[:2]] == ["started", "part"]
     assert events[1]["part"] == "part-000000"
     assert events[1]["failures"] == events[-1]["so_far"]["counts"]["failures"] == 1
-    assert batch_status(str(out))["inputs"] == events[-1]["so_far"]["counts"]["inputs"]
+    # A worker may commit one more part while the run stops.
+    unreported = batch_status(str(out))["inputs"] - events[-1]["so_far"]["counts"]["inputs"]
+    assert unreported in (0, 5)
 
 
 @pytest.mark.e2e
