@@ -10,28 +10,20 @@ the Apache License 2.0; they are accepted by their SHA-256 only. The network is 
 8-bit integers, and its own probabilities differ by up to 0.009 between a batch of one and of 200.
 """
 
-import argparse
-import dataclasses
-import hashlib
 import sys
-import urllib.request
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import onnx
 import openvino
-from PIL import Image
 
-from mien import imaging
+from mien.expression.priors import softmax
 from mien.labels import Expression
-from mien.pipeline import FacePipeline
 from mien.runtime.session import Session
-from mien.runtime.spec import METADATA_KEY, read_sidecar, sidecar_path, spec_to_json
 from mien.types import AlignmentTemplate, InputSpec, ModelSpec
+from model_import import published
 from model_import.openvino import to_onnx
 
-ROOT = Path(__file__).resolve().parent.parent
 ADDRESS = (
     "https://download.01.org/opencv/2020/openvinotoolkit/2020.3/open_model_zoo/models_bin/1/"
     "emotions-recognition-retail-0003/FP16-INT8/"
@@ -80,11 +72,17 @@ SPEC = ModelSpec(
 
 def main() -> int:
     """Build the model, or compare it with the file that ships; returns the exit status."""
-    options = _parse()
-    original = {kind: _read(options.folder, kind) for kind in SHA256}
-    # What was measured and calibrated stands in the sidecar and is kept.
-    sidecar = options.output / "direct.json"
-    spec = _with_figures(sidecar)
+    options = published.parse(__doc__ or "", "folder with the two files")
+    original = {
+        kind: published.read(
+            options.original and options.original / f"{NAME}.{kind}",
+            f"{ADDRESS}{NAME}.{kind}",
+            sha256,
+        )
+        for kind, sha256 in SHA256.items()
+    }
+    kept = ("temperature", "uncertain_below", "metrics")
+    spec = published.with_figures(SPEC, options.output, *kept)
     model = to_onnx(
         *original.values(),
         image=spec.input.name,
@@ -92,81 +90,22 @@ def main() -> int:
         opset=OPSET,
         ir_version=IR_VERSION,
     )
-    onnx.helper.set_model_props(model, {METADATA_KEY: spec_to_json(spec)})
-    content: bytes = model.SerializeToString(deterministic=True)
-    path = options.output / spec.file
-    described = dataclasses.replace(spec, sha256=hashlib.sha256(content).hexdigest())
-    written = {path: content, sidecar_path(path): spec_to_json(described).encode()}
-    if options.check:
-        same = all(p.is_file() and p.read_bytes() == new for p, new in written.items())
-        print(f"{spec.file}: {'the same as' if same else 'DIFFERS FROM'} the file that ships")
-        return 0 if same else 1
-    for target, new in written.items():
-        target.write_bytes(new)
-    return 0 if _agrees(path, original, options.faces) else 1
-
-
-def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--from", dest="folder", type=Path, help="folder with the two files")
-    parser.add_argument("--output", type=Path, default=ROOT / "src/mien/models")
-    parser.add_argument(
-        "--faces",
-        type=Path,
-        default=ROOT / "src/mien/samples",
-        help="folder of photographs to compare on (default: those that ship)",
-    )
-    parser.add_argument("--check", action="store_true", help="write nothing, compare the files")
-    return parser.parse_args()
-
-
-def _read(folder: Path | None, kind: str) -> bytes:
-    if folder is not None:
-        content = (folder / f"{NAME}.{kind}").read_bytes()
-    else:
-        with urllib.request.urlopen(f"{ADDRESS}{NAME}.{kind}", timeout=60) as answer:
-            content = answer.read()
-    actual = hashlib.sha256(content).hexdigest()
-    if actual != SHA256[kind]:
-        sys.exit(f"expected SHA-256 {SHA256[kind]} of {NAME}.{kind}, got {actual}")
-    return content
-
-
-def _with_figures(sidecar: Path) -> ModelSpec:
-    if not sidecar.is_file():
-        return SPEC
-    kept = read_sidecar(sidecar)
-    return dataclasses.replace(
-        SPEC,
-        temperature=kept.temperature,
-        uncertain_below=kept.uncertain_below,
-        metrics=kept.metrics,
-    )
+    good = published.write(model, spec, options)
+    if good and not options.check:
+        good = _agrees(options.output / spec.file, original, options.faces)
+    return 0 if good else 1
 
 
 def _agrees(path: Path, original: dict[str, bytes], folder: Path) -> bool:
     """Compare the probabilities of the file with OpenVINO's, on each face and its mirror image."""
-    pipeline = FacePipeline()
-    crops = []
-    for picture in sorted(folder.glob("*.jpg")):
-        rgb = np.asarray(Image.open(picture).convert("RGB"))
-        for face in pipeline.analyze(rgb).faces:
-            if face.landmarks is not None and SPEC.alignment is not None:
-                points = face.landmarks.points
-                crops.append(imaging.align(rgb, points, SPEC.alignment, SPEC.input.size_wh).image)
-    batch = imaging.to_input([*crops, *(crop[:, ::-1] for crop in crops)], SPEC.input)
+    batch = published.faces_as_input(folder, SPEC)
     logits = Session(path).run({SPEC.input.name: batch})[0].astype(np.float64)
-    gap = np.abs(_softmax(logits) - _openvino(original, batch))
+    gap = np.abs(softmax(logits) - _openvino(original, batch))
     print(
         f"{path.name}: {path.stat().st_size} bytes; probabilities on {len(batch)} faces differ by "
         f"{gap.mean():.4f} on average and at most {gap.max():.4f}"
     )
     return bool(gap.mean() <= MEAN_TOLERANCE and gap.max() <= LARGEST_TOLERANCE)
-
-
-def _softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
 def _openvino(

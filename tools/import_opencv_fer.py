@@ -11,11 +11,7 @@ output. The result is compared with the published file, as ONNX's reference impl
 on aligned faces.
 """
 
-import argparse
-import dataclasses
-import hashlib
 import sys
-import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -24,20 +20,14 @@ import onnx
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
-from mien import imaging
-from mien.expression.crop import face_crop
 from mien.expression.priors import softmax
 from mien.labels import Expression
-from mien.media.images import read_image
-from mien.pipeline import FacePipeline
 from mien.runtime.embedding import EMBEDDING
 from mien.runtime.session import Session
-from mien.runtime.spec import METADATA_KEY, read_sidecar, sidecar_path, spec_to_json
 from mien.types import AlignmentTemplate, InputSpec, ModelSpec
-from model_import import rewrites
+from model_import import published, rewrites
 from model_import.graph import Graph
 
-ROOT = Path(__file__).resolve().parent.parent
 ADDRESS = (
     "https://github.com/opencv/opencv_zoo/raw/main/models/facial_expression_recognition/"
     "facial_expression_recognition_mobilefacenet_2022july_int8bq.onnx"
@@ -102,57 +92,13 @@ SPEC = ModelSpec(
 
 def main() -> int:
     """Build the model, or compare it with the file that ships; returns the exit status."""
-    options = _parse()
-    original = _read(options.file)
-    # What was measured stands in the sidecar and is kept.
-    sidecar = options.output / "opencv-fer.json"
-    spec = _with_figures(sidecar)
-    model = _converted(original, spec)
-    onnx.helper.set_model_props(model, {METADATA_KEY: spec_to_json(spec)})
-    content: bytes = model.SerializeToString(deterministic=True)
-    path = options.output / spec.file
-    described = dataclasses.replace(spec, sha256=hashlib.sha256(content).hexdigest())
-    written = {path: content, sidecar_path(path): spec_to_json(described).encode()}
-    if options.check:
-        same = all(p.is_file() and p.read_bytes() == new for p, new in written.items())
-        print(f"{spec.file}: {'the same as' if same else 'DIFFERS FROM'} the file that ships")
-        return 0 if same else 1
-    for target, new in written.items():
-        target.write_bytes(new)
-    return 0 if _agrees(path, original, options.faces) else 1
-
-
-def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--from", dest="file", type=Path, help="the published file")
-    parser.add_argument("--output", type=Path, default=ROOT / "src/mien/models")
-    parser.add_argument(
-        "--faces",
-        type=Path,
-        default=ROOT / "src/mien/samples",
-        help="folder of photographs to compare on (default: those that ship)",
-    )
-    parser.add_argument("--check", action="store_true", help="write nothing, compare the files")
-    return parser.parse_args()
-
-
-def _read(file: Path | None) -> bytes:
-    if file is not None:
-        content = file.read_bytes()
-    else:
-        with urllib.request.urlopen(ADDRESS, timeout=60) as answer:
-            content = answer.read()
-    actual = hashlib.sha256(content).hexdigest()
-    if actual != SHA256:
-        sys.exit(f"expected SHA-256 {SHA256} of {file or ADDRESS}, got {actual}")
-    return content
-
-
-def _with_figures(sidecar: Path) -> ModelSpec:
-    if not sidecar.is_file():
-        return SPEC
-    kept = read_sidecar(sidecar)
-    return dataclasses.replace(SPEC, uncertain_below=kept.uncertain_below, metrics=kept.metrics)
+    options = published.parse(__doc__ or "", "the published file")
+    original = published.read(options.original, ADDRESS, SHA256)
+    spec = published.with_figures(SPEC, options.output, "uncertain_below", "metrics")
+    good = published.write(_converted(original, spec), spec, options)
+    if good and not options.check:
+        good = _agrees(options.output / spec.file, original, options.faces)
+    return 0 if good else 1
 
 
 def _converted(original: bytes, spec: ModelSpec) -> onnx.ModelProto:
@@ -196,13 +142,7 @@ def _expand_weights(graph: Graph) -> None:
 
 def _agrees(path: Path, original: bytes, folder: Path) -> bool:
     """Compare the probabilities of both files on each face and its mirror image."""
-    pipeline = FacePipeline()
-    crops = []
-    for picture in sorted(folder.glob("*.jpg")):
-        rgb = read_image(picture)
-        for face in pipeline.analyze(rgb).faces:
-            crops.append(face_crop(rgb, face.box, face.landmarks, SPEC).image)
-    batch = imaging.to_input([*crops, *(crop[:, ::-1] for crop in crops)], SPEC.input)
+    batch = published.faces_as_input(folder, SPEC)
     logits = Session(path).run({SPEC.input.name: batch})[0].astype(np.float64)
     gap = np.abs(softmax(logits) - softmax(_published(original, batch)))
     print(

@@ -37,7 +37,8 @@ from mien.types import (
 
 if TYPE_CHECKING:
     from mien.adaptation import Adaptation, adapt
-    from mien.drawing import annotate, blur_faces
+    from mien.drawing import annotate
+    from mien.face_areas import blur_faces
     from mien.media.images import read_image
     from mien.pipeline import FacePipeline
     from mien.streaming import FaceStream, StreamSettings, stream
@@ -56,7 +57,7 @@ _LAZY = {
     "StreamSettings": "mien.streaming",
     "analyze_video": "mien.streaming.video",
     "annotate": "mien.drawing",
-    "blur_faces": "mien.drawing",
+    "blur_faces": "mien.face_areas",
     "read_image": "mien.media.images",
     "stream": "mien.streaming",
 }
@@ -146,8 +147,6 @@ def analyze(
 ) -> FrameResult | list[FrameResult]:
     """Find every face in a picture, or in several, and its apparent expression.
 
-    The environment is not read; ``mien.Settings.from_environment()`` does that.
-
     Args:
         image: path, data URL, bytes or open file of a picture, a Pillow image, or an RGB array;
             see :func:`read_image`. Or several: a list, a tuple, an iterator such as
@@ -156,14 +155,13 @@ def analyze(
             Of several pictures: one such array, or None, for each.
         neutral: photograph of the same person at rest, with one face: action units are measured
             from it. It takes the landmarks that blendshapes need.
-        progress: whether a progress bar is shown for several pictures, on stderr if it is a
-            terminal.
+        progress: whether several pictures show a progress bar, on stderr if it is a terminal.
         detector, landmarks, model, min_score, min_presence, tiles, max_faces, prior, \
 max_megapixels, focal_length, threads, provider: see :class:`Settings`, which also has the defaults.
+            The environment is not read; ``mien.Settings.from_environment()`` does that.
 
     Returns:
-        The faces from left to right; none where there is no face. Of several pictures: a list of
-        results in their order.
+        The faces from left to right, maybe none; of several pictures a list of results in order.
 
     Raises:
         ImageReadError: a picture cannot be read.
@@ -171,14 +169,8 @@ max_megapixels, focal_length, threads, provider: see :class:`Settings`, which al
         SettingError: a setting has an invalid value.
 
     Examples:
-        >>> import mien
-        >>> result = mien.analyze("photo.jpg")
-        >>> for face in result:
-        ...     print(face.expression.label)
-        happiness
-        neutral
-        happiness
-        neutral
+        >>> [face.expression.label.value for face in mien.analyze("photo.jpg")]
+        ['happiness', 'neutral', 'happiness', 'neutral']
     """
     settings = Settings().override(
         detector=detector,

@@ -56,7 +56,6 @@ class Adaptation:
         left_out: the pictures that were not used, by reason.
 
     Examples:
-        >>> import mien
         >>> adapted = mien.adapt("pictures", "my.onnx")
         >>> adapted.after["n"]
         8
@@ -100,10 +99,9 @@ def adapt(
 
     A small classifier on the model's probabilities and embedding, and on blendshapes and those of
     two other networks where they help, is fitted; its weights are pulled to the networks' own
-    mapping, by a strength that cross-validation chooses. Pictures of one person
-    (the columns ``group``, ``person`` or ``subject``), or near-duplicates where persons are not
-    named, are never on both sides of the validation. All labels count the same. The adapted model
-    is written only if it is better than before.
+    mapping, by a strength that cross-validation chooses. Pictures of one person (the columns
+    ``group``, ``person`` or ``subject``), or near-duplicates where persons are not named, are never
+    on both sides of the validation. All labels count the same. Only a better model is written.
 
     Args:
         data: a labeled set, or the path of one; see :func:`mien.evaluation.readers.read_data`.
@@ -120,7 +118,6 @@ def adapt(
         ModelError: the base cannot be adapted.
 
     Examples:
-        >>> import mien
         >>> adapted = mien.adapt("pictures", "my.onnx")  # one folder for each label
         >>> adapted.kept == (adapted.model is not None)
         True
@@ -135,9 +132,7 @@ def adapt(
     classifier = pipeline.classifier
     if not isinstance(classifier, NeuralClassifier):
         raise ModelError(f"expected a network to adapt, got {classifier.name!r}: choose transfer")
-    labeled = data if isinstance(data, LabeledSet) else read_data(Path(data), labeling, own_labels)
-    if crops is not None:
-        labeled = dataclasses.replace(labeled, face_crops=crops)
+    labeled = _read(data, labeling, crops)
     faces = find_faces(labeled, pipeline, _half(progress, 0))
     base = base_network(settings)
     with with_extra_outputs(base) as wide:
@@ -161,6 +156,11 @@ def adapt(
             write_model(wide, chosen.head, spec, result.to_markdown(), path)
             _check_file(path, spec, faces, features, chosen)
     return result
+
+
+def _read(data: str | Path | LabeledSet, labeling: str, crops: bool | None) -> LabeledSet:
+    labeled = data if isinstance(data, LabeledSet) else read_data(Path(data), labeling, own_labels)
+    return labeled if crops is None else dataclasses.replace(labeled, face_crops=crops)
 
 
 def _half(progress: Progress | None, number: int) -> Progress | None:

@@ -105,22 +105,18 @@ def stream(
         sinks: receive each frame in this thread, and are closed at the end, also after an error.
         on_event: called in this thread for each event, before the result of its frame is yielded.
         detector, landmarks, model, min_score, min_presence, tiles, max_faces, prior, \
-max_megapixels, focal_length, threads, provider: settings of the pipeline; see
-            :class:`mien.Settings`.
+max_megapixels, focal_length, threads, provider: see :class:`mien.Settings`.
 
     Yields:
         One result for each analyzed frame; see :meth:`FaceStream.update`.
 
     Raises:
         SettingError: a setting has an invalid value, or comes with a pipeline.
-        VideoReadError: not a readable video.
-        CameraError: the camera cannot be opened.
+        VideoReadError, CameraError: the video cannot be read, or the camera not opened.
         MissingExtraError: PyAV or lapx is not installed.
 
     Examples:
-        >>> import mien
-        >>> results = list(mien.stream("clip.mp4"))
-        >>> results[-1][0].track_id
+        >>> [result[0].track_id for result in mien.stream("clip.mp4")][-1]
         1
     """
     own = Settings().override(

@@ -93,8 +93,7 @@ def analyze_video(
         folder: is made where it does not exist; must not have the results of an earlier run, unless
             they are to be resumed or overwritten.
         options: what is written.
-        pipeline: by default one with the default settings, and the landmarks that show blinks and
-            yawns best.
+        pipeline: by default one with the landmarks that show blinks and yawns best.
         settings: how the stream is followed.
         application: finds more events, and writes its summary to ``application.json``.
         on_progress: called after each frame.
@@ -108,9 +107,7 @@ def analyze_video(
         MienError: a file cannot be written.
 
     Examples:
-        >>> import mien
-        >>> outcome = mien.analyze_video("clip.mp4", "results")
-        >>> (outcome.folder / "report.html").is_file()
+        >>> (mien.analyze_video("clip.mp4", "results").folder / "report.html").is_file()
         True
     """
     folder, options = Path(folder), options or VideoOptions()
@@ -124,10 +121,7 @@ def analyze_video(
     with _removed_if_unreadable(folder), locked(folder):
         earlier = _earlier(folder, options, plan)
         if earlier is not None and earlier.status == "complete":
-            tracks = write_outputs(folder, options, clip=clip)
-            state = _with_trial_warnings(replace(earlier, error=None), options)
-            state.write(folder)
-            return VideoOutcome(folder, state.frames, tracks, True, state.warnings)
+            return _written_again(folder, options, clip, earlier)
         stream = FaceStream(pipeline, settings, source=source.info.name)
         state = new_state(source.info, stream, notes=_notes(options, application), plan=plan)
         if earlier is not None:
@@ -147,6 +141,16 @@ def analyze_video(
         )
         state = _with_trial_warnings(replace(recording.state, warnings=source.warnings), options)
         return _finish(folder, options, clip, state=state, application=application, failure=failure)
+
+
+def _written_again(
+    folder: Path, options: VideoOptions, clip: Clip, earlier: RunState
+) -> VideoOutcome:
+    """The outputs of a run that was complete."""
+    tracks = write_outputs(folder, options, clip=clip)
+    state = _with_trial_warnings(replace(earlier, error=None), options)
+    state.write(folder)
+    return VideoOutcome(folder, state.frames, tracks, True, state.warnings)
 
 
 def _with_trial_warnings(state: RunState, options: VideoOptions) -> RunState:

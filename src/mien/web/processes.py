@@ -18,7 +18,6 @@ from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 _SIGNS = string.ascii_letters + string.digits + "-_"
-MAX_PROCESSES = len(_SIGNS)
 _STREAM_PATH = re.compile(r"/api/v1/live/([\w-])[\w-]{21}(?:/.*)?")
 # Time for a process with fewer connections to wake up and accept.
 _YIELD_S = 0.004
