@@ -16,6 +16,8 @@ from mien.adaptation.head import (
     OTHER_EMBEDDING,
     OTHER_LOGS,
     Head,
+    Strength,
+    fit_head,
 )
 from mien.adaptation.model_file import write_model
 from mien.expression.crop import face_crop
@@ -86,6 +88,24 @@ def test_a_written_model_computes_the_head(
     assert np.allclose(softmax(found), softmax(head.logits(features)), atol=1e-3)
     # It can be adapted again, as any other model.
     assert entry.spec.outputs == (entry.spec.outputs[0], EMBEDDING)
+
+
+def test_a_model_that_does_not_use_the_embedding_still_tells_it(
+    tmp_path: Path, crops_and_values: tuple[list[Image], np.ndarray]
+) -> None:
+    """It can be adapted again as well as any other."""
+    base = catalog.find("quick")
+    features = read_features(crops_and_values[0][:4], NeuralClassifier(base))
+    truth = np.array([0, 1, 0, 1])
+    head = fit_head(features, truth, np.zeros((8, 2)), Strength(100.0, None), features.spaces())
+    assert head.used() == []
+    labels = (exact_label("calm"), exact_label("glad"))
+    spec = dataclasses.replace(base.spec, labels=labels, training_prior=(0.5, 0.5))
+    write_model(base, head, spec, "", tmp_path / "m.onnx")
+    again = read_features(
+        crops_and_values[0][:1], NeuralClassifier(catalog.find(tmp_path / "m.onnx"))
+    )
+    assert np.allclose(again.parts[EMBEDDING], features.parts[EMBEDDING][:1], atol=1e-4)
 
 
 def test_a_network_with_another_layout_stays_as_it_is() -> None:

@@ -38,6 +38,14 @@ def test_allowed_site_uses_the_api(make_app: MakeApp, smile: bytes) -> None:
         assert answer.headers["Access-Control-Allow-Origin"] == origin
 
 
+def test_allowed_site_may_use_every_method_of_the_api(make_app: MakeApp) -> None:
+    app = make_app(cors_origins=SITE)
+    allowed = preflight(app.test_client(), SITE).headers["Access-Control-Allow-Methods"]
+    rules = [rule for rule in app.url_map.iter_rules() if rule.rule.startswith("/api/v1/")]
+    used = set().union(*(rule.methods or () for rule in rules)) - {"HEAD", "OPTIONS"}
+    assert {"GET", "PUT"} < used <= set(allowed.split(", "))
+
+
 @pytest.mark.parametrize(
     "origin",
     ["null", "http://app.example.org", "https://app.example.org.evil.example", "https://evil",

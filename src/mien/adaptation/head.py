@@ -112,7 +112,7 @@ class Head:
     Attributes:
         outputs: ``(C, K)`` weights of the log probabilities.
         other_outputs: ``(O, K)`` weights of those of the other networks.
-        parts: ``(D, K)`` weights of each part that is used.
+        parts: ``(D, K)`` weights of each part, 0 where it is not used.
         bias: ``(K,)``.
     """
 
@@ -141,7 +141,8 @@ class Head:
 
     def used(self) -> list[str]:
         """The names of the outputs that it needs beside the first."""
-        return [*self.parts, *([OTHER_LOGS] if self.other_outputs.any() else [])]
+        weights = {**self.parts, OTHER_LOGS: self.other_outputs}
+        return [name for name, values in weights.items() if values.any()]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -245,7 +246,7 @@ def fit_head(
     of_outputs = of_outputs - of_outputs.mean(axis=0)  # the same as centering the rows
     if strength.others is not None:
         others = found.pop(0)
-    parts = {}
+    parts = {name: np.zeros((values.shape[2], count)) for name, values in features.parts.items()}
     for name, of_space in zip(names, found, strict=True):
         parts[name] = spaces[name].components @ of_space
         bias = bias - spaces[name].mean @ parts[name]

@@ -74,10 +74,10 @@ def _nodes(base: ModelSpec, head: Head, prefix: str) -> tuple[list[Node], dict[s
         Node("Max", (name("logs"), name("floor")), name("floored")),
         Node("Gemm", (name("floored"), name("outputs_weight"), name("bias")), name("of_outputs")),
     ]
-    for source, values in ((OTHER_LOGS, head.other_outputs), *head.parts.items()):
-        if source in head.used():
-            weights[name(f"{source}_weight")] = values
-            inputs = (source, name(f"{source}_weight"), nodes[-1].output)
-            nodes.append(Node("Gemm", inputs, name(f"with_{source}")))
+    sources = {OTHER_LOGS: head.other_outputs, **head.parts}
+    for source in head.used():
+        weights[name(f"{source}_weight")] = sources[source]
+        inputs = (source, name(f"{source}_weight"), nodes[-1].output)
+        nodes.append(Node("Gemm", inputs, name(f"with_{source}")))
     nodes.append(Node("Identity", (nodes[-1].output,), name("logits")))
     return nodes, {key: np.asarray(values, np.float32) for key, values in weights.items()}

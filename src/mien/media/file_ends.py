@@ -17,15 +17,15 @@ def has_no_end(path: Path, container: str) -> bool:
     Args:
         path: of the file.
         container: the name of its format in FFmpeg: ``mpegts``, ``gif`` and ``ogg`` are looked at.
-
-    Raises:
-        OSError: the file cannot be read.
     """
-    with path.open("rb") as file:
-        start = file.read(2 * max(_TS_PACKETS))
-        size = file.seek(0, 2)
-        file.seek(max(0, size - _MOST_AT_END))
-        end = file.read()
+    try:
+        with path.open("rb") as file:
+            start = file.read(2 * max(_TS_PACKETS))
+            size = file.seek(0, 2)
+            file.seek(max(0, size - _MOST_AT_END))
+            end = file.read()
+    except OSError:  # it was read to its end, and may have been deleted since
+        return False
     if container == "mpegts":
         return _ends_in_a_packet(start, size)
     if container == "gif":

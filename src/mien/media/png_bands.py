@@ -138,12 +138,14 @@ class PngBands(LargeImage):
     def _in_order(self) -> Iterator[tuple[int, Image, "_Rows", bytes]]:
         """The first row of each band, its pixels, the state before it and the row above it."""
         rows, above = _Rows(self._pieces), b""
+        self.clear_share = 0.0
         for start in range(0, self.shape[0], _BAND_ROWS):
             before = rows.copy()
             raw = self._raw_band(rows, above, min(_BAND_ROWS, self.shape[0] - start))
             picture = self._picture(raw)
-            self.clear_share += clear_share(picture) * len(raw) / self.shape[0]
-            yield start, pixels_of(picture, []), before, above
+            if picture is not None:
+                self.clear_share += clear_share(picture) * len(raw) / self.shape[0]
+            yield start, self._as_rgb(raw, picture), before, above
             above = raw[-1].tobytes()
 
     def _band(self, number: int) -> Image:
@@ -153,7 +155,7 @@ class PngBands(LargeImage):
             if len(self._cached) >= _CACHED_BANDS:
                 del self._cached[next(iter(self._cached))]
             raw = self._raw_band(rows.copy(), above, count)
-            self._cached[number] = pixels_of(self._picture(raw), [])
+            self._cached[number] = self._as_rgb(raw, self._picture(raw))
         return self._cached[number]
 
     def _raw_band(self, rows: "_Rows", above: bytes, count: int) -> npt.NDArray[np.uint8]:
@@ -167,12 +169,18 @@ class PngBands(LargeImage):
         raw = np.asarray(picture).reshape(high, self._row_bytes)
         return raw[high - count :]
 
-    def _picture(self, raw: npt.NDArray[np.uint8]) -> PillowImage.Image:
-        count, width = len(raw), self.shape[1]
+    def _picture(self, raw: npt.NDArray[np.uint8]) -> PillowImage.Image | None:
+        """Rows as Pillow reads them; None where they are RGB already, without transparency."""
         if self._kind == 2 and not self._kept:
-            return PillowImage.fromarray(raw.reshape(count, width, 3))
+            return None
         unfiltered = np.insert(raw, 0, 0, axis=1).tobytes()
-        return _decoded(_header(width, count, self._bits, self._kind), self._kept, unfiltered)
+        header = _header(self.shape[1], len(raw), self._bits, self._kind)
+        return _decoded(header, self._kept, unfiltered)
+
+    def _as_rgb(self, raw: npt.NDArray[np.uint8], picture: PillowImage.Image | None) -> Image:
+        if picture is None:
+            return raw.reshape(len(raw), self.shape[1], 3)
+        return pixels_of(picture, [])
 
 
 class _Rows:

@@ -1,5 +1,6 @@
 """People of sessions and videos side by side, on one time axis."""
 
+import re
 from typing import Any
 
 from flask import Blueprint, render_template, request
@@ -13,6 +14,7 @@ from mien.web.security import owner
 _MOST = 4
 # In the choices.
 _MOST_LISTED = 100
+_PERSON = re.compile(r"[0-9]{1,9}")
 
 blueprint = Blueprint("compare", __name__)
 
@@ -27,7 +29,9 @@ def page() -> str:
     sides: list[tuple[StoredRecording, int, History]] = []
     for side in chosen:
         recording_id, _, person = side.partition(".")
-        found = recordings.setdefault(recording_id, require_recording(recording_id))
+        if recording_id not in recordings:
+            recordings[recording_id] = require_recording(recording_id)
+        found = recordings[recording_id]
         # Each side has a history of its own, whose axis is changed.
         history = History.of(read_frames(found.documents()))
         people[recording_id] = [
@@ -36,7 +40,7 @@ def page() -> str:
             if any(one.labels for one in track.bins.values())
         ]
         if people[recording_id]:
-            track_id = int(person) if person.isdecimal() else 0
+            track_id = int(person) if _PERSON.fullmatch(person) else 0
             known = track_id in people[recording_id]
             sides.append((found, track_id if known else people[recording_id][0], history))
     charts, differences = compare([(track_id, history) for _, track_id, history in sides])

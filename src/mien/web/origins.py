@@ -9,7 +9,7 @@ from mien.web.services import services
 
 _PROGRAM_PATHS = ("/api/", "/ws/", "/openapi.json")
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
-_ALLOWED_METHODS = "GET, POST, PATCH, DELETE"
+_ALLOWED_METHODS = "GET, POST, PUT, PATCH, DELETE"
 _ALLOWED_HEADERS = "Authorization, Content-Type, X-Request-ID"
 _READABLE_HEADERS = "Content-Disposition, Content-Range, Retry-After, X-Request-ID"
 
