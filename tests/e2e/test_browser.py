@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.e2e.camera import start_camera, unplug_camera
 
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parents[2]
@@ -18,11 +19,6 @@ PAGES = ["/", "/photo", "/video", "/sessions", "/compare", "/about", "/docs"]
 OpenPage = Callable[..., Any]
 Launch = Callable[..., Any]
 Serve = Callable[..., Any]
-
-
-def start_camera(page: Any) -> None:
-    page.click("[data-start]")
-    page.wait_for_selector(".person")
 
 
 def test_live_from_consent_to_deletion(
@@ -208,14 +204,7 @@ def test_disconnected_camera_can_be_started_again(
 ) -> None:
     page = open_page(browser, server)
     start_camera(page)
-    page.evaluate(
-        """() => {
-            const [track] = document.querySelector("video").srcObject.getVideoTracks();
-            track.stop();
-            track.dispatchEvent(new Event("ended"));
-        }"""
-    )
-    page.wait_for_selector("[data-toast]:has-text('disconnected')")
+    unplug_camera(page)
     # The frame that was on its way is still answered; after it there are no more.
     page.wait_for_timeout(2000)
     frames = page.inner_text("[data-latency]")

@@ -13,6 +13,7 @@ import av
 import numpy as np
 import pytest
 from PIL import Image as PillowImage
+from tests.e2e.camera import start_camera, unplug_camera
 
 import mien
 from mien.streaming import FaceStream
@@ -180,8 +181,7 @@ def test_visitor_chooses_the_server(browser: Any, own_device: Any, open_page: Op
     page = open_page(browser, own_device)
     sockets: list[Any] = []
     page.on("websocket", lambda opened: sockets.append(opened))  # noqa: PLW0108 - Playwright requires a function
-    page.click("[data-start]")
-    page.wait_for_selector(".person")
+    start_camera(page)
     page.click("[data-settings]")
     page.select_option("[data-engine-choice]", "server")
     page.wait_for_selector("[data-link]:has-text('WebSocket')")
@@ -199,8 +199,7 @@ def test_server_analyzes_where_the_browser_cannot(
     if "Worker" in without:
         without = "Worker = function () { throw new Error('workers are blocked') }"
     page = open_page(browser, own_device, init_script=f"window.{without}")
-    page.click("[data-start]")
-    page.wait_for_selector(".person")
+    start_camera(page)
     assert page.get_attribute("[data-live]", "data-engine") == "server"
 
 
@@ -208,8 +207,7 @@ def test_server_takes_over_from_a_worker_that_died(
     browser: Any, own_device: Any, open_page: OpenPage
 ) -> None:
     page = open_page(browser, own_device)
-    page.click("[data-start]")
-    page.wait_for_selector(".person")
+    start_camera(page)
     page.workers[0].evaluate("setTimeout(() => { throw new Error('out of memory') })")
     page.wait_for_selector("[data-link]:has-text('WebSocket')")
     page.wait_for_selector(".person")
@@ -219,16 +217,8 @@ def test_unplugged_camera_can_be_started_again_on_the_device(
     browser: Any, own_device: Any, open_page: OpenPage
 ) -> None:
     page = open_page(browser, own_device)
-    page.click("[data-start]")
-    page.wait_for_selector(".person")
-    page.evaluate(
-        """() => {
-            const [track] = document.querySelector("video").srcObject.getVideoTracks();
-            track.stop();
-            track.dispatchEvent(new Event("ended"));
-        }"""
-    )
-    page.wait_for_selector("[data-toast]:has-text('disconnected')")
+    start_camera(page)
+    unplug_camera(page)
     page.click("[data-restart]")
     page.wait_for_selector("[data-restart]", state="hidden")
     page.wait_for_selector(".person")
@@ -240,8 +230,7 @@ def test_tab_that_was_frozen_goes_on_on_the_device(
     browser: Any, own_device: Any, open_page: OpenPage
 ) -> None:
     page = open_page(browser, own_device)
-    page.click("[data-start]")
-    page.wait_for_selector(".person")
+    start_camera(page)
     browser_side = page.context.new_cdp_session(page)
     browser_side.send("Page.setWebLifecycleState", {"state": "frozen"})
     time.sleep(3)
@@ -259,8 +248,7 @@ def test_models_stay_for_use_without_a_connection(
     browser: Any, own_device: Any, open_page: OpenPage
 ) -> None:
     page = open_page(browser, own_device)
-    page.click("[data-start]")
-    page.wait_for_selector(".person")
+    start_camera(page)
     # Those that the first result does not need follow it.
     page.wait_for_function(
         "caches.open('mien-models').then((c) => c.keys()).then((k) => k.length === 10)"
