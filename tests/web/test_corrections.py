@@ -13,8 +13,7 @@ from PIL import Image as PillowImage
 
 from mien.adaptation import faces
 from mien.samples import sample_paths
-from mien.web.store import corrections, database
-from mien.web.store.corrections import sweep_corrections
+from mien.web.store import database, sessions
 
 URL = "/api/v1/corrections"
 MakeApp = Callable[..., Flask]
@@ -112,11 +111,11 @@ def test_space_is_limited(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) ->
 def test_expires(visitor: FlaskClient, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     label(visitor, "bored")
     made = app.extensions["mien"].database
-    sweep_corrections(made)
+    sessions.sweep(made)
     assert len(visitor.get(URL).json["corrections"]) == 1  # type: ignore[index]
     later = database.now() + timedelta(days=31)
-    monkeypatch.setattr(corrections, "now", lambda: later)
-    sweep_corrections(made)
+    monkeypatch.setattr(sessions, "now", lambda: later)
+    sessions.sweep(made)
     assert visitor.get(URL).json == {"corrections": []}
 
 

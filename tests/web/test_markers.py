@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 from tests.web.conftest import analyze_video, record
 
 from mien.web.recordings import with_markers
-from mien.web.store import markers
+from mien.web.store import tables
 
 CsrfOf = Callable[[FlaskClient, str], str]
 
@@ -58,7 +59,7 @@ def test_markers_of_a_session(app: Flask, smile: bytes) -> None:
     assert client.delete(f"{url}/{first['id']}").status_code == 404
     assert client.put(f"{url}/{first['id']}", json=body).status_code == 404
     client.delete(f"/api/v1/sessions/{session_id}")
-    assert markers.list_markers(app.extensions["mien"].database, "session", session_id) == []
+    assert app.extensions["mien"].database.rows(sa.select(tables.markers)) == []
 
 
 def test_markers_of_a_video_are_in_its_files(app: Flask, walk: Path) -> None:
@@ -113,5 +114,5 @@ def test_markers_are_private_and_bounded(
     assert stranger.get(f"/api/v1/recordings/{session_id}/markers").status_code == 404
     for at_s, text in ((-1, "x"), (1e9, "x"), (0, ""), (0, "a\nb"), (0, "x" * 201)):
         assert mark(client, session_id, at_s, text).status_code == 422
-    monkeypatch.setattr(markers, "MOST", 2)
+    monkeypatch.setattr("mien.web.markers._MOST", 2)
     assert [mark(client, session_id, 0, "x").status_code for _ in range(3)] == [201, 201, 409]

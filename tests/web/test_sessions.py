@@ -145,7 +145,7 @@ def test_written_frames_survive_a_lost_recorder(app: Flask) -> None:
         connection.execute(
             sa.update(tables.sessions).values(updated_at=now() - timedelta(minutes=2))
         )
-    store.sweep_sessions(database)
+    store.sweep(database)
     found = store.find_session(database, recording.session_id, "")
     assert found is not None
     assert found["state"] == "interrupted"
@@ -162,7 +162,7 @@ def test_sessions_expire(app: Flask) -> None:
             .where(tables.sessions.c.id == old.session_id)
             .values(expires_at=now() - timedelta(seconds=1))
         )
-    store.sweep_sessions(database)
+    store.sweep(database)
     assert store.find_session(database, old.session_id, "") is None
     assert store.find_session(database, new.session_id, "") is not None
 

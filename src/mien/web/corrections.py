@@ -4,7 +4,10 @@ import csv
 import io
 import zipfile
 from collections import Counter
+from datetime import timedelta
+from typing import Any
 
+import sqlalchemy as sa
 from flask import Response, g, jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
@@ -23,8 +26,9 @@ from mien.web.schemas import (
 )
 from mien.web.security import owner
 from mien.web.services import services
-from mien.web.store import corrections as store
 from mien.web.store import jobs
+from mien.web.store.database import iso, new_id, now
+from mien.web.store.tables import corrections
 from mien.web.videos import check_room, job_document
 
 _LEAST_OF_LABEL = 3
@@ -37,7 +41,7 @@ pages, blueprint = noun("corrections", "Corrected labels, and models for them.",
 @pages.get("/corrections")
 def page() -> str:
     """The visitor's labeled faces, and the models that were adapted to them."""
-    found = store.list_corrections(services().database, owner()) if owner() else []
+    found = _list()
     counts = Counter(one["label"] for one in found)
     return render_template(
         "corrections.html",
@@ -57,20 +61,17 @@ def change() -> ResponseReturnValue:
         return redirect(url_for("videos_pages.job", job_id=_adapt()), 303)
     if action not in {"delete", "delete-all"} or (action == "delete" and not chosen):
         raise ProblemError(400, "bad_request", "Expected the action adapt, delete or delete-all.")
-    if owner():
-        store.delete_corrections(
-            services().database, owner(), chosen if action == "delete" else None
-        )
+    _delete(chosen if action == "delete" else None)
     return redirect(url_for("corrections_pages.page"), 303)
 
 
 @pages.get("/corrections/<correction_id>.jpg")
 def picture(correction_id: str) -> Response:
     """One of the visitor's faces."""
-    found = store.find_picture(services().database, owner(), correction_id) if owner() else None
-    if found is None:
-        raise ProblemError(404, "not_found", "There is no such face, or it was deleted.")
-    return Response(found, mimetype="image/jpeg")
+    query = sa.select(corrections.c.picture).where(*_own(correction_id))
+    for row in services().database.rows(query) if owner() else ():
+        return Response(bytes(row["picture"]), mimetype="image/jpeg")
+    raise _no_face()
 
 
 @blueprint.post(
@@ -87,29 +88,36 @@ def add(form: CorrectionForm) -> tuple[Response, int]:
     _require_owner()
     with image_problems():
         face = stored_face(form.image.read())
-    database, config = services().database, services().config
-    if len(store.list_corrections(database, owner())) >= _MOST:
+    if len(_list()) >= _MOST:
         raise ProblemError(
             413, "too_large", f"Expected at most {_MOST} labeled faces. Delete some first."
         )
     check_room(len(face))
-    label = form.label.strip()
-    found = store.add_correction(database, owner(), label, face, days=config.session_days)
-    return jsonify({"id": found, "label": label}), 201
+    moment = now()
+    values = {"id": new_id(), "label": form.label.strip()}
+    services().database.execute(
+        sa.insert(corrections).values(
+            **values,
+            owner=owner(),
+            picture=face,
+            size=len(face),
+            created_at=moment,
+            expires_at=moment + timedelta(days=services().config.session_days),
+        )
+    )
+    return jsonify(values), 201
 
 
 @blueprint.get("", summary="The visitor's labeled faces", responses=returns(CorrectionsDocument))
 def list_all() -> Response:
-    found = store.list_corrections(services().database, owner()) if owner() else []
-    return jsonify({"corrections": found})
+    return jsonify({"corrections": _list()})
 
 
 @blueprint.delete(
     "", summary="Delete all of the visitor's labeled faces", responses=returns(DeletedDocument)
 )
 def delete_all() -> Response:
-    count = store.delete_corrections(services().database, owner()) if owner() else 0
-    return jsonify({"deleted": count})
+    return jsonify({"deleted": _delete()})
 
 
 @blueprint.delete(
@@ -119,9 +127,8 @@ def delete_all() -> Response:
     responses=returns(DeletedDocument, 404),
 )
 def delete(path: CorrectionPath) -> Response:
-    database = services().database
-    if not owner() or not store.delete_corrections(database, owner(), path.correction_id):
-        raise ProblemError(404, "not_found", "There is no such face, or it was deleted.")
+    if not _delete(path.correction_id):
+        raise _no_face()
     return jsonify({"deleted": 1})
 
 
@@ -139,11 +146,38 @@ def adapt() -> tuple[Response, int]:
     return jsonify(job_document(job)), 202
 
 
+def _own(correction_id: str | None = None) -> tuple[sa.ColumnElement[bool], ...]:
+    """Which rows are the visitor's faces, or the one with the id."""
+    own = (corrections.c.owner == owner(),)
+    return own if correction_id is None else (*own, corrections.c.id == correction_id)
+
+
+def _list() -> list[dict[str, Any]]:
+    """The visitor's labeled faces without their pictures, the newest first."""
+    columns = (corrections.c.id, corrections.c.label, corrections.c.created_at)
+    query = sa.select(*columns).where(*_own())
+    query = query.order_by(corrections.c.created_at.desc(), corrections.c.id)
+    rows = services().database.rows(query) if owner() else []
+    return [{**row, "created_at": iso(row["created_at"])} for row in rows]
+
+
+def _delete(correction_id: str | None = None) -> int:
+    """Delete one of the visitor's faces, or all; returns how many."""
+    delete = sa.delete(corrections).where(*_own(correction_id))
+    return services().database.execute(delete) if owner() else 0
+
+
+def _no_face() -> ProblemError:
+    return ProblemError(404, "not_found", "There is no such face, or it was deleted.")
+
+
 def _adapt() -> str:
     """Start a job; returns its id."""
     _require_owner()
     config, database = services().config, services().database
-    labeled = store.read_pictures(database, owner())
+    query = sa.select(corrections.c.label, corrections.c.picture).where(*_own())
+    rows = database.rows(query.order_by(corrections.c.created_at, corrections.c.id))
+    labeled = [(row["label"], bytes(row["picture"])) for row in rows]
     counts = Counter(label for label, _ in labeled)
     if not _is_enough(counts):
         raise ProblemError(

@@ -25,11 +25,8 @@ from mien.web import webhooks
 from mien.web.config import WebConfig
 from mien.web.errors import sentence
 from mien.web.job_page import page_document
-from mien.web.store import jobs
-from mien.web.store.corrections import sweep_corrections
+from mien.web.store import jobs, sessions
 from mien.web.store.database import Database
-from mien.web.store.sessions import sweep_sessions
-from mien.web.store.shares import sweep_shares
 
 log = logging.getLogger("mien.web")
 _POLL_S = 1.0
@@ -136,9 +133,7 @@ class JobRunner:
 
     def sweep(self) -> None:
         """Queue lost jobs again, delete what has expired and the folders of killed workers."""
-        sweep_sessions(self._database)
-        sweep_corrections(self._database)
-        sweep_shares(self._database)
+        sessions.sweep(self._database)
         if jobs.sweep_jobs(self._database):
             self.wake()
         self._remove_abandoned_folders()

@@ -3,6 +3,7 @@
 import re
 
 import pydantic
+import sqlalchemy as sa
 from flask import Response, jsonify, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
@@ -19,8 +20,10 @@ from mien.web.schemas import (
     RecordingPath,
 )
 from mien.web.services import services
-from mien.web.store import markers as store
+from mien.web.store.database import new_id
+from mien.web.store.tables import markers
 
+_MOST = 200
 _CLOCK = re.compile(r"(?:(?:(\d{1,3}):)?(\d{1,3}):)?(\d{1,6}(?:\.\d{1,4})?)")
 
 pages, blueprint = noun("markers", "Marked times of sessions and videos.", "/recordings")
@@ -33,7 +36,7 @@ def change(recording_id: str) -> ResponseReturnValue:
     recording = require_recording(recording_id)
     action, marker_id = request.form.get("action"), request.form.get("id", "")
     if action == "delete":
-        store.delete_marker(services().database, recording.kind, recording.id, marker_id)
+        _delete(recording, marker_id)
     elif action == "add":
         _add(recording, _body_of_form())
     elif action == "change":
@@ -57,7 +60,7 @@ def list_all(path: RecordingPath) -> Response:
 @blueprint.post(
     "/<recording_id>/markers",
     summary="Mark a time",
-    description=f"At most {store.MOST} of a recording. They are in its tables of events, and "
+    description=f"At most {_MOST} of a recording. They are in its tables of events, and "
     "deleted with it.",
     responses=returns(MarkerDocument, 404, 409, status=201),
 )
@@ -83,31 +86,35 @@ def replace(path: MarkerPath, body: MarkerBody) -> Response:
     responses=returns(DeletedDocument, 404),
 )
 def delete(path: MarkerPath) -> Response:
-    recording = require_recording(path.recording_id)
-    database = services().database
-    if not store.delete_marker(database, recording.kind, recording.id, path.marker_id):
+    if not _delete(require_recording(path.recording_id), path.marker_id):
         raise _no_marker()
     return jsonify({"deleted": 1})
 
 
 def _add(recording: StoredRecording, body: MarkerBody) -> str:
-    found = store.add_marker(
-        services().database, recording.kind, recording.id, at_s=body.at_s, text=body.text.strip()
-    )
-    if found is None:
-        raise ProblemError(
-            409, "enough_markers", f"Expected at most {store.MOST} markers. Delete some first."
+    marker_id = new_id()
+    count = sa.select(sa.func.count()).where(recording.has(markers))
+    with services().database.begin() as connection:
+        if connection.execute(count).scalar_one() >= _MOST:
+            raise ProblemError(
+                409, "enough_markers", f"Expected at most {_MOST} markers. Delete some first."
+            )
+        values = {"id": marker_id, "at_s": body.at_s, "text": body.text.strip()}
+        connection.execute(
+            sa.insert(markers).values({f"{recording.kind}_id": recording.id, **values})
         )
-    return found
+    return marker_id
 
 
 def _change(recording: StoredRecording, marker_id: str, body: MarkerBody) -> None:
-    changed = store.change_marker(
-        services().database, recording.kind, recording.id, marker_id,
-        at_s=body.at_s, text=body.text.strip(),
-    )  # fmt: skip
-    if not changed:
+    change = sa.update(markers).where(recording.has(markers), markers.c.id == marker_id)
+    if not services().database.execute(change.values(at_s=body.at_s, text=body.text.strip())):
         raise _no_marker()
+
+
+def _delete(recording: StoredRecording, marker_id: str) -> int:
+    delete = sa.delete(markers).where(recording.has(markers), markers.c.id == marker_id)
+    return services().database.execute(delete)
 
 
 def _no_marker() -> ProblemError:

@@ -6,8 +6,9 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import chain, pairwise
-from typing import Any
+from typing import Any, Literal
 
+import sqlalchemy as sa
 from flask import g, url_for
 
 from mien.recording import FRAMES_FILE, read_frames
@@ -19,7 +20,7 @@ from mien.tracking import Event
 from mien.web.errors import ProblemError
 from mien.web.services import services
 from mien.web.store import jobs, sessions
-from mien.web.store.markers import Kind, list_markers
+from mien.web.store.tables import markers
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class StoredRecording:
         is_own: whether it is the visitor's, and not one of a program without a cookie.
     """
 
-    kind: Kind
+    kind: Literal["session", "job"]
     id: str
     name: str
     is_own: bool = False
@@ -44,8 +45,13 @@ class StoredRecording:
         return url_for("videos_pages.job", job_id=self.id)
 
     def markers(self) -> list[dict[str, Any]]:
-        """See :func:`mien.web.store.markers.list_markers`."""
-        return list_markers(services().database, self.kind, self.id)
+        """Its markers with `id`, `at_s` and `text`, by their time."""
+        found = sa.select(markers.c.id, markers.c.at_s, markers.c.text).where(self.has(markers))
+        return services().database.rows(found.order_by(markers.c.at_s, markers.c.id))
+
+    def has(self, table: sa.Table) -> sa.ColumnElement[bool]:
+        """Which rows of the markers, or of the links, are its own."""
+        return table.c[f"{self.kind}_id"] == self.id
 
     def documents(self) -> Iterator[dict[str, Any]]:
         """The frames as in ``frames.jsonl``; markers are events of the frames."""

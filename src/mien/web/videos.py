@@ -36,9 +36,7 @@ from mien.web.schemas import (
 from mien.web.security import owner
 from mien.web.services import services
 from mien.web.store import jobs
-from mien.web.store.corrections import corrections_bytes
-from mien.web.store.webhooks import add_webhook
-from mien.web.webhooks import WebhookError, check_url
+from mien.web.webhooks import WebhookError, add_webhook, check_url
 
 _MAX_ACTIVE = 3
 # Several people may share an address.
@@ -235,8 +233,7 @@ def check_room(size: int) -> None:
             409, "enough_jobs", f"Expected at most {_MAX_ACTIVE} jobs at once. Wait until one "
             "is done, or cancel one.", retry_after_s=30,
         )  # fmt: skip
-    stored = jobs.stored_bytes(database) + corrections_bytes(database)
-    if stored + size > config.max_stored_mb * MEGABYTE:
+    if jobs.stored_bytes(database) + size > config.max_stored_mb * MEGABYTE:
         raise ProblemError(
             507, "storage_full", "The server's space is used up. Delete results, or "
             "try again when older ones have expired.", retry_after_s=600,

@@ -13,15 +13,22 @@ import socket
 import ssl
 import threading
 import time
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
 from mien.web.config import WebConfig
-from mien.web.store import jobs, webhooks
-from mien.web.store.database import Database, iso, now
+from mien.web.store import jobs as store
+from mien.web.store.database import Database, iso, new_id, now
+from mien.web.store.tables import jobs, webhooks
 
 log = logging.getLogger("mien.web")
 _TIMEOUT_S = 10.0
+# After which attempt how long to wait; results are kept for a day by default.
+_WAITS_S = (10, 60, 300, 1_800, 7_200, 21_600)
 # Networks whose addresses contain IPv4 addresses.
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
@@ -39,26 +46,65 @@ def check_url(url: str, config: WebConfig) -> None:
     _parse(url, config)
 
 
+def add_webhook(connection: Connection, job_id: str, url: str, secret: str) -> None:
+    """Note that a URL is notified when a job has ended."""
+    connection.execute(
+        sa.insert(webhooks).values(
+            id=new_id(), job_id=job_id, url=url, secret=secret, attempts=0, due_at=now()
+        )
+    )
+
+
 def deliver_due(database: Database, config: WebConfig) -> bool:
     """Tell one receiver about its job.
 
     Returns:
         Whether any was due.
     """
-    due = webhooks.claim_webhook(database)
+    due = _claim(database)
     if due is None:
         return False
-    job = jobs.find_any_job(database, due["job_id"])
+    job = store.find_any_job(database, due["job_id"])
     if job is None:
         return True
-    body = json.dumps(message(job, jobs.find_files(database, job["id"], role="result"))).encode()
+    body = json.dumps(message(job, store.find_files(database, job["id"], role="result"))).encode()
     try:
         _post(due["url"], body, signed_headers(due["id"], due["secret"], body), config)
     except (WebhookError, OSError, http.client.HTTPException, ValueError) as error:
         log.warning("webhook of job %s: attempt %d: %s", job["id"], due["attempts"], error)
     else:
-        webhooks.delete_webhook(database, due["id"])
+        database.execute(sa.delete(webhooks).where(webhooks.c.id == due["id"]))
     return True
+
+
+def _claim(database: Database) -> dict[str, Any] | None:
+    """The next message to send; None where none is due.
+
+    The next attempt is noted first, so that a message is sent again if this process is killed. The
+    last one is deleted.
+    """
+    moment = now()
+    ended = sa.select(jobs.c.id).where(jobs.c.state.not_in(store.ACTIVE))
+    with database.begin() as connection:
+        query = (
+            sa.select(webhooks)
+            .where(webhooks.c.due_at <= moment, webhooks.c.job_id.in_(ended))
+            .order_by(webhooks.c.due_at)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+        )
+        row = connection.execute(query).mappings().first()
+        if row is None:
+            return None
+        this = webhooks.c.id == row["id"]
+        if row["attempts"] < len(_WAITS_S):
+            later = moment + timedelta(seconds=_WAITS_S[row["attempts"]])
+            connection.execute(
+                sa.update(webhooks).where(this).values(attempts=row["attempts"] + 1, due_at=later)
+            )
+        else:
+            connection.execute(sa.delete(webhooks).where(this))
+    return {**row, "attempts": row["attempts"] + 1}
 
 
 def message(job: dict[str, Any], results: list[dict[str, Any]]) -> dict[str, Any]:
@@ -66,7 +112,7 @@ def message(job: dict[str, Any], results: list[dict[str, Any]]) -> dict[str, Any
     return {
         "type": f"job.{job['state']}",
         "timestamp": iso(job["finished_at"] or now()),
-        "data": jobs.job_document(job, results),
+        "data": store.job_document(job, results),
     }
 
 

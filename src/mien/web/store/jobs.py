@@ -18,7 +18,7 @@ from sqlalchemy.engine import Connection
 
 from mien.web.config import MEGABYTE
 from mien.web.store.database import Database, iso, new_id, now
-from mien.web.store.tables import file_chunks, files, jobs
+from mien.web.store.tables import corrections, file_chunks, files, jobs
 
 LEASE = timedelta(seconds=20)
 MAX_ATTEMPTS = 3
@@ -91,9 +91,9 @@ def count_active(database: Database, *, owner: str | None = None, address: str =
 
 
 def stored_bytes(database: Database) -> int:
-    """The size of all uploads and results."""
-    total = sa.select(sa.func.coalesce(sa.func.sum(files.c.size), 0).label("size"))
-    return int(database.rows(total)[0]["size"])
+    """The size of all uploads, results and labeled faces."""
+    sums = (sa.select(sa.func.sum(table.c.size).label("size")) for table in (files, corrections))
+    return sum(int(row["size"] or 0) for query in sums for row in database.rows(query))
 
 
 def find_job(database: Database, job_id: str, visitor: str) -> dict[str, Any] | None:

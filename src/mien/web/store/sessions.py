@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from mien.types import FrameResult
 from mien.web.store.database import Database, iso, new_id, now
-from mien.web.store.tables import session_chunks, sessions
+from mien.web.store.tables import corrections, session_chunks, sessions, shares
 
 _WRITE_EVERY_S = 1.0
 # A recording without a new chunk for so long has lost its process.
@@ -253,10 +253,11 @@ def delete_all_sessions(database: Database, owner: str) -> int:
     return database.execute(sa.delete(sessions).where(sessions.c.owner == owner))
 
 
-def sweep_sessions(database: Database) -> None:
-    """Delete expired sessions; mark recordings without a process as interrupted."""
+def sweep(database: Database) -> None:
+    """Delete expired sessions, links and faces; mark those without a process as interrupted."""
     moment = now()
-    database.execute(sa.delete(sessions).where(sessions.c.expires_at < moment))
+    for table in (sessions, shares, corrections):
+        database.execute(sa.delete(table).where(table.c.expires_at < moment))
     database.execute(
         sa.update(sessions)
         .where(sessions.c.state == "recording", sessions.c.updated_at < moment - _LOST_AFTER)
