@@ -22,8 +22,7 @@ import numpy as np
 
 from mien import imaging
 from mien.expression import build_classifier
-from mien.landmarks import Region, build_landmarks, roi_from_landmarks
-from mien.landmarks.facemesh import FaceMesh
+from mien.landmarks import FaceMesh, Region, build_landmarks, roi_from_landmarks
 from mien.landmarks.schemes import eye_centers
 from mien.signals import estimate_pose, measure
 from mien.signals.quality import share_within

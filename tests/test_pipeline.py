@@ -15,7 +15,7 @@ from mien.config import Settings
 from mien.detection import FaceDetector, FaceSearch, build_detector
 from mien.errors import InputError, MienError
 from mien.labels import Expression
-from mien.landmarks import DetectorLandmarks
+from mien.landmarks import build_landmarks
 from mien.media.images import read_image
 from mien.pipeline import FacePipeline
 from mien.samples import sample_paths
@@ -183,7 +183,7 @@ def test_max_faces_counts_faces_and_not_what_landmarks_deny(painted: Image) -> N
 
 
 def test_detector_landmarks_deny_nothing(painted: Image) -> None:
-    pipeline = FakePipeline(Settings(min_presence=1), landmarks=DetectorLandmarks())
+    pipeline = FakePipeline(Settings(min_presence=1), landmarks=build_landmarks("detector"))
     assert len(pipeline.analyze(painted)) == len(PAINTED_BOXES)
 
 

@@ -189,7 +189,7 @@ max_megapixels, focal_length, threads, provider: see :class:`Settings`, which al
     if neutral is None:
         pipeline = _shared_pipeline(settings)
     else:
-        from mien.tracking.baseline import resting_face
+        from mien.tracking.smoothing import resting_face
 
         pipeline = copy(_shared_pipeline(settings.with_blendshapes()))
         pipeline.neutral = resting_face(_analyze_one(pipeline, neutral, None))

@@ -20,7 +20,7 @@ from mien.imaging import LargeImage, OpenedImage
 from mien.landmarks import FaceMesh, LandmarkPredictor, build_blendshapes, build_landmarks
 from mien.signals import Camera, measure_face
 from mien.signals.quality import cut_by
-from mien.tracking.baseline import resting_face
+from mien.tracking.smoothing import resting_face
 from mien.types import (
     AlignedCrop,
     Detection,
@@ -209,7 +209,7 @@ threads, provider: override the settings; see :class:`mien.Settings`.
         if not self.settings.max_faces:  # in rows, as the picture is decoded
             candidates.sort(key=lambda found: found.box.y_min)
         else:
-            candidates.sort(key=lambda found: -found.box.width * found.box.height)
+            candidates.sort(key=lambda found: -found.box.area)
         faces: list[Face] = []
         whole = self.camera_of(image)
         for candidate in candidates:
@@ -236,7 +236,7 @@ threads, provider: override the settings; see :class:`mien.Settings`.
             found, faint = self.detector.search_still(image, least)
         else:
             found = self.detector.detect(image, min_score=least)
-        return sorted(found, key=lambda found: -found.box.width * found.box.height), faint
+        return sorted(found, key=lambda found: -found.box.area), faint
 
     def _present(self, image: Image, candidates: Sequence[Detection]) -> "list[_Found]":
         """Of candidates, the largest first, `max_faces` that nothing denies, from left to right."""

@@ -173,7 +173,7 @@ class FakeLandmarks:
         self._boxes = boxes
 
     def predict(self, image: Image, detections: Sequence[Detection]) -> list[Landmarks]:
-        """See :meth:`mien.landmarks.base.LandmarkPredictor.predict`."""
+        """See :meth:`mien.landmarks.LandmarkPredictor.predict`."""
         return [self._mesh(detection.box, self.presence) for detection in detections]
 
     def predict_region(self, image: Image, region: Region) -> Landmarks:
@@ -366,7 +366,7 @@ def _painted_boxes(image: Image) -> list[Box]:
         for x, y, width, height, area in stats[1:].tolist():
             if min(width, height) >= _MIN_SIDE_PX and area >= _MIN_FILL * width * height:
                 boxes.append(Box(x, y, x + width, y + height))
-    return sorted(boxes, key=lambda box: -box.width * box.height)
+    return sorted(boxes, key=lambda box: -box.area)
 
 
 def _five_points(box: Box) -> Landmarks:

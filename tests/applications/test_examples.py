@@ -18,7 +18,7 @@ from mien.applications import DriverApplication
 from mien.media.sources import ArraySource
 from mien.streaming import FaceStream, Step
 from mien.streaming.outputs import VideoOptions
-from mien.streaming.webhooks import EventDispatcher, webhook
+from mien.streaming.receivers import EventDispatcher, webhook
 from mien.testing import FakeLandmarks, FakePipeline, face_frames, face_image
 from mien.types import Box
 

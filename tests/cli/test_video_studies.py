@@ -24,7 +24,7 @@ pytest.importorskip("lap", reason="tracking needs lapx")
 def _fake_stages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mien.cli.video.FacePipeline", FakePipeline)
     monkeypatch.setattr(
-        "mien.applications.base.FacePipeline",
+        "mien.applications.FacePipeline",
         lambda settings, classifier: FakePipeline(settings, classifier=classifier),
     )
 
@@ -159,7 +159,7 @@ def test_an_application_writes_its_alarms_and_summary(
         calls = 0
 
     monkeypatch.setattr(
-        "mien.applications.base.FacePipeline",
+        "mien.applications.FacePipeline",
         lambda settings, classifier: FakePipeline(
             settings, classifier=classifier, landmarks=Asleep()
         ),

@@ -11,7 +11,7 @@ from mien.media.images import read_image
 from mien.pipeline import FacePipeline
 from mien.samples import sample_paths
 from mien.signals import action_units
-from mien.signals.action_units import above_neutral
+from mien.signals.movements import _above_neutral
 from mien.types import ACTION_UNITS, BLENDSHAPES, Face
 
 
@@ -68,7 +68,7 @@ def test_units_are_measured_from_the_rest_of_the_person() -> None:
     raised = shapes(browInnerUp=0.4)
     assert action_units(shapes(browInnerUp=0.4), None, raised)["AU1"] == 0
     assert action_units(shapes(browInnerUp=0.7), None, raised)["AU1"] == pytest.approx(0.5)
-    assert above_neutral({"jawOpen": 1.0}, {"jawOpen": 1.0}) == {"jawOpen": 0.0}
+    assert _above_neutral({"jawOpen": 1.0}, {"jawOpen": 1.0}) == {"jawOpen": 0.0}
     # Lips that are parted at rest, by half of what counts as wholly parted.
     assert action_units(shapes(), 0.125, None, 0.125)["AU25"] == 0
     assert action_units(shapes(), 0.1875, None, 0.125)["AU25"] == pytest.approx(0.5)

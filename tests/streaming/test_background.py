@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from mien.streaming.background import Counter, in_background, newest_in_background
+from mien.streaming.runner import Counter, in_background, newest_in_background
 
 
 def threads() -> int:

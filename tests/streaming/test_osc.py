@@ -8,7 +8,7 @@ import pytest
 
 from mien.errors import SettingError
 from mien.media.sources import Frame
-from mien.streaming.osc import OscSink
+from mien.streaming.receivers import OscSink
 from mien.types import BLENDSHAPES, Box, Detection, Face, FrameResult
 
 osc = pytest.importorskip("pythonosc.osc_bundle", reason="needs the extra osc")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from mien.errors import SettingError
-from mien.streaming.webhooks import EventDispatcher, command, webhook
+from mien.streaming.receivers import EventDispatcher, command, webhook
 from mien.tracking import Event
 
 BLINK = Event("blink", 1.5, 2, {"duration_s": 0.2})

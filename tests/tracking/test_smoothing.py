@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from mien.labels import Expression
-from mien.tracking import ExpressionSmoother, LabelSettings, LandmarkSmoother, OneEuroFilter
-from mien.tracking.smoothing import quality_weight
+from mien.tracking import ExpressionSmoother, LabelSettings, LandmarkSmoother
+from mien.tracking.smoothing import _OneEuroFilter, quality_weight
 from mien.types import ExpressionScores, ExpressionState, Landmarks, Quality
 
 LABELS = (Expression.NEUTRAL, Expression.HAPPINESS, Expression.SADNESS)
@@ -26,11 +26,11 @@ def follow(
 
 def test_one_euro_filter_reduces_noise_and_follows_movement() -> None:
     rng = np.random.default_rng(0)
-    still = OneEuroFilter(1.0, 0.05)
+    still = _OneEuroFilter(1.0, 0.05)
     noisy = rng.normal(0, 1, 300)
     calm = [float(still.update([value], n / 30)[0]) for n, value in enumerate(noisy)]
     assert np.std(calm[30:]) < 0.5 * np.std(noisy[30:])
-    moving = OneEuroFilter(1.0, 0.05)
+    moving = _OneEuroFilter(1.0, 0.05)
     ramp = [float(moving.update([400 * n / 30], n / 30)[0]) for n in range(60)]
     # At 400 units a second a plain 1 Hz filter lags by 64 units.
     assert 400 * 59 / 30 - ramp[-1] < 10

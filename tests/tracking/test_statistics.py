@@ -10,7 +10,7 @@ import pytest
 
 from mien.labels import Expression, exact_label
 from mien.tracking import Event, SamplingInterval, StreamStatistics
-from mien.tracking.eyes import EyeState, Window
+from mien.tracking.eyes import EyeState, _Window
 from mien.types import (
     BLENDSHAPES,
     Affect,
@@ -107,7 +107,7 @@ def test_a_short_closure_whose_end_is_not_seen_is_none() -> None:
 
 
 def test_window_holds_the_sum_of_its_length() -> None:
-    window = Window(60.0, ("n",))
+    window = _Window(60.0, ("n",))
     for second in range(600):
         window.add(float(second), n=1)
     assert window.total("n") == 60

@@ -1,16 +1,16 @@
 """Applications: small documented rules on the signals and events of a stream."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mien.applications.attention import AttentionApplication
-from mien.applications.base import NoExpressions, open_stream
-from mien.applications.driver import DriverApplication
-from mien.applications.mood import MoodApplication, MoodItem
-from mien.applications.observation import ObservationApplication
-from mien.errors import SettingError
+from mien.applications.expressions import MoodApplication, MoodItem, ObservationApplication
+from mien.applications.eyes import AttentionApplication, DriverApplication
+from mien.config import Settings
+from mien.errors import ModelError, SettingError
+from mien.pipeline import FacePipeline
 from mien.recording import RecordedFrame, Recording
-from mien.streaming import Application
+from mien.streaming import Application, FaceStream, StreamSettings
+from mien.types import ExpressionScores, Image, ModelSpec
 
 __all__ = [
     "APPLICATIONS",
@@ -19,12 +19,44 @@ __all__ = [
     "DriverApplication",
     "MoodApplication",
     "MoodItem",
-    "NoExpressions",
     "ObservationApplication",
     "ReplayedRecording",
     "build_application",
     "open_stream",
 ]
+
+_NO_EXPRESSIONS = "this pipeline classifies no expressions: use an application that reads them"
+
+
+class _NoExpressions:
+    """A classifier for streams without expressions, which refuses to classify."""
+
+    name = "none"
+    prior = "none"
+
+    @property
+    def spec(self) -> ModelSpec:
+        raise ModelError(_NO_EXPRESSIONS)
+
+    def classify(self, crops: Sequence[Image]) -> list[ExpressionScores]:
+        raise ModelError(_NO_EXPRESSIONS)
+
+
+def open_stream(application: Application, settings: Settings | None = None) -> FaceStream:
+    """Open a stream that measures what an application needs, and nothing else.
+
+    Without expressions it takes the landmarks that show lids, lips and irises best, unless the
+    settings name others.
+    """
+    if application.reads_expressions:
+        return FaceStream(FacePipeline(settings))
+    settings = settings or Settings()
+    if settings.landmarks == "default":
+        settings = settings.with_blendshapes()
+    # Its spec is a read-only property, unlike the protocol's.
+    pipeline = FacePipeline(settings, classifier=_NoExpressions())  # type: ignore[arg-type]
+    return FaceStream(pipeline, StreamSettings(expressions=False))
+
 
 _EVENTS = ("alarm", "attention")
 """The kinds of events that applications find."""

@@ -33,7 +33,7 @@ from mien.imaging import LargeImage, OpenedImage
 from mien.media.images import open_image
 from mien.media.inputs import STDIN, ImageInput, find_images
 from mien.pipeline import FacePipeline
-from mien.tracking.baseline import resting_face
+from mien.tracking.smoothing import resting_face
 from mien.types import SCHEMA_VERSION, Face, FrameResult, Image, face_columns
 
 app = typer.Typer(add_completion=False)

@@ -27,8 +27,6 @@ from mien.media.video import VideoSource
 from mien.pipeline import FacePipeline
 from mien.recording import RecordingSink
 from mien.streaming import FaceStream, Sink, Step, StreamSettings, run
-from mien.streaming.background import Counter
-from mien.streaming.osc import OscSink
 from mien.streaming.outputs import (
     RESULT_FILES,
     VideoOptions,
@@ -40,7 +38,8 @@ from mien.streaming.outputs import (
     write_application,
     write_outputs,
 )
-from mien.streaming.webhooks import EventDispatcher, command, webhook
+from mien.streaming.receivers import EventDispatcher, OscSink, command, webhook
+from mien.streaming.runner import Counter
 from mien.tracking import Event
 
 app = typer.Typer(add_completion=False)

@@ -245,7 +245,7 @@ def choose_face(faces: Sequence[Face], box_xyxy: npt.ArrayLike | None) -> Face |
     if not faces:
         return None
     if box_xyxy is None or not np.isfinite(np.asarray(box_xyxy)).all():
-        return max(faces, key=lambda face: face.box.width * face.box.height)
+        return max(faces, key=lambda face: face.box.area)
     boxes = np.array([face.box.to_array() for face in faces])
     overlaps = geometry.box_iou(boxes, box_xyxy)[:, 0]
     best = int(overlaps.argmax())

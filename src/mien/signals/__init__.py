@@ -3,10 +3,8 @@
 from dataclasses import replace
 
 from mien.labels import Expression
-from mien.signals.action_units import action_units
 from mien.signals.affect import derive_affect
-from mien.signals.gaze import estimate_gaze
-from mien.signals.openings import eye_openings, mouth_opening
+from mien.signals.movements import action_units, estimate_gaze, eye_openings, mouth_opening
 from mien.signals.pose import Camera, HeadPose, estimate_pose, facing, head_position
 from mien.signals.quality import LIMITS, QualityLimits, measure
 from mien.types import Face, Image, Signals

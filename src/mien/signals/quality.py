@@ -74,7 +74,7 @@ def measure(
     box = detection.box
     crop = _upright_crop(image, detection, landmarks)
     measured = Quality(
-        size_px=math.sqrt(box.width * box.height),
+        size_px=math.sqrt(box.area),
         sharpness=imaging.sharpness(crop),
         brightness=float(crop.mean()) / 255,
         yaw_deg=None if pose is None else pose.yaw_deg,
@@ -100,7 +100,7 @@ def share_within(region: Box, detection: Detection, landmarks: Landmarks | None)
         return np.count_nonzero(within) / len(x)
     box = detection.box
     overlap = geometry.intersection_area([box.to_array()], [region.to_array()])[0, 0]
-    return float(overlap) / (box.width * box.height)
+    return float(overlap) / box.area
 
 
 def cut_by(face: Face, read: Box) -> Face:

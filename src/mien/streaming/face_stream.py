@@ -1,16 +1,16 @@
 """One stream of frames: its tracks, their smoothed labels and their statistics."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import numpy.typing as npt
 
 from mien import imaging
 from mien.errors import InputError
 from mien.pipeline import FacePipeline
 from mien.signals import derive_affect, measure_face
-from mien.streaming.expression_cache import ExpressionCache
 from mien.streaming.locator import FaceLocator, SearchSettings
 from mien.streaming.quick import for_streams
 from mien.tracking import (
@@ -28,7 +28,7 @@ from mien.tracking import (
     coarse,
     quality_weight,
 )
-from mien.types import Box, ExpressionState, Face, FrameResult, Image
+from mien.types import Box, ExpressionScores, ExpressionState, Face, FrameResult, Image
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,7 @@ class StreamSettings:
         max_gap_s: a face that is hidden for longer gets a new track_id.
         expressions: whether expressions are predicted; if not, their model is never loaded.
         same_look: a face that differs by less than this from its last classified crop is not
-            classified again for a quarter of a second, see
-            :class:`mien.streaming.expression_cache.ExpressionCache`; 0 classifies every face.
+            classified again for a quarter of a second; 0 classifies every face.
         baseline: whether each person's resting face counts as neutral; see
             :class:`mien.tracking.NeutralBaseline`. Action units are measured from the `neutral`
             of the pipeline where it has one.
@@ -116,7 +115,7 @@ class FaceStream:
             sampling=self._statistics.sampling,
         )
         self._cuts = SceneCutDetector()
-        self._cache = ExpressionCache(self.pipeline, same_below=self.settings.same_look)
+        self._cache = _ExpressionCache(self.pipeline.classify, same_below=self.settings.same_look)
         self._smoothers: dict[int, _Smoothers] = {}
         self._last_s: float | None = None
         self._last_image: Image | None = None
@@ -251,12 +250,11 @@ class FaceStream:
         """The face with smoothed values and the statistics of its track."""
         assert face.track_id is not None
         smoothers = self._smoothers_of(face.track_id)
-        raw = face.expression
+        raw, weight = face.expression, quality_weight(face.quality)
         state: ExpressionState = "clear"
         if smoothers.rest:
-            smoothers.rest.update(face, quality_weight(face.quality), timestamp_s)
+            smoothers.rest.update(face, weight, timestamp_s)
         if raw is not None:
-            weight = quality_weight(face.quality)
             baseline = smoothers.baseline
             own = baseline.apply(raw, weight, timestamp_s) if baseline else raw
             smoothed, state = smoothers.expressions.update(own, weight, timestamp_s)
@@ -269,25 +267,20 @@ class FaceStream:
 
     def _smoothers_of(self, track_id: int) -> "_Smoothers":
         if track_id not in self._smoothers:
-            self._smoothers[track_id] = self._new_smoothers()
+            settings, pipeline = self.settings, self.pipeline
+            # Without expressions, the classifier may have no spec.
+            below = pipeline.classifier.spec.uncertain_below if settings.expressions else 0.0
+            self._smoothers[track_id] = _Smoothers(
+                ExpressionSmoother(settings.labels, uncertain_below=below),
+                NeutralBaseline() if settings.baseline else None,
+                RestingMovements() if settings.baseline and not pipeline.neutral else None,
+            )
         return self._smoothers[track_id]
-
-    def _new_smoothers(self) -> "_Smoothers":
-        # Without expressions, the classifier may have no spec.
-        uncertain_below = (
-            self.pipeline.classifier.spec.uncertain_below if self.settings.expressions else 0.0
-        )
-        return _Smoothers(
-            ExpressionSmoother(self.settings.labels, uncertain_below=uncertain_below),
-            NeutralBaseline() if self.settings.baseline else None,
-            RestingMovements() if self.settings.baseline and not self.pipeline.neutral else None,
-        )
 
     def _end(self, track_ids: Sequence[int | None]) -> list[Event]:
         self._cache.forget(track_ids)
         for track_id in track_ids:
-            if track_id is not None:
-                self._smoothers.pop(track_id, None)
+            self._smoothers.pop(track_id or 0, None)
         return self._statistics.end(track_ids)
 
 
@@ -315,3 +308,79 @@ def _inside(
         if x_min <= x / scale_x <= x_max and y_min <= y / scale_y <= y_max:
             kept.append(observation)
     return kept
+
+
+_Classify = Callable[[Sequence[Image]], list[ExpressionScores]]
+_SIDE = 16
+_LONGEST_S = 0.25
+# Half a millisecond of tolerance for rounded timestamps.
+_TOLERANCE_S = 5e-4
+
+
+@dataclass(frozen=True, slots=True)
+class _Prediction:
+    thumbnail: npt.NDArray[np.float32]
+    scores: ExpressionScores
+    timestamp_s: float
+
+
+class _ExpressionCache:
+    """Classifies the aligned crops of a stream's faces, and reuses predictions while they hold.
+
+    A crop is compared with the one that was last classified of the same track, and not with that of
+    the frame before, so that a slow change is not missed. Both are reduced to 16 by 16 gray pixels
+    of normalized brightness and contrast. A prediction is reused for a quarter of a second at most.
+
+    Args:
+        classify: that of a pipeline.
+        same_below: the greatest root mean square difference, in standard deviations of the crop's
+            gray levels, at which the last prediction is reused; 0 classifies every crop.
+    """
+
+    def __init__(self, classify: _Classify, *, same_below: float) -> None:
+        self._classify = classify
+        self._same_below = same_below
+        self._last: dict[int, _Prediction] = {}
+
+    def classify(
+        self, crops: Sequence[Image], track_ids: Sequence[int], timestamp_s: float
+    ) -> list[ExpressionScores]:
+        """The scores of each crop.
+
+        Args:
+            crops: one for each track, aligned.
+            track_ids: of the crops, each at most once.
+            timestamp_s: of the frame.
+        """
+        if self._same_below <= 0:
+            return self._classify(crops)
+        thumbnails = [_thumbnail(crop) for crop in crops]
+        changed = [
+            number
+            for number, (track_id, thumbnail) in enumerate(zip(track_ids, thumbnails, strict=True))
+            if not self._holds(track_id, thumbnail, timestamp_s)
+        ]
+        read = self._classify([crops[number] for number in changed]) if changed else []
+        for number, scores in zip(changed, read, strict=True):
+            self._last[track_ids[number]] = _Prediction(thumbnails[number], scores, timestamp_s)
+        return [self._last[track_id].scores for track_id in track_ids]
+
+    def forget(self, track_ids: Iterable[int | None]) -> None:
+        """Drop the predictions of tracks that are over."""
+        for track_id in track_ids:
+            self._last.pop(track_id or 0, None)
+
+    def _holds(self, track_id: int, thumbnail: npt.NDArray[np.float32], timestamp_s: float) -> bool:
+        last = self._last.get(track_id)
+        if last is None or timestamp_s - last.timestamp_s >= _LONGEST_S - _TOLERANCE_S:
+            return False
+        difference = thumbnail - last.thumbnail
+        return float(np.sqrt(np.vdot(difference, difference) / thumbnail.size)) < self._same_below
+
+
+def _thumbnail(crop: Image) -> npt.NDArray[np.float32]:
+    """``(16, 16)`` of mean 0 and about unit deviation."""
+    small = imaging.resize(imaging.to_gray(crop), (_SIDE, _SIDE)).astype(np.float32)
+    small -= small.mean()
+    # One gray level avoids a division by zero for a uniform crop.
+    return small / np.float32(1.0 + small.std())

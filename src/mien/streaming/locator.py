@@ -17,13 +17,13 @@ from mien.config import Settings
 from mien.detection.views import tiles
 from mien.landmarks import LandmarkPredictor, Region, box_from_landmarks, roi_from_landmarks
 from mien.tracking import Observation, Track
-from mien.tracking.appearance import face_patch, similarity
+from mien.tracking.motion import face_patch, similarity
 from mien.tracking.scene import Grid, MotionGate
 from mien.types import Box, Detection, Image, Landmarks
 
 
 @runtime_checkable
-class RegionPredictor(Protocol):
+class _RegionPredictor(Protocol):
     """A landmark model that can analyze a given square of the image."""
 
     def predict_region(self, image: Image, region: Region) -> Landmarks: ...
@@ -224,7 +224,7 @@ class FaceLocator:
         self, image: Image, tracks: Sequence[Track], timestamp_s: float
     ) -> list[Observation]:
         predictor = self._pipeline.landmarks
-        if not isinstance(predictor, RegionPredictor):
+        if not isinstance(predictor, _RegionPredictor):
             return []
         found: list[Observation] = []
         for track in tracks:
@@ -265,7 +265,7 @@ class FaceLocator:
             elif self._may_stay(seen, [by_key[key] for key in seen.followed], timestamp_s):
                 kept.append(seen)
         new = [d for number, d in enumerate(detections) if number not in taken]
-        return kept, sorted(new, key=lambda d: -d.box.width * d.box.height)
+        return kept, sorted(new, key=lambda d: -d.box.area)
 
     def _may_stay(self, seen: Observation, tracks: Sequence[Track], timestamp_s: float) -> bool:
         presence = seen.landmarks.presence if seen.landmarks else None
@@ -296,7 +296,7 @@ def _moved_box(track: Track, landmarks: Landmarks) -> Box | None:
     """The track's box, moved and resized as its landmarks did; None where they collapsed."""
     assert track.landmarks is not None
     before, after = box_from_landmarks(track.landmarks), box_from_landmarks(landmarks)
-    scale = math.sqrt((after.width * after.height) / (before.width * before.height))
+    scale = math.sqrt(after.area / before.area)
     if not 0.5 < scale < 2.0:
         return None
     motion = track.motion

@@ -1,16 +1,16 @@
 """Faces over time: tracks, smoothed labels, statistics and events."""
 
-from mien.tracking.baseline import NeutralBaseline, RestingMovements, resting_face
-from mien.tracking.events import Event, EventKind
-from mien.tracking.sampling import SamplingInterval
+from mien.tracking.events import Event, EventKind, SamplingInterval
 from mien.tracking.scene import SceneCutDetector, coarse
 from mien.tracking.smoothing import (
     BlendshapeSmoother,
     ExpressionSmoother,
     LabelSettings,
     LandmarkSmoother,
-    OneEuroFilter,
+    NeutralBaseline,
+    RestingMovements,
     quality_weight,
+    resting_face,
 )
 from mien.tracking.statistics import StreamStatistics
 from mien.tracking.tracker import Observation, Track, Tracker
@@ -24,7 +24,6 @@ __all__ = [
     "LandmarkSmoother",
     "NeutralBaseline",
     "Observation",
-    "OneEuroFilter",
     "RestingMovements",
     "SamplingInterval",
     "SceneCutDetector",

@@ -60,7 +60,7 @@ class EyeState:
         self._level = usual_opening
         self._closed_share = closed_share
         self._open_share = open_share
-        self._window = Window(60.0, ("seen", "closed", "blinks"))
+        self._window = _Window(60.0, ("seen", "closed", "blinks"))
         self._last_s: float | None = None
         self._measured_s = 0.0
         self._is_long = False
@@ -232,7 +232,7 @@ class _Dip:
         return duration_s
 
 
-class Window:
+class _Window:
     """Running sums over the last `length_s`, kept in bins of a sixtieth of it.
 
     Args:

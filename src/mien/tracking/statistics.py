@@ -7,9 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from mien.labels import Expression
-from mien.tracking.events import Event
+from mien.tracking.events import Event, SamplingInterval
 from mien.tracking.eyes import LONG_CLOSURE_S, EyeState
-from mien.tracking.sampling import SamplingInterval
 from mien.types import ExpressionState, Face, FrameResult, TrackStatistics
 
 _MOOD_TIME_S = 30.0

@@ -10,9 +10,8 @@ import numpy.typing as npt
 from mien.errors import import_extra
 from mien.geometry import Array
 from mien.landmarks.schemes import is_mesh
-from mien.tracking.appearance import face_patch, similarity
-from mien.tracking.motion import Motion
-from mien.tracking.sampling import SamplingInterval
+from mien.tracking.events import SamplingInterval
+from mien.tracking.motion import Motion, face_patch, similarity
 from mien.types import Box, Detection, FloatArray, Image, Landmarks
 
 # Points that move little with the expression: eye corners, bridge and tip of the nose, temples,
@@ -110,7 +109,7 @@ class Track:
         detector_s: time of the last detection by the detector.
         shape: running mean of the rigid points.
         shape_s: time of the last update of the shape.
-        patch: the face at that time, from :func:`mien.tracking.appearance.face_patch`.
+        patch: the face at that time, from :func:`mien.tracking.motion.face_patch`.
     """
 
     key: int

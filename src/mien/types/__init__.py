@@ -26,8 +26,7 @@ from mien.types.frame import (
     result_schema,
 )
 from mien.types.model import AlignmentTemplate, InputSpec, ModelSpec
-from mien.types.regions import AlignedCrop, Box, Detection, Image, Landmarks
-from mien.types.scores import ExpressionScores
+from mien.types.stages import AlignedCrop, Box, Detection, ExpressionScores, Image, Landmarks
 
 __all__ = [
     "ACTION_UNITS",

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
 from mien.types.document import Declared, Document
-from mien.types.regions import Box, Detection, Landmarks
-from mien.types.scores import ExpressionScores
+from mien.types.stages import Box, Detection, ExpressionScores, Landmarks
 
 ExpressionState = Literal["clear", "uncertain", "not visible"]
 """How reliable a track's label is at a moment."""
@@ -212,14 +211,14 @@ ACTION_UNITS = tuple(
     f"AU{number}"
     for number in (1, 2, 4, 5, 6, 7, 10, 12, 14, 15, 17, 20, 23, 24, 25, 26, 28, 43, 45)
 )
-"""The action units of :mod:`mien.signals.action_units`."""
+"""The action units of :mod:`mien.signals.movements`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gaze(Document):
     """The direction in which the eyes look, relative to the camera; both 0 toward it.
 
-    See :mod:`mien.signals.gaze`.
+    See :mod:`mien.signals.movements`.
     """
 
     schema_name: ClassVar[str] = "gaze"

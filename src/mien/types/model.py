@@ -8,8 +8,8 @@ from mien.errors import SpecError
 from mien.labels import Expression
 
 Task = Literal["detection", "landmarks", "blendshapes", "expression"]
-Color = Literal["rgb", "bgr", "gray"]
-Layout = Literal["NCHW", "NHWC"]
+_Color = Literal["rgb", "bgr", "gray"]
+_Layout = Literal["NCHW", "NHWC"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +26,10 @@ class InputSpec:
 
     name: str
     size_wh: tuple[int, int]
-    color: Color
+    color: _Color
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    layout: Layout = "NCHW"
+    layout: _Layout = "NCHW"
 
     def __post_init__(self) -> None:
         channels = 1 if self.color == "gray" else 3

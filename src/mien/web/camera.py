@@ -17,7 +17,7 @@ from mien.media.camera import CameraSource
 from mien.media.sources import Frame, PacedSource, Source
 from mien.media.video import VideoSource
 from mien.streaming import FaceStream
-from mien.streaming.background import newest_in_background
+from mien.streaming.runner import newest_in_background
 from mien.web.errors import ProblemError
 from mien.web.inference import BusyError, InferenceEngine
 from mien.web.photos import encode_jpeg

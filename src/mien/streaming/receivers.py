@@ -1,4 +1,4 @@
-"""Sending events to a webhook or a command, without delaying the stream."""
+"""Other programs that receive a stream: webhooks and commands get events, avatars blendshapes."""
 
 import json
 import queue
@@ -10,10 +10,12 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from mien.errors import SettingError
+from mien.errors import SettingError, import_extra
+from mien.media.sources import Frame
 from mien.tracking import Event
+from mien.types import FrameResult
 
-Receiver = Callable[[dict[str, Any]], None]
+_Receiver = Callable[[dict[str, Any]], None]
 """Receives one event as JSON; raises OSError where it could not be delivered."""
 
 _TIMEOUT_S = 5.0
@@ -22,7 +24,7 @@ _TIMEOUT_S = 5.0
 class EventDispatcher:
     """Passes events to receivers in its own thread.
 
-    Receivers may be slow or unavailable: at most `depth` events wait, later ones are dropped and
+    _Receivers may be slow or unavailable: at most `depth` events wait, later ones are dropped and
     counted.
 
     Args:
@@ -36,7 +38,7 @@ class EventDispatcher:
 
     def __init__(
         self,
-        receivers: Sequence[Receiver],
+        receivers: Sequence[_Receiver],
         *,
         on_failure: Callable[[str], None] = lambda reason: None,
         depth: int = 256,
@@ -84,7 +86,7 @@ class EventDispatcher:
                     self._failing = False
 
 
-def webhook(url: str) -> Receiver:
+def webhook(url: str) -> _Receiver:
     """A receiver that posts each event as JSON to an address.
 
     Raises:
@@ -106,7 +108,7 @@ def webhook(url: str) -> Receiver:
     return post
 
 
-def command(line: str) -> Receiver:
+def command(line: str) -> _Receiver:
     """A receiver that runs a program for each event, with the event as JSON on its stdin.
 
     The line is split as a shell would split it, but no shell sees it.
@@ -125,3 +127,71 @@ def command(line: str) -> Receiver:
         subprocess.run(words, input=json.dumps(document).encode(), timeout=_TIMEOUT_S, check=True)
 
     return start
+
+
+class OscSink:
+    """Sends the blendshapes of the largest face in every frame as one UDP packet.
+
+    The messages are those of the VMC protocol (protocol.vmc.info), which programs for avatars
+    understand: ``/VMC/Ext/OK 1``, ``/VMC/Ext/Blend/Val NAME VALUE`` for each of the blendshapes,
+    and ``/VMC/Ext/Blend/Apply``. Without a face the packet is ``/VMC/Ext/OK 0`` alone, so that the
+    avatar keeps its last expression. Whether a packet arrives is not known.
+
+    Args:
+        target: ``HOST:PORT``; receivers of the protocol usually listen at port 39539 or 39540.
+
+    Raises:
+        SettingError: not an address, or a host that is not known.
+        MissingExtraError: the extra ``osc`` is not installed.
+    """
+
+    def __init__(self, target: str) -> None:
+        host, _, port = target.rpartition(":")
+        host = host.removeprefix("[").removesuffix("]")
+        if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+            raise SettingError(
+                f"expected HOST:PORT to send blendshapes to, such as 127.0.0.1:39539, "
+                f"got {target!r}"
+            )
+        udp = import_extra("pythonosc.udp_client", "osc", "send blendshapes by OSC")
+        try:
+            self._client = udp.SimpleUDPClient(host, int(port))
+        except OSError as error:
+            raise SettingError(
+                f"expected the address of a computer in HOST:PORT, got {host!r}: {error.strerror}"
+            ) from None
+
+    def write(self, frame: Frame, result: FrameResult, events: Sequence[Event]) -> None:
+        """Send one frame."""
+        faces = [face for face in result.faces if face.blendshapes]
+        largest = max(faces, key=lambda face: face.box.area, default=None)
+        messages: list[tuple[str, list[Any]]] = [("/VMC/Ext/OK", [int(largest is not None)])]
+        if largest is not None:
+            messages += [
+                ("/VMC/Ext/Blend/Val", [name, float(value)])
+                for name, value in (largest.blendshapes or {}).items()
+                if name != "_neutral"
+            ]
+            messages.append(("/VMC/Ext/Blend/Apply", []))
+        try:
+            self._client.send(_bundle(messages))
+        except OSError:
+            # No program listens yet, or the network is disconnected: the next frame is tried again.
+            return
+
+    def close(self, events: Sequence[Event], *, complete: bool) -> None:
+        """Close the socket."""
+        self._client.close()
+
+
+def _bundle(messages: Sequence[tuple[str, Sequence[Any]]]) -> Any:
+    from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
+    from pythonosc.osc_message_builder import OscMessageBuilder
+
+    bundle = OscBundleBuilder(IMMEDIATELY)
+    for address, values in messages:
+        message = OscMessageBuilder(address)
+        for value in values:
+            message.add_arg(value)
+        bundle.add_content(message.build())
+    return bundle.build()

@@ -1,0 +1,206 @@
+"""What the parts of a face do: openings of eyes and mouth, gaze, and facial action units."""
+
+import math
+from collections.abc import Callable, Mapping
+
+from mien.landmarks import schemes
+from mien.landmarks.schemes import IRISES
+from mien.signals.pose import HeadPose
+from mien.types import ACTION_UNITS, FloatArray, Gaze, Landmarks
+
+
+def eye_openings(landmarks: Landmarks) -> tuple[float, float] | None:
+    """Eye aspect ratio of the left and the right eye as seen in the image.
+
+    Method: the mean of two distances between the lids divided by the distance between the corners
+    (Soukupová and Čech, "Real-time eye blink detection using facial landmarks", 2016); about 0.3
+    open and below 0.2 closed.
+
+    Args:
+        landmarks: of a scheme with eye contours, a mesh or ``"ibug68"``.
+
+    Returns:
+        Two numbers, at least 0; None for other schemes, or for an eye of zero width.
+    """
+    contours = schemes.EYE_CONTOURS.get(landmarks.scheme)
+    if contours is None:
+        return None
+    left, right = (_aspect_ratio(landmarks.points[list(contour)]) for contour in contours)
+    return None if left is None or right is None else (left, right)
+
+
+def _aspect_ratio(contour: FloatArray) -> float | None:
+    # For six points, plain Python is faster than numpy.
+    left, upper_left, upper_right, right, lower_right, lower_left = contour.tolist()
+    width = math.dist(left, right)
+    if width == 0:
+        return None
+    return (math.dist(upper_left, lower_left) + math.dist(upper_right, lower_right)) / 2 / width
+
+
+def mouth_opening(landmarks: Landmarks) -> float | None:
+    """Mean distance between the inner lips at three places divided by the mouth width.
+
+    Method: the eye aspect ratio of Soukupová and Čech (2016) applied to the inner lips, as is
+        common
+    in yawn detection.
+
+    Args:
+        landmarks: of a scheme with inner lips, a mesh or ``"ibug68"``.
+
+    Returns:
+        At least 0; near 0 for a closed mouth. None for other schemes, or a mouth of zero width.
+    """
+    lips = schemes.INNER_LIPS.get(landmarks.scheme)
+    if lips is None:
+        return None
+    points = landmarks.points[[*lips.corners, *lips.upper, *lips.lower]].tolist()
+    (left, right), upper, lower = points[:2], points[2:5], points[5:]
+    width = math.dist(left, right)
+    if width == 0:
+        return None
+    return sum(map(math.dist, upper, lower)) / len(upper) / width
+
+
+# Corners of the left and the right eye as seen in the image, the left corner first.
+_CORNERS = ((33, 133), (362, 263))
+# Anatomy in widths of the opening of an eye, about 30 mm: the center of the eyeball is 13.2 mm
+# behind the cornea, the iris 3.6 mm, and the middle of the corners 6 mm.
+_IRIS_RADIUS = 9.6 / 30
+_CORNER_DEPTH = 7.2 / 30
+# The iris is this far above the line of the corners when people look into the camera: the mean of
+# the 102 neutral faces of the London set.
+_REST_ABOVE = 0.090
+_MAX_SINE = 0.85
+# An eye that the head hides, or whose lids are closed, says nothing.
+_MAX_YAW_DEG = 55.0
+_MAX_EYE_CLOSURE = 0.65
+
+
+def estimate_gaze(
+    landmarks: Landmarks, pose: HeadPose | None, eye_closure: tuple[float, float] = (0.0, 0.0)
+) -> Gaze | None:
+    """Estimate the direction of the gaze relative to the camera's axis.
+
+    Method: an eyeball of mean anatomy, whose iris lies where the landmarks show it relative to the
+    corners of the eye; the head pose says how the corners lie relative to the eyeball's center. The
+    mean of both eyes.
+
+    Args:
+        landmarks: of the scheme ``"mesh478"``.
+        pose: head pose of the same landmarks.
+        eye_closure: blendshapes eyeBlink of the eye on the left and on the right in the image, in
+            [0, 1]; a closed eye has no gaze.
+
+    Returns:
+        None without irises or pose, beyond a yaw of 55 degrees, or with both eyes closed.
+    """
+    if landmarks.scheme != "mesh478" or pose is None or abs(pose.yaw_deg) > _MAX_YAW_DEG:
+        return None
+    roll = math.radians(pose.roll_deg)
+    yaw, pitch = math.radians(pose.yaw_deg), math.radians(pose.pitch_deg)
+    cos, sin = math.cos(roll), math.sin(roll)
+    sines = []
+    for corners, iris, closure in zip(_CORNERS, IRISES, eye_closure, strict=True):
+        if closure > _MAX_EYE_CLOSURE:
+            continue
+        (left_x, left_y), (right_x, right_y) = landmarks.points[list(corners), :2].tolist()
+        iris_x, iris_y = landmarks.points[iris[0], :2].tolist()
+        width = math.dist((left_x, left_y), (right_x, right_y)) / math.cos(yaw)
+        if width <= 0:
+            continue
+        x, y = iris_x - (left_x + right_x) / 2, iris_y - (left_y + right_y) / 2
+        # Upright: along the line of the eyes, and across it.
+        along, below = (cos * x + sin * y) / width, (cos * y - sin * x) / width
+        sines.append(
+            (
+                (along + _CORNER_DEPTH * math.sin(yaw)) / _IRIS_RADIUS,
+                (-_REST_ABOVE - below + _CORNER_DEPTH * math.sin(pitch)) / _IRIS_RADIUS,
+            )
+        )
+    if not sines:
+        return None
+    across, up = (sum(values) / len(sines) for values in zip(*sines, strict=True))
+    return Gaze(yaw_deg=_angle_deg(across), pitch_deg=_angle_deg(up))
+
+
+def _angle_deg(sine: float) -> float:
+    return math.degrees(math.asin(max(-_MAX_SINE, min(_MAX_SINE, sine))))
+
+
+_Values = Mapping[str, float]
+
+# Lips that are this far apart, as a share of the mouth's width, are wholly parted.
+_PARTED = 0.25
+
+
+def _both(name: str) -> Callable[[_Values], float]:
+    return lambda values: (values[f"{name}Left"] + values[f"{name}Right"]) / 2
+
+
+_smile, _squint, _blink = _both("mouthSmile"), _both("eyeSquint"), _both("eyeBlink")
+_upper_lip = _both("mouthUpperUp")
+
+# After the FACS names of ARKit's blendshapes. A smile also narrows the eyes and shows the teeth, so
+# that cheek raiser and lid tightener, and smile and upper lip raiser, differ by the smile.
+# The lips' rolling in is a sucking (AU28) as far as both lips do it, and a tightening otherwise.
+_FROM_BLENDSHAPES: dict[str, Callable[[_Values], float]] = {
+    "AU1": lambda values: values["browInnerUp"],
+    "AU2": _both("browOuterUp"),
+    "AU4": _both("browDown"),
+    "AU5": _both("eyeWide"),
+    "AU6": lambda values: min(_squint(values), _smile(values)),
+    "AU7": lambda values: max(0.0, _squint(values) - _smile(values)),
+    "AU10": lambda values: max(0.0, _upper_lip(values) - _smile(values)),
+    "AU12": _smile,
+    "AU14": _both("mouthDimple"),
+    "AU15": _both("mouthFrown"),
+    "AU17": lambda values: values["mouthShrugLower"],
+    "AU20": _both("mouthStretch"),
+    "AU23": lambda values: abs(values["mouthRollLower"] - values["mouthRollUpper"]),
+    "AU24": _both("mouthPress"),
+    "AU26": lambda values: values["jawOpen"],
+    "AU28": lambda values: min(values["mouthRollLower"], values["mouthRollUpper"]),
+    "AU43": lambda values: min(values["eyeBlinkLeft"], values["eyeBlinkRight"]),
+    "AU45": _blink,
+}
+
+
+def action_units(
+    blendshapes: Mapping[str, float],
+    mouth_opening: float | None,
+    neutral: Mapping[str, float] | None = None,
+    neutral_opening: float | None = None,
+) -> dict[str, float]:
+    """Intensities of action units of the Facial Action Coding System (Ekman and Friesen 1978).
+
+    The mapping is our own. It is not that of a certified coder. What the network cannot see is
+    missing: AU9 (nose wrinkler), AU13, AU16, AU18, AU22, AU27 and the cheeks. AU43 and AU45 are the
+    closure of the eyes in this picture; whether it is a blink shows only in a stream.
+
+    Args:
+        blendshapes: by ARKit's names, in [0, 1].
+        mouth_opening: of :class:`mien.types.Signals`, for AU25.
+        neutral: blendshapes of the same person at rest; intensities are measured from there.
+        neutral_opening: mouth opening of the same person at rest.
+
+    Returns:
+        Each unit in [0, 1], by names such as ``"AU12"``.
+    """
+    values = blendshapes if neutral is None else _above_neutral(blendshapes, neutral)
+    found = {name: read(values) for name, read in _FROM_BLENDSHAPES.items()}
+    if mouth_opening is not None:
+        rest = min(1.0, (neutral_opening or 0.0) / _PARTED)
+        found["AU25"] = _above(min(1.0, mouth_opening / _PARTED), rest)
+    return {name: found[name] for name in ACTION_UNITS if name in found}
+
+
+def _above_neutral(
+    blendshapes: Mapping[str, float], neutral: Mapping[str, float]
+) -> dict[str, float]:
+    """Blendshapes from the rest of a person: 0 at or below it, and 1 stays 1."""
+    return {name: _above(value, neutral[name]) for name, value in blendshapes.items()}
+
+
+def _above(value: float, rest: float) -> float:
+    return max(0.0, value - rest) / max(1e-3, 1 - rest)
