@@ -28,7 +28,7 @@ def picture(kind: str, size_wh: tuple[int, int] = (24, 16)) -> bytes:
     pillow_heif.register_heif_opener()
     noise = np.random.default_rng(0).integers(0, 256, (size_wh[1], size_wh[0], 3), np.uint8)
     file = io.BytesIO()
-    options: dict[str, Any] = {"lossless": True} if kind == "WEBP" else {}
+    options: dict[str, Any] = {"lossless": kind == "WEBP", "interlace": 0}
     Image.fromarray(noise).save(file, kind, **options)
     return file.getvalue()
 

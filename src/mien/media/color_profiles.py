@@ -10,7 +10,7 @@ from PIL import ImageCms
 # Mean difference to the picture without its profile, in levels. Display P3 (11) and Adobe RGB (11)
 # shift the color of skin by 5 levels, and their conversion would cost as much as the analysis of a
 # photograph; ProPhoto RGB (24) shifts it by 21.
-_MATTERS = 14.0
+MATTERS = 14.0
 _MODES = {"L": "RGB", "LA": "RGBA", "RGB": "RGB", "RGBA": "RGBA", "CMYK": "RGB"}
 
 
@@ -50,7 +50,7 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     sample = _all_colors(mode)
     before = np.asarray(sample.convert("RGB"), np.int16)
     after = np.asarray(transform.apply(sample).convert("RGB"), np.int16)
-    return transform if np.abs(after - before).mean() > _MATTERS else None
+    return transform if np.abs(after - before).mean() > MATTERS else None
 
 
 def _all_colors(mode: str) -> PillowImage.Image:

@@ -6,7 +6,7 @@ import os
 import struct
 import zlib
 from dataclasses import dataclass, field
-from typing import IO
+from typing import IO, Any
 
 import cv2
 import numpy as np
@@ -19,7 +19,7 @@ from mien.errors import ImageReadError
 from mien.imaging import LargeImage
 from mien.media import tiff
 from mien.media.color_profiles import has_profile
-from mien.media.formats import open_as
+from mien.media.formats import open_as, refuse_rare_jpeg
 from mien.media.pixels import (
     PART_MODES,
     PillowParts,
@@ -29,11 +29,10 @@ from mien.media.pixels import (
     pixels_of,
     upright,
 )
-from mien.media.png_bands import PngBands, lacks_rows
+from mien.media.png_bands import PngBands, lacks_rows, whole_passes
+from mien.media.tone_mapping import HEAD_OF_COLORS, tone_of
 from mien.types import Box, Image
 
-# Less than this is a rounded corner or a smooth edge.
-_SEEN_SHARE = 0.02
 _END_OF_JPEG = b"\xff\xd9"
 DARK_LEVEL = 16
 """A picture of 16 bits that is darker than this holds numbers of fewer bits."""
@@ -83,12 +82,18 @@ def read_picture(
         page: its number in the file.
         orientation: where the image has none of its own.
     """
+    if name == "jpeg":
+        refuse_rare_jpeg(stream)
+    stream.seek(0)
+    head = stream.read(HEAD_OF_COLORS)
     stream.seek(0)
     with open_as(name, stream) as picture:
         if page:
             picture.seek(page)
         check_size(*picture.size, reading.max_megapixels)
-        if name == "png" and is_large(*picture.size) and not has_profile(picture):
+        tone = tone_of(name, head, picture.info)
+        plain = tone is None and not has_profile(picture)
+        if name == "png" and is_large(*picture.size) and plain:
             with contextlib.suppress(Exception):  # special ones are decoded as a whole
                 return _png_in_bands(stream, reading)
         whole: PillowImage.Image = picture
@@ -105,12 +110,15 @@ def read_picture(
             elif name == "png" and _ends_before_its_rows(stream, picture):
                 rows = OSError("rows are missing")
                 whole = _as_far_as_it_goes(name, stream, picture, rows, reading)
+        whole = _with_true_transparency(name, head, whole)
         _add_transparency(whole, reading.warnings)
         pixels: Image | LargeImage
-        if reading.in_parts and is_large(*whole.size) and whole.mode in PART_MODES:
+        in_parts = reading.in_parts and is_large(*whole.size) and tone is None
+        if in_parts and whole.mode in PART_MODES:
             pixels = PillowParts(whole, orientation_of(whole, orientation))
         else:
             pixels = pixels_of(whole, reading.warnings, orientation=orientation)
+            pixels = pixels if tone is None else tone(pixels)
         if name != "tiff":
             _add_frames(name, stream, picture, reading.warnings)
     if name == "png" and isinstance(pixels, np.ndarray) and pixels.max() < DARK_LEVEL:
@@ -126,7 +134,7 @@ def _png_in_bands(stream: IO[bytes], reading: Reading) -> Image | LargeImage:
         bands.prepare()
     else:
         pixels = bands.whole()
-    _add_share(bands.clear_share, reading.warnings)
+    tiff.say_clear_share(bands.clear_share, reading.warnings)
     return pixels
 
 
@@ -153,15 +161,28 @@ def _ends_before_its_rows(stream: IO[bytes], picture: ImageFile.ImageFile) -> bo
         return False
 
 
+def _with_true_transparency(
+    name: str, head: bytes, picture: PillowImage.Image
+) -> PillowImage.Image:
+    """The picture without what Pillow takes wrongly for transparency."""
+    if name == "bmp" and picture.mode == "RGBA" and picture.getchannel("A").getextrema() == (0, 0):
+        # Many programs leave the fourth byte empty, and viewers ignore it then.
+        return picture.convert("RGB")
+    key = picture.info.get("transparency")
+    if name == "png" and key is not None:
+        # It stands in the file with the file's bits, and pixels have eight.
+        bits = head[24]
+        if picture.mode == "L" and bits < 8:
+            picture.info["transparency"] = key * 255 // (2**bits - 1)
+        elif picture.mode == "RGB" and bits == 16:
+            picture.info["transparency"] = tuple(level >> 8 for level in key)
+    return picture
+
+
 def _add_transparency(picture: PillowImage.Image, warnings: list[str]) -> None:
     """Say what is seen where a picture is transparent."""
     with contextlib.suppress(Exception):
-        _add_share(clear_share(picture), warnings)
-
-
-def _add_share(share: float, warnings: list[str]) -> None:
-    if share >= _SEEN_SHARE:
-        warnings.append(f"{share:.0%} of the picture is transparent, and was read as white")
+        tiff.say_clear_share(clear_share(picture), warnings)
 
 
 def _as_far_as_it_goes(
@@ -188,7 +209,11 @@ def _as_far_as_it_goes(
     if getattr(picture, "_im", None) is None:
         raise error
     # What was decoded before the error is there; without tiles, nothing is decoded again.
-    picture.tile = []
+    picture.tile, tiles = [], picture.tile
+    coarse = _coarse(name, stream, picture, tiles)
+    if coarse is not None:
+        reading.warnings.append(f"{_CUT}all rows were read, with less detail")
+        return coarse
     missing = _missing_rows(np.asarray(picture.convert("RGB")))
     share = 1 - float(missing.mean())
     if share == 0:
@@ -199,8 +224,49 @@ def _as_far_as_it_goes(
     part = f"about {share:.0%} of the picture was" if share < 0.99 else "all rows were"
     detail = ", with less detail" if picture.info.get("progressive") else ""
     rest = "; faces in the rest are missing" if share < 0.5 else ""
-    reading.warnings.append(f"the file is truncated or damaged: {part} read{detail}{rest}")
+    reading.warnings.append(f"{_CUT}{part} read{detail}{rest}")
     return picture
+
+
+_CUT = "the file is truncated or damaged: "
+
+
+def _coarse(
+    name: str, stream: IO[bytes], picture: ImageFile.ImageFile, tiles: list[Any]
+) -> PillowImage.Image | None:
+    """A cut interlaced image with the pixels between those that it has; None for others.
+
+    Raises:
+        ImageReadError: not even every eighth row is there.
+    """
+    if name == "png" and picture.info.get("interlace"):
+        stream.seek(0)
+        down, right = whole_passes(stream.read())
+        if not down:
+            raise ImageReadError("the image is truncated: not even its first pass is there")
+        rows, columns = (np.arange(n) // step * step for n, step in
+                         ((picture.height, down), (picture.width, right)))  # fmt: skip
+    elif name == "gif" and tiles and tiles[0][3][1]:
+        order = [row for first, step in _GIF_PASSES for row in range(first, picture.height, step)]
+        there = np.empty(picture.height, np.bool_)
+        there[order] = ~_missing_rows(np.asarray(picture.convert("RGB"))[order])
+        every = next((n for n in (1, 2, 4, 8) if there[::n].mean() > _NEARLY_ALL), 0)
+        if not every:
+            return None
+        rows = np.arange(picture.height) // every * every
+        columns = np.arange(picture.width)
+    else:
+        return None
+    palette = picture.getpalette() if picture.mode == "P" else None
+    filled = PillowImage.fromarray(np.asarray(picture)[rows][:, columns], picture.mode)
+    if palette is not None:
+        filled.putpalette(palette)
+    filled.info = picture.info
+    return filled
+
+
+_NEARLY_ALL = 0.9
+_GIF_PASSES = ((0, 8), (4, 8), (2, 4), (1, 2))
 
 
 def _missing_rows(image: Image) -> npt.NDArray[np.bool_]:

@@ -7,7 +7,7 @@ from PIL import ImageFile
 
 from mien.errors import ImageReadError, MissingExtraError
 
-HEAD_BYTES = 64
+HEAD_BYTES = 144
 """The number of bytes that :func:`sniff` and :func:`describe` need."""
 READABLE = "JPEG, PNG, WebP, GIF, BMP, TIFF, PNM, AVIF or HEIC"
 
@@ -56,19 +56,33 @@ _FOREIGN: tuple[tuple[bytes, str], ...] = (
     (b"%PDF", "a PDF document"),
     (b"PK\3\4", "a ZIP archive or an office document"),
     (b"\x1f\x8b", "a gzip archive"),
+    (b"BZh", "a bzip2 archive"),
+    (b"7z\xbc\xaf", "a 7-Zip archive"),
+    (b"Rar!", "a RAR archive"),
     (b"RIFF", "a video or sound (RIFF)"),
-    (bytes(16), "a file of zeros"),
+    (b"ID3", "a sound (MP3)"),
+    (b"OggS", "a video or sound (Ogg)"),
     (b"\x1aE\xdf\xa3", "a video (Matroska or WebM)"),
     (b"8BPS", "a Photoshop document"),
     (b"%!PS", "a PostScript document"),
     (b"\0\0\0\x0cjP  ", "a JPEG 2000 image"),
+    (b"\xff\x4f\xff\x51", "a JPEG 2000 image"),
     (b"\0\0\0\x0cJXL ", "a JPEG XL image"),
     (b"\xff\x0a", "a JPEG XL image"),
     (b"\0\0\1\0", "an icon"),
-    (b"<svg", "an SVG drawing"),
-    (b"<!DOCTYPE html", "a web page"),
-    (b"<html", "a web page"),
+    (b"\0\0\2\0", "a cursor or a Targa image"),
+    (b"qoif", "a QOI image"),
+    (b"\x76\x2f\x31\x01", "an OpenEXR image"),
+    (b"#?RADIANCE", "a Radiance HDR image"),
+    (b"P7\n", "a PAM image"),
+    (b"PF\n", "a PFM image"),
+    (b"Pf\n", "a PFM image"),
+    (b"SIMPLE  =", "a FITS image"),
+    (b"\x93NUMPY", "a NumPy array: numpy.load it and give its pixels"),
+    (b"version https://git-lfs", "a pointer of Git LFS: get the image by git lfs pull"),
+    (b"data:image", "the text of a data URL, which can be given itself"),
 )
+_TEXTS = ((b"<svg", "an SVG drawing"), (b"<!doctype html", "a web page"), (b"<html", "a web page"))
 
 _AVIF_BRANDS = {b"avif", b"avis"}
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
@@ -96,8 +110,17 @@ def describe(head: bytes) -> str:
     for magic, description in _FOREIGN:
         if head.startswith(magic):
             return description
-    if _brands(head):
-        return "a video (MP4 or MOV)"
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    further = [
+        *((start.startswith(words), description) for words, description in _TEXTS),
+        (start.startswith(b"<?xml") and b"<svg" in start, "an SVG drawing"),
+        (head[128:132] == b"DICM", "a medical image (DICOM)"),
+        (not any(head), "a file of zeros"),
+        (bool(_brands(head)), "a video (MP4 or MOV)"),
+    ]
+    found = next((description for is_this, description in further if is_this), None)
+    if found:
+        return found
     if all(byte >= 0x80 or 0x20 <= byte < 0x7F or byte in b"\t\n\r\f" for byte in head):
         return "text"
     return f"unknown data that starts with {head[:8].hex(' ')}"
@@ -126,6 +149,36 @@ def open_as(name: str, stream: IO[bytes]) -> ImageFile.ImageFile:
         raise ImageReadError(_how_to_read(name))
     opened: ImageFile.ImageFile = getattr(module, class_name)(stream)
     return opened
+
+
+def refuse_rare_jpeg(stream: IO[bytes]) -> None:
+    """Say which kinds of JPEG no library here reads, by the header of the frame.
+
+    Raises:
+        ImageReadError: more than 8 bits, lossless or hierarchical (ITU-T T.81, B.1.1.3), JPEG-LS.
+    """
+    stream.seek(2)
+    while len(head := stream.read(4)) == 4 and head[0] == 0xFF:
+        marker = head[1]
+        if marker == 0xFF:  # a fill byte
+            stream.seek(-3, 1)
+            continue
+        if marker in _JPEG_FRAMES or marker == 0xF7:
+            bits = (stream.read(1) or b"\x08")[0]
+            kind = _JPEG_FRAMES.get(marker, "JPEG-LS")
+            if bits > 8 or kind:
+                kind = kind or f"JPEG with {bits} bits"
+                raise ImageReadError(f"not supported: {kind}; save it as a PNG or an 8-bit JPEG")
+        if marker == 0xDA or marker in _JPEG_FRAMES:
+            return
+        stream.seek(int.from_bytes(head[2:], "big") - 2, 1)
+
+
+_JPEG_FRAMES = {
+    **dict.fromkeys((0xC0, 0xC1, 0xC2, 0xC9, 0xCA), ""),
+    **dict.fromkeys((0xC3, 0xC7, 0xCB, 0xCF), "lossless JPEG"),
+    **dict.fromkeys((0xC5, 0xC6, 0xCD, 0xCE), "hierarchical JPEG"),
+}
 
 
 def _how_to_read(name: str) -> str:

@@ -69,9 +69,9 @@ def read_image(source: ImageSource, *, max_megapixels: float = DEFAULT_MAX_MEGAP
     them. The format is detected from the content, not from the file name. The EXIF orientation is
     applied, transparency is blended with white, 16 bits are reduced to 8. Color profiles (ICC) are
     applied where they matter: ProPhoto RGB or CMYK, but not Display P3 and Adobe RGB, which are
-    near to sRGB. Of animations and files of several pages the first is read; of camera raw files
-    the full-size JPEG preview. A truncated file is read as far as it goes. Such things are logged;
-    :func:`decode_image` returns them.
+    near to sRGB; so are the gamma of PNG and HDR (PQ, HLG). Of animations and files of several
+    pages the first is read; of camera raw files the full-size JPEG preview. A truncated file is
+    read as far as it goes. Such things are logged; :func:`decode_image` returns them.
 
     Images are decoded at full size, because boxes are in pixels of the original image.
 
@@ -320,7 +320,7 @@ def _read_tiff(
     pages = [directory for directory in directories if directory.page is not None]
     full = [page for page in pages if not page.is_reduced] or pages
     if not full:
-        raise ImageReadError("the image is damaged: a TIFF file without pages")
+        raise ImageReadError("the image is damaged or truncated: a TIFF file without pages")
     page = full[0]
     if len(full) > 1:
         reading.warnings.append(f"the first of {len(full)} pages was read")

@@ -65,7 +65,9 @@ def pixels_of(picture: PillowImage.Image, warnings: list[str], *, orientation: i
 def _upright_rgb(picture: PillowImage.Image, warnings: list[str], orientation: int) -> Image:
     if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):
         values = np.asarray(picture)
-        values = values if picture.mode in ("I", "F") else values.astype(np.uint16)
+        # Pillow has no mode of 16 bits for PNM.
+        deep = picture.mode not in ("I", "F") or picture.format == "PPM"
+        values = values.astype(np.uint16) if deep and picture.mode != "F" else values
         return upright(imaging.as_rgb(tiff.to_levels(values, warnings)), orientation)
     width, height = picture.size
     transposed, upside_down, mirrored = _STEPS.get(orientation, _UPRIGHT)

@@ -4,6 +4,7 @@ The states of the decompressor at the beginning of each band are kept, so a band
 those above it. Filters (PNG, section 9) are undone by Pillow, which gets a band as a small file.
 """
 
+import contextlib
 import io
 import struct
 import zlib
@@ -38,16 +39,45 @@ def lacks_rows(content: bytes) -> bool:
 
     Decoders leave such rows black without an error. Interlaced files are not looked at.
     """
-    chunks = list(_chunks(memoryview(content)))
-    header = next((bytes(body) for kind, body in chunks if kind == b"IHDR"), b"")
-    width, height, bits, color, _, _, interlaced = struct.unpack(">IIBBBBB", header)
-    if interlaced or color not in _SAMPLES:
-        return False
-    decompressor, there = zlib.decompressobj(), 0
-    for body in (body for kind, body in chunks if kind == b"IDAT"):
-        for at in range(0, len(body), _PIECE_BYTES):
-            there += len(decompressor.decompress(body[at : at + _PIECE_BYTES]))
-    return bool(there < height * ((width * bits * _SAMPLES[color] + 7) // 8 + 1))
+    width, height, depth, interlaced, there = _decompressed(content)
+    return not interlaced and there < height * ((width * depth + 7) // 8 + 1)
+
+
+def whole_passes(content: bytes) -> tuple[int, int]:
+    """The steps of rows and columns whose pixels an interlaced PNG file has, which may be cut.
+
+    Zeros where it does not even have its first pass (PNG, section 8).
+    """
+    width, height, depth, _, there = _decompressed(content)
+    steps = 0, 0
+    for (top, left, down, right), complete in zip(_PASSES, _STEPS_AFTER, strict=True):
+        wide, high = -(-(width - left) // right), -(-(height - top) // down)
+        if wide > 0 and high > 0:
+            there -= high * ((wide * depth + 7) // 8 + 1)
+        if there < 0:
+            break
+        steps = complete
+    return steps
+
+
+_PASSES = (
+    (0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)
+)  # fmt: skip
+_STEPS_AFTER = ((8, 8), (8, 4), (4, 4), (4, 2), (2, 2), (2, 1), (1, 1))
+
+
+def _decompressed(content: bytes) -> tuple[int, int, int, bool, int]:
+    """Width, height, bits of a pixel, whether it is interlaced, and the bytes that are there."""
+    width = height = depth = there = 0
+    interlaced, decompressor = False, zlib.decompressobj()
+    with contextlib.suppress(ImageReadError, zlib.error):
+        for kind, body in _chunks(memoryview(content)):
+            if kind == b"IHDR":
+                width, height, bits, color, _, _, interlaced = struct.unpack(">IIBBBBB", body)
+                depth = bits * _SAMPLES.get(color, 0)
+            for at in range(0, len(body) if kind == b"IDAT" else 0, _PIECE_BYTES):
+                there += len(decompressor.decompress(body[at : at + _PIECE_BYTES]))
+    return width, height, depth, bool(interlaced), there
 
 
 class PngBands(LargeImage):
@@ -87,6 +117,8 @@ class PngBands(LargeImage):
         width, height, bits, self._kind, _, _, interlaced = struct.unpack(">IIBBBBB", header)
         if interlaced or bits > 8 or not 0 < width <= _MAX_WIDTH or self._kind not in _SAMPLES:
             raise ImageReadError("a PNG image that is decoded as a whole")
+        if self._kind == 0 and bits in (2, 4) and self._kept:
+            raise ImageReadError("a PNG image whose clear level Pillow misreads")
         self._bits = bits
         depth = bits * _SAMPLES[self._kind]
         self._pixel_bytes = max(1, depth // 8)

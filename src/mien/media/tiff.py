@@ -24,22 +24,24 @@ _MAX_DIRECTORIES, _MAX_VALUES = 256, 1 << 20
 _SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 256, 257, 258, 259, 262
 _OFFSETS, _ORIENTATION, _SAMPLES, _ROWS, _COUNTS = 273, 274, 277, 278, 279
 _PLANAR, _PREDICTOR, _TILE_WIDTH, _TILE_HEIGHT = 284, 317, 322, 323
-_TILE_OFFSETS, _TILE_COUNTS, _CHILDREN, _FORMAT = 324, 325, 330, 339
+_TILE_OFFSETS, _TILE_COUNTS, _CHILDREN, _EXTRA, _FORMAT = 324, 325, 330, 338, 339
 _DNG_VERSION = 50706
 _WANTED = frozenset({
     _SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _OFFSETS, _ORIENTATION, _SAMPLES,
     _ROWS, _COUNTS, _PLANAR, _PREDICTOR, _TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS, _TILE_COUNTS,
-    _CHILDREN, _FORMAT, _DNG_VERSION,
+    _CHILDREN, _EXTRA, _FORMAT, _DNG_VERSION,
 })  # fmt: skip
 _COMPRESSIONS = {
     1: "no", 2: "CCITT", 3: "CCITT", 4: "CCITT", 5: "LZW", 6: "old JPEG", 7: "JPEG", 8: "deflate",
     32773: "PackBits", 32946: "deflate", 34712: "JPEG 2000", 34925: "LZMA", 50000: "Zstandard",
-    50001: "WebP",
+    34887: "LERC", 34933: "PNG", 34934: "JPEG XR", 50001: "WebP", 50002: "JPEG XL",
 }  # fmt: skip
 _DEFLATE = (8, 32946)
 _RARE = (34925, 50000, 50001)
 # OpenCV makes others black.
 _COMPRESSIONS_OF_OPENCV = (1, 5, 7, *_DEFLATE, 32773)
+# Less than this is a rounded corner or a smooth edge.
+_SEEN_SHARE = 0.02
 _KINDS = {1: "u", 2: "i", 3: "f", 4: "u"}
 _PHOTOMETRICS_OF_PILLOW = (0, 1, 2, 3, 5, 6, 8)
 
@@ -210,12 +212,37 @@ def read_page(stream: IO[bytes], page: Directory, warnings: list[str]) -> Image:
     colors = {0: 1, 1: 1, 2: 3}.get(page.photometric, 0)
     if not colors or samples < colors:
         raise _unsupported(page)
-    if samples > colors:
-        warnings.append(f"{samples - colors} of {samples} channels were ignored")
+    alpha = _opacity(values[:, :, colors], page) if samples > colors else None
+    ignored = samples - colors - (alpha is not None)
+    if ignored:
+        warnings.append(f"{ignored} of {samples} channels were ignored")
     levels = to_levels(values[:, :, :colors], warnings)
     if page.photometric == 0:
         levels = 255 - levels
+    if alpha is not None:
+        levels = _on_white(levels, alpha, premultiplied=page.get(_EXTRA) == 1)
+        say_clear_share(float((alpha < 0.5).mean()), warnings)
     return levels[:, :, 0] if colors == 1 else levels
+
+
+def _opacity(values: npt.NDArray[Any], page: Directory) -> npt.NDArray[np.float32] | None:
+    """The first channel after the colors in 0..1, if it is one of transparency."""
+    if page.get(_EXTRA) not in (1, 2):
+        return None
+    top = 1.0 if values.dtype.kind == "f" else float(np.iinfo(values.dtype).max)
+    shares: npt.NDArray[np.float32] = values.astype(np.float32) / np.float32(top)
+    return np.clip(shares, 0, 1)[:, :, None]
+
+
+def say_clear_share(share: float, warnings: list[str]) -> None:
+    """Add a warning of the share of a picture that is transparent, if it is seen."""
+    if share >= _SEEN_SHARE:
+        warnings.append(f"{share:.0%} of the picture is transparent, and was read as white")
+
+
+def _on_white(levels: Image, alpha: npt.NDArray[np.float32], *, premultiplied: bool) -> Image:
+    shown = levels if premultiplied else levels * alpha
+    return np.asarray(np.clip(shown + 255 * (1 - alpha) + 0.5, 0, 255), np.uint8)
 
 
 def _unsupported(page: Directory) -> _UnsupportedTiffError:
@@ -290,7 +317,11 @@ def _read_with_opencv(stream: IO[bytes], page: Directory) -> npt.NDArray[Any]:
     if page.page != 0 or not plain:
         raise _unsupported(page)
     stream.seek(0)
-    values = cv2.imdecode(np.frombuffer(stream.read(), np.uint8), cv2.IMREAD_UNCHANGED)
+    before = cv2.utils.logging.setLogLevel(0)  # the error below says it
+    try:
+        values = cv2.imdecode(np.frombuffer(stream.read(), np.uint8), cv2.IMREAD_UNCHANGED)
+    finally:
+        cv2.utils.logging.setLogLevel(before)
     if values is None or values.shape[1::-1] != page.size_wh:
         raise _unsupported(page)
     if values.ndim == 2:
@@ -305,8 +336,8 @@ def _read_with_opencv(stream: IO[bytes], page: Directory) -> npt.NDArray[Any]:
 def to_levels(values: npt.NDArray[Any], warnings: list[str]) -> Image:
     """Scale numbers of any type to 0..255, by the usual range in which they are.
 
-    Fractions are in [0, 1]; otherwise the range ends at 255, at 65535 or at the maximum of the
-    type. A file does not say which, and a wrong one would make the picture black.
+    Fractions are in [0, 1]; otherwise the range ends at 255, 1023, 4095, 65535 or at the maximum of
+    the type. A file does not say which, and a wrong one would make the picture black.
 
     Args:
         values: of a whole picture.
@@ -329,6 +360,8 @@ def to_levels(values: npt.NDArray[Any], warnings: list[str]) -> Image:
         return values
     if values.dtype.kind != "f" and top > 255:
         return np.asarray(values >> (int(top).bit_length() - 8), np.uint8)
+    if top == 127:
+        return np.asarray(values * 2.0 + 0.5, np.uint8)
     if values.dtype.kind != "f":
         return np.asarray(values, np.uint8)
     return np.asarray(np.clip(values * (255 / top) + 0.5, 0, 255), np.uint8)
@@ -345,7 +378,9 @@ def _top(dtype: np.dtype[Any], low: Any, high: Any) -> float | None:
     if low < 0:
         return None
     full = int(np.iinfo(dtype).max)
-    tops = (255, 4095, full) if dtype.itemsize == 2 else (255, 65535)
+    if dtype.itemsize == 1:
+        return full
+    tops = (255, 1023, 4095, full) if dtype.itemsize == 2 else (255, 65535)
     usual = next((top for top in tops if high <= top), None)
     # More than 16 bits are used whole, or not in any usual range.
     return usual or (full if high > full >> 8 else None)

@@ -1,15 +1,26 @@
-"""High dynamic range video as standard RGB."""
+"""Pixels of other tone curves as standard RGB: high dynamic range, and gamma of PNG files."""
 
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from mien.media.color_profiles import MATTERS
 from mien.types import Image
 
 PQ, HLG = 16, 18
 """Transfer characteristics of HDR video, as ITU-T H.273 numbers them."""
+
+# Where a file says its transfer characteristics: in the first box of colors by numbers
+# (ISO/IEC 14496-12, 12.1.5), or in a chunk of PNG.
+_COLORS_BY_NUMBERS = {"heif": (b"colrnclx", 11), "avif": (b"colrnclx", 11), "png": (b"cICP", 5)}
+HEAD_OF_COLORS = 1 << 18
+"""The number of bytes that :func:`tone_of` looks at."""
+_BAND_ROWS = 256
+_SRGB_GAMMA = 1 / 2.2
 
 # Luminance of diffuse white in cd/m²: ITU-R BT.2408.
 _WHITE_NITS = 203.0
@@ -43,6 +54,34 @@ def tone_map(pixels: npt.NDArray[np.uint16], transfer: int) -> Image:
     # The square root spreads dark levels over more entries of the table.
     steps = (np.sqrt(np.minimum(light, 64.0)) * (8 * _LEVELS / 64)).astype(np.int32)
     return np.take(_to_srgb(), np.minimum(steps, _LEVELS - 1))
+
+
+def tone_of(name: str, head: bytes, info: Any) -> Callable[[Image], Image] | None:
+    """What makes standard RGB of the pixels of a still image; None where they are, or nearly.
+
+    Args:
+        name: the format of the image.
+        head: the first bytes of the file.
+        info: what Pillow says about it.
+    """
+    mark, offset = _COLORS_BY_NUMBERS.get(name, (b"", 0))
+    at = head.find(mark) if mark else -1
+    if 0 <= at < len(head) - offset and head[at + offset] in (PQ, HLG):
+        return partial(_tone_map_levels, transfer=head[at + offset])
+    gamma = info.get("gamma") if name == "png" else None
+    if not gamma or "srgb" in info or "icc_profile" in info:
+        return None
+    levels = np.arange(256) / 255
+    table = np.round(255 * levels ** (_SRGB_GAMMA / gamma)).astype(np.uint8)
+    matters = np.abs(table.astype(int) - np.arange(256)).mean() > MATTERS
+    return partial(np.take, table) if matters else None
+
+
+def _tone_map_levels(pixels: Image, transfer: int) -> Image:
+    for top in range(0, len(pixels), _BAND_ROWS):
+        band = pixels[top : top + _BAND_ROWS]
+        band[...] = tone_map(band.astype(np.uint16) * 257, transfer)
+    return pixels
 
 
 @cache
