@@ -34,7 +34,7 @@ from mien.config import Settings
 from mien.evaluation.figures import balanced_accuracy, figures
 from mien.evaluation.predict import Predictions, Selection, predict
 from mien.evaluation.readers import read_data
-from mien.evaluation.report import percent
+from mien.evaluation.summary import percent
 from mien.labels import parse_expression
 from mien.pipeline import FacePipeline
 from mien.types import ModelSpec

@@ -25,13 +25,11 @@ import numpy as np
 from mien import geometry, imaging
 from mien.config import Settings
 from mien.evaluation.calibration import cross_fitted_probabilities
-from mien.evaluation.compare import compare
 from mien.evaluation.dataset import ImageSource, IntArray, LabeledSet
 from mien.evaluation.figures import figures
 from mien.evaluation.predict import predict
 from mien.evaluation.readers import read_data
-from mien.evaluation.report import percent
-from mien.evaluation.summary import summarize
+from mien.evaluation.summary import compare, percent, summarize
 from mien.expression.crop import face_crop, landmarks_of_crop
 from mien.pipeline import FacePipeline
 from mien.types import Image

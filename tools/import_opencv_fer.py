@@ -22,8 +22,8 @@ from onnx.reference import ReferenceEvaluator
 
 from mien.expression.priors import softmax
 from mien.labels import Expression
-from mien.runtime.embedding import EMBEDDING
 from mien.runtime.session import Session
+from mien.runtime.spec import EMBEDDING
 from mien.types import AlignmentTemplate, InputSpec, ModelSpec
 from model_import import published, rewrites
 from model_import.graph import Graph

@@ -6,7 +6,7 @@
    best (greedy choice, on what the next layer computes from them), and the layer's weights are
    fitted by least squares so that the kept channels, computed from the narrower layer before, are
    what they were.
-2. *Integers.* The convolutions are quantized (`mien.runtime.quantization`).
+2. *Integers.* The convolutions are quantized (`mien.runtime.preparation`).
 3. *Head.* The two mixtures of heads (`tools/mix_heads.py`) are fitted by ridge regression, so that
    their logits are the mean of those that `transfer` gives a face and its mirror image: on faces of
    the train split, and on photographs that need no labels.
@@ -31,14 +31,14 @@ from mien.evaluation.readers import read_data
 from mien.expression.crop import face_crop
 from mien.pipeline import FacePipeline
 from mien.runtime import catalog
-from mien.runtime.embedding import EMBEDDING
-from mien.runtime.quantization import quantize
+from mien.runtime.preparation import quantize
 from mien.runtime.session import Session
+from mien.runtime.spec import EMBEDDING
 from mien.training import export
 from mien.training.dataset import MAIN_HEAD, TrainingData, load_training_data
 from mien.training.networks import build_network
-from mien.training.pretrained import load_start
 from mien.training.recipe import Recipe, load_recipe, recipe_path
+from mien.training.transfer import load_start
 from mien.types import Image, ModelSpec
 from prune_network import prune
 

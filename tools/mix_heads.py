@@ -33,8 +33,7 @@ from mien.evaluation.figures import figures
 from mien.expression.neural import NeuralClassifier
 from mien.expression.priors import resolve_prior, softmax
 from mien.runtime import catalog
-from mien.runtime.embedding import EMBEDDING
-from mien.runtime.spec import METADATA_KEY, sidecar_path, spec_to_json
+from mien.runtime.spec import EMBEDDING, METADATA_KEY, sidecar_path, spec_to_json
 from mien.types import ModelSpec
 
 Array = npt.NDArray[np.float64]

@@ -12,7 +12,7 @@ from pathlib import Path
 import onnx
 
 from mien.runtime.catalog import checksum
-from mien.runtime.embedding import expose_embedding
+from mien.runtime.preparation import expose_embedding
 from mien.runtime.spec import METADATA_KEY, read_sidecar, sidecar_path, spec_to_json
 
 

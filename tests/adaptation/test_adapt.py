@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import mien
-from mien.adaptation.model_file import CARD_KEY
+from mien.adaptation.model_file import _CARD_KEY
 from mien.cli.app import app
 from mien.errors import DataError, ModelError, SettingError
 from mien.runtime import catalog
@@ -47,7 +47,7 @@ def test_writes_one_file_with_spec_and_card(adapted: mien.Adaptation) -> None:
     assert [label.value for label in spec.labels] == ["Schmerz, groß", "bored"]
     assert spec.training_prior == (0.5, 0.5)
     assert spec.outputs[1] == "embedding"
-    card = Session(adapted.model)._loaded().get_modelmeta().custom_metadata_map[CARD_KEY]
+    card = Session(adapted.model)._loaded().get_modelmeta().custom_metadata_map[_CARD_KEY]
     assert card.startswith("# scratch adapted to data")
 
 

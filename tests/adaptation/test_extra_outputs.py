@@ -8,18 +8,16 @@ import numpy as np
 import onnx
 import pytest
 
-from mien.adaptation.extra_outputs import OTHER_NETWORKS, _resampling, with_extra_outputs
 from mien.adaptation.faces import read_features
 from mien.adaptation.head import (
     BLENDSHAPE_OUTPUT,
-    EMBEDDING,
     OTHER_EMBEDDING,
     OTHER_LOGS,
     Head,
     Strength,
     fit_head,
 )
-from mien.adaptation.model_file import write_model
+from mien.adaptation.model_file import _OTHER_NETWORKS, _resampling, with_extra_outputs, write_model
 from mien.expression.crop import face_crop
 from mien.expression.neural import NeuralClassifier
 from mien.expression.priors import softmax, uniform_shift
@@ -27,6 +25,7 @@ from mien.labels import exact_label
 from mien.media.images import read_image
 from mien.pipeline import FacePipeline
 from mien.runtime import catalog
+from mien.runtime.spec import EMBEDDING
 from mien.types import BLENDSHAPES, Image
 
 SAMPLES = catalog.shipped_folder().parent / "samples"
@@ -130,7 +129,7 @@ def test_tells_what_the_other_networks_say(
 ) -> None:
     """Nearly the same as these networks with the photograph, although it sees a gray crop only."""
     pipeline, found = FacePipeline(), []
-    for name in OTHER_NETWORKS:
+    for name in _OTHER_NETWORKS:
         network = NeuralClassifier(catalog.find(name), prior="natural")
         crops = []
         for path in sorted(SAMPLES.glob("person-*.jpg")):

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from mien.adaptation import decide
 from mien.adaptation.faces import person_groups
 from mien.adaptation.head import (
     BLENDSHAPE_OUTPUT,
-    EMBEDDING,
     OTHER_LOGS,
     Features,
     Strength,
@@ -14,11 +14,11 @@ from mien.adaptation.head import (
     fit_head,
     own_mapping,
 )
-from mien.adaptation.run import decide
 from mien.adaptation.selection import choose_head, stratified_folds
 from mien.evaluation.dataset import ArrayImages, LabeledSet
 from mien.expression.priors import softmax
 from mien.labels import Expression, exact_label
+from mien.runtime.spec import EMBEDDING
 
 RNG = np.random.default_rng(0)
 

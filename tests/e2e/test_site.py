@@ -9,9 +9,8 @@ import av
 import numpy as np
 import pytest
 
-from mien.adaptation.extra_outputs import other_labels, with_extra_outputs
 from mien.adaptation.head import BLENDSHAPE_OUTPUT, OTHER_EMBEDDING, Head
-from mien.adaptation.model_file import write_model
+from mien.adaptation.model_file import other_labels, with_extra_outputs, write_model
 from mien.labels import Expression, exact_label
 from mien.runtime import catalog
 from mien.samples import sample_paths

@@ -12,10 +12,9 @@ import pytest
 
 from mien.errors import DataError, MissingExtraError
 from mien.evaluation import report
-from mien.evaluation.compare import compare, to_markdown
 from mien.evaluation.predict import MISSED, PREDICTED, WRONG_FACE, Predictions
 from mien.evaluation.report import write_plots
-from mien.evaluation.summary import summarize
+from mien.evaluation.summary import compare, compared_markdown, summarize
 from mien.labels import Expression
 
 LABELS = (Expression.NEUTRAL, Expression.FEAR)
@@ -185,7 +184,7 @@ def test_comparison_is_paired() -> None:
     # No row is lost, so that no resample can lose one, as an unpaired comparison would.
     assert 0 <= low < 6 / 41 < high
     assert compare(b, a)["accuracy"]["interval"] == pytest.approx([-high, -low], abs=0.02)
-    assert "+14.6" in to_markdown(summary)
+    assert "+14.6" in compared_markdown(summary)
 
 
 def test_compares_the_common_rows_in_any_order() -> None:

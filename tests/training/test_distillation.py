@@ -16,9 +16,9 @@ from mien.expression.neural import NeuralClassifier
 from mien.expression.priors import softmax
 from mien.runtime import catalog
 from mien.training.dataset import MAIN_HEAD, Faces
-from mien.training.distillation import distill
 from mien.training.recipe import Recipe, load_recipe
 from mien.training.train import Plan, run_training
+from mien.training.transfer import distill
 
 pytestmark = [
     pytest.mark.e2e,

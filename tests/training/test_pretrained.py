@@ -15,8 +15,8 @@ from mien.runtime import catalog
 from mien.training import export
 from mien.training.dataset import MAIN_HEAD, Faces
 from mien.training.networks import ExpressionNetwork, build_network
-from mien.training.pretrained import blend, load_start
 from mien.training.recipe import Recipe, load_recipe
+from mien.training.transfer import blend, load_start
 from mien.types import InputSpec, ModelSpec
 
 pytestmark = [

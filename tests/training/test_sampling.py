@@ -3,8 +3,8 @@ import pytest
 
 pytest.importorskip("torch")
 
+from mien.training.batches import draw_probabilities, logit_offset
 from mien.training.dataset import majority_prior
-from mien.training.sampling import draw_probabilities, logit_offset
 
 pytestmark = pytest.mark.e2e
 

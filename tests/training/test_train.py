@@ -22,7 +22,7 @@ from tests.training.conftest import TrainedRun
 from mien.errors import DataError, SettingError
 from mien.expression.neural import NeuralClassifier
 from mien.runtime import catalog
-from mien.training import checkpoint
+from mien.training import loop
 from mien.training.train import Plan, export_run, run_training
 
 pytestmark = [
@@ -39,7 +39,7 @@ def plan(
 
 
 def metrics_of(folder: Path) -> str:
-    return (folder / checkpoint.METRICS).read_text(encoding="utf-8")
+    return (folder / loop._METRICS).read_text(encoding="utf-8")
 
 
 def test_a_run_writes_a_model_that_classifies(trained: TrainedRun) -> None:
@@ -70,12 +70,12 @@ def test_resumes_a_killed_run_with_the_same_result(trained: TrainedRun, tmp_path
     command += ["--data", str(trained.data_path), "--workers", "0", "--out", str(killed)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 600
-    while not (killed / checkpoint.CHECKPOINT).exists() and time.monotonic() < deadline:
+    while not (killed / loop._CHECKPOINT).exists() and time.monotonic() < deadline:
         assert process.poll() is None
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert (killed / checkpoint.CHECKPOINT).exists()
+    assert (killed / loop._CHECKPOINT).exists()
 
     run_training(plan(trained.recipe_path, trained.data_path, killed))
     assert metrics_of(killed) == metrics_of(trained.folder)
@@ -110,7 +110,7 @@ def test_two_processes_equal_one(recipe_path: Path, data_path: Path, tmp_path: P
         )
         assert done.returncode == 0, done.stderr
 
-    weights = [torch.load(f / checkpoint.CHECKPOINT, weights_only=True) for f in (one, two)]
+    weights = [torch.load(f / loop._CHECKPOINT, weights_only=True) for f in (one, two)]
     differences = [
         float((value.double() - weights[1]["network"][name].double()).abs().max())
         for name, value in weights[0]["network"].items()

@@ -8,18 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from mien.adaptation.extra_outputs import with_extra_outputs
+from mien.adaptation import base_network, prior_probabilities, whole_mapping
 from mien.adaptation.faces import find_crop, person_groups, read_features
 from mien.adaptation.head import Features
-from mien.adaptation.run import base_network, prior_probabilities, whole_mapping
+from mien.adaptation.model_file import with_extra_outputs
 from mien.adaptation.selection import choose_head, stratified_folds
 from mien.errors import DataError
 from mien.evaluation.dataset import UNLABELED, IntArray, LabeledSet
 from mien.evaluation.figures import balanced_accuracy, ece, figures
 from mien.evaluation.predict import Selection
 from mien.evaluation.readers import read_data
-from mien.evaluation.report import markdown_table, percent
-from mien.evaluation.summary import MIN_IN_CLASS, plain
+from mien.evaluation.summary import MIN_IN_CLASS, markdown_table, percent, plain
 from mien.expression.neural import NeuralClassifier
 from mien.expression.priors import softmax
 from mien.geometry import Array

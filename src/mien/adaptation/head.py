@@ -15,8 +15,8 @@ from mien.evaluation.dataset import IntArray
 from mien.expression.priors import softmax
 from mien.geometry import Array
 from mien.labels import Expression, labels_of
+from mien.runtime.spec import EMBEDDING
 
-EMBEDDING = "embedding"
 BLENDSHAPE_OUTPUT = "blendshapes"
 OTHER_LOGS, OTHER_EMBEDDING = "other_logs", "other_embedding"
 """Names of outputs in model files and in ``ModelSpec.outputs``."""
@@ -100,7 +100,7 @@ class Features:
     def spaces(self) -> dict[str, "Space"]:
         """Of each part, by its name."""
         return {
-            name: blendshape_space(values) if name == BLENDSHAPE_OUTPUT else make_space(values)
+            name: _blendshape_space(values) if name == BLENDSHAPE_OUTPUT else _make_space(values)
             for name, values in self.parts.items()
         }
 
@@ -162,7 +162,7 @@ class Space:
         return np.asarray((values - self.mean) @ self.components)
 
 
-def make_space(embedding: Array) -> Space:
+def _make_space(embedding: Array) -> Space:
     """The principal components of an embedding ``(N, 2, D)``, in which rows have length 1."""
     rows = _in_rows(embedding)
     if not rows.size:
@@ -174,7 +174,7 @@ def make_space(embedding: Array) -> Space:
     return Space(mean, scale[:, None] * axes[:_COMPONENTS].T)
 
 
-def blendshape_space(blendshapes: Array) -> Space:
+def _blendshape_space(blendshapes: Array) -> Space:
     """Blendshapes ``(N, 2, 52)`` around their means, in which those that vary count the same."""
     rows = _in_rows(blendshapes)
     scale = 1 / ((rows.std(axis=0) + 0.05) * np.sqrt(max(1, rows.shape[1])))

@@ -14,7 +14,6 @@ from mien.cli.options import DATA_HELP, LabelingOption, takes_settings
 from mien.cli.output_files import JSON_ENDINGS, MARKDOWN_ENDINGS, check_images, check_outputs
 from mien.config import Settings
 from mien.errors import SettingError
-from mien.evaluation import compare as comparison
 from mien.evaluation.predict import Predictions, Selection
 from mien.evaluation.readers import read_data
 from mien.evaluation.report import (
@@ -25,6 +24,8 @@ from mien.evaluation.report import (
     write_plots,
 )
 from mien.evaluation.report import evaluate as run_evaluation
+from mien.evaluation.summary import compare as compare_predictions
+from mien.evaluation.summary import compared_markdown
 from mien.labels import Expression, ReadLabels, labels_of, parse_expression
 from mien.pipeline import FacePipeline
 
@@ -139,8 +140,8 @@ def evaluate(
             else run(dataclasses.replace(settings, model=name))[1]
             for name in compare
         )
-        summary = comparison.compare(a, b, seed=seed)
-        _show(summary, comparison.to_markdown(summary), json, markdown)
+        summary = compare_predictions(a, b, seed=seed)
+        _show(summary, compared_markdown(summary), json, markdown)
         return
     summary, _ = run(settings)
     if plots is not None:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from mien.errors import DataError, import_extra
 from mien.evaluation.dataset import LabeledSet
 from mien.evaluation.predict import Predictions, Progress, Selection, predict
 from mien.evaluation.robustness import measure_robustness
-from mien.evaluation.summary import MIN_IN_CLASS, MIN_IN_SLICE, summarize
+from mien.evaluation.summary import MIN_IN_CLASS, MIN_IN_SLICE, markdown_table, percent, summarize
 from mien.labels import exact_label
 from mien.media.images import OWN_MARK
 from mien.pipeline import FacePipeline
@@ -220,17 +220,6 @@ def _robustness(robustness: dict[str, Any]) -> str:
         f"{percent(robustness['mean_1_to_3'])}, 1 to 5 {percent(robustness['mean_1_to_5'])}.\n\n"
         + markdown_table(header, rows)
     )
-
-
-def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table as Markdown."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def percent(value: float | None) -> str:
-    """A fraction as a percentage; a dash for None."""
-    return "–" if value is None else f"{100 * value:.1f} %"
 
 
 def _figure(value: float | None, interval: list[float] | None = None) -> list[str]:

@@ -17,6 +17,9 @@ from mien.types import ModelSpec
 
 METADATA_KEY = "mien.spec"
 
+EMBEDDING = "embedding"
+"""The output with the features of the last layer, in model files and in ``ModelSpec.outputs``."""
+
 _KEYS = {"licence": "license", "colour": "color", "grey": "gray"}  # old spelling
 
 

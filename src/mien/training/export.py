@@ -14,7 +14,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from mien import imaging
 from mien.errors import ModelError
 from mien.runtime.catalog import CatalogEntry, checksum
-from mien.runtime.embedding import expose_embedding
+from mien.runtime.preparation import expose_embedding
 from mien.runtime.session import Session
 from mien.runtime.spec import METADATA_KEY, sidecar_path, spec_to_json
 from mien.training.networks import ExpressionNetwork, folded_pairs

@@ -1,10 +1,11 @@
-"""The training loop: epochs, loss, optimizer, and the measurement after each epoch."""
+"""The training loop: epochs, loss, optimizer, measurement, and what is kept between epochs."""
 
 import json
 import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,25 +13,27 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
+from mien.errors import DataError
 from mien.evaluation.calibration import fit_temperature
 from mien.evaluation.dataset import UNLABELED, IntArray
 from mien.evaluation.figures import figures
 from mien.expression.priors import softmax
-from mien.training import Report, checkpoint, no_report
-from mien.training.dataset import MAIN_HEAD, SECOND_HEAD, Faces, TrainingData
-from mien.training.distributed import (
-    ALONE,
+from mien.training import Report, no_report
+from mien.training.batches import (
+    AugmentedFaces,
     Processes,
-    mean_over_processes,
-    share_batch_norm,
-    share_from_first,
-    wrap,
+    WeightedDraws,
+    draw_probabilities,
+    logit_offset,
 )
+from mien.training.dataset import MAIN_HEAD, SECOND_HEAD, Faces, TrainingData
 from mien.training.networks import AveragedNetwork, ExpressionNetwork
 from mien.training.recipe import OptimizerRecipe, Recipe
-from mien.training.sampling import AugmentedFaces, WeightedDraws, draw_probabilities, logit_offset
 from mien.types import FloatArray
 
+_CHECKPOINT = "checkpoint.pt"
+_BEST = "best.pt"
+_METRICS = "metrics.jsonl"
 _TIMINGS = "timings.jsonl"
 _MAX_GRADIENT = 5.0
 _VALID_BATCH = 256
@@ -43,8 +46,8 @@ def train(
     validation: "Validation",
     *,
     folder: Path,
+    processes: Processes,
     report: Report = no_report,
-    processes: Processes = ALONE,
     workers: int = 1,
 ) -> None:
     """Train to the recipe's last epoch, from the last checkpoint in ``folder`` where there is one.
@@ -54,8 +57,7 @@ def train(
     """
     plan, device = recipe.optimizer, processes.device
     network = network.to(device, memory_format=torch.channels_last)
-    if processes.world > 1:
-        share_batch_norm(network)
+    processes.share_batch_norm(network)
     frozen = network.trunk.layers[: recipe.network.frozen_layers].requires_grad_(False)
     averaged = AveragedNetwork(network, plan.average_decay)
     optimizer = _build_optimizer(network, plan)
@@ -71,9 +73,9 @@ def train(
         num_workers=workers,
         drop_last=True,
     )
-    done = checkpoint.restore(folder, network, averaged, optimizer, device)
-    metrics = checkpoint.read_metrics(folder, done)
-    trained = wrap(network, processes)
+    done = _restore(folder, network, averaged, optimizer, device)
+    metrics = read_metrics(folder, done)
+    trained = processes.wrap(network)
     for epoch in range(done, plan.epochs):
         if _has_stopped_improving(metrics, plan.patience):
             break
@@ -96,15 +98,15 @@ def train(
             total += loss.detach()
             note = f"epoch {epoch + 1}/{plan.epochs}, loss {float(total) / (step + 1):.3f}"
             report("training", epoch * len(batches) + step + 1, plan.epochs * len(batches), note)
-        train_loss = float(mean_over_processes(total, processes)) / len(batches)
+        train_loss = float(processes.mean(total)) / len(batches)
         measured = validation.measure(averaged.network, device) if processes.is_first else {}
-        measured = share_from_first(measured, processes)
+        measured = processes.share(measured)
         metrics.append({"epoch": epoch + 1, "train_loss": train_loss, **measured})
         if processes.is_first:
             if _best_epoch(metrics) == epoch + 1:
-                checkpoint.save_best(folder, averaged)
-            checkpoint.write_metrics(folder, metrics)
-            checkpoint.save(folder, epoch + 1, network, averaged, optimizer)
+                _save_best(folder, averaged)
+            _write_metrics(folder, metrics)
+            _save(folder, epoch + 1, network, averaged, optimizer)
             _log_time(folder, epoch + 1, time.perf_counter() - started)
 
 
@@ -134,7 +136,7 @@ def _batch_loss(
 
     Args:
         batch: ``image (B, 1, H, W)`` uint8 and, by head, ``(B, labels)`` shares.
-        offsets: by head, from :func:`mien.training.sampling.logit_offset`.
+        offsets: by head, from :func:`mien.training.batches.logit_offset`.
         rng: draws the share of the partner.
     """
     image = (
@@ -184,9 +186,6 @@ def _set_rates(optimizer: torch.optim.Optimizer, plan: OptimizerRecipe, epoch: f
         share = 0.5 * (1 + math.cos(math.pi * done))
     for group in optimizer.param_groups:
         group["lr"] = group["peak"] * share
-
-
-_BATCH = 256
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -245,3 +244,87 @@ class Validation:
             second = softmax(by_head[SECOND_HEAD][known].astype(np.float64))
             measured["second_accuracy"] = figures(second, self.truth[SECOND_HEAD][known]).accuracy
         return measured
+
+
+def _save(
+    folder: Path,
+    epoch: int,
+    network: nn.Module,
+    averaged: AveragedNetwork,
+    optimizer: torch.optim.Optimizer,
+) -> None:
+    """Write the checkpoint after ``epoch`` epochs."""
+    state = {
+        "epoch": epoch,
+        "network": network.state_dict(),
+        "averaged": averaged.network.state_dict(),
+        "updates": averaged.updates,
+        "optimizer": optimizer.state_dict(),
+    }
+    _write_whole(state, folder / _CHECKPOINT)
+
+
+def _restore(
+    folder: Path,
+    network: nn.Module,
+    averaged: AveragedNetwork,
+    optimizer: torch.optim.Optimizer,
+    device: torch.device,
+) -> int:
+    """Load the checkpoint where there is one; how many epochs are done."""
+    path = folder / _CHECKPOINT
+    if not path.exists():
+        return 0
+    try:
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        network.load_state_dict(state["network"])
+        averaged.network.load_state_dict(state["averaged"])
+        optimizer.load_state_dict(state["optimizer"])
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise DataError(
+            f"expected a checkpoint of this recipe at {path}, got another: choose another folder "
+            f"for the run ({error})"
+        ) from error
+    averaged.updates = state["updates"]
+    return int(state["epoch"])
+
+
+def _save_best(folder: Path, averaged: AveragedNetwork) -> None:
+    """Keep the averaged weights of the best epoch so far."""
+    _write_whole(averaged.network.state_dict(), folder / _BEST)
+
+
+def load_best(folder: Path, network: nn.Module) -> None:
+    """Load what :func:`_save_best` kept.
+
+    Raises:
+        DataError: there is none, or it is of another network.
+    """
+    path = folder / _BEST
+    try:
+        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    except (OSError, RuntimeError) as error:
+        raise DataError(f"expected the weights of a training run at {path}: {error}") from error
+
+
+def read_metrics(folder: Path, epochs: int | None = None) -> list[dict[str, float]]:
+    """The rows of the first ``epochs`` epochs; rows of an epoch without checkpoint do not count."""
+    path = folder / _METRICS
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines[:epochs]]
+
+
+def _write_metrics(folder: Path, rows: list[dict[str, float]]) -> None:
+    """Rewrite all rows atomically."""
+    part = folder / f"{_METRICS}.part"
+    part.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    part.replace(folder / _METRICS)
+
+
+def _write_whole(state: dict[str, Any], path: Path) -> None:
+    # Beside the old one and then swapped: a kill leaves one of the two whole.
+    part = path.with_suffix(".part")
+    torch.save(state, part)
+    part.replace(path)

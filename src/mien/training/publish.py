@@ -15,10 +15,11 @@ from mien.errors import SettingError
 from mien.evaluation import calibration
 from mien.evaluation.dataset import IntArray
 from mien.evaluation.figures import Figures, figures
-from mien.evaluation.report import markdown_table
+from mien.evaluation.summary import markdown_table
 from mien.expression.neural import NeuralClassifier
 from mien.expression.priors import resolve_prior, softmax
 from mien.runtime.catalog import CatalogEntry
+from mien.runtime.preparation import quantize
 from mien.training import Report, export, no_report
 from mien.training.dataset import MAIN_HEAD, SECOND_HEAD, Faces, TrainingData, majority_prior
 from mien.training.networks import ExpressionNetwork
@@ -109,8 +110,6 @@ def _as_format(
     if wanted == "fp16":
         return export.halve_weights(model)
     if wanted == "int8":
-        from mien.runtime.quantization import quantize
-
         rng = np.random.default_rng(0)
         rows = rng.permutation(len(train))[:_CALIBRATION_FACES]
         batches = (

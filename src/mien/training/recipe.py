@@ -24,11 +24,11 @@ class _NetworkRecipe:
     Attributes:
         architecture: a name in :data:`mien.training.networks.TRUNKS`.
         start: an installed model by name, or a file beside the recipe unless absolute, see
-            :func:`mien.training.pretrained.load_start`; none for random initialization.
+            :func:`mien.training.transfer.load_start`; none for random initialization.
         frozen_layers: number of first layers of the trunk that are not trained, batch norm
             statistics included; saves their share of the time.
         start_share: share of the initial weights in the exported ones; see
-            :func:`mien.training.pretrained.blend`.
+            :func:`mien.training.transfer.blend`.
         dropout: before the heads.
         learned_pooling: weights for each channel and place of the last two maps, instead of
             the mean over the last; for mobilenet.
@@ -77,7 +77,7 @@ class OptimizerRecipe:
         warmup_epochs: linear rise of the rate, before the cosine fall to zero.
         average_decay: of the moving average of the weights.
         mixup: alpha of the Beta distribution (Zhang et al. 2018); 0 for none.
-        balance: see :func:`mien.training.sampling.draw_probabilities`.
+        balance: see :func:`mien.training.batches.draw_probabilities`.
         patience: epochs without improvement after which training stops; 0 for never.
         seed: of everything random.
     """
@@ -97,7 +97,7 @@ class OptimizerRecipe:
 
 @dataclass(frozen=True, slots=True)
 class _DistillationRecipe:
-    """Distillation from other models; see :func:`mien.training.distillation.distill`.
+    """Distillation from other models; see :func:`mien.training.transfer.distill`.
 
     Attributes:
         teachers: files beside the recipe, or names of installed models.

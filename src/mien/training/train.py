@@ -14,15 +14,14 @@ from mien.config import Settings
 from mien.errors import DataError
 from mien.pipeline import FacePipeline
 from mien.runtime.catalog import CatalogEntry
-from mien.training import Report, checkpoint, no_report
+from mien.training import Report, no_report
+from mien.training.batches import joined_processes
 from mien.training.dataset import MAIN_HEAD, SECOND_HEAD, TrainingData, load_training_data
-from mien.training.distillation import distill
-from mien.training.distributed import joined_processes
-from mien.training.loop import Validation, train
+from mien.training.loop import Validation, load_best, read_metrics, train
 from mien.training.networks import ExpressionNetwork, build_network
-from mien.training.pretrained import blend, load_start
 from mien.training.publish import check_formats, draw_curves, publish, write_config
 from mien.training.recipe import Recipe, load_recipe
+from mien.training.transfer import blend, distill, load_start
 
 _CONFIG = "config.json"
 _CURVES = "curves.png"
@@ -88,7 +87,7 @@ def run_training(plan: Plan, report: Report = no_report) -> list[CatalogEntry]:
         )
         if not processes.is_first:
             return []
-    draw_curves(checkpoint.read_metrics(plan.folder), plan.folder / _CURVES)
+    draw_curves(read_metrics(plan.folder), plan.folder / _CURVES)
     if not plan.formats:
         return []
     network = _trained_network(recipe, data, plan.folder, plan.recipe_path.parent)
@@ -155,7 +154,7 @@ def _trained_network(
     recipe: Recipe, data: TrainingData, run: Path, recipes: Path
 ) -> ExpressionNetwork:
     network = _network(recipe, data)
-    checkpoint.load_best(run, network)
+    load_best(run, network)
     if recipe.network.start is not None and recipe.network.start_share:
         start = _network(recipe, data)
         names = load_start(start, recipe, recipes, data.train)

@@ -5,7 +5,6 @@ from typing import cast, get_args
 
 from mien.errors import DataError
 from mien.evaluation.dataset import LabeledSet
-from mien.evaluation.readers.class_folders import has_class_folders, read_class_folders
 from mien.evaluation.readers.fer2013 import (
     Labeling,
     has_ferplus_folders,
@@ -14,7 +13,13 @@ from mien.evaluation.readers.fer2013 import (
     read_ferplus_folders,
     read_npz,
 )
-from mien.evaluation.readers.tables import has_columns, read_header, read_table
+from mien.evaluation.readers.tables import (
+    has_class_folders,
+    has_columns,
+    read_class_folders,
+    read_header,
+    read_table,
+)
 from mien.labels import ReadLabels, known_labels
 
 _FER2013_FILE = "fer2013.csv"
