@@ -328,3 +328,87 @@ def test_warns_of_cut_files_that_announce_no_length(
     cut = VideoSource(tmp_path / name)
     assert 5 < len(list(cut.frames())) < 39
     assert any("the file is cut" in warning for warning in cut.warnings)
+
+
+@pytest.mark.parametrize("share", [0.4, 0.7, 0.95])
+def test_warns_of_cut_matroska_files_without_a_length(tmp_path: Path, share: float) -> None:
+    rng = np.random.default_rng(1)
+    images = [rng.integers(0, 255, (48, 64, 3), np.uint8) for _ in range(40)]
+    data = encode(tmp_path / "whole.mkv", images, "mpeg4", "yuv420p").read_bytes()
+    segment = data.index(b"\x18\x53\x80\x67") + 4
+    # As a program that streams writes it: unknown size, duration 0.
+    data = data[:segment] + b"\x01" + b"\xff" * 7 + data[segment + 8 :]
+    duration = data.index(b"\x44\x89\x88") + 3
+    data = data[:duration] + bytes(8) + data[duration + 8 :]
+    streamed = tmp_path / "streamed.mkv"
+    streamed.write_bytes(data)
+    assert warnings_of(streamed) == (40, ())
+    streamed.write_bytes(data[: int(len(data) * share)])
+    count, warnings = warnings_of(streamed)
+    assert count < 40
+    assert any("the file is cut" in warning for warning in warnings)
+
+
+def test_warns_of_lost_clusters(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    images = [rng.integers(0, 255, (48, 64, 3), np.uint8) for _ in range(400)]
+    clip = encode(tmp_path / "a.mkv", images, "mjpeg", "yuvj420p")
+    data = clip.read_bytes()
+    second = [at for at in range(len(data)) if data.startswith(b"\x1f\x43\xb6\x75", at)][1]
+    clip.write_bytes(data[:second] + bytes(4) + data[second + 4 :])
+    count, warnings = warnings_of(clip)
+    assert count < 400
+    assert f"what stands at byte {second} is no part of it" in warnings[-1]
+
+
+def test_repeated_frames_are_no_damage(tmp_path: Path) -> None:
+    av = pytest.importorskip("av")
+    clip = tmp_path / "a.nut"
+    with av.open(str(clip), "w") as container:
+        stream = container.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        for number in range(10):
+            image = np.full((48, 64, 3), 20 * number, np.uint8)
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            for packet in stream.encode(frame):
+                empty = av.Packet(b"")
+                empty.stream, empty.time_base = stream, packet.time_base
+                empty.pts, empty.dts = packet.pts, packet.dts
+                container.mux(empty if number in (4, 5) else packet)
+    source = VideoSource(clip)
+    times = [frame.timestamp_s for frame in source.frames()]
+    assert times == pytest.approx([0, 0.04, 0.08, 0.12, 0.24, 0.28, 0.32, 0.36])
+    assert source.warnings == ()
+
+
+def test_dropped_frames_of_avi_files_are_no_cut(tmp_path: Path) -> None:
+    av = pytest.importorskip("av")
+    clip = tmp_path / "a.avi"
+    with av.open(str(clip), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height = 64, 48
+        for number in [*range(10), *range(10, 100, 9)]:
+            image = np.full((48, 64, 3), number, np.uint8)
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    assert warnings_of(clip) == (20, ())
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.avi", "a.mov"])
+def test_says_that_a_still_image_is_no_video(
+    tmp_path: Path, samples: dict[str, Path], name: str
+) -> None:
+    still = tmp_path / name
+    still.write_bytes(samples["person-a-smiling"].read_bytes())
+    assert warnings_of(still) == (
+        1, ("a still image, read as a video of one frame: mien image is for images",)
+    )  # fmt: skip
+
+
+def warnings_of(clip: Path) -> tuple[int, tuple[str, ...]]:
+    """The number of frames, and what is wrong with the file."""
+    source = VideoSource(clip)
+    return len(list(source.frames())), source.warnings

@@ -9,7 +9,7 @@ import numpy as np
 
 from mien.errors import VideoReadError, import_extra
 from mien.media.clock import Clock
-from mien.media.file_ends import has_no_end
+from mien.media.file_ends import damage_of, has_no_end
 from mien.media.formats import HEAD_BYTES, describe, sniff
 from mien.media.key_frames import KeyFrame
 from mien.media.sources import Frame, Selection, SourceInfo
@@ -33,6 +33,7 @@ _REFUSED_FORMATS = frozenset(
 _MAX_DAMAGED_IN_A_ROW = 1000
 # Pixels that are more than four times as wide as high, or the reverse, come from damaged headers.
 _MAX_PIXEL_RATIO = 4
+_MAX_MEAN_RATE = 10_000
 # FFmpeg's flag of pictures attached to a sound file (AV_DISPOSITION_ATTACHED_PIC).
 _COVER = 0x0400
 # FFmpeg's flag of formats whose timestamps may jump (AVFMT_TS_DISCONT).
@@ -143,7 +144,7 @@ class VideoSource:
             frames = f" ({count} of {expected} frames)"
             if self._format == "avi":  # FFmpeg shortens the duration of a cut one, but not this
                 duration_s = max(duration_s, expected * period_s)
-                missing_s = (expected - count) * period_s
+                missing_s = duration_s - end_s
             elif count >= expected:
                 missing_s = 0.0
         if missing_s > max(0.5, 3 * period_s, 0.02 * duration_s):
@@ -153,6 +154,10 @@ class VideoSource:
             )
         elif has_no_end(self.path, self._format):
             self._cut = f"the file is cut: it has no end after {end_s:.2f} s"
+        elif damage := damage_of(self.path, self._format):
+            self._cut = f"the file is damaged, and frames may be missing: {damage}"
+        elif count == 1 and self._format.endswith("_pipe"):
+            self._cut = "a still image, read as a video of one frame: mien image is for images"
 
     def _decode(self, container: Any, stream: Any) -> Iterator[Any]:
         av = require_av()
@@ -166,6 +171,8 @@ class VideoSource:
                 # Packets outside of the file's edit list are decoded, but not shown.
                 self._discarded += packet.is_discard
                 self._incomplete += packet.is_corrupt
+                if not packet.size and packet.pts is not None:
+                    continue  # the last frame is shown again; a decoder would take it for the end
             except av.FFmpegError:
                 # The rest of the file cannot be read; the decoder still holds some frames.
                 self._skipped += 1
@@ -221,7 +228,7 @@ def _reason(path: Path, error: Exception) -> str:
     if head[4:8] == b"ftyp":
         return "it is an MP4 or MOV file without its index, as if it was cut or never finished"
     found = describe(head)
-    return text if "unknown" in found or "video" in found else f"it is {found}"
+    return text if "video" in found else f"it is {found}"
 
 
 @cache
@@ -240,6 +247,8 @@ def _info(path: Path, container: Any) -> SourceInfo:
             f"expected frames of at most {_MAX_PIXELS:,} pixels in {path}, got {width}x{height}"
         )
     rate = stream.average_rate or stream.guessed_rate
+    if rate and rate > _MAX_MEAN_RATE and stream.guessed_rate:
+        rate = stream.guessed_rate  # the mean is that of a clock, as in raw DV
     durations_s = []
     if stream.duration is not None and stream.time_base is not None:
         durations_s.append(float(stream.duration * stream.time_base))
