@@ -174,7 +174,8 @@ def bare(names: Sequence[str], processes: int) -> float:
 def engine(names: Sequence[str], workers: int, folder: Path) -> dict[str, Any]:
     """CPU seconds per image of the workers of `mien batch`, and of its driver."""
     from mien.cluster.engine import Resources
-    from mien.cluster.run import BatchOptions, run_batch
+    from mien.cluster.run import run_batch
+    from mien.cluster.worker import BatchOptions
 
     listed = folder / "list.txt"
     listed.write_text("\n".join(names))

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 import mien as package
 from mien.cli import app as app_module
-from mien.cli.app import COMMANDS, LazyCommand, app
+from mien.cli.app import COMMANDS, _LazyCommand, app
 from mien.errors import (
     CameraError,
     DownloadError,
@@ -71,7 +71,7 @@ def test_rejects_unknown_command(mien: Any) -> None:
 
 
 def test_missing_extra_error_names_the_extra(mien: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    probe = LazyCommand("a_package_that_does_not_exist.cli:app", "A probe.", extra="probing")
+    probe = _LazyCommand("a_package_that_does_not_exist.cli:app", "A probe.", extra="probing")
     monkeypatch.setitem(COMMANDS, "probe", probe)
     ran = mien("probe")
     assert ran.status == 2
@@ -100,7 +100,7 @@ def test_reports_errors_in_one_line_with_exit_status(
     def fail(name: str) -> None:
         raise error
 
-    monkeypatch.setattr(app_module.LazyCommand, "load", lambda self, name: fail(name))
+    monkeypatch.setattr(app_module._LazyCommand, "load", lambda self, name: fail(name))
     monkeypatch.setattr(app_module, "_discard_stdout", lambda: None)
     ran = mien("image", "a.jpg")
     assert ran.status == status
@@ -111,10 +111,10 @@ def test_reports_errors_in_one_line_with_exit_status(
 
 
 def test_does_not_hide_unexpected_exceptions(mien: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(self: LazyCommand, name: str) -> None:
+    def fail(self: _LazyCommand, name: str) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(app_module.LazyCommand, "load", fail)
+    monkeypatch.setattr(app_module._LazyCommand, "load", fail)
     with pytest.raises(RuntimeError, match="a bug"):
         mien("image", "a.jpg")
 

@@ -117,7 +117,7 @@ def test_doctor_reports_healthy_installation(mien: Any) -> None:
     assert document["healthy"]
     assert ran.status == 0
     found = {finding["topic"]: finding["message"] for finding in document["findings"]}
-    assert list(found) == list(doctor.CHECKS)
+    assert list(found) == list(doctor._CHECKS)
     assert "4 faces" in found["speed"]
 
 
@@ -129,8 +129,8 @@ def test_doctor_reports_conflicting_packages(mien: Any, monkeypatch: pytest.Monk
         "onnxruntime-gpu": "1.20.0",
     }
     monkeypatch.setattr(doctor, "_version", installed.get)
-    checks = {topic: doctor.CHECKS[topic] for topic in ("wheels", "extras")}
-    monkeypatch.setattr(doctor, "CHECKS", checks)
+    checks = {topic: doctor._CHECKS[topic] for topic in ("wheels", "extras")}
+    monkeypatch.setattr(doctor, "_CHECKS", checks)
     ran = mien("doctor")
     assert ran.status == 1
     text = " ".join(ran.stdout.split())
@@ -145,7 +145,7 @@ def test_doctor_accepts_two_packages_of_one_version_of_opencv(
 ) -> None:
     names = ("opencv-python", "opencv-contrib-python-headless", "onnxruntime")
     monkeypatch.setattr(doctor, "_version", dict.fromkeys(names, "4.12.0").get)
-    monkeypatch.setattr(doctor, "CHECKS", {"wheels": doctor.CHECKS["wheels"]})
+    monkeypatch.setattr(doctor, "_CHECKS", {"wheels": doctor._CHECKS["wheels"]})
     ran = mien("doctor", "--json")
     assert ran.status == 0
     findings = json.loads(ran.stdout)["findings"]
@@ -176,7 +176,7 @@ def test_doctor_opens_cameras_only_on_request(mien: Any, monkeypatch: pytest.Mon
     monkeypatch.setattr(cameras, "list_cameras", lambda: [cameras.CameraDevice(0, "probe", True)])
     monkeypatch.setattr(cameras, "can_list_cameras", lambda: True)
     monkeypatch.setattr(cameras, "try_camera", capture)
-    monkeypatch.setattr(doctor, "CHECKS", {"cameras": doctor.CHECKS["cameras"]})
+    monkeypatch.setattr(doctor, "_CHECKS", {"cameras": doctor._CHECKS["cameras"]})
     assert "0: probe" in mien("doctor").stdout
     assert opened == []
     assert "64×48" in mien("doctor", "--try-cameras").stdout

@@ -18,7 +18,7 @@ from mien.cli.app import app
 from mien.cluster.inputs import Input, find_inputs
 from mien.cluster.plan import Plan, make_plan
 from mien.cluster.storage import Folder, StorageError
-from mien.cluster.worker import Journal, Worker, WorkSettings
+from mien.cluster.worker import BatchOptions, Journal, Worker, WorkSettings
 from mien.config import Settings
 from mien.errors import InputError, SettingError
 from mien.testing import FakePipeline, face_image
@@ -44,7 +44,7 @@ def images(tmp_path: Path) -> Path:
 
 def run(plan: Plan, out: Path, **options: object) -> Worker:
     worker = Worker(
-        WorkSettings(str(out), Settings(), plan.columns, **options),  # type: ignore[arg-type]
+        WorkSettings(str(out), Settings(), plan.columns, BatchOptions(**options)),  # type: ignore[arg-type]
         FakePipeline(),
     )
     for number in range(len(plan)):

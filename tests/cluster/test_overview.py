@@ -2,7 +2,7 @@
 
 from xml.etree import ElementTree
 
-from mien.cluster.overview import overview_page
+from mien.cluster.summary import overview_page
 
 
 def test_shows_groups_intervals_and_failures_and_escapes_them() -> None:

@@ -20,13 +20,13 @@ from PIL import Image as PillowImage
 from mien.cluster import storage
 from mien.cluster.engine import Resources
 from mien.cluster.inputs import Input
+from mien.cluster.output import Progress, batch_status
 from mien.cluster.plan import make_plan
-from mien.cluster.run import BatchOptions, run_batch
+from mien.cluster.run import run_batch
 from mien.cluster.segments import split
-from mien.cluster.state import Progress, batch_status
 from mien.cluster.storage import Folder
 from mien.cluster.summary import summarize
-from mien.cluster.worker import Worker, WorkSettings
+from mien.cluster.worker import BatchOptions, Worker, WorkSettings
 from mien.config import Settings
 from mien.errors import MienError, SettingError
 from mien.pipeline import FacePipeline
@@ -139,7 +139,7 @@ def test_divides_remote_videos(bucket: str, tmp_path: Path) -> None:
         plan = make_plan([Input(uri, uri)], workers=1, segment_s=segment_s)
         assert (len(plan), plan.inputs) == (parts, 1)
         out = tmp_path / f"{parts}"
-        worker = Worker(WorkSettings(str(out), Settings(), {}, fps=2), pipeline)
+        worker = Worker(WorkSettings(str(out), Settings(), {}, BatchOptions(fps=2)), pipeline)
         for number in range(parts):
             worker.run(plan.part(number))
         tables.append(parquet.read_table(out / "frames").drop(["uri", "faces", "clear"]))

@@ -14,8 +14,8 @@ from mien.media.sources import Frame
 from mien.recording import Recording, RecordingSink, RunState, read_frames
 from mien.report import person_charts, write_report
 from mien.report.charts import movement_lanes
-from mien.report.history import MAX_BINS, History
-from mien.report.page import MAX_EMBEDDED_BYTES
+from mien.report.history import _MAX_BINS, History
+from mien.report.page import _MAX_EMBEDDED_BYTES
 from mien.tracking import Event
 from mien.types import Box, Detection, ExpressionScores, Face, FrameResult, Gaze, TrackStatistics
 
@@ -153,7 +153,7 @@ def test_an_hour_takes_no_more_bins_than_a_minute(tmp_path: Path) -> None:
     assert "In view without a gap" in text
     width = re.search(r'"width_s":(\d+\.?\d*)', text)
     assert width
-    assert 3600 / float(width.group(1)) <= MAX_BINS
+    assert 3600 / float(width.group(1)) <= _MAX_BINS
     assert len(text) < 200_000
 
 
@@ -169,7 +169,7 @@ def test_a_large_video_stays_beside_the_page(tmp_path: Path) -> None:
     small, large = tmp_path / "small.mp4", tmp_path / "a large one.mp4"
     small.write_bytes(b"0" * 1000)
     with large.open("wb") as file:
-        file.truncate(MAX_EMBEDDED_BYTES)
+        file.truncate(_MAX_EMBEDDED_BYTES)
     (tmp_path / "out").mkdir()
     assert "data:video/mp4;base64,MDAw" in report(tmp_path / "out", [(0.0, [])], video=small)
     text = report(tmp_path / "out", [(0.0, [])], video=large)

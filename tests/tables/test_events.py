@@ -6,7 +6,7 @@ import pytest
 
 from mien.recording import RecordedFrame
 from mien.streaming import FaceStream
-from mien.tables.events import event_table_lines, intervals
+from mien.tables.write import event_table_lines, intervals
 from mien.testing import FakePipeline, face_frames, face_image
 from mien.tracking import Event
 from mien.types import FrameResult

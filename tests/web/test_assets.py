@@ -9,9 +9,9 @@ import pytest
 from flask import url_for
 from flask.testing import FlaskClient
 
-from mien.web import assets
+from mien.web import pages
 
-STATIC = Path(assets.__file__).parent / "static"
+STATIC = Path(pages.__file__).parent / "static"
 SHEET = STATIC / "mien.css"
 
 
@@ -60,7 +60,7 @@ def test_built_files_are_sent_as_the_build_compressed_them(
     client: FlaskClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "live-abcdefgh.js.br").write_bytes(b"compressed")
-    monkeypatch.setattr(assets, "_DIST", tmp_path)
+    monkeypatch.setattr(pages, "_DIST", tmp_path)
     answer = _get(client, "/static/dist/live-abcdefgh.js", headers={"Accept-Encoding": "gzip, br"})
     assert answer.data == b"compressed"
     assert answer.headers["Content-Encoding"] == "br"

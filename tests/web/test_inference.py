@@ -11,7 +11,7 @@ from mien.expression import ExpressionClassifier
 from mien.testing import FakeClassifier
 from mien.types import ExpressionScores, Image
 from mien.web import inference
-from mien.web.inference import BatchingClassifier, BusyError, Gate
+from mien.web.inference import BusyError, _BatchingClassifier, _Gate
 
 WaitUntil = Callable[..., Any]
 
@@ -24,7 +24,7 @@ def _in_threads(*functions: object) -> list[threading.Thread]:
 
 
 def test_gate_admits_in_order_of_arrival(wait_until: WaitUntil) -> None:
-    gate = Gate(1, max_wait_s=60)
+    gate = _Gate(1, max_wait_s=60)
     order: list[int] = []
     release = threading.Event()
 
@@ -49,7 +49,7 @@ def test_gate_admits_in_order_of_arrival(wait_until: WaitUntil) -> None:
 
 
 def test_gate_refuses_when_too_many_wait(wait_until: WaitUntil) -> None:
-    gate = Gate(1, max_wait_s=0.09)
+    gate = _Gate(1, max_wait_s=0.09)
     release = threading.Event()
 
     def hold() -> None:
@@ -96,7 +96,7 @@ def _crops(counting: _Counting, count: int, seed: int) -> list[Image]:
 
 def test_two_callers_share_a_batch(counting: _Counting) -> None:
     counting.batches.clear()
-    batching = BatchingClassifier(counting, expected=lambda: 2, wait_s=60)
+    batching = _BatchingClassifier(counting, expected=lambda: 2, wait_s=60)
     mine, others = _crops(counting, 2, 1), _crops(counting, 3, 2)
     answers: dict[str, list[ExpressionScores]] = {}
     threads = _in_threads(
@@ -114,18 +114,18 @@ def test_two_callers_share_a_batch(counting: _Counting) -> None:
 
 
 def test_single_caller_does_not_wait(counting: _Counting) -> None:
-    batching = BatchingClassifier(counting, expected=lambda: 1, wait_s=60)
+    batching = _BatchingClassifier(counting, expected=lambda: 1, wait_s=60)
     assert len(batching.classify(_crops(counting, 1, 3))) == 1
     assert batching.classify([]) == []
 
 
 def test_wait_for_other_callers_is_bounded(counting: _Counting) -> None:
-    batching = BatchingClassifier(counting, expected=lambda: 9, wait_s=0.05)
+    batching = _BatchingClassifier(counting, expected=lambda: 9, wait_s=0.05)
     assert len(batching.classify(_crops(counting, 1, 4))) == 1
 
 
 def test_error_reaches_every_caller_of_the_batch(counting: _Counting) -> None:
-    batching = BatchingClassifier(counting, expected=lambda: 2, wait_s=60)
+    batching = _BatchingClassifier(counting, expected=lambda: 2, wait_s=60)
     wrong = [np.zeros((4, 4, 4, 4), np.uint8)]
     errors: list[Exception] = []
 
@@ -138,14 +138,14 @@ def test_error_reaches_every_caller_of_the_batch(counting: _Counting) -> None:
     for thread in _in_threads(ask, ask):
         thread.join(600)
     assert len(errors) == 2
-    batching = BatchingClassifier(counting, expected=lambda: 1)
+    batching = _BatchingClassifier(counting, expected=lambda: 1)
     assert len(batching.classify(_crops(counting, 1, 5))) == 1
 
 
 def test_full_batch_is_divided(counting: _Counting, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inference, "_MAX_BATCH_CROPS", 3)
     counting.batches.clear()
-    batching = BatchingClassifier(counting, expected=lambda: 2, wait_s=0.2)
+    batching = _BatchingClassifier(counting, expected=lambda: 2, wait_s=0.2)
     crops = _crops(counting, 2, 6)
     sizes: list[int] = []
     threads = _in_threads(*[lambda: sizes.append(len(batching.classify(crops)))] * 2)

@@ -77,11 +77,11 @@ def test_lost_job_is_retried_and_fails_in_the_end(
     database: Database,
 ) -> None:
     job_id = submit(database)
-    for attempt in range(1, jobs.MAX_ATTEMPTS + 1):
+    for attempt in range(1, jobs._MAX_ATTEMPTS + 1):
         assert jobs.claim_job(database, f"worker {attempt}") is not None
         assert not jobs.sweep_jobs(database)
         age(database, lease_until=now() - timedelta(seconds=1))
-        assert jobs.sweep_jobs(database) == (attempt < jobs.MAX_ATTEMPTS)
+        assert jobs.sweep_jobs(database) == (attempt < jobs._MAX_ATTEMPTS)
     assert state_of(database, job_id)["state"] == "failed"
     assert jobs.find_files(database, job_id, role="upload") == []
     # A worker that lost its lease changes nothing.
@@ -333,10 +333,10 @@ def test_worker_outlives_an_unavailable_database(
 
 
 def test_rejects_too_long_videos(app: Flask, tmp_path: Path) -> None:
-    from mien.web.worker import UploadAnalyzer
+    from mien.web.worker import _UploadAnalyzer
 
     pipeline = app.extensions["mien"].inference.pipeline
-    work = UploadAnalyzer(pipeline, max_video_s=5)
+    work = _UploadAnalyzer(pipeline, max_video_s=5)
     with pytest.raises(VideoReadError, match="at most 5 seconds, got one of 16"):
         work(CLIP, tmp_path, OPTIONS, lambda done, share: None)
 
@@ -348,7 +348,7 @@ def test_rejects_too_many_frames(
 
     monkeypatch.setattr(worker, "_MAX_FRAME_RATE", 3)
     pipeline = app.extensions["mien"].inference.pipeline
-    work = worker.UploadAnalyzer(pipeline, max_video_s=4)
+    work = worker._UploadAnalyzer(pipeline, max_video_s=4)
     folder = tmp_path / "results"
     folder.mkdir()
     with pytest.raises(VideoReadError, match="at most 12 frames"):

@@ -203,13 +203,13 @@ def test_client_that_never_reads_is_disconnected(
     app: Flask, serve: Serve, smile: bytes, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The smallest buffers, so that few answers fill them.
-    set_send_timeout = live_socket.set_send_timeout
+    _set_send_timeout = live_socket._set_send_timeout
 
     def set_short_timeout(sock: socket.socket, _: float) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
-        set_send_timeout(sock, 1.0)
+        _set_send_timeout(sock, 1.0)
 
-    monkeypatch.setattr(live_socket, "set_send_timeout", set_short_timeout)
+    monkeypatch.setattr(live_socket, "_set_send_timeout", set_short_timeout)
     host, port = serve(app).address.split(":")
     with socket.socket() as silent:
         silent.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)

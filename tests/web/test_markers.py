@@ -13,7 +13,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from tests.web.conftest import analyze_video, record
 
-from mien.web.recordings import with_markers
+from mien.web.recordings import _with_markers
 from mien.web.store import tables
 
 CsrfOf = Callable[[FlaskClient, str], str]
@@ -32,9 +32,9 @@ def events_of(client: FlaskClient, url: str) -> list[tuple[str, str, str]]:
 def test_markers_are_events_of_the_frame_before_them() -> None:
     frames = [{"timestamp_s": at_s, "faces": []} for at_s in (0.0, 1.0, 2.0)]
     marked = [{"at_s": at_s, "text": f"at {at_s}"} for at_s in (9.0, 0.5, 1.0)]
-    found = [[e["timestamp_s"] for e in one["events"]] for one in with_markers(frames, marked)]
+    found = [[e["timestamp_s"] for e in one["events"]] for one in _with_markers(frames, marked)]
     assert found == [[0.5], [1.0], [9.0]]
-    assert list(with_markers([], marked)) == []
+    assert list(_with_markers([], marked)) == []
 
 
 def test_markers_of_a_session(app: Flask, smile: bytes) -> None:

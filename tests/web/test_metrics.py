@@ -59,7 +59,7 @@ def test_logs_are_json_lines_with_request_ids() -> None:
     record = logging.makeLogRecord({"name": "mien.web", "levelname": "INFO", "msg": "request"})
     record.status, record.request_id = 200, "abc"
     record.exc_info = (ValueError, ValueError("broken"), None)
-    document = json.loads(metrics.JsonFormatter().format(record))
+    document = json.loads(metrics._JsonFormatter().format(record))
     assert document["message"] == "request"
     assert (document["status"], document["request_id"]) == (200, "abc")
     assert "ValueError: broken" in document["exception"]

@@ -6,13 +6,13 @@ from flask.testing import FlaskClient
 
 from mien import drawing
 from mien.labels import Expression
-from mien.web import assets, headers
+from mien.web import headers, pages
 
 
 def test_live_page_explains_how_to_build_the_client(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(assets, "_manifest", dict)
+    monkeypatch.setattr(pages, "_manifest", dict)
     page = app.test_client().get("/").text
     assert "npm ci" in page
     assert "data-start-clip" not in page

@@ -19,7 +19,7 @@ import pytest
 from mien.errors import MissingExtraError, SettingError
 from mien.web import server
 from mien.web.config import WebConfig
-from mien.web.processes import Processes
+from mien.web.gunicorn_app import _Processes
 
 
 def mien_serve(*arguments: str, **environment: str) -> "subprocess.Popen[str]":
@@ -111,7 +111,7 @@ def test_passed_on_requests_keep_their_address_which_clients_cannot_set() -> Non
         seen.append((environ["REMOTE_ADDR"], "HTTP_X_MIEN_ADDRESS" in environ))
         return []
 
-    processes = Processes(2)
+    processes = _Processes(2)
     try:
         serve = processes.passing_on(app, 0)
         path = {"PATH_INFO": f"/api/v1/live/{processes.sign(0)}{'A' * 21}/frames"}

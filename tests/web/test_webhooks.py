@@ -21,7 +21,7 @@ from mien.web.app import start, stop
 from mien.web.config import WebConfig
 from mien.web.store import tables
 from mien.web.store.database import Database, now
-from mien.web.webhooks import WebhookError, check_url, is_public
+from mien.web.webhooks import WebhookError, _is_public, check_url
 
 SECRET = "a secret of the receiver".replace(" ", "-")
 MakeApp = Callable[..., Flask]
@@ -182,11 +182,13 @@ def test_needs_url_and_secret(client: FlaskClient, walk: Path) -> None:
     ],
 )  # fmt: skip
 def test_private_addresses(address: str) -> None:
-    assert not is_public(address)
+    assert not _is_public(address)
 
 
 def test_public_addresses() -> None:
-    assert all(map(is_public, ("1.1.1.1", "2606:4700::1111", "64:ff9b::101:101", "2002:101:101::")))
+    assert all(
+        map(_is_public, ("1.1.1.1", "2606:4700::1111", "64:ff9b::101:101", "2002:101:101::"))
+    )
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]", "2130706433", "0x7f.1"])

@@ -48,7 +48,7 @@ _USAGE_ERRORS = (SettingError, ModelError, ProviderError, MissingExtraError)
 
 
 @dataclass(frozen=True, slots=True)
-class LazyCommand:
+class _LazyCommand:
     """A command that is imported when it runs.
 
     Attributes:
@@ -79,35 +79,35 @@ class LazyCommand:
 
 
 # In the order of ``mien --help``.
-COMMANDS: dict[str, LazyCommand] = {
-    "image": LazyCommand("mien.cli.image:app", "Analyze images."),
-    "video": LazyCommand("mien.cli.video:app", "Analyze video files.", extra="video"),
-    "batch": LazyCommand(
+COMMANDS: dict[str, _LazyCommand] = {
+    "image": _LazyCommand("mien.cli.image:app", "Analyze images."),
+    "video": _LazyCommand("mien.cli.video:app", "Analyze video files.", extra="video"),
+    "batch": _LazyCommand(
         "mien.cli.batch:app", "Analyze many images and videos on a cluster.", extra="cluster"
     ),
-    "summarize": LazyCommand(
+    "summarize": _LazyCommand(
         "mien.cli.batch:summarize_app", "Summarize the output of a batch.", extra="cluster"
     ),
-    "live": LazyCommand("mien.cli.live:app", "Analyze a camera stream.", extra="video"),
-    "report": LazyCommand(
+    "live": _LazyCommand("mien.cli.live:app", "Analyze a camera stream.", extra="video"),
+    "report": _LazyCommand(
         "mien.cli.report:app", "Make the tables and the report of a recording again."
     ),
-    "serve": LazyCommand("mien.cli.serve:app", "Start the web application.", extra="web"),
-    "export-site": LazyCommand(
-        "mien.cli.export_site:app", "Write a site that analyzes images in the browser alone."
+    "serve": _LazyCommand("mien.cli.serve:app", "Start the web application.", extra="web"),
+    "export-site": _LazyCommand(
+        "mien.cli.serve:export_app", "Write a site that analyzes images in the browser alone."
     ),
-    "evaluate": LazyCommand("mien.cli.evaluate:app", "Evaluate a model on labeled images."),
-    "adapt": LazyCommand("mien.cli.adapt:app", "Adapt a model to your own labels."),
-    "data": LazyCommand("mien.cli.data:app", "Check a labeled data set."),
-    "explain": LazyCommand(
+    "evaluate": _LazyCommand("mien.cli.evaluate:app", "Evaluate a model on labeled images."),
+    "adapt": _LazyCommand("mien.cli.evaluate:adapt_app", "Adapt a model to your own labels."),
+    "data": _LazyCommand("mien.cli.evaluate:data_app", "Check a labeled data set."),
+    "explain": _LazyCommand(
         "mien.cli.explain:app", "Show which parts of a face influence the result."
     ),
-    "models": LazyCommand("mien.cli.models:app", "List, check, add and remove models."),
-    "doctor": LazyCommand("mien.cli.doctor:app", "Check the installation."),
-    "settings": LazyCommand("mien.cli.options:app", "List the settings and their values."),
-    "schema": LazyCommand("mien.cli.schema:app", "Print the JSON Schema of the results."),
-    "train": LazyCommand("mien.cli.train:app", "Train an expression model.", extra="train"),
-    "export": LazyCommand(
+    "models": _LazyCommand("mien.cli.models:app", "List, check, add and remove models."),
+    "doctor": _LazyCommand("mien.cli.doctor:app", "Check the installation."),
+    "settings": _LazyCommand("mien.cli.options:app", "List the settings and their values."),
+    "schema": _LazyCommand("mien.cli.options:schema_app", "Print the JSON Schema of the results."),
+    "train": _LazyCommand("mien.cli.train:app", "Train an expression model.", extra="train"),
+    "export": _LazyCommand(
         "mien.cli.train:export_app", "Export a trained model to ONNX.", extra="train"
     ),
 }

@@ -22,13 +22,14 @@ from mien.cli.console import (
     text_progress,
 )
 from mien.cli.options import JsonFlag, takes_settings
-from mien.cli.output_files import HTML_ENDINGS, check_outputs
+from mien.cli.output_files import check_outputs
 from mien.cluster.engine import Resources
-from mien.cluster.overview import overview_page
-from mien.cluster.run import BatchOptions, run_batch
+from mien.cluster.output import Progress, batch_status
+from mien.cluster.run import run_batch
 from mien.cluster.segments import SEGMENT_S
-from mien.cluster.state import Progress, batch_status
+from mien.cluster.summary import overview_page
 from mien.cluster.summary import summarize as sums
+from mien.cluster.worker import BatchOptions
 from mien.config import Settings
 from mien.errors import SettingError
 
@@ -287,7 +288,7 @@ def summarize(
     json: JsonFlag = False,
 ) -> None:
     """Summarize the output of a batch: shares of expressions, quality, failures."""
-    check_outputs([("--html", html, HTML_ENDINGS)], [out])
+    check_outputs([("--html", html, "page")], [out])
     found = sums(out, group=group)
     if html is not None:
         try:

@@ -97,7 +97,7 @@ def _print(findings: list[_Finding]) -> None:
 
 def _diagnose() -> Iterator[_Finding]:
     """Run all checks; an error that a check raises becomes its finding."""
-    for topic, check in CHECKS.items():
+    for topic, check in _CHECKS.items():
         try:
             yield from check(topic)
         except (MienError, ImportError, OSError) as error:
@@ -281,7 +281,7 @@ def _version(distribution: str) -> str | None:
         return None
 
 
-CHECKS: dict[str, Callable[[str], Iterator[_Finding]]] = {
+_CHECKS: dict[str, Callable[[str], Iterator[_Finding]]] = {
     "python": _python,
     "mien": _mien,
     "wheels": _wheels,

@@ -1,4 +1,4 @@
-"""``mien evaluate``: measure a model on labeled pictures."""
+"""``mien evaluate``, ``mien adapt`` and ``mien data``: what labeled pictures are used for."""
 
 import dataclasses
 import json as json_module
@@ -8,12 +8,14 @@ from typing import Annotated, Any
 
 import typer
 from rich.markdown import Markdown
+from rich.table import Table
 
-from mien.cli.console import ProgressBar, stdout_console
-from mien.cli.options import DATA_HELP, LabelingOption, takes_settings
-from mien.cli.output_files import JSON_ENDINGS, MARKDOWN_ENDINGS, check_images, check_outputs
+from mien.cli.console import ProgressBar, printable, stdout_console
+from mien.cli.options import JsonFlag, takes_settings
+from mien.cli.output_files import check_images, check_outputs
 from mien.config import Settings
 from mien.errors import SettingError
+from mien.evaluation.data_check import check as check_data
 from mien.evaluation.predict import Predictions, Selection
 from mien.evaluation.readers import read_data
 from mien.evaluation.report import (
@@ -30,8 +32,19 @@ from mien.labels import Expression, ReadLabels, labels_of, parse_expression
 from mien.pipeline import FacePipeline
 
 app = typer.Typer(add_completion=False)
+adapt_app = typer.Typer(add_completion=False)
+data_app = typer.Typer(add_completion=False)
 
-_Data = Annotated[Path | None, typer.Argument(help=DATA_HELP, show_default=False)]
+_NAMES_SHOWN = 5
+
+_DATA_HELP = (
+    "Labeled pictures: a folder with one folder per expression, a CSV file of image,expression, "
+    "fer2013.csv, FER+'s folders, or a .npz file."
+)
+_Labeling = Annotated[
+    str, typer.Option(help="Labels to use where there are two: ferplus or fer2013.")
+]
+_Data = Annotated[Path | None, typer.Argument(help=_DATA_HELP, show_default=False)]
 _Crops = Annotated[
     bool | None,
     typer.Option(
@@ -89,7 +102,7 @@ def evaluate(
     labels: _Labels = None,
     split: _Split = None,
     slices: _Slices = None,
-    labeling: LabelingOption = "ferplus",
+    labeling: _Labeling = "ferplus",
     limit: Annotated[int, typer.Option(help="Maximum number of pictures; 0 for all.", min=0)] = 0,
     seed: Annotated[int, typer.Option(help="Random seed.", min=0)] = 0,
     robustness: _Robustness = False,
@@ -105,7 +118,7 @@ def evaluate(
     A missed face and the wrong face count as wrong.
     """
     check_outputs(
-        [("--json", json, JSON_ENDINGS), ("--markdown", markdown, MARKDOWN_ENDINGS)],
+        [("--json", json, "json"), ("--markdown", markdown, "markdown")],
         [data, domains, *(compare or ()), *dataclasses.astuple(settings)],
     )
     check_images(plots, "--plots", PLOT_FILES)
@@ -174,3 +187,113 @@ def _show(summary: dict[str, Any], page: str, json: str | None, markdown: Path |
     if json is not None:
         write_json(Path(json), summary)
     stdout_console().print(Markdown(page))
+
+
+@adapt_app.command(epilog="How it works, and what to expect: docs/adapting.md.")
+@takes_settings
+def adapt(
+    data: Annotated[Path, typer.Argument(help=_DATA_HELP, show_default=False)],
+    *,
+    out: Annotated[Path, typer.Option(help="ONNX file to write.", metavar="FILE.onnx")],
+    crops: _Crops = None,
+    labeling: _Labeling = "ferplus",
+    json: _Json = None,
+    report: Annotated[
+        bool, typer.Option("--report", help="Write the results as a page beside the model.")
+    ] = False,
+    settings: Settings,
+) -> None:
+    """Adapt a model to labels of your own, with 3 to 500 pictures of each.
+
+    The labels may have any names. The model is written only if it is better than before.
+    """
+    from mien.adaptation import adapt as run_adaptation
+    from mien.adaptation.report import to_html
+
+    page = out.with_suffix(".html")
+    check_outputs(
+        [
+            ("--out", out, "model"),
+            ("--json", json, "json"),
+            ("--report", page if report else None, "page"),
+        ],
+        [data, *dataclasses.astuple(settings)],
+    )
+    with ProgressBar(None, "pictures") as bar:
+        result = run_adaptation(
+            data, out, crops=crops, labeling=labeling, settings=settings, progress=bar.set
+        )
+    document = result.to_dict()
+    if report:
+        page.write_text(to_html(document), encoding="utf-8")
+    if json == "-":
+        typer.echo(json_module.dumps(document))
+        return
+    if json is not None:
+        text = json_module.dumps(document, indent=2, ensure_ascii=False)
+        Path(json).write_text(text + "\n", encoding="utf-8")
+    stdout_console().print(Markdown(result.to_markdown()))
+    if result.model is not None:
+        typer.echo(f"wrote {result.model}; use it with --model {result.model}")
+
+
+@data_app.callback()
+def data() -> None:
+    """Labeled data sets, for training and evaluation."""
+
+
+@data_app.command(epilog="Exit status: 0 no problems found, 1 problems found.")
+def check(
+    path: Annotated[Path, typer.Argument(help=_DATA_HELP, metavar="DATA")],
+    labeling: _Labeling = "ferplus",
+    json: JsonFlag = False,
+) -> None:
+    """Count classes; find unreadable files, label conflicts and duplicates across splits."""
+    labeled = read_data(path, labeling)
+    with ProgressBar(len(labeled), "pictures") as bar:
+        report = check_data(labeled, bar.set)
+    if json:
+        typer.echo(json_module.dumps(report, indent=2))
+    else:
+        _print_check(report)
+    findings = ("unreadable", "across_splits", "label_conflicts")
+    if report["left_out"] or any(report[finding]["count"] for finding in findings):
+        raise typer.Exit(1)
+
+
+def _print_check(report: dict[str, Any]) -> None:
+    console = stdout_console()
+    table = Table(box=None, header_style="bold")
+    table.add_column("Expression")
+    splits = report["counts"]
+    for split in splits:
+        table.add_column("Pictures" if split == "-" else split, justify="right")
+    for label in next(iter(splits.values())):
+        table.add_row(label, *(str(counts[label]) for counts in splits.values()))
+    console.print(table)
+    console.print(f"{report['n']} rows, {report['unlabeled']} of them without a usable label")
+    _print_named("cannot be read", report["unreadable"])
+    for reason, named in report["left_out"].items():
+        _print_named(f"left out: {reason}", named)
+    duplicates = report["near_duplicates"]
+    console.print(f"{duplicates['rows']} near-duplicates in {duplicates['groups']} groups")
+    if "known_near_duplicates" in report:
+        known = report["known_near_duplicates"]
+        console.print(
+            f"  {known['pairs']} pairs are known: recall {known['recall']:.1%}, precision "
+            f"{known['precision']:.1%} of the {known['found']} pairs found"
+        )
+    _print_named("training rows have duplicates in other splits", report["across_splits"])
+    conflicts = report["label_conflicts"]
+    if conflicts["count"]:
+        console.print(f"{conflicts['count']} groups of duplicates have different labels, such as")
+        for group in conflicts["groups"][:_NAMES_SHOWN]:
+            listed = ", ".join(f"{name} {label}" for name, label in group.items())
+            typer.echo(printable(f"  {listed}"))
+
+
+def _print_named(what: str, named: dict[str, Any]) -> None:
+    if named["count"]:
+        shown = ", ".join(named["names"][:_NAMES_SHOWN])
+        more = ", …" if named["count"] > _NAMES_SHOWN else ""
+        typer.echo(printable(f"{named['count']} {what}: {shown}{more}"))

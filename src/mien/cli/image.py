@@ -26,7 +26,7 @@ from mien.cli.console import (
     stdout_console,
 )
 from mien.cli.options import DrawOption, parse_draw, takes_settings
-from mien.cli.output_files import TABLE_ENDINGS, ImageFiles, check_outputs
+from mien.cli.output_files import ImageFiles, check_outputs
 from mien.config import Settings
 from mien.errors import ImageReadError, InputError, valid_text
 from mien.imaging import LargeImage, OpenedImage
@@ -122,7 +122,7 @@ def image(
         raise typer.BadParameter("expected --csv FILE together with --all-rows")
     inputs = list(find_images(paths, exclude=[annotate, crops]))
     sources = [entry.source for entry in inputs]
-    check_outputs([("--csv", csv, TABLE_ENDINGS)], [*sources, *dataclasses.astuple(settings)])
+    check_outputs([("--csv", csv, "table")], [*sources, *dataclasses.astuple(settings)])
     layers, settings = parse_draw(draw, settings, None if annotate else "--annotate FOLDER")
     pipeline = _pipeline(settings, neutral)
     printing = json or jsonl or csv == "-"

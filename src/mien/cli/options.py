@@ -1,4 +1,4 @@
-"""Settings on the command line: an option for each, and ``mien settings``, which lists them."""
+"""Settings on the command line: an option for each; ``mien settings`` and ``mien schema``."""
 
 import dataclasses
 import functools
@@ -16,13 +16,12 @@ from mien.cli.console import stdout_console
 from mien.config import Settings
 from mien.drawing import LAYERS
 from mien.errors import SettingError
+from mien.types import result_schema
 
 app = typer.Typer(add_completion=False)
+schema_app = typer.Typer(add_completion=False)
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-LabelingOption = Annotated[
-    str, typer.Option(help="Labels to use where there are two: ferplus or fer2013.")
-]
 DrawOption = Annotated[
     str | None,
     typer.Option(
@@ -33,11 +32,6 @@ DrawOption = Annotated[
         show_default=False,
     ),
 ]
-DATA_HELP = (
-    "Labeled pictures: a folder with one folder per expression, a CSV file of image,expression, "
-    "fer2013.csv, FER+'s folders, or a .npz file."
-)
-
 _PANEL = "Settings (see also: mien settings)"
 
 
@@ -175,3 +169,9 @@ def _list_settings(json: JsonFlag = False) -> None:
             Text(row["help"]),
         )
     stdout_console().print(table)
+
+
+@schema_app.command("schema")
+def _print_schema() -> None:
+    """Print the JSON Schema of the results that --json and --jsonl give."""
+    typer.echo(json_module.dumps(result_schema(), indent=2, ensure_ascii=False))

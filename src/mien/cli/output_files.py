@@ -9,26 +9,28 @@ from mien.errors import SettingError
 from mien.media.images import is_own_image, write_image
 from mien.types import Image
 
-JSON_ENDINGS = (".json",)
-TABLE_ENDINGS = (".csv", ".tsv", ".txt")
-MARKDOWN_ENDINGS = (".md", ".markdown", ".txt")
-HTML_ENDINGS = (".html", ".htm")
-MODEL_ENDINGS = (".onnx",)
-
-Output = tuple[str, str | Path | None, tuple[str, ...]]
-
+_ENDINGS = {
+    "json": (".json",),
+    "table": (".csv", ".tsv", ".txt"),
+    "markdown": (".md", ".markdown", ".txt"),
+    "page": (".html", ".htm"),
+    "model": (".onnx",),
+}
+_BINARY = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"%PDF", b"PK\3\4", b"RIFF")
 _HEAD_BYTES = 4096
 
 
-def check_outputs(outputs: Iterable[Output], inputs: Iterable[Any]) -> None:
+def check_outputs(
+    outputs: Iterable[tuple[str, str | Path | None, str]], inputs: Iterable[Any]
+) -> None:
     """Refuse names of files that would replace something else; call it before any work.
 
     A file may be new. One that exists must have the right ending and kind of content. It is never
     an input or another output.
 
     Args:
-        outputs: the option, its value (None and ``"-"`` are no file), and the endings of the names
-            of such files; the first one is advised.
+        outputs: the option, its value (None and ``"-"`` are no file), and its kind: ``"json"``,
+            ``"table"``, ``"markdown"``, ``"page"`` or ``"model"``.
         inputs: values of the other parameters, and files that are read; others than texts and paths
             are passed over.
 
@@ -36,11 +38,13 @@ def check_outputs(outputs: Iterable[Output], inputs: Iterable[Any]) -> None:
         SettingError: a file would replace something else, or its folder does not exist.
     """
     taken = _names_of_all(inputs)
-    for option, value, endings in outputs:
+    for option, value, kind in outputs:
         if value is None or str(value) == "-":
             continue
         path = Path(value)
-        wanted = f"expected a new file, or one that ends in {' or '.join(endings)}, for {option}"
+        wanted = (
+            f"expected a new file, or one that ends in {' or '.join(_ENDINGS[kind])}, for {option}"
+        )
         if not path.parent.is_dir():
             advice = "its folder does not exist: make it first"
         elif path.is_dir():
@@ -48,7 +52,7 @@ def check_outputs(outputs: Iterable[Output], inputs: Iterable[Any]) -> None:
         elif _names_of(path) & taken:
             advice = "which the command reads or writes otherwise: choose another name"
         # A pipe or a device such as /dev/stdout cannot be replaced.
-        elif path.is_file() and not _is_alike(path, endings):
+        elif path.is_file() and not _is_alike(path, kind):
             advice = "which would be replaced: choose another name"
         else:
             taken |= _names_of(path)
@@ -153,16 +157,13 @@ def _names_of_all(values: Iterable[Any]) -> set[Any]:
     return found
 
 
-def _is_alike(path: Path, endings: tuple[str, ...]) -> bool:
+def _is_alike(path: Path, kind: str) -> bool:
     """Whether an existing file looks like one that may be replaced."""
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
-    if path.suffix.lower() not in endings:
+    if path.suffix.lower() not in _ENDINGS[kind]:
         return False
-    if endings == MODEL_ENDINGS:
+    if kind == "model":
         # The first field of an ONNX model is its version.
         return not head or head[0] == 0x08
     return b"\0" not in head and not head.startswith(_BINARY)
-
-
-_BINARY = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"%PDF", b"PK\3\4", b"RIFF")

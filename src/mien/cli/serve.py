@@ -1,5 +1,6 @@
-"""``mien serve``: the web application."""
+"""``mien serve``, the web application, and ``mien export-site``, a site without a server."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,6 +9,7 @@ from mien.web.config import WebConfig
 from mien.web.server import serve as serve_web
 
 app = typer.Typer(add_completion=False)
+export_app = typer.Typer(add_completion=False)
 
 
 @app.command(
@@ -39,3 +41,27 @@ def serve(
         host=host, port=port, camera=camera, workers=workers, public=True if public else None
     )
     serve_web(config, lambda url: typer.echo(f"Serving mien on {url}", err=True))
+
+
+@export_app.command()
+def export_site(
+    folder: Annotated[
+        Path, typer.Argument(help="New or empty folder, or an earlier export.", metavar="DIR")
+    ],
+    model: Annotated[
+        str, typer.Option(help="Expression network: its name, or a file such as an adapted one.")
+    ] = "default",
+    prior: Annotated[
+        str, typer.Option(help="As in mien image: natural, half, uniform, or a JSON file.")
+    ] = "default",
+) -> None:
+    """Write a site for any static host: camera, photographs and videos, in the browser alone."""
+    # The server is to serve from a process that has not imported onnxruntime.
+    from mien.web.site import export_site as write_site
+
+    files = write_site(folder, model=model, prior=prior)
+    megabytes = sum(path.stat().st_size for path in files) / 1e6
+    typer.echo(
+        f"{folder}: {len(files)} files, {megabytes:.0f} MB. Serve it over HTTPS, or try: "
+        f"python -m http.server --directory {folder} --bind 127.0.0.1"
+    )

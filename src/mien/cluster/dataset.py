@@ -10,6 +10,7 @@ from mien.config import Settings
 from mien.errors import InputError, MienError, SettingError
 from mien.media.images import decode_image
 from mien.pipeline import FacePipeline
+from mien.tables.csv_files import arrow_types
 from mien.types import face_column_types, face_row
 
 _BATCH = 32
@@ -90,12 +91,7 @@ class _Analyzer:
     def __call__(self, batch: dict[str, Any]) -> Any:
         import pyarrow
 
-        kinds = {
-            str: pyarrow.string(),
-            bool: pyarrow.bool_(),
-            int: pyarrow.int64(),
-            float: pyarrow.float64(),
-        }
+        kinds = arrow_types()
         rows: list[dict[str, Any]] = []
         source: list[int] = []
         for number, value in enumerate(batch[self._column]):

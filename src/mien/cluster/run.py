@@ -8,17 +8,15 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from mien import __version__
 from mien.cluster.engine import Pool, Resources, connected, require_ray
 from mien.cluster.inputs import Input, find_inputs
+from mien.cluster.output import RUN_FILE, Progress, is_alive, now, read_commits, read_run
 from mien.cluster.plan import PLAN_FILE, Plan, make_plan
-from mien.cluster.segments import SEGMENT_S
-from mien.cluster.state import RUN_FILE, Progress, is_alive, now, read_commits, read_run
 from mien.cluster.storage import Folder, local_path
-from mien.cluster.worker import WorkSettings
+from mien.cluster.worker import BatchOptions, WorkSettings
 from mien.config import Settings
 from mien.errors import MienError, ModelError, SettingError
 from mien.pipeline import FacePipeline
@@ -27,28 +25,6 @@ from mien.streaming.outputs import locked
 from mien.types import SCHEMA_VERSION
 
 _SAVE_EVERY_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class BatchOptions:
-    """What a run does.
-
-    Attributes:
-        annotate, blur_faces, report: see :class:`mien.cluster.worker.WorkSettings`.
-        fps: of videos, at most this number of frames per second are analyzed; 0: all.
-        part_size: number of images that a worker commits at once; None: by the number of inputs.
-        segment_s: longer videos are divided among workers into segments of this length, unless
-            their recordings are kept; 0: never.
-        resume: whether to continue the run in the output folder.
-    """
-
-    annotate: bool = False
-    blur_faces: bool = False
-    report: bool = False
-    fps: float = 0.0
-    part_size: int | None = None
-    segment_s: float = SEGMENT_S
-    resume: bool = False
 
 
 def run_batch(
@@ -114,22 +90,10 @@ def run_batch(
             **facts,
             **_models(settings),
         }
-        work = _work(folder, settings, plan, options)
+        # Workers have folders of their own in which a relative path would mean another one.
+        work = WorkSettings(folder.absolute, settings, plan.columns, options)
         run = _Run(folder, document, earlier, on_progress, on_warning)
         return run.go(plan, work, resources, should_stop)
-
-
-def _work(folder: Folder, settings: Settings, plan: Plan, options: BatchOptions) -> WorkSettings:
-    return WorkSettings(
-        # Workers have folders of their own in which a relative path would mean another one.
-        str(local_path(folder.address).absolute()) if folder.local else folder.address,
-        settings,
-        plan.columns,
-        annotate=options.annotate,
-        blur_faces=options.blur_faces,
-        report=options.report,
-        fps=options.fps,
-    )
 
 
 class _Run:
@@ -293,9 +257,8 @@ def _inputs(
     sources: Sequence[str], folder: Folder, on_warning: Callable[[str], None]
 ) -> Iterator[Input]:
     """The inputs of the sources, and then a warning of those that lose columns."""
-    exclude = str(local_path(folder.address).absolute()) if folder.local else folder.address
     again: list[str] = []
-    yield from find_inputs(sources, exclude=exclude, on_again=again.append)
+    yield from find_inputs(sources, exclude=folder.absolute, on_again=again.append)
     if again:
         on_warning(
             f"{len(again)} inputs are listed more than once and analyzed once, with the columns of "
@@ -313,12 +276,11 @@ def _plan(
     """The saved plan of the run, or a new one."""
     plan = Plan.read(folder) if earlier is not None else None
     if plan is None:
-        kept = options.annotate or options.blur_faces or options.report
         plan = make_plan(
             inputs,
             workers=resources.local_workers,
             part_size=options.part_size,
-            segment_s=0.0 if kept else options.segment_s,
+            segment_s=0.0 if options.keeps_recordings else options.segment_s,
         )
         plan.write(folder)
     if earlier is not None and earlier["plan"] != plan.digest:

@@ -1,6 +1,6 @@
 """Long videos in segments that are analyzed apart, and stitched so that their tracks go on.
 
-A segment begins :data:`OVERLAP_S` before its share of the video, at a key frame, so that tracks,
+A segment begins :data:`_OVERLAP_S` before its share of the video, at a key frame, so that tracks,
 smoothing and the search for faces are under way where its share begins. In the overlap, the tracks
 of both segments are the same faces in the same frames, which tells which track goes on as which.
 All statistics and events are then computed over the whole video, as in one piece.
@@ -27,7 +27,7 @@ from mien.tracking import Event, StreamStatistics
 from mien.types import Box, Face, FrameResult
 
 SEGMENT_S = 600.0
-OVERLAP_S = 10.0
+_OVERLAP_S = 10.0
 """Tracks end after two seconds without their face; smoothing forgets within a few."""
 _MIN_IOU = 0.5
 _FEWEST_BYTES_PER_S = 5_000
@@ -65,7 +65,7 @@ class Piece:
             path: of the file.
             fps: at most this number of frames per second are analyzed; 0: all.
         """
-        start_s = max(0.0, self.start_s - OVERLAP_S)
+        start_s = max(0.0, self.start_s - _OVERLAP_S)
         if fps:
             # The same frames are selected as in one piece.
             start_s = math.floor(start_s * fps) / fps
@@ -206,7 +206,7 @@ class _Tracks:
         faces.sort(key=lambda face: face.track_id or 0)
         result = replace(result, faces=tuple(faces))
         self._recent.append(result)
-        while (self._recent[0].timestamp_s or 0.0) < timestamp_s - OVERLAP_S - 1:
+        while (self._recent[0].timestamp_s or 0.0) < timestamp_s - _OVERLAP_S - 1:
             self._recent.popleft()
         return RecordedFrame(result, tuple(events))
 

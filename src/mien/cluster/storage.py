@@ -147,6 +147,11 @@ class Folder:
         self.local = is_local(address)
         self._files, self._root = filesystem(address.rstrip("/") or "/")
 
+    @property
+    def absolute(self) -> str:
+        """Its address, which means the same folder in every process."""
+        return str(local_path(self.address).absolute()) if self.local else self.address
+
     def make(self) -> None:
         """Make the folder, and check that files can be written.
 

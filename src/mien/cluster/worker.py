@@ -17,18 +17,12 @@ from typing import Any
 
 from mien.cluster import storage
 from mien.cluster.inputs import Input
+from mien.cluster.output import PartTables
 from mien.cluster.plan import Part
-from mien.cluster.segments import stitch
+from mien.cluster.segments import SEGMENT_S, stitch
 from mien.cluster.storage import Folder, StorageError
-from mien.cluster.tables import PartTables
 from mien.config import Settings
-from mien.errors import (
-    InputError,
-    MienError,
-    MissingExtraError,
-    ModelError,
-    ProviderError,
-)
+from mien.errors import InputError, MienError, MissingExtraError, ModelError, ProviderError
 from mien.media.clips import VIDEO_SUFFIXES, Clip
 from mien.media.formats import HEAD_BYTES, SUFFIXES, sniff
 from mien.media.images import decode_image
@@ -48,6 +42,34 @@ _READERS = 4
 
 
 @dataclass(frozen=True, slots=True)
+class BatchOptions:
+    """What a run does.
+
+    Attributes:
+        annotate, blur_faces, report: whether the recordings of videos are kept, with the
+            annotated video, with blurred faces, and without either.
+        fps: of videos, at most this number of frames per second are analyzed; 0: all.
+        part_size: number of images that a worker commits at once; None: by the number of inputs.
+        segment_s: longer videos are divided among workers into segments of this length, unless
+            their recordings are kept; 0: never.
+        resume: whether to continue the run in the output folder.
+    """
+
+    annotate: bool = False
+    blur_faces: bool = False
+    report: bool = False
+    fps: float = 0.0
+    part_size: int | None = None
+    segment_s: float = SEGMENT_S
+    resume: bool = False
+
+    @property
+    def keeps_recordings(self) -> bool:
+        """Whether the recordings of videos are part of the output."""
+        return self.annotate or self.blur_faces or self.report
+
+
+@dataclass(frozen=True, slots=True)
 class WorkSettings:
     """What workers need to know.
 
@@ -55,18 +77,13 @@ class WorkSettings:
         out: address of the output folder.
         settings: of the pipeline.
         carried: columns of the manifests with their types.
-        annotate, blur_faces, report: whether the recordings of videos are kept, with the
-            annotated video, with blurred faces, and without either.
-        fps: at most this number of frames per second of videos are analyzed; 0: all.
+        options: what is done.
     """
 
     out: str
     settings: Settings
     carried: dict[str, str]
-    annotate: bool = False
-    blur_faces: bool = False
-    report: bool = False
-    fps: float = 0.0
+    options: BatchOptions = BatchOptions()
 
 
 class Worker:
@@ -92,7 +109,7 @@ class Worker:
                 failure.
 
         Returns:
-            The commit; see :meth:`mien.cluster.tables.PartTables.commit`.
+            The commit; see :meth:`mien.cluster.output.PartTables.commit`.
 
         Raises:
             MienError: something that is not due to one input.
@@ -184,24 +201,24 @@ class Worker:
         from mien.streaming.outputs import VideoOptions
         from mien.streaming.video import analyze_video
 
-        work = self._work
+        asked = self._work.options
         options = VideoOptions(
-            selection=Selection(max_fps=work.fps),
-            annotate=work.annotate or work.blur_faces,
-            blur_faces=work.blur_faces,
-            thumbnails=work.report,
+            selection=Selection(max_fps=asked.fps),
+            annotate=asked.annotate or asked.blur_faces,
+            blur_faces=asked.blur_faces,
+            thumbnails=asked.report,
             overwrite=True,
         )
         with tempfile.TemporaryDirectory(dir=scratch) as inner, _local(found, Path(inner)) as path:
             folder, clip = Path(inner) / "recording", Clip(found.uri, path)
             if found.piece is not None:
-                clip, selection = found.piece.clip(found.uri, path, work.fps)
+                clip, selection = found.piece.clip(found.uri, path, asked.fps)
                 options = replace(options, selection=selection)
             outcome = analyze_video(clip, folder, options, pipeline=self._pipeline)
             if found.piece is not None:
                 self._write_segment(found, (folder / FRAMES_FILE).read_bytes(), outcome.warnings)
                 return
-            if work.annotate or work.blur_faces or work.report:
+            if asked.keeps_recordings:
                 self._keep(found, folder)
             tables.add_video(found, folder)
         tables.warnings += [f"{found.uri}: {warning}" for warning in outcome.warnings]
@@ -273,12 +290,7 @@ class Worker:
 
 
 class Journal:
-    """Which inputs of a part were being analyzed when a process ended, kept in the output.
-
-    Args:
-        folder: the output of the run.
-        part: the part.
-    """
+    """Which inputs of a part were being analyzed when a process ended, kept in the output."""
 
     def __init__(self, folder: Folder, part: Part) -> None:
         self._folder, self._name = folder, f"{_JOURNALS}/{part.name}.json"

@@ -1,6 +1,6 @@
-"""The charts of reports and web pages, as SVG: they need no script."""
+"""The charts of reports and web pages, as SVG, and what differs between two people."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -9,13 +9,16 @@ from mien.labels import Expression, exact_label
 from mien.recording import RecordedFrame
 from mien.report.history import Bin, History, TrackHistory
 
-WIDTH = 1000
+_WIDTH = 1000
 _LANE_HEIGHT = 100
 _RIBBON_HEIGHT = 14
 _RIBBON_TOP = _LANE_HEIGHT + 4
 _MOVE_HEIGHT = 30
 # Weaker action units, and more than these, are noise of a face at rest.
 _MOVED, _MOST_UNITS = 0.2, 6
+_BINS = 300
+# More lanes, and smaller mean differences, say nothing.
+_MOST_LANES, _LEAST = 4, 0.02
 _GAZE = {
     "gaze yaw": "gaze to the left (below) and right (above), 45° at the edges",
     "gaze pitch": "gaze up and down, 45° at the edges",
@@ -55,13 +58,13 @@ def person_charts(frames: Iterable[RecordedFrame], *, most: int = 12) -> list[Pe
     """
     history = History.of(frames)
     return [
-        person_chart(track_id, track, history)
+        _person_chart(track_id, track, history)
         for track_id, track in history.longest()
         if any(found.labels for found in track.bins.values())
     ][:most]
 
 
-def person_chart(track_id: int, track: TrackHistory, history: History) -> PersonChart:
+def _person_chart(track_id: int, track: TrackHistory, history: History) -> PersonChart:
     """The chart of one track of a recording."""
     return PersonChart(
         track_id=track_id,
@@ -102,7 +105,7 @@ def timeline(track: TrackHistory, history: History, name: str) -> str:
     Gaps, in which the face was not found, are blank.
     """
     return (
-        f'<svg class="lane" viewBox="0 0 {WIDTH} {_RIBBON_TOP + _RIBBON_HEIGHT}" '
+        f'<svg class="lane" viewBox="0 0 {_WIDTH} {_RIBBON_TOP + _RIBBON_HEIGHT}" '
         f'preserveAspectRatio="none" role="img" aria-label="Timeline of {escape(name)}">'
         f"{''.join(_areas(track, history))}{''.join(_ribbon(track, history))}</svg>"
     )
@@ -163,10 +166,12 @@ def _lane(track: TrackHistory, history: History, name: str, low: float, high: fl
         for number, found in sorted(track.bins.items())
         if (value := found.mean(name)) is not None
     )
-    return bar_lane(bars, low, high, name)
+    return _bar_lane(bars, low, high, name)
 
 
-def bar_lane(bars: Iterable[tuple[float, float, float]], low: float, high: float, name: str) -> str:
+def _bar_lane(
+    bars: Iterable[tuple[float, float, float]], low: float, high: float, name: str
+) -> str:
     """Bars from 0 to a value over time.
 
     Args:
@@ -178,7 +183,7 @@ def bar_lane(bars: Iterable[tuple[float, float, float]], low: float, high: float
         height = _MOVE_HEIGHT * min(high, max(low, value)) / (high - low)
         path += f"M{left:.1f} {zero:.0f}v{-height:.1f}h{right - left:.1f}v{height:.1f}z"
     return (
-        f'<svg class="move" viewBox="0 0 {WIDTH} {_MOVE_HEIGHT}" preserveAspectRatio="none" '
+        f'<svg class="move" viewBox="0 0 {_WIDTH} {_MOVE_HEIGHT}" preserveAspectRatio="none" '
         f'role="img" aria-label="{escape(name)} over time"><path d="{path}"/></svg>'
     )
 
@@ -187,22 +192,22 @@ def share_bar(shares: Mapping[str, float]) -> str:
     """Shares of time as one divided bar."""
     left, parts = 0.0, []
     for label, share in shares.items():
-        width = share * WIDTH
+        width = share * _WIDTH
         parts.append(
             f'<rect x="{left:.1f}" y="0" width="{width:.1f}" height="10" fill="{color(label)}">'
             f"<title>{escape(label)} {100 * share:.0f} %</title></rect>"
         )
         left += width
     return (
-        f'<svg class="shares" viewBox="0 0 {WIDTH} 10" preserveAspectRatio="none" role="img" '
+        f'<svg class="shares" viewBox="0 0 {_WIDTH} 10" preserveAspectRatio="none" role="img" '
         f'aria-label="Shares of time">{"".join(parts)}</svg>'
     )
 
 
 def _edges(first: int, count: int, history: History) -> tuple[float, float]:
-    scale = WIDTH / max(history.end_s, history.width_s)
+    scale = _WIDTH / max(history.end_s, history.width_s)
     left = first * history.width_s * scale
-    right = min(WIDTH, (first + count) * history.width_s * scale)
+    right = min(_WIDTH, (first + count) * history.width_s * scale)
     return left, max(left, right)
 
 
@@ -238,3 +243,98 @@ def _segments(track: TrackHistory) -> Iterator[tuple[int, int, str | None, str]]
             ):
                 yield first + begin, index - begin, here.label, here.state
                 begin = index
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How much more one person showed an expression than another.
+
+    Attributes:
+        label: of the expression.
+        first, second: mean probability of the two over the time that both have, in [0, 1].
+        lane: first minus second over time as SVG, from -1 at the bottom to 1; "" of minor ones.
+    """
+
+    label: str
+    first: float
+    second: float
+    lane: str = ""
+
+
+def compare(sides: Sequence[tuple[int, History]]) -> tuple[list[PersonChart], list[Difference]]:
+    """Charts on the axis of the longest recording, and the differences of the first two people.
+
+    Args:
+        sides: a track and the history of its recording, which is changed. The recordings begin
+            at the same time of the axis.
+
+    Returns:
+        A chart for each side, and the differences, the largest first: none where the two are not
+        in view at the same time of their recordings.
+    """
+    end_s = max((history.end_s for _, history in sides), default=0.0)
+    for _, history in sides:
+        history.end_s = end_s
+    tracks = [history.tracks[track_id] for track_id, history in sides]
+    charts = [
+        _person_chart(track_id, track, history)
+        for (track_id, history), track in zip(sides, tracks, strict=True)
+    ]
+    if len(sides) < 2 or not end_s:
+        return charts, []
+    pairs = zip(tracks[:2], (history for _, history in sides[:2]), strict=True)
+    first, second = [_shares(track, history, end_s) for track, history in pairs]
+    return charts, _differences(first, second)
+
+
+def _shares(track: TrackHistory, history: History, end_s: float) -> dict[int, Mapping[str, float]]:
+    """The probability of each label by the number of the bin of the common axis."""
+    found: dict[int, Mapping[str, float]] = {}
+    for number in range(_BINS):
+        at = track.bins.get(int((number + 0.5) * end_s / _BINS / history.width_s))
+        if at is not None and at.probabilities:
+            found[number] = _normalized(at, history.labels)
+    return found
+
+
+def _normalized(found: Bin, labels: Sequence[str]) -> Mapping[str, float]:
+    total = sum(found.probabilities)
+    return {
+        label: probability / total
+        for label, probability in zip(labels, found.probabilities, strict=True)
+    }
+
+
+def _differences(
+    first: Mapping[int, Mapping[str, float]], second: Mapping[int, Mapping[str, float]]
+) -> list[Difference]:
+    common = sorted(first.keys() & second.keys())
+    if not common:
+        return []
+    labels = [label for label in first[common[0]] if label in second[common[0]]]
+    by_label = {
+        label: [(number, first[number][label], second[number][label]) for number in common]
+        for label in labels
+    }
+    sizes = {
+        label: sum(abs(a - b) for _, a, b in values) / len(common)
+        for label, values in by_label.items()
+    }
+    ranked = sorted(labels, key=lambda label: -sizes[label])
+    return [
+        Difference(
+            label=label,
+            first=sum(a for _, a, _ in by_label[label]) / len(common),
+            second=sum(b for _, _, b in by_label[label]) / len(common),
+            lane=_difference_lane(label, by_label[label])
+            if rank < _MOST_LANES and sizes[label] >= _LEAST
+            else "",
+        )
+        for rank, label in enumerate(ranked)
+    ]
+
+
+def _difference_lane(label: str, values: Sequence[tuple[int, float, float]]) -> str:
+    width = _WIDTH / _BINS
+    bars = ((number * width, (number + 1) * width, a - b) for number, a, b in values)
+    return _bar_lane(bars, -1.0, 1.0, f"difference of {label}")

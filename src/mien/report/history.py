@@ -10,7 +10,7 @@ from mien.recording import RecordedFrame
 from mien.tracking import SamplingInterval
 from mien.types import Face
 
-MAX_BINS = 600
+_MAX_BINS = 600
 """A timeline is about this many pixels wide; finer bins would not be seen."""
 _MAX_TRACKS = 200
 """Of more tracks the shortest are counted but not kept."""
@@ -184,7 +184,7 @@ class History:
             self.first_s = timestamp_s
         self.frames += 1
         self.end_s = max(self.end_s, timestamp_s)
-        while self.end_s / self.width_s >= MAX_BINS:
+        while self.end_s / self.width_s >= _MAX_BINS:
             self.width_s *= 2
             for track in self.tracks.values():
                 track.halve()

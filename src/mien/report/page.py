@@ -25,7 +25,7 @@ from mien.report.charts import clock_text, color, movement_lanes, share_bar, tic
 from mien.report.history import History, TrackHistory
 
 REPORT_FILE = "report.html"
-MAX_EMBEDDED_BYTES = 20_000_000
+_MAX_EMBEDDED_BYTES = 20_000_000
 """A larger video stays beside the page, which then needs it there."""
 
 _MOSTLY = 0.5
@@ -167,7 +167,7 @@ def _swatch(label: str) -> str:
 def _video(video: Path | None, folder: Path) -> str:
     if video is None:
         return '<p class="empty">No video is kept with this report.</p>'
-    if video.stat().st_size < MAX_EMBEDDED_BYTES:
+    if video.stat().st_size < _MAX_EMBEDDED_BYTES:
         kind = _MIME.get(video.suffix.lower(), "video/mp4")
         address = f"data:{kind};base64," + base64.b64encode(video.read_bytes()).decode()
     else:

@@ -109,22 +109,11 @@ def csv_to_parquet(csv_path: Path, parquet_path: Path, types: Mapping[str, type]
         MissingExtraError: pyarrow is not installed.
     """
     require_pyarrow()
-    import pyarrow
     from pyarrow import csv as pyarrow_csv
     from pyarrow import parquet
 
-    arrow = {
-        str: pyarrow.string(),
-        bool: pyarrow.bool_(),
-        int: pyarrow.int64(),
-        float: pyarrow.float64(),
-    }
-    options = pyarrow_csv.ConvertOptions(
-        column_types={name: arrow[kind] for name, kind in types.items()},
-        true_values=["True"],
-        false_values=["False"],
-        strings_can_be_null=True,
-    )
+    arrow = arrow_types()
+    options = convert_options({name: arrow[kind] for name, kind in types.items()})
     with (
         replacing(parquet_path) as unfinished,
         pyarrow_csv.open_csv(csv_path, convert_options=options) as batches,
@@ -132,6 +121,31 @@ def csv_to_parquet(csv_path: Path, parquet_path: Path, types: Mapping[str, type]
     ):
         for batch in batches:
             writer.write_batch(batch)
+
+
+def arrow_types() -> dict[type, Any]:
+    """The Arrow type of each type of cells."""
+    import pyarrow
+
+    return {
+        str: pyarrow.string(),
+        bool: pyarrow.bool_(),
+        int: pyarrow.int64(),
+        float: pyarrow.float64(),
+    }
+
+
+def convert_options(types: Mapping[str, Any], **more: Any) -> Any:
+    """How pyarrow reads the tables of this package; `types` are of Arrow."""
+    from pyarrow import csv as pyarrow_csv
+
+    return pyarrow_csv.ConvertOptions(
+        column_types=types,
+        true_values=["True"],
+        false_values=["False"],
+        strings_can_be_null=True,
+        **more,
+    )
 
 
 def require_pyarrow() -> None:

@@ -4,14 +4,16 @@
 
     app.py        create_app(config, pipeline): the application and its wiring
     services.py   what all parts share        config.py     settings
-    photos.py, videos.py, sessions.py, live.py, camera.py: each with its page and its API routes
-    live_socket.py  the WebSocket             live_streams.py  the open streams
-    server.py     mien serve                 gunicorn_app.py, processes.py  one process or several
+    photos.py, batch.py, videos.py, sessions.py, live.py, camera.py, corrections.py, markers.py,
+    shares.py     each with its page, its API routes and its rows
+    recordings.py what sessions and videos have in common
+    live_socket.py  the WebSocket
+    server.py     mien serve                  gunicorn_app.py  one process or several
     inference.py  one engine for all connections: a fair gate, batched crops
-    store/        the database: sessions, jobs and their files
+    store/        the database: its tables, sessions, jobs and their files
     jobs.py       runs video jobs             worker.py     analyzes an upload, separate process
-    security.py   access, limits              headers.py    what browsers may do
-    assets.py, errors.py, metrics.py, api.py, pages.py
+    security.py   access, limits              headers.py    browsers, other sites
+    api.py, schemas.py, errors.py, metrics.py, pages.py, site.py, webhooks.py, words.py
 
 Needs the extra ``mien[web]``.
 """

@@ -14,12 +14,9 @@ from mien.config import Settings
 from mien.pipeline import FacePipeline
 from mien.web import (
     api,
-    assets,
     batch,
     camera,
-    compare,
     corrections,
-    device,
     errors,
     live,
     live_socket,
@@ -27,6 +24,7 @@ from mien.web import (
     metrics,
     pages,
     photos,
+    recordings,
     security,
     sessions,
     shares,
@@ -36,7 +34,7 @@ from mien.web import (
 from mien.web.config import WebConfig
 from mien.web.inference import InferenceEngine
 from mien.web.jobs import JobRunner
-from mien.web.live_streams import LiveStreams
+from mien.web.live import LiveStreams
 from mien.web.services import Services
 from mien.web.site import runs_in_browsers
 from mien.web.store.database import Database, database_url
@@ -86,17 +84,16 @@ def create_app(
 
 def _add_pages(app: OpenAPI, config: WebConfig) -> None:
     """Add the pages, and what is more than the analysis of photographs."""
-    for part in (assets, words, pages):
+    for part in (words, pages):
         part.init_app(app)
     app.register_blueprint(photos.pages)
     for noun in (videos, sessions, markers, corrections, live):
         app.register_blueprint(noun.pages)
         app.register_api(noun.blueprint)
-    app.register_blueprint(compare.blueprint)
+    app.register_blueprint(recordings.blueprint)
     app.register_blueprint(shares.blueprint)
     app.jinja_env.globals["links"] = shares.links
     app.register_blueprint(security.blueprint)
-    app.register_blueprint(device.blueprint)
     live_socket.init_app(app)
     if config.camera:
         app.register_blueprint(camera.blueprint)

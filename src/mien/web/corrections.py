@@ -14,8 +14,7 @@ from flask.typing import ResponseReturnValue
 from mien.web import security
 from mien.web.api import check_form, noun, returns
 from mien.web.errors import ProblemError
-from mien.web.own_models import ADAPT, MODEL, adaptations
-from mien.web.photos import image_problems, stored_face
+from mien.web.photos import ADAPT, MODEL, adaptations, image_problems, stored_face
 from mien.web.schemas import (
     CorrectionDocument,
     CorrectionForm,

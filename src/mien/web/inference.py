@@ -43,7 +43,7 @@ class BusyError(Exception):
         self.retry_after_ms = retry_after_ms
 
 
-class Gate:
+class _Gate:
     """Admits a limited number at a time, in order of arrival, and refuses if too many wait.
 
     Args:
@@ -119,7 +119,7 @@ class _Request:
     error: BaseException | None = None
 
 
-class BatchingClassifier:
+class _BatchingClassifier:
     """An expression classifier that runs the crops of several callers as one batch.
 
     The first caller leads: if others are expected it waits a moment for their crops, then runs the
@@ -236,11 +236,11 @@ class InferenceEngine:
         slots: int | None = None,
         on_batch: Callable[[int], None] = lambda size: None,
     ) -> None:
-        self.gate = Gate(slots or (os.cpu_count() or 1) + 1)
+        self.gate = _Gate(slots or (os.cpu_count() or 1) + 1)
         # Bounds memory: all large images but one wait with their files only.
-        self.large_gate = Gate(1, max_wait_s=_LARGE_WAIT_S)
+        self.large_gate = _Gate(1, max_wait_s=_LARGE_WAIT_S)
         self.pipeline = copy.copy(pipeline)
-        self.pipeline.classifier = BatchingClassifier(
+        self.pipeline.classifier = _BatchingClassifier(
             pipeline.classifier, expected=lambda: self.gate.inside, on_batch=on_batch
         )
         _return_freed_memory()

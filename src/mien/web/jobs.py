@@ -24,7 +24,7 @@ from mien.recording import FRAMES_FILE, RunState
 from mien.web import webhooks
 from mien.web.config import WebConfig
 from mien.web.errors import sentence
-from mien.web.job_page import page_document
+from mien.web.recordings import page_document
 from mien.web.store import jobs, sessions
 from mien.web.store.database import Database
 

@@ -20,8 +20,7 @@ from simple_websocket import ConnectionClosed, Server  # type: ignore[import-unt
 from mien.errors import InputError
 from mien.web.config import MEGABYTE
 from mien.web.inference import BusyError
-from mien.web.live import MAX_FRAME_MB, analyze_frame, record, stop_recording
-from mien.web.live_streams import FullError, LiveStream
+from mien.web.live import MAX_FRAME_MB, FullError, LiveStream, analyze_frame, record, stop_recording
 from mien.web.photos import image_error_text
 from mien.web.schemas import parse_bool
 from mien.web.security import owner
@@ -65,7 +64,7 @@ def _without_compression(wsgi_app: Any) -> Any:
 
 @_sock.route("/ws/live")  # type: ignore[untyped-decorator]
 def _live_socket(ws: Server) -> None:
-    set_send_timeout(ws.sock, _SEND_TIMEOUT_S)
+    _set_send_timeout(ws.sock, _SEND_TIMEOUT_S)
     ws.sock = LockedSocket(ws.sock)
     try:
         stream = services().live_streams.open(owner(), connected=True)
@@ -200,7 +199,7 @@ class LockedSocket:
         return getattr(self._sock, name)
 
 
-def set_send_timeout(sock: socket.socket, timeout_s: float) -> None:
+def _set_send_timeout(sock: socket.socket, timeout_s: float) -> None:
     """End the connection when the client reads nothing for so long, where the system can.
 
     It would occupy its stream and its threads forever.

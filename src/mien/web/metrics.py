@@ -148,7 +148,7 @@ def prometheus() -> Response:
     return Response(text, content_type=CONTENT_TYPE_LATEST)
 
 
-class JsonFormatter(logging.Formatter):
+class _JsonFormatter(logging.Formatter):
     """One JSON object per line."""
 
     _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -193,7 +193,7 @@ def configure_logging(*, json_lines: bool | None = None) -> None:
     if json_lines is None:
         json_lines = not sys.stderr.isatty()
     handler = logging.StreamHandler()
-    handler.setFormatter(JsonFormatter() if json_lines else _PlainFormatter())
+    handler.setFormatter(_JsonFormatter() if json_lines else _PlainFormatter())
     handler.addFilter(_RequestIdFilter())
     logger = logging.getLogger("mien")
     logger.handlers[:] = [handler]

@@ -1,22 +1,59 @@
-"""Pages of the site as a whole, and what all templates use."""
+"""Pages of the site as a whole, what all templates use, and the files that browsers load."""
 
+import gzip
+import hashlib
+import json
+import mimetypes
 import re
+from functools import cache
+from pathlib import Path
+from typing import Any
 
-from flask import Blueprint, Flask, Response, render_template, request
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    abort,
+    render_template,
+    request,
+    send_file,
+    send_from_directory,
+    url_for,
+)
+from flask.typing import ResponseReturnValue
 from markupsafe import Markup, escape
 
 from mien import drawing
 from mien.labels import Expression
+from mien.runtime.catalog import CatalogEntry
+from mien.runtime.spec import spec_to_json
 from mien.web import api
 from mien.web.config import is_loopback
 from mien.web.services import services
+from mien.web.site import networks, runs_in_browsers
 
 blueprint = Blueprint("pages", __name__)
+device = Blueprint("device", __name__, url_prefix="/device")
+
+_STATIC = Path(__file__).parent / "static"
+_DIST = _STATIC / "dist"
+_TEXT = {".js", ".mjs", ".css", ".svg"}
+# Vite's names contain a hash of the content.
+_HASHED = re.compile(r"dist/.+-[\w-]{8}\.\w+")
+_FOREVER = "public, max-age=31536000, immutable"
 
 
 def init_app(app: Flask) -> None:
-    """Add the pages, and the functions and filters of the templates."""
+    """Add the pages, the functions and filters of the templates, and the files of browsers."""
     app.register_blueprint(blueprint)
+    app.register_blueprint(device)
+    app.view_functions["static"] = _static
+    app.url_defaults(_add_version)
+    app.jinja_env.globals.update(
+        client=_client,
+        client_is_built=lambda: bool(_manifest()),
+        device_addresses=_device_addresses,
+    )
     app.jinja_env.filters["clock"] = _clock
     app.jinja_env.filters["local_time"] = _local_time
     app.jinja_env.filters["code"] = _with_code
@@ -76,4 +113,130 @@ def colors() -> Response:
     text = ":root {\n" + "\n".join(lines) + "\n}\n" + "\n".join(rules) + "\n"
     response = Response(text, mimetype="text/css")
     response.headers["Cache-Control"] = "max-age=86400"
+    return response
+
+
+@cache
+def _manifest() -> dict[str, dict[str, Any]]:
+    """Vite's manifest of the browser client; empty where the client was not built."""
+    path = _DIST / ".vite" / "manifest.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def _client(name: str) -> Markup:
+    """The elements of a page's head for one of its scripts; none where the client was not built.
+
+    What the script imports is named as well, so that the browser does not find it one by one.
+    """
+    entry = _manifest().get(f"src/{name}.ts")
+    if entry is None:
+        return Markup("")
+    sheets, modules, pending = list(entry.get("css", [])), [], list(entry.get("imports", []))
+    while pending:
+        part = _manifest()[pending.pop()]
+        if part["file"] not in modules:
+            modules.append(part["file"])
+            sheets += part.get("css", [])
+            pending += part.get("imports", [])
+
+    def address(file: str) -> str:
+        return str(escape(url_for("static", filename=f"dist/{file}")))
+
+    tags = [f'<link rel="stylesheet" href="{address(sheet)}">' for sheet in sheets]
+    tags += [f'<link rel="modulepreload" href="{address(module)}">' for module in modules]
+    tags.append(f'<script type="module" src="{address(entry["file"])}"></script>')
+    return Markup("\n".join(tags))
+
+
+def _device_addresses() -> Markup:
+    """Attributes that say where the library is that analyzes images in the browser."""
+    addresses = {
+        "library": url_for("static", filename="dist/device/mien-web.js"),
+        "runtime": url_for("static", filename="dist/device/runtime/"),
+        "models": url_for("device.spec", name="x").removesuffix("x.json"),
+    }
+    return Markup(" ").join(
+        Markup('data-{}="{}"').format(name, address) for name, address in addresses.items()
+    )
+
+
+def _add_version(endpoint: str, values: dict[str, Any]) -> None:
+    """Addresses change with their content, so that browsers need not ask again."""
+    name = values.get("filename", "")
+    if endpoint == "static" and not _HASHED.fullmatch(name) and (_STATIC / name).is_file():
+        values.setdefault("v", _version(name))
+
+
+@cache
+def _version(name: str) -> str:
+    path = _STATIC / name
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:10] if path.is_file() else "none"
+
+
+def _static(filename: str) -> ResponseReturnValue:
+    """A file of the site, compressed where the browser reads that."""
+    response = _compressed(filename) or send_from_directory(_STATIC, filename)
+    if _HASHED.fullmatch(filename) or request.args.get("v") == _version(filename):
+        response.headers["Cache-Control"] = _FOREVER
+    else:
+        response.headers["Cache-Control"] = "no-cache"
+    return response
+
+
+def _compressed(filename: str) -> Response | None:
+    """The compressed file; None where it would be sent as it is."""
+    encodings = request.accept_encodings
+    if Path(filename).suffix not in {*_TEXT, ".wasm"} or "Range" in request.headers:
+        return None
+    response: Response | None = None
+    # Vite made the Brotli files with the build.
+    if encodings["br"] and (_DIST / f"{filename.removeprefix('dist/')}.br").is_file():
+        response = send_from_directory(
+            _DIST,
+            f"{filename.removeprefix('dist/')}.br",
+            mimetype=mimetypes.guess_type(filename)[0],
+        )
+        response.headers["Content-Encoding"] = "br"
+    elif encodings["gzip"] and Path(filename).suffix in _TEXT:
+        response = Response(_gzipped(filename), mimetype=mimetypes.guess_type(filename)[0])
+        response.headers["Content-Encoding"] = "gzip"
+        response.set_etag(_version(filename) + "-gzip")
+        response.make_conditional(request)
+    if response is not None:
+        response.vary.add("Accept-Encoding")
+    return response
+
+
+@cache
+def _gzipped(filename: str) -> bytes:
+    path = _STATIC / filename
+    if not path.resolve().is_relative_to(_STATIC.resolve()) or not path.is_file():
+        abort(404)
+    return gzip.compress(path.read_bytes(), 9, mtime=0)
+
+
+def _networks() -> dict[str, CatalogEntry]:
+    """Those of the server's settings; nothing where their model runs on the server only."""
+    settings = services().inference.pipeline.settings
+    return networks(settings.model, settings.prior) if runs_in_browsers(settings.model) else {}
+
+
+@device.get("/models/<name>.json")
+def spec(name: str) -> Response:
+    """The spec of a network."""
+    entry = _networks().get(name) or abort(404)
+    response = Response(spec_to_json(entry.spec), mimetype="application/json")
+    response.headers["Cache-Control"] = "no-cache"
+    return response
+
+
+@device.get("/models/<name>.onnx")
+def network(name: str) -> Response:
+    """A network; the address has its checksum, so that it can be kept for good."""
+    files = {entry.path.stem: entry for entry in _networks().values()}
+    entry = files.get(name) or abort(404)
+    response = send_file(entry.path, mimetype="application/octet-stream", conditional=True)
+    given = request.args.get("sha256", "")
+    is_current = len(given) >= 16 and (entry.spec.sha256 or "").startswith(given)
+    response.headers["Cache-Control"] = _FOREVER if is_current else "no-cache"
     return response

@@ -3,19 +3,24 @@
 import base64
 import io
 import json
+import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from flask import Response, jsonify, render_template, request
+from flask import Response, g, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 from PIL import Image as PillowImage
 from werkzeug.datastructures import FileStorage
 
 from mien import drawing, imaging
 from mien.errors import InputError
+from mien.expression import ExpressionClassifier, build_classifier
+from mien.expression.neural import NeuralClassifier
 from mien.imaging import LargeImage
 from mien.labels import Expression
 from mien.media.images import read_image
@@ -27,9 +32,11 @@ from mien.web import security
 from mien.web.api import check_form, image_body, noun, returns
 from mien.web.errors import ProblemError, sentence
 from mien.web.inference import BusyError
-from mien.web.own_models import own_classifier, own_models
 from mien.web.schemas import FrameResultDocument, PhotoQuery
+from mien.web.security import owner
 from mien.web.services import services
+from mien.web.store import jobs
+from mien.web.videos import job_document
 
 _PAGE_IMAGE_PX = 1600
 _GALLERY_IMAGE_PX = 480
@@ -64,7 +71,7 @@ def photo() -> ResponseReturnValue:
         render_template,
         "photo.html",
         samples=samples,
-        models=own_models(),
+        models=_own_models(),
         labels=[label.value for label in Expression],
     )
     if request.method == "GET":
@@ -105,7 +112,7 @@ def _frequencies(model: str | None) -> dict[str, Any] | None:
     None where that is not possible: without known frequencies in training, and for a mean of
     networks, whose probabilities do not follow from those frequencies alone.
     """
-    classifier = own_classifier(model) if model else services().inference.pipeline.classifier
+    classifier = _own_classifier(model) if model else services().inference.pipeline.classifier
     spec = classifier.spec
     if not spec.training_prior or spec.name == MEAN_EXPRESSION_MODEL:
         return None
@@ -185,7 +192,7 @@ def analyzed_photo(
         model: the job that adapted the visitor's own model to use.
     """
     engine = services().inference
-    classifier = own_classifier(model) if model else None
+    classifier = _own_classifier(model) if model else None
     with (
         image_problems(),
         services().metrics.analysis("photograph"),
@@ -277,3 +284,57 @@ def _thumbnail(image: Image | LargeImage, box: Box, *, side_px: int = 112) -> st
     part, (left, top), factor = imaging.around_box(image, square, 1.2, detail=2 * side_px)
     square = square.moved(-left / factor, -top / factor, 1 / factor)
     return _data_url(imaging.crop_box(part, square, (side_px, side_px)).image, longest_px=side_px)
+
+
+ADAPT = "adapt"
+"""The task of jobs that adapt a model."""
+
+MODEL = "model.onnx"
+"""The file of such a job that is the model."""
+
+_KEPT = 2
+_models: dict[str, ExpressionClassifier] = {}
+_models_lock = threading.Lock()
+
+
+def _own_models() -> list[dict[str, Any]]:
+    """The jobs of the visitor whose results have a model."""
+    found = [job_document(row) for row in adaptations()]
+    return [job for job in found if any(entry["name"] == MODEL for entry in job["files"])]
+
+
+def _own_classifier(job_id: str) -> ExpressionClassifier:
+    """The adapted model of a job that the visitor may see.
+
+    Raises:
+        ProblemError: there is none.
+    """
+    database = services().database
+    job = jobs.find_job(database, job_id, g.visitor.id)
+    found = jobs.find_files(database, job_id, role="result") if job else []
+    entry = next((one for one in found if one["name"] == MODEL), None)
+    if entry is None:
+        raise ProblemError(404, "not_found", "There is no such model, or it was deleted.")
+    with _models_lock:
+        classifier = _models.pop(entry["id"], None) or _load(entry["id"])
+        # The last used one is the last to go.
+        _models[entry["id"]] = classifier
+        for old in list(_models)[:-_KEPT]:
+            del _models[old]
+    return classifier
+
+
+def _load(file_id: str) -> ExpressionClassifier:
+    settings = services().inference.pipeline.settings
+    with tempfile.TemporaryDirectory(prefix="mien-") as folder:
+        path = Path(folder) / MODEL
+        jobs.copy_file(services().database, file_id, path)
+        classifier = build_classifier(path, threads=settings.threads, provider=settings.provider)
+        assert isinstance(classifier, NeuralClassifier)
+        classifier.warm_up()  # while the file is there
+    return classifier
+
+
+def adaptations() -> list[dict[str, Any]]:
+    rows = jobs.list_jobs(services().database, owner()) if owner() else []
+    return [row for row in rows if row["options"].get("task") == ADAPT]

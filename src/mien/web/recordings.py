@@ -1,23 +1,29 @@
-"""What sessions and video jobs have in common: results over time, a page of timelines, markers."""
+"""What sessions and video jobs have in common: results over time, timelines, and a page on which
+people of several are side by side."""
 
+import base64
+import dataclasses
 import json
 import math
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import chain, pairwise
+from pathlib import Path
 from typing import Any, Literal
 
 import sqlalchemy as sa
-from flask import g, url_for
+from flask import Blueprint, g, render_template, request, url_for
 
-from mien.recording import FRAMES_FILE, read_frames
-from mien.report import person_charts
+from mien.recording import FRAMES_FILE, THUMBNAILS_FOLDER, RecordedFrame, Recording, read_frames
+from mien.report import History, compare, person_charts
 from mien.tables import event_lines
-from mien.tables.events import event_table_lines
-from mien.tables.write import EVENT_TABLE_FILE, EVENTS_FILE
+from mien.tables.write import EVENT_TABLE_FILE, EVENTS_FILE, event_table_lines
 from mien.tracking import Event
+from mien.web import security
 from mien.web.errors import ProblemError
+from mien.web.security import owner
 from mien.web.services import services
 from mien.web.store import jobs, sessions
 from mien.web.store.tables import markers
@@ -55,7 +61,7 @@ class StoredRecording:
 
     def documents(self) -> Iterator[dict[str, Any]]:
         """The frames as in ``frames.jsonl``; markers are events of the frames."""
-        return with_markers(self._frames(), self.markers())
+        return _with_markers(self._frames(), self.markers())
 
     def event_file(self, name: str) -> Iterator[str] | None:
         """A file that has the events, line by line, with the markers; None for other files."""
@@ -65,7 +71,7 @@ class StoredRecording:
         return make(read_frames(self.documents())) if make else None
 
     def view(self) -> dict[str, Any] | None:
-        """What a page shows, see :mod:`mien.web.job_page`; None where there is nothing yet."""
+        """What a page shows, see :func:`page_document`; None where there is nothing yet."""
         database = services().database
         if self.kind == "job":
             document = jobs.read_page(database, self.id)
@@ -96,7 +102,7 @@ def require_recording(recording_id: str) -> StoredRecording:
     return StoredRecording("job", recording_id, job["name"], bool(job["owner"]))
 
 
-def list_recordings(owner: str, most: int) -> list[StoredRecording]:
+def _list_recordings(owner: str, most: int) -> list[StoredRecording]:
     """A visitor's sessions and analyzed videos, the newest first of each."""
     if not owner:
         return []
@@ -112,7 +118,7 @@ def list_recordings(owner: str, most: int) -> list[StoredRecording]:
     ]
 
 
-def with_markers(
+def _with_markers(
     documents: Iterable[dict[str, Any]], markers: Iterable[Mapping[str, Any]]
 ) -> Iterator[dict[str, Any]]:
     """Documents of frames, each with the markers up to the next frame among its events."""
@@ -135,3 +141,104 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield from lines
     if rest:
         yield rest
+
+
+_MAX_EVENTS = 300
+# Other events say the same.
+_NOT_SHOWN = {"episode", "closure"}
+_WORDS = {"track_started": "comes into view", "track_ended": "leaves", "eyes_closed": "eyes closed"}
+
+
+def page_document(folder: Path) -> bytes:
+    """The timelines and events of a recording as JSON.
+
+    Args:
+        folder: with a recording, complete or not.
+    """
+    events: list[Event] = []
+    first_s: list[float] = []
+
+    def watched() -> Iterator[RecordedFrame]:
+        for frame in Recording(folder).frames():
+            if not first_s:
+                first_s.append(frame.result.timestamp_s or 0.0)
+            events.extend(event for event in frame.events if event.kind not in _NOT_SHOWN)
+            yield frame
+
+    people = [dataclasses.asdict(chart) for chart in person_charts(watched())]
+    for person in people:
+        picture = folder / THUMBNAILS_FOLDER / f"{person['track_id']}.jpg"
+        if picture.is_file():
+            data = base64.b64encode(picture.read_bytes()).decode("ascii")
+            person["picture"] = f"data:image/jpeg;base64,{data}"
+    document = {
+        "start_s": first_s[0] if first_s else 0.0,
+        "people": people,
+        "events": [_event(event) for event in events[:_MAX_EVENTS]],
+        "more_events": max(0, len(events) - _MAX_EVENTS),
+    }
+    return json.dumps(document).encode()
+
+
+def _event(event: Event) -> dict[str, Any]:
+    text = _WORDS.get(event.kind, event.kind.replace("_", " "))
+    if event.kind == "expression":
+        text = str(event.details.get("expression"))
+    elif event.kind in {"alarm", "attention"}:
+        text = " ".join([text, *(str(value) for value in event.details.values())])
+    return {"at_s": event.timestamp_s, "track_id": event.track_id, "text": text}
+
+
+_MOST = 4
+# In the choices.
+_MOST_LISTED = 100
+_PERSON = re.compile(r"[0-9]{1,9}")
+
+blueprint = Blueprint("compare", __name__)
+
+
+@blueprint.get("/compare")
+@security.limited(security.ANALYZE_LIMIT)
+def page() -> str:
+    """Up to four people, each given as ``side=RECORDING`` or ``side=RECORDING.PERSON``."""
+    chosen = [side for side in request.args.getlist("side") if side][:_MOST]
+    recordings: dict[str, StoredRecording] = {}
+    people: dict[str, list[int]] = {}
+    sides: list[tuple[StoredRecording, int, History]] = []
+    for side in chosen:
+        recording_id, _, person = side.partition(".")
+        if recording_id not in recordings:
+            recordings[recording_id] = require_recording(recording_id)
+        found = recordings[recording_id]
+        # Each side has a history of its own, whose axis is changed.
+        history = History.of(read_frames(found.documents()))
+        people[recording_id] = [
+            track_id
+            for track_id, track in history.longest()
+            if any(one.labels for one in track.bins.values())
+        ]
+        if people[recording_id]:
+            track_id = int(person) if _PERSON.fullmatch(person) else 0
+            known = track_id in people[recording_id]
+            sides.append((found, track_id if known else people[recording_id][0], history))
+    charts, differences = compare([(track_id, history) for _, track_id, history in sides])
+    for recording in _list_recordings(owner(), _MOST_LISTED):
+        recordings.setdefault(recording.id, recording)
+    return render_template(
+        "compare.html",
+        sides=list(zip((recording for recording, _, _ in sides), charts, strict=True)),
+        differences=differences,
+        choices=_choices(recordings, people),
+    )
+
+
+def _choices(
+    recordings: dict[str, StoredRecording], people: dict[str, list[int]]
+) -> list[dict[str, Any]]:
+    """The people of the recordings that are shown, and the other recordings."""
+    found: list[dict[str, Any]] = []
+    for recording_id, recording in recordings.items():
+        for track_id in people.get(recording_id, [None]):
+            value = recording_id if track_id is None else f"{recording_id}.{track_id}"
+            found.append({"value": value, "name": recording.name, "person": track_id})
+    return found

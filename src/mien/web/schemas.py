@@ -126,14 +126,14 @@ def parse_bool(value: object) -> object:
     return value
 
 
-FormBool = Annotated[StrictBool, BeforeValidator(parse_bool)]
+_FormBool = Annotated[StrictBool, BeforeValidator(parse_bool)]
 
 
 class VideoForm(BaseModel):
     video: FileStorage = Field(description="Any file that FFmpeg reads.")
     every: StrictInt = Field(1, ge=1, le=1000, description="Analyze every Nth frame.")
-    annotate: FormBool = Field(True, description="Whether to make the annotated video.")
-    blur_faces: FormBool = Field(False, description="Whether the annotated video hides the faces.")
+    annotate: _FormBool = Field(True, description="Whether to make the annotated video.")
+    blur_faces: _FormBool = Field(False, description="Whether the annotated video hides the faces.")
     webhook_url: str | None = Field(
         None, pattern=r"^https?://[!-~]+$", max_length=500,
         description="Where to send the job when it has ended.",

@@ -32,7 +32,7 @@ from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from werkzeug.exceptions import TooManyRequests
 
-from mien.web import headers, origins
+from mien.web import headers
 from mien.web.config import MEGABYTE, is_loopback
 from mien.web.errors import ProblemError, problem_response, wants_html
 from mien.web.services import services
@@ -103,12 +103,11 @@ def init_app(app: Flask) -> None:
     _limiter.init_app(app)
     app.register_error_handler(TooManyRequests, _too_many_requests)
     app.before_request(_check_address)
-    origins.init_app(app)
+    headers.init_app(app)
     app.before_request(_identify_visitor)
     app.before_request(_check_token)
     app.before_request(_check_origin)
     app.before_request(_check_json)
-    headers.init_app(app)
     app.jinja_env.globals["csrf_token"] = _csrf_token
 
 
@@ -198,7 +197,7 @@ def _identify_visitor() -> None:
     if request.endpoint in _OPEN_ENDPOINTS - {"security.login"}:
         g.visitor = _Visitor("", known=False)
         return
-    if origins.is_allowed_foreign():
+    if headers.is_allowed_foreign():
         g.visitor = _Visitor(secrets.token_urlsafe(16), known=False)
         return
     known = isinstance(session.get("visitor"), str)
@@ -218,7 +217,7 @@ def _check_token() -> ResponseReturnValue | None:
         return None
     if _bearer_matches(token):
         return None
-    own = not origins.is_allowed_foreign()
+    own = not headers.is_allowed_foreign()
     if own and hmac.compare_digest(session.get("token", ""), _token_mark(token)):
         return None
     if request.method == "GET" and wants_html():
@@ -286,7 +285,7 @@ def login() -> ResponseReturnValue:
 
 def _check_origin() -> None:
     """A page of another site may not act in a visitor's name."""
-    origins.check_origin()
+    headers.check_origin()
     upgrade = request.headers.get("Upgrade", "").lower() == "websocket"
     if request.method in _SAFE_METHODS or upgrade or request.path.startswith("/api/"):
         return

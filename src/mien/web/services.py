@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from mien.web.config import WebConfig
     from mien.web.inference import InferenceEngine
     from mien.web.jobs import JobRunner
-    from mien.web.live_streams import LiveStreams
+    from mien.web.live import LiveStreams
     from mien.web.metrics import Metrics
     from mien.web.store.database import Database
 

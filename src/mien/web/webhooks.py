@@ -67,9 +67,15 @@ def deliver_due(database: Database, config: WebConfig) -> bool:
     job = store.find_any_job(database, due["job_id"])
     if job is None:
         return True
-    body = json.dumps(message(job, store.find_files(database, job["id"], role="result"))).encode()
+    message = {
+        "type": f"job.{job['state']}",
+        "timestamp": iso(job["finished_at"] or now()),
+        # The same document as from GET /api/v1/jobs/{job_id}.
+        "data": store.job_document(job, store.find_files(database, job["id"], role="result")),
+    }
+    body = json.dumps(message).encode()
     try:
-        _post(due["url"], body, signed_headers(due["id"], due["secret"], body), config)
+        _post(due["url"], body, _signed_headers(due["id"], due["secret"], body), config)
     except (WebhookError, OSError, http.client.HTTPException, ValueError) as error:
         log.warning("webhook of job %s: attempt %d: %s", job["id"], due["attempts"], error)
     else:
@@ -107,16 +113,7 @@ def _claim(database: Database) -> dict[str, Any] | None:
     return {**row, "attempts": row["attempts"] + 1}
 
 
-def message(job: dict[str, Any], results: list[dict[str, Any]]) -> dict[str, Any]:
-    """What a receiver is sent: the same document as from ``GET /api/v1/jobs/{job_id}``."""
-    return {
-        "type": f"job.{job['state']}",
-        "timestamp": iso(job["finished_at"] or now()),
-        "data": store.job_document(job, results),
-    }
-
-
-def signed_headers(message_id: str, secret: str, body: bytes) -> dict[str, str]:
+def _signed_headers(message_id: str, secret: str, body: bytes) -> dict[str, str]:
     """The headers with which :func:`mien.client.read_webhook` knows a message as genuine."""
     moment = str(int(time.time()))
     text = f"{message_id}.{moment}.".encode() + body
@@ -157,12 +154,12 @@ def _addresses(host: str, port: int, *, public: bool) -> list[str]:
     """
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-    if public and not all(map(is_public, addresses)):
+    if public and not all(map(_is_public, addresses)):
         raise WebhookError(f"{host} has an address that is not public")
     return addresses
 
 
-def is_public(address: str) -> bool:
+def _is_public(address: str) -> bool:
     """Whether an IP address is one of the internet, also one that is inside of another."""
     found = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(found, ipaddress.IPv6Address):
@@ -170,7 +167,7 @@ def is_public(address: str) -> bool:
         if found in _NAT64:
             inner = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
         if inner is not None:
-            return is_public(str(inner))
+            return _is_public(str(inner))
         if found.teredo is not None:
             return False
     return found.is_global and not found.is_multicast

@@ -37,7 +37,7 @@ def video_work(pipeline: FacePipeline, config: WebConfig) -> VideoWork:
         MissingExtraError: the extra `cluster` is not installed.
     """
     if not config.ray_address:
-        return UploadAnalyzer(for_streams(pipeline), config.max_video_s)
+        return _UploadAnalyzer(for_streams(pipeline), config.max_video_s)
     from mien.cluster.remote import RemoteWork
 
     return RemoteWork(
@@ -45,11 +45,11 @@ def video_work(pipeline: FacePipeline, config: WebConfig) -> VideoWork:
     )
 
 
-def _work_of_cluster(settings: Settings, max_video_s: int) -> "UploadAnalyzer":
-    return UploadAnalyzer(for_streams(FacePipeline(settings)), max_video_s)
+def _work_of_cluster(settings: Settings, max_video_s: int) -> "_UploadAnalyzer":
+    return _UploadAnalyzer(for_streams(FacePipeline(settings)), max_video_s)
 
 
-class UploadAnalyzer:
+class _UploadAnalyzer:
     """Analyzes an uploaded video into a folder of results, as ``mien video`` does.
 
     Args:

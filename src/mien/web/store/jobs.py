@@ -21,7 +21,7 @@ from mien.web.store.database import Database, iso, new_id, now
 from mien.web.store.tables import corrections, file_chunks, files, jobs
 
 LEASE = timedelta(seconds=20)
-MAX_ATTEMPTS = 3
+_MAX_ATTEMPTS = 3
 ACTIVE = ("queued", "running")
 """The states of jobs that have not ended."""
 
@@ -257,10 +257,10 @@ def sweep_jobs(database: Database) -> bool:
             lost.where(jobs.c.cancel_asked).values(state="cancelled", finished_at=moment)
         )
         connection.execute(
-            lost.where(jobs.c.attempts >= MAX_ATTEMPTS).values(
+            lost.where(jobs.c.attempts >= _MAX_ATTEMPTS).values(
                 state="failed",
                 finished_at=moment,
-                message=f"The analysis was interrupted {MAX_ATTEMPTS} times. Submit the video "
+                message=f"The analysis was interrupted {_MAX_ATTEMPTS} times. Submit the video "
                 "again, or analyze it with `mien video`.",
             )
         )
