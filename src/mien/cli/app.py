@@ -23,13 +23,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from mien.cli.console import print_error, print_warning
-from mien.errors import (
-    MienError,
-    MissingExtraError,
-    ModelError,
-    ProviderError,
-    SettingError,
-)
+from mien.errors import MienError, MissingExtraError, ModelError, ProviderError, SettingError
 from mien.reader import variable_of
 
 # Read by tests and tools.

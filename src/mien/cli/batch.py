@@ -8,6 +8,7 @@ import json as json_module
 import os
 import time
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,7 +37,7 @@ from mien.errors import SettingError
 app = typer.Typer(add_completion=False)
 summarize_app = typer.Typer(add_completion=False)
 
-_WHERE = "Where it runs"
+_where = partial(typer.Option, rich_help_panel="Where it runs")
 _MAX_WARNINGS = 20
 
 _Sources = Annotated[
@@ -50,44 +51,31 @@ _Sources = Annotated[
     ),
 ]
 _Out = Annotated[
-    str | None,
-    typer.Option(help="Output folder or address.", metavar="FOLDER", show_default=False),
+    str | None, typer.Option(help="Output folder or address.", metavar="FOLDER", show_default=False)
 ]
 _Address = Annotated[
     str,
-    typer.Option(
+    _where(
         help="local starts Ray here; auto uses a running cluster if there is one; ray://host:10001 "
-        "or host:6379.",
-        rich_help_panel=_WHERE,
+        "or host:6379."
     ),
 ]
 _Workers = Annotated[
     int,
-    typer.Option(
-        help="Number of worker processes; 0: as many as the CPUs allow.",
-        min=0,
-        max=100_000,
-        rich_help_panel=_WHERE,
-    ),
+    _where(help="Number of worker processes; 0: as many as the CPUs allow.", min=0, max=100_000),
 ]
-_Cpus = Annotated[
-    float, typer.Option(help="CPUs for each worker.", min=0.1, rich_help_panel=_WHERE)
-]
-_Gpus = Annotated[
-    float, typer.Option(help="GPUs for each worker.", min=0.0, rich_help_panel=_WHERE)
-]
+_Cpus = Annotated[float, _where(help="CPUs for each worker.", min=0.1)]
+_Gpus = Annotated[float, _where(help="GPUs for each worker.", min=0.0)]
 _MetricsPort = Annotated[
     int,
-    typer.Option(
+    _where(
         help="Port of Prometheus metrics, where Ray is started for the run; 0: a free one.",
         min=0,
         max=65_535,
-        rich_help_panel=_WHERE,
     ),
 ]
 _LogJson = Annotated[
-    bool,
-    typer.Option("--log-json", help="One line of JSON on stderr for each event, and no bar."),
+    bool, typer.Option("--log-json", help="One line of JSON on stderr for each event, and no bar.")
 ]
 _Resume = Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")]
 _BatchSize = Annotated[
@@ -282,8 +270,7 @@ def summarize(
         str | None, typer.Option(help="Column of the manifest to group by.", metavar="COLUMN")
     ] = None,
     html: Annotated[
-        Path | None,
-        typer.Option(help="Also write a page with plots to this file.", metavar="FILE"),
+        Path | None, typer.Option(help="Also write a page with plots to this file.", metavar="FILE")
     ] = None,
     json: JsonFlag = False,
 ) -> None:

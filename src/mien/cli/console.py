@@ -119,9 +119,7 @@ class ProgressBar:
 
 
 @contextmanager
-def graceful_stop(
-    is_waiting: Callable[[], bool] = lambda: False,
-) -> Iterator[Callable[[], bool]]:
+def graceful_stop(is_waiting: Callable[[], bool] = lambda: False) -> Iterator[Callable[[], bool]]:
     """Yield a function that returns whether SIGINT or SIGTERM was received.
 
     The first signal only sets this flag, so that the current frame is finished and no output is

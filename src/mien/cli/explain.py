@@ -28,8 +28,7 @@ app = typer.Typer(add_completion=False)
 def explain(
     photographs: Annotated[list[Path], typer.Argument(help="Photographs.", show_default=False)],
     out: Annotated[
-        Path,
-        typer.Option(help="Folder for the drawings, one per photograph.", metavar="FOLDER"),
+        Path, typer.Option(help="Folder for the drawings, one per photograph.", metavar="FOLDER")
     ] = Path("explained"),
     masks: Annotated[
         int,

@@ -48,8 +48,7 @@ _FOLDER: dict[str, Any] = {"metavar": "FOLDER", "show_default": False}
 _Paths = Annotated[
     list[str],
     typer.Argument(
-        help="Files, folders (searched recursively) or patterns; - reads stdin.",
-        show_default=False,
+        help="Files, folders (searched recursively) or patterns; - reads stdin.", show_default=False
     ),
 ]
 _JsonLines = Annotated[

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mien.applications import ReplayedRecording
-from mien.cli import video_options as option
+from mien.cli import video as option
 from mien.cli.output_files import check_folder
 from mien.recording import FRAMES_FILE, Recording
 from mien.report import write_report

@@ -31,10 +31,7 @@ def serve(
         str | None,
         typer.Option(help="Processes: a number, or auto for one for each core.", show_default="1"),
     ] = None,
-    public: Annotated[
-        bool,
-        typer.Option("--public", help="Allow access without a token."),
-    ] = False,
+    public: Annotated[bool, typer.Option("--public", help="Allow access without a token.")] = False,
 ) -> None:
     """Start the web application: live camera, photos, videos and sessions."""
     config = WebConfig.from_environment(

@@ -45,8 +45,7 @@ def train(
         typer.Option(help="Labeled pictures, as for mien evaluate.", show_default=False),
     ] = None,
     out: Annotated[
-        Path | None,
-        typer.Option(help="Folder of the run; by default runs/RECIPE."),
+        Path | None, typer.Option(help="Folder of the run; by default runs/RECIPE.")
     ] = None,
     crops: Annotated[
         bool | None,

@@ -1,14 +1,16 @@
-"""``mien video``: analyze videos."""
+"""``mien video``: analyze videos. `mien report` has some of its options."""
 
 import json as json_module
+import math
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import typer
 from rich.progress import TaskID
 
-from mien.applications import build_application, open_stream
-from mien.cli import video_options as option
+from mien.applications import APPLICATIONS, build_application, open_stream
 from mien.cli.console import graceful_stop, print_error, print_warning, printable, text_progress
 from mien.cli.options import DrawOption, parse_draw, takes_settings
 from mien.cli.output_files import check_folder
@@ -27,6 +29,128 @@ from mien.tables.csv_files import read_rows
 
 app = typer.Typer(add_completion=False)
 
+_input = partial(typer.Option, rich_help_panel="Input and output")
+_frames = partial(typer.Option, rich_help_panel="Which frames and faces")
+_output = partial(typer.Option, rich_help_panel="What is written")
+_study = partial(typer.Option, rich_help_panel="Studies")
+
+_Clips = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="Videos in any format that FFmpeg supports, folders, patterns, numbered pictures "
+        "(a folder, or img_%04d.png), or @list.txt with one of these on each line.",
+        show_default=False,
+    ),
+]
+_Out = Annotated[
+    Path,
+    _input(
+        help="Output folder; each clip gets a subfolder with its name.",
+        metavar="FOLDER",
+        show_default=False,
+    ),
+]
+_ListFile = Annotated[
+    Path | None,
+    _input(
+        "--list",
+        help="CSV file of clips: a column clip with paths relative to the file; its other columns "
+        "are copied to the tables. A column time_offset_s is the --time-offset of each clip.",
+        metavar="FILE",
+    ),
+]
+_Resume = Annotated[bool, _input("--resume", help="Resume an interrupted run.")]
+Overwrite = Annotated[
+    bool,
+    _input(
+        "--overwrite",
+        help="Delete the results of an earlier run; without it they are never touched.",
+    ),
+]
+_SequenceFps = Annotated[float, _input(help="Frame rate of numbered pictures.", min=0.001)]
+Json = Annotated[bool, _input("--json", help="Print one JSON document per clip and line.")]
+_Every = Annotated[int, _frames(help="Analyze every Nth frame.", min=1)]
+_Fps = Annotated[float, _frames(help="Maximum analyzed frames per second; 0: no limit.", min=0)]
+_Start = Annotated[float, _frames(help="Start time in seconds.", min=0)]
+_End = Annotated[float | None, _frames(help="End time in seconds.", min=0)]
+_Roi = Annotated[
+    str | None,
+    _frames(
+        help="Only faces whose middle is in this region: pixels, or shares of width and height "
+        "such as 0.5,0,1,1. Coordinates stay those of the whole frame.",
+        metavar="X0,Y0,X1,Y1",
+    ),
+]
+_Baseline = Annotated[
+    bool,
+    _frames("--baseline", help="Use each person's resting face as neutral; see docs/streams.md."),
+]
+ApplicationName = Annotated[
+    str | None,
+    _frames(
+        "--application",
+        help=f"Rules for one use: {', '.join(APPLICATIONS)}; see docs/applications.md.",
+        metavar="NAME",
+    ),
+]
+_NoAnnotate = Annotated[
+    bool, _output("--no-annotate", help="Do not write an annotated video; much faster.")
+]
+_BlurFaces = Annotated[
+    bool,
+    _output(
+        "--blur-faces",
+        help="Blur the detected faces in the video and omit thumbnails, for sharing. A face "
+        "that was not detected is not blurred: check the video before you share it.",
+    ),
+]
+_NoThumbnails = Annotated[
+    bool, _output("--no-thumbnails", help="Omit thumbnails of faces from the report.")
+]
+_Crops = Annotated[
+    bool,
+    _output("--crops", help="Write each face of each analyzed frame as crops/TRACK/FRAME.jpg."),
+]
+LandmarkTable = Annotated[
+    bool,
+    _output(
+        "--landmark-table", help="Also write landmarks.csv: the points of each face in each frame."
+    ),
+]
+Parquet = Annotated[
+    bool, _output("--parquet", help="Also write faces.parquet (needs the extra parquet).")
+]
+Trials = Annotated[
+    Path | None,
+    _study(
+        help="CSV file with the columns trial, onset_s, and optionally offset_s or duration_s and "
+        "clip: sums for each trial in trials.csv.",
+        metavar="FILE",
+    ),
+]
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise typer.BadParameter(f"expected a number of seconds, got {value}")
+    return value
+
+
+TimeOffset = Annotated[
+    float,
+    _study(
+        callback=_finite,
+        help="When the video starts, in seconds on the clock of the trials and of events.csv.",
+    ),
+]
+_Group = Annotated[
+    str | None,
+    _study(
+        help="Column of the list by whose values groups.csv sums, for example participant.",
+        metavar="COLUMN",
+    ),
+]
+
 
 @app.command(
     epilog="Exit status: 0 all analyzed, 1 some inputs failed, 2 invalid usage, 130 interrupted: "
@@ -35,31 +159,31 @@ app = typer.Typer(add_completion=False)
 )
 @takes_settings
 def video(
-    out: option.Out,
+    out: _Out,
     *,
-    clips: option.Clips = None,
-    list_file: option.ListFile = None,
-    resume: option.Resume = False,
-    overwrite: option.Overwrite = False,
-    sequence_fps: option.SequenceFps = 25.0,
-    json: option.Json = False,
-    every: option.Every = 1,
-    fps: option.Fps = 0,
-    start: option.Start = 0,
-    end: option.End = None,
-    roi: option.Roi = None,
-    baseline: option.Baseline = False,
-    application: option.ApplicationName = None,
-    no_annotate: option.NoAnnotate = False,
+    clips: _Clips = None,
+    list_file: _ListFile = None,
+    resume: _Resume = False,
+    overwrite: Overwrite = False,
+    sequence_fps: _SequenceFps = 25.0,
+    json: Json = False,
+    every: _Every = 1,
+    fps: _Fps = 0,
+    start: _Start = 0,
+    end: _End = None,
+    roi: _Roi = None,
+    baseline: _Baseline = False,
+    application: ApplicationName = None,
+    no_annotate: _NoAnnotate = False,
     draw: DrawOption = None,
-    blur_faces: option.BlurFaces = False,
-    no_thumbnails: option.NoThumbnails = False,
-    crops: option.Crops = False,
-    landmark_table: option.LandmarkTable = False,
-    parquet: option.Parquet = False,
-    trials: option.Trials = None,
-    time_offset: option.TimeOffset = 0.0,
-    group: option.Group = None,
+    blur_faces: _BlurFaces = False,
+    no_thumbnails: _NoThumbnails = False,
+    crops: _Crops = False,
+    landmark_table: LandmarkTable = False,
+    parquet: Parquet = False,
+    trials: Trials = None,
+    time_offset: TimeOffset = 0.0,
+    group: _Group = None,
     settings: Settings,
 ) -> None:
     """Analyze videos: tables, annotated videos and reports."""
@@ -114,7 +238,7 @@ def _clips(paths: list[str], list_file: Path | None, out: Path, sequence_fps: fl
 def _stream(
     application: str | None, settings: Settings, *, baseline: bool, roi: str | None
 ) -> tuple[FacePipeline, StreamSettings]:
-    region = option.parse_region(roi)
+    region = _parse_region(roi)
     if settings.landmarks == "default":
         settings = settings.with_blendshapes()
     rules = build_application(application) if application else None
@@ -224,3 +348,22 @@ class _Bar:
         if self._all is not None:
             text = f"{self._done} of {self._clips}"
             self._progress.update(self._all, completed=self._done, text=text)
+
+
+def _parse_region(text: str | None) -> tuple[float, float, float, float] | None:
+    """The numbers of ``--roi``.
+
+    Raises:
+        SettingError: not four numbers, or not a rectangle.
+    """
+    if text is None:
+        return None
+    try:
+        x_min, y_min, x_max, y_max = (float(number) for number in text.split(","))
+    except ValueError:
+        raise SettingError(f"expected --roi as X0,Y0,X1,Y1, got {text!r}") from None
+    if not (0 <= x_min < x_max and 0 <= y_min < y_max):
+        raise SettingError(
+            f"expected --roi with 0 <= X0 < X1 and 0 <= Y0 < Y1 from the top left, got {text!r}"
+        )
+    return x_min, y_min, x_max, y_max

@@ -55,10 +55,7 @@ class Input:
 
 
 def find_inputs(
-    sources: Iterable[str],
-    *,
-    exclude: str = "",
-    on_again: Callable[[str], None] = lambda uri: None,
+    sources: Iterable[str], *, exclude: str = "", on_again: Callable[[str], None] = lambda uri: None
 ) -> Iterator[Input]:
     """All inputs of the sources, in a fixed order; the same address is returned once.
 

@@ -116,11 +116,7 @@ class _Run:
         self._started = self._saved = time.monotonic()
 
     def go(
-        self,
-        plan: Plan,
-        work: WorkSettings,
-        resources: Resources,
-        should_stop: Callable[[], bool],
+        self, plan: Plan, work: WorkSettings, resources: Resources, should_stop: Callable[[], bool]
     ) -> dict[str, Any]:
         progress = self._progress
         progress.parts_total = len(plan)

@@ -5,6 +5,7 @@ import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -186,8 +187,30 @@ class Folder:
             while block := file.read(_COPY_BYTES):
                 stream.write(block)
 
-    def _writing(self, name: str) -> "_AtomicFile":
-        return _AtomicFile(self, self._files, f"{self._root}/{name}")
+    @contextmanager
+    def _writing(self, name: str) -> Iterator[Any]:
+        """A stream whose file appears at the end of the block, unless there is an error.
+
+        Object stores do this by themselves, also when the process is killed; a local file is
+        written beside its place and moved.
+        """
+        path = f"{self._root}/{name}"
+        partial = f"{path}.{os.getpid()}.partial" if self.local else path
+        try:
+            if self.local:
+                self._files.create_dir(os.path.dirname(path), recursive=True)
+            with self._files.open_output_stream(partial, compression=None) as stream:
+                yield stream
+            if self.local:
+                os.replace(partial, path)
+        except OSError as error:
+            raise StorageError(
+                f"expected to write {path}, but: {_reason(error)}; make room or get access there, "
+                "then use --resume"
+            ) from error
+        finally:
+            if self.local:
+                Path(partial).unlink(missing_ok=True)
 
     def read(self, name: str) -> bytes | None:
         """The content of a file; None where there is none."""
@@ -225,50 +248,3 @@ class Folder:
             yield from self._files.get_file_info(selector)
         except OSError as error:
             raise InputError(f"{join(self.address, folder)}: {_reason(error)}") from None
-
-
-class _AtomicFile:
-    """A stream whose file appears when it is closed without an error.
-
-    Object stores do this by themselves, also when the process is killed; a local file is written
-    beside its place and moved.
-    """
-
-    def __init__(self, folder: Folder, files: Any, path: str) -> None:
-        self._folder, self._files, self._path = folder, files, path
-        self._partial = f"{path}.{os.getpid()}.partial" if folder.local else path
-        self._stream: Any = None
-
-    def __enter__(self) -> Any:
-        try:
-            if self._folder.local:
-                self._files.create_dir(os.path.dirname(self._path), recursive=True)
-            self._stream = self._files.open_output_stream(self._partial, compression=None)
-        except OSError as error:
-            raise self._problem(error) from error
-        return self
-
-    def write(self, block: bytes) -> None:
-        try:
-            self._stream.write(block)
-        except OSError as error:
-            raise self._problem(error) from error
-
-    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        try:
-            self._stream.close()
-            if not self._folder.local:
-                return
-            if error is None:
-                os.replace(self._partial, self._path)
-            else:
-                Path(self._partial).unlink(missing_ok=True)
-        except OSError as problem:
-            Path(self._partial).unlink(missing_ok=True)
-            raise self._problem(problem) from problem
-
-    def _problem(self, error: OSError) -> StorageError:
-        return StorageError(
-            f"expected to write {self._path}, but: {_reason(error)}; make room or get access "
-            "there, then use --resume"
-        )

@@ -3,12 +3,12 @@
 import copy
 import inspect
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
-from flask import Blueprint, Flask, Response, current_app, jsonify, request
+from flask import Blueprint, Flask, Response, current_app, jsonify, request, stream_with_context
 from flask.json.provider import DefaultJSONProvider
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.info import Info
@@ -98,6 +98,13 @@ def image_body(*media_types: str, field: str = "", many: bool = False) -> dict[s
         form = {"type": "object", "required": [field], "properties": {field: value}}
         content["multipart/form-data"] = {"schema": form}
     return {"requestBody": {"required": True, "content": content}}
+
+
+def attachment(lines: Iterator[str], name: str, media_type: str = "text/csv") -> Response:
+    """A file that is made while it is sent."""
+    response = Response(stream_with_context(lines), mimetype=media_type)
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
 
 
 blueprint = noun("server", "Models, health.")[1]

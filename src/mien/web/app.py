@@ -44,10 +44,7 @@ log = logging.getLogger("mien.web")
 
 
 def create_app(
-    config: WebConfig | None = None,
-    pipeline: FacePipeline | None = None,
-    *,
-    api_only: bool = False,
+    config: WebConfig | None = None, pipeline: FacePipeline | None = None, *, api_only: bool = False
 ) -> Flask:
     """The web application.
 

@@ -12,7 +12,9 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -213,15 +215,16 @@ class JobRunner:
         results.mkdir()
         video = folder / _safe_name(upload["name"])
         jobs.copy_file(self._database, upload["id"], video)
-        with _Heartbeat(self._database, job["id"], worker) as heartbeat:
+        heartbeat = _Heartbeat(self._database, job["id"], worker)
 
-            def report(done: int, share: float | None) -> None:
-                if self._stop.is_set():
-                    raise _ShuttingDownError
-                heartbeat.report(done, share)
+        def report(done: int, share: float | None) -> None:
+            if self._stop.is_set():
+                raise _ShuttingDownError
+            heartbeat.report(done, share)
 
-            with _Page(self._database, job["id"], results):
-                self._work(video, results, job["options"], report)
+        show = partial(_keep_showing, self._database, job["id"], results)
+        with _in_background("mien-heartbeat", heartbeat.beat), _in_background("mien-page", show):
+            self._work(video, results, job["options"], report)
         page = page_document(results) if (results / FRAMES_FILE).is_file() else None
 
         def store(connection: Connection) -> None:
@@ -251,37 +254,36 @@ class JobRunner:
         )
 
 
-class _Page:
-    """Shows a recording on the job's page while it grows, with a small part of the time."""
+@contextmanager
+def _in_background(name: str, work: Callable[[threading.Event], None]) -> Iterator[None]:
+    """Work in a thread until the end of the block, which sets the event."""
+    ended = threading.Event()
+    thread = threading.Thread(target=work, args=(ended,), name=name, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
-    def __init__(self, database: Database, job_id: str, folder: Path) -> None:
-        self._database, self._job_id, self._folder = database, job_id, folder
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._keep_showing, name="mien-page", daemon=True)
 
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _keep_showing(self) -> None:
-        pause_s = _SHOW_EVERY_S
-        while not self._ended.wait(pause_s):
-            begun = time.monotonic()
-            try:
-                if (self._folder / FRAMES_FILE).is_file():
-                    document = page_document(self._folder)
-                    with self._database.begin() as connection:
-                        jobs.put_page(connection, self._job_id, document)
-            except (MienError, SQLAlchemyError, OSError) as error:
-                log.warning("page of job %s: %s", self._job_id, error)
-            pause_s = max(_SHOW_EVERY_S, 20 * (time.monotonic() - begun))
+def _keep_showing(database: Database, job_id: str, folder: Path, ended: threading.Event) -> None:
+    """Show a recording on the job's page while it grows, with a small part of the time."""
+    pause_s = _SHOW_EVERY_S
+    while not ended.wait(pause_s):
+        begun = time.monotonic()
+        try:
+            if (folder / FRAMES_FILE).is_file():
+                document = page_document(folder)
+                with database.begin() as connection:
+                    jobs.put_page(connection, job_id, document)
+        except (MienError, SQLAlchemyError, OSError) as error:
+            log.warning("page of job %s: %s", job_id, error)
+        pause_s = max(_SHOW_EVERY_S, 20 * (time.monotonic() - begun))
 
 
 class _Heartbeat:
-    """Renews a job's lease in a thread, and notices when the job should stop."""
+    """Renews a job's lease, and notices when the job should stop."""
 
     def __init__(self, database: Database, job_id: str, worker: str) -> None:
         self._database = database
@@ -290,16 +292,6 @@ class _Heartbeat:
         self._done = 0
         self._share = 0.0
         self._wanted = True
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="mien-heartbeat", daemon=True)
-
-    def __enter__(self) -> "_Heartbeat":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
 
     def report(self, done: int, share: float | None) -> None:
         """Note the progress.
@@ -311,9 +303,10 @@ class _Heartbeat:
         if not self._wanted:
             raise JobStoppedError
 
-    def _beat(self) -> None:
+    def beat(self, ended: threading.Event) -> None:
+        """Renew the lease until the event."""
         renewed_at = time.monotonic()
-        while self._wanted and not self._ended.wait(_RENEW_EVERY_S):
+        while self._wanted and not ended.wait(_RENEW_EVERY_S):
             try:
                 self._wanted = jobs.renew_lease(
                     self._database,

@@ -190,9 +190,7 @@ def page() -> Response:
 
 
 @blueprint.post(
-    "",
-    summary="Open a live stream",
-    responses=returns(LiveStreamDocument, 503, status=201),
+    "", summary="Open a live stream", responses=returns(LiveStreamDocument, 503, status=201)
 )
 @security.limited(security.LIVE_LIMIT)
 def open_stream() -> tuple[Response, int]:
@@ -268,9 +266,7 @@ def end_recording(path: LivePath) -> Response:
 
 
 @blueprint.delete(
-    "/<stream_id>",
-    summary="Close a live stream",
-    responses=returns(DeletedDocument, 404),
+    "/<stream_id>", summary="Close a live stream", responses=returns(DeletedDocument, 404)
 )
 def close_stream(path: LivePath) -> Response:
     services().live_streams.close(_require_stream(path.stream_id).id)

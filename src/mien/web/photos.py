@@ -178,11 +178,7 @@ def _image_from_request() -> tuple[bytes, str | None]:
 
 @contextmanager
 def analyzed_photo(
-    data: bytes,
-    name: str | None,
-    *,
-    min_presence: float | None = None,
-    model: str | None = None,
+    data: bytes, name: str | None, *, min_presence: float | None = None, model: str | None = None
 ) -> Iterator[tuple[Image | LargeImage, FrameResult]]:
     """Decode and analyze a photograph; raises ProblemError where that is not possible.
 

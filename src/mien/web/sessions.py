@@ -21,7 +21,7 @@ from flask.typing import ResponseReturnValue
 
 from mien.tables import face_lines
 from mien.tables.write import EVENT_TABLE_FILE
-from mien.web.api import noun, returns
+from mien.web.api import attachment, noun, returns
 from mien.web.errors import ProblemError
 from mien.web.recordings import require_recording
 from mien.web.schemas import (
@@ -50,11 +50,7 @@ def sessions() -> str:
     # One more than is shown says whether there is another page.
     found = _visitors_sessions(words=words, offset=(page - 1) * _PAGE, limit=_PAGE + 1)
     return render_template(
-        "sessions.html",
-        sessions=found[:_PAGE],
-        words=words,
-        page=page,
-        has_more=len(found) > _PAGE,
+        "sessions.html", sessions=found[:_PAGE], words=words, page=page, has_more=len(found) > _PAGE
     )
 
 
@@ -200,11 +196,7 @@ def frames_csv(path: SessionPath) -> Response:
     """One row per frame and face, with the columns of `mien video`'s table."""
     _require_session(path.session_id)
     frames = store.read_frames(services().database, path.session_id)
-    return Response(
-        stream_with_context(face_lines(frames)),
-        mimetype="text/csv",
-        headers={"Content-Disposition": 'attachment; filename="session.csv"'},
-    )
+    return attachment(face_lines(frames), "session.csv")
 
 
 @blueprint.get(
@@ -217,11 +209,7 @@ def events_csv(path: SessionPath) -> Response:
     _require_session(path.session_id)
     lines = require_recording(path.session_id).event_file(EVENT_TABLE_FILE)
     assert lines is not None
-    return Response(
-        stream_with_context(lines),
-        mimetype="text/csv",
-        headers={"Content-Disposition": 'attachment; filename="events.csv"'},
-    )
+    return attachment(lines, "events.csv")
 
 
 def _visitors_sessions(**choice: Any) -> list[dict[str, Any]]:

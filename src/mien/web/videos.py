@@ -12,7 +12,6 @@ from flask import (
     redirect,
     render_template,
     request,
-    stream_with_context,
     url_for,
 )
 from flask.typing import ResponseReturnValue
@@ -20,7 +19,7 @@ from sqlalchemy.engine import Connection
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
 
 from mien.web import headers, security
-from mien.web.api import check_form, noun, returns
+from mien.web.api import attachment, check_form, noun, returns
 from mien.web.config import MEGABYTE
 from mien.web.errors import ProblemError
 from mien.web.jobs import RESULT_TYPES
@@ -67,11 +66,7 @@ def job(job_id: str) -> str:
     task = row["options"].get("task", "video")
     found = require_recording(job_id) if task == "video" else None
     return render_template(
-        "job.html",
-        job=job_document(row),
-        task=task,
-        recording=found,
-        shown=found and found.view(),
+        "job.html", job=job_document(row), task=task, recording=found, shown=found and found.view()
     )
 
 
@@ -258,11 +253,7 @@ def _marked_response(job: dict[str, Any], name: str, entry: dict[str, Any]) -> R
     """A file of events with the markers; None for others, and where no time is marked."""
     recording = StoredRecording("job", job["id"], job["name"])
     lines = recording.event_file(name) if recording.markers() else None
-    if lines is None:
-        return None
-    response = Response(stream_with_context(lines), mimetype=entry["media_type"])
-    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    return response
+    return None if lines is None else attachment(lines, name, entry["media_type"])
 
 
 def _file_response(entry: dict[str, Any]) -> Response:
