@@ -18,7 +18,9 @@ from mien.recording import (
     read_frames,
 )
 from mien.streaming import FaceStream
-from mien.tables import csv_to_parquet, face_lines, track_lines, write_tables
+from mien.tables import face_lines, write_tables
+from mien.tables.csv_files import csv_to_parquet
+from mien.tables.write import _track_lines
 from mien.testing import FakePipeline, face_frames
 from mien.types import face_column_types, face_columns
 
@@ -109,7 +111,7 @@ def test_documents_without_events_give_the_same_tables(tmp_path: Path) -> None:
     ]
     assert "".join(face_lines(plain)) == "".join(face_lines(documents))
     first, second = (
-        next(csv.DictReader(track_lines(read_frames(lines)))) for lines in (plain, documents)
+        next(csv.DictReader(_track_lines(read_frames(lines)))) for lines in (plain, documents)
     )
     assert list(first) == list(second)
     # Replayed statistics see rounded values.

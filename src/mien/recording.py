@@ -31,7 +31,7 @@ _SAVE_EVERY_S = 1.0
 # A frame at the end of a video part may be rounded to the tick of 1/90000 s below its time.
 _TICK_S = 1 / 90_000
 
-RunStatus = Literal["running", "partial", "complete"]
+_RunStatus = Literal["running", "partial", "complete"]
 """``"running"`` also after a kill; ``"partial"`` after a stop or an error."""
 
 
@@ -68,7 +68,7 @@ class RunState:
         plan: the options of the run; a resumed run must have the same.
     """
 
-    status: RunStatus = "running"
+    status: _RunStatus = "running"
     error: str | None = None
     frames: int = 0
     frame_index: int = -1
@@ -244,7 +244,7 @@ class RecordingSink:
     def close(self, events: Sequence[Event], *, complete: bool) -> None:
         if self._pending is not None and events:
             self._pending["closing_events"] = [event.to_dict() for event in events]
-        status: RunStatus = "partial"
+        status: _RunStatus = "partial"
         try:
             self._write_pending()
             self._file.close()

@@ -170,8 +170,8 @@ def test_numbers_have_the_form_of_the_language(client: FlaskClient) -> None:
     written = {}
     for code in ("en", "de", "ar"):
         with client.application.test_request_context(f"/?lang={code}"):
-            signed = words.decimal(-1.25, 2, signed=True)
-            written[code] = (words.percent(0.5), words.decimal(0.25, 2), signed)
+            signed = words._decimal(-1.25, 2, signed=True)
+            written[code] = (words._percent(0.5), words._decimal(0.25, 2), signed)
     assert written["en"] == ("50\u202f%", "0.25", "-1.25")
     assert written["de"] == ("50\xa0%", "0,25", "-1,25")
     assert written["ar"][0].startswith("50")

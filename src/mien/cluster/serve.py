@@ -25,7 +25,7 @@ _MAX_QUEUED = 256
 _MAX_REPLICAS = 8
 
 
-class Analyzer:
+class _Analyzer:
     """One replica; its models are loaded before it gets requests."""
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class Analyzer:
 
 
 app = serve.deployment(
-    serve.ingress()(Analyzer),
+    serve.ingress()(_Analyzer),
     name="analyze",
     ray_actor_options={"num_cpus": 1},
     max_ongoing_requests=_ONGOING,

@@ -5,7 +5,7 @@ import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -210,7 +210,8 @@ class Folder:
             ) from error
         finally:
             if self.local:
-                Path(partial).unlink(missing_ok=True)
+                with suppress(OSError):
+                    os.unlink(partial)
 
     def read(self, name: str) -> bytes | None:
         """The content of a file; None where there is none."""

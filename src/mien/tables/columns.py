@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from mien.labels import Expression
 from mien.types import face_column_descriptions
 
-FRAMES = {
+_FRAMES = {
     "frame_index": "Frame number in the file, from 0; frames that were not analyzed are counted.",
     "timestamp_s": "Time of the frame in seconds since the first frame of the file.",
     "faces": "Number of faces in the frame.",
@@ -14,7 +14,7 @@ FRAMES = {
     "not_visible": "Of these, turned away, hidden or blurred.",
     "scene_cut": "True in the first frame after a cut: tracks start over.",
 }
-FRAME_COLUMNS = tuple(FRAMES)
+FRAME_COLUMNS = tuple(_FRAMES)
 
 _SHARE_OF_LABEL = "Share of the readable time in which the label was {}; in [0, 1]."
 TRACKS = {
@@ -43,7 +43,7 @@ TRACKS = {
 }
 TRACK_COLUMNS = tuple(TRACKS)
 
-EVENT_TABLE = {
+_EVENT_TABLE = {
     "onset_s": "Start in seconds since the first frame of the file, plus --time-offset.",
     "offset_s": "End in seconds; empty for what happens at one moment.",
     "duration_s": "Seconds from onset to offset; empty for what happens at one moment.",
@@ -55,10 +55,10 @@ EVENT_TABLE = {
     "elan_end_s": "The offset; of what happens at one moment, one sampling interval after it, but "
     "not after the next one of its tier. ELAN needs an end.",
 }
-EVENT_COLUMNS = tuple(EVENT_TABLE)
+EVENT_COLUMNS = tuple(_EVENT_TABLE)
 
 _NO_LABEL = "Share of the trial's readable time in which the label was {}; in [0, 1]."
-TRIALS = {
+_TRIALS = {
     "trial": "Name of the trial.",
     "onset_s": "Start of the trial in seconds, as in the table of trials.",
     "offset_s": "End of the trial in seconds.",
@@ -78,11 +78,11 @@ TRIALS = {
     "blinks": "Number of blinks that ended in the trial; empty where it does not show the eyes.",
     "yawns": "Number of yawns noticed in the trial; empty where it does not show the mouth.",
 }
-TRIAL_COLUMNS = tuple(TRIALS)
+TRIAL_COLUMNS = tuple(_TRIALS)
 
-LANDMARKS = {
-    "frame_index": FRAMES["frame_index"],
-    "timestamp_s": FRAMES["timestamp_s"],
+_LANDMARKS = {
+    "frame_index": _FRAMES["frame_index"],
+    "timestamp_s": _FRAMES["timestamp_s"],
     "track_id": TRACKS["track_id"],
     "lm_N_x": "Column of point N of the model's scheme in pixels of the original frame.",
     "lm_N_y": "Its row.",
@@ -145,10 +145,10 @@ EVENTS: Mapping[str, str] = {
 def tables() -> Iterator[tuple[str, str, Mapping[str, str]]]:
     """Each table: file name, what a row is, and the columns with their descriptions."""
     yield "faces.csv", "One row for each face in each frame.", face_column_descriptions()
-    yield "frames.csv", "One row for each analyzed frame, also without faces.", FRAMES
+    yield "frames.csv", "One row for each analyzed frame, also without faces.", _FRAMES
     yield "tracks.csv", "One row for each track, in the order in which they ended.", TRACKS
-    yield "events.csv", "One row for each event, by onset.", EVENT_TABLE
-    yield "trials.csv", "With --trials: one row for each trial and track.", TRIALS
-    yield "landmarks.csv", "With --landmark-table: one row for each face in each frame.", LANDMARKS
+    yield "events.csv", "One row for each event, by onset.", _EVENT_TABLE
+    yield "trials.csv", "With --trials: one row for each trial and track.", _TRIALS
+    yield "landmarks.csv", "With --landmark-table: one row for each face in each frame.", _LANDMARKS
     yield "clips.csv", "Of several clips: one row for each.", CLIPS
     yield "groups.csv", "With --group COLUMN: one row for each value of the column.", GROUPS

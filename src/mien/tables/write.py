@@ -89,15 +89,15 @@ def write_tables(recording: Recording, folder: Path, options: TableOptions | Non
     offset_s = options.time_offset_s
     lines = {
         FACES_FILE: face_lines(recording.documents(), labels or None, blendshapes=blendshapes),
-        FRAMES_TABLE_FILE: frame_lines(recording.documents()),
-        TRACKS_FILE: track_lines(recording.frames()),
+        FRAMES_TABLE_FILE: _frame_lines(recording.documents()),
+        TRACKS_FILE: _track_lines(recording.frames()),
         EVENTS_FILE: event_lines(recording.frames()),
         EVENT_TABLE_FILE: event_table_lines(recording.frames(), time_offset_s=offset_s),
     }
     if options.trials:
         lines[TRIALS_FILE] = trial_lines(recording.frames(), options.trials, time_offset_s=offset_s)
     if options.landmarks:
-        lines[_LANDMARKS_FILE] = landmark_lines(recording.documents())
+        lines[_LANDMARKS_FILE] = _landmark_lines(recording.documents())
     counts = {name: write_lines(folder / name, made) for name, made in lines.items()}
     written = set(counts)
     if options.parquet:
@@ -147,7 +147,7 @@ def face_lines(
         yield from (csv_line(row.get(name) for name in columns) for row in waiting)
 
 
-def frame_lines(documents: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+def _frame_lines(documents: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """The table of frames as lines of CSV: a row for each analyzed frame, also without faces.
 
     Args:
@@ -168,7 +168,7 @@ def frame_lines(documents: Iterable[Mapping[str, Any]]) -> Iterator[str]:
         )
 
 
-def track_lines(frames: Iterable[RecordedFrame]) -> Iterator[str]:
+def _track_lines(frames: Iterable[RecordedFrame]) -> Iterator[str]:
     """The table of tracks as lines of CSV, the header first, in the order in which they ended."""
     yield csv_line(TRACK_COLUMNS)
     for event in _all_events(frames):
@@ -183,7 +183,7 @@ def event_lines(frames: Iterable[RecordedFrame]) -> Iterator[str]:
             yield json.dumps(event.to_dict(), ensure_ascii=False) + "\n"
 
 
-def landmark_lines(documents: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+def _landmark_lines(documents: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """The table of landmarks as lines of CSV: a row for each face in each frame.
 
     Columns are ``lm_0_x``, ``lm_0_y``, and ``lm_0_z`` where the model has depth, for each point.

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
+import pydantic
 from flask import Blueprint, Flask, Response, current_app, jsonify, request, stream_with_context
 from flask.json.provider import DefaultJSONProvider
 from flask_openapi3.blueprint import APIBlueprint
@@ -18,7 +19,7 @@ from flask_openapi3.openapi import OpenAPI
 import mien.runtime.catalog as model_catalog
 from mien.tables import face_lines
 from mien.web.config import WebConfig
-from mien.web.errors import ProblemError, validation_problem
+from mien.web.errors import ProblemError, problem_response
 from mien.web.schemas import ErrorDocument, HealthDocument, ModelsDocument
 from mien.web.services import services
 
@@ -135,7 +136,7 @@ def build_app(import_name: str, *, version: str, config: WebConfig) -> OpenAPI:
             "An expression is how a face looks, not what the person feels.",
         ),
         security_schemes=security,
-        validation_error_callback=validation_problem,
+        validation_error_callback=_validation_problem,
         doc_ui=False,
         template_folder="templates",
         static_folder="static",
@@ -143,6 +144,17 @@ def build_app(import_name: str, *, version: str, config: WebConfig) -> OpenAPI:
     app.json = _JSON(app)
     app.add_url_rule("/openapi.json", "openapi_json", description)
     return app
+
+
+def _validation_problem(error: pydantic.ValidationError) -> Response:
+    """The response to a request with invalid parameters."""
+    details = [
+        {"where": ".".join(str(part) for part in entry["loc"]), "message": entry["msg"]}
+        for entry in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    return problem_response(
+        ProblemError(422, "invalid", "A parameter is invalid; see details.", details=details)
+    )
 
 
 def description() -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import logging
 from typing import Any
 
-import pydantic
 from flask import Flask, Response, current_app, g, jsonify, make_response, render_template, request
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
@@ -82,17 +81,6 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(ProblemError, problem_response)
     app.register_error_handler(HTTPException, _http_exception)
     app.register_error_handler(Exception, _unexpected)
-
-
-def validation_problem(error: pydantic.ValidationError) -> Response:
-    """The response to a request with invalid parameters."""
-    details = [
-        {"where": ".".join(str(part) for part in entry["loc"]), "message": entry["msg"]}
-        for entry in error.errors(include_url=False, include_context=False, include_input=False)
-    ]
-    return problem_response(
-        ProblemError(422, "invalid", "A parameter is invalid; see details.", details=details)
-    )
 
 
 def problem_response(problem: ProblemError) -> Response:

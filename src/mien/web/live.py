@@ -73,7 +73,7 @@ class LiveStream:
         self._frame_index = 0
 
     def analyze(self, data: bytes) -> FrameResult:
-        """Analyze the next frame; its time is that of its arrival.
+        """Analyze and count the next frame; its time is that of its arrival.
 
         Args:
             data: a JPEG or another image file.
@@ -84,20 +84,49 @@ class LiveStream:
         """
         arrived = time.monotonic()
         self.last_used = arrived
-        with self._lock, self._inference.gate.admitted():
-            image = read_image(data, max_megapixels=_MAX_FRAME_MEGAPIXELS)
-            result = self._faces.update(image, arrived - self._started)
-            result = replace(result, frame_index=self._frame_index)
-            self._frame_index += 1
-        if self.recording is not None:
-            self.recording.add(result)
+        metrics = services().metrics
+        with metrics.analysis("live"):
+            with self._lock, self._inference.gate.admitted():
+                image = read_image(data, max_megapixels=_MAX_FRAME_MEGAPIXELS)
+                result = self._faces.update(image, arrived - self._started)
+                result = replace(result, frame_index=self._frame_index)
+                self._frame_index += 1
+            if self.recording is not None:
+                self.recording.add(result)
+        metrics.faces.inc(len(result.faces))
         return result
 
-    def close(self) -> None:
-        """End the stream and its recording."""
-        if self.recording is not None:
-            self.recording.finish()
-            self.recording = None
+    def record(self, name: object, resume: object = None) -> dict[str, Any]:
+        """Start to store the results; returns the message for the client.
+
+        Args:
+            name: of the session.
+            resume: id of a session to go on with, see :func:`start_recording`.
+        """
+        if self.recording is None:
+            try:
+                self.recording = start_recording(
+                    services().database,
+                    self.owner,
+                    name=name.strip()[:120] if isinstance(name, str) else "",
+                    days=services().config.session_days,
+                    resume=resume if isinstance(resume, str) else "",
+                )
+            except SQLAlchemyError:
+                message = "Recording is not possible now: the database is unreachable."
+                error = {"code": "storage_unavailable", "message": message}
+                return {"type": "error", "error": error}
+        return {"type": "recording", "state": "started", "session_id": self.recording.session_id}
+
+    def stop_recording(self) -> dict[str, Any]:
+        """End the recording, if there is one; returns the message for the client."""
+        recording, self.recording = self.recording, None
+        return {
+            "type": "recording",
+            "state": "stopped",
+            "session_id": None if recording is None else recording.session_id,
+            "complete": True if recording is None else recording.finish(),
+        }
 
 
 class LiveStreams:
@@ -159,7 +188,7 @@ class LiveStreams:
         with self._lock:
             stream = self._streams.pop(stream_id, None)
         if stream is not None:
-            stream.close()
+            stream.stop_recording()
             self._on_change(self.count)
 
     def close_all(self) -> None:
@@ -192,7 +221,7 @@ def page() -> Response:
 @blueprint.post(
     "", summary="Open a live stream", responses=returns(LiveStreamDocument, 503, status=201)
 )
-@security.limited(security.LIVE_LIMIT)
+@security.limited("120/minute")
 def open_stream() -> tuple[Response, int]:
     """Where WebSockets are blocked: open a stream, post frames to it, delete it."""
     try:
@@ -215,7 +244,7 @@ def next_frame(path: LivePath, query: AnalyzeQuery) -> Response:
     security.limit_body(MAX_FRAME_MB)
     stream = _require_stream(path.stream_id)
     with image_problems():
-        result = analyze_frame(stream, request.get_data(cache=False))
+        result = stream.analyze(request.get_data(cache=False))
     return jsonify(result.to_dict(landmarks=query.landmarks))
 
 
@@ -252,7 +281,7 @@ def add_results(path: LivePath, body: ResultsBody) -> Response:
 )
 def record_stream(path: LivePath, query: RecordQuery) -> Response:
     """Store the stream's results, not its images, as a session."""
-    answer = record(_require_stream(path.stream_id), None, query.session_id)
+    answer = _require_stream(path.stream_id).record(None, query.session_id)
     if answer["type"] == "error":
         raise ProblemError(503, answer["error"]["code"], answer["error"]["message"])
     return jsonify(answer)
@@ -262,7 +291,7 @@ def record_stream(path: LivePath, query: RecordQuery) -> Response:
     "/<stream_id>/recording", summary="End a recording", responses=returns(RecordingDocument, 404)
 )
 def end_recording(path: LivePath) -> Response:
-    return jsonify(stop_recording(_require_stream(path.stream_id)))
+    return jsonify(_require_stream(path.stream_id).stop_recording())
 
 
 @blueprint.delete(
@@ -278,45 +307,3 @@ def _require_stream(stream_id: str) -> LiveStream:
     if stream is None:
         raise ProblemError(404, "not_found", "This live stream was closed. Open a new one.")
     return stream
-
-
-def analyze_frame(stream: LiveStream, data: bytes) -> FrameResult:
-    """Analyze a stream's next frame and count it; raises as :meth:`LiveStream.analyze`."""
-    with services().metrics.analysis("live"):
-        result = stream.analyze(data)
-    services().metrics.faces.inc(len(result.faces))
-    return result
-
-
-def record(stream: LiveStream, name: object, resume: object = None) -> dict[str, Any]:
-    """Start to store a stream's results; returns the message for the client.
-
-    Args:
-        name: of the session.
-        resume: id of a session to go on with, see :func:`start_recording`.
-    """
-    if stream.recording is None:
-        session_name = name.strip()[:120] if isinstance(name, str) else ""
-        try:
-            stream.recording = start_recording(
-                services().database,
-                stream.owner,
-                name=session_name,
-                days=services().config.session_days,
-                resume=resume if isinstance(resume, str) else "",
-            )
-        except SQLAlchemyError:
-            message = "Recording is not possible now: the database is unreachable."
-            return {"type": "error", "error": {"code": "storage_unavailable", "message": message}}
-    return {"type": "recording", "state": "started", "session_id": stream.recording.session_id}
-
-
-def stop_recording(stream: LiveStream) -> dict[str, Any]:
-    """End a stream's recording; returns the message for the client."""
-    recording, stream.recording = stream.recording, None
-    return {
-        "type": "recording",
-        "state": "stopped",
-        "session_id": None if recording is None else recording.session_id,
-        "complete": True if recording is None else recording.finish(),
-    }

@@ -20,7 +20,7 @@ from simple_websocket import ConnectionClosed, Server  # type: ignore[import-unt
 from mien.errors import InputError
 from mien.web.config import MEGABYTE
 from mien.web.inference import BusyError
-from mien.web.live import MAX_FRAME_MB, FullError, LiveStream, analyze_frame, record, stop_recording
+from mien.web.live import MAX_FRAME_MB, FullError, LiveStream
 from mien.web.photos import image_error_text
 from mien.web.schemas import parse_bool
 from mien.web.security import owner
@@ -141,9 +141,9 @@ class _Conversation:
         if kind == "options":
             self._landmarks = parse_bool(command.get("landmarks")) is True
         elif kind == "record":
-            self._send(record(self._stream, command.get("name"), command.get("session_id")))
+            self._send(self._stream.record(command.get("name"), command.get("session_id")))
         elif kind == "stop_recording":
-            self._send(stop_recording(self._stream))
+            self._send(self._stream.stop_recording())
         else:
             message = "Expected the type options, record or stop_recording."
             self._send_error("message_unknown", message)
@@ -151,7 +151,7 @@ class _Conversation:
 
     def _answer(self, image: bytes) -> None:
         try:
-            document = analyze_frame(self._stream, image).to_dict(landmarks=self._landmarks)
+            document = self._stream.analyze(image).to_dict(landmarks=self._landmarks)
         except BusyError as busy:
             document = {"type": "busy", "retry_after_ms": busy.retry_after_ms}
         except InputError as error:

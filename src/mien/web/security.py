@@ -41,7 +41,6 @@ blueprint = Blueprint("security", __name__)
 
 ANALYZE_LIMIT = "300/minute"
 UPLOAD_LIMIT = "20/minute;200/hour"
-LIVE_LIMIT = "120/minute"
 _LOGIN_LIMIT = "10/minute"
 _FORM_OVERHEAD = 64 * 1024
 # The bodies in JSON are small and flat.

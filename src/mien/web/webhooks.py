@@ -64,9 +64,10 @@ def deliver_due(database: Database, config: WebConfig) -> bool:
     due = _claim(database)
     if due is None:
         return False
-    job = store.find_any_job(database, due["job_id"])
-    if job is None:
+    found = database.rows(sa.select(jobs).where(jobs.c.id == due["job_id"]))
+    if not found:
         return True
+    (job,) = found
     message = {
         "type": f"job.{job['state']}",
         "timestamp": iso(job["finished_at"] or now()),

@@ -87,7 +87,7 @@ def init_app(app: Flask) -> None:
     babel.domain_instance = _Catalogs()
     babel.init_app(app, locale_selector=lambda: language().code)
     app.register_blueprint(blueprint)
-    app.jinja_env.filters.update(word=word, percent=percent, decimal=decimal)
+    app.jinja_env.filters.update(word=_word, percent=_percent, decimal=_decimal)
     app.context_processor(lambda: {"language": language(), "languages": LANGUAGES.values()})
     app.after_request(_set_headers)
 
@@ -102,22 +102,22 @@ def language() -> Language:
     return found
 
 
-def word(text: object) -> str:
+def _word(text: object) -> str:
     """A name or a message of the server in the language of the page; unknown ones as they are."""
     plain = str(text or "").replace("_", " ") if len(str(text)) < 40 else str(text)
     # The empty message is the header of a catalog.
     return str(_translations(language().code).ugettext(plain)) if plain else ""
 
 
-def percent(share: float) -> str:
-    """A share in [0, 1] in percent, without decimals."""
+def _percent(share: float) -> str:
+    """A share in [0, 1] in _percent, without decimals."""
     code = language().code
     if code == "en":
         return f"{100 * share:.0f}\u202f%"
     return numbers.format_percent(share, locale=code)
 
 
-def decimal(value: float, digits: int = 1, *, signed: bool = False) -> str:
+def _decimal(value: float, digits: int = 1, *, signed: bool = False) -> str:
     """A number with a fixed count of decimals."""
     if language().code == "en":
         return f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}"

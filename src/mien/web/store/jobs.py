@@ -102,11 +102,6 @@ def find_job(database: Database, job_id: str, visitor: str) -> dict[str, Any] | 
     return next(iter(database.rows(query)), None)
 
 
-def find_any_job(database: Database, job_id: str) -> dict[str, Any] | None:
-    """A job of any owner."""
-    return next(iter(database.rows(sa.select(jobs).where(jobs.c.id == job_id))), None)
-
-
 def running_jobs(database: Database) -> set[str]:
     """The ids of the jobs that a worker has claimed."""
     running = sa.select(jobs.c.id).where(jobs.c.state == "running")
