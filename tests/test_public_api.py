@@ -8,12 +8,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, get_type_hints
 
 import numpy as np
 import pytest
 
 import mien
+from mien.config import SettingKeywords
 from mien.errors import InputError, SettingError
 
 
@@ -156,8 +157,8 @@ def test_several_pictures_have_a_progress_bar_on_a_terminal(samples: dict[str, P
 
 
 def test_the_typed_keywords_are_the_settings() -> None:
-    names = [setting.name for setting in dataclasses.fields(mien.Settings)]
-    assert [*mien._SettingKeywords.__annotations__] == names
+    names = {setting.name for setting in dataclasses.fields(mien.Settings)}
+    assert {*get_type_hints(SettingKeywords)} == names
 
 
 def test_wrong_names_are_answered_with_those_that_work() -> None:

@@ -18,9 +18,9 @@ from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
 from os import PathLike
-from typing import IO, TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
+from typing import IO, TYPE_CHECKING, Any, Unpack, overload
 
-from mien.config import Settings
+from mien.config import SettingKeywords, Settings, shows_settings
 from mien.errors import InputError, MienError, valid_text
 from mien.labels import Expression
 from mien.types import (
@@ -90,28 +90,13 @@ __all__ = [
 ]
 
 
-class _SettingKeywords(TypedDict, total=False):
-    detector: str | None
-    landmarks: str | None
-    model: str | None
-    min_score: float | None
-    min_presence: float | None
-    tiles: Literal["auto", "off"] | None
-    max_faces: int | None
-    prior: str | None
-    max_megapixels: int | None
-    focal_length: float | None
-    threads: int | None
-    provider: Literal["cpu", "cuda", "openvino", "coreml"] | None
-
-
 @overload
 def analyze(
     image: IO[bytes],
     *,
     boxes: Any = None,
     neutral: Any = None,
-    **settings: Unpack[_SettingKeywords],
+    **settings: Unpack[SettingKeywords],
 ) -> FrameResult: ...
 @overload
 def analyze(
@@ -120,30 +105,20 @@ def analyze(
     boxes: Any = None,
     progress: bool = True,
     neutral: Any = None,
-    **settings: Unpack[_SettingKeywords],
+    **settings: Unpack[SettingKeywords],
 ) -> list[FrameResult]: ...
 @overload
 def analyze(
-    image: Any, *, boxes: Any = None, neutral: Any = None, **settings: Unpack[_SettingKeywords]
+    image: Any, *, boxes: Any = None, neutral: Any = None, **settings: Unpack[SettingKeywords]
 ) -> FrameResult: ...
+@shows_settings
 def analyze(
     image: Any,
     *,
     boxes: Any = None,
     progress: bool = True,
     neutral: Any = None,
-    detector: str | None = None,
-    landmarks: str | None = None,
-    model: str | None = None,
-    min_score: float | None = None,
-    min_presence: float | None = None,
-    tiles: Literal["auto", "off"] | None = None,
-    max_faces: int | None = None,
-    prior: str | None = None,
-    max_megapixels: int | None = None,
-    focal_length: float | None = None,
-    threads: int | None = None,
-    provider: Literal["cpu", "cuda", "openvino", "coreml"] | None = None,
+    **settings: Unpack[SettingKeywords],
 ) -> FrameResult | list[FrameResult]:
     """Find every face in a picture, or in several, and its apparent expression.
 
@@ -172,26 +147,13 @@ max_megapixels, focal_length, threads, provider: see :class:`Settings`, which al
         >>> [face.expression.label.value for face in mien.analyze("photo.jpg")]
         ['happiness', 'neutral', 'happiness', 'neutral']
     """
-    settings = Settings().override(
-        detector=detector,
-        landmarks=landmarks,
-        model=model,
-        min_score=min_score,
-        min_presence=min_presence,
-        tiles=tiles,
-        max_faces=max_faces,
-        prior=prior,
-        max_megapixels=max_megapixels,
-        focal_length=focal_length,
-        threads=threads,
-        provider=provider,
-    )
+    chosen = Settings().override(**settings)
     if neutral is None:
-        pipeline = _shared_pipeline(settings)
+        pipeline = _shared_pipeline(chosen)
     else:
         from mien.tracking.smoothing import resting_face
 
-        pipeline = copy(_shared_pipeline(settings.with_blendshapes()))
+        pipeline = copy(_shared_pipeline(chosen.with_blendshapes()))
         pipeline.neutral = resting_face(_analyze_one(pipeline, neutral, None))
     if not _is_several(image):
         return _analyze_one(pipeline, image, boxes)

@@ -1,16 +1,20 @@
 """Settings of the pipeline, for the library, the command line, the environment and the docs."""
 
 import dataclasses
+import inspect
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypedDict, TypeVar, get_type_hints
 
 import platformdirs
 
 from mien.errors import SettingError
 from mien.reader import check, read_environment, setting, variable_of
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+_KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
 DEFAULT_MAX_MEGAPIXELS = 100
 """1.5 times the resolution of most phone cameras; about 700 MB when decoded."""
@@ -126,6 +130,42 @@ class Settings:
         """
         given = {name: value for name, value in values.items() if value is not None}
         return dataclasses.replace(self, **given) if given else self
+
+
+class PipelineKeywords(TypedDict, total=False):
+    """The settings as keywords, without the two that may be stages; None is the default."""
+
+    model: str | None
+    min_score: float | None
+    min_presence: float | None
+    tiles: Literal["auto", "off"] | None
+    max_faces: int | None
+    prior: str | None
+    max_megapixels: int | None
+    focal_length: float | None
+    threads: int | None
+    provider: Literal["cpu", "cuda", "openvino", "coreml"] | None
+
+
+class SettingKeywords(PipelineKeywords, total=False):
+    """All settings as keywords."""
+
+    detector: str | None
+    landmarks: str | None
+
+
+def shows_settings(function: _Function) -> _Function:
+    """Name each setting in the signature of a function that takes them as ``**keywords``."""
+    own = inspect.signature(function)
+    *others, _ = own.parameters.values()
+    kinds = get_type_hints(SettingKeywords)
+    added = [
+        inspect.Parameter(entry.name, _KEYWORD, default=None, annotation=kinds[entry.name])
+        for entry in dataclasses.fields(Settings)
+        if entry.name not in own.parameters
+    ]
+    function.__signature__ = own.replace(parameters=[*others, *added])  # type: ignore[attr-defined]
+    return function
 
 
 def describe() -> list[dict[str, Any]]:

@@ -3,13 +3,13 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Unpack
 
 import numpy as np
 import numpy.typing as npt
 
 from mien import imaging
-from mien.config import Settings
+from mien.config import PipelineKeywords, Settings, shows_settings
 from mien.detection import FaceDetector, FaceSearch, build_detector, build_verifier
 from mien.detection.base import given_detections
 from mien.detection.verifier import FaceVerifier, Verdict
@@ -62,38 +62,21 @@ threads, provider: override the settings; see :class:`mien.Settings`.
         1
     """
 
+    @shows_settings
     def __init__(
         self,
         settings: Settings | None = None,
         *,
         detector: str | FaceDetector | None = None,
         landmarks: str | LandmarkPredictor | None = None,
-        model: str | None = None,
-        min_score: float | None = None,
-        min_presence: float | None = None,
-        tiles: Literal["auto", "off"] | None = None,
-        max_faces: int | None = None,
-        prior: str | None = None,
-        max_megapixels: int | None = None,
-        focal_length: float | None = None,
-        threads: int | None = None,
-        provider: Literal["cpu", "cuda", "openvino", "coreml"] | None = None,
         classifier: ExpressionClassifier | None = None,
         neutral: npt.ArrayLike | None = None,
+        **keywords: Unpack[PipelineKeywords],
     ) -> None:
         settings = (settings or Settings()).override(
             detector=detector if isinstance(detector, str) else None,
             landmarks=landmarks if isinstance(landmarks, str) else None,
-            model=model,
-            min_score=min_score,
-            min_presence=min_presence,
-            tiles=tiles,
-            max_faces=max_faces,
-            prior=prior,
-            max_megapixels=max_megapixels,
-            focal_length=focal_length,
-            threads=threads,
-            provider=provider,
+            **keywords,
         )
         self.settings = settings = settings if neutral is None else settings.with_blendshapes()
         self.detector: FaceDetector = (

@@ -7,9 +7,9 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from os import PathLike
-from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, Unpack, runtime_checkable
 
-from mien.config import Settings
+from mien.config import SettingKeywords, Settings, shows_settings
 from mien.errors import SettingError
 from mien.media import open_source
 from mien.media.sources import Frame, Selection, Source
@@ -210,6 +210,7 @@ class Step:
     events: tuple[Event, ...]
 
 
+@shows_settings
 def stream(
     source: Source | str | int | PathLike[str],
     *,
@@ -218,18 +219,7 @@ def stream(
     selection: Selection | None = None,
     sinks: Sequence[Sink] = (),
     on_event: Callable[[Event], None] | None = None,
-    detector: str | None = None,
-    landmarks: str | None = None,
-    model: str | None = None,
-    min_score: float | None = None,
-    min_presence: float | None = None,
-    tiles: Literal["auto", "off"] | None = None,
-    max_faces: int | None = None,
-    prior: str | None = None,
-    max_megapixels: int | None = None,
-    focal_length: float | None = None,
-    threads: int | None = None,
-    provider: Literal["cpu", "cuda", "openvino", "coreml"] | None = None,
+    **keywords: Unpack[SettingKeywords],
 ) -> Iterator[FrameResult]:
     """Analyze a video, a camera or any source, frame after frame.
 
@@ -260,20 +250,7 @@ max_megapixels, focal_length, threads, provider: see :class:`mien.Settings`.
         >>> [result[0].track_id for result in mien.stream("clip.mp4")][-1]
         1
     """
-    own = Settings().override(
-        detector=detector,
-        landmarks=landmarks,
-        model=model,
-        min_score=min_score,
-        min_presence=min_presence,
-        tiles=tiles,
-        max_faces=max_faces,
-        prior=prior,
-        max_megapixels=max_megapixels,
-        focal_length=focal_length,
-        threads=threads,
-        provider=provider,
-    )
+    own = Settings().override(**keywords)
     if pipeline is not None and own != Settings():
         raise SettingError("expected a pipeline or settings of one, got both: set them in it")
     opened = open_source(source, selection)
