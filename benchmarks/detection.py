@@ -32,12 +32,24 @@ from mien import FacePipeline, Settings, geometry
 from mien.detection import FaceDetector, build_detector
 from mien.errors import MienError
 from mien.landmarks import build_landmarks
-from mien.landmarks.schemes import IBUG68_PARTS, to_ibug68
+from mien.landmarks.schemes import to_ibug68
 from mien.media.images import read_image
 from mien.types import Face, Image
 
 Array = npt.NDArray[np.float64]
 
+# Of the 68 points.
+_IBUG68_PARTS: dict[str, slice] = {
+    "jaw": slice(0, 17),
+    "left_brow": slice(17, 22),
+    "right_brow": slice(22, 27),
+    "nose_bridge": slice(27, 31),
+    "nose_base": slice(31, 36),
+    "left_eye": slice(36, 42),
+    "right_eye": slice(42, 48),
+    "outer_lips": slice(48, 60),
+    "inner_lips": slice(60, 68),
+}
 CROWD = Path(__file__).parent / "data" / "crowd-faces.csv"
 SAME_IOU = 0.3
 SCORES = (0.4, 0.5, 0.6)
@@ -219,7 +231,7 @@ def landmark_errors(groups: Sequence[AnnotatedImage]) -> dict[str, Any]:
         "nme_without_jaw": round(float(each[:, 17:].mean()), 4),
         "nme_without_jaw_median": round(float(np.median(each[:, 17:].mean(axis=1))), 4),
         "parts": {
-            name: round(float(each[:, part].mean()), 4) for name, part in IBUG68_PARTS.items()
+            name: round(float(each[:, part].mean()), 4) for name, part in _IBUG68_PARTS.items()
         },
     }
 

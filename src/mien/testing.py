@@ -39,12 +39,12 @@ from mien.types import (
     ModelSpec,
 )
 
-FakeFace = tuple[Box, Expression | str]
+_FakeFace = tuple[Box, Expression | str]
 """Where a fake face is, and the expression that it shows."""
-Rule = Callable[[Image], Mapping[str, float]]
+_Rule = Callable[[Image], Mapping[str, float]]
 """From a crop to probabilities by expression."""
 
-FACE_COLORS = {**EXPRESSION_COLORS, Expression.NEUTRAL: (222, 184, 160)}
+_FACE_COLORS = {**EXPRESSION_COLORS, Expression.NEUTRAL: (222, 184, 160)}
 """The RGB color of a fake face by its expression."""
 
 _BACKGROUND = (40, 44, 52)
@@ -72,11 +72,11 @@ def draw_face(image: Image, box: Box, expression: Expression | str = "neutral") 
     ys, xs = np.mgrid[0 : y_max - y_min, 0 : x_max - x_min]
     cell = max(1.0, box.width / 24)
     check = ((xs // cell + ys // cell) % 2 * 16 - 8)[:, :, None]
-    color = np.asarray(FACE_COLORS[Expression(expression)])
+    color = np.asarray(_FACE_COLORS[Expression(expression)])
     image[y_min:y_max, x_min:x_max] = (color + check).clip(0, 255)
 
 
-def face_image(faces: Iterable[FakeFace] = (), size_wh: tuple[int, int] = (320, 240)) -> Image:
+def face_image(faces: Iterable[_FakeFace] = (), size_wh: tuple[int, int] = (320, 240)) -> Image:
     """A dark ``(H, W, 3)`` RGB uint8 image with fake faces."""
     image = np.full((size_wh[1], size_wh[0], 3), _BACKGROUND, np.uint8)
     for box, expression in faces:
@@ -209,7 +209,7 @@ class FakeClassifier:
 
     def __init__(
         self,
-        probabilities: Mapping[str, float] | Rule | None = None,
+        probabilities: Mapping[str, float] | _Rule | None = None,
         *,
         uncertain_below: float = 0.5,
     ) -> None:
@@ -264,7 +264,7 @@ class FakePipeline(FacePipeline):
         settings: Settings | None = None,
         *,
         boxes: Sequence[Box] | None = None,
-        probabilities: Mapping[str, float] | Rule | None = None,
+        probabilities: Mapping[str, float] | _Rule | None = None,
         detector: FaceDetector | None = None,
         landmarks: LandmarkPredictor | None = None,
         classifier: ExpressionClassifier | None = None,
@@ -356,7 +356,7 @@ _SPREAD = _spread_points()
 def _painted_boxes(image: Image) -> list[Box]:
     """The rectangles of face colors in an RGB image, the largest first."""
     boxes = []
-    for color in FACE_COLORS.values():
+    for color in _FACE_COLORS.values():
         low = np.array([max(0, level - _COLOR_TOLERANCE) for level in color])
         high = np.array([min(255, level + _COLOR_TOLERANCE) for level in color])
         mask = cv2.inRange(image, low, high)
@@ -378,6 +378,6 @@ def _five_points(box: Box) -> Landmarks:
 def _by_color(crop: Image) -> dict[str, float]:
     quarter = _CROP_SIDE // 4
     color = crop[quarter:-quarter, quarter:-quarter].reshape(-1, 3).mean(axis=0)
-    nearest = min(FACE_COLORS, key=lambda label: math.dist(FACE_COLORS[label], color))
-    rest = (1 - _CONFIDENT) / (len(FACE_COLORS) - 1)
-    return {label.value: _CONFIDENT if label is nearest else rest for label in FACE_COLORS}
+    nearest = min(_FACE_COLORS, key=lambda label: math.dist(_FACE_COLORS[label], color))
+    rest = (1 - _CONFIDENT) / (len(_FACE_COLORS) - 1)
+    return {label.value: _CONFIDENT if label is nearest else rest for label in _FACE_COLORS}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mien.errors import DataError, InputError
-from mien.evaluation.dataset import FERPLUS_COLUMNS, majority_label, vote_shares
+from mien.evaluation.dataset import FERPLUS_COLUMNS, _vote_shares, majority_label
 from mien.evaluation.readers.fer2013 import read_npz
 from mien.labels import Expression
 
@@ -40,7 +40,7 @@ def test_majority_needs_more_than_half_of_the_votes_that_count(
 
 
 def test_shares_leave_out_slips_and_what_is_no_expression() -> None:
-    shares = vote_shares(
+    shares = _vote_shares(
         [votes(neutral=6, fear=2, anger=1, unknown=1), votes(NF=10)], FERPLUS_COLUMNS, LABELS
     )
     assert shares[0, LABELS.index(Expression.NEUTRAL)] == pytest.approx(0.75)

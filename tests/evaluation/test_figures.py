@@ -32,12 +32,12 @@ def test_accuracy_counts_missing_predicted_as_wrong(matrix: np.ndarray) -> None:
 
 def test_recall_and_precision(matrix: np.ndarray) -> None:
     np.testing.assert_allclose(f.recall(matrix), [2 / 3, 1 / 3, np.nan])
-    np.testing.assert_allclose(f.precision(matrix), [1, 1 / 2, 0])
+    np.testing.assert_allclose(f._precision(matrix), [1, 1 / 2, 0])
 
 
 def test_f1(matrix: np.ndarray) -> None:
     # 2 * 2 / (3 + 2) and 2 * 1 / (3 + 2).
-    np.testing.assert_allclose(f.f1(matrix), [0.8, 0.4, np.nan])
+    np.testing.assert_allclose(f._f1(matrix), [0.8, 0.4, np.nan])
 
 
 def test_means_leave_out_classes_that_do_not_occur(matrix: np.ndarray) -> None:
@@ -90,7 +90,6 @@ def test_risk_coverage_by_hand() -> None:
     coverage, risk = f.risk_coverage([0.9, 0.8, 0.7, 0.6, 0.5], [1, 1, 0, 1, 0])
     np.testing.assert_allclose(risk, [0, 0, 1 / 3, 1 / 4, 2 / 5])
     np.testing.assert_allclose(coverage, [0.2, 0.4, 0.6, 0.8, 1])
-    assert f.risk_at(0.8, risk) == pytest.approx(1 / 4)
 
 
 def test_risk_coverage_does_not_depend_on_the_order_of_ties() -> None:
@@ -111,7 +110,7 @@ def test_interval_of_an_accuracy_is_the_binomial_one() -> None:
     matrix = np.array([[800, 200, 0], [0, 0, 0]])
     interval = f.percentile_interval(f.accuracy(f.resample_counts(matrix, samples=4000)))
     assert interval is not None
-    assert f.accuracy_interval(matrix) == pytest.approx(interval, abs=0.003)
+    assert f.intervals(matrix)["accuracy"] == pytest.approx(interval, abs=0.003)
     np.testing.assert_allclose(interval, [0.8 - 0.0248, 0.8 + 0.0248], atol=0.003)
 
 
@@ -126,13 +125,13 @@ def test_intervals_of_shares() -> None:
 
 def test_intervals_have_a_width_where_all_answers_are_right() -> None:
     all_right = np.array([[2, 0, 0, 0], [0, 2, 0, 0], [0, 0, 0, 0]])
-    low, high = f.accuracy_interval(all_right) or (0, 0)
+    low, high = f.intervals(all_right)["accuracy"] or (0, 0)
     assert (low, high) == pytest.approx((4 / (4 + 1.96**2), 1), abs=1e-4)
     # The distances of two recalls to their lower edges, added as errors are: .6576 * sqrt(2) / 2.
-    for interval in (f.balanced_accuracy_interval(all_right), f.macro_f1_interval(all_right)):
-        assert interval == pytest.approx((1 - 0.6576 / np.sqrt(2), 1), abs=1e-4)
+    for name in ("balanced_accuracy", "macro_f1"):
+        assert f.intervals(all_right)[name] == pytest.approx((1 - 0.6576 / np.sqrt(2), 1), abs=1e-4)
     nothing = np.zeros((2, 3), int)
-    assert f.balanced_accuracy_interval(nothing) is f.macro_f1_interval(nothing) is None
+    assert {*f.intervals(nothing).values()} == {None}
 
 
 @pytest.mark.parametrize(("n", "at_least"), [(3, 0.75), (10, 0.9), (200, 0.9)])
@@ -143,8 +142,9 @@ def test_intervals_hold_the_true_value(n: int, at_least: float) -> None:
     truth = float(f.balanced_accuracy(shares)), float(f.macro_f1(shares))
     for _ in range(500):
         matrix = np.stack([rng.multinomial(n, row) for row in shares])
-        for number, find in enumerate((f.balanced_accuracy_interval, f.macro_f1_interval)):
-            low, high = find(matrix) or (1.0, 0.0)
+        found = f.intervals(matrix)
+        for number, name in enumerate(("balanced_accuracy", "macro_f1")):
+            low, high = found[name] or (1.0, 0.0)
             held[number] += low <= truth[number] <= high
     assert min(held) >= 500 * at_least
 

@@ -10,7 +10,7 @@ import pytest
 from mien.errors import InputError
 from mien.evaluation.dataset import ArrayImages, LabeledSet
 from mien.evaluation.report import evaluate, to_markdown
-from mien.evaluation.robustness import SEVERITIES, corrupt, measure_robustness
+from mien.evaluation.robustness import _SEVERITIES, _corrupt, measure_robustness
 from mien.imaging import resize, to_gray
 from mien.labels import Expression
 from mien.media.images import read_image
@@ -24,7 +24,7 @@ def face(samples: dict[str, Path]) -> Image:
 
 
 def change(image: Image, kind: str, severity: int, seed: int = 0) -> float:
-    corrupted = corrupt(image, kind, severity, seed=seed).astype(np.float64)
+    corrupted = _corrupt(image, kind, severity, seed=seed).astype(np.float64)
     return float(np.abs(corrupted - image).mean())
 
 
@@ -35,10 +35,10 @@ def test_every_severity_is_worse_than_the_one_before(face: Image, kind: str) -> 
     assert (np.diff(changes) > 0).all()
 
 
-@pytest.mark.parametrize("kind", SEVERITIES)
+@pytest.mark.parametrize("kind", _SEVERITIES)
 def test_corruptions_are_repeatable_and_keep_the_shape(face: Image, kind: str) -> None:
     for image in (face, to_gray(face), face[:, :61]):
-        one, two = (corrupt(image, kind, 3, seed=7) for _ in range(2))
+        one, two = (_corrupt(image, kind, 3, seed=7) for _ in range(2))
         assert one.shape == image.shape
         assert one.dtype == np.uint8
         np.testing.assert_array_equal(one, two)
@@ -55,8 +55,8 @@ def test_severity_does_not_depend_on_the_size_of_the_face(face: Image, kind: str
 def test_a_block_hides_its_share_of_the_face_and_nothing_else() -> None:
     image = np.full((200, 300), 255, np.uint8)
     face = Box(100, 50, 180, 130)
-    for severity, share in enumerate(SEVERITIES["occlusion"], 1):
-        hidden = corrupt(image, "occlusion", severity, seed=3, face=face) != 255
+    for severity, share in enumerate(_SEVERITIES["occlusion"], 1):
+        hidden = _corrupt(image, "occlusion", severity, seed=3, face=face) != 255
         outside = hidden.copy()
         outside[50:130, 100:180] = False
         assert not outside.any()
@@ -66,7 +66,7 @@ def test_a_block_hides_its_share_of_the_face_and_nothing_else() -> None:
 def test_rotation_is_about_the_face() -> None:
     image = np.zeros((101, 201), np.uint8)
     image[48:53, 58:63] = 255
-    turned = corrupt(image, "rotation", 5, seed=0, face=Box(50.5, 40.5, 70.5, 60.5))
+    turned = _corrupt(image, "rotation", 5, seed=0, face=Box(50.5, 40.5, 70.5, 60.5))
     rows, columns = np.nonzero(turned > 128)
     assert rows.mean() == pytest.approx(50, abs=0.6)
     assert columns.mean() == pytest.approx(60, abs=0.6)
@@ -75,7 +75,7 @@ def test_rotation_is_about_the_face() -> None:
 @pytest.mark.parametrize(("kind", "severity"), [("fog", 1), ("blur", 0), ("blur", 6)])
 def test_rejects_unknown_corruptions(face: Image, kind: str, severity: int) -> None:
     with pytest.raises(InputError, match="severity from 1 to 5"):
-        corrupt(face, kind, severity, seed=0)
+        _corrupt(face, kind, severity, seed=0)
 
 
 FACE = Box(100, 60, 200, 160)
@@ -107,7 +107,7 @@ def test_accuracy_under_every_corruption() -> None:
     )
     table = summary["robustness"]
     assert table["clean"] == 1
-    assert table["corruptions"].keys() == SEVERITIES.keys()
+    assert table["corruptions"].keys() == _SEVERITIES.keys()
     every = [facts["accuracy"] for facts in table["corruptions"].values()]
     assert table["mean_1_to_5"] == pytest.approx(np.mean(every), abs=1e-6)
     assert table["drop_1_to_3"] == pytest.approx(1 - np.mean([row[:3] for row in every]), abs=1e-6)
@@ -132,7 +132,7 @@ def test_photographs_are_corrupted_where_the_face_is() -> None:
     )
     assert table["n"] == 2
     # Two clean pictures come first, then two of every corruption and severity.
-    occluded = seen[2 + 2 * (list(SEVERITIES).index("occlusion") * 5 + 4)]
+    occluded = seen[2 + 2 * (list(_SEVERITIES).index("occlusion") * 5 + 4)]
     covered = (occluded != photographs[0]).any(axis=2)
     inside = covered[int(FACE.y_min) : int(FACE.y_max), int(FACE.x_min) : int(FACE.x_max)]
     assert inside.mean() > 0.3

@@ -97,7 +97,7 @@ def test_unknown_column_is_named() -> None:
 
 def written(path: Path, predictions_: Predictions) -> Path:
     summary = summarize(predictions_)
-    summary["rows"] = report.rows_of(predictions_)
+    summary["rows"] = report._rows_of(predictions_)
     report.write_json(path, summary)
     return path
 

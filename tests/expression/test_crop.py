@@ -90,7 +90,7 @@ def crops_seen(landmarks: Landmarks, template: AlignmentTemplate) -> dict[str, I
         # A stream drops new faces whose landmarks are not trusted.
         if classifier.crops or name != "stream":
             (seen[name],) = classifier.crops
-    faces, _ = training.prepare_faces(one_picture(), classifier.spec, pipeline)
+    faces, _ = training._prepare_faces(one_picture(), classifier.spec, pipeline)
     seen["training"] = faces.aligned(0)
     _, (explanation,) = explain(rgb, pipeline, masks=2)
     seen["explanation"] = imaging.warp(PICTURE, explanation.transform, SIZE_WH)

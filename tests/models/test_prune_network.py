@@ -10,7 +10,7 @@ pytest.importorskip("torch")
 
 import torch
 
-from mien.training.networks import MOBILENET_WIDTHS, build_network
+from mien.training.networks import _MOBILENET_WIDTHS, build_network
 
 pytestmark = pytest.mark.e2e
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
@@ -24,7 +24,7 @@ def tool(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_as_many_channels_as_before_compute_the_same(tool: Any) -> None:
     torch.manual_seed(0)
-    widths = tuple(width // 8 for width in MOBILENET_WIDTHS)
+    widths = tuple(width // 8 for width in _MOBILENET_WIDTHS)
     wide, narrow = (
         build_network("mobilenet", 1, {"expression": 3}, 0.0, widths=widths).eval()
         for _ in range(2)

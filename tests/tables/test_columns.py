@@ -18,7 +18,7 @@ from mien.tables import TableOptions, Trial, write_tables
 from mien.tables.columns import EVENTS, tables
 from mien.tables.combined import ClipTables, write_combined
 from mien.testing import FakeLandmarks, FakePipeline, face_frames
-from mien.tracking import EventKind
+from mien.tracking.events import _EventKind
 
 pytest.importorskip("lap", reason="tracking needs lapx")
 
@@ -89,7 +89,7 @@ def test_every_column_over_clips_is_declared(folder: Path, tmp_path: Path) -> No
 
 
 def test_every_kind_of_event_is_declared() -> None:
-    assert set(EVENTS) == set(get_args(EventKind))
+    assert set(EVENTS) == set(get_args(_EventKind))
 
 
 def test_every_column_has_a_description() -> None:

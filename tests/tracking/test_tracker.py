@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mien.tracking import Observation, SamplingInterval, Tracker
-from mien.tracking.tracker import _blend_shapes, _face_shape, _shape_distance, assign
+from mien.tracking.tracker import _assign, _blend_shapes, _face_shape, _shape_distance
 from mien.types import Box, Detection, Landmarks
 
 
@@ -42,10 +42,10 @@ def test_a_missing_frame_at_a_low_rate_keeps_the_track_and_a_pause_does_not() ->
 
 def test_assignment_minimizes_the_total_and_respects_max_cost() -> None:
     # Row by row the greedy choice would be (0, 0) and then (1, 1) at 10.1; together 1 + 2 is less.
-    assert assign([[1.0, 1.1], [1.2, 9.0]], max_cost=5) == [(0, 1), (1, 0)]
-    assert assign([[1.0, np.inf], [np.inf, 7.0]], max_cost=5) == [(0, 0)]
-    assert assign(np.zeros((0, 3)), max_cost=5) == []
-    assert assign([[1.0], [0.5], [2.0]], max_cost=5) == [(1, 0)]
+    assert _assign([[1.0, 1.1], [1.2, 9.0]], max_cost=5) == [(0, 1), (1, 0)]
+    assert _assign([[1.0, np.inf], [np.inf, 7.0]], max_cost=5) == [(0, 0)]
+    assert _assign(np.zeros((0, 3)), max_cost=5) == []
+    assert _assign([[1.0], [0.5], [2.0]], max_cost=5) == [(1, 0)]
 
 
 def test_still_faces_keep_their_ids_in_any_order() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mien import geometry
-from mien.training.augmentation import Augmentation, augment, random_alignment
+from mien.training.augmentation import Augmentation, _random_alignment, augment
 
 NOTHING = Augmentation(**{field.name: 0.0 for field in dataclasses.fields(Augmentation)})
 SIZE = (32, 32)
@@ -53,7 +53,7 @@ def test_alignment_stays_within_its_bounds() -> None:
     amount = dataclasses.replace(NOTHING, turn_deg=10.0, shift=0.1)
     center = np.array([[16.0, 16.0]])
     for seed in range(50):
-        transform = random_alignment(SIZE, amount, np.random.default_rng(seed))
+        transform = _random_alignment(SIZE, amount, np.random.default_rng(seed))
         moved = geometry.apply_transform(transform, center) - center
         assert np.abs(moved).max() <= 3.2 + 1e-9
         assert geometry.scale_of(transform) == pytest.approx(1.0)

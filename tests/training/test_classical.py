@@ -13,16 +13,16 @@ from mien.evaluation.readers import read_data
 from mien.expression import build_classifier
 from mien.expression.priors import softmax
 from mien.labels import Expression
-from mien.training.classical import labeled_splits, train_classical
+from mien.training.classical import _labeled_splits, train_classical
 from mien.training.kernel_machine import fit_machine, fit_projection
-from mien.training.recipe import SHIPPED, load_classical_recipe
+from mien.training.recipe import _SHIPPED, load_classical_recipe
 from mien.types import Image, Landmarks
 
 EYES = np.array([[15.1, 18.2], [32.6, 18.0]], np.float32)
 
 
 def _recipe_text() -> str:
-    text = (SHIPPED / "classical.toml").read_text()
+    text = (_SHIPPED / "classical.toml").read_text()
     for old, new in (
         ("components = 300", "components = 20"),
         ("vectors = 3000", "vectors = 150"),
@@ -97,7 +97,7 @@ def test_splits_folders_and_uses_the_labels_of_the_recipe(tmp_path: Path) -> Non
     (tmp_path / "set" / "Angry" / "broken.png").write_text("no picture")
     (tmp_path / "recipe.toml").write_text(_recipe_text())
     recipe = load_classical_recipe(tmp_path / "recipe.toml")
-    train, valid = labeled_splits(read_data(tmp_path / "set"), recipe)
+    train, valid = _labeled_splits(read_data(tmp_path / "set"), recipe)
     assert train.labels == valid.labels == recipe.labels
     assert len(train) == 27
     assert len(valid) == 3
@@ -113,7 +113,7 @@ def test_kernel_machine_separates_classes_that_are_not_linearly_separable() -> N
     truth = (points[:, 0] * points[:, 1] > 0).astype(np.int64)
     fit = fit_machine(
         dataclasses.replace(
-            load_classical_recipe(SHIPPED / "classical.toml"),
+            load_classical_recipe(_SHIPPED / "classical.toml"),
             vectors=120,
             kernel_width=4.0,
             ridge=(1e-5, 1e-3),
@@ -144,7 +144,7 @@ def test_kernel_machine_separates_classes_that_are_not_linearly_separable() -> N
     ],
 )
 def test_rejects_invalid_recipes(tmp_path: Path, old: str, new: str, message: str) -> None:
-    text = (SHIPPED / "classical.toml").read_text()
+    text = (_SHIPPED / "classical.toml").read_text()
     (tmp_path / "recipe.toml").write_text(text.replace(old, new))
     with pytest.raises(SettingError, match=message):
         load_classical_recipe(tmp_path / "recipe.toml")

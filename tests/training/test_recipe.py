@@ -5,7 +5,7 @@ import pytest
 from mien.errors import MienError, SettingError
 from mien.labels import Expression
 from mien.training import recipe as recipes
-from mien.training.recipe import SHIPPED, find_recipes, load_recipe
+from mien.training.recipe import _SHIPPED, find_recipes, load_recipe
 
 
 def test_reads_every_section(recipe_path: Path) -> None:
@@ -22,7 +22,7 @@ def test_reads_every_section(recipe_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["transfer", "scratch", "finetune"])
 def test_shipped_recipes_are_complete(name: str) -> None:
-    recipe = load_recipe(SHIPPED / f"{name}.toml")
+    recipe = load_recipe(_SHIPPED / f"{name}.toml")
     assert recipe.name == name
     assert set(recipe.network.labels) == set(Expression)
     assert len(recipe.input.indices) == len(recipe.input.points)
@@ -40,7 +40,7 @@ def test_lists_recipes_of_every_route() -> None:
 
 
 def test_finds_a_recipe_by_name_or_path(tmp_path: Path) -> None:
-    assert recipes.recipe_path("scratch") == SHIPPED / "scratch.toml"
+    assert recipes.recipe_path("scratch") == _SHIPPED / "scratch.toml"
     own = tmp_path / "own.toml"
     own.write_text("")
     assert recipes.recipe_path(str(own)) == own

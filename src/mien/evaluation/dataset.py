@@ -204,7 +204,7 @@ class LabeledSet:
     def targets(self) -> FloatArray:
         """``(N, K)`` shares of the labels: of the votes where there are votes, else all for one."""
         if self.votes is not None:
-            return vote_shares(self.votes, self.vote_names, self.labels)
+            return _vote_shares(self.votes, self.vote_names, self.labels)
         table = np.zeros((len(self), len(self.labels)), np.float32)
         known = np.flatnonzero(self.label_index != UNLABELED)
         table[known, self.label_index[known]] = 1
@@ -271,7 +271,7 @@ def majority_label(
     return np.where(clear, places[winner], -1)
 
 
-def vote_shares(
+def _vote_shares(
     votes: npt.ArrayLike, vote_names: Sequence[str], labels: Sequence[Expression]
 ) -> FloatArray:
     """The votes as a distribution over expressions; votes for anything else do not count.

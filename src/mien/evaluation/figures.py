@@ -40,7 +40,8 @@ class Figures:
     Attributes:
         matrix: ``(K, K + 1)`` confusion matrix.
         accuracy, balanced_accuracy, macro_f1: rows without a prediction count as wrong.
-        recall: ``(K,)`` of each expression, NaN where it is absent.
+        recall, precision, f1: ``(K,)`` of each expression; NaN where it is absent, for precision
+            where it was never predicted.
         ece: expected calibration error, over the rows that have a prediction.
         nll: mean of ``-log p(truth)`` in nats, over the rows that have a prediction.
         brier: Brier score in [0, 2], over the rows that have a prediction.
@@ -51,6 +52,8 @@ class Figures:
     balanced_accuracy: float
     macro_f1: float
     recall: Array
+    precision: Array
+    f1: Array
     ece: float
     nll: float
     brier: float
@@ -89,6 +92,8 @@ def figures(
         balanced_accuracy=float(balanced_accuracy(matrix)),
         macro_f1=float(macro_f1(matrix)),
         recall=recall(matrix),
+        precision=_precision(matrix),
+        f1=_f1(matrix),
         ece=ece(p.max(axis=1), correct) if some else np.nan,
         nll=-float(np.log(np.maximum(of_truth, np.finfo(float).tiny)).mean()) if some else np.nan,
         brier=float(brier_of_rows(p, y).mean()) if some else np.nan,
@@ -116,13 +121,13 @@ def recall(matrix: npt.ArrayLike) -> Array:
     return _ratio(_hits(counts), counts.sum(axis=-1))
 
 
-def precision(matrix: npt.ArrayLike) -> Array:
+def _precision(matrix: npt.ArrayLike) -> Array:
     """Share of each prediction that was right: ``(..., K)``, NaN where it was never made."""
     counts = np.asarray(matrix, np.float64)
     return _ratio(_hits(counts), counts[..., :-1].sum(axis=-2))
 
 
-def f1(matrix: npt.ArrayLike) -> Array:
+def _f1(matrix: npt.ArrayLike) -> Array:
     """Harmonic mean of precision and recall: ``(..., K)``, NaN where the expression is absent."""
     counts = np.asarray(matrix, np.float64)
     hits, true = _hits(counts), counts.sum(axis=-1)
@@ -140,7 +145,7 @@ def macro_f1(matrix: npt.ArrayLike, classes: npt.ArrayLike | None = None) -> Arr
 
     An expression that was predicted but never occurs has no F1 of its own; it lowers the others'.
     """
-    return _mean_over(f1(matrix), classes)
+    return _mean_over(_f1(matrix), classes)
 
 
 def _hits(counts: Array) -> Array:
@@ -224,11 +229,6 @@ def risk_coverage(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> tuple[Ar
     return kept / len(wrong), np.cumsum(wrong) / kept
 
 
-def risk_at(coverage: float, risk: Array) -> float:
-    """The risk of a :func:`risk_coverage` curve at a coverage in (0, 1]."""
-    return float(risk[max(0, round(coverage * len(risk)) - 1)])
-
-
 def _checked(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> tuple[Array, Array]:
     c, hits = np.asarray(confidence, np.float64), np.asarray(correct, np.float64)
     if c.ndim != 1 or c.shape != hits.shape or not len(c):
@@ -253,25 +253,21 @@ def share_interval(count: float, total: float) -> _Interval | None:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def accuracy_interval(matrix: npt.ArrayLike) -> _Interval | None:
-    """Interval of :func:`accuracy`."""
+def intervals(matrix: npt.ArrayLike) -> dict[str, _Interval | None]:
+    """Intervals of ``accuracy``, ``balanced_accuracy`` and ``macro_f1``.
+
+    The latter two are means: of the recalls, and of F1 as the share of hits in hits and half of the
+    errors.
+    """
     counts = np.asarray(matrix, np.float64)
-    return share_interval(_hits(counts).sum(), counts.sum())
-
-
-def balanced_accuracy_interval(matrix: npt.ArrayLike) -> _Interval | None:
-    """Interval of :func:`balanced_accuracy`, from those of the recalls."""
-    counts = np.asarray(matrix, np.float64)
-    return _mean_share_interval(_hits(counts), counts.sum(axis=-1))
-
-
-def macro_f1_interval(matrix: npt.ArrayLike) -> _Interval | None:
-    """Interval of :func:`macro_f1`: F1 is the share of hits in hits and half of the errors."""
-    counts = np.asarray(matrix, np.float64)
-    true = counts.sum(axis=-1)
+    hits, true = _hits(counts), counts.sum(axis=-1)
     there = true > 0
     cases = (true + counts[:, :-1].sum(axis=0)) / 2
-    return _mean_share_interval(_hits(counts)[there], cases[there])
+    return {
+        "accuracy": share_interval(hits.sum(), counts.sum()),
+        "balanced_accuracy": _mean_share_interval(hits, true),
+        "macro_f1": _mean_share_interval(hits[there], cases[there]),
+    }
 
 
 def _mean_share_interval(counts: Array, totals: Array) -> _Interval | None:

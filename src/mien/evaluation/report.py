@@ -60,11 +60,11 @@ def evaluate(
         summary["robustness"] = measure_robustness(
             rows, pipeline, only=selection.only, progress=progress, seed=selection.seed
         )
-    summary["rows"] = rows_of(found)
+    summary["rows"] = _rows_of(found)
     return summary, found
 
 
-def rows_of(predictions: Predictions) -> dict[str, Any]:
+def _rows_of(predictions: Predictions) -> dict[str, Any]:
     """Truth and prediction of every row, so that two evaluations can be compared later."""
     return {
         "names": list(predictions.names),

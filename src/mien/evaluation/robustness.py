@@ -23,7 +23,7 @@ from mien.labels import Expression
 from mien.pipeline import FacePipeline
 from mien.types import Box, Face, FloatArray, Image
 
-SEVERITIES: dict[str, tuple[float, float, float, float, float]] = {
+_SEVERITIES: dict[str, tuple[float, float, float, float, float]] = {
     # Standard deviation of the Gaussian, over the side of the face.
     "blur": (0.01, 0.02, 0.03, 0.045, 0.06),
     # Standard deviation in gray levels, of grains 1/48 of the face's side wide.
@@ -47,12 +47,14 @@ _GRAINS = 48
 _READ_NOISE = 2.0
 
 
-def corrupt(image: Image, kind: str, severity: int, *, seed: int, face: Box | None = None) -> Image:
+def _corrupt(
+    image: Image, kind: str, severity: int, *, seed: int, face: Box | None = None
+) -> Image:
     """Corrupt a picture.
 
     Args:
         image: ``(H, W)`` or ``(H, W, 3)`` uint8.
-        kind: a key of :data:`SEVERITIES`.
+        kind: a key of :data:`_SEVERITIES`.
         severity: 1 to 5.
         seed: of noise, place and side: the same for every model.
         face: where the face is; by default it fills the picture.
@@ -63,14 +65,14 @@ def corrupt(image: Image, kind: str, severity: int, *, seed: int, face: Box | No
     Raises:
         InputError: no such corruption or severity.
     """
-    if kind not in SEVERITIES or not 1 <= severity <= len(SEVERITIES[kind]):
+    if kind not in _SEVERITIES or not 1 <= severity <= len(_SEVERITIES[kind]):
         raise InputError(
-            f"expected a corruption out of {', '.join(SEVERITIES)} and a severity from 1 to 5, "
+            f"expected a corruption out of {', '.join(_SEVERITIES)} and a severity from 1 to 5, "
             f"got {kind!r} and {severity}"
         )
     face = face or Box(0, 0, image.shape[1], image.shape[0])
-    rng = np.random.default_rng([seed, list(SEVERITIES).index(kind), severity])
-    return _CORRUPTIONS[kind](image, SEVERITIES[kind][severity - 1], face, rng)
+    rng = np.random.default_rng([seed, list(_SEVERITIES).index(kind), severity])
+    return _CORRUPTIONS[kind](image, _SEVERITIES[kind][severity - 1], face, rng)
 
 
 def _side(face: Box) -> float:
@@ -176,7 +178,7 @@ def measure_robustness(
         ``n``, ``clean`` accuracy, ``mean_1_to_3``, ``mean_1_to_5``, ``drop_1_to_3`` (clean minus
         mean), and for each corruption its accuracy and balanced accuracy at severities 1 to 5.
     """
-    runs = 1 + sum(len(strengths) for strengths in SEVERITIES.values())
+    runs = 1 + sum(len(strengths) for strengths in _SEVERITIES.values())
     done = 0
 
     def part_of_all(part: int, of: int) -> None:
@@ -188,7 +190,7 @@ def measure_robustness(
     faces = None if data.face_crops else _find_faces(data, pipeline)
     done += 1
     table: dict[str, dict[str, Any]] = {}
-    for kind, strengths in SEVERITIES.items():
+    for kind, strengths in _SEVERITIES.items():
         accuracies, balanced = [], []
         for severity in range(1, len(strengths) + 1):
             change = _corruption(kind, severity, seed, faces)
@@ -222,7 +224,7 @@ def _corruption(
 ) -> Callable[[Image, int], Image]:
     def change(image: Image, index: int) -> Image:
         face = None if faces is None else faces[index]
-        return corrupt(image, kind, severity, seed=seed * 1_000_003 + index, face=face)
+        return _corrupt(image, kind, severity, seed=seed * 1_000_003 + index, face=face)
 
     return change
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from mien.errors import DataError
 from mien.evaluation import figures as f
@@ -70,12 +69,8 @@ def summarize(
         "missed": missed,
         "wrong_face": wrong_face,
         "wrong_label": wrong - missed - wrong_face,
-        "intervals": {
-            "accuracy": f.accuracy_interval(matrix),
-            "balanced_accuracy": f.balanced_accuracy_interval(matrix),
-            "macro_f1": f.macro_f1_interval(matrix),
-        },
-        "per_class": _per_class(predictions, matrix),
+        "intervals": f.intervals(matrix),
+        "per_class": _per_class(predictions, main),
         "confusion": {
             "rows": "truth",
             "columns": [*(label.value for label in predictions.labels), "none"],
@@ -101,7 +96,7 @@ def _add_confidence(
     coverage, risk = f.risk_coverage(top, correct)
     # A hundred points draw the curve; the rows themselves are in the file of predictions.
     shown = np.unique(np.linspace(0, len(top) - 1, 101).round().astype(int))
-    error, error_at_80 = float(1 - correct.mean()), f.risk_at(0.8, risk)
+    error, error_at_80 = float(1 - correct.mean()), float(risk[max(0, round(0.8 * len(risk)) - 1)])
     summary |= {
         "confidence": float(top.mean()),
         "reliability": f.reliability(top, correct),
@@ -121,19 +116,16 @@ def _add_confidence(
     }
 
 
-def _per_class(
-    predictions: Predictions, matrix: npt.NDArray[np.int64]
-) -> dict[str, dict[str, Any]]:
-    recall, precision, f1 = f.recall(matrix), f.precision(matrix), f.f1(matrix)
-    table = {}
+def _per_class(predictions: Predictions, main: f.Figures) -> dict[str, dict[str, Any]]:
+    table, matrix = {}, main.matrix
     for index, label in enumerate(predictions.labels):
         of_class = predictions.truth == index
         table[label.value] = {
             "n": int(of_class.sum()),
-            "precision": precision[index],
-            "recall": recall[index],
+            "precision": main.precision[index],
+            "recall": main.recall[index],
             "recall_interval": f.share_interval(matrix[index, index], matrix[index].sum()),
-            "f1": f1[index],
+            "f1": main.f1[index],
             "missed": int((of_class & (predictions.outcome == MISSED)).sum()),
             "wrong_face": int((of_class & (predictions.outcome == WRONG_FACE)).sum()),
         }
@@ -157,12 +149,13 @@ def _slice_by(predictions: Predictions, column: str) -> dict[str, Any]:
             too_small += 1
             continue
         main = f.figures(part.probabilities, part.truth)
+        intervals = f.intervals(main.matrix)
         shown[value] = {
             "n": len(part),
             "accuracy": main.accuracy,
-            "accuracy_interval": f.accuracy_interval(main.matrix),
+            "accuracy_interval": intervals["accuracy"],
             "balanced_accuracy": main.balanced_accuracy,
-            "balanced_accuracy_interval": f.balanced_accuracy_interval(main.matrix),
+            "balanced_accuracy_interval": intervals["balanced_accuracy"],
             "missed": int((part.outcome == MISSED).sum()),
         }
     return {"values": shown, "too_small": too_small}

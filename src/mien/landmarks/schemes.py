@@ -81,19 +81,6 @@ IBUG68_FROM_MESH: _Contour = (
 2016). The jaw differs: the mesh follows the skin, the markup the visible outline, so they diverge
 as the head turns."""
 
-IBUG68_PARTS: dict[str, slice] = {
-    "jaw": slice(0, 17),
-    "left_brow": slice(17, 22),
-    "right_brow": slice(22, 27),
-    "nose_bridge": slice(27, 31),
-    "nose_base": slice(31, 36),
-    "left_eye": slice(36, 42),
-    "right_eye": slice(42, 48),
-    "outer_lips": slice(48, 60),
-    "inner_lips": slice(60, 68),
-}
-"""Indices of the 68 points by part of the face."""
-
 # Nose tip and mouth corners; the eyes are the means of the eye corners.
 _FIVE_FROM_MESH = (4, 61, 291)
 

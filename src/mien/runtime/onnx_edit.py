@@ -19,7 +19,7 @@ _NODE, _INITIALIZER, _OUTPUT = 1, 5, 12
 _NODE_INPUT, _NODE_OUTPUT, _NODE_NAME, _TENSOR_NAME = 1, 2, 3, 8
 _FLOAT, _INT64, _INT_ATTRIBUTE = 1, 7, 2
 
-Weights = npt.NDArray[np.float32] | npt.NDArray[np.int64]
+_Weights = npt.NDArray[np.float32] | npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Node:
 def extend_model(
     model: bytes,
     nodes: Iterable[Node],
-    weights: Mapping[str, Weights],
+    weights: Mapping[str, _Weights],
     outputs: Mapping[str, int] | None = None,
     metadata: Mapping[str, str] | None = None,
     *,
@@ -208,7 +208,7 @@ def _node(node: Node) -> bytes:
     )
 
 
-def _tensor(name: str, values: Weights) -> bytes:
+def _tensor(name: str, values: _Weights) -> bytes:
     dims = b"".join(_field(1, size) for size in values.shape)
     whole = values.dtype == np.int64
     content = values.astype("<i8" if whole else "<f4").tobytes()

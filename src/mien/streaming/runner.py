@@ -34,7 +34,7 @@ class _End:
         self.error = error
 
 
-def in_background(items: Iterable[T], depth: int = 4) -> Generator[T, None, None]:
+def _in_background(items: Iterable[T], depth: int = 4) -> Generator[T, None, None]:
     """Run an iterator in its own thread, at most `depth` items ahead of the consumer.
 
     Order is kept. An exception of the iterator is raised here, after the items before it. Closing
@@ -61,7 +61,7 @@ def in_background(items: Iterable[T], depth: int = 4) -> Generator[T, None, None
 def newest_in_background(
     items: Iterable[T], dropped: "Counter | None" = None
 ) -> Generator[T, None, None]:
-    """Like :func:`in_background`, but only the newest item waits: older ones are dropped.
+    """Like :func:`_in_background`, but only the newest item waits: older ones are dropped.
 
     Args:
         items: of a live source, which does not wait either.
@@ -307,7 +307,7 @@ def _steps(
     if source.info.live:
         # No queue after inference: a queued result of a camera is a late one.
         return _analyzed(newest_in_background(source.frames(), dropped), follower)
-    return in_background(_analyzed(in_background(source.frames()), follower))
+    return _in_background(_analyzed(_in_background(source.frames()), follower))
 
 
 def _analyzed(

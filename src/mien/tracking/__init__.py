@@ -1,6 +1,6 @@
 """Faces over time: tracks, smoothed labels, statistics and events."""
 
-from mien.tracking.events import Event, EventKind, SamplingInterval
+from mien.tracking.events import Event, SamplingInterval
 from mien.tracking.scene import SceneCutDetector, coarse
 from mien.tracking.smoothing import (
     BlendshapeSmoother,
@@ -18,7 +18,6 @@ from mien.tracking.tracker import Observation, Track, Tracker
 __all__ = [
     "BlendshapeSmoother",
     "Event",
-    "EventKind",
     "ExpressionSmoother",
     "LabelSettings",
     "LandmarkSmoother",

@@ -39,7 +39,7 @@ class SamplingInterval:
         return max(at_least_s, self._GAP_INTERVALS * self.seconds)
 
 
-EventKind = Literal[
+_EventKind = Literal[
     "track_started",
     "track_ended",
     "scene_cut",
@@ -79,7 +79,7 @@ class Event:
         'track_started'
     """
 
-    kind: EventKind
+    kind: _EventKind
     timestamp_s: float
     track_id: int | None = None
     details: Mapping[str, Any] = field(default_factory=dict)

@@ -49,7 +49,7 @@ def _blend_shapes(mean: Array, new: Array, weight: float) -> Array:
     return mixed / float(np.sqrt((mixed**2).sum()))
 
 
-def assign(costs: npt.ArrayLike, max_cost: float) -> list[tuple[int, int]]:
+def _assign(costs: npt.ArrayLike, max_cost: float) -> list[tuple[int, int]]:
     """Pairs of row and column with the minimum total cost, each at most `max_cost`.
 
     Method: Jonker and Volgenant, "A shortest augmenting path algorithm for dense and sparse linear
@@ -203,7 +203,7 @@ class Tracker:
         costs = [
             [self._cost(seen, track, timestamp_s) for track in self.tracks] for seen in observations
         ]
-        pairs = dict(assign(costs, self._MAX_COST)) if observations and self.tracks else {}
+        pairs = dict(_assign(costs, self._MAX_COST)) if observations and self.tracks else {}
         tentative = self._return_lost(pairs, costs, timestamp_s)
         owners = []
         for row, seen in enumerate(observations):

@@ -56,7 +56,7 @@ def augment(
         image: ``(H, W)`` gray.
         transform: ``(2, 3)`` alignment from the image to a crop of ``size_wh``.
     """
-    moved = geometry.compose(random_alignment(size_wh, amount, rng), transform)
+    moved = geometry.compose(_random_alignment(size_wh, amount, rng), transform)
     crop = imaging.warp(image, moved, size_wh)
     for chance, change in ((amount.light, _relight), (amount.shade, _shade)):
         if rng.random() < chance:
@@ -76,7 +76,7 @@ def augment(
     return crop
 
 
-def random_alignment(
+def _random_alignment(
     size_wh: tuple[int, int], amount: Augmentation, rng: np.random.Generator
 ) -> Array:
     """A transform of the crop onto itself: turn, scale, shift, stretch and perhaps mirror."""

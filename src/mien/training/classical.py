@@ -77,7 +77,7 @@ def train_classical(
     Raises:
         DataError: no such data, or too little of it.
     """
-    train, valid = labeled_splits(read_data(data_path), recipe)
+    train, valid = _labeled_splits(read_data(data_path), recipe)
     describe = _Describer(_blank_spec(recipe), find or _finders(), report)
     order = np.random.default_rng(recipe.seed).permutation(len(train))
     features, index = [], []
@@ -134,7 +134,7 @@ def _measure(logits: FloatArray, truth: IntArray, prior: Array) -> dict[str, flo
     }
 
 
-def labeled_splits(data: LabeledSet, recipe: ClassicalRecipe) -> tuple[LabeledSet, LabeledSet]:
+def _labeled_splits(data: LabeledSet, recipe: ClassicalRecipe) -> tuple[LabeledSet, LabeledSet]:
     """The labeled rows to train on and those to measure by, with the recipe's labels.
 
     Raises:

@@ -103,7 +103,7 @@ class TrainingData:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Split:
+class _Split:
     """``(N,)`` masks: rows to train on, to measure by, and near-duplicates of held-out rows."""
 
     train: _Mask
@@ -111,7 +111,7 @@ class Split:
     leaking: _Mask
 
 
-def split_rows(data: LabeledSet, seed: int) -> Split:
+def split_rows(data: LabeledSet, seed: int) -> _Split:
     """Split a set into training and valid rows, without near-duplicates across the two.
 
     Args:
@@ -127,7 +127,7 @@ def split_rows(data: LabeledSet, seed: int) -> Split:
         valid = np.isin(groups, chosen) & ~test
     held_out = valid | test
     leaking = ~held_out & np.isin(groups, groups[held_out])
-    return Split(~held_out & ~leaking, valid, leaking)
+    return _Split(~held_out & ~leaking, valid, leaking)
 
 
 def check_variety(shares: npt.ArrayLike, name: str) -> None:
@@ -179,7 +179,7 @@ def load_training_data(
         raise DataError(f"expected rows to train on and rows to measure by in {path}, found none")
     check_variety(targets[MAIN_HEAD][train_rows].sum(axis=0), path.name)
     rows = np.concatenate([train_rows, valid_rows])
-    faces, outcome = prepare_faces(
+    faces, outcome = _prepare_faces(
         data.take(rows),
         bare_spec(recipe),
         pipeline,
@@ -257,7 +257,7 @@ def majority_prior(targets: FloatArray) -> FloatArray:
     return np.asarray(counts / counts.sum(), np.float32)
 
 
-def prepare_faces(
+def _prepare_faces(
     data: LabeledSet,
     spec: ModelSpec,
     pipeline: FacePipeline,

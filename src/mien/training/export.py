@@ -21,9 +21,6 @@ from mien.training.networks import ExpressionNetwork, folded_pairs
 from mien.types import Image, ModelSpec
 
 OPSET = 18
-MAX_LOGIT_DIFFERENCE = {"fp32": 1e-3, "fp16": 5e-2}
-"""How far an exported file's logits may lie from torch's."""
-
 # Smaller tensors stay exact: they are biases, and halving them saves nothing.
 _SMALLEST_HALVED = 256
 

@@ -39,7 +39,7 @@ _MOBILENET_BLOCKS: tuple[tuple[int, int], ...] = (
     (1024, 2),
     (1024, 1),
 )
-MOBILENET_WIDTHS = (32, *(outputs for outputs, _ in _MOBILENET_BLOCKS))
+_MOBILENET_WIDTHS = (32, *(outputs for outputs, _ in _MOBILENET_BLOCKS))
 
 
 class _Layer(nn.Module):
@@ -76,7 +76,7 @@ class MobileNetTrunk(nn.Module):
     """
 
     def __init__(
-        self, channels: int = 1, pooling_size: int = 0, widths: Sequence[int] = MOBILENET_WIDTHS
+        self, channels: int = 1, pooling_size: int = 0, widths: Sequence[int] = _MOBILENET_WIDTHS
     ) -> None:
         super().__init__()
         width, *rest = widths
@@ -218,13 +218,13 @@ def build_network(
     elif architecture != "mobilenet":
         given = "learned_pooling is" if pooling_size else "widths are"
         raise SettingError(f"{given} there for mobilenet only, not for {architecture}")
-    elif widths and (len(widths) != len(MOBILENET_WIDTHS) or pooling_size):
+    elif widths and (len(widths) != len(_MOBILENET_WIDTHS) or pooling_size):
         raise SettingError(
-            f"expected {len(MOBILENET_WIDTHS)} widths without learned_pooling, got {len(widths)}"
+            f"expected {len(_MOBILENET_WIDTHS)} widths without learned_pooling, got {len(widths)}"
             f"{' with it' if pooling_size else ''}: give one for each layer"
         )
     else:
-        trunk = MobileNetTrunk(channels, pooling_size, widths or MOBILENET_WIDTHS)
+        trunk = MobileNetTrunk(channels, pooling_size, widths or _MOBILENET_WIDTHS)
     return ExpressionNetwork(trunk, trunk.features, heads, dropout)
 
 

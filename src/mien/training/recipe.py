@@ -13,7 +13,7 @@ from mien.reader import read
 from mien.training.augmentation import Augmentation
 from mien.types import AlignmentTemplate, InputSpec, ModelSpec
 
-SHIPPED = Path(__file__).parent / "recipes"
+_SHIPPED = Path(__file__).parent / "recipes"
 EYES_SCHEME = "eyes2"
 
 
@@ -243,7 +243,7 @@ class _RecipeSummary:
     summary: str
 
 
-def find_recipes(folder: Path = SHIPPED) -> list[_RecipeSummary]:
+def find_recipes(folder: Path = _SHIPPED) -> list[_RecipeSummary]:
     """The recipes in a folder, by name.
 
     Raises:
@@ -264,10 +264,10 @@ def recipe_path(name_or_path: str) -> Path:
     path = Path(name_or_path)
     if path.is_file():
         return path
-    shipped = SHIPPED / f"{name_or_path}.toml"
+    shipped = _SHIPPED / f"{name_or_path}.toml"
     if path.suffix == "" and len(path.parts) == 1 and shipped.is_file():
         return shipped
-    names = ", ".join(sorted(path.stem for path in SHIPPED.glob("*.toml")))
+    names = ", ".join(sorted(path.stem for path in _SHIPPED.glob("*.toml")))
     raise SettingError(f"expected a recipe's file, or one of {names}; there is no {name_or_path!r}")
 
 
