@@ -111,11 +111,11 @@ def test_space_is_limited(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) ->
 def test_expires(visitor: FlaskClient, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     label(visitor, "bored")
     made = app.extensions["mien"].database
-    sessions.sweep(made)
+    sessions.SessionStore(made).sweep()
     assert len(visitor.get(URL).json["corrections"]) == 1  # type: ignore[index]
     later = database.now() + timedelta(days=31)
     monkeypatch.setattr(sessions, "now", lambda: later)
-    sessions.sweep(made)
+    sessions.SessionStore(made).sweep()
     assert visitor.get(URL).json == {"corrections": []}
 
 

@@ -29,6 +29,7 @@ from mien.web.jobs import (
 )
 from mien.web.store import jobs, tables
 from mien.web.store.database import Database, now
+from mien.web.store.jobs import JobStore
 
 WaitUntil = Callable[..., Any]
 CsrfOf = Callable[[FlaskClient, str], str]
@@ -43,13 +44,13 @@ def database(tmp_path: Path, migrated: Path) -> Database:
 
 
 def submit(database: Database, data: bytes = b"a video", owner: str = "") -> str:
-    return jobs.create_job(
-        database, io.BytesIO(data), owner=owner, name="../../etc/walk.mp4", options=OPTIONS, hours=1
+    return JobStore(database).create(
+        io.BytesIO(data), owner=owner, name="../../etc/walk.mp4", options=OPTIONS, hours=1
     )
 
 
 def state_of(database: Database, job_id: str) -> dict[str, Any]:
-    row = jobs.find_job(database, job_id, "")
+    row = JobStore(database).find(job_id, "")
     assert row is not None
     return row
 
@@ -65,11 +66,11 @@ def runner(database: Database, tmp_path: Path, work: Any) -> JobRunner:
 
 def test_one_worker_claims_a_job(database: Database) -> None:
     job_id = submit(database)
-    assert jobs.claim_job(database, "one") is not None
-    assert jobs.claim_job(database, "two") is None
-    assert jobs.renew_lease(database, job_id, "one", frames_done=3, progress=0.1)
-    assert not jobs.renew_lease(database, job_id, "two", frames_done=9, progress=0.9)
-    assert not jobs.finish_job(database, job_id, "two", state="done", hours=1)
+    assert JobStore(database).claim("one") is not None
+    assert JobStore(database).claim("two") is None
+    assert JobStore(database).renew_lease(job_id, "one", frames_done=3, progress=0.1)
+    assert not JobStore(database).renew_lease(job_id, "two", frames_done=9, progress=0.9)
+    assert not JobStore(database).finish(job_id, "two", state="done", hours=1)
     assert state_of(database, job_id)["frames_done"] == 3
 
 
@@ -78,25 +79,25 @@ def test_lost_job_is_retried_and_fails_in_the_end(
 ) -> None:
     job_id = submit(database)
     for attempt in range(1, jobs._MAX_ATTEMPTS + 1):
-        assert jobs.claim_job(database, f"worker {attempt}") is not None
-        assert not jobs.sweep_jobs(database)
+        assert JobStore(database).claim(f"worker {attempt}") is not None
+        assert not JobStore(database).sweep()
         age(database, lease_until=now() - timedelta(seconds=1))
-        assert jobs.sweep_jobs(database) == (attempt < jobs._MAX_ATTEMPTS)
+        assert JobStore(database).sweep() == (attempt < jobs._MAX_ATTEMPTS)
     assert state_of(database, job_id)["state"] == "failed"
-    assert jobs.find_files(database, job_id, role="upload") == []
+    assert JobStore(database).files(job_id, role="upload") == []
     # A worker that lost its lease changes nothing.
-    assert not jobs.finish_job(database, job_id, "worker 3", state="done", hours=1)
+    assert not JobStore(database).finish(job_id, "worker 3", state="done", hours=1)
 
 
 def test_results_expire_unless_kept(database: Database) -> None:
     gone, kept = submit(database), submit(database)
     for job_id in (gone, kept):
-        jobs.claim_job(database, "worker")
-        jobs.finish_job(database, job_id, "worker", state="done", hours=1)
+        JobStore(database).claim("worker")
+        JobStore(database).finish(job_id, "worker", state="done", hours=1)
     age(database, expires_at=now() - timedelta(seconds=1))
-    jobs.keep_job(database, kept, days=3)
-    jobs.sweep_jobs(database)
-    assert jobs.find_job(database, gone, "") is None
+    JobStore(database).keep(kept, days=3)
+    JobStore(database).sweep()
+    assert JobStore(database).find(gone, "") is None
     assert state_of(database, kept)["kept"]
 
 
@@ -114,10 +115,10 @@ def test_results_are_stored_and_the_upload_is_deleted(database: Database, tmp_pa
     assert state_of(database, job_id)["state"] == "done"
     assert (seen["data"], seen["name"], seen["options"]) == (content, "walk.mp4", OPTIONS)
     assert not seen["folder"].exists()
-    (result,) = jobs.find_files(database, job_id, role="result")
+    (result,) = JobStore(database).files(job_id, role="result")
     assert (result["name"], result["size"]) == ("faces.csv", len(content))
-    assert b"".join(jobs.read_file(database, result["id"])) == content
-    assert jobs.find_files(database, job_id, role="upload") == []
+    assert b"".join(JobStore(database).read_file(result["id"])) == content
+    assert JobStore(database).files(job_id, role="upload") == []
 
 
 @pytest.mark.parametrize(
@@ -150,12 +151,12 @@ def test_canceled_jobs_stop(database: Database, tmp_path: Path, wait_until: Wait
     thread = threading.Thread(target=runner(database, tmp_path, work).run_next)
     thread.start()
     assert started.wait(600)
-    jobs.cancel_job(database, job_id)
-    jobs.cancel_job(database, waiting)
+    JobStore(database).cancel(job_id)
+    JobStore(database).cancel(waiting)
     thread.join(600)
     assert state_of(database, job_id)["state"] == "cancelled"
     assert state_of(database, waiting)["state"] == "cancelled"
-    assert jobs.find_files(database, waiting, role="upload") == []
+    assert JobStore(database).files(waiting, role="upload") == []
 
 
 def test_running_job_is_released_at_shutdown(
@@ -176,7 +177,7 @@ def test_running_job_is_released_at_shutdown(
     thread.join(600)
     row = state_of(database, job_id)
     assert (row["state"], row["attempts"], row["worker"]) == ("queued", 0, None)
-    assert jobs.find_files(database, job_id, role="upload")
+    assert JobStore(database).files(job_id, role="upload")
     # A stopped runner claims nothing.
     assert not ending.run_next()
     assert state_of(database, job_id)["state"] == "queued"
@@ -374,7 +375,7 @@ def test_job_folder_is_private_and_deleted(database: Database, tmp_path: Path) -
 
 def test_folder_of_a_killed_worker_is_removed(database: Database, tmp_path: Path) -> None:
     job_id = submit(database)
-    jobs.claim_job(database, "killed")
+    JobStore(database).claim("killed")
     left = tmp_path / "jobs" / f"{job_id}.x1"
     left.mkdir(parents=True)
     sweeper = runner(database, tmp_path, lambda *_: None)
@@ -451,6 +452,6 @@ def _stored_result(app: Flask) -> tuple[bytes, str]:
     database = app.extensions["mien"].database
     job_id = submit(database)
     with database.begin() as connection:
-        jobs.put_file(connection, io.BytesIO(data), job_id=job_id, role="result",
+        jobs._put_file(connection, io.BytesIO(data), job_id=job_id, role="result",
                       name="annotated.mp4", media_type="video/mp4")  # fmt: skip
     return data, f"/api/v1/jobs/{job_id}/files/annotated.mp4"

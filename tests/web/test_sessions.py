@@ -16,9 +16,9 @@ from sqlalchemy.exc import OperationalError
 from tests.web.conftest import record
 
 from mien.media.images import read_image
-from mien.web.store import sessions as store
 from mien.web.store import tables
 from mien.web.store.database import Database, now
+from mien.web.store.sessions import SessionStore
 
 CsrfOf = Callable[[FlaskClient, str], str]
 MakeApp = Callable[..., Flask]
@@ -135,7 +135,7 @@ def test_sessions_are_found_exported_and_deleted_together(
 
 def test_written_frames_survive_a_lost_recorder(app: Flask) -> None:
     database: Database = app.extensions["mien"].database
-    recording = store.start_recording(database, "", name="", days=1)
+    recording = SessionStore(database).start("", name="", days=1)
     with database.begin() as connection:
         connection.execute(
             sa.insert(tables.session_chunks).values(
@@ -145,26 +145,26 @@ def test_written_frames_survive_a_lost_recorder(app: Flask) -> None:
         connection.execute(
             sa.update(tables.sessions).values(updated_at=now() - timedelta(minutes=2))
         )
-    store.sweep(database)
-    found = store.find_session(database, recording.session_id, "")
+    SessionStore(database).sweep()
+    found = SessionStore(database).find(recording.session_id, "")
     assert found is not None
     assert found["state"] == "interrupted"
-    assert list(store.read_frames(database, recording.session_id)) == [{"faces": []}]
+    assert list(SessionStore(database).read_frames(recording.session_id)) == [{"faces": []}]
 
 
 def test_sessions_expire(app: Flask) -> None:
     database: Database = app.extensions["mien"].database
-    old = store.start_recording(database, "", name="old", days=1)
-    new = store.start_recording(database, "", name="new", days=2)
+    old = SessionStore(database).start("", name="old", days=1)
+    new = SessionStore(database).start("", name="new", days=2)
     with database.begin() as connection:
         connection.execute(
             sa.update(tables.sessions)
             .where(tables.sessions.c.id == old.session_id)
             .values(expires_at=now() - timedelta(seconds=1))
         )
-    store.sweep(database)
-    assert store.find_session(database, old.session_id, "") is None
-    assert store.find_session(database, new.session_id, "") is not None
+    SessionStore(database).sweep()
+    assert SessionStore(database).find(old.session_id, "") is None
+    assert SessionStore(database).find(new.session_id, "") is not None
 
 
 def test_results_wait_for_an_unavailable_database(
@@ -173,7 +173,7 @@ def test_results_wait_for_an_unavailable_database(
     database: Database = app.extensions["mien"].database
     pipeline = app.extensions["mien"].inference.pipeline
     result = pipeline.analyze(read_image(smile))
-    recording = store.start_recording(database, "", name="", days=1)
+    recording = SessionStore(database).start("", name="", days=1)
 
     def fail() -> None:
         raise OperationalError("", None, Exception("connection refused"))
@@ -186,7 +186,7 @@ def test_results_wait_for_an_unavailable_database(
         assert answer.status_code == 503
     recording.add(result)
     assert recording.finish() is True
-    assert len(list(store.read_frames(database, recording.session_id))) == 2
+    assert len(list(SessionStore(database).read_frames(recording.session_id))) == 2
 
 
 def test_unavailable_database_returns_503(

@@ -10,8 +10,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from mien.errors import SettingError
 from mien.web.config import WebConfig
-from mien.web.store import sessions, tables
+from mien.web.store import tables
 from mien.web.store.database import Database, database_url
+from mien.web.store.sessions import SessionStore
 
 
 def test_migrations_match_the_tables(tmp_path: Path) -> None:
@@ -94,7 +95,7 @@ def test_uses_a_database_once_it_is_available(tmp_path: Path) -> None:
 
 def test_failed_transaction_is_rolled_back(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'x.sqlite'}")
-    kept = sessions.start_recording(database, "", name="", days=1)
+    kept = SessionStore(database).start("", name="", days=1)
 
     def delete_and_fail() -> None:
         with database.begin() as connection:
@@ -103,4 +104,4 @@ def test_failed_transaction_is_rolled_back(tmp_path: Path) -> None:
 
     with pytest.raises(ZeroDivisionError):
         delete_and_fail()
-    assert sessions.find_session(database, kept.session_id, "") is not None
+    assert SessionStore(database).find(kept.session_id, "") is not None

@@ -38,6 +38,8 @@ from mien.web.live import LiveStreams
 from mien.web.services import Services
 from mien.web.site import runs_in_browsers
 from mien.web.store.database import Database, database_url
+from mien.web.store.jobs import JobStore
+from mien.web.store.sessions import SessionStore
 from mien.web.worker import video_work
 
 log = logging.getLogger("mien.web")
@@ -110,6 +112,8 @@ def _make_services(config: WebConfig, pipeline: FacePipeline) -> Services:
         config=config,
         inference=inference,
         database=database,
+        job_store=JobStore(database),
+        session_store=SessionStore(database),
         jobs=JobRunner(
             database,
             config,

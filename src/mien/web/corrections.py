@@ -25,10 +25,9 @@ from mien.web.schemas import (
 )
 from mien.web.security import owner
 from mien.web.services import services
-from mien.web.store import jobs
 from mien.web.store.database import iso, new_id, now
 from mien.web.store.tables import corrections
-from mien.web.videos import check_room, job_document
+from mien.web.videos import check_room
 
 _LEAST_OF_LABEL = 3
 _MOST_LABELS = 20
@@ -48,7 +47,7 @@ def page() -> str:
         counts=sorted(counts.items()),
         ready=_is_enough(counts),
         least=_LEAST_OF_LABEL,
-        jobs=[job_document(row) for row in adaptations()],
+        jobs=[services().job_store.document(row) for row in adaptations()],
     )
 
 
@@ -140,9 +139,9 @@ def delete(path: CorrectionPath) -> Response:
 )
 @security.limited(security.UPLOAD_LIMIT)
 def adapt() -> tuple[Response, int]:
-    job = jobs.find_job(services().database, _adapt(), g.visitor.id)
+    job = services().job_store.find(_adapt(), g.visitor.id)
     assert job is not None
-    return jsonify(job_document(job)), 202
+    return jsonify(services().job_store.document(job)), 202
 
 
 def _own(correction_id: str | None = None) -> tuple[sa.ColumnElement[bool], ...]:
@@ -187,8 +186,7 @@ def _adapt() -> str:
     archive = _archive(used)
     check_room(archive.getbuffer().nbytes)
     names = ", ".join(sorted({label for label, _ in used}))
-    job_id = jobs.create_job(
-        database,
+    job_id = services().job_store.create(
         archive,
         owner=owner(),
         address=security.address_mark(),

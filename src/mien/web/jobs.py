@@ -18,7 +18,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from mien.errors import MienError
@@ -27,8 +26,9 @@ from mien.web import webhooks
 from mien.web.config import WebConfig
 from mien.web.errors import sentence
 from mien.web.recordings import page_document
-from mien.web.store import jobs, sessions
 from mien.web.store.database import Database
+from mien.web.store.jobs import LEASE, JobStore
+from mien.web.store.sessions import SessionStore
 
 log = logging.getLogger("mien.web")
 _POLL_S = 1.0
@@ -36,17 +36,6 @@ _SWEEP_EVERY_S = 5.0
 _RENEW_EVERY_S = 1.0
 _SHOW_EVERY_S = 2.0
 _STOP_TIMEOUT_S = 5.0
-_MEDIA_TYPES = {
-    ".csv": "text/csv",
-    ".jsonl": "application/jsonl",
-    ".mp4": "video/mp4",
-    ".html": "text/html",
-    ".json": "application/json",
-    ".jpg": "image/jpeg",
-}
-
-RESULT_TYPES = {*_MEDIA_TYPES.values(), "application/octet-stream"}
-"""The media types of job results."""
 
 Progress = Callable[[int, float | None], None]
 """Reports the number of frames done and the share of the video, where it is known."""
@@ -81,6 +70,7 @@ class JobRunner:
         on_end: Callable[[str], None] = lambda outcome: None,
     ) -> None:
         self._database = database
+        self._jobs = JobStore(database)
         self._config = config
         self._hours = config.result_hours
         self._folder = config.ready_data_dir() / "jobs"
@@ -122,12 +112,12 @@ class JobRunner:
             SQLAlchemyError: the database is unreachable. The lease of the job, if any, expires.
         """
         worker = f"{socket.gethostname()}:{os.getpid()}:{threading.get_ident()}"[-80:]
-        job = None if self._stop.is_set() else jobs.claim_job(self._database, worker)
+        job = None if self._stop.is_set() else self._jobs.claim(worker)
         if job is None:
             return False
         outcome = self._run(job, worker)
         if outcome is None:
-            jobs.release_job(self._database, job["id"], worker)
+            self._jobs.release(job["id"], worker)
         else:
             self._ended.set()
             self._on_end(outcome)
@@ -135,14 +125,14 @@ class JobRunner:
 
     def sweep(self) -> None:
         """Queue lost jobs again, delete what has expired and the folders of killed workers."""
-        sessions.sweep(self._database)
-        if jobs.sweep_jobs(self._database):
+        SessionStore(self._database).sweep()
+        if self._jobs.sweep():
             self.wake()
         self._remove_abandoned_folders()
 
     def _remove_abandoned_folders(self) -> None:
         found = list(self._folder.iterdir()) if self._folder.is_dir() else []
-        running = jobs.running_jobs(self._database) if found else set()
+        running = self._jobs.running() if found else set()
         for folder in found:
             if folder.name.partition(".")[0] not in running:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -204,51 +194,37 @@ class JobRunner:
             message = "An internal error occurred. It was logged."
         else:
             return "done"
-        ended = jobs.finish_job(
-            self._database, job["id"], worker, state=outcome, hours=self._hours, message=message
+        ended = self._jobs.finish(
+            job["id"], worker, state=outcome, hours=self._hours, message=message
         )
         return outcome if ended else None
 
     def _analyze(self, job: dict[str, Any], worker: str, folder: Path) -> None:
-        upload = jobs.find_files(self._database, job["id"], role="upload")[0]
+        upload = self._jobs.files(job["id"], role="upload")[0]
         results = folder / "results"
         results.mkdir()
         video = folder / _safe_name(upload["name"])
-        jobs.copy_file(self._database, upload["id"], video)
-        heartbeat = _Heartbeat(self._database, job["id"], worker)
+        self._jobs.copy_file(upload["id"], video)
+        heartbeat = _Heartbeat(self._jobs, job["id"], worker)
 
         def report(done: int, share: float | None) -> None:
             if self._stop.is_set():
                 raise _ShuttingDownError
             heartbeat.report(done, share)
 
-        show = partial(_keep_showing, self._database, job["id"], results)
+        show = partial(_keep_showing, self._jobs, job["id"], results)
         with _in_background("mien-heartbeat", heartbeat.beat), _in_background("mien-page", show):
             self._work(video, results, job["options"], report)
         page = page_document(results) if (results / FRAMES_FILE).is_file() else None
 
-        def store(connection: Connection) -> None:
-            if page is not None:
-                jobs.put_page(connection, job["id"], page)
-            for path in sorted(found for found in results.iterdir() if found.is_file()):
-                with path.open("rb") as source:
-                    jobs.put_file(
-                        connection,
-                        source,
-                        job_id=job["id"],
-                        role="result",
-                        name=path.name,
-                        media_type=_MEDIA_TYPES.get(path.suffix, "application/octet-stream"),
-                    )
-
         state = RunState.read(results)
-        jobs.finish_job(
-            self._database,
+        self._jobs.finish(
             job["id"],
             worker,
             state="done",
             hours=job["options"].get("hours", self._hours),
-            store=store,
+            page=page,
+            results=sorted(found for found in results.iterdir() if found.is_file()),
             message=_warning(state),
             frames_done=state.frames if state else None,
         )
@@ -267,16 +243,14 @@ def _in_background(name: str, work: Callable[[threading.Event], None]) -> Iterat
         thread.join()
 
 
-def _keep_showing(database: Database, job_id: str, folder: Path, ended: threading.Event) -> None:
+def _keep_showing(jobs: JobStore, job_id: str, folder: Path, ended: threading.Event) -> None:
     """Show a recording on the job's page while it grows, with a small part of the time."""
     pause_s = _SHOW_EVERY_S
     while not ended.wait(pause_s):
         begun = time.monotonic()
         try:
             if (folder / FRAMES_FILE).is_file():
-                document = page_document(folder)
-                with database.begin() as connection:
-                    jobs.put_page(connection, job_id, document)
+                jobs.show(job_id, page_document(folder))
         except (MienError, SQLAlchemyError, OSError) as error:
             log.warning("page of job %s: %s", job_id, error)
         pause_s = max(_SHOW_EVERY_S, 20 * (time.monotonic() - begun))
@@ -285,8 +259,8 @@ def _keep_showing(database: Database, job_id: str, folder: Path, ended: threadin
 class _Heartbeat:
     """Renews a job's lease, and notices when the job should stop."""
 
-    def __init__(self, database: Database, job_id: str, worker: str) -> None:
-        self._database = database
+    def __init__(self, jobs: JobStore, job_id: str, worker: str) -> None:
+        self._jobs = jobs
         self._job_id = job_id
         self._worker = worker
         self._done = 0
@@ -308,8 +282,7 @@ class _Heartbeat:
         renewed_at = time.monotonic()
         while self._wanted and not ended.wait(_RENEW_EVERY_S):
             try:
-                self._wanted = jobs.renew_lease(
-                    self._database,
+                self._wanted = self._jobs.renew_lease(
                     self._job_id,
                     self._worker,
                     frames_done=self._done,
@@ -318,7 +291,7 @@ class _Heartbeat:
                 renewed_at = time.monotonic()
             except SQLAlchemyError:
                 # The database may return; after a whole lease without it the job is not ours.
-                self._wanted = time.monotonic() - renewed_at <= jobs.LEASE.total_seconds()
+                self._wanted = time.monotonic() - renewed_at <= LEASE.total_seconds()
 
 
 def _warning(state: RunState | None) -> str | None:

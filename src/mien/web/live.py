@@ -33,7 +33,7 @@ from mien.web.schemas import (
 )
 from mien.web.security import owner
 from mien.web.services import services
-from mien.web.store.sessions import Recording, start_recording
+from mien.web.store.sessions import Recording
 
 MAX_FRAME_MB = 4
 # Thirty years in seconds, or in frames.
@@ -101,12 +101,11 @@ class LiveStream:
 
         Args:
             name: of the session.
-            resume: id of a session to go on with, see :func:`start_recording`.
+            resume: id of a session to go on with, see :meth:`SessionStore.start`.
         """
         if self.recording is None:
             try:
-                self.recording = start_recording(
-                    services().database,
+                self.recording = services().session_store.start(
                     self.owner,
                     name=name.strip()[:120] if isinstance(name, str) else "",
                     days=services().config.session_days,

@@ -35,8 +35,6 @@ from mien.web.inference import BusyError
 from mien.web.schemas import FrameResultDocument, PhotoQuery
 from mien.web.security import owner
 from mien.web.services import services
-from mien.web.store import jobs
-from mien.web.videos import job_document
 
 _PAGE_IMAGE_PX = 1600
 _GALLERY_IMAGE_PX = 480
@@ -295,7 +293,7 @@ _models_lock = threading.Lock()
 
 def _own_models() -> list[dict[str, Any]]:
     """The jobs of the visitor whose results have a model."""
-    found = [job_document(row) for row in adaptations()]
+    found = [services().job_store.document(row) for row in adaptations()]
     return [job for job in found if any(entry["name"] == MODEL for entry in job["files"])]
 
 
@@ -305,9 +303,9 @@ def _own_classifier(job_id: str) -> ExpressionClassifier:
     Raises:
         ProblemError: there is none.
     """
-    database = services().database
-    job = jobs.find_job(database, job_id, g.visitor.id)
-    found = jobs.find_files(database, job_id, role="result") if job else []
+    store = services().job_store
+    job = store.find(job_id, g.visitor.id)
+    found = store.files(job_id, role="result") if job else []
     entry = next((one for one in found if one["name"] == MODEL), None)
     if entry is None:
         raise ProblemError(404, "not_found", "There is no such model, or it was deleted.")
@@ -324,7 +322,7 @@ def _load(file_id: str) -> ExpressionClassifier:
     settings = services().inference.pipeline.settings
     with tempfile.TemporaryDirectory(prefix="mien-") as folder:
         path = Path(folder) / MODEL
-        jobs.copy_file(services().database, file_id, path)
+        services().job_store.copy_file(file_id, path)
         classifier = build_classifier(path, threads=settings.threads, provider=settings.provider)
         assert isinstance(classifier, NeuralClassifier)
         classifier.warm_up()  # while the file is there
@@ -332,5 +330,5 @@ def _load(file_id: str) -> ExpressionClassifier:
 
 
 def adaptations() -> list[dict[str, Any]]:
-    rows = jobs.list_jobs(services().database, owner()) if owner() else []
+    rows = services().job_store.of_owner(owner()) if owner() else []
     return [row for row in rows if row["options"].get("task") == ADAPT]

@@ -25,7 +25,6 @@ from mien.web import security
 from mien.web.errors import ProblemError
 from mien.web.security import owner
 from mien.web.services import services
-from mien.web.store import jobs, sessions
 from mien.web.store.tables import markers
 
 
@@ -72,31 +71,28 @@ class StoredRecording:
 
     def view(self) -> dict[str, Any] | None:
         """What a page shows, see :func:`page_document`; None where there is nothing yet."""
-        database = services().database
         if self.kind == "job":
-            document = jobs.read_page(database, self.id)
+            document = services().job_store.read_page(self.id)
             return None if document is None else json.loads(document)
         people = person_charts(read_frames(self._frames()))
         return {"start_s": 0.0, "people": [asdict(one) for one in people], "events": []}
 
     def _frames(self) -> Iterator[dict[str, Any]]:
-        database = services().database
         if self.kind == "session":
-            yield from sessions.read_frames(database, self.id)
+            yield from services().session_store.read_frames(self.id)
             return
-        for entry in jobs.find_files(database, self.id, role="result"):
+        for entry in services().job_store.files(self.id, role="result"):
             if entry["name"] == FRAMES_FILE:
-                yield from map(json.loads, _lines(jobs.read_file(database, entry["id"])))
+                yield from map(json.loads, _lines(services().job_store.read_file(entry["id"])))
 
 
 def require_recording(recording_id: str) -> StoredRecording:
     """A session or a video job that the visitor may see; ProblemError 404 if there is none."""
-    database = services().database
-    session = sessions.find_session(database, recording_id, g.visitor.id)
+    session = services().session_store.find(recording_id, g.visitor.id)
     if session is not None:
-        own = sessions.is_owner(database, recording_id, g.visitor.id)
+        own = services().session_store.is_owner(recording_id, g.visitor.id)
         return StoredRecording("session", recording_id, session["name"], own)
-    job = jobs.find_job(database, recording_id, g.visitor.id)
+    job = services().job_store.find(recording_id, g.visitor.id)
     if job is None or "task" in job["options"]:
         raise ProblemError(404, "not_found", "There is no such recording, or it was deleted.")
     return StoredRecording("job", recording_id, job["name"], bool(job["owner"]))
@@ -106,14 +102,13 @@ def _list_recordings(owner: str, most: int) -> list[StoredRecording]:
     """A visitor's sessions and analyzed videos, the newest first of each."""
     if not owner:
         return []
-    database = services().database
     found = [
         StoredRecording("session", one["id"], one["name"])
-        for one in sessions.list_sessions(database, owner, limit=most)
+        for one in services().session_store.of_owner(owner, limit=most)
     ]
     return found + [
         StoredRecording("job", row["id"], row["name"])
-        for row in jobs.list_jobs(database, owner)[:most]
+        for row in services().job_store.of_owner(owner)[:most]
         if row["state"] == "done" and "task" not in row["options"]
     ]
 

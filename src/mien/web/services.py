@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from mien.web.live import LiveStreams
     from mien.web.metrics import Metrics
     from mien.web.store.database import Database
+    from mien.web.store.jobs import JobStore
+    from mien.web.store.sessions import SessionStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,8 @@ class Services:
     config: "WebConfig"
     inference: "InferenceEngine"
     database: "Database"
+    job_store: "JobStore"
+    session_store: "SessionStore"
     jobs: "JobRunner"
     live_streams: "LiveStreams"
     metrics: "Metrics"

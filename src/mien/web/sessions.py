@@ -34,7 +34,6 @@ from mien.web.schemas import (
 )
 from mien.web.security import owner
 from mien.web.services import services
-from mien.web.store import sessions as store
 
 # Sessions on a page of the list.
 _PAGE = 20
@@ -65,9 +64,9 @@ def change_several() -> ResponseReturnValue:
             return redirect(url_for("sessions_pages.export", id=chosen), 303)
         case "delete-selected":
             for document in [_require_session(one) for one in chosen]:
-                store.delete_session(services().database, document["id"])
+                services().session_store.delete(document["id"])
         case "delete-all" if owner():
-            store.delete_all_sessions(services().database, owner())
+            services().session_store.delete_all(owner())
         case "compare" | "export" | "delete-all":
             pass
         case _:
@@ -88,7 +87,7 @@ def export() -> ResponseReturnValue:
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as target:
             for number, document in enumerate(chosen, start=1):
                 name = re.sub(r"[^\w.-]+", "-", document["name"]).strip("-.") or "session"
-                frames = store.read_frames(services().database, document["id"])
+                frames = services().session_store.read_frames(document["id"])
                 with target.open(f"{number:02}-{name}.csv", "w") as table:
                     for line in face_lines(frames):
                         table.write(line.encode())
@@ -105,7 +104,7 @@ def session_page(session_id: str) -> str:
     """A session: a timeline for each person."""
     recorded = _require_session(session_id)
     found = require_recording(session_id)
-    first = next(store.read_frames(services().database, session_id), None)
+    first = next(services().session_store.read_frames(session_id), None)
     return render_template(
         "session.html",
         recorded=recorded,
@@ -122,13 +121,13 @@ def change(session_id: str) -> ResponseReturnValue:
     _require_session(session_id)
     action = request.form.get("action")
     if action == "delete":
-        store.delete_session(services().database, session_id)
+        services().session_store.delete(session_id)
         return redirect(url_for("sessions_pages.sessions"), 303)
     if action == "rename":
         name = request.form.get("name", "").strip()[:120]
         if not name:
             raise ProblemError(422, "invalid", "Expected a name of 1 to 120 characters.")
-        store.rename_session(services().database, session_id, name)
+        services().session_store.rename(session_id, name)
         return redirect(url_for("sessions_pages.session_page", session_id=session_id), 303)
     raise ProblemError(400, "bad_request", "Expected the action rename or delete.")
 
@@ -142,7 +141,7 @@ def list_sessions() -> Response:
     "", summary="Delete all of the visitor's sessions", responses=returns(DeletedDocument)
 )
 def delete_all() -> Response:
-    count = store.delete_all_sessions(services().database, owner()) if owner() else 0
+    count = services().session_store.delete_all(owner()) if owner() else 0
     return jsonify({"deleted": count})
 
 
@@ -156,7 +155,7 @@ def session(path: SessionPath) -> Response:
 )
 def rename(path: SessionPath, body: RenameBody) -> Response:
     _require_session(path.session_id)
-    store.rename_session(services().database, path.session_id, body.name)
+    services().session_store.rename(path.session_id, body.name)
     return jsonify(_require_session(path.session_id))
 
 
@@ -165,7 +164,7 @@ def rename(path: SessionPath, body: RenameBody) -> Response:
 )
 def delete(path: SessionPath) -> Response:
     _require_session(path.session_id)
-    store.delete_session(services().database, path.session_id)
+    services().session_store.delete(path.session_id)
     return jsonify({"deleted": 1})
 
 
@@ -180,7 +179,7 @@ def frames_json(path: SessionPath) -> Response:
     def parts() -> Iterator[str]:
         marked = json.dumps(require_recording(path.session_id).markers())
         yield f'{{"session":{json.dumps(document)},"markers":{marked},"frames":['
-        for index, frame in enumerate(store.read_frames(services().database, path.session_id)):
+        for index, frame in enumerate(services().session_store.read_frames(path.session_id)):
             yield ("," if index else "") + json.dumps(frame, separators=(",", ":"))
         yield "]}"
 
@@ -195,7 +194,7 @@ def frames_json(path: SessionPath) -> Response:
 def frames_csv(path: SessionPath) -> Response:
     """One row per frame and face, with the columns of `mien video`'s table."""
     _require_session(path.session_id)
-    frames = store.read_frames(services().database, path.session_id)
+    frames = services().session_store.read_frames(path.session_id)
     return attachment(face_lines(frames), "session.csv")
 
 
@@ -213,12 +212,12 @@ def events_csv(path: SessionPath) -> Response:
 
 
 def _visitors_sessions(**choice: Any) -> list[dict[str, Any]]:
-    return store.list_sessions(services().database, owner(), **choice) if owner() else []
+    return services().session_store.of_owner(owner(), **choice) if owner() else []
 
 
 def _require_session(session_id: str) -> dict[str, Any]:
     """A session that the visitor may see; raises ProblemError 404 if there is none."""
-    document = store.find_session(services().database, session_id, g.visitor.id)
+    document = services().session_store.find(session_id, g.visitor.id)
     if document is None:
         raise ProblemError(404, "not_found", "There is no such session, or it was deleted.")
     return document

@@ -22,7 +22,6 @@ from mien.web import headers, security
 from mien.web.api import attachment, check_form, noun, returns
 from mien.web.config import MEGABYTE
 from mien.web.errors import ProblemError
-from mien.web.jobs import RESULT_TYPES
 from mien.web.recordings import StoredRecording, require_recording
 from mien.web.schemas import (
     DeletedDocument,
@@ -34,7 +33,7 @@ from mien.web.schemas import (
 )
 from mien.web.security import owner
 from mien.web.services import services
-from mien.web.store import jobs
+from mien.web.store.jobs import RESULT_TYPES
 from mien.web.webhooks import WebhookError, add_webhook, check_url
 
 _MAX_ACTIVE = 3
@@ -66,7 +65,11 @@ def job(job_id: str) -> str:
     task = row["options"].get("task", "video")
     found = require_recording(job_id) if task == "video" else None
     return render_template(
-        "job.html", job=job_document(row), task=task, recording=found, shown=found and found.view()
+        "job.html",
+        job=job_document(row),
+        task=task,
+        recording=found,
+        shown=found and found.view(),
     )
 
 
@@ -80,15 +83,14 @@ def timelines(job_id: str) -> str:
 def change_job(job_id: str) -> ResponseReturnValue:
     """Cancel, keep or delete a job."""
     _require_job(job_id)
-    database = services().database
     action = request.form.get("action")
     if action == "delete":
-        jobs.delete_job(database, job_id)
+        services().job_store.delete(job_id)
         return redirect(url_for("videos_pages.video"), 303)
     if action == "cancel":
-        jobs.cancel_job(database, job_id)
+        services().job_store.cancel(job_id)
     elif action == "keep":
-        jobs.keep_job(database, job_id, days=services().config.session_days)
+        services().job_store.keep(job_id, days=services().config.session_days)
     else:
         raise ProblemError(400, "bad_request", "Expected the action cancel, keep or delete.")
     return redirect(url_for("videos_pages.job", job_id=job_id), 303)
@@ -133,7 +135,7 @@ def job_status(path: JobPath) -> Response:
 )
 def cancel_job(path: JobPath) -> Response:
     _require_job(path.job_id)
-    jobs.cancel_job(services().database, path.job_id)
+    services().job_store.cancel(path.job_id)
     return jsonify(job_document(_require_job(path.job_id)))
 
 
@@ -144,7 +146,7 @@ def cancel_job(path: JobPath) -> Response:
 )
 def delete_job(path: JobPath) -> Response:
     _require_job(path.job_id)
-    jobs.delete_job(services().database, path.job_id)
+    services().job_store.delete(path.job_id)
     return jsonify({"deleted": 1})
 
 
@@ -156,7 +158,7 @@ def delete_job(path: JobPath) -> Response:
 def job_file(path: JobFilePath) -> Response:
     """`faces.csv`, `tracks.csv`, `frames.jsonl`, `annotated.mp4` or `report.html`."""
     job = _require_job(path.job_id)
-    for entry in jobs.find_files(services().database, path.job_id, role="result"):
+    for entry in services().job_store.files(path.job_id, role="result"):
         if entry["name"] == path.name:
             return _marked_response(job, path.name, entry) or _file_response(entry)
     raise ProblemError(404, "not_found", f"This job has no file {path.name}.")
@@ -183,7 +185,7 @@ def _form_of_page() -> VideoForm:
 
 def _submit(form: VideoForm) -> str:
     """Store an uploaded video and wake a worker; returns the job's id."""
-    config, database = services().config, services().database
+    config = services().config
     security.limit_body(config.max_video_mb)
     stream = form.video.stream
     size = stream.seek(0, 2)
@@ -194,8 +196,7 @@ def _submit(form: VideoForm) -> str:
         raise ProblemError(413, "too_large", f"Expected at most {config.max_video_mb} MB.")
     also = _webhook(form)
     check_room(size)
-    job_id = jobs.create_job(
-        database,
+    job_id = services().job_store.create(
         stream,
         owner=owner(),
         address=security.address_mark(),
@@ -216,19 +217,17 @@ def check_room(size: int) -> None:
     Raises:
         ProblemError: too many jobs run, or the server's space is used up.
     """
-    config, database = services().config, services().database
+    config = services().config
     address = security.address_mark()
+    store = services().job_store
     # Callers without a cookie share the places of their address.
-    active = jobs.count_active(database, owner=owner(), address="" if owner() else address)
-    if (
-        active >= _MAX_ACTIVE
-        or jobs.count_active(database, address=address) >= _MAX_ACTIVE_OF_ADDRESS
-    ):
+    active = store.count_active(owner=owner(), address="" if owner() else address)
+    if active >= _MAX_ACTIVE or store.count_active(address=address) >= _MAX_ACTIVE_OF_ADDRESS:
         raise ProblemError(
             409, "enough_jobs", f"Expected at most {_MAX_ACTIVE} jobs at once. Wait until one "
             "is done, or cancel one.", retry_after_s=30,
         )  # fmt: skip
-    if jobs.stored_bytes(database) + size > config.max_stored_mb * MEGABYTE:
+    if store.stored_bytes() + size > config.max_stored_mb * MEGABYTE:
         raise ProblemError(
             507, "storage_full", "The server's space is used up. Delete results, or "
             "try again when older ones have expired.", retry_after_s=600,
@@ -258,7 +257,7 @@ def _marked_response(job: dict[str, Any], name: str, entry: dict[str, Any]) -> R
 
 def _file_response(entry: dict[str, Any]) -> Response:
     if entry["media_type"] == "text/html":
-        document = b"".join(jobs.read_file(services().database, entry["id"]))
+        document = b"".join(services().job_store.read_file(entry["id"]))
         return headers.sandboxed_report(document)
     response = _ranged_response(entry)
     # The server chose the name; it has only letters, digits, dots and dashes.
@@ -280,7 +279,7 @@ def _ranged_response(entry: dict[str, Any]) -> Response:
         if part is None:
             raise RequestedRangeNotSatisfiable(size)
         (start, stop), status = part, 206
-    data = jobs.read_file(services().database, entry["id"], start, stop)
+    data = services().job_store.read_file(entry["id"], start, stop)
     response = Response(data, status, mimetype=entry["media_type"])
     response.headers["Accept-Ranges"] = "bytes"
     response.headers["Content-Length"] = str(stop - start)
@@ -290,12 +289,12 @@ def _ranged_response(entry: dict[str, Any]) -> Response:
 
 
 def _visitors_jobs() -> list[dict[str, Any]]:
-    return jobs.list_jobs(services().database, owner()) if owner() else []
+    return services().job_store.of_owner(owner()) if owner() else []
 
 
 def _require_job(job_id: str) -> dict[str, Any]:
     """A job that the visitor may see; raises ProblemError 404 if there is none."""
-    row = jobs.find_job(services().database, job_id, g.visitor.id)
+    row = services().job_store.find(job_id, g.visitor.id)
     if row is None:
         raise ProblemError(404, "not_found", "There is no such job, or it was deleted.")
     return row
@@ -303,4 +302,4 @@ def _require_job(job_id: str) -> dict[str, Any]:
 
 def job_document(row: dict[str, Any]) -> dict[str, Any]:
     """A job as the API returns it."""
-    return jobs.job_document(row, jobs.find_files(services().database, row["id"], role="result"))
+    return services().job_store.document(row)

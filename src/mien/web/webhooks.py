@@ -21,8 +21,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from mien.web.config import WebConfig
-from mien.web.store import jobs as store
 from mien.web.store.database import Database, iso, new_id, now
+from mien.web.store.jobs import ACTIVE, JobStore
 from mien.web.store.tables import jobs, webhooks
 
 log = logging.getLogger("mien.web")
@@ -72,7 +72,7 @@ def deliver_due(database: Database, config: WebConfig) -> bool:
         "type": f"job.{job['state']}",
         "timestamp": iso(job["finished_at"] or now()),
         # The same document as from GET /api/v1/jobs/{job_id}.
-        "data": store.job_document(job, store.find_files(database, job["id"], role="result")),
+        "data": JobStore(database).document(job),
     }
     body = json.dumps(message).encode()
     try:
@@ -91,7 +91,7 @@ def _claim(database: Database) -> dict[str, Any] | None:
     last one is deleted.
     """
     moment = now()
-    ended = sa.select(jobs.c.id).where(jobs.c.state.not_in(store.ACTIVE))
+    ended = sa.select(jobs.c.id).where(jobs.c.state.not_in(ACTIVE))
     with database.begin() as connection:
         query = (
             sa.select(webhooks)

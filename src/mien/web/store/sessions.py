@@ -126,143 +126,142 @@ class _Earlier:
     people: frozenset[int] = frozenset()
 
 
-def start_recording(
-    database: Database, owner: str, *, name: str, days: int, resume: str = ""
-) -> Recording:
-    """Start a session, or go on with one after its connection or its server was lost.
+class SessionStore:
+    """The sessions in a database."""
 
-    Args:
-        resume: the owner's session to go on with, if its last result is not older than ten
-            minutes; otherwise a new one is started. The time that passed becomes a gap.
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
-    Raises:
-        SQLAlchemyError: the database is unreachable.
-    """
-    moment = now()
-    if resume and (resumed := _resumed(database, owner, resume)) is not None:
-        return resumed
-    session_id = new_id()
-    database.execute(
-        sa.insert(sessions).values(
-            id=session_id,
-            owner=owner,
-            name=name or f"Live, {moment:%d %B %Y, %H:%M} UTC",
-            state="recording",
-            created_at=moment,
-            updated_at=moment,
-            expires_at=moment + timedelta(days=days),
-            duration_s=0.0,
-            frames=0,
-            people=0,
+    def start(self, owner: str, *, name: str, days: int, resume: str = "") -> Recording:
+        """Start a session, or go on with one after its connection or its server was lost.
+
+        Args:
+            resume: the owner's session to go on with, if its last result is not older than ten
+                minutes; otherwise a new one is started. The time that passed becomes a gap.
+
+        Raises:
+            SQLAlchemyError: the database is unreachable.
+        """
+        moment = now()
+        if resume and (resumed := self._resumed(owner, resume)) is not None:
+            return resumed
+        session_id = new_id()
+        self._database.execute(
+            sa.insert(sessions).values(
+                id=session_id,
+                owner=owner,
+                name=name or f"Live, {moment:%d %B %Y, %H:%M} UTC",
+                state="recording",
+                created_at=moment,
+                updated_at=moment,
+                expires_at=moment + timedelta(days=days),
+                duration_s=0.0,
+                frames=0,
+                people=0,
+            )
         )
-    )
-    return Recording(database, session_id)
+        return Recording(self._database, session_id)
 
-
-def _resumed(database: Database, owner: str, session_id: str) -> Recording | None:
-    moment = now()
-    going_on = (
-        sa.update(sessions)
-        .where(
-            sessions.c.id == session_id,
-            sessions.c.owner == owner,
-            sessions.c.updated_at > moment - _RESUME_WITHIN,
+    def _resumed(self, owner: str, session_id: str) -> Recording | None:
+        moment = now()
+        going_on = (
+            sa.update(sessions)
+            .where(
+                sessions.c.id == session_id,
+                sessions.c.owner == owner,
+                sessions.c.updated_at > moment - _RESUME_WITHIN,
+            )
+            .values(state="recording", updated_at=moment)
         )
-        .values(state="recording", updated_at=moment)
-    )
-    if not database.execute(going_on):
-        return None
-    row = database.rows(sa.select(sessions).where(sessions.c.id == session_id))[0]
-    last = sa.select(sa.func.max(session_chunks.c.sequence).label("last")).where(
-        session_chunks.c.session_id == session_id
-    )
-    people: set[int] = set()
-    next_frame = 0
-    for frame in read_frames(database, session_id):
-        next_frame = (frame["frame_index"] or 0) + 1
-        people.update(f["track_id"] for f in frame["faces"] if f["track_id"] is not None)
-    earlier = _Earlier(
-        sequence=database.rows(last)[0]["last"] or 0,
-        frames=row["frames"],
-        next_frame=next_frame,
-        people=frozenset(people),
-    )
-    start_s = max(row["duration_s"], (moment - row["created_at"]).total_seconds())
-    return Recording(database, session_id, start_s=start_s, earlier=earlier)
-
-
-def list_sessions(
-    database: Database, owner: str, *, words: str = "", offset: int = 0, limit: int | None = None
-) -> list[dict[str, Any]]:
-    """A visitor's sessions, the newest first.
-
-    Args:
-        words: only sessions with this text in their name.
-    """
-    query = sa.select(sessions).where(sessions.c.owner == owner)
-    if words:
-        query = query.where(sessions.c.name.icontains(words, autoescape=True))
-    query = query.order_by(sessions.c.created_at.desc(), sessions.c.id)
-    return [_document(row) for row in database.rows(query.offset(offset).limit(limit))]
-
-
-def find_session(database: Database, session_id: str, visitor: str) -> dict[str, Any] | None:
-    """A session that belongs to the visitor, or to no one."""
-    query = sa.select(sessions).where(
-        sessions.c.id == session_id, sessions.c.owner.in_(("", visitor))
-    )
-    return next(map(_document, database.rows(query)), None)
-
-
-def is_owner(database: Database, session_id: str, visitor: str) -> bool:
-    """Whether a session belongs to the visitor, and not to no one."""
-    query = sa.select(sessions.c.id).where(sessions.c.id == session_id)
-    return bool(visitor and database.rows(query.where(sessions.c.owner == visitor)))
-
-
-def read_frames(database: Database, session_id: str) -> Iterator[dict[str, Any]]:
-    """A session's FrameResult documents, in order, read chunk by chunk."""
-    sequence = -1
-    while True:
-        query = (
-            sa.select(session_chunks.c.sequence, session_chunks.c.data)
-            .where(session_chunks.c.session_id == session_id, session_chunks.c.sequence > sequence)
-            .order_by(session_chunks.c.sequence)
-            .limit(1)
+        if not self._database.execute(going_on):
+            return None
+        row = self._database.rows(sa.select(sessions).where(sessions.c.id == session_id))[0]
+        last = sa.select(sa.func.max(session_chunks.c.sequence).label("last")).where(
+            session_chunks.c.session_id == session_id
         )
-        chunks = database.rows(query)
-        if not chunks:
-            return
-        sequence = chunks[0]["sequence"]
-        for line in zlib.decompress(chunks[0]["data"]).decode().splitlines():
-            yield json.loads(line)
+        people: set[int] = set()
+        next_frame = 0
+        for frame in self.read_frames(session_id):
+            next_frame = (frame["frame_index"] or 0) + 1
+            people.update(f["track_id"] for f in frame["faces"] if f["track_id"] is not None)
+        earlier = _Earlier(
+            sequence=self._database.rows(last)[0]["last"] or 0,
+            frames=row["frames"],
+            next_frame=next_frame,
+            people=frozenset(people),
+        )
+        start_s = max(row["duration_s"], (moment - row["created_at"]).total_seconds())
+        return Recording(self._database, session_id, start_s=start_s, earlier=earlier)
 
+    def of_owner(
+        self, owner: str, *, words: str = "", offset: int = 0, limit: int | None = None
+    ) -> list[dict[str, Any]]:
+        """A visitor's sessions, the newest first.
 
-def rename_session(database: Database, session_id: str, name: str) -> None:
-    """Rename a session."""
-    database.execute(sa.update(sessions).where(sessions.c.id == session_id).values(name=name))
+        Args:
+            words: only sessions with this text in their name.
+        """
+        query = sa.select(sessions).where(sessions.c.owner == owner)
+        if words:
+            query = query.where(sessions.c.name.icontains(words, autoescape=True))
+        query = query.order_by(sessions.c.created_at.desc(), sessions.c.id)
+        return [_document(row) for row in self._database.rows(query.offset(offset).limit(limit))]
 
+    def find(self, session_id: str, visitor: str) -> dict[str, Any] | None:
+        """A session that belongs to the visitor, or to no one."""
+        query = sa.select(sessions).where(
+            sessions.c.id == session_id, sessions.c.owner.in_(("", visitor))
+        )
+        return next(map(_document, self._database.rows(query)), None)
 
-def delete_session(database: Database, session_id: str) -> None:
-    """Delete a session with all its frames."""
-    database.execute(sa.delete(sessions).where(sessions.c.id == session_id))
+    def is_owner(self, session_id: str, visitor: str) -> bool:
+        """Whether a session belongs to the visitor, and not to no one."""
+        query = sa.select(sessions.c.id).where(sessions.c.id == session_id)
+        return bool(visitor and self._database.rows(query.where(sessions.c.owner == visitor)))
 
+    def read_frames(self, session_id: str) -> Iterator[dict[str, Any]]:
+        """A session's FrameResult documents, in order, read chunk by chunk."""
+        sequence = -1
+        while True:
+            query = (
+                sa.select(session_chunks.c.sequence, session_chunks.c.data)
+                .where(
+                    session_chunks.c.session_id == session_id, session_chunks.c.sequence > sequence
+                )
+                .order_by(session_chunks.c.sequence)
+                .limit(1)
+            )
+            chunks = self._database.rows(query)
+            if not chunks:
+                return
+            sequence = chunks[0]["sequence"]
+            for line in zlib.decompress(chunks[0]["data"]).decode().splitlines():
+                yield json.loads(line)
 
-def delete_all_sessions(database: Database, owner: str) -> int:
-    """Delete every session of a visitor; returns how many."""
-    return database.execute(sa.delete(sessions).where(sessions.c.owner == owner))
+    def rename(self, session_id: str, name: str) -> None:
+        """Rename a session."""
+        self._database.execute(
+            sa.update(sessions).where(sessions.c.id == session_id).values(name=name)
+        )
 
+    def delete(self, session_id: str) -> None:
+        """Delete a session with all its frames."""
+        self._database.execute(sa.delete(sessions).where(sessions.c.id == session_id))
 
-def sweep(database: Database) -> None:
-    """Delete expired sessions, links and faces; mark those without a process as interrupted."""
-    moment = now()
-    for table in (sessions, shares, corrections):
-        database.execute(sa.delete(table).where(table.c.expires_at < moment))
-    database.execute(
-        sa.update(sessions)
-        .where(sessions.c.state == "recording", sessions.c.updated_at < moment - _LOST_AFTER)
-        .values(state="interrupted")
-    )
+    def delete_all(self, owner: str) -> int:
+        """Delete every session of a visitor; returns how many."""
+        return self._database.execute(sa.delete(sessions).where(sessions.c.owner == owner))
+
+    def sweep(self) -> None:
+        """Delete expired sessions, links and faces; mark those without a process as interrupted."""
+        moment = now()
+        for table in (sessions, shares, corrections):
+            self._database.execute(sa.delete(table).where(table.c.expires_at < moment))
+        self._database.execute(
+            sa.update(sessions)
+            .where(sessions.c.state == "recording", sessions.c.updated_at < moment - _LOST_AFTER)
+            .values(state="interrupted")
+        )
 
 
 def _document(row: dict[str, Any]) -> dict[str, Any]:
