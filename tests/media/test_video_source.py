@@ -209,6 +209,13 @@ def test_the_cover_of_a_sound_file_is_no_video(tmp_path: Path) -> None:
         VideoSource(path)
 
 
+def test_names_a_format_without_a_decoder(tmp_path: Path) -> None:
+    path = tmp_path / "drawing.svg"
+    path.write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    with pytest.raises(VideoReadError, match="cannot be decoded: convert it to MP4"):
+        VideoSource(path)
+
+
 def test_reports_files_that_are_not_videos(tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("this is no video\n" * 100)
     (tmp_path / "empty.mp4").write_bytes(b"")

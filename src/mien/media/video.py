@@ -241,6 +241,10 @@ def _info(path: Path, container: Any) -> SourceInfo:
     if stream is None:
         raise VideoReadError(f"expected a video in {path}, but it has no video stream")
     context = stream.codec_context
+    if context is None:
+        raise VideoReadError(
+            f"expected a video in {path}, got a format that cannot be decoded: convert it to MP4"
+        )
     width, height = _square_pixels(context.width, context.height, stream)
     if width * height > _MAX_PIXELS:
         raise VideoReadError(
