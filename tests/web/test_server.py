@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -64,13 +65,27 @@ def test_serves_and_stops_silently() -> None:
     assert (process.returncode, rest) == (0, "")
 
 
+def _send_too_much(port: int) -> None:
+    """A client that sends on after it was refused gets to the end of what it sends."""
+    head = b"POST /photo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000000\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
+        client.sendall(head)
+        for _ in range(100):
+            client.sendall(bytes(1_000_000))
+        assert client.recv(13) == b"HTTP/1.1 413 "
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="one process serves there")
 def test_processes_share_a_port_and_pass_requests_of_streams_on(smile: bytes) -> None:
     process = mien_serve("--port", "0", "--workers", "2", MIEN_RATE_LIMITS="0")
     assert process.stderr is not None
+    # A log that nobody reads would stop the server.
+    reading = threading.Thread(target=process.stderr.read)
     try:
         url = process.stderr.readline().split()[-1].replace("localhost", "127.0.0.1")
+        reading.start()
         _wait_until_ready(url)
+        _send_too_much(int(url.rpartition(":")[2]))
         streams: list[str] = []
         # Each process has its sign. One may still load its models when the other is ready.
         for _ in range(2400):
@@ -90,10 +105,12 @@ def test_processes_share_a_port_and_pass_requests_of_streams_on(smile: bytes) ->
         ]
         assert [frame["frame_index"] for frame in frames] == [0, 0, 1, 1]
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=600)
+        process.wait(timeout=600)
     finally:
         process.kill()
         process.wait()
+        reading.join()
+        process.stderr.close()
     assert process.returncode == 0
 
 

@@ -34,7 +34,7 @@ _M_ARENA_MAX = -8
 # A request of which no more arrives for so long is ended.
 _READ_TIMEOUT_S = 10
 _CLOSE_TIMEOUT_S = 2.0
-_MAX_DISCARDED_BYTES = 65536
+_DISCARDED_BYTES = 65536
 _SIGNS = string.ascii_letters + string.digits + "-_"
 _STREAM_PATH = re.compile(r"/api/v1/live/([\w-])[\w-]{21}(?:/.*)?")
 # Time for a process with fewer connections to wake up and accept.
@@ -250,15 +250,15 @@ def _shutdown(sock: socket.socket) -> None:
     response is lost.
     """
     deadline = time.monotonic() + _CLOSE_TIMEOUT_S
-    discarded = 0
     with suppress(OSError):
         sock.shutdown(socket.SHUT_WR)
-        while discarded < _MAX_DISCARDED_BYTES and (left_s := deadline - time.monotonic()) > 0:
+        while (left_s := deadline - time.monotonic()) > 0:
             sock.settimeout(left_s)
-            data = sock.recv(4096)
-            if not data:
+            if not sock.recv(_DISCARDED_BYTES):
                 break
-            discarded += len(data)
+        else:
+            # Whoever still sends would wait for minutes for room, if closing did not reset.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     # Nothing is left for gunicorn to wait for.
     with suppress(OSError):
         sock.shutdown(socket.SHUT_RDWR)
