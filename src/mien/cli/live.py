@@ -26,18 +26,7 @@ from mien.media.sources import PacedSource, Source
 from mien.media.video import VideoSource
 from mien.pipeline import FacePipeline
 from mien.recording import RecordingSink
-from mien.streaming import FaceStream, Sink, Step, StreamSettings, run
-from mien.streaming.outputs import (
-    RESULT_FILES,
-    VideoOptions,
-    check_unused,
-    delete_results,
-    locked,
-    new_state,
-    recording_sinks,
-    write_application,
-    write_outputs,
-)
+from mien.streaming import FaceStream, Sink, Step, StreamSettings, outputs, run
 from mien.streaming.receivers import EventDispatcher, OscSink, command, webhook
 from mien.streaming.runner import Counter
 from mien.tracking import Event
@@ -120,7 +109,7 @@ def live(
     settings: Settings,
 ) -> None:
     """Analyze a camera stream and print the results."""
-    check_folder(record, "--record", RESULT_FILES, [camera])
+    check_folder(record, "--record", outputs.RESULT_FILES, [camera])
     layers, settings = parse_draw(draw, settings, None if record else "--record FOLDER")
     rules = build_application(application) if application else None
     avatars = [] if osc is None else [OscSink(osc)]
@@ -134,7 +123,7 @@ def live(
         _ask(source.info.name)
     if rules is not None:
         screen.print(f"{rules.name}: {rules.limits}")
-    options = VideoOptions(blur_faces=blur_faces, draw=layers, overwrite=overwrite)
+    options = outputs.VideoOptions(blur_faces=blur_faces, draw=layers, overwrite=overwrite)
     dispatcher = EventDispatcher(
         receivers, on_failure=lambda reason: screen.print(f"event not delivered: {reason}")
     )
@@ -142,7 +131,7 @@ def live(
     with ExitStack() as stack:
         recording = None if record is None else _recording(stack, record, source, follower, options)
         if record is not None and rules is not None:
-            stack.callback(write_application, record, rules)
+            stack.callback(outputs.write_application, record, rules)
         sinks = [*avatars, *_sinks(record, options, recording)]
         stack.callback(dispatcher.close)
         stack.enter_context(screen)
@@ -170,23 +159,27 @@ def live(
 
 
 def _recording(
-    stack: ExitStack, folder: Path, source: Source, follower: FaceStream, options: VideoOptions
+    stack: ExitStack,
+    folder: Path,
+    source: Source,
+    follower: FaceStream,
+    options: outputs.VideoOptions,
 ) -> RecordingSink:
     """The recording in a folder that is held, and completed, until the end of the stack."""
-    stack.enter_context(locked(folder))
+    stack.enter_context(outputs.locked(folder))
     if options.overwrite:
-        delete_results(folder)
-    check_unused(folder)
-    stack.callback(write_outputs, folder, options)
-    return RecordingSink(folder, new_state(source.info, follower))
+        outputs.delete_results(folder)
+    outputs.check_unused(folder)
+    stack.callback(outputs.write_outputs, folder, options)
+    return RecordingSink(folder, outputs.new_state(source.info, follower))
 
 
 def _sinks(
-    folder: Path | None, options: VideoOptions, recording: RecordingSink | None
+    folder: Path | None, options: outputs.VideoOptions, recording: RecordingSink | None
 ) -> list[Sink]:
     if folder is None or recording is None:
         return []
-    return recording_sinks(folder, options, recording, resumable=False)
+    return outputs.recording_sinks(folder, options, recording, resumable=False)
 
 
 def _receivers(

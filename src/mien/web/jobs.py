@@ -283,10 +283,7 @@ class _Heartbeat:
         while self._wanted and not ended.wait(_RENEW_EVERY_S):
             try:
                 self._wanted = self._jobs.renew_lease(
-                    self._job_id,
-                    self._worker,
-                    frames_done=self._done,
-                    progress=self._share,
+                    self._job_id, self._worker, frames_done=self._done, progress=self._share
                 )
                 renewed_at = time.monotonic()
             except SQLAlchemyError:

@@ -5,15 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pydantic
-from flask import (
-    Response,
-    g,
-    jsonify,
-    redirect,
-    render_template,
-    request,
-    url_for,
-)
+from flask import Response, g, jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.engine import Connection
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
@@ -65,11 +57,7 @@ def job(job_id: str) -> str:
     task = row["options"].get("task", "video")
     found = require_recording(job_id) if task == "video" else None
     return render_template(
-        "job.html",
-        job=job_document(row),
-        task=task,
-        recording=found,
-        shown=found and found.view(),
+        "job.html", job=job_document(row), task=task, recording=found, shown=found and found.view()
     )
 
 
