@@ -21,7 +21,7 @@ from mien.web.app import start, stop
 from mien.web.config import WebConfig
 from mien.web.store import tables
 from mien.web.store.database import Database, now
-from mien.web.webhooks import WebhookError, _is_public, check_url
+from mien.web.webhooks import _is_public, _parse, _WebhookError
 
 SECRET = "a secret of the receiver".replace(" ", "-")
 MakeApp = Callable[..., Flask]
@@ -195,15 +195,15 @@ def test_public_addresses() -> None:
 def test_names_of_private_addresses_are_not_connected_to(host: str, receive: Any) -> None:
     receiver = receive()
     url = f"https://{host}:{receiver.port}/"
-    check_url(url, WebConfig())  # resolved only when the message is sent
-    with pytest.raises((WebhookError, socket.gaierror)):
+    _parse(url, WebConfig())  # resolved only when the message is sent
+    with pytest.raises((_WebhookError, socket.gaierror)):
         webhooks._post(url, b"{}", {}, WebConfig())
 
 
 def test_hosts_are_chosen_by_the_operator() -> None:
     named = WebConfig(webhook_hosts="hooks.example.org,.internal,[::1]")
     for url in ("http://hooks.example.org/", "https://a.internal:8000/x", "http://[::1]:9/"):
-        check_url(url, named)
+        _parse(url, named)
     for config in (named, WebConfig(webhook_hosts="")):
-        with pytest.raises(WebhookError, match="MIEN_WEBHOOK_HOSTS"):
-            check_url("https://other.example.org/", config)
+        with pytest.raises(_WebhookError, match="MIEN_WEBHOOK_HOSTS"):
+            _parse("https://other.example.org/", config)

@@ -15,7 +15,7 @@ from mien.cluster.storage import Folder, local_path
 from mien.errors import SettingError
 from mien.labels import Expression
 from mien.streaming.outputs import is_locked
-from mien.tables.columns import EVENT_COLUMNS, FRAME_COLUMNS, TRACK_COLUMNS
+from mien.tables.columns import EVENT_TABLE, FRAMES, TRACKS
 from mien.tables.csv_files import arrow_types, convert_options
 from mien.types import SCHEMA_VERSION, FrameResult, face_column_types, face_row
 
@@ -46,7 +46,7 @@ def _column_types(table: str, labels: Iterable[Expression]) -> dict[str, type]:
         return {URI_COLUMN: str, "error": str}
     if table == "faces":
         return {URI_COLUMN: str, **face_column_types(labels)}
-    columns = {"frames": FRAME_COLUMNS, "tracks": TRACK_COLUMNS, "events": EVENT_COLUMNS}[table]
+    columns = {"frames": FRAMES, "tracks": TRACKS, "events": EVENT_TABLE}[table]
     return {URI_COLUMN: str, **{name: _type_of(name) for name in columns}}
 
 
@@ -252,17 +252,38 @@ class Progress:
         return {"parts_done": self.parts, **counts, "errors": self.errors}
 
 
-def read_commits(folder: Folder) -> dict[int, dict[str, Any]]:
-    """The commits of the parts that are complete, by number."""
-    names = [name for name in folder.names(_COMMITS) if name.endswith(".json")]
+class RunFolder(Folder):
+    """The output folder of a run, with its state."""
 
-    def read(name: str) -> dict[str, Any]:
-        content = folder.read(f"{_COMMITS}/{name}")
-        return dict(json.loads(content or b"{}"))
+    def state(self) -> dict[str, Any] | None:
+        """The document in ``run.json``, if there is one."""
+        content = self.read(RUN_FILE)
+        try:
+            document = json.loads(content) if content is not None else None
+        except ValueError:
+            document = None
+        return document if isinstance(document, dict) and "inputs_planned" in document else None
 
-    with ThreadPoolExecutor(8) as threads:
-        found = zip(names, threads.map(read, names), strict=True)
-        return {int(name[5:-5]): commit for name, commit in found if commit.get("counts")}
+    def commits(self) -> dict[int, dict[str, Any]]:
+        """The commits of the parts that are complete, by number."""
+        names = [name for name in self.names(_COMMITS) if name.endswith(".json")]
+
+        def read(name: str) -> dict[str, Any]:
+            content = self.read(f"{_COMMITS}/{name}")
+            return dict(json.loads(content or b"{}"))
+
+        with ThreadPoolExecutor(8) as threads:
+            found = zip(names, threads.map(read, names), strict=True)
+            return {int(name[5:-5]): commit for name, commit in found if commit.get("counts")}
+
+    def is_alive(self, document: dict[str, Any]) -> bool:
+        """Whether the process of a run that is not over exists; a clock may be off by a minute."""
+        if self.local and is_locked(local_path(self.address)):
+            return True
+        if document.get("host") == socket.gethostname():
+            return not self.local and _has_process(document.get("pid"))
+        updated = datetime.fromisoformat(document["updated"])
+        return (datetime.now(UTC) - updated).total_seconds() < _SILENT_S
 
 
 def batch_status(out: str) -> dict[str, Any]:
@@ -274,29 +295,19 @@ def batch_status(out: str) -> dict[str, Any]:
     Raises:
         SettingError: there is no run.
     """
-    folder = Folder(out)
-    document = read_run(folder)
+    folder = RunFolder(out)
+    document = folder.state()
     if document is None:
         raise SettingError(
             f"expected the output of `mien batch`, but {out} has no {RUN_FILE}: check the path"
         )
     progress = Progress()
-    for commit in read_commits(folder).values():
+    for commit in folder.commits().values():
         progress.add(commit)
     document |= progress.document()
-    if document["status"] == "running" and not is_alive(folder, document):
+    if document["status"] == "running" and not folder.is_alive(document):
         document["status"] = "interrupted"
     return document
-
-
-def is_alive(folder: Folder, document: dict[str, Any]) -> bool:
-    """Whether the process of a run that is not over exists; a clock may be off by a minute."""
-    if folder.local and is_locked(local_path(folder.address)):
-        return True
-    if document.get("host") == socket.gethostname():
-        return not folder.local and _has_process(document.get("pid"))
-    updated = datetime.fromisoformat(document["updated"])
-    return (datetime.now(UTC) - updated).total_seconds() < _SILENT_S
 
 
 def _has_process(pid: int | None) -> bool:
@@ -309,15 +320,6 @@ def _has_process(pid: int | None) -> bool:
     except OSError:
         pass
     return True
-
-
-def read_run(folder: Folder) -> dict[str, Any] | None:
-    content = folder.read(RUN_FILE)
-    try:
-        document = json.loads(content) if content is not None else None
-    except ValueError:
-        document = None
-    return document if isinstance(document, dict) and "inputs_planned" in document else None
 
 
 def now() -> str:

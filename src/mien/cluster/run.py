@@ -13,9 +13,9 @@ from typing import Any
 from mien import __version__
 from mien.cluster.engine import Pool, Resources, connected, require_ray
 from mien.cluster.inputs import Input, find_inputs
-from mien.cluster.output import RUN_FILE, Progress, is_alive, now, read_commits, read_run
+from mien.cluster.output import RUN_FILE, Progress, RunFolder, now
 from mien.cluster.plan import PLAN_FILE, Plan, make_plan
-from mien.cluster.storage import Folder, local_path
+from mien.cluster.storage import local_path
 from mien.cluster.worker import BatchOptions, WorkSettings
 from mien.config import Settings
 from mien.errors import MienError, ModelError, SettingError
@@ -63,7 +63,7 @@ def run_batch(
     require_ray()
     settings, resources = settings or Settings(), resources or Resources()
     options = options or BatchOptions()
-    folder = Folder(out)
+    folder = RunFolder(out)
     facts = {"settings": dataclasses.asdict(settings), **_choices(options)}
     _check_out(folder, facts, sources, resume=options.resume)
     folder.make()
@@ -101,7 +101,7 @@ class _Run:
 
     def __init__(
         self,
-        folder: Folder,
+        folder: RunFolder,
         document: dict[str, Any],
         earlier: dict[str, Any] | None,
         on_progress: Callable[[Progress], None],
@@ -120,7 +120,7 @@ class _Run:
     ) -> dict[str, Any]:
         progress = self._progress
         progress.parts_total = len(plan)
-        commits = read_commits(self._folder)
+        commits = self._folder.commits()
         for commit in commits.values():
             progress.add(commit)
         progress.resumed = progress.counts["inputs"]
@@ -175,7 +175,7 @@ class _Run:
 
     def _save(self, status: str, error: str | None = None) -> dict[str, Any]:
         """Replace ``run.json``, unless another run has done so since the last time."""
-        found = read_run(self._folder)
+        found = self._folder.state()
         if found and found.get("attempt") != self._known:
             raise MienError(
                 f"expected no other run in {self._folder.address}, but one on {found.get('host')} "
@@ -200,13 +200,13 @@ class _Run:
 
 
 def _check_out(
-    folder: Folder, facts: dict[str, Any], sources: Sequence[str], *, resume: bool
+    folder: RunFolder, facts: dict[str, Any], sources: Sequence[str], *, resume: bool
 ) -> dict[str, Any] | None:
     """Refuse an output folder that this run would mix with other results; return its ``run.json``.
 
     A run that was killed while it searched its inputs has left nothing or its plan.
     """
-    earlier = read_run(folder)
+    earlier = folder.state()
     if earlier is None:
         if not sources and resume:
             raise SettingError(
@@ -221,7 +221,7 @@ def _check_out(
                 "use another one"
             )
         return None
-    if not folder.local and earlier["status"] == "running" and is_alive(folder, earlier):
+    if not folder.local and earlier["status"] == "running" and folder.is_alive(earlier):
         raise SettingError(
             f"expected no other run in {folder.address}, but process {earlier.get('pid')} of "
             f"{earlier.get('host')} saved its state at {earlier['updated']}: wait for it, or, if "
@@ -250,7 +250,7 @@ def _choices(options: BatchOptions) -> dict[str, Any]:
 
 
 def _inputs(
-    sources: Sequence[str], folder: Folder, on_warning: Callable[[str], None]
+    sources: Sequence[str], folder: RunFolder, on_warning: Callable[[str], None]
 ) -> Iterator[Input]:
     """The inputs of the sources, and then a warning of those that lose columns."""
     again: list[str] = []
@@ -264,7 +264,7 @@ def _inputs(
 
 def _plan(
     inputs: Iterator[Input],
-    folder: Folder,
+    folder: RunFolder,
     resources: Resources,
     options: BatchOptions,
     earlier: dict[str, Any] | None,

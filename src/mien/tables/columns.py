@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from mien.labels import Expression
 from mien.types import face_column_descriptions
 
-_FRAMES = {
+FRAMES = {
     "frame_index": "Frame number in the file, from 0; frames that were not analyzed are counted.",
     "timestamp_s": "Time of the frame in seconds since the first frame of the file.",
     "faces": "Number of faces in the frame.",
@@ -14,7 +14,6 @@ _FRAMES = {
     "not_visible": "Of these, turned away, hidden or blurred.",
     "scene_cut": "True in the first frame after a cut: tracks start over.",
 }
-FRAME_COLUMNS = tuple(_FRAMES)
 
 _SHARE_OF_LABEL = "Share of the readable time in which the label was {}; in [0, 1]."
 TRACKS = {
@@ -41,9 +40,8 @@ TRACKS = {
     "mean_valence": "Mean valence over time, from -1 (unpleasant) to 1 (pleasant).",
     "mean_arousal": "Mean arousal over time, from -1 (calm) to 1 (excited).",
 }
-TRACK_COLUMNS = tuple(TRACKS)
 
-_EVENT_TABLE = {
+EVENT_TABLE = {
     "onset_s": "Start in seconds since the first frame of the file, plus --time-offset.",
     "offset_s": "End in seconds; empty for what happens at one moment.",
     "duration_s": "Seconds from onset to offset; empty for what happens at one moment.",
@@ -55,10 +53,9 @@ _EVENT_TABLE = {
     "elan_end_s": "The offset; of what happens at one moment, one sampling interval after it, but "
     "not after the next one of its tier. ELAN needs an end.",
 }
-EVENT_COLUMNS = tuple(_EVENT_TABLE)
 
 _NO_LABEL = "Share of the trial's readable time in which the label was {}; in [0, 1]."
-_TRIALS = {
+TRIALS = {
     "trial": "Name of the trial.",
     "onset_s": "Start of the trial in seconds, as in the table of trials.",
     "offset_s": "End of the trial in seconds.",
@@ -78,18 +75,17 @@ _TRIALS = {
     "blinks": "Number of blinks that ended in the trial; empty where it does not show the eyes.",
     "yawns": "Number of yawns noticed in the trial; empty where it does not show the mouth.",
 }
-TRIAL_COLUMNS = tuple(_TRIALS)
 
 _LANDMARKS = {
-    "frame_index": _FRAMES["frame_index"],
-    "timestamp_s": _FRAMES["timestamp_s"],
+    "frame_index": FRAMES["frame_index"],
+    "timestamp_s": FRAMES["timestamp_s"],
     "track_id": TRACKS["track_id"],
     "lm_N_x": "Column of point N of the model's scheme in pixels of the original frame.",
     "lm_N_y": "Its row.",
     "lm_N_z": "Its depth in the same unit, smaller is nearer; only where the model has it.",
 }
 
-_SUMS = {
+SUMS = {
     "tracks": "Number of tracks.",
     "frames": "Sum of their frames.",
     "visible_s": "Sum of their seconds in view.",
@@ -114,14 +110,13 @@ CLIPS = {
     "error": "Why it failed.",
     "warnings": "What went wrong without ending the run.",
     "analyzed_frames": "Number of analyzed frames, also without faces.",
-    **_SUMS,
+    **SUMS,
 }
 GROUPS = {
     "clips": "Number of clips of the group that were analyzed.",
     "analyzed_frames": "Sum of their analyzed frames, also without faces.",
-    **_SUMS,
+    **SUMS,
 }
-SUM_COLUMNS = tuple(_SUMS)
 
 EVENTS: Mapping[str, str] = {
     "track_started": "A face was found; its details are empty.",
@@ -145,10 +140,10 @@ EVENTS: Mapping[str, str] = {
 def tables() -> Iterator[tuple[str, str, Mapping[str, str]]]:
     """Each table: file name, what a row is, and the columns with their descriptions."""
     yield "faces.csv", "One row for each face in each frame.", face_column_descriptions()
-    yield "frames.csv", "One row for each analyzed frame, also without faces.", _FRAMES
+    yield "frames.csv", "One row for each analyzed frame, also without faces.", FRAMES
     yield "tracks.csv", "One row for each track, in the order in which they ended.", TRACKS
-    yield "events.csv", "One row for each event, by onset.", _EVENT_TABLE
-    yield "trials.csv", "With --trials: one row for each trial and track.", _TRIALS
+    yield "events.csv", "One row for each event, by onset.", EVENT_TABLE
+    yield "trials.csv", "With --trials: one row for each trial and track.", TRIALS
     yield "landmarks.csv", "With --landmark-table: one row for each face in each frame.", _LANDMARKS
     yield "clips.csv", "Of several clips: one row for each.", CLIPS
     yield "groups.csv", "With --group COLUMN: one row for each value of the column.", GROUPS

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mien.errors import SettingError
-from mien.tables.columns import CLIPS, GROUPS, SUM_COLUMNS, TRACKS
+from mien.tables.columns import CLIPS, GROUPS, SUMS, TRACKS
 from mien.tables.csv_files import csv_line, write_lines
 from mien.tables.write import (
     EVENT_TABLE_FILE,
@@ -154,7 +154,7 @@ def _sums(clips: Sequence[ClipTables]) -> dict[str, Any]:
             sum(1 for _ in _rows(clip.folder / FRAMES_TABLE_FILE)) for clip in analyzed
         ),
     }
-    for name in SUM_COLUMNS:
+    for name in SUMS:
         if name.startswith(("share_", "mean_")):
             sums[name] = _weighted(tracks, name)
     for name in ("frames", "expression_changes", "episodes", "blinks", "yawns"):

@@ -10,7 +10,7 @@ from typing import Any
 from mien.errors import InputError
 from mien.labels import Expression
 from mien.recording import RecordedFrame
-from mien.tables.columns import TRIAL_COLUMNS
+from mien.tables.columns import TRIALS
 from mien.tables.csv_files import csv_line, read_rows
 from mien.tracking import SamplingInterval
 from mien.tracking.eyes import MAX_YAW_DEG
@@ -51,7 +51,7 @@ def read_trials(path: Path) -> list[Trial]:
     """
     rows = read_rows(path, required=("trial", "onset_s"))
     for name in rows[0] if rows else ():
-        if name in TRIAL_COLUMNS and name not in _OWN_COLUMNS:
+        if name in TRIALS and name not in _OWN_COLUMNS:
             raise InputError(
                 f"expected other columns than those of trials.csv in {path}, got {name!r}: "
                 "rename the column"
@@ -134,7 +134,7 @@ def trial_lines(
         time_offset_s: when the file starts on that clock.
     """
     extra = list(dict.fromkeys(name for trial in trials for name in trial.columns))
-    yield csv_line((*TRIAL_COLUMNS, *extra))
+    yield csv_line((*TRIALS, *extra))
     windows = [_Window(trial, time_offset_s) for trial in trials]
     end_s = _fill(frames, windows)
     for window in windows:
@@ -144,7 +144,7 @@ def trial_lines(
         head["frames"] = window.frames
         for row in [sums.row() for _, sums in sorted(window.tracks.items())] or [{}]:
             cells = {**head, **row, **trial.columns}
-            yield csv_line(cells.get(name) for name in (*TRIAL_COLUMNS, *extra))
+            yield csv_line(cells.get(name) for name in (*TRIALS, *extra))
 
 
 class _Window:

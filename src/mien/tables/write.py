@@ -11,7 +11,7 @@ from typing import Any
 
 from mien.labels import Expression, exact_label
 from mien.recording import RecordedFrame, Recording
-from mien.tables.columns import EVENT_COLUMNS, FRAME_COLUMNS, TRACK_COLUMNS
+from mien.tables.columns import EVENT_TABLE, FRAMES, TRACKS
 from mien.tables.csv_files import csv_line, csv_to_parquet, require_pyarrow, write_lines
 from mien.tables.trials import Trial, trial_lines
 from mien.tracking import Event, SamplingInterval
@@ -153,7 +153,7 @@ def _frame_lines(documents: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     Args:
         documents: lines of a recording, in order.
     """
-    yield csv_line(FRAME_COLUMNS)
+    yield csv_line(FRAMES)
     for document in documents:
         states = [face["track"]["state"] for face in document["faces"] if face.get("track")]
         cut = any(event["event"] == "scene_cut" for event in document.get("events", ()))
@@ -170,10 +170,10 @@ def _frame_lines(documents: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 
 def _track_lines(frames: Iterable[RecordedFrame]) -> Iterator[str]:
     """The table of tracks as lines of CSV, the header first, in the order in which they ended."""
-    yield csv_line(TRACK_COLUMNS)
+    yield csv_line(TRACKS)
     for event in _all_events(frames):
         if event.kind == "track_ended":
-            yield csv_line(event.details.get(column) for column in TRACK_COLUMNS)
+            yield csv_line(event.details.get(column) for column in TRACKS)
 
 
 def event_lines(frames: Iterable[RecordedFrame]) -> Iterator[str]:
@@ -320,7 +320,7 @@ def event_table_lines(
         frames: of a recording.
         time_offset_s: is added to all times: when the file starts on the clock of a study.
     """
-    yield csv_line(EVENT_COLUMNS)
+    yield csv_line(EVENT_TABLE)
     sampling = SamplingInterval()
     rows = intervals(frames, sampling)
     ends_s = _elan_ends_s(rows, sampling.seconds or _SHORTEST_S)

@@ -43,10 +43,6 @@ _IDLE_TIMEOUT_S = 20.0
 _MAX_FRAME_MEGAPIXELS = 4
 
 
-class FullError(Exception):
-    """The maximum number of live streams is open."""
-
-
 class LiveStream:
     """A visitor's live stream, with its own tracks and smoothing.
 
@@ -163,12 +159,15 @@ class LiveStreams:
         """Open a stream; see :class:`LiveStream`.
 
         Raises:
-            FullError: the maximum number of streams is open.
+            ProblemError: the maximum number of streams is open.
         """
         self._close_idle()
         with self._lock:
             if len(self._streams) >= self.capacity:
-                raise FullError
+                raise ProblemError(
+                    503, "full", "All live streams are in use. Try again in a moment.",
+                    retry_after_s=5,
+                )  # fmt: skip
             stream = LiveStream(self._inference, owner, connected=connected, sign=self.sign)
             self._streams[stream.id] = stream
         self._on_change(self.count)
@@ -223,12 +222,7 @@ def page() -> Response:
 @security.limited("120/minute")
 def open_stream() -> tuple[Response, int]:
     """Where WebSockets are blocked: open a stream, post frames to it, delete it."""
-    try:
-        stream = services().live_streams.open(owner(), connected=False)
-    except FullError:
-        raise ProblemError(
-            503, "full", "All live streams are in use. Try again in a moment.", retry_after_s=5
-        ) from None
+    stream = services().live_streams.open(owner(), connected=False)
     return jsonify({"id": stream.id}), 201
 
 

@@ -19,8 +19,9 @@ from simple_websocket import ConnectionClosed, Server  # type: ignore[import-unt
 
 from mien.errors import InputError
 from mien.web.config import MEGABYTE
+from mien.web.errors import ProblemError
 from mien.web.inference import BusyError
-from mien.web.live import MAX_FRAME_MB, FullError, LiveStream
+from mien.web.live import MAX_FRAME_MB, LiveStream
 from mien.web.photos import image_error_text
 from mien.web.schemas import parse_bool
 from mien.web.security import owner
@@ -68,7 +69,7 @@ def _live_socket(ws: Server) -> None:
     ws.sock = LockedSocket(ws.sock)
     try:
         stream = services().live_streams.open(owner(), connected=True)
-    except FullError:
+    except ProblemError:
         _close(ws, _TRY_AGAIN_LATER, "All live streams are in use; try again in a moment.")
         return
     try:

@@ -1,13 +1,11 @@
 """Videos, as jobs: the upload page, the job pages, and the API below ``/api/v1``."""
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pydantic
 from flask import Response, g, jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from sqlalchemy.engine import Connection
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
 
 from mien.web import headers, security
@@ -26,7 +24,7 @@ from mien.web.schemas import (
 from mien.web.security import owner
 from mien.web.services import services
 from mien.web.store.jobs import RESULT_TYPES
-from mien.web.webhooks import WebhookError, add_webhook, check_url
+from mien.web.webhooks import webhook
 
 _MAX_ACTIVE = 3
 # Several people may share an address.
@@ -182,7 +180,7 @@ def _submit(form: VideoForm) -> str:
         raise ProblemError(400, "video_missing", "Expected a video, got an empty file.")
     if size > config.max_video_mb * MEGABYTE:
         raise ProblemError(413, "too_large", f"Expected at most {config.max_video_mb} MB.")
-    also = _webhook(form)
+    also = webhook(form.webhook_url, form.webhook_secret, config)
     check_room(size)
     job_id = services().job_store.create(
         stream,
@@ -220,20 +218,6 @@ def check_room(size: int) -> None:
             507, "storage_full", "The server's space is used up. Delete results, or "
             "try again when older ones have expired.", retry_after_s=600,
         )  # fmt: skip
-
-
-def _webhook(form: VideoForm) -> Callable[[Connection, str], None]:
-    """Notes who is notified of the job; raises ProblemError 422 if that is not allowed."""
-    url, secret = form.webhook_url, form.webhook_secret
-    if url is None and secret is None:
-        return lambda connection, job_id: None
-    if url is None or secret is None:
-        raise ProblemError(422, "invalid", "Expected both webhook_url and webhook_secret.")
-    try:
-        check_url(url, services().config)
-    except WebhookError as error:
-        raise ProblemError(422, "invalid", f"The webhook_url is not allowed: {error}.") from None
-    return lambda connection, job_id: add_webhook(connection, job_id, url, secret)
 
 
 def _marked_response(job: dict[str, Any], name: str, entry: dict[str, Any]) -> Response | None:

@@ -13,6 +13,7 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +22,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from mien.web.config import WebConfig
+from mien.web.errors import ProblemError
 from mien.web.store.database import Database, iso, new_id, now
 from mien.web.store.jobs import ACTIVE, JobStore
 from mien.web.store.tables import jobs, webhooks
@@ -33,26 +35,32 @@ _WAITS_S = (10, 60, 300, 1_800, 7_200, 21_600)
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
-class WebhookError(Exception):
+class _WebhookError(Exception):
     """A URL that may not get webhooks, or that did not take the message."""
 
 
-def check_url(url: str, config: WebConfig) -> None:
-    """Check a URL without connecting to it.
+def webhook(
+    url: str | None, secret: str | None, config: WebConfig
+) -> Callable[[Connection, str], None]:
+    """Notes, in the transaction that creates a job, who is notified of its end.
 
     Raises:
-        WebhookError: it is none, or its host or scheme is not allowed.
+        ProblemError: the URL is not allowed, or only one of the two is given.
     """
-    _parse(url, config)
+    if url is None and secret is None:
+        return lambda connection, job_id: None
+    if url is None or secret is None:
+        raise ProblemError(422, "invalid", "Expected both webhook_url and webhook_secret.")
+    try:
+        _parse(url, config)
+    except _WebhookError as error:
+        raise ProblemError(422, "invalid", f"The webhook_url is not allowed: {error}.") from None
 
+    def add(connection: Connection, job_id: str) -> None:
+        values = {"id": new_id(), "job_id": job_id, "url": url, "secret": secret}
+        connection.execute(sa.insert(webhooks).values(**values, attempts=0, due_at=now()))
 
-def add_webhook(connection: Connection, job_id: str, url: str, secret: str) -> None:
-    """Note that a URL is notified when a job has ended."""
-    connection.execute(
-        sa.insert(webhooks).values(
-            id=new_id(), job_id=job_id, url=url, secret=secret, attempts=0, due_at=now()
-        )
-    )
+    return add
 
 
 def deliver_due(database: Database, config: WebConfig) -> bool:
@@ -77,7 +85,7 @@ def deliver_due(database: Database, config: WebConfig) -> bool:
     body = json.dumps(message).encode()
     try:
         _post(due["url"], body, _signed_headers(due["id"], due["secret"], body), config)
-    except (WebhookError, OSError, http.client.HTTPException, ValueError) as error:
+    except (_WebhookError, OSError, http.client.HTTPException, ValueError) as error:
         log.warning("webhook of job %s: attempt %d: %s", job["id"], due["attempts"], error)
     else:
         database.execute(sa.delete(webhooks).where(webhooks.c.id == due["id"]))
@@ -134,15 +142,15 @@ def _parse(url: str, config: WebConfig) -> tuple[str, int, bool, bool]:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
     except ValueError:
-        raise WebhookError("expected a URL such as https://example.org/done") from None
+        raise _WebhookError("expected a URL such as https://example.org/done") from None
     if parts.scheme not in {"http", "https"} or not host or "@" in parts.netloc:
-        raise WebhookError("expected a URL such as https://example.org/done, without a password")
+        raise _WebhookError("expected a URL such as https://example.org/done, without a password")
     # The names of settings have IPv6 addresses in brackets.
     allowed = config.webhook_host(f"[{host}]" if ":" in host else host)
     if allowed is None:
-        raise WebhookError(f"{host} is not one of this server's MIEN_WEBHOOK_HOSTS")
+        raise _WebhookError(f"{host} is not one of this server's MIEN_WEBHOOK_HOSTS")
     if allowed == "public" and parts.scheme != "https":
-        raise WebhookError("expected https")
+        raise _WebhookError("expected https")
     secure = parts.scheme == "https"
     return host, port or (443 if secure else 80), secure, allowed == "public"
 
@@ -151,12 +159,12 @@ def _addresses(host: str, port: int, *, public: bool) -> list[str]:
     """The addresses of a host.
 
     Raises:
-        WebhookError: they must be public and one is not, or there is none.
+        _WebhookError: they must be public and one is not, or there is none.
     """
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     if public and not all(map(_is_public, addresses)):
-        raise WebhookError(f"{host} has an address that is not public")
+        raise _WebhookError(f"{host} has an address that is not public")
     return addresses
 
 
@@ -180,7 +188,7 @@ def _post(url: str, body: bytes, headers: dict[str, str], config: WebConfig) -> 
     Redirects are not followed.
 
     Raises:
-        WebhookError: the URL is not allowed, or the status is not 200 to 299.
+        _WebhookError: the URL is not allowed, or the status is not 200 to 299.
         OSError, HTTPException, ValueError: the receiver cannot be reached or understood.
     """
     host, port, secure, public = _parse(url, config)
@@ -207,7 +215,7 @@ def _post(url: str, body: bytes, headers: dict[str, str], config: WebConfig) -> 
         connection.close()
         plain.close()
     if not 200 <= status < 300:
-        raise WebhookError(f"expected a status from 200 to 299, got {status}")
+        raise _WebhookError(f"expected a status from 200 to 299, got {status}")
 
 
 def _break(connection: socket.socket) -> None:
