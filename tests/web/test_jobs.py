@@ -27,7 +27,8 @@ from mien.web.jobs import (
     JobStoppedError,
     Progress,
 )
-from mien.web.store import jobs, tables
+from mien.web.store import database as tables
+from mien.web.store import jobs
 from mien.web.store.database import Database, now
 from mien.web.store.jobs import JobStore
 

@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from tests.web.conftest import analyze_video, record
 
 from mien.web.recordings import _with_markers
-from mien.web.store import tables
+from mien.web.store import database as tables
 
 CsrfOf = Callable[[FlaskClient, str], str]
 

@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 from tests.web.conftest import record
 
 from mien.media.images import read_image
-from mien.web.store import tables
+from mien.web.store import database as tables
 from mien.web.store.database import Database, now
 from mien.web.store.sessions import SessionStore
 

@@ -11,8 +11,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from tests.web.conftest import analyze_video, record
 
-from mien.web import shares
-from mien.web.store import tables
+from mien.web import recordings
+from mien.web.store import database as tables
 from mien.web.store.database import Database, now
 
 CsrfOf = Callable[[FlaskClient, str], str]
@@ -98,7 +98,7 @@ def test_links_are_only_made_where_they_are_allowed(
     shared = share(client, session_id, page, csrf_of)
     form = {"csrf_token": csrf_of(client, page), "action": "share"}
     assert client.post(url, data={**form, "action": "give"}).status_code == 400
-    monkeypatch.setattr(shares, "_MOST", 1)
+    monkeypatch.setattr(recordings, "_MOST_LINKS", 1)
     assert client.post(url, data=form).status_code == 409
     # The same data on a server that makes no links.
     cookie = client.get_cookie("mien")

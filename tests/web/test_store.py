@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from mien.errors import SettingError
 from mien.web.config import WebConfig
-from mien.web.store import tables
+from mien.web.store import database as tables
 from mien.web.store.database import Database, database_url
 from mien.web.store.sessions import SessionStore
 

@@ -19,7 +19,7 @@ from mien.errors import ServerError
 from mien.web import webhooks
 from mien.web.app import start, stop
 from mien.web.config import WebConfig
-from mien.web.store import tables
+from mien.web.store import database as tables
 from mien.web.store.database import Database, now
 from mien.web.webhooks import _is_public, _parse, _WebhookError
 

@@ -94,7 +94,7 @@ COMMANDS: dict[str, _LazyCommand] = {
     "adapt": _LazyCommand("mien.cli.evaluate:adapt_app", "Adapt a model to your own labels."),
     "data": _LazyCommand("mien.cli.evaluate:data_app", "Check a labeled data set."),
     "explain": _LazyCommand(
-        "mien.cli.explain:app", "Show which parts of a face influence the result."
+        "mien.cli.evaluate:explain_app", "Show which parts of a face influence the result."
     ),
     "models": _LazyCommand("mien.cli.models:app", "List, check, add and remove models."),
     "doctor": _LazyCommand("mien.cli.doctor:app", "Check the installation."),

@@ -4,9 +4,9 @@
 
     app.py        create_app(config, pipeline): the application and its wiring
     services.py   what all parts share        config.py     settings
-    photos.py, batch.py, videos.py, sessions.py, live.py, camera.py, corrections.py, markers.py,
-    shares.py     each with its page, its API routes and its rows
-    recordings.py what sessions and videos have in common
+    photos.py, batch.py, videos.py, sessions.py, live.py, camera.py, corrections.py, markers.py:
+                  each with its page, its API routes and its rows
+    recordings.py what sessions and videos have in common, and links to them
     live_socket.py  the WebSocket
     server.py     mien serve                  gunicorn_app.py  one process or several
     inference.py  one engine for all connections: a fair gate, batched crops

@@ -25,8 +25,7 @@ from mien.web.schemas import (
 )
 from mien.web.security import owner
 from mien.web.services import services
-from mien.web.store.database import iso, new_id, now
-from mien.web.store.tables import corrections
+from mien.web.store.database import corrections, iso, new_id, now
 from mien.web.videos import check_room
 
 _LEAST_OF_LABEL = 3

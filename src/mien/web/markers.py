@@ -20,8 +20,7 @@ from mien.web.schemas import (
     RecordingPath,
 )
 from mien.web.services import services
-from mien.web.store.database import new_id
-from mien.web.store.tables import markers
+from mien.web.store.database import markers, new_id
 
 _MOST = 200
 _CLOCK = re.compile(r"(?:(?:(\d{1,3}):)?(\d{1,3}):)?(\d{1,6}(?:\.\d{1,4})?)")

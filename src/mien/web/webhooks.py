@@ -23,9 +23,8 @@ from sqlalchemy.engine import Connection
 
 from mien.web.config import WebConfig
 from mien.web.errors import ProblemError
-from mien.web.store.database import Database, iso, new_id, now
+from mien.web.store.database import Database, iso, jobs, new_id, now, webhooks
 from mien.web.store.jobs import ACTIVE, JobStore
-from mien.web.store.tables import jobs, webhooks
 
 log = logging.getLogger("mien.web")
 _TIMEOUT_S = 10.0

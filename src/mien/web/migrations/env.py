@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from mien.web.store.tables import metadata
+from mien.web.store.database import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

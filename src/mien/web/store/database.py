@@ -1,4 +1,7 @@
-"""The database: SQLite in the data folder, or PostgreSQL where ``DATABASE_URL`` says so."""
+"""The database: SQLite in the data folder, or PostgreSQL where ``DATABASE_URL`` says so.
+
+``mien/web/migrations`` creates and changes its tables.
+"""
 
 import logging
 import os
@@ -25,6 +28,131 @@ _MIGRATIONS = Path(__file__).parents[1] / "migrations"
 # Any number will do, so long as all processes use the same.
 _MIGRATION_LOCK = 6_365_636
 _CONNECT_TIMEOUT_S = 3
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_ID = sa.String(22)
+
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    sa.Column("id", _ID, primary_key=True),
+    sa.Column("owner", _ID, nullable=False, index=True),
+    sa.Column("name", sa.String(120), nullable=False),
+    # "recording", "complete", or "interrupted" if the recorder was lost.
+    sa.Column("state", sa.String(12), nullable=False),
+    sa.Column("created_at", sa.DateTime, nullable=False),
+    sa.Column("updated_at", sa.DateTime, nullable=False),
+    sa.Column("expires_at", sa.DateTime, nullable=False, index=True),
+    sa.Column("duration_s", sa.Float, nullable=False),
+    sa.Column("frames", sa.Integer, nullable=False),
+    sa.Column("people", sa.Integer, nullable=False),
+)
+
+session_chunks = sa.Table(
+    "session_chunks",
+    metadata,
+    sa.Column("session_id", sa.ForeignKey("sessions.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("sequence", sa.Integer, primary_key=True),
+    # FrameResults as JSON Lines, compressed with zlib.
+    sa.Column("data", sa.LargeBinary, nullable=False),
+)
+
+jobs = sa.Table(
+    "jobs",
+    metadata,
+    sa.Column("id", _ID, primary_key=True),
+    sa.Column("owner", _ID, nullable=False, index=True),
+    # Stands for the address that sent the video; see security.address_mark.
+    sa.Column("address", _ID, nullable=False, index=True, server_default=""),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("options", sa.JSON, nullable=False),
+    sa.Column("state", sa.String(10), nullable=False),
+    sa.Column("frames_done", sa.Integer, nullable=False),
+    sa.Column("progress", sa.Float, nullable=False),
+    sa.Column("message", sa.Text),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("cancel_asked", sa.Boolean, nullable=False),
+    sa.Column("kept", sa.Boolean, nullable=False),
+    # The worker that has the job, until the end of its lease.
+    sa.Column("worker", sa.String(80)),
+    sa.Column("lease_until", sa.DateTime),
+    sa.Column("created_at", sa.DateTime, nullable=False),
+    sa.Column("finished_at", sa.DateTime),
+    sa.Column("expires_at", sa.DateTime, nullable=False, index=True),
+    sa.Index("ix_jobs_state_lease_until", "state", "lease_until"),
+)
+
+files = sa.Table(
+    "files",
+    metadata,
+    sa.Column("id", _ID, primary_key=True),
+    sa.Column("job_id", sa.ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("role", sa.String(8), nullable=False),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("media_type", sa.String(80), nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+)
+
+file_chunks = sa.Table(
+    "file_chunks",
+    metadata,
+    sa.Column("file_id", sa.ForeignKey("files.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("sequence", sa.Integer, primary_key=True),
+    sa.Column("data", sa.LargeBinary, nullable=False),
+)
+
+webhooks = sa.Table(
+    "webhooks",
+    metadata,
+    sa.Column("id", _ID, primary_key=True),
+    sa.Column("job_id", sa.ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("url", sa.String(500), nullable=False),
+    sa.Column("secret", sa.String(128), nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("due_at", sa.DateTime, nullable=False, index=True),
+)
+
+corrections = sa.Table(
+    "corrections",
+    metadata,
+    sa.Column("id", _ID, primary_key=True),
+    sa.Column("owner", _ID, nullable=False, index=True),
+    sa.Column("label", sa.String(40), nullable=False),
+    # A face as JPEG.
+    sa.Column("picture", sa.LargeBinary, nullable=False),
+    sa.Column("size", sa.Integer, nullable=False),
+    sa.Column("created_at", sa.DateTime, nullable=False),
+    sa.Column("expires_at", sa.DateTime, nullable=False, index=True),
+)
+
+markers = sa.Table(
+    "markers",
+    metadata,
+    sa.Column("id", _ID, primary_key=True),
+    # One of the two.
+    sa.Column("session_id", sa.ForeignKey("sessions.id", ondelete="CASCADE"), index=True),
+    sa.Column("job_id", sa.ForeignKey("jobs.id", ondelete="CASCADE"), index=True),
+    sa.Column("at_s", sa.Float, nullable=False),
+    sa.Column("text", sa.String(200), nullable=False),
+)
+
+shares = sa.Table(
+    "shares",
+    metadata,
+    sa.Column("id", _ID, primary_key=True),
+    # One of the two.
+    sa.Column("session_id", sa.ForeignKey("sessions.id", ondelete="CASCADE"), index=True),
+    sa.Column("job_id", sa.ForeignKey("jobs.id", ondelete="CASCADE"), index=True),
+    sa.Column("created_at", sa.DateTime, nullable=False),
+    sa.Column("expires_at", sa.DateTime, nullable=False, index=True),
+)
 
 
 class Database:

@@ -17,8 +17,16 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from mien.web.config import MEGABYTE
-from mien.web.store.database import Database, iso, new_id, now
-from mien.web.store.tables import corrections, file_chunks, files, jobs
+from mien.web.store.database import (
+    Database,
+    corrections,
+    file_chunks,
+    files,
+    iso,
+    jobs,
+    new_id,
+    now,
+)
 
 LEASE = timedelta(seconds=20)
 _MAX_ATTEMPTS = 3

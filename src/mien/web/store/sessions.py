@@ -13,8 +13,16 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from mien.types import FrameResult
-from mien.web.store.database import Database, iso, new_id, now
-from mien.web.store.tables import corrections, session_chunks, sessions, shares
+from mien.web.store.database import (
+    Database,
+    corrections,
+    iso,
+    new_id,
+    now,
+    session_chunks,
+    sessions,
+    shares,
+)
 
 _WRITE_EVERY_S = 1.0
 # A recording without a new chunk for so long has lost its process.
