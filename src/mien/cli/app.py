@@ -43,24 +43,13 @@ _USAGE_ERRORS = (SettingError, ModelError, ProviderError, MissingExtraError)
 
 @dataclass(frozen=True, slots=True)
 class _LazyCommand:
-    """A command that is imported when it runs.
+    """A command that is imported when it runs."""
 
-    Attributes:
-        target: the module and the Typer application in it, as ``"module:name"``.
-        help: one line for ``mien --help``.
-        extra: the extra of mien that the command requires, if any.
-    """
-
-    target: str
+    target: str  # the module and the Typer application in it, as "module:name"
     help: str
-    extra: str | None = None
+    extra: str | None = None  # which the command requires
 
     def load(self, name: str) -> Any:
-        """Import the command.
-
-        Raises:
-            MissingExtraError: a package of the extra is not installed.
-        """
         module_name, _, attribute = self.target.partition(":")
         try:
             module = importlib.import_module(module_name)

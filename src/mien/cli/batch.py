@@ -187,13 +187,11 @@ def _print(document: dict[str, Any], out: str, *, json: bool) -> None:
 
 
 def _print_sums(document: dict[str, Any], out: str) -> None:
+    done, planned = document["inputs"], document["inputs_planned"]
+    # A shard is one planned input with many images.
+    of_planned = f" of {planned}" if done <= planned else ""
     typer.echo(
-        f"{document['status']}: {document['inputs']} of {document['inputs_planned']} inputs "
-        f"({document['failed']} failed), {document['faces']} faces, {document['seconds']:.0f} s: "
-        f"{out}"
-        if document["inputs"] <= document["inputs_planned"]
-        # A shard is one planned input with many images.
-        else f"{document['status']}: {document['inputs']} inputs ({document['failed']} failed), "
+        f"{document['status']}: {done}{of_planned} inputs ({document['failed']} failed), "
         f"{document['faces']} faces, {document['seconds']:.0f} s: {out}"
     )
 

@@ -69,10 +69,7 @@ def text_progress() -> Progress:
 class ProgressBar:
     """A progress bar on stderr, shown after two seconds and only on a terminal.
 
-    Args:
-        total: number of steps, None if it is not known yet.
-        label: text before the bar.
-        enabled: False if the bar would mix with other output on the same terminal.
+    It is not `enabled` where it would mix with other output on the same terminal.
     """
 
     def __init__(self, total: int | None, label: str, *, enabled: bool = True) -> None:

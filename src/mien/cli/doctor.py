@@ -45,13 +45,7 @@ _TIMED_RUNS = 5
 
 @dataclass(frozen=True, slots=True)
 class _Finding:
-    """The result of a check.
-
-    Attributes:
-        topic: what was checked.
-        state: ``"ok"``, ``"note"`` (optional), or ``"broken"``.
-        message: what was found, and how to fix it.
-    """
+    """What a check found, and how to fix it; a note is about something optional."""
 
     topic: str
     state: Literal["ok", "note", "broken"]

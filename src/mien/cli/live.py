@@ -115,7 +115,8 @@ def live(
     avatars = [] if osc is None else [OscSink(osc)]
     if avatars:
         settings = settings.with_blendshapes()
-    receivers = [make(value) for make, value in _receivers(webhook_url, on_event)]
+    receivers = [webhook(webhook_url)] if webhook_url is not None else []
+    receivers += [command(on_event)] if on_event is not None else []
     screen = _Screen(rules, json=json)
     source = _source(camera, screen.show_state)
     follower = _follower(rules, settings, baseline=baseline)
@@ -180,13 +181,6 @@ def _sinks(
     if folder is None or recording is None:
         return []
     return outputs.recording_sinks(folder, options, recording, resumable=False)
-
-
-def _receivers(
-    webhook_url: str | None, on_event: str | None
-) -> list[tuple[Callable[[str], Callable[..., None]], str]]:
-    pairs = ((webhook, webhook_url), (command, on_event))
-    return [(make, value) for make, value in pairs if value is not None]
 
 
 def _source(camera: str, on_state: Callable[[str], None]) -> Source:

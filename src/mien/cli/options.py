@@ -66,13 +66,7 @@ def parse_draw(
 ) -> tuple[tuple[str, ...], Settings]:
     """The layers of ``--draw``, and the settings that they need.
 
-    Args:
-        text: names with commas between them.
-        settings: as given.
-        missing: the option without which there is nothing to draw on.
-
-    Raises:
-        SettingError: an unknown name, or landmarks that cannot show it.
+    Without the `missing` option there is nothing to draw on.
     """
     if text is not None and missing is not None:
         raise typer.BadParameter(f"expected {missing} together with --draw")

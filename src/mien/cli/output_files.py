@@ -63,17 +63,7 @@ def check_outputs(
 def check_folder(
     folder: Path | None, option: str, names: Iterable[str], inputs: Iterable[Any]
 ) -> None:
-    """Refuse a folder for results in which one of the results would replace an input.
-
-    Args:
-        folder: for the results, which may be in subfolders.
-        option: that names it.
-        names: of the results.
-        inputs: files that are read.
-
-    Raises:
-        SettingError: an input in the folder has the name of a result.
-    """
+    """Refuse a folder for results, or for subfolders with them, that would replace an input."""
     if folder is None:
         return
     root, taken = os.path.join(os.path.realpath(folder), ""), set(names)
@@ -83,23 +73,16 @@ def check_folder(
 
 
 def check_images(folder: Path | None, option: str, names: Iterable[str]) -> None:
-    """Refuse a folder in which a picture that mien did not write would be replaced.
-
-    Raises:
-        SettingError: there is such a picture.
-    """
+    """Refuse a folder in which a picture that mien did not write would be replaced."""
     for path in (folder / name for name in names) if folder is not None else ():
         if path.exists() and not is_own_image(path):
             raise _would_replace(path, option)
 
 
 class ImageFiles:
-    """Writes images to a folder, each under its own name, and never over an image of others.
+    """Writes images to a folder, each under its own name, never over an input or other images.
 
-    Args:
-        folder: is made when the first image is written.
-        option: the command line's name of the folder, for messages.
-        inputs: files that are never replaced.
+    The folder is made when the first image is written.
     """
 
     def __init__(self, folder: Path, option: str, inputs: Iterable[str | Path]) -> None:
@@ -109,11 +92,7 @@ class ImageFiles:
         self._used_names: set[str] = set()
 
     def write(self, image: Image, relative: PurePath) -> Path:
-        """Write an image as PNG, or as JPEG unless its name ends in ``.png``.
-
-        Returns:
-            The path of the file.
-        """
+        """Write an image as JPEG, or as PNG if its name ends in ``.png``; return its path."""
         path = self._folder / self._unused_name(relative)
         if path.exists() and (_names_of(path) & self._inputs or not is_own_image(path)):
             raise _would_replace(path, self._option)

@@ -351,11 +351,7 @@ class _Bar:
 
 
 def _parse_region(text: str | None) -> tuple[float, float, float, float] | None:
-    """The numbers of ``--roi``.
-
-    Raises:
-        SettingError: not four numbers, or not a rectangle.
-    """
+    """The numbers of ``--roi``."""
     if text is None:
         return None
     try:

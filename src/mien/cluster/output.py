@@ -57,13 +57,9 @@ def _type_of(name: str) -> type:
 
 
 def _schema(table: str, labels: Iterable[Expression], carried: Mapping[str, str]) -> Any:
-    """The Arrow schema of a table.
+    """The Arrow schema of a table, with the columns of the manifests.
 
-    Args:
-        table: faces, frames, tracks, events or failures.
-        labels: of the expression model.
-        carried: columns of the manifests with their types; one that has the name of a column of
-            the table is written as ``list_NAME``.
+    One of these that has the name of a column of the table is written as ``list_NAME``.
     """
     import pyarrow
 

@@ -91,21 +91,28 @@ def join(folder: str, name: str) -> str:
     return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{name}"))
 
 
+@contextmanager
+def _opened(address: str) -> Iterator[Any]:
+    try:
+        if urlsplit(address).scheme in ("http", "https"):
+            with urllib.request.urlopen(address, timeout=_TIMEOUT_S) as stream:
+                yield stream
+        else:
+            opened, path = filesystem(address)
+            with opened.open_input_stream(path, compression=None) as stream:
+                yield stream
+    except (OSError, ValueError, urllib.error.URLError) as error:
+        raise InputError(f"{address}: the file cannot be read: {_reason(error)}") from None
+
+
 def read(address: str, limit: int | None = None) -> bytes:
     """The content of a file, or its first bytes.
 
     Raises:
         InputError: it cannot be read.
     """
-    try:
-        if urlsplit(address).scheme in ("http", "https"):
-            with urllib.request.urlopen(address, timeout=_TIMEOUT_S) as response:
-                return bytes(response.read(limit))
-        opened, path = filesystem(address)
-        with opened.open_input_stream(path, compression=None) as stream:
-            return bytes(stream.read(limit))
-    except (OSError, ValueError, urllib.error.URLError) as error:
-        raise InputError(f"{address}: the file cannot be read: {_reason(error)}") from None
+    with _opened(address) as stream:
+        return bytes(stream.read(limit))
 
 
 def download(address: str, path: Path) -> None:
@@ -114,20 +121,8 @@ def download(address: str, path: Path) -> None:
     Raises:
         InputError: it cannot be read.
     """
-    try:
-        if urlsplit(address).scheme in ("http", "https"):
-            with (
-                urllib.request.urlopen(address, timeout=_TIMEOUT_S) as response,
-                path.open("wb") as file,
-            ):
-                shutil.copyfileobj(response, file, _COPY_BYTES)
-            return
-        opened, inner = filesystem(address)
-        with opened.open_input_stream(inner, compression=None) as stream, path.open("wb") as file:
-            while block := stream.read(_COPY_BYTES):
-                file.write(block)
-    except (OSError, ValueError, urllib.error.URLError) as error:
-        raise InputError(f"{address}: the file cannot be read: {_reason(error)}") from None
+    with _opened(address) as stream, path.open("wb") as file:
+        shutil.copyfileobj(stream, file, _COPY_BYTES)
 
 
 def _reason(error: Exception) -> str:
@@ -184,8 +179,7 @@ class Folder:
             StorageError: it cannot be written.
         """
         with path.open("rb") as file, self._writing(name) as stream:
-            while block := file.read(_COPY_BYTES):
-                stream.write(block)
+            shutil.copyfileobj(file, stream, _COPY_BYTES)
 
     @contextmanager
     def _writing(self, name: str) -> Iterator[Any]:

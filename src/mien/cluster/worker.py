@@ -4,6 +4,7 @@ import contextlib
 import gzip
 import json
 import os
+import shutil
 import stat
 import tarfile
 import tempfile
@@ -389,8 +390,7 @@ def _extract(shard: tarfile.TarFile, member: tarfile.TarInfo, copy: Path) -> str
     """Write a member to a file, and return its path."""
     if member.size > _MAX_MEMBER_BYTES:
         raise InputError(f"expected at most 4 GiB in {member.name}, got {member.size >> 30} GiB")
-    content = shard.extractfile(member)
     with copy.open("wb") as file:
-        while content is not None and (block := content.read(1 << 20)):
-            file.write(block)
+        if content := shard.extractfile(member):
+            shutil.copyfileobj(content, file)
     return str(copy)

@@ -172,12 +172,7 @@ def _lane(track: TrackHistory, history: History, name: str, low: float, high: fl
 def _bar_lane(
     bars: Iterable[tuple[float, float, float]], low: float, high: float, name: str
 ) -> str:
-    """Bars from 0 to a value over time.
-
-    Args:
-        bars: of each the left and the right edge, from 0 to 1000, and the value.
-        low, high: values at the edges of the lane.
-    """
+    """Bars from 0 to a value over time: of each the left and right edge in [0, 1000], the value."""
     zero, path = _MOVE_HEIGHT * high / (high - low), ""
     for left, right, value in bars:
         height = _MOVE_HEIGHT * min(high, max(low, value)) / (high - low)

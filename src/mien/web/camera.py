@@ -34,17 +34,11 @@ _KEEP_ALIVE_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class _Shot:
-    """The newest frame, annotated, and its results.
-
-    Attributes:
-        number: increases with each shot.
-        jpeg: the annotated frame; empty while the camera is unavailable.
-        event: name and data of the server-sent event.
-    """
+    """The newest frame, annotated, and its results."""
 
     number: int
-    jpeg: bytes
-    event: tuple[str, str]
+    jpeg: bytes  # empty while the camera is unavailable
+    event: tuple[str, str]  # name and data of the server-sent event
 
 
 class CameraHub:

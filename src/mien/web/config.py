@@ -153,27 +153,22 @@ class WebConfig:
                     f"expected {variable} to have at least 12 characters, got {len(token)}: "
                     "python -c 'import secrets; print(secrets.token_urlsafe())' makes one"
                 )
-        for name in self.host_names:
-            if not _HOST_NAME.fullmatch(name):
-                raise SettingError(
-                    "expected MIEN_ALLOWED_HOSTS to be host names without scheme and port, such "
-                    f"as faces.example.org,.example.com, got {name!r}"
-                )
-        listed = {"MIEN_CORS_ORIGINS": self.origins, "MIEN_EMBED_ORIGINS": self.embedding_origins}
-        for variable, origins in listed.items():
-            for origin in origins:
-                any_is_meant = origin == "*" and variable == "MIEN_CORS_ORIGINS"
-                if not any_is_meant and not _ORIGIN.fullmatch(origin):
-                    raise SettingError(
-                        f"expected {variable} to be origins with a scheme and without a path, "
-                        f"such as https://app.example.org, got {origin!r}"
-                    )
-        for name in _parts(self.webhook_hosts):
-            if name != "*" and not _HOST_NAME.fullmatch(name):
-                raise SettingError(
-                    "expected MIEN_WEBHOOK_HOSTS to be * or host names without scheme and port, "
-                    f"got {name!r}"
-                )
+        origins = "origins with a scheme and without a path, such as https://app.example.org"
+        hosts = "host names without scheme and port"
+        for variable, names, pattern, expected in (
+            ("MIEN_ALLOWED_HOSTS", self.host_names, _HOST_NAME,
+             f"{hosts}, such as faces.example.org,.example.com"),
+            ("MIEN_CORS_ORIGINS", self.origins, _ORIGIN, origins),
+            ("MIEN_EMBED_ORIGINS", self.embedding_origins, _ORIGIN, origins),
+            ("MIEN_WEBHOOK_HOSTS", _parts(self.webhook_hosts), _HOST_NAME, f"* or {hosts}"),
+        ):  # fmt: skip
+            for name in names:
+                any_is_meant = name == "*" and variable in {
+                    "MIEN_CORS_ORIGINS",
+                    "MIEN_WEBHOOK_HOSTS",
+                }
+                if not any_is_meant and not pattern.fullmatch(name):
+                    raise SettingError(f"expected {variable} to be {expected}, got {name!r}")
         if self.max_live > self.threads - _RESERVED_THREADS:
             raise SettingError(
                 f"expected MIEN_MAX_LIVE to be at least {_RESERVED_THREADS} below "

@@ -45,11 +45,7 @@ _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "upgrade", "te",
 
 
 class _Processes:
-    """What the processes of one server share; made before they are forked.
-
-    Args:
-        count: their number.
-    """
+    """What the processes of one server share; made before they are forked."""
 
     def __init__(self, count: int) -> None:
         self.count = count
@@ -215,14 +211,10 @@ class _Worker(ThreadWorker):  # type: ignore[misc]
 
     Gunicorn does so in the one thread that accepts connections, and waits two seconds for each
     client that does not close.
-
-    Attributes:
-        processes: what the processes of this server share; None if it is the only one.
-        index: this process among them.
     """
 
-    processes: _Processes | None = None
-    index = 0
+    processes: _Processes | None = None  # None if it is the only one
+    index = 0  # of this process
 
     def accept(self, listener: Any) -> None:
         if self.processes is not None:

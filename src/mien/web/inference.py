@@ -44,12 +44,7 @@ class BusyError(Exception):
 
 
 class _Gate:
-    """Admits a limited number at a time, in order of arrival, and refuses if too many wait.
-
-    Args:
-        slots: the maximum number inside at once.
-        max_wait_s: an arrival that would have to wait longer is refused.
-    """
+    """Admits a limited number at a time, in order of arrival, and refuses if too many wait."""
 
     def __init__(self, slots: int, *, max_wait_s: float = 1.0) -> None:
         self.slots = slots
@@ -77,11 +72,7 @@ class _Gate:
 
     @contextmanager
     def admitted(self) -> Iterator[None]:
-        """Wait for admission, and leave at the end.
-
-        Raises:
-            BusyError: too many are waiting.
-        """
+        """Wait for admission, and leave at the end; raises BusyError if too many are waiting."""
         self._enter()
         started = time.perf_counter()
         try:
@@ -123,12 +114,8 @@ class _BatchingClassifier:
     """An expression classifier that runs the crops of several callers as one batch.
 
     The first caller leads: if others are expected it waits a moment for their crops, then runs the
-    model for all. A single caller never waits.
-
-    Args:
-        classifier: classifies the batches.
-        expected: returns the number of running analyses, the caller's own included.
-        on_batch: called with the number of crops of each run.
+    model for all. A single caller never waits. `expected` returns the number of running analyses,
+    the caller's own included.
     """
 
     def __init__(

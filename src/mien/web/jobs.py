@@ -268,11 +268,7 @@ class _Heartbeat:
         self._wanted = True
 
     def report(self, done: int, share: float | None) -> None:
-        """Note the progress.
-
-        Raises:
-            JobStoppedError: the result is not wanted any more.
-        """
+        """Note the progress; raises JobStoppedError if the result is not wanted any more."""
         self._done, self._share = done, share or 0.0
         if not self._wanted:
             raise JobStoppedError

@@ -298,11 +298,7 @@ def _own_models() -> list[dict[str, Any]]:
 
 
 def _own_classifier(job_id: str) -> ExpressionClassifier:
-    """The adapted model of a job that the visitor may see.
-
-    Raises:
-        ProblemError: there is none.
-    """
+    """The adapted model of a job that the visitor may see; ProblemError 404 if there is none."""
     store = services().job_store
     job = store.find(job_id, g.visitor.id)
     found = store.files(job_id, role="result") if job else []

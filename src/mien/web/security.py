@@ -63,15 +63,10 @@ _LOCAL_PATH = re.compile(r"/(?!/)[!-\[\]-~]*")
 
 @dataclass(frozen=True, slots=True)
 class _Visitor:
-    """The sender of a request.
+    """The sender of a request."""
 
-    Attributes:
-        id: a random name, kept in a signed cookie.
-        known: whether the request had the cookie; programs usually send none.
-    """
-
-    id: str
-    known: bool
+    id: str  # a random name, kept in a signed cookie
+    known: bool  # whether the request had the cookie; programs usually send none
 
 
 def owner() -> str:

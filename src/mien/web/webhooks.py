@@ -155,11 +155,7 @@ def _parse(url: str, config: WebConfig) -> tuple[str, int, bool, bool]:
 
 
 def _addresses(host: str, port: int, *, public: bool) -> list[str]:
-    """The addresses of a host.
-
-    Raises:
-        _WebhookError: they must be public and one is not, or there is none.
-    """
+    """The addresses of a host; raises an error if they must be public and one is not."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     if public and not all(map(_is_public, addresses)):
@@ -184,11 +180,7 @@ def _is_public(address: str) -> bool:
 def _post(url: str, body: bytes, headers: dict[str, str], config: WebConfig) -> None:
     """Send a message to the address that was checked, so that another answer of DNS is no use.
 
-    Redirects are not followed.
-
-    Raises:
-        _WebhookError: the URL is not allowed, or the status is not 200 to 299.
-        OSError, HTTPException, ValueError: the receiver cannot be reached or understood.
+    Redirects are not followed, and only a status from 200 to 299 is no error.
     """
     host, port, secure, public = _parse(url, config)
     address = _addresses(host, port, public=public)[0]

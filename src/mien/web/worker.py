@@ -50,12 +50,7 @@ def _work_of_cluster(settings: Settings, max_video_s: int) -> "_UploadAnalyzer":
 
 
 class _UploadAnalyzer:
-    """Analyzes an uploaded video into a folder of results, as ``mien video`` does.
-
-    Args:
-        pipeline: analyzes the frames.
-        max_video_s: longer videos are refused.
-    """
+    """Analyzes an uploaded video into a folder of results, as ``mien video`` does."""
 
     def __init__(self, pipeline: FacePipeline, max_video_s: int) -> None:
         self._pipeline = pipeline
