@@ -7,6 +7,10 @@ from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
 
+# Threads of OpenBLAS wait by spinning, which costs tests of small matrices three times their CPU.
+# Before numpy is imported; programs that tests start inherit it.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import numpy as np
 import numpy.typing as npt
 import onnx
