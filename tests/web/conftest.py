@@ -14,6 +14,7 @@ import av
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from jinja2 import FileSystemBytecodeCache
 from PIL import Image as PillowImage
 from werkzeug.serving import make_server
 
@@ -75,13 +76,25 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def compiled_templates(tmp_path_factory: pytest.TempPathFactory) -> FileSystemBytecodeCache:
+    """Templates that every application would compile again."""
+    return FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates")))
+
+
 @pytest.fixture
-def make_app(tmp_path: Path, pipeline: FacePipeline, migrated: Path) -> MakeApp:
+def make_app(
+    tmp_path: Path,
+    pipeline: FacePipeline,
+    migrated: Path,
+    compiled_templates: FileSystemBytecodeCache,
+) -> MakeApp:
     """Makes applications; keyword arguments are settings of WebConfig."""
 
     def make(**settings: Any) -> Flask:
         settings = {"rate_limits": False, "data_dir": tmp_path / "data", **settings}
         app = create_app(WebConfig(**settings), pipeline)
+        app.jinja_env.bytecode_cache = compiled_templates
         if not (settings["data_dir"] / migrated.name).exists():
             shutil.copy(migrated, settings["data_dir"])
         app.config["TESTING"] = True

@@ -7,6 +7,7 @@ the same name with the extension ``.json``, which also has the checksum of the m
 import dataclasses
 import json
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ def spec_to_json(spec: ModelSpec) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
+# Every search for a model by its name reads the specs of all.
+@lru_cache(maxsize=256)
 def spec_from_json(text: str, **fields: str) -> ModelSpec:
     """Read a spec.
 
