@@ -62,6 +62,15 @@ def test_markers_of_a_session(app: Flask, smile: bytes) -> None:
     assert app.extensions["mien"].database.rows(sa.select(tables.markers)) == []
 
 
+def test_markers_of_a_session_without_frames_are_in_its_table(app: Flask) -> None:
+    client = app.test_client()
+    session_id = record(client, b"", count=0)
+    assert events_of(client, f"/api/v1/sessions/{session_id}/events.csv") == []
+    assert mark(client, session_id, 1.0, "No camera").status_code == 201
+    found = events_of(client, f"/api/v1/sessions/{session_id}/events.csv")
+    assert found == [("1.0", "marker", "No camera")]
+
+
 def test_markers_of_a_video_are_in_its_files(app: Flask, walk: Path) -> None:
     client = app.test_client()
     job_id = analyze_video(app, client, walk)

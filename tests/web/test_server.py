@@ -79,7 +79,7 @@ def _send_too_much(port: int) -> None:
 def test_processes_share_a_port_and_pass_requests_of_streams_on(smile: bytes) -> None:
     process = mien_serve("--port", "0", "--workers", "2", MIEN_RATE_LIMITS="0")
     assert process.stderr is not None
-    # A log that nobody reads would stop the server.
+    # A log that is not read would stop the server.
     reading = threading.Thread(target=process.stderr.read)
     try:
         url = process.stderr.readline().split()[-1].replace("localhost", "127.0.0.1")

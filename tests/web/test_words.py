@@ -133,6 +133,11 @@ def test_a_choice_is_kept(client: FlaskClient) -> None:
     assert '<html lang="en" dir="ltr">' in page(client, "/about?lang=en", **headers)
 
 
+def test_a_choice_keeps_the_other_parameters(client: FlaskClient) -> None:
+    text = page(client, "/sessions?q=a%26b%22&lang=ar&lang=fr&page=2&q=c")
+    assert '<a href="?q=a%26b%22&amp;q=c&amp;page=2&amp;lang=de" lang="de"' in text
+
+
 def test_unknown_languages_are_ignored(client: FlaskClient) -> None:
     answer = client.get("/about?lang=../../x")
     assert '<html lang="en"' in answer.text

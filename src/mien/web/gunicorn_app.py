@@ -249,7 +249,7 @@ def _shutdown(sock: socket.socket) -> None:
             if not sock.recv(_DISCARDED_BYTES):
                 break
         else:
-            # Whoever still sends would wait for minutes for room, if closing did not reset.
+            # A client that still sends would wait for minutes for room, if closing did not reset.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     # Nothing is left for gunicorn to wait for.
     with suppress(OSError):

@@ -34,6 +34,7 @@ from mien.report import History, compare, person_charts
 from mien.tables import event_lines
 from mien.tables.write import EVENT_TABLE_FILE, EVENTS_FILE, event_table_lines
 from mien.tracking import Event
+from mien.types import FrameResult
 from mien.web import security
 from mien.web.errors import ProblemError
 from mien.web.security import owner
@@ -80,7 +81,15 @@ class StoredRecording:
         if name == FRAMES_FILE:
             return (json.dumps(one, ensure_ascii=False) + "\n" for one in self.documents())
         make: Any = {EVENTS_FILE: event_lines, EVENT_TABLE_FILE: event_table_lines}.get(name)
-        return make(read_frames(self.documents())) if make else None
+        return make(self._marked_frames()) if make else None
+
+    def _marked_frames(self) -> Iterator[RecordedFrame]:
+        """The frames with the markers; one without faces where there is none to have them."""
+        frames = read_frames(self.documents())
+        first = next(frames, None)
+        marked = () if first else tuple(map(_marker_event, self.markers()))
+        yield first or RecordedFrame(FrameResult(faces=(), image_size_wh=(1, 1)), marked)
+        yield from frames
 
     def view(self) -> dict[str, Any] | None:
         """What a page shows, see :func:`page_document`; None where there is nothing yet."""
@@ -136,10 +145,12 @@ def _with_markers(
         until_s = following["timestamp_s"] if following else math.inf
         events = list(document.get("events", ()))
         while waiting and waiting[0]["at_s"] < until_s:
-            marker = waiting.popleft()
-            event = Event("marker", marker["at_s"], details={"text": marker["text"]})
-            events.append(event.to_dict())
+            events.append(_marker_event(waiting.popleft()).to_dict())
         yield {**document, "events": events}
+
+
+def _marker_event(marker: Mapping[str, Any]) -> Event:
+    return Event("marker", marker["at_s"], details={"text": marker["text"]})
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from gettext import c2py
 from pathlib import Path
+from urllib.parse import urlencode
 
 from babel import Locale, numbers
 from babel.messages.catalog import Catalog
@@ -65,6 +66,12 @@ class Language:
         if self.code == "en":
             return ""
         return url_for("words.messages", code=self.code, v=_version(self.code))
+
+    @property
+    def address(self) -> str:
+        """Of the page in this language, with its other parameters."""
+        others = [(name, value) for name, value in request.args.items(True) if name != "lang"]
+        return "?" + urlencode([*others, ("lang", self.code)])
 
 
 LANGUAGES = {
