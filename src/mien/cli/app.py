@@ -174,7 +174,7 @@ def _print_version(requested: bool) -> None:
 
 
 @app.callback()
-def root(
+def _root(
     version: Annotated[
         bool,
         typer.Option(

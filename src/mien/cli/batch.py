@@ -108,12 +108,13 @@ _Report = Annotated[
 
 
 @app.command(
+    "batch",
     epilog="Exit status: 0 all analyzed, 1 some inputs failed, 2 invalid usage, 130 interrupted: "
     "continue with --resume. "
-    "Expressions are apparent: what a face shows, not what a person feels."
+    "Expressions are apparent: what a face shows, not what a person feels.",
 )
 @takes_settings
-def batch(
+def _batch(
     sources: _Sources = None,
     *,
     out: _Out = None,
@@ -260,9 +261,9 @@ class _Log:
 
 
 @summarize_app.command(
-    epilog="Expressions are apparent: what a face shows, not what a person feels."
+    "summarize", epilog="Expressions are apparent: what a face shows, not what a person feels."
 )
-def summarize(
+def _summarize(
     out: Annotated[str, typer.Argument(help="Output folder of `mien batch`.", show_default=False)],
     group: Annotated[
         str | None, typer.Option(help="Column of the manifest to group by.", metavar="COLUMN")

@@ -52,8 +52,8 @@ class _Finding:
     message: str
 
 
-@app.command(epilog="Exit status: 0 if nothing is broken, else 1.")
-def doctor(
+@app.command("doctor", epilog="Exit status: 0 if nothing is broken, else 1.")
+def _doctor(
     json: JsonFlag = False,
     cameras: Annotated[
         bool,

@@ -98,9 +98,9 @@ _Markdown = Annotated[
 _Plots = Annotated[Path | None, typer.Option(help="Write plots as PNG.", metavar="FOLDER")]
 
 
-@app.command(epilog="Data formats and the meaning of each figure: docs/evaluation.md.")
+@app.command("evaluate", epilog="Data formats and the meaning of each figure: docs/evaluation.md.")
 @takes_settings
-def evaluate(
+def _evaluate(
     data: _Data = None,
     *,
     crops: _Crops = None,
@@ -194,9 +194,9 @@ def _show(summary: dict[str, Any], page: str, json: str | None, markdown: Path |
     stdout_console().print(Markdown(page))
 
 
-@adapt_app.command(epilog="How it works, and what to expect: docs/adapting.md.")
+@adapt_app.command("adapt", epilog="How it works, and what to expect: docs/adapting.md.")
 @takes_settings
-def adapt(
+def _adapt(
     data: Annotated[Path, typer.Argument(help=_DATA_HELP, show_default=False)],
     *,
     out: Annotated[Path, typer.Option(help="ONNX file to write.", metavar="FILE.onnx")],
@@ -243,12 +243,12 @@ def adapt(
 
 
 @data_app.callback()
-def data() -> None:
+def _data() -> None:
     """Labeled data sets, for training and evaluation."""
 
 
-@data_app.command(epilog="Exit status: 0 no problems found, 1 problems found.")
-def check(
+@data_app.command("check", epilog="Exit status: 0 no problems found, 1 problems found.")
+def _check(
     path: Annotated[Path, typer.Argument(help=_DATA_HELP, metavar="DATA")],
     labeling: _Labeling = "ferplus",
     json: JsonFlag = False,
@@ -305,11 +305,12 @@ def _print_named(what: str, named: dict[str, Any]) -> None:
 
 
 @explain_app.command(
+    "explain",
     epilog="Exit status: 0 all explained, 1 some inputs failed, 2 wrong usage. An explanation "
-    "describes the model, not the person."
+    "describes the model, not the person.",
 )
 @takes_settings
-def explain(
+def _explain(
     photographs: Annotated[list[Path], typer.Argument(help="Photographs.", show_default=False)],
     out: Annotated[
         Path, typer.Option(help="Folder for the drawings, one per photograph.", metavar="FOLDER")

@@ -91,11 +91,12 @@ _Neutral = Annotated[
 
 
 @app.command(
+    "image",
     epilog="Exit status: 0 all analyzed, 1 some inputs failed, 2 invalid usage. "
-    "Expressions are apparent: what a face shows, not what a person feels."
+    "Expressions are apparent: what a face shows, not what a person feels.",
 )
 @takes_settings
-def image(
+def _image(
     paths: _Paths,
     *,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,

@@ -83,11 +83,12 @@ _Duration = Annotated[
 
 
 @app.command(
+    "live",
     epilog="Nothing is saved without --record. Expressions are apparent: what a face shows, not "
-    "what a person feels. Ctrl-C stops. Exit status: 0, 1 no camera, 2 invalid usage."
+    "what a person feels. Ctrl-C stops. Exit status: 0, 1 no camera, 2 invalid usage.",
 )
 @takes_settings
-def live(
+def _live(
     camera: _Camera = "0",
     *,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document per line.")] = False,

@@ -22,7 +22,7 @@ app = typer.Typer(add_completion=False)
 
 
 @app.callback(invoke_without_command=True)
-def models(context: typer.Context, json: JsonFlag = False) -> None:
+def _models(context: typer.Context, json: JsonFlag = False) -> None:
     """List the models, or check, add and remove them."""
     if context.invoked_subcommand is not None:
         return
@@ -44,8 +44,8 @@ def models(context: typer.Context, json: JsonFlag = False) -> None:
     console.print(Text(f"Added models are stored in {models_folder()}", style="dim"))
 
 
-@app.command()
-def check() -> None:
+@app.command("check")
+def _check() -> None:
     """Verify the checksum of every model file."""
     entries = catalog.entries()
     failed = 0
@@ -62,8 +62,8 @@ def check() -> None:
         raise typer.Exit(1)
 
 
-@app.command()
-def add(
+@app.command("add")
+def _add(
     name: Annotated[str, typer.Argument(help="Model name.")],
     url: Annotated[
         str | None, typer.Option(help="HTTP or HTTPS URL of the model file.", show_default=False)
@@ -98,8 +98,8 @@ def add(
     typer.echo(f"added {entry.spec.name}: {entry.path}")
 
 
-@app.command()
-def remove(name: Annotated[str, typer.Argument(help="Name of an added model.")]) -> None:
+@app.command("remove")
+def _remove(name: Annotated[str, typer.Argument(help="Name of an added model.")]) -> None:
     """Delete an added model."""
     for path in remove_model(name):
         typer.echo(f"deleted {path}")

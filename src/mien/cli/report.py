@@ -23,8 +23,8 @@ from mien.tables import TableOptions, read_trials, write_tables
 app = typer.Typer(add_completion=False)
 
 
-@app.command(epilog="Exit status: 0, 1 not a recording, 2 invalid usage.")
-def report(
+@app.command("report", epilog="Exit status: 0, 1 not a recording, 2 invalid usage.")
+def _report(
     recording: Annotated[
         Path,
         typer.Argument(

@@ -13,10 +13,11 @@ export_app = typer.Typer(add_completion=False)
 
 
 @app.command(
+    "serve",
     epilog="Environment variables: MIEN_ACCESS_TOKEN, MIEN_PUBLIC, MIEN_SECRET_KEY, "
-    "MIEN_DATA_DIR, PORT, DATABASE_URL, MIEN_JOBS; see docs/web.md."
+    "MIEN_DATA_DIR, PORT, DATABASE_URL, MIEN_JOBS; see docs/web.md.",
 )
-def serve(
+def _serve(
     host: Annotated[
         str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")
     ] = None,
@@ -40,8 +41,8 @@ def serve(
     serve_web(config, lambda url: typer.echo(f"Serving mien on {url}", err=True))
 
 
-@export_app.command()
-def export_site(
+@export_app.command("export-site")
+def _export_site(
     folder: Annotated[
         Path, typer.Argument(help="New or empty folder, or an earlier export.", metavar="DIR")
     ],

@@ -32,10 +32,11 @@ _Json = Annotated[bool, typer.Option("--json", help="Print results as JSON.")]
 
 
 @app.command(
+    "train",
     epilog="The same command resumes a run that was stopped. On several GPUs or processes: "
-    "torchrun --nproc-per-node N -m mien train …"
+    "torchrun --nproc-per-node N -m mien train …",
 )
-def train(
+def _train(
     recipe: Annotated[
         str | None,
         typer.Argument(help="Recipe: a name from --list, or a TOML file.", show_default=False),
@@ -101,8 +102,8 @@ def train(
     _print_files(entries, as_json=json)
 
 
-@export_app.command()
-def export(
+@export_app.command("export")
+def _export(
     run: Annotated[Path, typer.Argument(help="Folder of a training run.", show_default=False)],
     out: Annotated[
         Path | None, typer.Option(help="Folder for the files; by default that of the run.")

@@ -153,12 +153,13 @@ _Group = Annotated[
 
 
 @app.command(
+    "video",
     epilog="Exit status: 0 all analyzed, 1 some inputs failed, 2 invalid usage, 130 interrupted: "
     "the output is readable and marked partial; continue with --resume. "
-    "Expressions are apparent: what a face shows, not what a person feels."
+    "Expressions are apparent: what a face shows, not what a person feels.",
 )
 @takes_settings
-def video(
+def _video(
     out: _Out,
     *,
     clips: _Clips = None,
