@@ -40,8 +40,7 @@ from rendered_heads import DISTANCE_CM, FOCAL_PX, SIZE_WH, RenderedHead
 
 from mien import imaging
 from mien.geometry import apply_transform, invert
-from mien.landmarks import FaceMesh, build_blendshapes, build_landmarks
-from mien.landmarks.regions import Region, roi_from_landmarks
+from mien.landmarks import FaceMesh, Region, build_blendshapes, build_landmarks, roi_from_landmarks
 from mien.landmarks.schemes import eye_line_angle_deg, to_ibug68
 from mien.media.images import read_image
 from mien.media.video import VideoSource

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mien import imaging
-from mien.landmarks.regions import roi_from_landmarks
+from mien.landmarks import roi_from_landmarks
 from mien.landmarks.schemes import eye_centers
 from mien.media.images import read_image
 from mien.media.video import VideoSource

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from mien.errors import DataError, MienError
 from mien.labels import Expression, parse_expression
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 _hints: Callable[[Any], dict[str, Any]] = cache(get_type_hints)
 
@@ -41,8 +41,8 @@ def setting(default: Any, description: str, **facts: Any) -> Any:
 
 
 def read(
-    cls: type[T], values: Any, *, error: type[MienError], where: str = "", prefix: str = ""
-) -> T:
+    cls: type[_T], values: Any, *, error: type[MienError], where: str = "", prefix: str = ""
+) -> _T:
     """Read parsed JSON or TOML into a dataclass.
 
     Args:

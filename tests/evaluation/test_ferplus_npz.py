@@ -7,7 +7,7 @@ import pytest
 
 from mien.errors import DataError, InputError
 from mien.evaluation.dataset import FERPLUS_COLUMNS, _vote_shares, majority_label
-from mien.evaluation.readers.fer2013 import read_npz
+from mien.evaluation.readers import read_data
 from mien.labels import Expression
 
 LABELS = tuple(Expression)
@@ -56,7 +56,7 @@ def test_rejects_votes_of_another_width() -> None:
 
 def test_usable_rows_of_ferplus(shared_data: Path) -> None:
     """Counts of the file's own description: 24,656 train and 3,149 valid, 339 near-duplicates."""
-    data = read_npz(shared_data / "data" / "ferplus.npz")
+    data = read_data(shared_data / "data" / "ferplus.npz")
     usable = data.labeled()
     assert len(usable.in_split("train")) == 24_656
     assert len(usable.in_split("valid")) == 3_149
@@ -81,7 +81,7 @@ def make_npz(path: Path, **changes: object) -> Path:
 
 
 def test_reads_rows_splits_and_groups(tmp_path: Path) -> None:
-    data = read_npz(make_npz(tmp_path / "faces.npz"))
+    data = read_data(make_npz(tmp_path / "faces.npz"))
     valid = data.labeled().in_split("valid")
     assert valid.names == ("row 8",)
     assert valid.load(0).tolist() == [[4, 5], [6, 7]]
@@ -91,29 +91,29 @@ def test_reads_rows_splits_and_groups(tmp_path: Path) -> None:
 
 
 def test_ferplus_and_fer2013_labels(tmp_path: Path) -> None:
-    data = read_npz(make_npz(tmp_path / "faces.npz"), labeling="fer2013")
+    data = read_data(make_npz(tmp_path / "faces.npz"), labeling="fer2013")
     assert [data.labels[i] for i in data.label_index[:2]] == [Expression.ANGER, Expression.FEAR]
     assert len(data.labeled()) == 2
 
 
 def test_absent_split_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="train, valid"):
-        read_npz(make_npz(tmp_path / "faces.npz")).in_split("test")
+        read_data(make_npz(tmp_path / "faces.npz")).in_split("test")
 
 
 def test_rejects_other_files(tmp_path: Path) -> None:
     text = tmp_path / "text.npz"
     text.write_text("no archive")
     with pytest.raises(DataError, match=r"\.npz"):
-        read_npz(text)
+        read_data(text)
     with pytest.raises(DataError, match="votes"):
-        read_npz(make_npz(tmp_path / "faces.npz", votes=None))
+        read_data(make_npz(tmp_path / "faces.npz", votes=None))
     with pytest.raises(DataError, match="fer_label"):
-        read_npz(make_npz(tmp_path / "faces.npz", fer_label=None), labeling="fer2013")
+        read_data(make_npz(tmp_path / "faces.npz", fer_label=None), labeling="fer2013")
     with pytest.raises(DataError, match="uint8"):
-        read_npz(make_npz(tmp_path / "faces.npz", images=np.zeros((3, 2, 2))))
+        read_data(make_npz(tmp_path / "faces.npz", images=np.zeros((3, 2, 2))))
     with pytest.raises(DataError, match="rows in every column"):
-        read_npz(make_npz(tmp_path / "faces.npz", split=np.array(["train"])))
+        read_data(make_npz(tmp_path / "faces.npz", split=np.array(["train"])))
 
 
 @pytest.mark.parametrize("keep", [0, 30, 200, 500])
@@ -121,7 +121,7 @@ def test_rejects_truncated_files(tmp_path: Path, keep: int) -> None:
     path = make_npz(tmp_path / "faces.npz")
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(DataError, match=r"faces\.npz"):
-        read_npz(path)
+        read_data(path)
 
 
 def test_rejects_damaged_files(tmp_path: Path) -> None:
@@ -131,4 +131,4 @@ def test_rejects_damaged_files(tmp_path: Path) -> None:
     content[80:100] = bytes(20)
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"faces\.npz"):
-        read_npz(path)
+        read_data(path)

@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mien.landmarks import FaceMesh, build_blendshapes, build_landmarks
-from mien.landmarks.regions import roi_from_landmarks
+from mien.landmarks import FaceMesh, build_blendshapes, build_landmarks, roi_from_landmarks
 from mien.media.images import read_image
 from mien.pipeline import FacePipeline
 from mien.samples import sample_paths

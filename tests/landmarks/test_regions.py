@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 
 from mien import geometry
 from mien.errors import InputError
-from mien.landmarks import Region, box_from_landmarks, roi_from_landmarks
-from mien.landmarks.regions import roi_from_detection
+from mien.landmarks import Region, box_from_landmarks, roi_from_detection, roi_from_landmarks
 from mien.types import Box, Detection, Landmarks
 
 

@@ -16,8 +16,7 @@ from mien import geometry, imaging
 from mien.detection import BlazeFace
 from mien.detection.verifier import evidence, region
 from mien.evaluation.readers import read_data
-from mien.landmarks import FaceMesh, build_landmarks
-from mien.landmarks.regions import Region
+from mien.landmarks import FaceMesh, Region, build_landmarks
 from mien.media.images import read_image
 from mien.runtime import catalog
 from mien.types import Box, Detection, Image, Landmarks

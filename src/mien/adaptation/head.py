@@ -59,22 +59,6 @@ class Strength:
         return None if part == OTHER_EMBEDDING and self.others is None else self.embedding
 
 
-STRENGTHS = (
-    Strength(30.0, 1.0),
-    Strength(100.0, None),
-    Strength(100.0, 0.3),
-    Strength(10.0, 1.0),
-    Strength(3.0, 0.3),
-    Strength(3.0, None),
-    Strength(30.0, 1.0, 1.0),
-    Strength(10.0, 1.0, 0.3),
-    Strength(3.0, 0.3, 0.1),
-    Strength(30.0, 1.0, 1.0, 30.0),
-    Strength(30.0, 0.3, 0.3, 30.0),
-)
-"""The candidates of the cross-validation, the usual choice first (docs/adapting.md)."""
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Features:
     """What networks say about pictures and their mirror images.

@@ -7,7 +7,6 @@ import numpy as np
 
 from mien.adaptation.head import (
     BLENDSHAPE_OUTPUT,
-    STRENGTHS,
     Features,
     Head,
     Space,
@@ -20,6 +19,20 @@ from mien.evaluation.dataset import IntArray
 from mien.expression.priors import softmax
 from mien.geometry import Array
 
+# The candidates of the cross-validation, the usual choice first (docs/adapting.md).
+_STRENGTHS = (
+    Strength(30.0, 1.0),
+    Strength(100.0, None),
+    Strength(100.0, 0.3),
+    Strength(10.0, 1.0),
+    Strength(3.0, 0.3),
+    Strength(3.0, None),
+    Strength(30.0, 1.0, 1.0),
+    Strength(10.0, 1.0, 0.3),
+    Strength(3.0, 0.3, 0.1),
+    Strength(30.0, 1.0, 1.0, 30.0),
+    Strength(30.0, 0.3, 0.3, 30.0),
+)
 _FOLDS = 5
 # Above, one choice for all folds is biased by less than it is uncertain.
 _NESTED_UP_TO = 700
@@ -86,7 +99,7 @@ class _Problem:
         shapes, others = BLENDSHAPE_OUTPUT in self.features.parts, self.features.other_logs.size
         return tuple(
             s
-            for s in STRENGTHS
+            for s in _STRENGTHS
             if (shapes or s.blendshapes is None) and (others or s.others is None)
         )
 

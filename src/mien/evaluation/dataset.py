@@ -1,7 +1,7 @@
 """A labeled data set, independent of its file format, and labels from votes."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -219,11 +219,6 @@ class LabeledSet:
         return {
             label: int((self.label_index == index).sum()) for index, label in enumerate(self.labels)
         }
-
-
-def all_labels(found: Iterable[Expression]) -> tuple[Expression, ...]:
-    """The eight expressions, and after them the other labels of a data set in order."""
-    return (*Expression, *sorted(set(found).difference(Expression)))
 
 
 FERPLUS_COLUMNS: tuple[str, ...] = (

@@ -21,7 +21,7 @@ from mien.types import Face, FloatArray, Image
 Progress = Callable[[int, int], None]
 """Called with the number of pictures done, and their total."""
 
-Change = Callable[[Image, int], Image]
+_Change = Callable[[Image, int], Image]
 """Changes a picture before it is analyzed; gets its row as well."""
 
 _MIN_IOU = 0.3
@@ -161,7 +161,7 @@ def predict(
     *,
     only: Sequence[Expression] | None = None,
     progress: Progress | None = None,
-    change: Change | None = None,
+    change: _Change | None = None,
 ) -> Predictions:
     """Predict the expression of every row.
 

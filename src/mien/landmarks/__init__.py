@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -9,18 +10,13 @@ import numpy as np
 
 from mien import geometry, imaging
 from mien.config import BLENDSHAPE_LANDMARKS
-from mien.errors import ModelNotFoundError, SpecError
-from mien.landmarks.regions import (
-    Region,
-    box_from_landmarks,
-    roi_from_detection,
-    roi_from_landmarks,
-)
+from mien.errors import InputError, ModelNotFoundError, SpecError
+from mien.landmarks.schemes import eye_line_angle_deg
 from mien.runtime import catalog
 from mien.runtime.catalog import CatalogEntry
 from mien.runtime.session import Session
 from mien.runtime.spec import read_parameters
-from mien.types import Detection, Image, Landmarks
+from mien.types import Box, Detection, Image, Landmarks
 
 __all__ = [
     "Blendshapes",
@@ -30,6 +26,7 @@ __all__ = [
     "box_from_landmarks",
     "build_blendshapes",
     "build_landmarks",
+    "roi_from_detection",
     "roi_from_landmarks",
 ]
 
@@ -77,6 +74,76 @@ class _DetectorLandmarks:
         return [detection.landmarks or _NO_POINTS for detection in detections]
 
 
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A rotated square of an image.
+
+    Attributes:
+        center: in pixels.
+        side: side length in pixels, positive.
+        angle_deg: clockwise rotation of the face in it.
+    """
+
+    center: tuple[float, float]
+    side: float
+    angle_deg: float = 0.0
+
+    def __post_init__(self) -> None:
+        values = (*self.center, self.side, self.angle_deg)
+        if not all(map(math.isfinite, values)) or self.side <= 0:
+            raise InputError(f"expected a finite region with a positive side, got {values}")
+
+    def transform(self, size: int) -> geometry.Array:
+        """``(2, 3)``, from the image to the upright square of ``size`` pixels."""
+        return geometry.square_to_frame(self.center, self.side, self.angle_deg, size)
+
+    def distance(self, other: "Region") -> float:
+        """Distance to another region, at least 0.
+
+        The maximum of the distance between the centers relative to the side, the logarithm of the
+        ratio of the sides, and the angle between the regions relative to 90 degrees.
+        """
+        shift = math.dist(self.center, other.center) / self.side
+        angle_deg = (self.angle_deg - other.angle_deg + 180) % 360 - 180
+        return max(shift, abs(math.log(other.side / self.side)), abs(angle_deg) / 90)
+
+
+def roi_from_detection(detection: Detection, scale: float) -> Region:
+    """The region of a detected face, rotated by the eye line if the detection has landmarks.
+
+    Args:
+        detection: with landmarks of a scheme that has eyes, or without landmarks.
+        scale: side of the region relative to the longer side of the box.
+    """
+    box = detection.box
+    angle_deg = 0.0
+    if detection.landmarks is not None:
+        angle_deg = eye_line_angle_deg(detection.landmarks)
+    return Region(box.center, scale * max(box.width, box.height), angle_deg)
+
+
+def roi_from_landmarks(landmarks: Landmarks, scale: float = 1.5) -> Region:
+    """The region around known landmarks, for a second pass or for the next frame.
+
+    Args:
+        landmarks: of a scheme that covers the whole face.
+        scale: side of the region relative to the longer side of the landmarks' rotated box.
+    """
+    angle_deg = eye_line_angle_deg(landmarks)
+    cos, sin = math.cos(math.radians(angle_deg)), math.sin(math.radians(angle_deg))
+    upright = np.array([[cos, sin], [-sin, cos]], np.float32) @ landmarks.points[:, :2].T
+    (left, top), (right, bottom) = upright.min(axis=1).tolist(), upright.max(axis=1).tolist()
+    x, y = (left + right) / 2, (top + bottom) / 2
+    side = max(right - left, bottom - top, 1e-3)
+    return Region((cos * x - sin * y, sin * x + cos * y), scale * side, angle_deg)
+
+
+def box_from_landmarks(landmarks: Landmarks) -> Box:
+    """The axis-aligned bounding box of all points."""
+    xs, ys = landmarks.points[:, 0], landmarks.points[:, 1]
+    return Box(float(xs.min()), float(ys.min()), float(xs.max()), float(ys.max()))
+
+
 # Distance between the regions from the landmarks and from the box above which a second pass runs.
 # On 43 annotated faces (benchmarks/detection.py), a second pass for all of them lowers the
 # normalized mean error without the jaw from 0.0508 to 0.0478; with this rule it is 0.0490 with 16
@@ -95,8 +162,7 @@ class FaceMesh:
             presence.
         presence: another one, whose presence is taken for what a detector found. Of such finds in
             pictures without people, face-landmarker confirms 37 %, and facemesh 9 %.
-        threads: maximum number of threads per run.
-        provider: execution provider.
+        threads, provider: see :class:`mien.runtime.session.Session`.
 
     Raises:
         SpecError: a parameter is missing.
@@ -156,8 +222,7 @@ class Blendshapes:
     Args:
         entry: a model whose spec has the parameters ``scheme``, the landmark scheme, ``points``,
             the indices of the points that it reads, and ``names``, those of its outputs.
-        threads: maximum number of threads per run.
-        provider: execution provider.
+        threads, provider: see :class:`mien.runtime.session.Session`.
 
     Attributes:
         name: of the model.
@@ -200,8 +265,7 @@ def build_landmarks(
     Args:
         name: name of the model or path of its file; ``"default"`` is facemesh, and ``"detector"``
             uses the landmarks of the face detector.
-        threads: maximum number of threads per run.
-        provider: execution provider; a key of :data:`mien.runtime.session.PROVIDERS`.
+        threads, provider: see :class:`mien.runtime.session.Session`.
 
     Raises:
         ModelNotFoundError: no such model.
@@ -237,8 +301,7 @@ def build_blendshapes(
 
     Args:
         scheme: of the landmarks; those with irises have one.
-        threads: maximum number of threads per run.
-        provider: execution provider; a key of :data:`mien.runtime.session.PROVIDERS`.
+        threads, provider: see :class:`mien.runtime.session.Session`.
 
     Raises:
         ProviderError: the provider is not installed.

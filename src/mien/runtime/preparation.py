@@ -51,20 +51,20 @@ def _shapes(model: onnx.ModelProto) -> dict[str, list[int]]:
     return shapes
 
 
-Batch = npt.NDArray[np.float32]
+_Batch = npt.NDArray[np.float32]
 
 _LINEAR = ("Gemm", "MatMul")
 
 
 class _Batches(CalibrationDataReader):  # type: ignore[misc]
-    def __init__(self, name: str, batches: Iterable[Batch]) -> None:
-        self._feeds: Iterator[dict[str, Batch]] = ({name: batch} for batch in batches)
+    def __init__(self, name: str, batches: Iterable[_Batch]) -> None:
+        self._feeds: Iterator[dict[str, _Batch]] = ({name: batch} for batch in batches)
 
-    def get_next(self) -> dict[str, Batch] | None:
+    def get_next(self) -> dict[str, _Batch] | None:
         return next(self._feeds, None)
 
 
-def quantize(model: onnx.ModelProto, input_name: str, batches: Iterable[Batch]) -> onnx.ModelProto:
+def quantize(model: onnx.ModelProto, input_name: str, batches: Iterable[_Batch]) -> onnx.ModelProto:
     """Quantize weights and activations to 8-bit integers, calibrated with real inputs.
 
     Linear layers stay as they are: they are small, and the embedding before the last is an output.

@@ -10,7 +10,7 @@ from mien.landmarks.schemes import MESH_LINES, is_mesh
 from mien.runtime import catalog
 from mien.types import Gaze, Landmarks
 
-Rows = list[list[float]]
+_Rows = list[list[float]]
 
 # Below it, in cm from the origin of the canonical face, the jaw and the lips move.
 _LOWEST_CM = 1.5
@@ -136,7 +136,7 @@ def estimate_pose(landmarks: Landmarks) -> HeadPose | None:
     )
 
 
-def _nearest_rotation(matrix: npt.NDArray[np.float64]) -> Rows:
+def _nearest_rotation(matrix: npt.NDArray[np.float64]) -> _Rows:
     """The rotation nearest to a ``(3, 3)`` matrix.
 
     Method: Newton's iteration for the polar decomposition (Higham, "Computing the polar
@@ -144,7 +144,7 @@ def _nearest_rotation(matrix: npt.NDArray[np.float64]) -> Rows:
     much faster than a singular value decomposition. The latter handles singular matrices and those
     nearest to a reflection.
     """
-    rows: Rows = (matrix / max(float(np.abs(matrix).max()), 1e-300)).tolist()
+    rows: _Rows = (matrix / max(float(np.abs(matrix).max()), 1e-300)).tolist()
     for _ in range(_NEWTON_STEPS):
         cofactors = _cofactors(rows)
         determinant = sum(a * b for a, b in zip(rows[0], cofactors[0], strict=True))
@@ -165,7 +165,7 @@ def _nearest_rotation(matrix: npt.NDArray[np.float64]) -> Rows:
     return (u @ vt).tolist()  # type: ignore[no-any-return]
 
 
-def _cofactors(rows: Rows) -> Rows:
+def _cofactors(rows: _Rows) -> _Rows:
     (a, b, c), (d, e, f), (g, h, i) = rows
     return [
         [e * i - f * h, f * g - d * i, d * h - e * g],

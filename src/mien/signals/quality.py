@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mien import geometry, imaging
-from mien.landmarks import schemes
-from mien.landmarks.regions import roi_from_detection, roi_from_landmarks
+from mien.landmarks import roi_from_detection, roi_from_landmarks, schemes
 from mien.signals.pose import HeadPose
 from mien.types import Box, Detection, Face, Image, Landmarks, Quality
 

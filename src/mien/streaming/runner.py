@@ -18,7 +18,7 @@ from mien.streaming.face_stream import FaceStream, StreamSettings
 from mien.tracking import Event
 from mien.types import FrameResult
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 # How often a waiting thread checks whether it should stop.
 _POLL_S = 0.05
@@ -34,7 +34,7 @@ class _End:
         self.error = error
 
 
-def _in_background(items: Iterable[T], depth: int = 4) -> Generator[T, None, None]:
+def _in_background(items: Iterable[_T], depth: int = 4) -> Generator[_T, None, None]:
     """Run an iterator in its own thread, at most `depth` items ahead of the consumer.
 
     Order is kept. An exception of the iterator is raised here, after the items before it. Closing
@@ -45,10 +45,10 @@ def _in_background(items: Iterable[T], depth: int = 4) -> Generator[T, None, Non
         items: iterated in the thread, from the first `next` on.
         depth: of the queue, at least 1.
     """
-    ready: queue.Queue[T | _End] = queue.Queue(depth)
+    ready: queue.Queue[_T | _End] = queue.Queue(depth)
     stop = threading.Event()
 
-    def put(item: T | _End) -> bool:
+    def put(item: _T | _End) -> bool:
         while not stop.is_set():
             with contextlib.suppress(queue.Full):
                 ready.put(item, timeout=_POLL_S)
@@ -59,18 +59,18 @@ def _in_background(items: Iterable[T], depth: int = 4) -> Generator[T, None, Non
 
 
 def newest_in_background(
-    items: Iterable[T], dropped: "Counter | None" = None
-) -> Generator[T, None, None]:
+    items: Iterable[_T], dropped: "Counter | None" = None
+) -> Generator[_T, None, None]:
     """Like :func:`_in_background`, but only the newest item waits: older ones are dropped.
 
     Args:
         items: of a live source, which does not wait either.
         dropped: counts the dropped items.
     """
-    slot: _Slot[T | _End] = _Slot()
+    slot: _Slot[_T | _End] = _Slot()
     stop = threading.Event()
 
-    def put(item: T | _End) -> bool:
+    def put(item: _T | _End) -> bool:
         # The end waits until the last item was taken, so that it does not replace it.
         while isinstance(item, _End) and slot.is_full and not stop.wait(_POLL_S):
             pass
@@ -88,12 +88,12 @@ class Counter:
         self.value = 0
 
 
-class _Slot(Generic[T]):
+class _Slot(Generic[_T]):
     """Holds the newest item only."""
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
-        self._item: T | None = None
+        self._item: _T | None = None
         self._full = False
 
     @property
@@ -101,14 +101,14 @@ class _Slot(Generic[T]):
         """Whether an item waits."""
         return self._full
 
-    def put(self, item: T) -> bool:
+    def put(self, item: _T) -> bool:
         """Put an item, and return whether another one was lost by that."""
         with self._condition:
             lost, self._full, self._item = self._full, True, item
             self._condition.notify()
             return lost
 
-    def take(self) -> T:
+    def take(self) -> _T:
         """Wait for an item and take it."""
         with self._condition:
             # A bounded wait lets Ctrl-C through on systems where a plain one would not.
@@ -119,13 +119,13 @@ class _Slot(Generic[T]):
 
 
 def _run(
-    items: Iterable[T],
-    put: Callable[[T | _End], bool],
-    take: Callable[[], T | _End],
+    items: Iterable[_T],
+    put: Callable[[_T | _End], bool],
+    take: Callable[[], _T | _End],
     stop: threading.Event,
     *,
     join_s: float,
-) -> Generator[T, None, None]:
+) -> Generator[_T, None, None]:
     """Yield what a thread takes from an iterator, and stop the thread at the end."""
     thread = threading.Thread(target=_pump, args=(items, put, stop), daemon=True, name="mien-step")
     thread.start()
@@ -139,10 +139,10 @@ def _run(
         thread.join(join_s)
 
 
-def _pump(items: Iterable[T], put: Callable[[T | _End], bool], stop: threading.Event) -> None:
+def _pump(items: Iterable[_T], put: Callable[[_T | _End], bool], stop: threading.Event) -> None:
     """The body of the thread."""
     error: BaseException | None = None
-    iterator: Iterator[T] | None = None
+    iterator: Iterator[_T] | None = None
     try:
         iterator = iter(items)
         for item in iterator:

@@ -25,13 +25,14 @@ from mien.runtime.spec import read_sidecar, sidecar_path, spec_to_json
 from mien.training import Report, no_report
 from mien.training.dataset import check_variety, split_rows
 from mien.training.kernel_machine import Fit, fit_machine, fit_projection
-from mien.training.recipe import EYES_SCHEME, ClassicalRecipe
+from mien.training.recipe import ClassicalRecipe
 from mien.types import FloatArray, Image, InputSpec, Landmarks, ModelSpec
 
 _LandmarkFinder = Callable[[Image], Landmarks]
 """Returns the landmarks of a face crop."""
 
 _ROWS_AT_ONCE = 2048
+_EYES_SCHEME = "eyes2"
 
 # The cascade needs a margin around the face that tight crops lack, and faces of this size: crops of
 # 48 pixels enlarged 1.5 times gave the same eyes as crops enlarged 3 times, in a quarter of the
@@ -50,7 +51,7 @@ def _finders() -> dict[str, _LandmarkFinder]:
     mesh, haar = build_landmarks("facemesh"), build_detector("haar")
     return {
         "mesh468": lambda image: landmarks_of_crop(image, mesh),
-        EYES_SCHEME: lambda image: _eye_landmarks(image, haar),
+        _EYES_SCHEME: lambda image: _eye_landmarks(image, haar),
     }
 
 
@@ -82,7 +83,7 @@ def train_classical(
     order = np.random.default_rng(recipe.seed).permutation(len(train))
     features, index = [], []
     for template in recipe.templates:
-        share = recipe.eyes_share if template.scheme == EYES_SCHEME else 1.0
+        share = recipe.eyes_share if template.scheme == _EYES_SCHEME else 1.0
         rows = np.sort(order[: round(share * len(train))])
         features += describe(train, rows, template.scheme, mirror=True)
         index += [rows, rows]
@@ -253,10 +254,10 @@ def _eye_landmarks(image: Image, detector: FaceDetector) -> Landmarks:
         if detection.box.width < _LEAST_SHARE * _SIDE:
             continue
         eyes = detection.landmarks
-        if eyes is None or eyes.scheme != "eyes2":
+        if eyes is None or eyes.scheme != _EYES_SCHEME:
             raise InputError(
                 "expected a detector that returns eyes, such as haar, got landmarks of "
                 f"{'no scheme' if eyes is None else repr(eyes.scheme)} from {detector.name!r}"
             )
-        return Landmarks((eyes.points - np.float32(shift)) / np.float32(scale), "eyes2")
-    return Landmarks((_MEAN_EYES * (width, height)).astype(np.float32), "eyes2")
+        return Landmarks((eyes.points - np.float32(shift)) / np.float32(scale), _EYES_SCHEME)
+    return Landmarks((_MEAN_EYES * (width, height)).astype(np.float32), _EYES_SCHEME)

@@ -1,11 +1,9 @@
 """After training: calibrate, export, check, measure, and write the model card and the curves."""
 
 import dataclasses
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -195,13 +193,6 @@ def _second(
     return export.write_model(model, _complete(spec, temperature, metrics), folder)
 
 
-def write_config(folder: Path, recipe: Recipe, more: dict[str, Any]) -> None:
-    """Write ``config.json``: everything needed to repeat the run."""
-    document = {**more, "recipe": dataclasses.asdict(recipe)}
-    text = json.dumps(document, indent=2, default=str) + "\n"
-    (folder / "config.json").write_text(text, encoding="utf-8")
-
-
 _INTENDED = """\
 Predicts which of {count} expressions a face apparently shows. An expression is how a face looks; it
 is no evidence of what a person feels, thinks or intends. Not for decisions about people: not in
@@ -263,35 +254,3 @@ def _named(header: list[str], values: Mapping[str, str]) -> str:
 def _share(value: float) -> str:
     """A recall; a dash where the valid split has no such face."""
     return "–" if math.isnan(value) else f"{value:.3f}"
-
-
-_PANELS = (
-    ("loss", {"train_loss": "training", "nll": "valid"}, "nats"),
-    (
-        "accuracy",
-        {
-            "accuracy": "natural prior",
-            "balanced_accuracy_uniform": "balanced, uniform prior",
-            "second_accuracy": "second head",
-        },
-        "share",
-    ),
-)
-
-
-def draw_curves(metrics: list[dict[str, float]], path: Path) -> None:
-    """Draw ``metrics.jsonl`` as PNG: losses on the left, accuracies on the right."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    FigureCanvasAgg(figure)
-    epochs = [row["epoch"] for row in metrics]
-    for axes, (title, curves, unit) in zip(figure.subplots(1, 2), _PANELS, strict=True):
-        for key, label in curves.items():
-            if key in metrics[0]:
-                axes.plot(epochs, [row[key] for row in metrics], marker=".", label=label)
-        axes.set(title=title, xlabel="epoch", ylabel=unit)
-        axes.grid(alpha=0.3)
-        axes.legend()
-    figure.savefig(path, dpi=120)

@@ -14,7 +14,6 @@ from mien.training.augmentation import Augmentation
 from mien.types import AlignmentTemplate, InputSpec, ModelSpec
 
 _SHIPPED = Path(__file__).parent / "recipes"
-EYES_SCHEME = "eyes2"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import torch
@@ -19,7 +20,7 @@ from mien.training.batches import joined_processes
 from mien.training.dataset import MAIN_HEAD, SECOND_HEAD, TrainingData, load_training_data
 from mien.training.loop import Validation, load_best, read_metrics, train
 from mien.training.networks import ExpressionNetwork, build_network
-from mien.training.publish import check_formats, draw_curves, publish, write_config
+from mien.training.publish import check_formats, publish
 from mien.training.recipe import Recipe, load_recipe
 from mien.training.transfer import blend, distill, load_start
 
@@ -70,7 +71,7 @@ def run_training(plan: Plan, report: Report = no_report) -> list[CatalogEntry]:
         data = _load(plan.data_path, recipe, plan.crops, report)
         plan.folder.mkdir(parents=True, exist_ok=True)
         if processes.is_first:
-            write_config(plan.folder, recipe, _environment(plan))
+            _write_config(plan.folder, recipe, _environment(plan))
         torch.manual_seed(recipe.optimizer.seed)
         network = _network(recipe, data)
         if recipe.network.start is not None:
@@ -87,7 +88,7 @@ def run_training(plan: Plan, report: Report = no_report) -> list[CatalogEntry]:
         )
         if not processes.is_first:
             return []
-    draw_curves(read_metrics(plan.folder), plan.folder / _CURVES)
+    _draw_curves(read_metrics(plan.folder), plan.folder / _CURVES)
     if not plan.formats:
         return []
     network = _trained_network(recipe, data, plan.folder, plan.recipe_path.parent)
@@ -170,3 +171,42 @@ def _environment(plan: Plan) -> dict[str, str | bool | None]:
         "crops": plan.crops,
         **{f"version_of_{name}": importlib.metadata.version(name) for name in packages},
     }
+
+
+def _write_config(folder: Path, recipe: Recipe, more: dict[str, Any]) -> None:
+    """Write ``config.json``: everything needed to repeat the run."""
+    document = {**more, "recipe": dataclasses.asdict(recipe)}
+    text = json.dumps(document, indent=2, default=str) + "\n"
+    (folder / _CONFIG).write_text(text, encoding="utf-8")
+
+
+_PANELS = (
+    ("loss", {"train_loss": "training", "nll": "valid"}, "nats"),
+    (
+        "accuracy",
+        {
+            "accuracy": "natural prior",
+            "balanced_accuracy_uniform": "balanced, uniform prior",
+            "second_accuracy": "second head",
+        },
+        "share",
+    ),
+)
+
+
+def _draw_curves(metrics: list[dict[str, float]], path: Path) -> None:
+    """Draw ``metrics.jsonl`` as PNG: losses on the left, accuracies on the right."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    epochs = [row["epoch"] for row in metrics]
+    for axes, (title, curves, unit) in zip(figure.subplots(1, 2), _PANELS, strict=True):
+        for key, label in curves.items():
+            if key in metrics[0]:
+                axes.plot(epochs, [row[key] for row in metrics], marker=".", label=label)
+        axes.set(title=title, xlabel="epoch", ylabel=unit)
+        axes.grid(alpha=0.3)
+        axes.legend()
+    figure.savefig(path, dpi=120)

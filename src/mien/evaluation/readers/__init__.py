@@ -5,21 +5,8 @@ from typing import cast, get_args
 
 from mien.errors import DataError
 from mien.evaluation.dataset import LabeledSet
-from mien.evaluation.readers.fer2013 import (
-    Labeling,
-    has_ferplus_folders,
-    is_fer2013,
-    read_fer2013,
-    read_ferplus_folders,
-    read_npz,
-)
-from mien.evaluation.readers.tables import (
-    has_class_folders,
-    has_columns,
-    read_class_folders,
-    read_header,
-    read_table,
-)
+from mien.evaluation.readers.fer2013 import Labeling, read_fer2013
+from mien.evaluation.readers.tables import is_table, read_class_folders, read_table
 from mien.labels import ReadLabels, known_labels
 
 _FER2013_FILE = "fer2013.csv"
@@ -55,41 +42,22 @@ def read_data(
     path = Path(path)
     if not path.exists():
         raise DataError(f"expected a labeled data set at {path}, but nothing is there")
-    if path.is_dir():
-        return _read_folder(path, chosen, read_labels)
-    if path.suffix.lower() == ".npz":
-        return read_npz(path, chosen)
-    if path.suffix.lower() == ".csv":
-        return _read_csv(path, chosen, read_labels)
-    raise DataError(f"expected {_EXPECTED}; got {path}")
+    if path.is_file():
+        found = read_fer2013(path, chosen)
+        if found is None and path.suffix.lower() == ".csv":
+            return read_table(path, read_labels)
+    else:
+        found = _read_folder(path, chosen, read_labels)
+    if found is None:
+        raise DataError(f"expected {_EXPECTED}; {path} is none of these")
+    return found
 
 
-def _read_folder(folder: Path, labeling: Labeling, read_labels: ReadLabels) -> LabeledSet:
+def _read_folder(folder: Path, labeling: Labeling, read_labels: ReadLabels) -> LabeledSet | None:
     if (folder / _FER2013_FILE).is_file():
-        return read_fer2013(folder / _FER2013_FILE, labeling=labeling)
+        return read_fer2013(folder / _FER2013_FILE, labeling)
     for name in _TABLE_FILES:
-        table = folder / name
-        if table.is_file() and _has_table_header(table):
-            return read_table(table, read_labels)
-    if has_ferplus_folders(folder):
-        return read_ferplus_folders(folder)
-    if has_class_folders(folder, read_labels):
-        return read_class_folders(folder, read_labels)
-    raise DataError(f"expected {_EXPECTED}; {folder} is a folder with none of these")
-
-
-def _read_csv(path: Path, labeling: Labeling, read_labels: ReadLabels) -> LabeledSet:
-    header = read_header(path)
-    if is_fer2013(header):
-        return read_fer2013(path, labeling=labeling)
-    if "image name" in [name.lower() for name in header] and "NF" in header:
-        raise DataError(
-            f"{path} holds FER+'s votes but no pictures: use fer2013.csv with this file beside "
-            "it, or the folder of PNG files"
-        )
-    return read_table(path, read_labels)
-
-
-def _has_table_header(path: Path) -> bool:
-    """FER+'s label.csv has no header, that of a table of pictures has one."""
-    return has_columns(read_header(path))
+        if is_table(folder / name):
+            return read_table(folder / name, read_labels)
+    found = read_fer2013(folder, labeling)
+    return read_class_folders(folder, read_labels) if found is None else found

@@ -40,32 +40,42 @@ _SIDE = 48
 _BAD_PIXELS = f"the row is damaged, or its pixels are not {_SIDE}×{_SIDE} numbers up to 255"
 
 
-def is_fer2013(header: list[str]) -> bool:
-    """Whether a CSV file's header is that of Kaggle's fer2013.csv."""
-    return column_of(header, ("pixels",)) is not None
-
-
-def read_fer2013(
-    path: Path, votes_path: Path | None = None, labeling: Labeling = "ferplus"
-) -> LabeledSet:
-    """Read Kaggle's ``fer2013.csv`` (``emotion,pixels,Usage``).
+def read_fer2013(path: Path, labeling: Labeling) -> LabeledSet | None:
+    """Read FER2013 in one of its formats; None where a file or folder has none of them.
 
     Args:
-        path: of the file.
-        votes_path: FER+'s ``fer2013new.csv``; by default the one beside the file, if there is one.
-            The two join by the order of their rows.
+        path: Kaggle's ``fer2013.csv`` (``emotion,pixels,Usage``), where FER+'s ``fer2013new.csv``
+            may be beside it; the folder of PNG files that FER+'s own script writes; or a ``.npz``
+            file with ``images (N, 48, 48)``, ``split``, ``votes (N, V)`` and ``vote_names``.
         labeling: ``"fer2013"`` uses FER2013's own labels even where there are votes.
 
     Raises:
-        DataError: another file, or votes of other rows.
+        DataError: the file is damaged, its votes are of other rows, or it lacks the labels.
     """
+    if path.is_dir():
+        tables = [path / _VOTES_FILE, path / _FOLDER_TABLE]
+        tables += [path / name / _FOLDER_TABLE for name in _SPLIT_FOLDERS]
+        return _read_folders(path) if any(table.is_file() for table in tables) else None
+    if path.suffix.lower() == ".npz":
+        return _read_npz(path, labeling)
+    header = next(iterate_rows(path), []) if path.suffix.lower() == ".csv" else []
+    if column_of(header, ("pixels",)) is not None:
+        return _read_csv(path, labeling)
+    if "image name" in [name.lower() for name in header] and "NF" in header:
+        raise DataError(
+            f"{path} holds FER+'s votes but no pictures: use fer2013.csv with this file beside "
+            "it, or the folder of PNG files"
+        )
+    return None
+
+
+def _read_csv(path: Path, labeling: Labeling) -> LabeledSet:
+    """Kaggle's file; its rows and those of FER+'s votes are in the same order."""
     table = _read_pictures(path)
     votes = None
     if labeling == "ferplus":
         beside = path.with_name(_VOTES_FILE)
-        votes_path = votes_path or (beside if beside.is_file() else None)
-        if votes_path is not None:
-            votes = _votes_in_order(votes_path, table.split)
+        votes = _votes_in_order(beside, table.split) if beside.is_file() else None
     labels = FER2013_ORDER if votes is None else tuple(Expression)
     label_index = (
         np.array(table.emotion) if votes is None else majority_label(votes, FERPLUS_COLUMNS, labels)
@@ -167,22 +177,11 @@ def _parse_votes(fields: list[str]) -> npt.NDArray[np.uint8]:
     return np.array([int(field) for field in fields], np.uint8)
 
 
-def has_ferplus_folders(folder: Path) -> bool:
-    """Whether a folder has FER+'s PNG files and their votes."""
-    tables = [folder / _VOTES_FILE, folder / _FOLDER_TABLE]
-    tables += [folder / name / _FOLDER_TABLE for name in _SPLIT_FOLDERS]
-    return any(table.is_file() for table in tables)
+def _read_folders(folder: Path) -> LabeledSet:
+    """PNG files in ``FER2013Train``, ``FER2013Valid`` and ``FER2013Test``.
 
-
-def read_ferplus_folders(folder: Path) -> LabeledSet:
-    """Read the PNG files that FER+'s own script writes.
-
-    They are in ``FER2013Train``, ``FER2013Valid`` and ``FER2013Test``, each with a ``label.csv`` of
-    name, box and votes, or with one ``fer2013new.csv`` above them. Pictures and votes join by the
-    name of the file: the number in it is no row number.
-
-    Raises:
-        DataError: there are no such tables, or no picture that they name.
+    Each has a ``label.csv`` of name, box and votes, or one ``fer2013new.csv`` is above them.
+    Pictures and votes join by the name of the file: the number in it is no row number.
     """
     named = _named_votes(folder)
     labels = tuple(Expression)
@@ -235,14 +234,11 @@ def _named_votes(folder: Path) -> list[tuple[Path, npt.NDArray[np.uint8], str]]:
 _ARRAYS = ("images", "split", "votes", "vote_names")
 
 
-def read_npz(path: Path, labeling: Labeling = "ferplus") -> LabeledSet:
-    """Read a file with ``images (N, 48, 48)``, ``split``, ``votes (N, V)`` and ``vote_names``.
+def _read_npz(path: Path, labeling: Labeling) -> LabeledSet:
+    """A file of arrays.
 
-    ``row``, ``dup_group`` (near-duplicates share a number) and ``fer_label`` are used where
-    they are there; ``fer_label`` counts in FER2013's own order, -1 meaning unknown.
-
-    Raises:
-        DataError: another file, or the labels that were asked for are not in it.
+    ``row``, ``dup_group`` (near-duplicates share a number) and ``fer_label`` are used where they
+    are there; ``fer_label`` counts in FER2013's own order, -1 meaning unknown.
     """
     try:
         # NumPy leaves a file open that it opened itself and cannot read.

@@ -2,14 +2,14 @@
 
 import csv
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from mien.errors import DataError
-from mien.evaluation.dataset import SUBJECT, FileImages, LabeledSet, TextArray, all_labels
-from mien.labels import Expression, ReadLabels, known_labels
+from mien.evaluation.dataset import SUBJECT, FileImages, LabeledSet, TextArray
+from mien.labels import Expression, ReadLabels
 from mien.media.formats import SUFFIXES
 from mien.media.images import read_image
 from mien.types import FloatArray
@@ -62,11 +62,6 @@ def read_rows(path: Path) -> list[list[str]]:
     return list(iterate_rows(path))
 
 
-def read_header(path: Path) -> list[str]:
-    """The first row of a CSV file, empty where there is none."""
-    return next(iterate_rows(path), [])
-
-
 def column_of(header: Sequence[str], names: Sequence[str]) -> int | None:
     """Index in a header of the first of some names, ignoring case; None where there is none."""
     lower = [name.lower() for name in header]
@@ -89,12 +84,13 @@ def split_rows(
     return header, whole, cut
 
 
-def has_columns(header: Sequence[str]) -> bool:
-    """Whether a header has a column of pictures and one of labels."""
+def is_table(path: Path) -> bool:
+    """Whether there is a CSV file whose header has columns of pictures and labels."""
+    header = next(iterate_rows(path), []) if path.is_file() else []
     return None not in (column_of(header, _IMAGE_COLUMNS), column_of(header, _LABEL_COLUMNS))
 
 
-def read_table(path: Path, read_labels: ReadLabels = known_labels) -> LabeledSet:
+def read_table(path: Path, read_labels: ReadLabels) -> LabeledSet:
     """Read a CSV file with a column of pictures and one of expressions.
 
     ``image`` holds paths relative to the file, ``expression`` the labels. ``split``, ``group``
@@ -120,7 +116,7 @@ def read_table(path: Path, read_labels: ReadLabels = known_labels) -> LabeledSet
         left_out["the row is shorter or longer than the header"].extend(cut)
     if not kept:
         raise DataError(f"expected labeled pictures in {path}, found no usable row")
-    labels = all_labels(label for _, label in kept)
+    labels = _all_labels(label for _, label in kept)
     split_at = column_of(header, _SPLIT_COLUMNS)
     group_at = column_of(header, (_GROUP_COLUMN,))
     special = {image_at, label_at, split_at, group_at}
@@ -164,16 +160,22 @@ def _boxes(header: Sequence[str], rows: Sequence[Sequence[str]]) -> FloatArray |
 _INFO = "info.csv"
 
 
-def read_class_folders(folder: Path, read_labels: ReadLabels = known_labels) -> LabeledSet:
+def read_class_folders(folder: Path, read_labels: ReadLabels) -> LabeledSet | None:
     """Read ``folder/<expression>/*.jpg`` or ``folder/<split>/<expression>/*.jpg``.
 
     Folders may be named in any of the field's spellings; those that name no expression are left
     out by name. ``info.csv`` beside them adds columns to slice by: its first column holds file
     names or their stems, and pictures that share one become one ``subject``.
 
+    Returns:
+        None where no folder names a label or a split.
+
     Raises:
-        DataError: there is no folder that names an expression, or no picture in them.
+        DataError: there is no picture in them.
     """
+    names = [inner.name for inner in _folders(folder)]
+    if not any(parse_split(name) for name in names) and not read_labels(names):
+        return None
     found: list[tuple[Path, Expression, str]] = []
     left_out: dict[str, list[str]] = defaultdict(list)
     class_folders = _class_folders(folder)
@@ -192,7 +194,7 @@ def read_class_folders(folder: Path, read_labels: ReadLabels = known_labels) -> 
             f"expected pictures in folders named after expressions (neutral, happiness, …) in "
             f"{folder}, found none"
         )
-    labels = all_labels(label for _, label, _ in found)
+    labels = _all_labels(label for _, label, _ in found)
     return LabeledSet(
         name=folder.resolve().name,
         labels=labels,
@@ -203,12 +205,6 @@ def read_class_folders(folder: Path, read_labels: ReadLabels = known_labels) -> 
         columns=_info_columns(folder / _INFO, [path for path, _, _ in found]),
         left_out={reason: tuple(names) for reason, names in left_out.items() if names},
     )
-
-
-def has_class_folders(folder: Path, read_labels: ReadLabels = known_labels) -> bool:
-    """Whether some folder in it names a label, or a split."""
-    names = [inner.name for inner in _folders(folder)]
-    return any(parse_split(name) for name in names) or bool(read_labels(names))
 
 
 def _class_folders(folder: Path) -> list[tuple[Path, str]]:
@@ -248,3 +244,8 @@ def _info_columns(path: Path, pictures: list[Path]) -> dict[str, TextArray]:
         if at > 0
     }
     return {**columns, SUBJECT: np.array([picture.stem for picture in pictures], np.str_)}
+
+
+def _all_labels(found: Iterable[Expression]) -> tuple[Expression, ...]:
+    """The eight expressions, and after them the other labels of a data set in order."""
+    return (*Expression, *sorted(set(found).difference(Expression)))
