@@ -13,8 +13,7 @@ from mien.evaluation.readers import read_data
 from mien.expression import build_classifier
 from mien.expression.priors import softmax
 from mien.labels import Expression
-from mien.training.classical import _labeled_splits, train_classical
-from mien.training.kernel_machine import fit_machine, fit_projection
+from mien.training.classical import _fit_machine, _fit_projection, _labeled_splits, train_classical
 from mien.training.recipe import _SHIPPED, load_classical_recipe
 from mien.types import Image, Landmarks
 
@@ -111,7 +110,7 @@ def test_kernel_machine_separates_classes_that_are_not_linearly_separable() -> N
     rng = np.random.default_rng(0)
     points = rng.uniform(-1, 1, (600, 2)).astype(np.float32)
     truth = (points[:, 0] * points[:, 1] > 0).astype(np.int64)
-    fit = fit_machine(
+    fit = _fit_machine(
         dataclasses.replace(
             load_classical_recipe(_SHIPPED / "classical.toml"),
             vectors=120,
@@ -120,7 +119,7 @@ def test_kernel_machine_separates_classes_that_are_not_linearly_separable() -> N
             folds=4,
             seed=0,
         ),
-        fit_projection(points, 2, 0),
+        _fit_projection(points, 2, 0),
         points,
         targets=np.eye(2, dtype=np.float32)[truth],
         truth=truth,

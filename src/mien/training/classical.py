@@ -1,20 +1,28 @@
-"""Training the classical route: no network, no torch; minutes on a CPU."""
+"""Training the classical route: components and a kernel machine; minutes on a CPU, no torch."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from scipy import linalg, optimize
 
 from mien import imaging
 from mien.detection import FaceDetector, build_detector
-from mien.errors import DataError, ImageReadError, InputError
-from mien.evaluation.calibration import uncertain_threshold
+from mien.errors import DataError, ImageReadError
+from mien.evaluation.calibration import fold_numbers, uncertain_threshold
 from mien.evaluation.dataset import FileImages, IntArray, LabeledSet
 from mien.evaluation.figures import figures
 from mien.evaluation.readers import read_data
-from mien.expression.classical import feature_spec, save_machine
+from mien.expression.classical import (
+    KernelMachine,
+    calibration_inputs,
+    feature_spec,
+    gaussian_kernel,
+    save_machine,
+)
 from mien.expression.crop import face_crop, landmarks_of_crop
 from mien.expression.features import FeatureExtractor
 from mien.expression.priors import softmax
@@ -24,14 +32,18 @@ from mien.runtime.catalog import checksum
 from mien.runtime.spec import read_sidecar, sidecar_path, spec_to_json
 from mien.training import Report, no_report
 from mien.training.dataset import check_variety, split_rows
-from mien.training.kernel_machine import Fit, fit_machine, fit_projection
 from mien.training.recipe import ClassicalRecipe
 from mien.types import FloatArray, Image, InputSpec, Landmarks, ModelSpec
 
 _LandmarkFinder = Callable[[Image], Landmarks]
-"""Returns the landmarks of a face crop."""
 
 _ROWS_AT_ONCE = 2048
+# Components of the covariance change little beyond this many faces, whose cost grows with each.
+_COVARIANCE_ROWS = 12_000
+# Added to the kernel matrix of the support vectors, which is singular in 32 bits.
+_JITTER = 1e-4
+_CHUNK = 4096
+_CALIBRATION_PENALTY = 1e-4
 _EYES_SCHEME = "eyes2"
 
 # The cascade needs a margin around the face that tight crops lack, and faces of this size: crops of
@@ -88,12 +100,17 @@ def train_classical(
         features += describe(train, rows, template.scheme, mirror=True)
         index += [rows, rows]
     report("fitting", 0, 1)
-    projection = fit_projection(features[0].astype(np.float32), recipe.components, recipe.seed)
+    projection = _fit_projection(features[0].astype(np.float32), recipe.components, recipe.seed)
+    mean, components = projection
+
+    def projected(rows: FloatArray) -> FloatArray:
+        return np.asarray((rows - mean) @ components)
+
     shown = np.concatenate(index)
-    fit = fit_machine(
+    fit = _fit_machine(
         recipe,
         projection,
-        np.concatenate([_in_parts(projection.apply, part) for part in features]),
+        np.concatenate([_in_parts(projected, part) for part in features]),
         targets=train.targets()[shown],
         truth=train.label_index[shown],
         groups=(np.arange(len(train)) if train.group is None else train.group)[shown],
@@ -136,11 +153,7 @@ def _measure(logits: FloatArray, truth: IntArray, prior: Array) -> dict[str, flo
 
 
 def _labeled_splits(data: LabeledSet, recipe: ClassicalRecipe) -> tuple[LabeledSet, LabeledSet]:
-    """The labeled rows to train on and those to measure by, with the recipe's labels.
-
-    Raises:
-        DataError: there are none.
-    """
+    """The labeled rows to train on and those to measure by, with the recipe's labels."""
     data = data.relabel(recipe.labels).labeled()
     if isinstance(data.images, FileImages):
         data = data.take([row for row in range(len(data)) if _is_readable(data, row)])
@@ -172,7 +185,7 @@ def _in_parts(
     )
 
 
-def _write_model(spec: ModelSpec, fit: Fit, folder: Path) -> ModelSpec:
+def _write_model(spec: ModelSpec, fit: "_Fit", folder: Path) -> ModelSpec:
     """Write the model's file and its sidecar; returns the spec as it was written."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / spec.file
@@ -233,31 +246,146 @@ class _Describer:
 
 
 def _eye_landmarks(image: Image, detector: FaceDetector) -> Landmarks:
-    """The eyes of the face that fills a crop, or where they lie on average if it is not found.
-
-    Args:
-        image: ``(H, W)`` gray or ``(H, W, 3)`` RGB uint8.
-        detector: one whose detections carry landmarks of the scheme ``"eyes2"``.
-
-    Returns:
-        Of the scheme ``"eyes2"``, in pixels of the crop.
-
-    Raises:
-        InputError: the detector returns other landmarks.
-    """
+    """The eyes of the face that fills a crop, or where they lie on average if it is not found."""
     height, width = image.shape[:2]
     scale = _SIDE / (max(height, width) * (1 + 2 * _MARGIN))
     shift = _MARGIN * max(height, width) * scale
     transform = np.array([[scale, 0, shift], [0, scale, shift]])
     framed = imaging.warp(imaging.as_rgb(image), transform, (_SIDE, _SIDE))
     for detection in detector.detect(framed, min_score=0.0):
-        if detection.box.width < _LEAST_SHARE * _SIDE:
-            continue
         eyes = detection.landmarks
-        if eyes is None or eyes.scheme != _EYES_SCHEME:
-            raise InputError(
-                "expected a detector that returns eyes, such as haar, got landmarks of "
-                f"{'no scheme' if eyes is None else repr(eyes.scheme)} from {detector.name!r}"
-            )
-        return Landmarks((eyes.points - np.float32(shift)) / np.float32(scale), _EYES_SCHEME)
+        if eyes is not None and detection.box.width >= _LEAST_SHARE * _SIDE:
+            return Landmarks((eyes.points - np.float32(shift)) / np.float32(scale), _EYES_SCHEME)
     return Landmarks((_MEAN_EYES * (width, height)).astype(np.float32), _EYES_SCHEME)
+
+
+_Projection = tuple[FloatArray, FloatArray]
+"""Principal components: ``mean (D,)``, ``components (D, P)`` of float16 precision."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fit:
+    """A fitted machine, its support vectors as they are stored, and the ``(N, K)`` logits of the
+    training rows, each by machines that did not see it.
+    """
+
+    machine: KernelMachine
+    vector_codes: npt.NDArray[np.int8]
+    vector_scales: FloatArray
+    held_out_logits: FloatArray
+
+
+def _fit_projection(features: FloatArray, count: int, seed: int) -> _Projection:
+    """The first principal components of ``(N, D)`` features."""
+    rng = np.random.default_rng(seed)
+    rows = features[np.sort(rng.permutation(len(features))[:_COVARIANCE_ROWS])]
+    mean = rows.mean(axis=0)
+    centered = rows - mean
+    covariance = centered.T @ centered / np.float32(len(rows))
+    size = len(covariance)
+    count = min(count, size, len(rows) - 1)
+    _, vectors = linalg.eigh(covariance, subset_by_index=(size - count, size - 1))
+    components = vectors[:, ::-1].astype(np.float16).astype(np.float32)
+    return mean, np.ascontiguousarray(components)
+
+
+def _fit_machine(
+    recipe: ClassicalRecipe,
+    projection: _Projection,
+    projected: FloatArray,
+    *,
+    targets: FloatArray,
+    truth: IntArray,
+    groups: IntArray,
+) -> _Fit:
+    """Fit one-against-rest machines and their calibration.
+
+    Args:
+        projected: ``(N, P)`` of the training faces and their mirror images.
+        targets: ``(N, K)`` target of each machine, in [0, 1].
+        truth: ``(N,)`` label index, for choosing the ridge and for calibration.
+        groups: ``(N,)`` rows of one group are held out together.
+    """
+    rng = np.random.default_rng(recipe.seed)
+    chosen = np.sort(rng.permutation(len(projected))[: recipe.vectors])
+    scales = np.asarray(np.abs(projected[chosen]).max(axis=0) / 127, np.float32)
+    codes = np.rint(projected[chosen] / scales).astype(np.int8)
+    support = codes * scales
+    gamma = recipe.kernel_width / _median_distance(projected, rng)
+    whitening = _whitening(gaussian_kernel(support, support, gamma))
+    mapped = np.empty((len(projected), len(support)), np.float32)
+    for start in range(0, len(projected), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        mapped[part] = gaussian_kernel(projected[part], support, gamma) @ whitening
+    fold = fold_numbers(len(projected), recipe.folds, recipe.seed, groups)
+    products = [_products(mapped[fold == f], targets[fold == f]) for f in range(recipe.folds)]
+    gram, right = (np.sum(parts, axis=0) for parts in zip(*products, strict=True))
+    held_out = np.empty((len(recipe.ridge), *targets.shape), np.float32)
+    for place, strength in enumerate(recipe.ridge):
+        for f, (own_gram, own_right) in enumerate(products):
+            solved = _solve(gram - own_gram, right - own_right, strength * int((fold != f).sum()))
+            held_out[place, fold == f] = mapped[fold == f] @ solved
+    accuracies = [(decisions.argmax(axis=1) == truth).mean() for decisions in held_out]
+    best = int(np.argmax(accuracies))
+    solved = _solve(gram, right, recipe.ridge[best] * len(projected))
+    calibration = _fit_calibration(held_out[best], truth)
+    machine = KernelMachine(
+        mean=projection[0],
+        components=projection[1],
+        vectors=support,
+        gamma=gamma,
+        weights=whitening @ solved,
+        calibration=calibration,
+    )
+    logits = calibration_inputs(held_out[best]) @ calibration
+    return _Fit(machine, codes, scales, logits)
+
+
+def _fit_calibration(decisions: FloatArray, truth: IntArray) -> FloatArray:
+    """Multinomial logistic regression from held-out decisions to labels: ``(2 K + 1, K)``.
+
+    Method: matrix scaling (Guo et al. 2017), on the decisions and their logarithms.
+    """
+    inputs = calibration_inputs(decisions).astype(np.float64)
+    rows, classes = np.arange(len(truth)), decisions.shape[1]
+    start = np.zeros((inputs.shape[1], classes))
+    start[classes : 2 * classes] = np.eye(classes)
+
+    def loss(flat: Array) -> tuple[float, Array]:
+        matrix = flat.reshape(start.shape)
+        probabilities = softmax(inputs @ matrix)
+        penalty = _CALIBRATION_PENALTY * float(((matrix - start) ** 2).sum())
+        value = -float(np.log(probabilities[rows, truth] + 1e-12).mean()) + penalty
+        probabilities[rows, truth] -= 1
+        slope = inputs.T @ probabilities / len(rows)
+        slope += 2 * _CALIBRATION_PENALTY * (matrix - start)
+        return value, slope.ravel()
+
+    found = optimize.minimize(
+        loss, start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": 500}
+    )
+    return np.asarray(found.x.reshape(start.shape), np.float32)
+
+
+def _median_distance(rows: FloatArray, rng: np.random.Generator) -> float:
+    some = rows[rng.permutation(len(rows))[:1000]]
+    first, second = some[: len(some) // 2], some[len(some) // 2 :]
+    distances = ((first[:, None] - second[None, :64]) ** 2).sum(axis=-1)
+    return float(np.median(distances))
+
+
+def _whitening(kernel: FloatArray) -> FloatArray:
+    """``(M, M)`` that turns kernel values into coordinates with the kernel as scalar product."""
+    size = len(kernel)
+    factor = linalg.cholesky(kernel.astype(np.float64) + _JITTER * np.eye(size), lower=True)
+    inverse = linalg.solve_triangular(factor, np.eye(size), lower=True)
+    return np.ascontiguousarray(inverse.T.astype(np.float32))
+
+
+def _products(mapped: FloatArray, targets: FloatArray) -> tuple[Array, Array]:
+    return (mapped.T @ mapped).astype(np.float64), (mapped.T @ targets).astype(np.float64)
+
+
+def _solve(gram: Array, right: Array, ridge: float) -> FloatArray:
+    regular = gram + ridge * np.eye(len(gram))
+    return np.asarray(linalg.solve(regular, right, assume_a="pos"), np.float32)
