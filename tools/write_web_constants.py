@@ -11,11 +11,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mien import pipeline
+from mien import pipeline, signals
 from mien.config import Settings
 from mien.detection import verifier
 from mien.landmarks import schemes
-from mien.signals import LIMITS, affect, pose
+from mien.signals import LIMITS, pose
 from mien.streaming import locator
 from mien.streaming.face_stream import StreamSettings
 from mien.tracking import eyes, scene, smoothing, statistics, tracker
@@ -47,10 +47,10 @@ def constants() -> dict[str, tuple[str, Any]]:
         ),
         "AFFECT": (
             "Readonly<Record<string, readonly [number, number] | undefined>>",
-            {label.value: place for label, place in affect._COORDINATES.items()},
+            {label.value: place for label, place in signals._COORDINATES.items()},
         ),
-        "AFFECT_MIN_KNOWN": ("number", affect._MIN_KNOWN),
-        "AFFECT_METHOD": ("string", affect._METHOD),
+        "AFFECT_MIN_KNOWN": ("number", signals._MIN_KNOWN),
+        "AFFECT_METHOD": ("string", signals._METHOD),
         "PIPELINE": (_RECORD, _numbers(pipeline, "WEAK_PRESENCE")),
         "VERIFIER": (
             _RECORD,

@@ -101,10 +101,9 @@ def train_classical(
         index += [rows, rows]
     report("fitting", 0, 1)
     projection = _fit_projection(features[0].astype(np.float32), recipe.components, recipe.seed)
-    mean, components = projection
 
     def projected(rows: FloatArray) -> FloatArray:
-        return np.asarray((rows - mean) @ components)
+        return np.asarray((rows - projection[0]) @ projection[1])
 
     shown = np.concatenate(index)
     fit = _fit_machine(
