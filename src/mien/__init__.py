@@ -92,11 +92,7 @@ __all__ = [
 
 @overload
 def analyze(
-    image: IO[bytes],
-    *,
-    boxes: Any = None,
-    neutral: Any = None,
-    **settings: Unpack[SettingKeywords],
+    image: IO[bytes], *, boxes: Any = None, neutral: Any = None, **settings: Unpack[SettingKeywords]
 ) -> FrameResult: ...
 @overload
 def analyze(

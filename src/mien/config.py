@@ -40,8 +40,7 @@ class Settings:
     """
 
     detector: str = setting(
-        "blazeface",
-        "Face detector: blazeface, blazeface-short, haar, yunet:PATH or a model file.",
+        "blazeface", "Face detector: blazeface, blazeface-short, haar, yunet:PATH or a model file."
     )
     landmarks: str = setting(
         "default",
@@ -56,10 +55,7 @@ class Settings:
     )
     min_score: float = setting(0.5, "Minimum detector score of a face.", low=0.0, high=1.0)
     min_presence: float = setting(
-        0.05,
-        "Minimum probability that a detection is a face; 0 returns all.",
-        low=0.0,
-        high=1.0,
+        0.05, "Minimum probability that a detection is a face; 0 returns all.", low=0.0, high=1.0
     )
     tiles: str = setting(
         "auto",
@@ -89,9 +85,7 @@ class Settings:
     )
     threads: int = setting(1, "Number of threads for one model run.", low=1, high=256)
     provider: str = setting(
-        "cpu",
-        "Execution provider of the models.",
-        choices=("cpu", "cuda", "openvino", "coreml"),
+        "cpu", "Execution provider of the models.", choices=("cpu", "cuda", "openvino", "coreml")
     )
 
     def __post_init__(self) -> None:

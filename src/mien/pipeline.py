@@ -21,15 +21,7 @@ from mien.landmarks import FaceMesh, LandmarkPredictor, build_blendshapes, build
 from mien.signals import Camera, measure_face
 from mien.signals.quality import cut_by
 from mien.tracking.smoothing import resting_face
-from mien.types import (
-    AlignedCrop,
-    Detection,
-    ExpressionScores,
-    Face,
-    FrameResult,
-    Image,
-    Landmarks,
-)
+from mien.types import AlignedCrop, Detection, ExpressionScores, Face, FrameResult, Image, Landmarks
 
 # A face with a low score is one if landmarks and verifier are this sure.
 _WEAK_PRESENCE = 0.9
@@ -117,11 +109,7 @@ threads, provider: override the settings; see :class:`mien.Settings`.
         self.neutral = None if neutral is None else resting_face(self.analyze(neutral))
 
     def analyze(
-        self,
-        image: npt.ArrayLike,
-        *,
-        boxes: npt.ArrayLike | None = None,
-        source: str | None = None,
+        self, image: npt.ArrayLike, *, boxes: npt.ArrayLike | None = None, source: str | None = None
     ) -> FrameResult:
         """Find every face and its apparent expression.
 
@@ -164,11 +152,7 @@ threads, provider: override the settings; see :class:`mien.Settings`.
         return Camera.of(image.shape[1], image.shape[0], self.settings.focal_length)
 
     def analyze_opened(
-        self,
-        opened: OpenedImage,
-        *,
-        boxes: npt.ArrayLike | None = None,
-        source: str | None = None,
+        self, opened: OpenedImage, *, boxes: npt.ArrayLike | None = None, source: str | None = None
     ) -> FrameResult:
         """As :meth:`analyze`, for what :func:`mien.media.images.open_image` returns."""
         image = opened.pixels

@@ -9,13 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mien import geometry
-from mien.adaptation.head import (
-    BLENDSHAPE_OUTPUT,
-    LOG_FLOOR,
-    OTHER_EMBEDDING,
-    OTHER_LOGS,
-    Head,
-)
+from mien.adaptation.head import BLENDSHAPE_OUTPUT, LOG_FLOOR, OTHER_EMBEDDING, OTHER_LOGS, Head
 from mien.errors import ModelError
 from mien.expression.crop import anchors
 from mien.expression.priors import uniform_shift
@@ -255,11 +249,7 @@ def write_model(base: CatalogEntry, head: Head, spec: ModelSpec, card: str, path
     if EMBEDDING in head.parts:  # so that the model can be adapted again
         outputs[EMBEDDING] = len(head.parts[EMBEDDING])
     spec = dataclasses.replace(
-        spec,
-        outputs=tuple(outputs),
-        parameters=base.spec.parameters,
-        file=path.name,
-        sha256=None,
+        spec, outputs=tuple(outputs), parameters=base.spec.parameters, file=path.name, sha256=None
     )
     metadata = {METADATA_KEY: spec_to_json(spec), _CARD_KEY: card}
     with replacing(path) as unfinished:

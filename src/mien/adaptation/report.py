@@ -76,12 +76,7 @@ def _tables(result: Mapping[str, Any]) -> list[_Table]:
     figures = {"balanced_accuracy": "balanced accuracy", "accuracy": "accuracy", "ece": "ECE"}
     main = [[text, *_cells(before, key), *_cells(after, key)] for key, text in figures.items()]
     classes = [
-        [
-            label,
-            str(facts["n"]),
-            *_recall(before, label),
-            *_recall(after, label),
-        ]
+        [label, str(facts["n"]), *_recall(before, label), *_recall(after, label)]
         for label, facts in after["per_class"].items()
     ]
     return [

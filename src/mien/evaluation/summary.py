@@ -25,11 +25,7 @@ NAMES_SHOWN = 50
 
 
 def summarize(
-    predictions: Predictions,
-    *,
-    slices: Sequence[str] = (),
-    samples: int = f.SAMPLES,
-    seed: int = 0,
+    predictions: Predictions, *, slices: Sequence[str] = (), samples: int = f.SAMPLES, seed: int = 0
 ) -> dict[str, Any]:
     """Every figure, with 95 % intervals.
 
@@ -250,12 +246,7 @@ def compare(
             interval = f.percentile_interval(resampled)
         else:
             interval = f.difference_interval(cells, balanced=figure is f.balanced_accuracy)
-        differences[name] = {
-            "a": in_a,
-            "b": in_b,
-            "difference": in_b - in_a,
-            "interval": interval,
-        }
+        differences[name] = {"a": in_a, "b": in_b, "difference": in_b - in_a, "interval": interval}
     summary = {
         "data": a.data,
         "a": dict(a.facts),

@@ -69,9 +69,7 @@ class Session:
         return _restore, (self.path, self._threads, self._provider, self._sizes)
 
     def run(
-        self,
-        inputs: dict[str, npt.NDArray[np.float32]],
-        outputs: Sequence[str] | None = None,
+        self, inputs: dict[str, npt.NDArray[np.float32]], outputs: Sequence[str] | None = None
     ) -> list[npt.NDArray[np.float32]]:
         """Run the model.
 

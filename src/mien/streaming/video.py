@@ -14,12 +14,7 @@ from mien.media.clips import Clip
 from mien.media.sources import Source
 from mien.media.video_writer import end_of_parts_s, parts_in
 from mien.pipeline import FacePipeline
-from mien.recording import (
-    FRAMES_FILE,
-    Recording,
-    RecordingSink,
-    RunState,
-)
+from mien.recording import FRAMES_FILE, Recording, RecordingSink, RunState
 from mien.streaming.face_stream import FaceStream, StreamSettings
 from mien.streaming.outputs import (
     VideoOptions,

@@ -98,11 +98,7 @@ def run_training(plan: Plan, report: Report = no_report) -> list[CatalogEntry]:
 
 
 def export_run(
-    folder: Path,
-    output: Path,
-    formats: Sequence[str],
-    name: str | None,
-    report: Report = no_report,
+    folder: Path, output: Path, formats: Sequence[str], name: str | None, report: Report = no_report
 ) -> list[CatalogEntry]:
     """Export the best epoch of a run again.
 

@@ -273,10 +273,7 @@ def _same_alignment(template: AlignmentTemplate | None, recipe: Recipe) -> bool:
 
 
 def _predict(
-    teachers: Sequence[NeuralClassifier],
-    faces: Faces,
-    labels: Sequence[Expression],
-    report: Report,
+    teachers: Sequence[NeuralClassifier], faces: Faces, labels: Sequence[Expression], report: Report
 ) -> FloatArray:
     """``(N, K)`` mean probabilities, without the calibration of the teachers."""
     total = np.zeros((len(faces), len(labels)), np.float64)

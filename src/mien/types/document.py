@@ -323,10 +323,7 @@ def _define(cls: Any, definitions: dict[str, Any]) -> dict[str, Any]:
 
 
 def _describe(
-    cls: Any,
-    definitions: dict[str, Any],
-    properties: dict[str, Any],
-    required: list[str],
+    cls: Any, definitions: dict[str, Any], properties: dict[str, Any], required: list[str]
 ) -> None:
     for entry in entries(cls):
         declared = entry.declared

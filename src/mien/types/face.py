@@ -69,8 +69,7 @@ class Affect(Document):
     valence: Annotated[float, Declared("Unpleasant to pleasant.", **_SIGNED)]
     arousal: Annotated[float, Declared("Calm to excited.", **_SIGNED)]
     method: Annotated[
-        str,
-        Declared("How they were obtained, for example derived from probabilities.", column=""),
+        str, Declared("How they were obtained, for example derived from probabilities.", column="")
     ]
 
 
@@ -97,8 +96,7 @@ class Signals(Document):
         ),
     ] = None
     eye_opening_right: Annotated[
-        float | None,
-        Declared("Eye aspect ratio of the eye on the right in the image.", **_RATIO),
+        float | None, Declared("Eye aspect ratio of the eye on the right in the image.", **_RATIO)
     ] = None
     mouth_opening: Annotated[
         float | None, Declared("Inner lip distance over mouth width.", **_RATIO)
@@ -234,9 +232,7 @@ class Gaze(Document):
     pitch_deg: Annotated[
         float,
         Declared(
-            "Gaze up or down, positive upwards.",
-            column="gaze_pitch_deg",
-            **_ANGLE | {"rank": 60},
+            "Gaze up or down, positive upwards.", column="gaze_pitch_deg", **_ANGLE | {"rank": 60}
         ),
     ]
 

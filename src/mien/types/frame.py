@@ -44,16 +44,14 @@ class FrameResult(Document):
     schema_name: ClassVar[str] = "result"
 
     faces: Annotated[
-        tuple[Face, ...],
-        Declared("From left to right; in a stream, by track_id.", place=1),
+        tuple[Face, ...], Declared("From left to right; in a stream, by track_id.", place=1)
     ]
     image_size_wh: Annotated[
         tuple[int, int],
         Declared("Width and height in pixels, after the EXIF orientation was applied.", minimum=1),
     ]
     frame_index: Annotated[
-        int | None,
-        Declared("Position in the stream, from 0; null for a still.", minimum=0, rank=1),
+        int | None, Declared("Position in the stream, from 0; null for a still.", minimum=0, rank=1)
     ] = None
     timestamp_s: Annotated[
         float | None,
