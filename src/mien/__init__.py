@@ -12,6 +12,8 @@ An expression is what a face apparently shows. It is no evidence of what a perso
 intends.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from functools import lru_cache
@@ -22,33 +24,42 @@ from typing import IO, TYPE_CHECKING, Any, Unpack, overload
 
 from mien.config import SettingKeywords, Settings, shows_settings
 from mien.errors import InputError, MienError, valid_text
-from mien.labels import Expression
-from mien.types import (
-    Affect,
-    Box,
-    Detection,
-    ExpressionScores,
-    Face,
-    FrameResult,
-    Landmarks,
-    Quality,
-    Signals,
-)
 
 if TYPE_CHECKING:
     from mien.adaptation import Adaptation, adapt
     from mien.drawing import annotate
     from mien.face_areas import blur_faces
+    from mien.labels import Expression
     from mien.media.images import read_image
     from mien.pipeline import FacePipeline
     from mien.streaming import FaceStream, StreamSettings, stream
     from mien.streaming.video import analyze_video
     from mien.tracking import Event
+    from mien.types import (
+        Affect,
+        Box,
+        Detection,
+        ExpressionScores,
+        Face,
+        FrameResult,
+        Landmarks,
+        Quality,
+        Signals,
+    )
 
 __version__ = "0.1.0"
 
-# Imported at the first access, so that `import mien` is fast.
+# Imported at the first access, so that `import mien` is fast, and Ctrl-C at the start of a command
+# finds no import to interrupt.
 _LAZY = {
+    **dict.fromkeys(
+        (
+            *("Affect", "Box", "Detection", "ExpressionScores", "Face", "FrameResult"),
+            *("Landmarks", "Quality", "Signals"),
+        ),
+        "mien.types",
+    ),
+    "Expression": "mien.labels",
     "Adaptation": "mien.adaptation",
     "adapt": "mien.adaptation",
     "Event": "mien.tracking",
@@ -157,7 +168,7 @@ max_megapixels, focal_length, threads, provider: see :class:`Settings`, which al
 
 
 def _analyze_several(
-    pipeline: "FacePipeline", image: Any, boxes: Any, progress: bool
+    pipeline: FacePipeline, image: Any, boxes: Any, progress: bool
 ) -> list[FrameResult]:
     images: Any = image if isinstance(image, Sequence) or hasattr(image, "shape") else [*image]
     if boxes is None:
@@ -181,7 +192,7 @@ def _is_several(image: Any) -> bool:
     return isinstance(image, list | tuple | Iterator) or len(getattr(image, "shape", ())) == 4
 
 
-def _analyze_one(pipeline: "FacePipeline", image: Any, boxes: Any) -> FrameResult:
+def _analyze_one(pipeline: FacePipeline, image: Any, boxes: Any) -> FrameResult:
     from mien.media.images import is_data_url, open_image
 
     named = isinstance(image, str | PathLike) and not is_data_url(image)
@@ -204,7 +215,7 @@ def _with_progress(items: Iterable[Any], total: int, *, shown: bool) -> Iterable
 
 
 @lru_cache(maxsize=4)
-def _shared_pipeline(settings: Settings) -> "FacePipeline":
+def _shared_pipeline(settings: Settings) -> FacePipeline:
     from mien.pipeline import FacePipeline
 
     return FacePipeline(settings)

@@ -194,3 +194,27 @@ main()
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (-2, b"")
+    # Before that, nothing is imported that takes long.
+    entry = "import sys, mien.cli; sys.exit('numpy' in sys.modules)"
+    subprocess.run([sys.executable, "-c", entry], check=True)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("image", "x.jpg", "--neutral", "a.jpg", "--neutral", "b.jpg"), "expected --neutral once"),
+        (("image", "x.jpg", "--model=quick", "--model", "both"), "once, got it 2 times"),
+        (("models", "add", "a", "b", "--spec", "c", "--spec=d"), "expected --spec once"),
+        (("image", "x.jpg", "--draw", "mesh"), "expected --annotate FOLDER together with --draw"),
+        (("image", "x.jpg", "--min-score", "nine"), "image --help"),
+        (("image", "x.jpg", "--nosuch"), "No such option: --nosuch; see"),
+        (("--nosuch",), "No such option: --nosuch"),
+        (("models", "nosuch"), "No such command"),
+    ],
+)
+def test_errors_of_usage_are_one_line(mien: Any, args: tuple[str, ...], message: str) -> None:
+    ran = mien(*args)
+    assert ran.status == 2
+    assert ran.stderr.startswith("Error: ")
+    assert message in " ".join(ran.stderr.split())
+    assert "Usage" not in ran.stderr

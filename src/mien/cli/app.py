@@ -11,10 +11,12 @@ import dataclasses
 import difflib
 import importlib
 import io
+import itertools
 import os
 import signal
 import sys
 import warnings
+from collections import Counter
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -38,6 +40,8 @@ _INTERRUPTED = 130
 _PIPE_CLOSED = 141
 """Exit status when the reader of stdout closed the pipe: 128 + SIGPIPE."""
 
+# Of Click, which Typer may contain.
+_UsageError: Any = typer.BadParameter.__base__
 _USAGE_ERRORS = (SettingError, ModelError, ProviderError, MissingExtraError)
 
 
@@ -114,10 +118,19 @@ class _LazyGroup(TyperGroup):
         if placeholder is None or name is None:
             return name, placeholder, rest
         command = COMMANDS[name].load(name)
+        _refuse_repeated(command, rest)
         if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
             # Ctrl-C while modules were imported ended the process; now it is reported.
             signal.signal(signal.SIGINT, signal.default_int_handler)
         return name, command, rest
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args:
+            return super().parse_args(ctx, args)  # shows the help
+        try:
+            return super().parse_args(ctx, args)
+        except _UsageError as error:
+            raise _reported(error) from None
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -128,6 +141,8 @@ class _LazyGroup(TyperGroup):
             raise typer.Exit(
                 _WRONG_USAGE if isinstance(error, _USAGE_ERRORS) else _FAILED
             ) from None
+        except _UsageError as error:
+            raise _reported(error) from None
         except BrokenPipeError:
             _discard_stdout()
             raise typer.Exit(_PIPE_CLOSED) from None
@@ -139,6 +154,25 @@ class _LazyGroup(TyperGroup):
             print_error(f"{where}{error.strerror or error}")
             raise typer.Exit(_FAILED) from None
         return value
+
+
+def _reported(error: Any) -> typer.Exit:
+    """Print an error of usage in the form of the others."""
+    own = error.message.startswith("expected")
+    hint = f"; see {error.ctx.command_path} --help" if error.ctx and not own else ""
+    print_error((error.message if own else error.format_message().rstrip(".")) + hint)
+    return typer.Exit(_WRONG_USAGE)
+
+
+def _refuse_repeated(command: Any, args: list[str]) -> None:
+    """Refuse an option that is given twice, of which only one value would be used."""
+    for arg in args:
+        command = getattr(command, "commands", {}).get(arg, command)
+    given = Counter(arg.partition("=")[0] for arg in itertools.takewhile("--".__ne__, args))
+    for option in (one for one in command.params if one.param_type_name == "option"):
+        times = sum(given[name] for name in option.opts)
+        if times > 1 and not (option.multiple or option.is_flag or option.count):
+            raise SettingError(f"expected {option.opts[0]} once, got it {times} times")
 
 
 app = typer.Typer(
