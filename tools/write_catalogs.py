@@ -8,7 +8,7 @@ message without a translation is written with an empty one, which fails the test
 
 import io
 import re
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from babel.messages.catalog import Catalog
@@ -32,20 +32,23 @@ _SCRIPT = re.compile(rf"\btn?\(\s*{_TEXT}(?:,\s*{_TEXT},)?")
 Message = str | tuple[str, str]
 
 
-def messages() -> Iterator[tuple[Message, str]]:
+@cache
+def messages() -> list[tuple[Message, str]]:
     """All messages of the pages, each with the file that has it."""
+    all_found: list[tuple[Message, str]] = []
     web = ROOT / "src/mien/web"
     for pattern, method in (("templates/*.html", "jinja2.ext:babel_extract"), ("*.py", "python")):
         for path in sorted(web.glob(pattern)):
             with path.open("rb") as file:
                 for _line, found, _comments, _context in extract(method, file):
-                    yield found, path.relative_to(ROOT).as_posix()
+                    all_found.append((found, path.relative_to(ROOT).as_posix()))
     for path in sorted((ROOT / "client/src").glob("*.ts")):
         for one, many in _SCRIPT.findall(path.read_text(encoding="utf-8")):
             found = (one, many) if many else one
-            yield found, path.relative_to(ROOT).as_posix()
+            all_found.append((found, path.relative_to(ROOT).as_posix()))
     for text in WORDS:
-        yield text, "src/mien/web/words.py"
+        all_found.append((text, "src/mien/web/words.py"))
+    return all_found
 
 
 def catalog_text(code: str) -> str:

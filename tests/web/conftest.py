@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -82,17 +83,12 @@ def compiled_templates(tmp_path_factory: pytest.TempPathFactory) -> FileSystemBy
     return FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates")))
 
 
-@pytest.fixture
-def make_app(
-    tmp_path: Path,
-    pipeline: FacePipeline,
-    migrated: Path,
-    compiled_templates: FileSystemBytecodeCache,
+@pytest.fixture(scope="session")
+def _make_app(
+    pipeline: FacePipeline, migrated: Path, compiled_templates: FileSystemBytecodeCache
 ) -> MakeApp:
-    """Makes applications; keyword arguments are settings of WebConfig."""
-
     def make(**settings: Any) -> Flask:
-        settings = {"rate_limits": False, "data_dir": tmp_path / "data", **settings}
+        settings = {"rate_limits": False, **settings}
         app = create_app(WebConfig(**settings), pipeline)
         app.jinja_env.bytecode_cache = compiled_templates
         if not (settings["data_dir"] / migrated.name).exists():
@@ -101,6 +97,23 @@ def make_app(
         # Unexpected errors must become responses, as in production.
         app.config["PROPAGATE_EXCEPTIONS"] = False
         return app
+
+    return make
+
+
+@pytest.fixture
+def make_app(tmp_path: Path, _make_app: MakeApp) -> MakeApp:
+    """Makes applications; keyword arguments are settings of WebConfig."""
+    return partial(_make_app, data_dir=tmp_path / "data")
+
+
+@pytest.fixture(scope="session")
+def shared_app(tmp_path_factory: pytest.TempPathFactory, _make_app: MakeApp) -> MakeApp:
+    """Makes one application of each settings, for tests that do not depend on what is stored."""
+
+    @cache
+    def make(**settings: Any) -> Flask:
+        return _make_app(data_dir=tmp_path_factory.mktemp("shared"), **settings)
 
     return make
 

@@ -2,6 +2,7 @@
 
 import io
 import re
+from collections.abc import Callable
 from typing import Any
 
 import jsonschema
@@ -14,6 +15,11 @@ from mien.pipeline import FacePipeline
 from mien.web.schemas import ErrorDocument, ModelsDocument
 
 UNKNOWN_ID = "A" * 22
+
+
+@pytest.fixture
+def app(shared_app: Callable[..., Flask]) -> Flask:
+    return shared_app()
 
 
 def test_description_is_openapi_3_1_with_every_route(app: Flask) -> None:

@@ -23,6 +23,11 @@ MakeApp = Callable[..., Flask]
 TOKEN = "correct horse battery staple"
 
 
+@pytest.fixture
+def app(shared_app: MakeApp) -> Flask:
+    return shared_app()
+
+
 @pytest.mark.parametrize("host", ["evil.example", "10.0.0.1:8000", "localhost.evil.example"])
 def test_serves_only_local_hosts_by_default(client: FlaskClient, host: str) -> None:
     assert client.get("/photo").status_code == 200
@@ -35,15 +40,15 @@ def test_rejects_other_machines_by_default(client: FlaskClient) -> None:
     assert "MIEN_ACCESS_TOKEN" in answer.text
 
 
-def test_public_serves_everyone(make_app: MakeApp) -> None:
-    client = make_app(public=True).test_client()
+def test_public_serves_everyone(shared_app: MakeApp) -> None:
+    client = shared_app(public=True).test_client()
     answer = client.get("/photo", headers={"Host": "faces.example"},
                         environ_overrides={"REMOTE_ADDR": "192.0.2.7"})  # fmt: skip
     assert answer.status_code == 200
 
 
-def test_programs_send_the_token_as_bearer(make_app: MakeApp) -> None:
-    client = make_app(access_token=TOKEN).test_client()
+def test_programs_send_the_token_as_bearer(shared_app: MakeApp) -> None:
+    client = shared_app(access_token=TOKEN).test_client()
     assert client.get("/api/v1/models").status_code == 401
     wrong = client.get("/api/v1/models", headers={"Authorization": "Bearer nonsense"})
     assert wrong.status_code == 401
@@ -54,8 +59,8 @@ def test_programs_send_the_token_as_bearer(make_app: MakeApp) -> None:
     assert client.get("/metrics").status_code == 401
 
 
-def test_login_form_stores_the_token(make_app: MakeApp, csrf_of: CsrfOf) -> None:
-    client = make_app(access_token=TOKEN).test_client()
+def test_login_form_stores_the_token(shared_app: MakeApp, csrf_of: CsrfOf) -> None:
+    client = shared_app(access_token=TOKEN).test_client()
     answer = client.get("/video", headers={"Accept": "text/html"})
     assert answer.status_code == 302
     assert answer.location == "/login?next=/video"
@@ -81,17 +86,19 @@ def test_login_form_stores_the_token(make_app: MakeApp, csrf_of: CsrfOf) -> None
         "#//evil.example", "..//evil.example", "./evil", "//[::1]/", "//2130706433/", "\ufeff//x",
     ],
 )  # fmt: skip
-def test_login_redirects_only_to_this_site(make_app: MakeApp, target: str, csrf_of: CsrfOf) -> None:
-    client = make_app(access_token=TOKEN).test_client()
+def test_login_redirects_only_to_this_site(
+    shared_app: MakeApp, target: str, csrf_of: CsrfOf
+) -> None:
+    client = shared_app(access_token=TOKEN).test_client()
     form = {"csrf_token": csrf_of(client, "/login"), "next": target, "token": TOKEN}
     assert client.post("/login", data=form).location == "/"
 
 
 @pytest.mark.parametrize("target", ["/video", "/compare?side=a&side=b", "/a//b", "/%09/x"])
 def test_login_returns_to_the_requested_page(
-    make_app: MakeApp, target: str, csrf_of: CsrfOf
+    shared_app: MakeApp, target: str, csrf_of: CsrfOf
 ) -> None:
-    client = make_app(access_token=TOKEN).test_client()
+    client = shared_app(access_token=TOKEN).test_client()
     form = {"csrf_token": csrf_of(client, "/login"), "next": target, "token": TOKEN}
     assert client.post("/login", data=form).location == target
 
@@ -117,8 +124,8 @@ def _host_of_browser(location: str, base: str) -> str | None:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("token", ["", TOKEN])
-def test_no_address_redirects_to_another_site(make_app: MakeApp, path: str, token: str) -> None:
-    client = make_app(access_token=token).test_client()
+def test_no_address_redirects_to_another_site(shared_app: MakeApp, path: str, token: str) -> None:
+    client = shared_app(access_token=token).test_client()
     base = "http://localhost/"
     for method in ("GET", "POST", "HEAD"):
         environ = {"PATH_INFO": unquote(path.partition("?")[0]), "RAW_URI": path}
@@ -165,8 +172,8 @@ def test_every_response_has_security_headers(client: FlaskClient) -> None:
         assert headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_cookies_are_protected(make_app: MakeApp) -> None:
-    app = make_app(public=True, proxies=1)
+def test_cookies_are_protected(shared_app: MakeApp) -> None:
+    app = shared_app(public=True, proxies=1)
     plain = app.test_client().get("/photo").headers["Set-Cookie"]
     assert "HttpOnly" in plain
     assert "SameSite=Lax" in plain
@@ -255,9 +262,9 @@ def test_retry_after_is_the_rest_of_the_window(make_app: MakeApp) -> None:
         ("notlab.example", 400), ("localhost", 400), ("192.0.2.1", 400),
     ],
 )  # fmt: skip
-def test_answers_only_to_allowed_hosts(make_app: MakeApp, host: str, status: int) -> None:
+def test_answers_only_to_allowed_hosts(shared_app: MakeApp, host: str, status: int) -> None:
     names = "faces.example, .lab.example,[2001:db8::1]"
-    client = make_app(public=True, allowed_hosts=names).test_client()
+    client = shared_app(public=True, allowed_hosts=names).test_client()
     answer = client.get("/photo", headers={"Host": host})
     assert answer.status_code == status
     assert client.get("/healthz", headers={"Host": host}).status_code == 200
@@ -280,9 +287,9 @@ def test_public_server_without_allowed_hosts_warns(
         assert len([r for r in caplog.records if "MIEN_ALLOWED_HOSTS" in r.message]) == warnings
 
 
-def test_metrics_of_a_public_server_need_a_token(make_app: MakeApp) -> None:
+def test_metrics_of_a_public_server_need_a_token(shared_app: MakeApp) -> None:
     def status(token: str, **settings: str) -> int:
-        client = make_app(public=True, **settings).test_client()
+        client = shared_app(public=True, **settings).test_client()
         header = {"Authorization": f"Bearer {token}"} if token else {}
         return client.get("/metrics", headers=header).status_code
 
@@ -292,6 +299,6 @@ def test_metrics_of_a_public_server_need_a_token(make_app: MakeApp) -> None:
     assert status("guess", metrics_token=scraper) == 401
     assert status(scraper, metrics_token=scraper) == 200
     assert status(TOKEN, metrics_token=scraper, access_token=TOKEN) == 200
-    client = make_app(metrics_token=scraper, access_token=TOKEN).test_client()
+    client = shared_app(metrics_token=scraper, access_token=TOKEN).test_client()
     bearer = {"Authorization": f"Bearer {scraper}"}
     assert client.get("/api/v1/models", headers=bearer).status_code == 401

@@ -2,10 +2,12 @@
 
 import importlib.util
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from babel.messages.catalog import Catalog, Message
+from flask import Flask
 from flask.testing import FlaskClient
 
 from mien.labels import Expression
@@ -21,6 +23,11 @@ assert spec
 assert spec.loader
 write_catalogs = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(write_catalogs)
+
+
+@pytest.fixture
+def app(shared_app: Callable[..., Flask]) -> Flask:
+    return shared_app()
 
 
 def texts(message: Message) -> tuple[list[str], list[str]]:
