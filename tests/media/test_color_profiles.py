@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from PIL import Image as PillowImage
 
+from mien.media import pixels as media_pixels
 from mien.media.images import read_image
 
 # The primaries of sRGB, Display P3 and ProPhoto RGB under the light D50, from their profiles.
@@ -96,9 +97,10 @@ def test_damaged_profiles_are_ignored(profile: bytes) -> None:
     assert _read(gray, _rgb_profile(SRGB[::-1]), "PNG") == [99, 99, 99]
 
 
-def test_large_pictures_have_their_profile() -> None:
-    picture = PillowImage.new("RGB", (5000, 3300), RED)
+def test_large_pictures_have_their_profile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(media_pixels, "_LARGE_PIXELS", 1_000_000)
+    picture = PillowImage.new("RGB", (1250, 1000), RED)
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", icc_profile=_rgb_profile(SRGB[::-1]), compress_level=1)
     pixels = read_image(buffer.getvalue())
-    assert pixels[3000, 4000].tolist() == pytest.approx([60, 30, 200], abs=8)
+    assert pixels[900, 1200].tolist() == pytest.approx([60, 30, 200], abs=8)
