@@ -272,6 +272,6 @@ def test_rejects_unknown_models_and_models_for_other_tasks(values: dict[str, Any
 
 
 def test_error_for_an_unknown_model_lists_models_of_the_task() -> None:
-    names = r"\(default, both, classical, direct, opencv-fer, quick, scratch, transfer\)"
+    names = r"\(ensemble, classical, direct, opencv-fer, quick, scratch, transfer\)"
     with pytest.raises(MienError, match=names):
         FacePipeline(Settings(model="no-such"))

@@ -50,8 +50,9 @@ class Settings:
     )
     model: str = setting(
         "default",
-        "Expression model: a name listed by `mien models`, both (the mean of transfer and direct), "
-        "or a model file.",
+        "Expression model: ensemble (transfer, direct and opencv-fer together), the default for "
+        "photographs; quick, the default for streams; another name listed by `mien models`, or a "
+        "model file.",
     )
     min_score: float = setting(0.5, "Minimum detector score of a face.", low=0.0, high=1.0)
     min_presence: float = setting(

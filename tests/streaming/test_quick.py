@@ -16,7 +16,7 @@ def test_the_default_in_streams_is_quick() -> None:
     result = stream.update(np.zeros((64, 64, 3), np.uint8), 0.0)
     assert result.models["expression"] == "quick"
     assert result.models["prior"] == "uniform"
-    assert pipeline.models["expression"] == "transfer"
+    assert pipeline.models["expression"] == "ensemble"
     # Streams of one pipeline share its models.
     assert FaceStream(pipeline).pipeline is stream.pipeline
     assert stream.pipeline.landmarks is pipeline.landmarks

@@ -89,7 +89,7 @@ def test_the_expression_model_and_its_prior_can_be_chosen(built: Path, tmp_path:
     ("model", "message"),
     [
         ("classical", "expected an expression network with NCHW input"),
-        ("both", "got the mean of two"),
+        ("ensemble", "expected one expression network"),
         ("facemesh", "expected an expression network"),
         ("nothing", "expected the name of a model"),
     ],

@@ -1,6 +1,7 @@
 """Adapting an expression model to the labels of a user, with figures from before and after."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,15 @@ from mien.evaluation.dataset import LabeledSet
 from mien.evaluation.predict import PREDICTED, Predictions, Progress
 from mien.evaluation.readers import read_data
 from mien.evaluation.summary import plain, summarize
+from mien.expression.base import ExpressionClassifier
 from mien.expression.neural import NeuralClassifier
-from mien.expression.priors import resolve_prior, softmax, uniform_shift
+from mien.expression.priors import softmax
 from mien.geometry import Array
 from mien.labels import Expression, own_labels
 from mien.pipeline import FacePipeline
 from mien.runtime import catalog
 from mien.runtime.catalog import CatalogEntry
-from mien.types import ModelSpec
+from mien.types import Image, ModelSpec
 
 _FIGURES = (
     "n",
@@ -129,23 +131,21 @@ def adapt(
     settings = settings or Settings()
     pipeline = FacePipeline(settings)
     classifier = pipeline.classifier
-    if not isinstance(classifier, NeuralClassifier):
-        raise ModelError(f"expected a network to adapt, got {classifier.name!r}: choose transfer")
+    base = base_network(settings)
     labeled = _read(data, labeling, crops)
     faces = find_faces(labeled, pipeline, _half(progress, 0))
-    base = base_network(settings)
     with with_extra_outputs(base) as wide:
         features = read_features(faces.crops, NeuralClassifier(wide), _half(progress, 1))
     mapping = whole_mapping(classifier.spec, faces.labels, features)
     chosen = choose_head(features, faces.truth, mapping, faces.groups)
-    before = prior_probabilities(features, mapping, classifier.spec, settings.prior)
+    before = known_probabilities(classifier, faces.crops, mapping)
     with with_extra_outputs(base, chosen.head.used()) as wide:
         kept, reason = decide(before, chosen.held_out, faces.truth)
         result = Adaptation(
             kept=kept,
             reason=reason,
             model=path if kept else None,
-            facts=_facts(labeled, faces, classifier.spec, chosen),
+            facts=_facts(labeled, faces, base.spec, chosen),
             before=None if before is None else _figures(labeled.name, faces, before),
             after=_figures(labeled.name, faces, chosen.held_out),
             left_out=faces.left_out,
@@ -170,10 +170,17 @@ def _half(progress: Progress | None, number: int) -> Progress | None:
 
 
 def base_network(settings: Settings) -> CatalogEntry:
-    """The expression model of settings, before it is loaded."""
+    """The network that is adapted: the expression model of settings, or the ensemble's first.
+
+    Raises:
+        ModelError: the model is not an ONNX network.
+    """
     name = str(settings.model)
-    name = catalog.DEFAULT_EXPRESSION_MODEL if name == "default" else name
-    return catalog.find(name, task="expression")
+    is_default = name in ("default", catalog.DEFAULT_EXPRESSION_MODEL)
+    entry = catalog.find(catalog.BASE_EXPRESSION_MODEL if is_default else name, task="expression")
+    if entry.path.suffix != ".onnx":
+        raise ModelError(f"expected a network to adapt, got {entry.spec.name!r}: choose transfer")
+    return entry
 
 
 def whole_mapping(spec: ModelSpec, labels: tuple[Expression, ...], features: Features) -> Array:
@@ -182,19 +189,18 @@ def whole_mapping(spec: ModelSpec, labels: tuple[Expression, ...], features: Fea
     return own_mapping((*spec.labels, *others), labels)
 
 
-def prior_probabilities(
-    features: Features, mapping: Array, spec: ModelSpec, prior: str
+def known_probabilities(
+    classifier: ExpressionClassifier, crops: Sequence[Image], mapping: Array
 ) -> Array | None:
-    """``(N, K)`` of the network under the prior of the settings, for the labels of the data.
+    """``(N, K)`` of a model as it is, for the labels of the data; None where it knows none of them.
 
-    None where it knows none of them. Takes the mapping of :func:`whole_mapping`.
+    Takes the mapping of :func:`whole_mapping`.
     """
-    mapping = mapping[: len(spec.labels)]
+    mapping = mapping[: len(classifier.spec.labels)]
     if not mapping.any():
         return None
-    own = resolve_prior(prior, spec)[1]
-    shift = -uniform_shift(spec) + (0 if own is None else own)
-    probabilities = softmax(features.log_probabilities[:, 0] + shift) @ mapping + 1e-12
+    scores = [score.probabilities for score in classifier.classify(crops)]
+    probabilities = np.array(scores, np.float64) @ mapping + 1e-12
     return np.asarray(probabilities / probabilities.sum(axis=1, keepdims=True))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mien.adaptation import base_network, prior_probabilities, whole_mapping
+from mien.adaptation import base_network, known_probabilities, whole_mapping
 from mien.adaptation.faces import find_crop, person_groups, read_features
 from mien.adaptation.head import Features
 from mien.adaptation.model_file import with_extra_outputs
@@ -110,8 +110,7 @@ def _measure(
     domain: Domain, pipeline: FacePipeline, progress: Callable[[int, int], None] | None
 ) -> dict[str, Any]:
     classifier = pipeline.classifier
-    if not isinstance(classifier, NeuralClassifier):
-        raise DataError(f"expected a network to measure, got {classifier.name!r}: choose transfer")
+    base = base_network(pipeline.settings)
     rows, labels = _rows(domain, classifier.spec.labels)
     crops: dict[int, Image] = {}
     for index in range(len(rows)):
@@ -123,11 +122,11 @@ def _measure(
     if not crops:
         raise DataError(f"expected faces in the pictures of {rows.name}, found none")
     seen = np.array(list(crops))
-    with with_extra_outputs(base_network(pipeline.settings)) as wide:
+    with with_extra_outputs(base) as wide:
         features = read_features(list(crops.values()), NeuralClassifier(wide), progress)
     before = np.full((len(rows), len(labels)), np.nan)
     mapping = whole_mapping(classifier.spec, labels, features)
-    known = prior_probabilities(features, mapping, classifier.spec, pipeline.settings.prior)
+    known = known_probabilities(classifier, list(crops.values()), mapping)
     assert known is not None
     before[seen] = known
     main = figures(before, rows.label_index)

@@ -17,8 +17,9 @@ def build_classifier(
     """Build an expression classifier by the name or path of its model.
 
     Args:
-        name_or_path: ``"default"``, ``"both"`` (the mean of `transfer` and `direct`), a name listed
-            by ``mien models``, or the path of a file with its spec inside or next to it.
+        name_or_path: ``"default"`` or ``"ensemble"`` (`transfer`, `direct` and `opencv-fer`), a
+            name listed by ``mien models``, or the path of a file with its spec inside or next to
+            it.
         prior: see :func:`mien.expression.priors.resolve_prior`.
         threads: maximum number of threads per run.
         provider: execution provider of a neural model.
@@ -30,18 +31,16 @@ def build_classifier(
         ModelError: the model is for another task.
         SettingError: the prior is unknown, or cannot be used with the model.
     """
-    if name_or_path == catalog.MEAN_EXPRESSION_MODEL:
-        from mien.expression.mean import MeanClassifier
+    if name_or_path in ("default", catalog.DEFAULT_EXPRESSION_MODEL):
+        from mien.expression.ensemble import EnsembleClassifier
 
-        return MeanClassifier(prior=prior, threads=threads, provider=provider)
-    if name_or_path == "default":
-        name_or_path = catalog.DEFAULT_EXPRESSION_MODEL
+        return EnsembleClassifier(prior=prior, threads=threads, provider=provider)
     entry = catalog.find(name_or_path, task="expression")
     if entry.spec.task != "expression":
         names = ", ".join(catalog.names("expression"))
         raise ModelError(
-            f"expected an expression model (default, both, {names}), but {entry.spec.name!r} "
-            f"is for {entry.spec.task}"
+            f"expected an expression model ({catalog.DEFAULT_EXPRESSION_MODEL}, {names}), but "
+            f"{entry.spec.name!r} is for {entry.spec.task}"
         )
     if entry.path.suffix == ".onnx":
         from mien.expression.neural import NeuralClassifier

@@ -16,12 +16,14 @@ from mien.runtime.spec import read_sidecar, sidecar_path
 from mien.types import ModelSpec
 from mien.types.model import Task
 
-DEFAULT_EXPRESSION_MODEL = "transfer"
+DEFAULT_EXPRESSION_MODEL = "ensemble"
+"""The default in photographs: several networks, which have no file in common."""
+
+BASE_EXPRESSION_MODEL = "transfer"
+"""The first of them, and the default base of adapted models."""
+
 STREAM_EXPRESSION_MODEL = "quick"
 """The default in streams and in browsers."""
-
-MEAN_EXPRESSION_MODEL = "both"
-"""The mean of two models, which has no file of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ def find(name_or_path: str | Path, *, task: Task | None = None) -> CatalogEntry:
         for entry in entries():
             if entry.spec.name == text:
                 return entry
-        default = ["default", MEAN_EXPRESSION_MODEL] if task == "expression" else []
+        default = [DEFAULT_EXPRESSION_MODEL] if task == "expression" else []
         known = find_known(text)
         add = f"; add it first: mien models add {known.name}" if known else ""
         raise ModelNotFoundError(

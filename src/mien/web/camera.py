@@ -109,7 +109,7 @@ class CameraHub:
                 time.sleep(_RETRY_S)
 
     def _analyze(self, frames: Iterator[Frame]) -> None:
-        faces = FaceStream(self._inference.pipeline)
+        faces = FaceStream(self._inference.stream_pipeline)
         for frame in frames:
             if not self._has_viewers():
                 return

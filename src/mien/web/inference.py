@@ -21,6 +21,7 @@ from mien.imaging import LargeImage
 from mien.media.images import open_image, size_of
 from mien.media.pixels import is_large
 from mien.pipeline import FacePipeline
+from mien.streaming.quick import for_streams
 from mien.types import ExpressionScores, FrameResult, Image
 
 # Longer waits make larger batches, but leave a core idle, which costs more than they save.
@@ -209,6 +210,8 @@ def _return_freed_memory() -> None:
 class InferenceEngine:
     """The pipeline behind the gate, with batched expression classification.
 
+    Streams have a pipeline of their own where they have another default expression model.
+
     Args:
         pipeline: not changed; the engine uses a copy that shares its models.
         slots: analyses at once; by default one more than the cores, so that decoding overlaps
@@ -226,12 +229,20 @@ class InferenceEngine:
         self.gate = _Gate(slots or (os.cpu_count() or 1) + 1)
         # Bounds memory: all large images but one wait with their files only.
         self.large_gate = _Gate(1, max_wait_s=_LARGE_WAIT_S)
-        self.pipeline = copy.copy(pipeline)
-        self.pipeline.classifier = _BatchingClassifier(
-            pipeline.classifier, expected=lambda: self.gate.inside, on_batch=on_batch
+        self.pipeline = self._batching(pipeline, on_batch)
+        in_streams = for_streams(pipeline)
+        self.stream_pipeline = (
+            self.pipeline if in_streams is pipeline else self._batching(in_streams, on_batch)
         )
         _return_freed_memory()
         self._problem: str | None = "the models are not loaded yet"
+
+    def _batching(self, pipeline: FacePipeline, on_batch: Callable[[int], None]) -> FacePipeline:
+        copied = copy.copy(pipeline)
+        copied.classifier = _BatchingClassifier(
+            pipeline.classifier, expected=lambda: self.gate.inside, on_batch=on_batch
+        )
+        return copied
 
     @contextmanager
     def analyzed(
@@ -277,6 +288,7 @@ class InferenceEngine:
         """Load the models; a failure is reported by :meth:`problem`."""
         try:
             self.pipeline.warm_up()
+            self.stream_pipeline.warm_up()
         except MienError as error:
             self._problem = str(error)
         else:

@@ -63,7 +63,7 @@ class LiveStream:
         self.recording: Recording | None = None
         self.last_used = time.monotonic()
         self._inference = inference
-        self._faces = FaceStream(inference.pipeline)
+        self._faces = FaceStream(inference.stream_pipeline)
         self._started = time.monotonic()
         self._lock = threading.Lock()
         self._frame_index = 0

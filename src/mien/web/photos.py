@@ -24,7 +24,6 @@ from mien.expression.neural import NeuralClassifier
 from mien.imaging import LargeImage
 from mien.labels import Expression
 from mien.media.images import read_image
-from mien.runtime.catalog import MEAN_EXPRESSION_MODEL
 from mien.samples import sample_paths
 from mien.tables import face_lines
 from mien.types import Box, Face, FrameResult, Image
@@ -107,12 +106,11 @@ def _shown(data: bytes, name: str | None, *, detail: int) -> dict[str, Any]:
 def _frequencies(model: str | None) -> dict[str, Any] | None:
     """What the page needs to show the probabilities under another prior.
 
-    None where that is not possible: without known frequencies in training, and for a mean of
-    networks, whose probabilities do not follow from those frequencies alone.
+    None where that is not possible, as the frequencies in training are not known.
     """
     classifier = _own_classifier(model) if model else services().inference.pipeline.classifier
     spec = classifier.spec
-    if not spec.training_prior or spec.name == MEAN_EXPRESSION_MODEL:
+    if not spec.training_prior:
         return None
     return {
         "name": spec.name,

@@ -33,8 +33,10 @@ def networks(model: str = "default", prior: str = "default") -> dict[str, Catalo
         SettingError: the prior cannot be used with the model.
     """
     name = catalog.STREAM_EXPRESSION_MODEL if model == "default" else model
-    if name == catalog.MEAN_EXPRESSION_MODEL:
-        raise ModelError("expected one expression network for browsers, got the mean of two")
+    if name == catalog.DEFAULT_EXPRESSION_MODEL:
+        raise ModelError(
+            f"expected one expression network for browsers, got {name!r}: choose quick"
+        )
     entry = catalog.find(name, task="expression")
     spec = with_prior(entry.spec, prior)
     if spec.task != "expression" or entry.path.suffix != ".onnx" or spec.input.layout != "NCHW":

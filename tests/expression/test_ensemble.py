@@ -1,0 +1,129 @@
+"""The default for photographs: three networks in one classifier."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from mien import imaging
+from mien.errors import SettingError
+from mien.expression import build_classifier
+from mien.expression.crop import face_crop
+from mien.expression.ensemble import EnsembleClassifier
+from mien.geometry import Array
+from mien.media.images import read_image
+from mien.pipeline import FacePipeline
+from mien.runtime import catalog
+from mien.types import ExpressionScores, Image
+
+SAMPLES = catalog.shipped_folder().parent / "samples"
+
+
+@pytest.fixture(scope="module")
+def classifier() -> EnsembleClassifier:
+    return EnsembleClassifier(prior="natural")
+
+
+def crops_for(name: str) -> list[Image]:
+    pipeline = FacePipeline()
+    spec = build_classifier(name).spec
+    crops = []
+    for path in sorted(SAMPLES.glob("person-*.jpg")):
+        image = read_image(path)
+        (face,) = pipeline.analyze(image).faces
+        crops.append(face_crop(image, face.box, face.landmarks, spec).image)
+    return crops
+
+
+def array(scores: list[ExpressionScores]) -> Array:
+    return np.array([score.probabilities for score in scores], np.float64)
+
+
+def enlarged(crop: Image) -> Image:
+    """A crop of a quarter of the pixels, as those of small pictures are."""
+    width, height = crop.shape[1], crop.shape[0]
+    return imaging.resize(imaging.resize(crop, (width // 2, height // 2)), (width, height))
+
+
+def mixed(logs: Array, other: Array, at: list[int], share: npt.ArrayLike) -> Array:
+    """The definition: the weighted geometric mean of what both know, the sum unchanged."""
+    known = np.exp(logs[:, at])
+    mean = known ** (1 - np.asarray(share)) * other ** np.asarray(share)
+    result = np.exp(logs)
+    result[:, at] = mean * (known.sum(axis=1) / mean.sum(axis=1))[:, None]
+    return result
+
+
+@pytest.mark.parametrize(("shrink", "share"), [(False, 0.4), (True, 0.2)])
+def test_weighs_the_second_network_by_how_sharp_the_crop_is(
+    classifier: EnsembleClassifier, shrink: bool, share: float
+) -> None:
+    crops, own = crops_for("ensemble"), crops_for("direct")
+    if shrink:
+        crops, own = [*map(enlarged, crops)], [*map(enlarged, own)]
+    first = build_classifier("transfer", prior="natural").classify(crops)
+    second = build_classifier("direct").classify(own)
+    labels = [classifier.spec.labels.index(label) for label in second[0].labels]
+    frequencies = np.sqrt(np.array(classifier.spec.training_prior)[labels])
+    other = array(second) * frequencies
+    other /= other.sum(axis=1, keepdims=True)
+    expected = mixed(np.log(array(first)), other, labels, share)
+    found = array(classifier.classify(crops))
+    sure = expected.max(axis=1) > 0.9
+    assert sure.sum() >= 3
+    # The second crop is cut from the first one here, and not from the photograph.
+    assert found[sure] == pytest.approx(expected[sure], abs=0.05)
+    assert found.sum(axis=1) == pytest.approx(np.ones(len(found)), abs=1e-5)
+
+
+def test_asks_the_third_network_where_the_others_are_not_sure(
+    classifier: EnsembleClassifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    third = classifier._third.network
+    logits = third.logits
+
+    def counting(crops: Sequence[Image]) -> npt.NDArray[np.float32]:
+        asked.append(len(crops))
+        return logits(crops)
+
+    monkeypatch.setattr(third, "logits", counting)
+    crops = crops_for("ensemble")
+    classifier.classify(crops)
+    assert sum(asked) < len(crops)
+    asked.clear()
+    flat = np.full_like(crops[0], 128)
+    classifier.classify([*crops[:1], flat])
+    assert asked in ([1], [2])
+
+
+def test_a_prior_divides_the_probabilities(classifier: EnsembleClassifier) -> None:
+    """The photo page changes the prior of probabilities that it has."""
+    crops = crops_for("ensemble")
+    shares = np.array(classifier.spec.training_prior)
+    divided = array(classifier.classify(crops)) / shares
+    uniform = array(EnsembleClassifier(prior="uniform").classify(crops))
+    assert uniform == pytest.approx(divided / divided.sum(axis=1, keepdims=True), abs=1e-4)
+
+
+def test_takes_gray_crops_and_none(classifier: EnsembleClassifier) -> None:
+    crop = crops_for("ensemble")[0]
+    assert classifier.classify([]) == []
+    assert len(classifier.classify([crop, imaging.to_gray(crop)])) == 2
+
+
+def test_results_do_not_depend_on_the_batch(classifier: EnsembleClassifier) -> None:
+    crops = crops_for("ensemble")
+    together = array(classifier.classify(crops))
+    alone = np.concatenate([array(classifier.classify([crop])) for crop in crops])
+    assert together == pytest.approx(alone, abs=1e-4)
+
+
+def test_is_the_default_of_photographs() -> None:
+    result = FacePipeline().analyze(read_image(SAMPLES / "person-a-smiling.jpg"))
+    assert result.models["expression"] == "ensemble"
+    assert result.faces[0].expression is not None
+    assert result.faces[0].expression.label.value == "happiness"
+    with pytest.raises(SettingError, match="expected the prior"):
+        build_classifier("ensemble", prior="nothing")
