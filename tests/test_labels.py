@@ -1,4 +1,6 @@
+import gc
 import pickle
+import weakref
 
 import pytest
 
@@ -48,9 +50,24 @@ def test_other_labels_are_one_object_for_each_text() -> None:
     assert (bored.value, f"{bored}", bored == "bored") == ("bored", "bored", True)
     assert len(list(Expression)) == 8
     assert exact_label("happiness") is Expression.HAPPINESS
-    for text in ("", " bored", "a\nb", "x" * 61):
+    astronaut = "\N{WOMAN}\N{ZERO WIDTH JOINER}\N{ROCKET}"
+    assert exact_label(astronaut).value == astronaut
+    for text in (
+        "",
+        " bored",
+        "a\nb",
+        "x" * 61,
+        "\N{ZERO WIDTH JOINER}",
+        "\N{RIGHT-TO-LEFT OVERRIDE}a",
+    ):
         with pytest.raises(DataError, match="at most 60 printable characters"):
             exact_label(text)
+
+
+def test_labels_of_requests_do_not_stay_in_memory() -> None:
+    label = weakref.ref(exact_label("seen once"))
+    gc.collect()
+    assert label() is None
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import Any
+from weakref import WeakValueDictionary
 
 from mien.errors import DataError
 
@@ -93,7 +94,10 @@ def _word(text: str) -> str:
     return text.strip().lower().lstrip(_PREFIX_CHARACTERS)
 
 
-_OWN: dict[str, Expression] = {}
+# Weak, because requests may bring any number of them.
+_OWN: WeakValueDictionary[str, Expression] = WeakValueDictionary()
+# Joiners within words and emoji; they are not "printable".
+_JOINERS = str.maketrans("", "", "\u200c\u200d")
 
 
 def exact_label(text: str) -> Expression:
@@ -105,18 +109,19 @@ def exact_label(text: str) -> Expression:
         DataError: the text is empty, is longer than 60 characters, or has some that cannot be
             printed, or spaces at its ends.
     """
-    if text in _EIGHT:
-        return _EIGHT[text]
-    if text not in _OWN:
-        if not 0 < len(text) <= _LONGEST_LABEL or not text.isprintable() or text != _clean(text):
+    label = _EIGHT.get(text) or _OWN.get(text)
+    if label is None:
+        shown = text.translate(_JOINERS)
+        is_short = shown and len(text) <= _LONGEST_LABEL
+        if not is_short or not shown.isprintable() or text != _clean(text):
             raise DataError(
                 f"expected a label of at most {_LONGEST_LABEL} printable characters, "
                 f"got {text!r:.80}"
             )
         label = str.__new__(Expression, text)
         label._name_ = label._value_ = text
-        _OWN[text] = label
-    return _OWN[text]
+        label = _OWN.setdefault(text, label)
+    return label
 
 
 def _clean(text: str) -> str:

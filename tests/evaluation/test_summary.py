@@ -14,7 +14,7 @@ from mien.errors import DataError, MissingExtraError
 from mien.evaluation import report
 from mien.evaluation.predict import MISSED, PREDICTED, WRONG_FACE, Predictions
 from mien.evaluation.report import write_plots
-from mien.evaluation.summary import compare, compared_markdown, summarize
+from mien.evaluation.summary import compare, compared_markdown, markdown_table, summarize
 from mien.labels import Expression
 
 LABELS = (Expression.NEUTRAL, Expression.FEAR)
@@ -119,6 +119,11 @@ def test_rejects_other_files(tmp_path: Path, content: str | None) -> None:
         path.write_text(content)
     with pytest.raises(DataError, match=r"evaluation|evaluate"):
         report.read_predictions(path)
+
+
+def test_cells_of_markdown_are_shown_as_they_are() -> None:
+    table = markdown_table(["label", "n"], [["a|b <i>*c*", "4"]])
+    assert table == "| label | n |\n| --- | --- |\n| a\\|b \\<i>\\*c\\* | 4 |"
 
 
 def test_markdown_contains_the_figures() -> None:

@@ -79,7 +79,7 @@ def test_pictures_are_small_and_say_nothing_else(visitor: FlaskClient) -> None:
     assert PillowImage.open(io.BytesIO(stored)).size == (320, 213)
 
 
-@pytest.mark.parametrize("name", ["", "   ", "a" * 41, "a\nb", "a\x00"])
+@pytest.mark.parametrize("name", ["", "   ", "a" * 41, "a\nb", "a\x00", "\u202ea", "\u200b"])
 def test_rejects_labels(visitor: FlaskClient, name: str) -> None:
     assert label(visitor, name).status_code == 422
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -177,9 +178,13 @@ def plain(value: Any) -> Any:
     return value
 
 
+_MARKUP = re.compile(r"[\\|<`*\[]")
+
+
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table as Markdown."""
-    lines = [header, ["---"] * len(header), *rows]
+    """A table as Markdown, whose cells are shown as they are."""
+    first, *others = [[_MARKUP.sub(r"\\\g<0>", cell) for cell in line] for line in (header, *rows)]
+    lines = [first, ["---"] * len(first), *others]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

@@ -11,9 +11,11 @@ import sqlalchemy as sa
 from flask import Response, g, jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from mien.errors import DataError
+from mien.labels import own_labels
 from mien.web import security
 from mien.web.api import check_form, noun, returns
-from mien.web.errors import ProblemError
+from mien.web.errors import ProblemError, sentence
 from mien.web.photos import ADAPT, MODEL, adaptations, image_problems, stored_face
 from mien.web.schemas import (
     CorrectionDocument,
@@ -83,6 +85,10 @@ def add(form: CorrectionForm) -> tuple[Response, int]:
     security.limit_body(services().config.max_image_mb)
     check_form(("label",), ("image",))
     _require_owner()
+    try:
+        own_labels([form.label])
+    except DataError as error:
+        raise ProblemError(422, "invalid", sentence(str(error))) from None
     with image_problems():
         face = stored_face(form.image.read())
     if len(_list()) >= _MOST:
