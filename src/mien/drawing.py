@@ -287,12 +287,7 @@ def _inside(canvas: Image, patch: Image, x: int, y: int) -> _Spot | None:
 
 
 def _extended(canvas: Image, chips: list[tuple[int, Image]]) -> Image:
-    """The canvas with rows below it that hold labels, each under its face if possible.
-
-    Args:
-        canvas: the image.
-        chips: the labels, with the left edges of their faces.
-    """
+    """The canvas with rows below it for labels, which come with the left edges of their faces."""
     width = max(canvas.shape[1], *(chip.shape[1] for _, chip in chips))
     spots: list[_Spot] = []
     for x, chip in sorted(chips, key=lambda item: item[0]):

@@ -222,12 +222,10 @@ def letterbox(image: Image, size_wh: tuple[int, int]) -> tuple[Image, npt.NDArra
 
 
 def _halved(image: Image, shrink: float, plain_shrink: float) -> tuple[Image, int]:
-    """Halve an image until bilinear sampling can do the rest of the reduction.
+    """Halve an image until bilinear sampling can do the rest; returns the reduction factor, too.
 
-    Halving by area averaging is 15 times faster in OpenCV than other ratios.
-
-    Returns:
-        The smaller image, and the reduction factor; an odd last row or column is dropped.
+    Halving by area averaging is 15 times faster in OpenCV than other ratios. An odd last row or
+    column is dropped.
     """
     factor = 1
     while shrink / factor > plain_shrink and min(image.shape[:2]) >= 2:

@@ -293,11 +293,7 @@ def _adapted_spec(
 def _check_file(
     path: Path, spec: ModelSpec, faces: LabeledFaces, features: Features, chosen: Chosen
 ) -> None:
-    """Run the written file on a few pictures.
-
-    Raises:
-        ModelError: it computes something else than the head.
-    """
+    """Run the written file on a few pictures; raises ModelError where it differs from the head."""
     few = np.arange(min(4, len(faces.crops)))
     classifier = NeuralClassifier(catalog.find(path))
     found = classifier.logits([faces.crops[i] for i in few])

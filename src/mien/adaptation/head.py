@@ -247,14 +247,8 @@ def _multinomial(
     restarts (O'Donoghue and Candès, "Adaptive restart for accelerated gradient schemes", 2015).
 
     Args:
-        rows: ``(N, F)``.
-        targets: ``(N, K)`` one-hot.
-        row_weights: ``(N,)``.
-        penalty: ``(F,)`` above 0.
-        start: ``(F, K)``.
-
-    Returns:
-        ``(F, K)``.
+        rows, targets, row_weights: ``(N, F)``, ``(N, K)`` one-hot, and ``(N,)``.
+        penalty, start: ``(F,)`` above 0, and ``(F, K)``, as the result.
     """
     base, scale = rows @ start, 1 / np.sqrt(penalty)
     scaled = rows * scale

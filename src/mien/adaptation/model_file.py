@@ -170,11 +170,7 @@ def _with_input(
 ) -> tuple[bytes, str]:
     """The crop as another network's input, and the name of its values.
 
-    Args:
-        model: the file.
-        prefix: of new names.
-        crop, target: the inputs of the two networks.
-        placed: scale, and shift ``(x, y)`` in pixels, from the one to the other.
+    `placed` is the scale, and the shift ``(x, y)`` in pixels, from the one to the other.
     """
     weights = _crop_weights(crop, target, placed)
     inner = {key: f"{prefix}_{key}" for key in (*weights, "tall", "wide", "image")}

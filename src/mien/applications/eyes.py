@@ -108,11 +108,7 @@ class DriverApplication:
 
 
 class _Road:
-    """For how long a driver has looked away from where the driver mostly looks.
-
-    Args:
-        off_road_deg: angle beyond which a driver looks away.
-    """
+    """For how long a driver has looked away from where the driver mostly looks."""
 
     _LEARN_S = 10.0
     _TIME_S = 60.0

@@ -269,19 +269,10 @@ def majority_label(
 def _vote_shares(
     votes: npt.ArrayLike, vote_names: Sequence[str], labels: Sequence[Expression]
 ) -> FloatArray:
-    """The votes as a distribution over expressions; votes for anything else do not count.
+    """The votes as a distribution ``(N, K)`` over expressions; others do not count.
 
-    Args:
-        votes: ``(N, V)`` whole numbers, at least 0.
-        vote_names: ``(V,)`` what each column counts.
-        labels: ``(K,)`` the expressions that count.
-
-    Returns:
-        ``(N, K)`` float32, each row summing to 1, or 0 throughout where none of them has
-        two votes.
-
-    Raises:
-        InputError: the shapes do not fit.
+    Rows are 0 throughout where no expression has two votes. The arguments are those of
+    :func:`majority_label`.
     """
     counted = _without_slips(votes, vote_names)
     shares = np.zeros((len(counted), len(labels)), np.float32)

@@ -110,16 +110,9 @@ class Predictions:
 def _predictable_rows(
     data: LabeledSet, model_labels: Sequence[Expression], only: Sequence[Expression] | None
 ) -> tuple[LabeledSet, tuple[Expression, ...]]:
-    """The rows whose label a model can predict, and the labels that it may choose from.
+    """The rows whose label is among those that may be predicted, and these in the model's order.
 
-    Args:
-        data: the labeled set.
-        model_labels: that the model has.
-        only: restricts the predictions to some of these.
-
-    Returns:
-        The rows whose label is among them, the others added to ``left_out``; the labels in the
-        model's order.
+    `only` restricts the labels of the model. The other rows are added to ``left_out``.
 
     Raises:
         DataError: the model lacks a label, or no row is left.

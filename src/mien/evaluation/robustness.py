@@ -50,20 +50,9 @@ _READ_NOISE = 2.0
 def _corrupt(
     image: Image, kind: str, severity: int, *, seed: int, face: Box | None = None
 ) -> Image:
-    """Corrupt a picture.
+    """Corrupt a picture at a severity from 1 to 5.
 
-    Args:
-        image: ``(H, W)`` or ``(H, W, 3)`` uint8.
-        kind: a key of :data:`_SEVERITIES`.
-        severity: 1 to 5.
-        seed: of noise, place and side: the same for every model.
-        face: where the face is; by default it fills the picture.
-
-    Returns:
-        Of the same shape.
-
-    Raises:
-        InputError: no such corruption or severity.
+    The seed is that of noise, place and side; by default the face fills the picture.
     """
     if kind not in _SEVERITIES or not 1 <= severity <= len(_SEVERITIES[kind]):
         raise InputError(

@@ -194,14 +194,9 @@ def percent(value: float | None) -> str:
 
 
 def _mcnemar(only_a: int, only_b: int) -> float:
-    """Two-sided exact p-value that two models are right equally often.
+    """Two-sided exact p-value that two models are right equally often (McNemar 1947).
 
-    Method: McNemar 1947, by the binomial distribution: of the rows that one model has right and
-    the other wrong, either should have half.
-
-    Args:
-        only_a: rows that only the first has right.
-        only_b: rows that only the second has right.
+    Of the rows that only one of them has right, either should have half: a binomial distribution.
     """
     n, least = only_a + only_b, min(only_a, only_b)
     if n == 0:

@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,8 @@ class Session:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The other process loads the model itself.
-        return _restore, (self.path, self._threads, self._provider, self._sizes)
+        threads, provider, sizes = self._threads, self._provider, self._sizes
+        return partial(Session, self.path, threads=threads, provider=provider, sizes=sizes), ()
 
     def run(
         self, inputs: dict[str, npt.NDArray[np.float32]], outputs: Sequence[str] | None = None
@@ -139,10 +141,6 @@ class Session:
             raise ModelFileError(
                 f"expected an ONNX model in {self.path}, but it cannot be loaded: {error}"
             ) from error
-
-
-def _restore(path: Path, threads: int, provider: str, sizes: dict[str, int]) -> Session:
-    return Session(path, threads=threads, provider=provider, sizes=sizes)
 
 
 def _check_provider(provider: str) -> None:

@@ -171,11 +171,7 @@ def write_outputs(folder: Path, options: VideoOptions, *, clip: Clip | None = No
 
 
 def _make_folder(folder: Path) -> None:
-    """Make a folder for results.
-
-    Raises:
-        SettingError: it cannot be made.
-    """
+    """Make a folder for results; raises SettingError where that fails."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

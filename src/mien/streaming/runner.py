@@ -40,10 +40,6 @@ def _in_background(items: Iterable[_T], depth: int = 4) -> Generator[_T, None, N
     Order is kept. An exception of the iterator is raised here, after the items before it. Closing
     this generator, also by an exception in the consumer, stops the thread and closes the iterator
     in its own thread.
-
-    Args:
-        items: iterated in the thread, from the first `next` on.
-        depth: of the queue, at least 1.
     """
     ready: queue.Queue[_T | _End] = queue.Queue(depth)
     stop = threading.Event()

@@ -204,11 +204,7 @@ def _analyze_frames(
     on_progress: Callable[[VideoProgress], None],
     should_stop: Callable[[], bool],
 ) -> BaseException | None:
-    """Analyze the frames until the end, or until `should_stop` returns True.
-
-    Returns:
-        What went wrong; the sinks are closed in any case.
-    """
+    """Analyze frames to the end or a stop, close the sinks, and return what went wrong."""
     try:
         with closing(run(source, stream, sinks=sinks)) as steps:
             for step in steps:
@@ -236,9 +232,7 @@ def _finish(
 ) -> VideoOutcome:
     """Write what is made from the recording, and in ``run.json`` how the run ended.
 
-    Raises:
-        BaseException: the failure, if there was one; nothing is left then of a video without a
-            readable frame.
+    Raises the failure, if there was one; nothing is left then of a video without a readable frame.
     """
     if isinstance(failure, NoFrameError) and state.frames:
         # An earlier run was stopped after the last frame.

@@ -233,12 +233,7 @@ class _Dip:
 
 
 class _Window:
-    """Running sums over the last `length_s`, kept in bins of a sixtieth of it.
-
-    Args:
-        length_s: of the window, in seconds of the stream.
-        names: of the sums.
-    """
+    """Running sums by name over the last `length_s` of a stream, in bins of a sixtieth of it."""
 
     _BINS = 60
 

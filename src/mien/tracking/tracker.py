@@ -53,14 +53,7 @@ def _assign(costs: npt.ArrayLike, max_cost: float) -> list[tuple[int, int]]:
     """Pairs of row and column with the minimum total cost, each at most `max_cost`.
 
     Method: Jonker and Volgenant, "A shortest augmenting path algorithm for dense and sparse linear
-    assignment problems", Computing 38, 1987, as in lapx.
-
-    Args:
-        costs: ``(N, M)``; infinity excludes a pair.
-        max_cost: cost of leaving a row and a column unassigned.
-
-    Raises:
-        MissingExtraError: lapx is not installed.
+    assignment problems", Computing 38, 1987, as in lapx. Infinite costs exclude a pair.
     """
     matrix = np.asarray(costs, np.float64)
     if matrix.size == 0:

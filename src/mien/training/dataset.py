@@ -267,13 +267,6 @@ def _prepare_faces(
 ) -> tuple[Faces, IntArray]:
     """Find and align the face in every picture.
 
-    Args:
-        data: the pictures.
-        spec: of the model to be trained: input size and alignment template.
-        pipeline: finds faces and landmarks.
-        crops: whether the pictures are face crops already, else photographs.
-        report: progress, by picture.
-
     Returns:
         A face without targets for every row, and ``(N,)`` its outcome. Rows without a face show
         the whole picture, unreadable ones are black.

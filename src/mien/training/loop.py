@@ -134,10 +134,7 @@ def _batch_loss(
 ) -> Tensor:
     """Cross-entropy against shares of votes, over pictures that may be mixed in pairs.
 
-    Args:
-        batch: ``image (B, 1, H, W)`` uint8 and, by head, ``(B, labels)`` shares.
-        offsets: by head, from :func:`mien.training.batches.logit_offset`.
-        rng: draws the share of the partner.
+    The batch has ``image (B, 1, H, W)`` uint8 and, by head, ``(B, labels)`` shares.
     """
     image = (
         batch["image"].to(torch.get_default_dtype()).sub_(recipe.input.mean).div_(recipe.input.std)
@@ -174,11 +171,7 @@ def _build_optimizer(network: ExpressionNetwork, plan: OptimizerRecipe) -> torch
 
 
 def _set_rates(optimizer: torch.optim.Optimizer, plan: OptimizerRecipe, epoch: float) -> None:
-    """Linear warm-up, then half a cosine to zero (Loshchilov and Hutter 2017).
-
-    Args:
-        epoch: epochs done, with fraction.
-    """
+    """Linear warm-up, then half a cosine to zero (Loshchilov and Hutter 2017)."""
     if epoch < plan.warmup_epochs:
         share = epoch / plan.warmup_epochs
     else:

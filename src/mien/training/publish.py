@@ -209,9 +209,6 @@ def _write_card(
     """The model card as Markdown.
 
     Args:
-        spec: with its measured figures.
-        recipe: used to train it.
-        facts: counts of the training data.
         per_class: the cells of each row of the table of expressions.
         files: name, size in MB and accuracy of every exported file.
     """

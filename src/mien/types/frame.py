@@ -112,19 +112,8 @@ class FrameResult(Document):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A mapping proxy cannot be pickled, and results are sent between processes.
-        return (
-            FrameResult,
-            (
-                self.faces,
-                self.image_size_wh,
-                self.frame_index,
-                self.timestamp_s,
-                dict(self.timings_ms),
-                dict(self.models),
-                self.source,
-                self.warnings,
-            ),
-        )
+        values = (getattr(self, item.name) for item in dataclasses.fields(self))
+        return FrameResult, tuple(dict(v) if isinstance(v, MappingProxyType) else v for v in values)
 
     def to_dict(self, *, landmarks: bool = False) -> dict[str, Any]:
         """The JSON document of the command line, the web API and the browser.
@@ -186,16 +175,10 @@ class FrameResult(Document):
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """A column of a flat table.
+    """A column of a flat table; with `per_label`, `name` is the beginning of one for each label.
 
-    Attributes:
-        name: its name; a prefix where there is one for each label.
-        path: keys that lead to the value in the document.
-        type: of its cells.
-        rank: its position.
-        per_label: whether there is one for each label.
-        only_with: the part of a face that it belongs to, where not every face has it.
-        description: meaning and unit.
+    `path` are the keys that lead to its value in the document, and `only_with` is the part of a
+    face that it belongs to, where not every face has it.
     """
 
     name: str
@@ -214,14 +197,7 @@ def _columns(
     *,
     only_with: str = "",
 ) -> list[_Column]:
-    """The columns of a class and its parts, by rank.
-
-    Args:
-        cls: the class.
-        path: keys that lead to its document.
-        names: columns that replace its own, by key.
-        only_with: the part of a face to which the class belongs.
-    """
+    """The columns of a class and its parts by rank; `names` replace its own, by key."""
     found = []
     for entry in entries(cls):
         declared = entry.declared if names is None else names.get(entry.key, Declared(column=""))
