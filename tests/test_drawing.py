@@ -5,9 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mien.drawing import EXPRESSION_COLORS, annotate
+from mien.drawing import EXPRESSION_COLORS, annotate, blur_faces, cut_out
 from mien.errors import InputError
-from mien.face_areas import blur_faces, cut_out
 from mien.labels import Expression
 from mien.types import (
     Box,

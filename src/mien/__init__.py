@@ -27,8 +27,7 @@ from mien.errors import InputError, MienError, valid_text
 
 if TYPE_CHECKING:
     from mien.adaptation import Adaptation, adapt
-    from mien.drawing import annotate
-    from mien.face_areas import blur_faces
+    from mien.drawing import annotate, blur_faces
     from mien.labels import Expression
     from mien.media.images import read_image
     from mien.pipeline import FacePipeline
@@ -68,7 +67,7 @@ _LAZY = {
     "StreamSettings": "mien.streaming",
     "analyze_video": "mien.streaming.video",
     "annotate": "mien.drawing",
-    "blur_faces": "mien.face_areas",
+    "blur_faces": "mien.drawing",
     "read_image": "mien.media.images",
     "stream": "mien.streaming",
 }

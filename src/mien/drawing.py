@@ -1,4 +1,4 @@
-"""Drawing results on images."""
+"""Drawing results on images, and the areas of faces: blurred, or as pictures of their own."""
 
 import math
 import zlib
@@ -38,12 +38,8 @@ distinguishable with any kind of color blindness; neutral is gray.
 """
 
 _OWN_COLORS: tuple[Color, ...] = (
-    (136, 34, 85),
-    (17, 119, 51),
-    (51, 34, 136),
-    (153, 153, 51),
-    (170, 68, 153),
-    (68, 170, 153),
+    *((136, 34, 85), (17, 119, 51), (51, 34, 136)),
+    *((153, 153, 51), (170, 68, 153), (68, 170, 153)),
 )
 """Of labels beyond the eight; from the muted palette of Paul Tol (SRON note 09-002, 2021)."""
 
@@ -127,7 +123,7 @@ def annotate(
             left_out.append((round(face.box.x_min), chips[0]))
         else:
             chip, spot = found
-            _paste(canvas, chip, spot)
+            canvas[spot[1] : spot[3], spot[0] : spot[2]] = chip
             labels.append(spot)
     return _extended(canvas, left_out) if extend and left_out else canvas
 
@@ -300,7 +296,7 @@ def _extended(canvas: Image, chips: list[tuple[int, Image]]) -> Image:
     larger = np.full((max(spot[3] for spot in spots), width, 3), _PAPER, np.uint8)
     larger[: canvas.shape[0], : canvas.shape[1]] = canvas
     for (_, chip), spot in zip(sorted(chips, key=lambda item: item[0]), spots, strict=True):
-        _paste(larger, chip, spot)
+        larger[spot[1] : spot[3], spot[0] : spot[2]] = chip
     return larger
 
 
@@ -319,7 +315,7 @@ def _draw_shares(
     for y in (round(box.y_max) + 3 * unit, round(box.y_min) - 7 * unit):
         spot = _inside(canvas, strip, round(box.x_min), y)
         if spot is not None and not geometry.intersection_area([spot], occupied).any():
-            _paste(canvas, strip, spot)
+            canvas[spot[1] : spot[3], spot[0] : spot[2]] = strip
             return
 
 
@@ -341,6 +337,64 @@ def _chip(text: str, color: Color, size_px: int) -> Image:
     return np.asarray(chip)
 
 
-def _paste(canvas: Image, patch: Image, spot: _Spot) -> None:
-    x_min, y_min, x_max, y_max = spot
-    canvas[y_min:y_max, x_min:x_max] = patch
+# So few blocks across a face identify no one, to people or to face recognition.
+_BLUR_BLOCKS = 6
+
+
+def blur_faces(image: npt.ArrayLike, result: FrameResult) -> Image:
+    """Make every detected face unrecognizable by reducing it to a few smoothed blocks.
+
+    Faces that were not detected are not blurred: check the image before you share it.
+
+    Returns:
+        ``(H, W, 3)`` RGB uint8, a new image.
+
+    Examples:
+        >>> import mien
+        >>> image = mien.read_image("photo.jpg")
+        >>> blurred = mien.blur_faces(image, mien.analyze(image))
+        >>> blurred.shape == image.shape
+        True
+    """
+    canvas = imaging.as_rgb(image).copy()
+    height, width = canvas.shape[:2]
+    for face in result.faces:
+        # Boxes cover the facial features only, but hair, ears and chin identify people, too.
+        box = _grown(face.box, 0.3)
+        x_min, y_min = max(0, int(box.x_min)), max(0, int(box.y_min))
+        x_max, y_max = min(width, int(box.x_max) + 1), min(height, int(box.y_max) + 1)
+        if x_max <= x_min or y_max <= y_min:
+            continue
+        part = canvas[y_min:y_max, x_min:x_max]
+        blocks = imaging.resize(part, (_BLUR_BLOCKS, _BLUR_BLOCKS))
+        blurred = cv2.resize(blocks, part.shape[1::-1], interpolation=cv2.INTER_CUBIC)
+        mask = np.zeros(part.shape[:2], np.uint8)
+        center = (int(box.center[0]) - x_min, int(box.center[1]) - y_min)
+        cv2.ellipse(mask, (center, (box.width, box.height), 0.0), 255, -1)
+        part[mask > 0] = blurred[mask > 0]
+    return canvas
+
+
+def cut_out(image: npt.ArrayLike, box: Box, *, margin: float = 0.3) -> Image:
+    """The part of an image with a face, as a picture of it; models get aligned crops instead.
+
+    Args:
+        image: the analyzed image.
+        box: of the face.
+        margin: added on each side, as a share of the box's width and height.
+
+    Returns:
+        ``(H, W, 3)`` RGB uint8, at least one pixel; smaller where the image ends.
+    """
+    pixels = imaging.as_rgb(image)
+    height, width = pixels.shape[:2]
+    grown = _grown(box, margin)
+    x_min = min(max(0, int(grown.x_min)), width - 1)
+    y_min = min(max(0, int(grown.y_min)), height - 1)
+    x_max, y_max = max(x_min + 1, math.ceil(grown.x_max)), max(y_min + 1, math.ceil(grown.y_max))
+    return np.ascontiguousarray(pixels[y_min:y_max, x_min:x_max])
+
+
+def _grown(box: Box, share: float) -> Box:
+    pad_x, pad_y = share * box.width, share * box.height
+    return Box(box.x_min - pad_x, box.y_min - pad_y, box.x_max + pad_x, box.y_max + pad_y)

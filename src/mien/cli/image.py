@@ -16,7 +16,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from mien import drawing, face_areas
+from mien import drawing
 from mien.cli.console import (
     ProgressBar,
     graceful_stop,
@@ -343,7 +343,7 @@ class _AnnotatedOutput(_Output):
     def add(self, result: FrameResult, image: Image | LargeImage, relative: PurePath) -> None:
         image = image.whole() if isinstance(image, LargeImage) else image
         if self._blur_faces:
-            image = face_areas.blur_faces(image, result)
+            image = drawing.blur_faces(image, result)
         drawn = drawing.annotate(
             image, result, draw=self._draw, landmarks=self._landmarks, extend=True
         )
@@ -359,7 +359,7 @@ class _CropsOutput(_Output):
     def add(self, result: FrameResult, image: Image | LargeImage, relative: PurePath) -> None:
         image = image.whole() if isinstance(image, LargeImage) else image
         for number, face in enumerate(result.faces, start=1):
-            crop = face_areas.cut_out(image, face.box)
+            crop = drawing.cut_out(image, face.box)
             name = relative.with_name(f"{relative.stem}-face{number}{relative.suffix}")
             self._files.write(crop, name)
 

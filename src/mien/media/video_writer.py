@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from mien.drawing import annotate
+from mien.drawing import annotate, blur_faces
 from mien.errors import VideoReadError
-from mien.face_areas import blur_faces
 from mien.media.sources import Frame
 from mien.media.video import open_container, require_av
 from mien.tracking import Event
