@@ -176,7 +176,7 @@ def test_memory_of_a_large_picture_is_bounded(
     image = np.full((5_470, 5_480, 3), 128, np.uint8)
     image[3_000:3_400, 2_000:3_280] = np.asarray(sample)
     path = tmp_path / f"large{suffix}"
-    PillowImage.fromarray(image).save(path, **({"compress_level": 1} if suffix == ".png" else {}))
+    PillowImage.fromarray(image).save(path, compress_level=1)
     command = [sys.executable, "-c", _CHILD, str(path)]
     grown_mb, faces = map(int, subprocess.check_output(command, text=True).split())
     assert faces == 4
