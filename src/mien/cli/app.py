@@ -77,7 +77,7 @@ COMMANDS: dict[str, _LazyCommand] = {
     ),
     "live": _LazyCommand("mien.cli.live:app", "Analyze a camera stream.", extra="video"),
     "report": _LazyCommand(
-        "mien.cli.report:app", "Make the tables and the report of a recording again."
+        "mien.cli.live:report_app", "Make the tables and the report of a recording again."
     ),
     "serve": _LazyCommand("mien.cli.serve:app", "Start the web application.", extra="web"),
     "export-site": _LazyCommand(

@@ -1,4 +1,4 @@
-"""``mien live``: analyze a camera stream."""
+"""``mien live``: analyze a camera stream; ``mien report``: what a recording shows, again."""
 
 import json as json_module
 import sys
@@ -15,7 +15,14 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from mien.applications import APPLICATIONS, Application, build_application, open_stream
+from mien.applications import (
+    APPLICATIONS,
+    Application,
+    ReplayedRecording,
+    build_application,
+    open_stream,
+)
+from mien.cli import video as option
 from mien.cli.console import graceful_stop
 from mien.cli.options import DrawOption, parse_draw, takes_settings
 from mien.cli.output_files import check_folder
@@ -25,13 +32,16 @@ from mien.media.camera import CameraSource
 from mien.media.sources import PacedSource, Source
 from mien.media.video import VideoSource
 from mien.pipeline import FacePipeline
-from mien.recording import RecordingSink
+from mien.recording import FRAMES_FILE, Recording, RecordingSink
+from mien.report import write_report
 from mien.streaming import FaceStream, Sink, Step, StreamSettings, outputs, run
 from mien.streaming.receivers import EventDispatcher, OscSink, command, webhook
 from mien.streaming.runner import Counter
+from mien.tables import TableOptions, read_trials, write_tables
 from mien.tracking import Event
 
 app = typer.Typer(add_completion=False)
+report_app = typer.Typer(add_completion=False)
 
 _Camera = Annotated[
     str,
@@ -298,3 +308,59 @@ class _Screen:
             if event.kind != "track_ended"
         ]
         return Text("\n".join(lines))
+
+
+@report_app.command("report", epilog="Exit status: 0, 1 not a recording, 2 invalid usage.")
+def _report(
+    recording: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder with frames.jsonl from `mien video` or `mien live --record`.",
+            show_default=False,
+        ),
+    ],
+    *,
+    out: Annotated[Path, typer.Option(help="Output folder.", metavar="FOLDER", show_default=False)],
+    video: Annotated[
+        Path | None,
+        typer.Option(
+            help="Video for the report. Default: the annotated video, if it exists.",
+            exists=True,
+            dir_okay=False,
+            metavar="FILE",
+        ),
+    ] = None,
+    application: option.ApplicationName = None,
+    landmark_table: option.LandmarkTable = False,
+    parquet: option.Parquet = False,
+    trials: option.Trials = None,
+    time_offset: option.TimeOffset = 0.0,
+    overwrite: option.Overwrite = False,
+    json: option.Json = False,
+) -> None:
+    """Create the tables and the report of a recording."""
+    check_folder(out, "--out", outputs.RESULT_FILES, [video, trials])
+    found = ReplayedRecording(recording, application) if application else Recording(recording)
+    names = ("", found.state().title, recording.name)
+    options = TableOptions(
+        parquet=parquet,
+        landmarks=landmark_table,
+        trials=tuple(t for t in read_trials(trials) if t.clip in names) if trials else (),
+        time_offset_s=time_offset,
+    )
+    with outputs.locked(out):
+        if not (out / FRAMES_FILE).exists() or not out.samefile(recording):
+            if overwrite:
+                outputs.delete_results(out)
+            outputs.check_unused(out)
+        tracks = write_tables(found, out, options)
+        if isinstance(found, ReplayedRecording):
+            outputs.write_application(out, found.application)
+        write_report(found, out, video=video)
+    report_file = out / "report.html"
+    if json:
+        document = {"recording": str(recording), "report": str(report_file), "tracks": tracks}
+        typer.echo(json_module.dumps(document, ensure_ascii=False))
+    else:
+        people = "1 track" if tracks == 1 else f"{tracks} tracks"
+        typer.echo(f"{recording}: {people}: {report_file}")

@@ -3,7 +3,7 @@
 import base64
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from html import escape
 from importlib import resources
@@ -100,7 +100,13 @@ def _overview(state: RunState, history: History) -> str:
         items.append((f"{state.size_wh[0]} × {state.size_wh[1]}", "pixels"))
     if state.frame_rate:
         items.append((f"{state.frame_rate:.4g}", "frames per second"))
-    return "".join(f"<div><dt>{word}</dt><dd>{escape(value)}</dd></div>" for value, word in items)
+    return _pairs((word, value) for value, word in items)
+
+
+def _pairs(items: Iterable[tuple[str, str]]) -> str:
+    return "".join(
+        f"<div><dt>{escape(word)}</dt><dd>{escape(value)}</dd></div>" for word, value in items
+    )
 
 
 def _application(recording: Recording, folder: Path) -> str:
@@ -123,10 +129,7 @@ def _application(recording: Recording, folder: Path) -> str:
         for event in islice(found, _MAX_EVENTS)
     ]
     events = f"<ul>{''.join(lines)}</ul>" if lines else '<p class="empty">No event.</p>'
-    facts = "".join(
-        f"<div><dt>{escape(name.replace('_', ' '))}</dt><dd>{escape(value)}</dd></div>"
-        for name, value in _application_facts(document["summary"])
-    )
+    facts = _pairs(_application_facts(document["summary"]))
     return (
         f'<section aria-label="Application"><h2>Application: {escape(document["application"])}</h2>'
         f'<p>{escape(document["limits"])}</p><dl class="overview">{facts}</dl>{events}</section>'
@@ -140,7 +143,7 @@ def _application_facts(summary: dict[str, Any]) -> list[tuple[str, str]]:
             facts += [(f"{name} {inner}", _text(found)) for inner, found in value.items()]
         elif not isinstance(value, list):
             facts.append((name, _text(value)))
-    return facts
+    return [(name.replace("_", " "), value) for name, value in facts]
 
 
 def _text(value: Any) -> str:
@@ -191,10 +194,7 @@ def _track(track_id: int, track: TrackHistory, history: History, folder: Path) -
         axis="".join(f"<span>{tick}</span>" for tick in ticks(history)),
         shares=_uncertainty(track) + (share_bar(track.shares) if track.shares else ""),
         listed=listed,
-        facts="".join(
-            f"<div><dt>{escape(word)}</dt><dd>{escape(value)}</dd></div>"
-            for word, value in _facts(track)
-        ),
+        facts=_pairs(_facts(track)),
         transitions=_transitions(track),
         gaps=_gaps(track, history),
     )

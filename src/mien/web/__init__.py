@@ -20,9 +20,10 @@ Needs the extra ``mien[web]``.
 
 from typing import TYPE_CHECKING
 
+from mien.web.config import WebConfig
+
 if TYPE_CHECKING:
     from mien.web.app import create_app
-    from mien.web.config import WebConfig
 
 __all__ = ["WebConfig", "create_app"]
 
@@ -33,8 +34,4 @@ def __getattr__(name: str) -> object:
         from mien.web.app import create_app
 
         return create_app
-    if name == "WebConfig":
-        from mien.web.config import WebConfig
-
-        return WebConfig
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,15 +5,8 @@ from alembic import op
 
 revision = "0002"
 down_revision = "0001"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
     op.add_column("jobs", sa.Column("address", sa.String(22), nullable=False, server_default=""))
     op.create_index("ix_jobs_address", "jobs", ["address"])
-
-
-def downgrade() -> None:
-    op.drop_index("ix_jobs_address", "jobs")
-    op.drop_column("jobs", "address")

@@ -5,25 +5,16 @@ from alembic import op
 
 revision = "0004"
 down_revision = "0003"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
     op.create_table(
         "corrections",
-        sa.Column("id", sa.String(22), nullable=False),
-        sa.Column("owner", sa.String(22), nullable=False),
+        sa.Column("id", sa.String(22), primary_key=True),
+        sa.Column("owner", sa.String(22), nullable=False, index=True),
         sa.Column("label", sa.String(40), nullable=False),
-        sa.Column("picture", sa.LargeBinary(), nullable=False),
-        sa.Column("size", sa.Integer(), nullable=False),
-        sa.Column("created_at", sa.DateTime(), nullable=False),
-        sa.Column("expires_at", sa.DateTime(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_corrections"),
+        sa.Column("picture", sa.LargeBinary, nullable=False),
+        sa.Column("size", sa.Integer, nullable=False),
+        sa.Column("created_at", sa.DateTime, nullable=False),
+        sa.Column("expires_at", sa.DateTime, nullable=False, index=True),
     )
-    op.create_index("ix_corrections_owner", "corrections", ["owner"])
-    op.create_index("ix_corrections_expires_at", "corrections", ["expires_at"])
-
-
-def downgrade() -> None:
-    op.drop_table("corrections")
