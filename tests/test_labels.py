@@ -86,6 +86,11 @@ def test_reads_own_labels(names: list[str], expected: list[str]) -> None:
     assert [own_labels(names)[name].value for name in names] == expected
 
 
+def test_asks_about_labels_that_differ_in_case_only() -> None:
+    with pytest.raises(DataError, match="'Bored' and 'bored': rename one"):
+        own_labels(["Bored", "tired", "bored"])
+
+
 def test_rejects_unprintable_labels() -> None:
     with pytest.raises(DataError, match="at most 60 printable characters"):
         own_labels(["a\0b"])

@@ -144,7 +144,8 @@ def own_labels(names: Iterable[str]) -> dict[str, Expression]:
     name is a label of its own.
 
     Raises:
-        DataError: a name is longer than 60 characters, or has some that cannot be printed.
+        DataError: a name is longer than 60 characters, or has some that cannot be printed, or two
+            differ in case only.
     """
     words = {name: _word(name) or name for name in names if name.strip()}
     known = known_labels(words)
@@ -157,6 +158,14 @@ def own_labels(names: Iterable[str]) -> dict[str, Expression]:
             found[name] = expression
         else:
             found[name] = exact_label(_clean(name if expression is None else word))
+    first: dict[str, Expression] = {}
+    for label in found.values():
+        other = first.setdefault(label.value.casefold(), label)
+        if other != label:
+            raise DataError(
+                f"expected labels that differ in more than case, got {other.value!r} and "
+                f"{label.value!r}: rename one, so that they are the same or differ"
+            )
     return found
 
 

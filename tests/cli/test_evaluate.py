@@ -42,6 +42,14 @@ def test_figures_in_a_file_and_in_tables(mien: Any, photographs: Path, tmp_path:
     assert "| accuracy | 100.0 % |" in page.read_text()
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("option", ["--json", "--markdown"])
+def test_a_full_disk_is_named(mien: Any, photographs: Path, quick: list[str], option: str) -> None:
+    ran = mien("evaluate", photographs, *quick, option, "/dev/full")
+    assert ran.status == 1
+    assert ran.stderr.strip() == "Error: /dev/full: No space left on device"
+
+
 def test_json_on_stdout_is_all_that_is_printed(
     mien: Any, photographs: Path, quick: list[str]
 ) -> None:

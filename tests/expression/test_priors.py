@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -106,3 +107,16 @@ def test_rejects_other_priors_without_a_training_prior() -> None:
     for prior in ("half", "uniform"):
         with pytest.raises(SettingError, match="--prior natural"):
             resolve_prior(prior, _spec(training_prior=()))
+
+
+def test_says_that_a_prior_changes_nothing(
+    caplog: pytest.LogCaptureFixture, tiny_expression_model: Callable[..., Path]
+) -> None:
+    path = tiny_expression_model()  # its labels were equally frequent
+    build_classifier(path)
+    assert not caplog.messages
+    build_classifier(path, prior="natural")
+    assert caplog.messages[0].startswith("the prior natural changes nothing: the labels of 'tiny'")
+    caplog.clear()
+    build_classifier("quick", prior="natural")
+    assert not caplog.messages

@@ -204,6 +204,16 @@ def test_unknown_query_parameters_are_named(
     assert (answer.json or {})["error"]["message"] == expected
 
 
+def test_values_that_are_given_twice_are_named(client: FlaskClient, smile: bytes) -> None:
+    for path, data in (
+        ("analyze?landmarks=1&landmarks=0", {}),
+        ("videos", {"every": ["2", "3"], "video": (io.BytesIO(b"x"), "a.mp4")}),
+    ):
+        answer = client.post(f"/api/v1/{path}", data=data)
+        assert answer.status_code == 422
+        assert " once, got " in (answer.json or {})["error"]["message"]
+
+
 def test_unknown_fields_of_forms_are_named(client: FlaskClient, smile: bytes) -> None:
     def sent(path: str, **form: Any) -> Any:
         answer = client.post(f"/api/v1/{path}", data=form)

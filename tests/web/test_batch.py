@@ -112,5 +112,11 @@ def test_rejects_too_many_fields(client: FlaskClient) -> None:
         assert message.endswith("send them in several requests.")
 
 
-def test_empty_archive_has_no_results(client: FlaskClient) -> None:
-    assert outcomes(client.post(URL, data=archive({}), content_type="application/zip")) == []
+@pytest.mark.parametrize("files", [{}, {"day/": b"", "day/.DS_Store": b"x"}])
+def test_an_archive_without_images_is_an_error(
+    client: FlaskClient, files: dict[str, bytes]
+) -> None:
+    answer = client.post(URL, data=archive(files), content_type="application/zip")
+    assert answer.status_code == 400
+    assert (answer.json or {})["error"]["code"] == "image_missing"
+    assert "Expected a ZIP archive with at least one image" in answer.text

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from mien.cli.console import ProgressBar, print_error, printable, stdout_console
 from mien.cli.options import JsonFlag, takes_settings
-from mien.cli.output_files import ImageFiles, check_images, check_outputs
+from mien.cli.output_files import ImageFiles, check_images, check_outputs, naming
 from mien.config import Settings
 from mien.errors import InputError, SettingError, valid_text
 from mien.evaluation.data_check import check as check_data
@@ -185,12 +185,14 @@ def _parse_labels(names: Sequence[str], read_labels: ReadLabels) -> tuple[Expres
 
 def _show(summary: dict[str, Any], page: str, json: str | None, markdown: Path | None) -> None:
     if markdown is not None:
-        markdown.write_text(page, encoding="utf-8")
+        with naming(markdown):
+            markdown.write_text(page, encoding="utf-8")
     if json == "-":
         typer.echo(json_module.dumps(summary))
         return
     if json is not None:
-        write_json(Path(json), summary)
+        with naming(json):
+            write_json(Path(json), summary)
     stdout_console().print(Markdown(page))
 
 
@@ -230,13 +232,15 @@ def _adapt(
         )
     document = result.to_dict()
     if report:
-        page.write_text(to_html(document), encoding="utf-8")
+        with naming(page):
+            page.write_text(to_html(document), encoding="utf-8")
     if json == "-":
         typer.echo(json_module.dumps(document))
         return
     if json is not None:
         text = json_module.dumps(document, indent=2, ensure_ascii=False)
-        Path(json).write_text(text + "\n", encoding="utf-8")
+        with naming(json):
+            Path(json).write_text(text + "\n", encoding="utf-8")
     stdout_console().print(Markdown(result.to_markdown()))
     if result.model is not None:
         typer.echo(f"wrote {result.model}; use it with --model {result.model}")

@@ -26,7 +26,7 @@ from mien.cli.console import (
     stdout_console,
 )
 from mien.cli.options import DrawOption, parse_draw, takes_settings
-from mien.cli.output_files import ImageFiles, check_outputs
+from mien.cli.output_files import ImageFiles, check_outputs, naming
 from mien.config import Settings
 from mien.errors import ImageReadError, InputError, valid_text
 from mien.imaging import LargeImage, OpenedImage
@@ -215,17 +215,8 @@ def _writable(path: str) -> Iterator[TextIO]:
     try:
         yield file
     finally:
-        with _naming(path):
+        with naming(path):
             file.close()
-
-
-@contextlib.contextmanager
-def _naming(path: str) -> Iterator[None]:
-    """Name the file in errors of writing, for example because the disk is full."""
-    try:
-        yield
-    except OSError as error:
-        raise type(error)(error.errno, error.strerror, path) from error
 
 
 class _Output:
@@ -294,7 +285,7 @@ class _CsvOutput(_Output):
         self._writer.writeheader()
 
     def add(self, result: FrameResult, image: Image | LargeImage, relative: PurePath) -> None:
-        with _naming(self._file.name):
+        with naming(self._file.name):
             self._writer.writerows(result.to_rows(empty=self._all_rows))
             self._file.flush()
 

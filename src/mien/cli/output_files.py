@@ -1,7 +1,8 @@
 """Files that commands write: never over an input, nor over a picture, video or foreign file."""
 
+import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -109,6 +110,15 @@ class ImageFiles:
             number += 1
         self._used_names.add(str(name).casefold())
         return name
+
+
+@contextlib.contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """Name the file in errors of writing, for example because the disk is full."""
+    try:
+        yield
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, str(path)) from error
 
 
 def _would_replace(path: str | Path, option: str) -> SettingError:

@@ -1,10 +1,13 @@
 """Expression classification: which expression a face apparently shows."""
 
+import logging
 from pathlib import Path
 
 from mien.errors import ModelError
 from mien.expression.base import ExpressionClassifier
 from mien.runtime import catalog
+
+_log = logging.getLogger(__name__)
 
 
 def build_classifier(
@@ -36,6 +39,11 @@ def build_classifier(
 
         return EnsembleClassifier(prior=prior, threads=threads, provider=provider)
     entry = catalog.find(name_or_path, task="expression")
+    if prior in ("natural", "half", "uniform") and len({*entry.spec.training_prior}) == 1:
+        _log.warning(
+            "the prior %s changes nothing: the labels of %r were equally frequent in training; "
+            "a JSON file can give their frequencies", prior, entry.spec.name,
+        )  # fmt: skip
     if entry.spec.task != "expression":
         names = ", ".join(catalog.names("expression"))
         raise ModelError(

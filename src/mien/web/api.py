@@ -15,6 +15,7 @@ from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.info import Info
 from flask_openapi3.models.tag import Tag
 from flask_openapi3.openapi import OpenAPI
+from werkzeug.datastructures import MultiDict
 
 import mien.runtime.catalog as model_catalog
 from mien.tables import face_lines
@@ -52,7 +53,9 @@ def _check_query() -> None:
         return
     view = inspect.signature(current_app.view_functions[request.endpoint], eval_str=True)
     query = view.parameters.get("query")
-    _check_names("query parameter", request.args, query.annotation.model_fields if query else ())
+    known = query.annotation.model_fields if query else ()
+    _check_names("query parameter", request.args, known)
+    _check_once("query parameter", request.args)
 
 
 def check_form(fields: Iterable[str], files: Iterable[str], *, many: bool = False) -> None:
@@ -67,6 +70,7 @@ def check_form(fields: Iterable[str], files: Iterable[str], *, many: bool = Fals
     """
     # Forms of the pages have one more.
     _check_names("form field", set(request.form) - {"csrf_token"}, fields)
+    _check_once("form field", request.form)
     _check_names("file field", request.files, files)
     for name, parts in () if many else request.files.lists():
         if len(parts) > 1:
@@ -84,6 +88,15 @@ def _check_names(what: str, given: Iterable[str], known: Iterable[str]) -> None:
             422, "invalid", f"Expected every {what} to be one of: {choice}; got "
             f"{', '.join(name[:80] for name in unknown[:5])}."
         )  # fmt: skip
+
+
+def _check_once(what: str, given: MultiDict[str, str]) -> None:
+    """Refuse a value that is given twice, of which only one would be used."""
+    for name, values in given.lists():
+        if len(values) > 1:
+            raise ProblemError(
+                422, "invalid", f"Expected every {what} once, got {name[:80]} {len(values)} times."
+            )
 
 
 def image_body(*media_types: str, field: str = "", many: bool = False) -> dict[str, Any]:

@@ -97,6 +97,11 @@ def _images_of_archive(data: bytes) -> Iterator[tuple[str, bytes | ProblemError]
     except (zipfile.BadZipFile, ValueError, OSError):
         raise ProblemError(400, "archive_unreadable", "Expected a ZIP archive.") from None
     entries = [entry for entry in archive.infolist() if _is_image(entry)]
+    if not entries:
+        raise ProblemError(
+            400, "image_missing", "Expected a ZIP archive with at least one image, got one of "
+            f"{len(archive.infolist())} folders and files of operating systems."
+        )  # fmt: skip
     _check_count(len(entries))
     left = services().config.max_video_mb * MEGABYTE
     for entry in entries:
