@@ -22,6 +22,7 @@ from mien.errors import MienError, ModelError, SettingError
 from mien.pipeline import FacePipeline
 from mien.runtime import catalog
 from mien.streaming.outputs import locked
+from mien.streaming.quick import for_streams
 from mien.types import SCHEMA_VERSION
 
 _SAVE_EVERY_S = 5.0
@@ -291,7 +292,10 @@ def _models(settings: Settings) -> dict[str, Any]:
     """The models behind each step, and the hashes of their files."""
     pipeline = FacePipeline(settings)
     hashes = {}
-    for name in pipeline.models.values():
+    names = {*pipeline.models.values(), for_streams(pipeline).classifier.name}
+    if catalog.DEFAULT_EXPRESSION_MODEL in names:
+        names.update(catalog.ENSEMBLE)
+    for name in sorted(names):
         with contextlib.suppress(ModelError, OSError):
             path = catalog.find(name).path
             hashes[name] = catalog.checksum(path)

@@ -45,7 +45,7 @@ class EnsembleClassifier:
             NeuralClassifier(
                 catalog.find(name), prior="natural", threads=threads, provider=provider
             )
-            for name in (catalog.BASE_EXPRESSION_MODEL, *_SHARES)
+            for name in catalog.ENSEMBLE
         )
         first = self._first.spec
         self.name = catalog.DEFAULT_EXPRESSION_MODEL

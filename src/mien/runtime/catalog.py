@@ -22,6 +22,9 @@ DEFAULT_EXPRESSION_MODEL = "ensemble"
 BASE_EXPRESSION_MODEL = "transfer"
 """The first of them, and the default base of adapted models."""
 
+ENSEMBLE = (BASE_EXPRESSION_MODEL, "direct", "opencv-fer")
+"""The networks behind the default."""
+
 STREAM_EXPRESSION_MODEL = "quick"
 """The default in streams and in browsers."""
 
