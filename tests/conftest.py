@@ -186,3 +186,14 @@ def smile_clip(
     """`smile_frames` as an MP4 with sound."""
     path = tmp_path_factory.mktemp("clips") / "smile.mp4"
     return write_clip(path, smile_frames, sound_s=3.0)
+
+
+@pytest.fixture(scope="session")
+def sparse_clip(
+    tmp_path_factory: pytest.TempPathFactory,
+    write_clip: ClipWriter,
+    smile_frames: list[tuple[npt.NDArray[np.uint8], float]],
+) -> Path:
+    """Every third of `smile_frames` as an MP4 with sound."""
+    path = tmp_path_factory.mktemp("clips") / "sparse.mp4"
+    return write_clip(path, smile_frames[::3], sound_s=3.0)

@@ -24,10 +24,10 @@ def test_example_runs(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     samples: dict[str, Path],
-    smile_clip: Path,
+    sparse_clip: Path,
 ) -> None:
     shutil.copy(samples["group"], tmp_path / "photo.jpg")
-    shutil.copy(smile_clip, tmp_path / "clip.mp4")
+    shutil.copy(sparse_clip, tmp_path / "clip.mp4")
     for sample in samples.keys() - {"group"}:
         (tmp_path / "pictures" / sample[9:]).mkdir(parents=True, exist_ok=True)
         shutil.copy(samples[sample], tmp_path / "pictures" / sample[9:])

@@ -62,7 +62,7 @@ def pages() -> dict[str, list[tuple[str, str]]]:
     "page", [pytest.param(p, marks=[pytest.mark.e2e] if p in HEAVY else []) for p in pages()]
 )
 def test_code_of_page_runs(
-    page: str, tmp_path: Path, samples: dict[str, Path], smile_clip: Path
+    page: str, tmp_path: Path, samples: dict[str, Path], sparse_clip: Path
 ) -> None:
     folder = tmp_path / "work"
     (folder / "holiday").mkdir(parents=True)
@@ -72,7 +72,7 @@ def test_code_of_page_runs(
     shutil.copy(samples["person-a-neutral"], folder / "neutral.jpg")
     for place in ("clip.mp4", "drive.mp4", "lesson.mp4", "night.mp4", "recordings/s01.mp4"):
         (folder / place).parent.mkdir(exist_ok=True)
-        shutil.copy(smile_clip, folder / place)
+        shutil.copy(sparse_clip, folder / place)
     shutil.copytree(ROOT / "examples", folder / "examples")
     for name, path in samples.items():
         if name != "group":
