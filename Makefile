@@ -28,7 +28,7 @@ layers: $(VENV)/.test
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.test
-	$(BIN)/pytest -n auto --maxprocesses 4
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal
 
 # Tests that need a browser, databases, torch, or minutes. Chromium, PostgreSQL and Node are system
 # packages. Tests with missing requirements are skipped, but fail if CI=true is set.

@@ -3,9 +3,10 @@
 import itertools
 import os
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 # Threads of OpenBLAS wait by spinning, which costs tests of small matrices three times their CPU.
 # Before numpy is imported; programs that tests start inherit it.
@@ -19,6 +20,8 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image as PillowImage
 
 from mien.labels import Expression
+from mien.runtime.catalog import shipped_folder
+from mien.runtime.session import Session
 from mien.runtime.spec import METADATA_KEY, spec_to_json
 from mien.samples import sample_paths
 from mien.types import InputSpec, ModelSpec
@@ -43,6 +46,25 @@ def _own_environment(
     # Only a path: most tests never create it, which `tmp_path` would.
     folder = tmp_path_factory.getbasetemp() / f"mien-data-{next(_DATA_FOLDERS)}"
     monkeypatch.setenv("MIEN_DATA_DIR", str(folder))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _networks_loaded_once() -> Iterator[None]:
+    """Sessions of the same shipped network share what onnxruntime has loaded."""
+    load, loaded = Session._load, {}
+
+    def shared(session: Session) -> Any:
+        if session.path.parent != shipped_folder():
+            return load(session)
+        options = session._threads, session._provider, tuple(session._sizes.items())
+        key = os.getpid(), session.path, options
+        if key not in loaded:
+            loaded[key] = load(session)
+        return loaded[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Session, "_load", shared)
+        yield
 
 
 @pytest.fixture(scope="session")

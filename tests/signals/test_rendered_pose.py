@@ -26,6 +26,14 @@ def pipeline(request: pytest.FixtureRequest) -> FacePipeline:
     return FacePipeline(landmarks=request.param, focal_length=FOCAL_PX / SIZE_WH[0])
 
 
+@pytest.fixture(scope="module")
+def head(pipeline: FacePipeline, samples: dict[str, Path]) -> RenderedHead:
+    photograph = read_image(samples["person-a-neutral"])
+    (seen,) = pipeline.analyze(photograph).faces
+    assert seen.landmarks is not None
+    return RenderedHead(photograph, seen.landmarks.points)
+
+
 @pytest.mark.parametrize(
     "angles_deg",
     [
@@ -34,13 +42,9 @@ def pipeline(request: pytest.FixtureRequest) -> FacePipeline:
     ],
 )
 def test_measures_the_pose_of_rendered_heads(
-    pipeline: FacePipeline, samples: dict[str, Path], angles_deg: tuple[float, float, float]
+    pipeline: FacePipeline, head: RenderedHead, angles_deg: tuple[float, float, float]
 ) -> None:
-    photograph = read_image(samples["person-a-neutral"])
-    (seen,) = pipeline.analyze(photograph).faces
-    assert seen.landmarks is not None
-    picture = RenderedHead(photograph, seen.landmarks.points).render(*angles_deg)
-    (face,) = pipeline.analyze(picture).faces
+    (face,) = pipeline.analyze(head.render(*angles_deg)).faces
     assert face.quality is not None
     found = face.quality.yaw_deg, face.quality.pitch_deg, face.quality.roll_deg
     assert found == pytest.approx(angles_deg, abs=MAX_ERROR_DEG)

@@ -240,11 +240,16 @@ def decode(cls: Any, document: Any, where: str) -> Any:
 
 
 def _decode_value(annotation: Any, value: Any, where: str) -> Any:
+    if annotation in JSON_TYPES:  # first, because most values are
+        accepted = (int, float) if annotation is float else annotation
+        if not isinstance(value, accepted) or (isinstance(value, bool) and annotation is not bool):
+            raise _unexpected(where, f"a {JSON_TYPES[annotation]}", value)
+        return annotation(value)
     if is_part(annotation):
         return decode(annotation, value, where)
-    if get_origin(annotation) in (tuple, Mapping):
+    if (origin := get_origin(annotation)) in (tuple, Mapping):
         return _decode_collection(annotation, value, where)
-    if get_origin(annotation) is Literal:
+    if origin is Literal:
         choices = get_args(annotation)
         if value not in choices:
             raise _unexpected(where, " or ".join(repr(str(choice)) for choice in choices), value)
@@ -254,15 +259,11 @@ def _decode_value(annotation: Any, value: Any, where: str) -> Any:
             return exact_label(value)
         except (DataError, TypeError):
             raise _unexpected(where, "a label", value) from None
-    if annotation == FloatArray:
-        try:
-            return np.array(value, np.float32)
-        except (TypeError, ValueError):
-            raise _unexpected(where, "rows of numbers", value) from None
-    accepted = (int, float) if annotation is float else annotation
-    if not isinstance(value, accepted) or (isinstance(value, bool) and annotation is not bool):
-        raise _unexpected(where, f"a {JSON_TYPES[annotation]}", value)
-    return annotation(value)
+    assert annotation == FloatArray
+    try:
+        return np.array(value, np.float32)
+    except (TypeError, ValueError):
+        raise _unexpected(where, "rows of numbers", value) from None
 
 
 def _decode_collection(annotation: Any, value: Any, where: str) -> Any:
