@@ -27,3 +27,10 @@ def test_reports_missing_arguments(mien: Mien) -> None:
     ran = mien("train", "nothing", "--data", "x")
     assert ran.status != 0
     assert "one of classical, fer2013, finetune" in ran.stderr.replace("\n", " ")
+
+
+def test_files_of_others_are_not_mixed_with_a_run(mien: Mien, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"mine": 1}')
+    ran = mien("train", "classical", "--data", tmp_path, "--out", tmp_path)
+    assert ran.status == 2
+    assert "expected a new or empty folder" in ran.stderr

@@ -11,7 +11,14 @@ from typer.testing import CliRunner
 
 from mien.cli.app import app
 from mien.config import Settings, models_folder
-from mien.errors import DownloadError, ModelError, ModelFileError, ModelNotFoundError, SpecError
+from mien.errors import (
+    DownloadError,
+    ModelError,
+    ModelFileError,
+    ModelNotFoundError,
+    SettingError,
+    SpecError,
+)
 from mien.labels import Expression
 from mien.pipeline import FacePipeline
 from mien.runtime import catalog
@@ -191,3 +198,20 @@ def test_known_model_is_added_by_name(
     ran = CliRunner().invoke(app, ["models", "add", "somebodys"])
     assert ran.exit_code == 0, ran.stderr
     assert catalog.find("somebodys").spec.license == "Apache-2.0"
+
+
+def test_files_of_others_are_not_replaced(server: Any, content: bytes) -> None:
+    foreign = models_folder() / "mine.onnx"
+    foreign.parent.mkdir(parents=True)
+    foreign.write_text("my notes")
+    with pytest.raises(SettingError, match=r"got 'mine', and .*mine\.onnx would be replaced"):
+        add_model("mine", server.url, sha256=sha256(content))
+    assert foreign.read_text() == "my notes"
+    foreign.unlink()
+    add_model("mine", server.url, sha256=sha256(content))
+    add_model("mine", server.url, sha256=sha256(content))  # an added model is replaced
+    sidecar = models_folder() / "mine.json"
+    args = ["models", "add", "mine", "--url", server.url, "--sha256", sha256(content), "--spec"]
+    ran = CliRunner().invoke(app, [*args, str(sidecar)])
+    assert ran.exit_code == 2
+    assert "which the command reads or writes otherwise" in " ".join(ran.output.split())

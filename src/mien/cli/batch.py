@@ -23,7 +23,7 @@ from mien.cli.console import (
     text_progress,
 )
 from mien.cli.options import JsonFlag, takes_settings
-from mien.cli.output_files import check_outputs, naming
+from mien.cli.output_files import check_outputs
 from mien.cluster.engine import Resources
 from mien.cluster.output import Progress, batch_status
 from mien.cluster.run import run_batch
@@ -278,8 +278,7 @@ def _summarize(
     found = sums(out, group=group)
     if html is not None:
         try:
-            with naming(html):
-                html.write_text(overview_page(found, Path(out).name or out), encoding="utf-8")
+            html.write_text(overview_page(found, Path(out).name or out), encoding="utf-8")
         except OSError as error:
             raise SettingError(
                 f"expected --html to be a file that can be written, got {html}: {error.strerror}"

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from mien.cli.console import ProgressBar, print_error, stdout_console
 from mien.cli.options import JsonFlag
+from mien.cli.output_files import check_outputs
 from mien.config import models_folder
 from mien.errors import ModelFileError
 from mien.runtime import catalog
@@ -92,6 +93,9 @@ def _add(
         )
     spec_text = model.spec_text if model is not None else None
     if spec is not None:
+        sidecar = models_folder() / f"{name}.json"
+        if sidecar.is_file():
+            check_outputs([("the model's own spec", sidecar, "json")], [spec])
         spec_text = _read_spec(spec)
     with ProgressBar(None, f"{name}, bytes") as bar:
         entry = add_model(name, url, sha256=sha256, spec_text=spec_text, progress=bar.set)

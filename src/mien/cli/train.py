@@ -83,6 +83,11 @@ def _train(
         typer.echo(path.read_text(encoding="utf-8"), nl=False)
         return
     folder = out or Path("runs") / path.stem
+    if folder.is_dir() and any(folder.iterdir()) and not _is_run(folder):
+        raise SettingError(
+            f"expected a new or empty folder, or one of an earlier run, for --out, got {folder}, "
+            "which has other files: choose another"
+        )
     if is_classical(path):
         _train_classical(path, data, folder, as_json=json)
         return
@@ -143,6 +148,15 @@ def _train_classical(recipe: Path, data: Path, folder: Path, *, as_json: bool) -
     with _progress_bars() as report:
         spec = train_classical(load_classical_recipe(recipe), data, folder, report=report)
     _print_files([CatalogEntry(spec, folder / spec.file, shipped=False)], as_json=as_json)
+
+
+def _is_run(folder: Path) -> bool:
+    """Whether a training run wrote a folder: its configuration, or its model, tells it."""
+    try:
+        config = json_module.loads((folder / "config.json").read_text(encoding="utf-8"))
+        return isinstance(config, dict) and "recipe_path" in config
+    except (OSError, ValueError):
+        return any(path.with_suffix(".json").is_file() for path in folder.glob("*.npz"))
 
 
 @contextlib.contextmanager

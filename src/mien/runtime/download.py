@@ -17,7 +17,7 @@ from mien.errors import DownloadError, ModelError, ModelNotFoundError, SpecError
 from mien.runtime import catalog
 from mien.runtime.catalog import CatalogEntry
 from mien.runtime.session import Session
-from mien.runtime.spec import sidecar_path, spec_from_json, spec_to_json
+from mien.runtime.spec import check_model_files, sidecar_path, spec_from_json, spec_to_json
 from mien.types import ModelSpec
 
 Progress = Callable[[int, int | None], None]
@@ -188,6 +188,7 @@ def add_model(
     # A wrong spec is reported before a long download.
     spec = None if spec_text is None else spec_from_json(spec_text, **facts)
     path = models_folder() / facts["file"]
+    check_model_files(path.parent, name)
     waiting = path.with_name(f".{path.name}")
     download(url, waiting, sha256=sha256, progress=progress)
     try:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from mien.errors import DataError, SpecError
+from mien.errors import DataError, SettingError, SpecError
 from mien.labels import own_labels
 from mien.reader import read
 from mien.types import ModelSpec
@@ -87,6 +87,26 @@ def read_sidecar(path: Path) -> ModelSpec:
         return spec_from_json(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(f"the model spec {path} cannot be read: {error}") from None
+
+
+def check_model_files(folder: Path, name: str) -> None:
+    """Refuse the name of a model whose files would replace others: a model has a spec beside it.
+
+    Raises:
+        SettingError: there is such a file, or the name is none of a file in the folder.
+    """
+    if name != Path(name).name or not name.isprintable() or name.startswith("."):
+        raise SettingError(f"expected a name for a model, without folders, got {name!r}")
+    files = [folder / f"{name}{suffix}" for suffix in (".onnx", ".npz", ".md", ".json")]
+    there = next((path for path in files if path.exists()), None)
+    try:
+        if there is not None:
+            read_sidecar(files[-1])
+    except SpecError:
+        raise SettingError(
+            f"expected a name for a model that no other file has, got {name!r}, and {there} would "
+            "be replaced: choose another name or folder"
+        ) from None
 
 
 def read_parameters(spec: ModelSpec, **readers: Callable[[Any], Any]) -> list[Any]:

@@ -29,7 +29,7 @@ from mien.expression.priors import softmax
 from mien.geometry import Array
 from mien.landmarks import build_landmarks
 from mien.runtime.catalog import checksum
-from mien.runtime.spec import read_sidecar, sidecar_path, spec_to_json
+from mien.runtime.spec import check_model_files, read_sidecar, sidecar_path, spec_to_json
 from mien.training import Report, no_report
 from mien.training.dataset import check_variety, split_rows
 from mien.training.recipe import ClassicalRecipe
@@ -187,6 +187,7 @@ def _in_parts(
 def _write_model(spec: ModelSpec, fit: "_Fit", folder: Path) -> ModelSpec:
     """Write the model's file and its sidecar; returns the spec as it was written."""
     folder.mkdir(parents=True, exist_ok=True)
+    check_model_files(folder, spec.name)
     path = folder / spec.file
     save_machine(path, fit.machine, fit.vector_codes, fit.vector_scales)
     spec = dataclasses.replace(spec, sha256=checksum(path))

@@ -18,6 +18,7 @@ from mien.expression.neural import NeuralClassifier
 from mien.expression.priors import resolve_prior, softmax
 from mien.runtime.catalog import CatalogEntry
 from mien.runtime.preparation import quantize
+from mien.runtime.spec import check_model_files
 from mien.training import Report, export, no_report
 from mien.training.dataset import MAIN_HEAD, SECOND_HEAD, Faces, TrainingData, majority_prior
 from mien.training.networks import ExpressionNetwork
@@ -49,10 +50,11 @@ def publish(
     ``NAME-FORMAT.onnx``; a second head becomes ``NAME-second.onnx``. The card is ``NAME.md``.
 
     Raises:
-        SettingError: no such format.
+        SettingError: no such format, or a file of another kind has the model's name.
         ModelError: an exported file does not do what the network does.
     """
     check_formats(formats)
+    check_model_files(folder, name)
     crops, truth = data.valid.measured()
     spec = _spec(recipe, data, name, data.training_prior)
     float_model = export.to_onnx(network, MAIN_HEAD, spec)
