@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from mien.tables import face_lines, write_tables
 from mien.tables.csv_files import csv_to_parquet
 from mien.tables.write import _track_lines
 from mien.testing import FakePipeline, face_frames
-from mien.types import face_column_types, face_columns
+from mien.types import FrameResult, face_column_types, face_columns
 
 pytest.importorskip("lap", reason="tracking needs lapx")
 
@@ -177,6 +178,13 @@ def test_rejects_folders_and_lines_that_are_not_recordings(tmp_path: Path) -> No
     (tmp_path / "frames.jsonl").write_text("nonsense\n")
     with pytest.raises(InputError, match="line 1"):
         list(Recording(tmp_path).documents())
+
+
+@pytest.mark.parametrize("times", [(1.0, 0.5), (0.0, math.nan), (math.nan,), (math.inf,)])
+def test_rejects_frames_in_another_order(times: tuple[float, ...]) -> None:
+    documents = [{**FrameResult((), (8, 8)).to_dict(), "timestamp_s": time_s} for time_s in times]
+    with pytest.raises(InputError, match="expected frames by time, got"):
+        list(read_frames(documents))
 
 
 def test_parquet_agrees_with_csv(tmp_path: Path) -> None:

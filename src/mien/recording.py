@@ -366,17 +366,24 @@ def read_frames(documents: Iterable[Mapping[str, Any]]) -> Iterator[RecordedFram
 
     Tracks that are still open at the end, as in the recording of a run that was killed, end with
     the last frame. Memory does not grow with the recording.
+
+    Raises:
+        InputError: a document is not a result, or its time is before that of another.
     """
     statistics = StreamStatistics()
     last: RecordedFrame | None = None
+    last_s = -math.inf
     for document in documents:
         if last is not None:
             yield last
-        last = RecordedFrame(
-            FrameResult.from_dict(document),
-            tuple(map(Event.from_dict, document.get("events", ()))),
-            tuple(map(Event.from_dict, document.get("closing_events", ()))),
-        )
+        result = FrameResult.from_dict(document)
+        now_s = result.timestamp_s or 0.0
+        if not last_s <= now_s < math.inf:
+            raise InputError(f"expected frames by time, got {now_s} s after {last_s} s: sort them")
+        last_s = now_s
+        kinds = ("events", "closing_events")
+        events = (tuple(map(Event.from_dict, document.get(kind, ()))) for kind in kinds)
+        last = RecordedFrame(result, *events)
         statistics.replay(last.result, last.events)
     if last is not None:
         statistics.drop([event.track_id for event in last.closing_events])

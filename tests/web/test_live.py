@@ -313,14 +313,25 @@ def test_results_that_a_browser_computed_are_recorded(app: Flask) -> None:
     assert len(json.dumps(frames)) > 64 * 1024
     answer = client.post(f"{url}/results", json={"results": frames})
     assert (answer.status_code, answer.json) == (200, {"added": 30})
+    # As after an answer that did not arrive.
+    again = client.post(f"{url}/results", json={"results": [*frames[-2:], result_at(1.0, 30)]})
+    assert again.json == {"added": 1}
     client.delete(url)
     session: Any = client.get(f"/api/v1/sessions/{session_id}").json
-    assert (session["frames"], session["duration_s"]) == (30, pytest.approx(29 / 30, abs=1e-3))
+    assert (session["frames"], session["duration_s"]) == (31, pytest.approx(1.0, abs=1e-3))
+    assert client.get(f"/sessions/{session_id}").status_code == 200
+
+
+def with_labels(count: int) -> list[dict[str, Any]]:
+    shares = {f"label {number}": 1 / count for number in range(count)}
+    expression = {"label": "label 0", "uncertain": False, "probabilities": shares}
+    return [face | {"expression": expression} for face in result_at(0.0, 0)["faces"]]
 
 
 @pytest.mark.parametrize(
     "changed",
     [
+        {"faces": with_labels(51)},
         {"timestamp_s": -1.0}, {"timestamp_s": 1e300}, {"timestamp_s": float("nan")},
         {"frame_index": 10**30}, {"schema_version": 2}, {"faces": [{}]}, {"faces": "none"},
     ],

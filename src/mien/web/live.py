@@ -37,6 +37,7 @@ from mien.web.store.sessions import Recording
 
 MAX_FRAME_MB = 4
 # Thirty years in seconds, or in frames.
+_MOST_LABELS = 50
 _MAX_PLACE = 1_000_000_000
 # A stream over plain HTTP has no connection whose end could be noticed.
 _IDLE_TIMEOUT_S = 20.0
@@ -262,9 +263,14 @@ def add_results(path: LivePath, body: ResultsBody) -> Response:
                 422, "invalid",
                 f"Expected timestamps and frame numbers from 0 to {_MAX_PLACE}, got {place}.",
             )  # fmt: skip
-    for result in results:
-        recording.add(result)
-    return jsonify({"added": len(results)})
+        if any(
+            len(expression.probabilities) > _MOST_LABELS
+            for face in result.faces
+            for expression in (face.expression, face.expression_raw)
+            if expression is not None
+        ):
+            raise ProblemError(422, "invalid", f"Expected at most {_MOST_LABELS} labels of a face.")
+    return jsonify({"added": sum(map(recording.add, results))})
 
 
 @blueprint.post(

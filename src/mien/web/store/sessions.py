@@ -60,32 +60,40 @@ class Recording:
         self._first_frame = earlier.next_frame
         self._people = set(earlier.people)
         self._first_person = max(earlier.people, default=0)
-        self._start_s = start_s
+        self._start_s = self._last_s = round(start_s, 4)
         self._first_s: float | None = None
-        self._last_s = start_s
+        self._last_frame: int | None = None
         self._wrote_at = time.monotonic()
 
-    def add(self, result: FrameResult) -> None:
-        """Add the next result."""
+    def add(self, result: FrameResult) -> bool:
+        """Add the next result; returns False for an earlier one, and where there is no room.
+
+        A client that had no answer sends results again.
+        """
         with self._lock:
             if len(self._waiting) >= _MAX_WAITING:
-                return
+                return False
             timestamp_s = result.timestamp_s or 0.0
             if self._first_s is None:
                 self._first_s = timestamp_s
+            at_s = round(self._start_s + timestamp_s - self._first_s, 4)
+            is_same = result.frame_index is not None and result.frame_index == self._last_frame
+            if is_same or at_s < self._last_s:
+                return False
+            self._last_s, self._last_frame = at_s, result.frame_index
             document = result.to_dict()
-            document["timestamp_s"] = round(self._start_s + timestamp_s - self._first_s, 4)
+            document["timestamp_s"] = at_s
             # A stream that was opened again counts its frames and people from the start.
             document["frame_index"] = self._first_frame + (result.frame_index or 0)
             for face in document["faces"]:
                 if face["track_id"] is not None:
                     face["track_id"] += self._first_person
                     self._people.add(face["track_id"])
-            self._last_s = document["timestamp_s"]
             self._frames += 1
             self._waiting.append(document)
             if time.monotonic() - self._wrote_at >= _WRITE_EVERY_S:
                 self._write("recording")
+            return True
 
     def finish(self) -> bool:
         """Write the rest and mark the session as complete; returns whether that succeeded."""
