@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mien.adaptation import decide
+from mien.adaptation import _decide, _own_mapping
 from mien.adaptation.faces import person_groups
 from mien.adaptation.head import (
     BLENDSHAPE_OUTPUT,
@@ -12,7 +12,6 @@ from mien.adaptation.head import (
     Strength,
     _multinomial,
     fit_head,
-    own_mapping,
 )
 from mien.adaptation.selection import choose_head, stratified_folds
 from mien.evaluation.dataset import ArrayImages, LabeledSet
@@ -103,11 +102,11 @@ def test_keeps_only_what_is_better() -> None:
     truth = np.repeat(np.arange(3), 20)
     right, flat = np.eye(3)[truth] * 0.9 + 0.03, np.full((60, 3), 1 / 3)
     wrong = np.roll(right, 1, axis=1)
-    assert decide(wrong, right, truth)[0]
-    assert decide(None, right, truth)[0]
-    assert not decide(right, right, truth)[0]
-    assert not decide(right, wrong, truth)[0]
-    assert "chance" in decide(wrong, flat, truth)[1]
+    assert _decide(wrong, right, truth)[0]
+    assert _decide(None, right, truth)[0]
+    assert not _decide(right, right, truth)[0]
+    assert not _decide(right, wrong, truth)[0]
+    assert "chance" in _decide(wrong, flat, truth)[1]
 
 
 def test_other_networks_are_used_where_they_know_more() -> None:
@@ -130,7 +129,7 @@ def test_other_networks_are_used_where_they_know_more() -> None:
 def test_own_mapping_follows_names() -> None:
     labels = (Expression.HAPPINESS, exact_label("bored"), exact_label("calm"))
     outputs = (Expression.NEUTRAL, Expression.HAPPINESS, Expression.NEUTRAL)
-    assert own_mapping(outputs, labels).tolist() == [[0, 0, 1], [1, 0, 0], [0, 0, 1]]
+    assert _own_mapping(outputs, labels).tolist() == [[0, 0, 1], [1, 0, 0], [0, 0, 1]]
 
 
 def test_numbers_of_groups_start_at_zero() -> None:

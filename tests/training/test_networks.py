@@ -5,7 +5,7 @@ pytest.importorskip("torch")
 import torch
 
 from mien.errors import SettingError
-from mien.training.networks import TRUNKS, ExpressionNetwork, build_network
+from mien.training.networks import _TRUNKS, ExpressionNetwork, build_network
 
 pytestmark = pytest.mark.e2e
 
@@ -15,7 +15,7 @@ def network(seed: int, architecture: str = "compact") -> ExpressionNetwork:
     return build_network(architecture, 1, {"expression": 8, "second": 7}, 0.0)
 
 
-@pytest.mark.parametrize("architecture", TRUNKS)
+@pytest.mark.parametrize("architecture", _TRUNKS)
 def test_every_network_has_one_logit_for_each_label(architecture: str) -> None:
     logits = network(0, architecture).eval()(torch.zeros(2, 1, 48, 48))
     assert {head: tuple(value.shape) for head, value in logits.items()} == {

@@ -10,7 +10,7 @@ import numpy as np
 
 from mien.adaptation import report
 from mien.adaptation.faces import LabeledFaces, find_faces, read_features
-from mien.adaptation.head import Features, own_mapping
+from mien.adaptation.head import Features
 from mien.adaptation.model_file import other_labels, with_extra_outputs, write_model
 from mien.adaptation.selection import Chosen, choose_head
 from mien.config import Settings
@@ -24,7 +24,7 @@ from mien.expression.base import ExpressionClassifier
 from mien.expression.neural import NeuralClassifier
 from mien.expression.priors import softmax
 from mien.geometry import Array
-from mien.labels import Expression, own_labels
+from mien.labels import Expression, labels_of, own_labels
 from mien.pipeline import FacePipeline
 from mien.runtime import catalog
 from mien.runtime.catalog import CatalogEntry
@@ -140,7 +140,7 @@ def adapt(
     chosen = choose_head(features, faces.truth, mapping, faces.groups)
     before = known_probabilities(classifier, faces.crops, mapping)
     with with_extra_outputs(base, chosen.head.used()) as wide:
-        kept, reason = decide(before, chosen.held_out, faces.truth)
+        kept, reason = _decide(before, chosen.held_out, faces.truth)
         result = Adaptation(
             kept=kept,
             reason=reason,
@@ -186,7 +186,15 @@ def base_network(settings: Settings) -> CatalogEntry:
 def whole_mapping(spec: ModelSpec, labels: tuple[Expression, ...], features: Features) -> Array:
     """``(C + O, K)`` the mapping of the network's labels, and of the other networks' if used."""
     others = other_labels() if features.other_logs.size else ()
-    return own_mapping((*spec.labels, *others), labels)
+    return _own_mapping((*spec.labels, *others), labels)
+
+
+def _own_mapping(outputs: Sequence[Expression], labels: Sequence[Expression]) -> Array:
+    """``(C, K)``: 1 where an output of a network means a label of the user."""
+    meaning = labels_of(dict.fromkeys(outputs))([label.value for label in labels])
+    # Where two labels mean the same output, it cannot say which of them a picture shows.
+    meant = [meaning.get(label.value) for label in labels]
+    return np.array([[float(output == label) for label in meant] for output in outputs])
 
 
 def known_probabilities(
@@ -204,7 +212,7 @@ def known_probabilities(
     return np.asarray(probabilities / probabilities.sum(axis=1, keepdims=True))
 
 
-def decide(before: Array | None, after: Array, truth: np.ndarray[Any, Any]) -> tuple[bool, str]:
+def _decide(before: Array | None, after: Array, truth: np.ndarray[Any, Any]) -> tuple[bool, str]:
     """Whether an adapted model is worth keeping, and why.
 
     All labels count the same; a difference counts where it is larger than its standard error.

@@ -2,19 +2,19 @@
 
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mien.adaptation import base_network, known_probabilities, whole_mapping
-from mien.adaptation.faces import find_crop, person_groups, read_features
+from mien.adaptation.faces import find_crops, person_groups, read_features
 from mien.adaptation.head import Features
 from mien.adaptation.model_file import with_extra_outputs
 from mien.adaptation.selection import choose_head, stratified_folds
 from mien.errors import DataError
-from mien.evaluation.dataset import UNLABELED, IntArray, LabeledSet
+from mien.evaluation.dataset import IntArray, LabeledSet
 from mien.evaluation.figures import balanced_accuracy, ece, figures
 from mien.evaluation.predict import Selection
 from mien.evaluation.readers import read_data
@@ -25,7 +25,6 @@ from mien.geometry import Array
 from mien.labels import Expression, labels_of, own_labels
 from mien.pipeline import FacePipeline
 from mien.reader import read
-from mien.types import Image
 
 _EACH = 10
 """Pictures of each label that a model is adapted with."""
@@ -69,14 +68,7 @@ def read_domains(path: Path) -> dict[str, Domain]:
     found = {}
     for name, values in document.items():
         domain = read(Domain, values, error=DataError, where=f" in [{name}] of {path}")
-        found[name] = Domain(
-            str(path.parent / domain.path),
-            domain.crops,
-            domain.labeling,
-            domain.split,
-            domain.labels,
-            domain.limit,
-        )
+        found[name] = replace(domain, path=str(path.parent / domain.path))
     return found
 
 
@@ -94,14 +86,9 @@ def measure_domains(
     Raises:
         DataError: a data set cannot be read, or has no row that the model can predict.
     """
+    model = pipeline.classifier.name
     return [
-        plain(
-            {
-                "domain": name,
-                "model": pipeline.classifier.name,
-                **_measure(domain, pipeline, progress),
-            }
-        )
+        plain({"domain": name, "model": model, **_measure(domain, pipeline, progress)})
         for name, domain in domains.items()
     ]
 
@@ -112,13 +99,7 @@ def _measure(
     classifier = pipeline.classifier
     base = base_network(pipeline.settings)
     rows, labels = _rows(domain, classifier.spec.labels)
-    crops: dict[int, Image] = {}
-    for index in range(len(rows)):
-        found = find_crop(rows, index, pipeline)
-        if not isinstance(found, str):
-            crops[index] = found
-        if progress is not None:
-            progress(index + 1, len(rows))
+    crops, _ = find_crops(rows, pipeline, progress)
     if not crops:
         raise DataError(f"expected faces in the pictures of {rows.name}, found none")
     seen = np.array(list(crops))
@@ -152,8 +133,7 @@ def _rows(
     selection = Selection(crops=domain.crops, split=domain.split, limit=domain.limit)
     rows, _ = selection.apply(data, known)
     labels = tuple(label for label in known if label in only)
-    rows = rows.relabel(labels)
-    rows = rows.take(rows.label_index != UNLABELED)
+    rows = rows.relabel(labels).labeled()
     if not len(rows):
         raise DataError(f"expected pictures of {', '.join(labels)} in {data.name}, found none")
     return rows, labels

@@ -52,18 +52,9 @@ def find_faces(
     Raises:
         DataError: there are too few labels, or too few faces of a label.
     """
-    rows = _at_most(data.take(data.label_index != UNLABELED))
+    rows = _at_most(data.labeled())
     spec = pipeline.classifier.spec
-    crops: dict[int, Image] = {}
-    lost: dict[str, list[str]] = {}
-    for index in range(len(rows)):
-        found = find_crop(rows, index, pipeline)
-        if isinstance(found, str):
-            lost.setdefault(found, []).append(rows.names[index])
-        else:
-            crops[index] = found
-        if progress is not None:
-            progress(index + 1, len(rows))
+    crops, lost = find_crops(rows, pipeline, progress)
     for index in _with_other_labels(rows, crops):
         del crops[index]
         lost.setdefault("the same picture has another label, too", []).append(rows.names[index])
@@ -124,7 +115,24 @@ def read_features(
     return Features(np.maximum(logs, LOG_FLOOR), values, other_logs)
 
 
-def find_crop(rows: LabeledSet, index: int, pipeline: FacePipeline) -> Image | str:
+def find_crops(
+    rows: LabeledSet, pipeline: FacePipeline, progress: Progress | None = None
+) -> tuple[dict[int, Image], dict[str, list[str]]]:
+    """The crops of the pictures' faces by row, and the names of the other pictures by reason."""
+    crops: dict[int, Image] = {}
+    lost: dict[str, list[str]] = {}
+    for index in range(len(rows)):
+        found = _find_crop(rows, index, pipeline)
+        if isinstance(found, str):
+            lost.setdefault(found, []).append(rows.names[index])
+        else:
+            crops[index] = found
+        if progress is not None:
+            progress(index + 1, len(rows))
+    return crops, lost
+
+
+def _find_crop(rows: LabeledSet, index: int, pipeline: FacePipeline) -> Image | str:
     """The crop of a picture's face, or why there is none."""
     try:
         image = rows.load(index)

@@ -6,7 +6,7 @@ networks' own mapping, in which every label keeps its log probability, so that a
 change little and many change as much as they can show.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,6 @@ import numpy as np
 from mien.evaluation.dataset import IntArray
 from mien.expression.priors import softmax
 from mien.geometry import Array
-from mien.labels import Expression, labels_of
 from mien.runtime.spec import EMBEDDING
 
 BLENDSHAPE_OUTPUT = "blendshapes"
@@ -167,14 +166,6 @@ def _blendshape_space(blendshapes: Array) -> Space:
 
 def _in_rows(values: Array) -> Array:
     return values.reshape(values.shape[0] * values.shape[1], values.shape[2])
-
-
-def own_mapping(outputs: Sequence[Expression], labels: Sequence[Expression]) -> Array:
-    """``(C, K)``: 1 where an output of a network means a label of the user."""
-    meaning = labels_of(dict.fromkeys(outputs))([label.value for label in labels])
-    # Where two labels mean the same output, it cannot say which of them a picture shows.
-    meant = [meaning.get(label.value) for label in labels]
-    return np.array([[float(output == label) for label in meant] for output in outputs])
 
 
 def starting_weights(mapping: Array, own: int, strength: Strength) -> tuple[Array, Array]:

@@ -29,7 +29,7 @@ _ATTEMPTS = 4
 _MAX_BYTES = 4 << 30
 
 
-def download(
+def _download(
     url: str,
     destination: Path,
     *,
@@ -172,7 +172,7 @@ def add_model(
         sha256: checksum of the file, 64 hexadecimal digits.
         spec_text: spec of the model as JSON; name, file and sha256 are optional in it. None uses
             the spec inside the ONNX file.
-        progress: see :func:`download`.
+        progress: see :data:`Progress`.
 
     Raises:
         ModelError: the name or the checksum is invalid.
@@ -190,7 +190,7 @@ def add_model(
     path = models_folder() / facts["file"]
     check_model_files(path.parent, name)
     waiting = path.with_name(f".{path.name}")
-    download(url, waiting, sha256=sha256, progress=progress)
+    _download(url, waiting, sha256=sha256, progress=progress)
     try:
         spec = _checked(waiting, spec, suffix)
     except ModelError:

@@ -13,9 +13,9 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from mien import geometry
-from mien.config import Settings
 from mien.detection.views import tiles
-from mien.landmarks import LandmarkPredictor, Region, box_from_landmarks, roi_from_landmarks
+from mien.landmarks import Region, box_from_landmarks, roi_from_landmarks
+from mien.pipeline import FacePipeline
 from mien.tracking import Observation, Track
 from mien.tracking.motion import face_patch, similarity
 from mien.tracking.scene import Grid, MotionGate
@@ -27,15 +27,6 @@ class _RegionPredictor(Protocol):
     """A landmark model that can analyze a given square of the image."""
 
     def predict_region(self, image: Image, region: Region) -> Landmarks: ...
-
-
-class _Pipeline(Protocol):
-    """What a locator needs of a pipeline."""
-
-    settings: Settings
-    landmarks: LandmarkPredictor
-
-    def detect(self, image: Image) -> list[Detection]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +75,7 @@ class FaceLocator:
         settings: when the detector runs.
     """
 
-    def __init__(self, pipeline: _Pipeline, settings: SearchSettings) -> None:
+    def __init__(self, pipeline: FacePipeline, settings: SearchSettings) -> None:
         self._pipeline = pipeline
         self._settings = settings
         self._gate = MotionGate()

@@ -11,11 +11,12 @@ import torch.distributed as dist
 import torch.distributed.nn.functional as differentiable
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from mien.geometry import Array
 from mien.training.augmentation import Augmentation, augment
 from mien.training.dataset import Faces
+from mien.training.recipe import Recipe
 from mien.types import FloatArray
 
 
@@ -66,7 +67,7 @@ class _Draw:
     row: int
 
 
-class WeightedDraws(Sampler[_Draw]):
+class _WeightedDraws(Sampler[_Draw]):
     """Draws rows with given probabilities, the same for the same seed and epoch.
 
     Of several processes each takes every ``world``-th draw, so that together they see what one
@@ -92,7 +93,7 @@ class WeightedDraws(Sampler[_Draw]):
             yield _Draw(self.epoch, place, int(rows[place]))
 
 
-class AugmentedFaces(Dataset[dict[str, torch.Tensor]]):
+class _AugmentedFaces(Dataset[dict[str, torch.Tensor]]):
     """A changed crop per draw, by a generator of the draw's own."""
 
     def __init__(self, faces: Faces, amount: Augmentation, seed: int) -> None:
@@ -201,3 +202,23 @@ class _SharedBatchNorm2d(nn.BatchNorm2d):
             self.num_batches_tracked += 1
         scale = self.weight * torch.rsqrt(variance + self.eps)
         return torch.addcmul(self.bias.reshape(shaped), centered, scale.reshape(shaped))
+
+
+def load_batches(
+    faces: Faces, probabilities: Array, recipe: Recipe, processes: Processes, workers: int
+) -> DataLoader[dict[str, Tensor]]:
+    """This process's part of each batch of changed faces; its ``sampler`` has the ``epoch``.
+
+    Args:
+        faces: to train on.
+        probabilities: ``(N,)`` with which each row is shown.
+        workers: processes that prepare the faces.
+    """
+    seed, rank, world = recipe.optimizer.seed, processes.rank, processes.world
+    return DataLoader(
+        _AugmentedFaces(faces, recipe.augmentation, seed),
+        recipe.optimizer.batch_size // world,
+        sampler=_WeightedDraws(probabilities, seed, rank, world),
+        num_workers=workers,
+        drop_last=True,
+    )

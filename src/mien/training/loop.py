@@ -1,5 +1,6 @@
 """The training loop: epochs, loss, optimizer, measurement, and what is kept between epochs."""
 
+import copy
 import json
 import math
 import time
@@ -11,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.data import DataLoader
 
 from mien.errors import DataError
 from mien.evaluation.calibration import fit_temperature
@@ -20,14 +20,13 @@ from mien.evaluation.figures import figures
 from mien.expression.priors import softmax
 from mien.training import Report, no_report
 from mien.training.batches import (
-    AugmentedFaces,
     Processes,
-    WeightedDraws,
     draw_probabilities,
+    load_batches,
     logit_offset,
 )
 from mien.training.dataset import MAIN_HEAD, SECOND_HEAD, Faces, TrainingData
-from mien.training.networks import AveragedNetwork, ExpressionNetwork
+from mien.training.networks import ExpressionNetwork
 from mien.training.recipe import OptimizerRecipe, Recipe
 from mien.types import FloatArray
 
@@ -59,20 +58,14 @@ def train(
     network = network.to(device, memory_format=torch.channels_last)
     processes.share_batch_norm(network)
     frozen = network.trunk.layers[: recipe.network.frozen_layers].requires_grad_(False)
-    averaged = AveragedNetwork(network, plan.average_decay)
+    averaged = _AveragedNetwork(network, plan.average_decay)
     optimizer = _build_optimizer(network, plan)
     probabilities = draw_probabilities(faces.targets[MAIN_HEAD], plan.balance)
     offsets = {
         head: torch.from_numpy(logit_offset(targets, probabilities)).to(device)
         for head, targets in faces.targets.items()
     }
-    batches = DataLoader(
-        AugmentedFaces(faces, recipe.augmentation, plan.seed),
-        plan.batch_size // processes.world,
-        sampler=(draws := WeightedDraws(probabilities, plan.seed, processes.rank, processes.world)),
-        num_workers=workers,
-        drop_last=True,
-    )
+    batches = load_batches(faces, probabilities, recipe, processes, workers)
     done = _restore(folder, network, averaged, optimizer, device)
     metrics = read_metrics(folder, done)
     trained = processes.wrap(network)
@@ -80,7 +73,7 @@ def train(
         if _has_stopped_improving(metrics, plan.patience):
             break
         started = time.perf_counter()
-        draws.epoch = epoch
+        batches.sampler.epoch = epoch
         torch.manual_seed(plan.seed * 1_000_003 + epoch)
         rng = np.random.default_rng((plan.seed, epoch, 1))
         network.train()
@@ -243,7 +236,7 @@ def _save(
     folder: Path,
     epoch: int,
     network: nn.Module,
-    averaged: AveragedNetwork,
+    averaged: "_AveragedNetwork",
     optimizer: torch.optim.Optimizer,
 ) -> None:
     """Write the checkpoint after ``epoch`` epochs."""
@@ -260,7 +253,7 @@ def _save(
 def _restore(
     folder: Path,
     network: nn.Module,
-    averaged: AveragedNetwork,
+    averaged: "_AveragedNetwork",
     optimizer: torch.optim.Optimizer,
     device: torch.device,
 ) -> int:
@@ -282,7 +275,7 @@ def _restore(
     return int(state["epoch"])
 
 
-def _save_best(folder: Path, averaged: AveragedNetwork) -> None:
+def _save_best(folder: Path, averaged: "_AveragedNetwork") -> None:
     """Keep the averaged weights of the best epoch so far."""
     _write_whole(averaged.network.state_dict(), folder / _BEST)
 
@@ -321,3 +314,25 @@ def _write_whole(state: dict[str, Any], path: Path) -> None:
     part = path.with_suffix(".part")
     torch.save(state, part)
     part.replace(path)
+
+
+class _AveragedNetwork:
+    """A second copy of a network that follows the first slowly; it is the one that is exported.
+
+    The early averages would remember the initial weights, so the decay starts low and rises.
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.network = copy.deepcopy(network).eval().requires_grad_(False)
+        self.decay = decay
+        self.updates = 0
+
+    @torch.no_grad()
+    def update(self, network: nn.Module) -> None:
+        self.updates += 1
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        own, new = self.network.state_dict(), network.state_dict()
+        floats = [name for name, value in own.items() if value.is_floating_point()]
+        torch._foreach_lerp_([own[n] for n in floats], [new[n] for n in floats], 1 - decay)
+        for name in own.keys() - set(floats):
+            own[name].copy_(new[name])

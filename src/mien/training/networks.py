@@ -1,6 +1,5 @@
 """The networks that a recipe can name: trunks from pixels to features, and linear heads."""
 
-import copy
 from collections.abc import Iterator, Mapping, Sequence
 
 import torch
@@ -186,7 +185,7 @@ class _CompactTrunk(nn.Module):
         return torch.mean(self.layers(x), dim=(2, 3))
 
 
-TRUNKS: dict[str, type[MobileNetTrunk] | type[_CompactTrunk]] = {
+_TRUNKS: dict[str, type[MobileNetTrunk] | type[_CompactTrunk]] = {
     "mobilenet": MobileNetTrunk,
     "compact": _CompactTrunk,
 }
@@ -211,10 +210,11 @@ def build_network(
     Raises:
         SettingError: no such architecture, or it has no learned pooling or widths.
     """
-    if architecture not in TRUNKS:
-        raise SettingError(f"expected an architecture of {', '.join(TRUNKS)}, got {architecture!r}")
+    if architecture not in _TRUNKS:
+        names = ", ".join(_TRUNKS)
+        raise SettingError(f"expected an architecture of {names}, got {architecture!r}")
     if not pooling_size and not widths:
-        trunk = TRUNKS[architecture](channels)
+        trunk = _TRUNKS[architecture](channels)
     elif architecture != "mobilenet":
         given = "learned_pooling is" if pooling_size else "widths are"
         raise SettingError(f"{given} there for mobilenet only, not for {architecture}")
@@ -238,25 +238,3 @@ def folded_pairs(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, str
         else:
             yield from folded_pairs(child, f"{path}.")
         previous = (path, child)
-
-
-class AveragedNetwork:
-    """A second copy of a network that follows the first slowly; it is the one that is exported.
-
-    The early averages would remember the initial weights, so the decay starts low and rises.
-    """
-
-    def __init__(self, network: nn.Module, decay: float) -> None:
-        self.network = copy.deepcopy(network).eval().requires_grad_(False)
-        self.decay = decay
-        self.updates = 0
-
-    @torch.no_grad()
-    def update(self, network: nn.Module) -> None:
-        self.updates += 1
-        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        own, new = self.network.state_dict(), network.state_dict()
-        floats = [name for name, value in own.items() if value.is_floating_point()]
-        torch._foreach_lerp_([own[n] for n in floats], [new[n] for n in floats], 1 - decay)
-        for name in own.keys() - set(floats):
-            own[name].copy_(new[name])

@@ -21,7 +21,7 @@ class _NetworkRecipe:
     """What is trained.
 
     Attributes:
-        architecture: a name in :data:`mien.training.networks.TRUNKS`.
+        architecture: ``"mobilenet"`` or ``"compact"``.
         start: an installed model by name, or a file beside the recipe unless absolute, see
             :func:`mien.training.transfer.load_start`; none for random initialization.
         frozen_layers: number of first layers of the trunk that are not trained, batch norm
