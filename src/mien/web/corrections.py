@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from flask import Response, g, jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from pydantic import BaseModel, Field
 
 from mien.errors import DataError
 from mien.labels import own_labels
@@ -18,9 +19,9 @@ from mien.web.api import check_form, noun, returns
 from mien.web.errors import ProblemError, sentence
 from mien.web.photos import ADAPT, MODEL, adaptations, image_problems, stored_face
 from mien.web.schemas import (
+    ID,
     CorrectionDocument,
     CorrectionForm,
-    CorrectionPath,
     CorrectionsDocument,
     DeletedDocument,
     JobDocument,
@@ -35,6 +36,10 @@ _MOST_LABELS = 20
 _MOST = 600
 
 pages, blueprint = noun("corrections", "Corrected labels, and models for them.", "/corrections")
+
+
+class _CorrectionPath(BaseModel):
+    correction_id: str = Field(pattern=ID)
 
 
 @pages.get("/corrections")
@@ -129,7 +134,7 @@ def delete_all() -> Response:
     summary="Delete a labeled face",
     responses=returns(DeletedDocument, 404),
 )
-def delete(path: CorrectionPath) -> Response:
+def delete(path: _CorrectionPath) -> Response:
     if not _delete(path.correction_id):
         raise _no_face()
     return jsonify({"deleted": 1})

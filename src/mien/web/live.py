@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from flask import Response, g, jsonify, make_response, render_template, request
+from pydantic import BaseModel, Field
 from sqlalchemy.exc import SQLAlchemyError
 
 from mien.errors import InputError
@@ -21,14 +22,13 @@ from mien.web.errors import ProblemError
 from mien.web.inference import InferenceEngine
 from mien.web.photos import image_problems
 from mien.web.schemas import (
+    ID,
     AddedDocument,
     AnalyzeQuery,
     DeletedDocument,
     FrameResultDocument,
-    LivePath,
     LiveStreamDocument,
     RecordingDocument,
-    RecordQuery,
     ResultsBody,
 )
 from mien.web.security import owner
@@ -206,6 +206,16 @@ class LiveStreams:
 pages, blueprint = noun("live", "Live streams where WebSockets are blocked.", "/live")
 
 
+class _LivePath(BaseModel):
+    stream_id: str = Field(pattern=ID)
+
+
+class _RecordQuery(BaseModel):
+    session_id: str | None = Field(
+        None, pattern=ID, description="A session of a lost stream that this one goes on with."
+    )
+
+
 @pages.get("/")
 def page() -> Response:
     """The live page, also in a frame of the sites that may embed it."""
@@ -233,7 +243,7 @@ def open_stream() -> tuple[Response, int]:
     responses=returns(FrameResultDocument, 404, 413, 503),
     openapi_extensions=image_body("image/jpeg"),
 )
-def next_frame(path: LivePath, query: AnalyzeQuery) -> Response:
+def next_frame(path: _LivePath, query: AnalyzeQuery) -> Response:
     """The body is the image. Results have tracks, as over the WebSocket."""
     security.limit_body(MAX_FRAME_MB)
     stream = _require_stream(path.stream_id)
@@ -247,7 +257,7 @@ def next_frame(path: LivePath, query: AnalyzeQuery) -> Response:
     summary="Record results that a browser computed",
     responses=returns(AddedDocument, 404, 409, 413, 422),
 )
-def add_results(path: LivePath, body: ResultsBody) -> Response:
+def add_results(path: _LivePath, body: ResultsBody) -> Response:
     """The results of a stream that is recorded, analyzed by the caller; images stay there."""
     recording = _require_stream(path.stream_id).recording
     if recording is None:
@@ -278,7 +288,7 @@ def add_results(path: LivePath, body: ResultsBody) -> Response:
     summary="Record a stream",
     responses=returns(RecordingDocument, 404, 503),
 )
-def record_stream(path: LivePath, query: RecordQuery) -> Response:
+def record_stream(path: _LivePath, query: _RecordQuery) -> Response:
     """Store the stream's results, not its images, as a session."""
     answer = _require_stream(path.stream_id).record(None, query.session_id)
     if answer["type"] == "error":
@@ -289,14 +299,14 @@ def record_stream(path: LivePath, query: RecordQuery) -> Response:
 @blueprint.delete(
     "/<stream_id>/recording", summary="End a recording", responses=returns(RecordingDocument, 404)
 )
-def end_recording(path: LivePath) -> Response:
+def end_recording(path: _LivePath) -> Response:
     return jsonify(_require_stream(path.stream_id).stop_recording())
 
 
 @blueprint.delete(
     "/<stream_id>", summary="Close a live stream", responses=returns(DeletedDocument, 404)
 )
-def close_stream(path: LivePath) -> Response:
+def close_stream(path: _LivePath) -> Response:
     services().live_streams.close(_require_stream(path.stream_id).id)
     return jsonify({"deleted": 1})
 

@@ -2,23 +2,16 @@
 
 import re
 
-import pydantic
 import sqlalchemy as sa
 from flask import Response, jsonify, redirect, render_template, request
 from flask.typing import ResponseReturnValue
+from pydantic import BaseModel, Field, ValidationError
 
 from mien.web import security
 from mien.web.api import noun, returns
 from mien.web.errors import ProblemError
 from mien.web.recordings import StoredRecording, require_recording
-from mien.web.schemas import (
-    DeletedDocument,
-    MarkerBody,
-    MarkerDocument,
-    MarkerPath,
-    MarkersDocument,
-    RecordingPath,
-)
+from mien.web.schemas import ID, DeletedDocument, MarkerBody, MarkerDocument, MarkersDocument
 from mien.web.services import services
 from mien.web.store.database import markers, new_id
 
@@ -26,6 +19,14 @@ _MOST = 200
 _CLOCK = re.compile(r"(?:(?:(\d{1,3}):)?(\d{1,3}):)?(\d{1,6}(?:\.\d{1,4})?)")
 
 pages, blueprint = noun("markers", "Marked times of sessions and videos.", "/recordings")
+
+
+class _RecordingPath(BaseModel):
+    recording_id: str = Field(pattern=ID, description="A session's id, or a video job's.")
+
+
+class _MarkerPath(_RecordingPath):
+    marker_id: str = Field(pattern=ID)
 
 
 @pages.post("/recordings/<recording_id>/markers")
@@ -52,7 +53,7 @@ def change(recording_id: str) -> ResponseReturnValue:
     summary="The markers of a session or a video",
     responses=returns(MarkersDocument, 404),
 )
-def list_all(path: RecordingPath) -> Response:
+def list_all(path: _RecordingPath) -> Response:
     return jsonify({"markers": require_recording(path.recording_id).markers()})
 
 
@@ -64,7 +65,7 @@ def list_all(path: RecordingPath) -> Response:
     responses=returns(MarkerDocument, 404, 409, status=201),
 )
 @security.limited(security.ANALYZE_LIMIT)
-def add(path: RecordingPath, body: MarkerBody) -> tuple[Response, int]:
+def add(path: _RecordingPath, body: MarkerBody) -> tuple[Response, int]:
     marker_id = _add(require_recording(path.recording_id), body)
     return jsonify({"id": marker_id, "at_s": body.at_s, "text": body.text.strip()}), 201
 
@@ -74,7 +75,7 @@ def add(path: RecordingPath, body: MarkerBody) -> tuple[Response, int]:
     summary="Change a marker",
     responses=returns(MarkerDocument, 404),
 )
-def replace(path: MarkerPath, body: MarkerBody) -> Response:
+def replace(path: _MarkerPath, body: MarkerBody) -> Response:
     _change(require_recording(path.recording_id), path.marker_id, body)
     return jsonify({"id": path.marker_id, "at_s": body.at_s, "text": body.text.strip()})
 
@@ -84,7 +85,7 @@ def replace(path: MarkerPath, body: MarkerBody) -> Response:
     summary="Delete a marker",
     responses=returns(DeletedDocument, 404),
 )
-def delete(path: MarkerPath) -> Response:
+def delete(path: _MarkerPath) -> Response:
     if not _delete(require_recording(path.recording_id), path.marker_id):
         raise _no_marker()
     return jsonify({"deleted": 1})
@@ -128,7 +129,7 @@ def _body_of_form() -> MarkerBody:
         at_s = 60 * at_s + float(part)
     try:
         return MarkerBody(at_s=round(at_s, 4), text=request.form.get("text", ""))
-    except pydantic.ValidationError:
+    except ValidationError:
         raise ProblemError(
             422, "invalid", "Expected a time such as 1:02.5 and a note of 1 to 200 characters."
         ) from None

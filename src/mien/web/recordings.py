@@ -16,17 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import sqlalchemy as sa
-from flask import (
-    Blueprint,
-    Response,
-    current_app,
-    g,
-    make_response,
-    redirect,
-    render_template,
-    request,
-    url_for,
-)
+from flask import Blueprint, Response, g, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from mien.recording import FRAMES_FILE, THUMBNAILS_FOLDER, RecordedFrame, Recording, read_frames
@@ -360,6 +350,4 @@ def _valid(recording: StoredRecording) -> tuple[sa.ColumnElement[bool], ...]:
 
 def _token(share_id: str) -> str:
     """The link's last part: the id, which the database has, and a signature, which it has not."""
-    key = str(current_app.config["SECRET_KEY"]).encode()
-    mark = hmac.new(key, b"share " + share_id.encode(), "sha256").digest()
-    return share_id + base64.urlsafe_b64encode(mark)[:22].decode("ascii")
+    return share_id + security.keyed_mark("share", share_id)

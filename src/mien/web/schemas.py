@@ -19,7 +19,7 @@ from pydantic import (
 
 from mien.types import result_schema
 
-_ID = r"^[A-Za-z0-9_-]{22}$"
+ID = r"^[A-Za-z0-9_-]{22}$"
 
 
 class Document(BaseModel):
@@ -115,7 +115,7 @@ class AnalyzeQuery(BaseModel):
 
 class PhotoQuery(AnalyzeQuery):
     model: str | None = Field(
-        None, pattern=_ID, description="The job that adapted a model of one's own to use."
+        None, pattern=ID, description="The job that adapted a model of one's own to use."
     )
 
 
@@ -142,14 +142,6 @@ class VideoForm(BaseModel):
         None, pattern=r"^[!-~]+$", min_length=16, max_length=128,
         description="Signs these messages; a random text of 16 characters or more.",
     )  # fmt: skip
-
-
-class JobPath(BaseModel):
-    job_id: str = Field(pattern=_ID)
-
-
-class JobFilePath(JobPath):
-    name: str = Field(pattern=r"^[A-Za-z0-9._-]{1,80}$")
 
 
 class JobFileDocument(Document):
@@ -186,10 +178,6 @@ class CorrectionForm(BaseModel):
     )  # fmt: skip
 
 
-class CorrectionPath(BaseModel):
-    correction_id: str = Field(pattern=_ID)
-
-
 class CorrectionDocument(Document):
     id: str
     label: str
@@ -198,14 +186,6 @@ class CorrectionDocument(Document):
 
 class CorrectionsDocument(Document):
     corrections: list[CorrectionDocument]
-
-
-class RecordingPath(BaseModel):
-    recording_id: str = Field(pattern=_ID, description="A session's id, or a video job's.")
-
-
-class MarkerPath(RecordingPath):
-    marker_id: str = Field(pattern=_ID)
 
 
 class MarkerBody(Document):
@@ -222,10 +202,6 @@ class MarkerDocument(MarkerBody):
 
 class MarkersDocument(Document):
     markers: list[MarkerDocument]
-
-
-class SessionPath(BaseModel):
-    session_id: str = Field(pattern=_ID)
 
 
 class SessionDocument(Document):
@@ -297,17 +273,7 @@ class AddedDocument(Document):
     added: int
 
 
-class RecordQuery(BaseModel):
-    session_id: str | None = Field(
-        None, pattern=_ID, description="A session of a lost stream that this one goes on with."
-    )
-
-
 class ResultsBody(BaseModel):
     results: list[dict[str, Any]] = Field(
         max_length=6000, description="FrameResults in the order of their frames."
     )
-
-
-class LivePath(BaseModel):
-    stream_id: str = Field(pattern=_ID)

@@ -159,8 +159,13 @@ def _rate_problem(limit: str, reset_s: float) -> ProblemError:
 
 def address_mark() -> str:
     """Stands for the sender's address in the database, which does not keep the address itself."""
+    return keyed_mark("address", get_remote_address())
+
+
+def keyed_mark(purpose: str, text: str) -> str:
+    """22 characters that stand for a text, and that only this server can make."""
     key = str(current_app.config["SECRET_KEY"]).encode()
-    mark = hmac.new(key, b"address " + get_remote_address().encode(), "sha256").digest()
+    mark = hmac.new(key, f"{purpose} {text}".encode(), "sha256").digest()
     return base64.urlsafe_b64encode(mark)[:22].decode("ascii")
 
 
@@ -326,5 +331,4 @@ def _discard_body() -> None:
 
 def _csrf_token() -> str:
     """The token that a form must send: tied to the visitor's cookie."""
-    key = str(current_app.config["SECRET_KEY"]).encode()
-    return hmac.new(key, b"csrf " + session["visitor"].encode(), "sha256").hexdigest()
+    return keyed_mark("csrf", session["visitor"])

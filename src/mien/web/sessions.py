@@ -18,6 +18,7 @@ from flask import (
     url_for,
 )
 from flask.typing import ResponseReturnValue
+from pydantic import BaseModel, Field
 
 from mien.tables import face_lines
 from mien.tables.write import EVENT_TABLE_FILE
@@ -25,11 +26,11 @@ from mien.web.api import attachment, noun, returns
 from mien.web.errors import ProblemError
 from mien.web.recordings import require_recording
 from mien.web.schemas import (
+    ID,
     DeletedDocument,
     RenameBody,
     SessionDocument,
     SessionFramesDocument,
-    SessionPath,
     SessionsDocument,
 )
 from mien.web.security import owner
@@ -39,6 +40,10 @@ from mien.web.services import services
 _PAGE = 20
 
 pages, blueprint = noun("sessions", "Recorded sessions.", "/sessions")
+
+
+class _SessionPath(BaseModel):
+    session_id: str = Field(pattern=ID)
 
 
 @pages.get("/sessions")
@@ -146,14 +151,14 @@ def delete_all() -> Response:
 
 
 @blueprint.get("/<session_id>", summary="A session", responses=returns(SessionDocument, 404))
-def session(path: SessionPath) -> Response:
+def session(path: _SessionPath) -> Response:
     return jsonify(_require_session(path.session_id))
 
 
 @blueprint.patch(
     "/<session_id>", summary="Rename a session", responses=returns(SessionDocument, 404, 413)
 )
-def rename(path: SessionPath, body: RenameBody) -> Response:
+def rename(path: _SessionPath, body: RenameBody) -> Response:
     _require_session(path.session_id)
     services().session_store.rename(path.session_id, body.name)
     return jsonify(_require_session(path.session_id))
@@ -162,7 +167,7 @@ def rename(path: SessionPath, body: RenameBody) -> Response:
 @blueprint.delete(
     "/<session_id>", summary="Delete a session", responses=returns(DeletedDocument, 404)
 )
-def delete(path: SessionPath) -> Response:
+def delete(path: _SessionPath) -> Response:
     _require_session(path.session_id)
     services().session_store.delete(path.session_id)
     return jsonify({"deleted": 1})
@@ -173,7 +178,7 @@ def delete(path: SessionPath) -> Response:
     summary="A session's results as JSON",
     responses=returns(SessionFramesDocument, 404),
 )
-def frames_json(path: SessionPath) -> Response:
+def frames_json(path: _SessionPath) -> Response:
     document = _require_session(path.session_id)
 
     def parts() -> Iterator[str]:
@@ -191,7 +196,7 @@ def frames_json(path: SessionPath) -> Response:
     summary="A session's results as a table",
     responses=returns({"content": {"text/csv": {}}}, 404),
 )
-def frames_csv(path: SessionPath) -> Response:
+def frames_csv(path: _SessionPath) -> Response:
     """One row per frame and face, with the columns of `mien video`'s table."""
     _require_session(path.session_id)
     frames = services().session_store.read_frames(path.session_id)
@@ -203,7 +208,7 @@ def frames_csv(path: SessionPath) -> Response:
     summary="A session's events and markers as a table",
     responses=returns({"content": {"text/csv": {}}}, 404),
 )
-def events_csv(path: SessionPath) -> Response:
+def events_csv(path: _SessionPath) -> Response:
     """When each person was in view and showed which expression, with the columns of events.csv."""
     _require_session(path.session_id)
     lines = require_recording(path.session_id).event_file(EVENT_TABLE_FILE)

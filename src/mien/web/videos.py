@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
-import pydantic
 from flask import Response, g, jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from pydantic import BaseModel, Field, ValidationError
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
 
 from mien.web import headers, security
@@ -13,14 +13,7 @@ from mien.web.api import attachment, check_form, noun, returns
 from mien.web.config import MEGABYTE
 from mien.web.errors import ProblemError
 from mien.web.recordings import StoredRecording, require_recording
-from mien.web.schemas import (
-    DeletedDocument,
-    JobDocument,
-    JobFilePath,
-    JobPath,
-    JobsDocument,
-    VideoForm,
-)
+from mien.web.schemas import ID, DeletedDocument, JobDocument, JobsDocument, VideoForm
 from mien.web.security import owner
 from mien.web.services import services
 from mien.web.store.jobs import RESULT_TYPES
@@ -31,6 +24,14 @@ _MAX_ACTIVE = 3
 _MAX_ACTIVE_OF_ADDRESS = 12
 
 pages, blueprint = noun("videos", "Video jobs.")
+
+
+class _JobPath(BaseModel):
+    job_id: str = Field(pattern=ID)
+
+
+class _JobFilePath(_JobPath):
+    name: str = Field(pattern=r"^[A-Za-z0-9._-]{1,80}$")
 
 
 @pages.route("/video", methods=["GET", "POST"])
@@ -112,14 +113,14 @@ def list_jobs() -> Response:
 
 
 @blueprint.get("/jobs/<job_id>", summary="Job status", responses=returns(JobDocument, 404))
-def job_status(path: JobPath) -> Response:
+def job_status(path: _JobPath) -> Response:
     return jsonify(job_document(_require_job(path.job_id)))
 
 
 @blueprint.post(
     "/jobs/<job_id>/cancel", summary="Cancel a job", responses=returns(JobDocument, 404)
 )
-def cancel_job(path: JobPath) -> Response:
+def cancel_job(path: _JobPath) -> Response:
     _require_job(path.job_id)
     services().job_store.cancel(path.job_id)
     return jsonify(job_document(_require_job(path.job_id)))
@@ -130,7 +131,7 @@ def cancel_job(path: JobPath) -> Response:
     summary="Delete a job and its results",
     responses=returns(DeletedDocument, 404),
 )
-def delete_job(path: JobPath) -> Response:
+def delete_job(path: _JobPath) -> Response:
     _require_job(path.job_id)
     services().job_store.delete(path.job_id)
     return jsonify({"deleted": 1})
@@ -141,7 +142,7 @@ def delete_job(path: JobPath) -> Response:
     summary="A result of a job",
     responses=returns({"content": {kind: {} for kind in sorted(RESULT_TYPES)}}, 404, 416),
 )
-def job_file(path: JobFilePath) -> Response:
+def job_file(path: _JobFilePath) -> Response:
     """`faces.csv`, `tracks.csv`, `frames.jsonl`, `annotated.mp4` or `report.html`."""
     job = _require_job(path.job_id)
     for entry in services().job_store.files(path.job_id, role="result"):
@@ -163,7 +164,7 @@ def _form_of_page() -> VideoForm:
                 "blur_faces": "blur_faces" in request.form,
             }
         )
-    except pydantic.ValidationError:
+    except ValidationError:
         raise ProblemError(
             422, "invalid", "Expected every Nth frame with N from 1 to 1000."
         ) from None
