@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mien.cluster import analyze
-from mien.cluster.dataset import _Analyzer
+from mien.cluster import _Analyzer, analyze
 from mien.cluster.engine import Resources, connected
 from mien.config import Settings
 from mien.errors import InputError

@@ -143,7 +143,7 @@ def _batch(
         return
     # Ray prints about dead workers to standard output; the run warns of them itself.
     with (
-        _Log() if log_json else _Bar() as shown,
+        contextlib.nullcontext(_Log()) if log_json else _Bar() as shown,
         graceful_stop() as should_stop,
         open(os.devnull, "w") as ray_output,
         contextlib.redirect_stdout(ray_output),
@@ -235,12 +235,6 @@ class _Bar:
 
 class _Log:
     """Progress on stderr as lines of JSON, for programs."""
-
-    def __enter__(self) -> "_Log":
-        return self
-
-    def __exit__(self, *problem: object) -> None:
-        pass
 
     def show(self, now: Progress) -> None:
         """Write that the run goes on, or that a part is complete."""

@@ -223,13 +223,7 @@ class _Output:
     """A destination for results."""
 
     def add(self, result: FrameResult, image: Image | LargeImage, relative: PurePath) -> None:
-        """Write the result of one image.
-
-        Args:
-            result: the result.
-            image: the pixels.
-            relative: path of the image below an output folder.
-        """
+        """Write the result of one image, which has a relative path below an output folder."""
         raise NotImplementedError
 
     def fail(self, source: str, message: str) -> None:
@@ -239,12 +233,23 @@ class _Output:
         """Finish writing; also called after an interruption."""
 
 
-class _JsonOutput(_Output):
-    """One JSON document, written incrementally: schema_version, results, errors."""
+class _JsonLinesOutput(_Output):
+    """One result per line. Failures are reported on stderr only, so every line is a result."""
 
     def __init__(self, file: TextIO, *, landmarks: bool) -> None:
         self._file = file
         self._landmarks = landmarks
+
+    def add(self, result: FrameResult, image: Image | LargeImage, relative: PurePath) -> None:
+        self._file.write(json_module.dumps(result.to_dict(landmarks=self._landmarks)) + "\n")
+        self._file.flush()
+
+
+class _JsonOutput(_JsonLinesOutput):
+    """One JSON document, written incrementally: schema_version, results, errors."""
+
+    def __init__(self, file: TextIO, *, landmarks: bool) -> None:
+        super().__init__(file, landmarks=landmarks)
         self._errors: list[dict[str, str]] = []
         self._separator = "\n"
         file.write(f'{{"schema_version": {SCHEMA_VERSION}, "results": [')
@@ -259,18 +264,6 @@ class _JsonOutput(_Output):
 
     def close(self) -> None:
         self._file.write(f'\n], "errors": {json_module.dumps(self._errors)}}}\n')
-
-
-class _JsonLinesOutput(_Output):
-    """One result per line. Failures are reported on stderr only, so every line is a result."""
-
-    def __init__(self, file: TextIO, *, landmarks: bool) -> None:
-        self._file = file
-        self._landmarks = landmarks
-
-    def add(self, result: FrameResult, image: Image | LargeImage, relative: PurePath) -> None:
-        self._file.write(json_module.dumps(result.to_dict(landmarks=self._landmarks)) + "\n")
-        self._file.flush()
 
 
 class _CsvOutput(_Output):
