@@ -12,7 +12,7 @@ from mien import imaging
 from mien.config import PipelineKeywords, Settings, shows_settings
 from mien.detection import FaceDetector, FaceSearch, build_detector, build_verifier
 from mien.detection.base import given_detections
-from mien.detection.verifier import FaceVerifier, Verdict
+from mien.detection.verifier import FaceVerifier, Look, Looks, Verdict
 from mien.errors import InputError
 from mien.expression import ExpressionClassifier, build_classifier
 from mien.expression.crop import as_crop, face_crop
@@ -128,12 +128,13 @@ threads, provider: override the settings; see :class:`mien.Settings`.
         """
         clock = _Clock()
         rgb = imaging.as_rgb(image)
+        looks = self._looks(rgb)
         if boxes is None:
-            candidates, faint = self._search(rgb, still=True)
+            candidates, faint = self._search(rgb, looks)
             clock.lap("detect")
-            found = self._present(rgb, candidates) or self._found_again(rgb, candidates, faint)
+            found = self._present(looks, candidates) or self._found_again(looks, candidates, faint)
         else:
-            found = self._looked_at(rgb, given_detections(boxes))
+            found = looks.at(given_detections(boxes))
         return self._result(rgb, self._describe_found(rgb, found, clock), clock, source)
 
     def _result(
@@ -183,7 +184,9 @@ threads, provider: override the settings; see :class:`mien.Settings`.
             part, (x, y), factor = imaging.around_box(image, candidate.box, _PART_SCALE)
             local = candidate.moved(-x / factor, -y / factor, 1 / factor)
             camera = whole.moved(-x / factor, -y / factor, 1 / factor)
-            described = self._describe_found(part, self._present(part, [local]), clock, camera)
+            described = self._describe_found(
+                part, self._present(self._looks(part), [local]), clock, camera
+            )
             faces += [face.moved(x, y, factor) for face in described]
             if len(faces) == self.settings.max_faces:
                 break
@@ -192,26 +195,30 @@ threads, provider: override the settings; see :class:`mien.Settings`.
 
     def detect(self, image: Image, *, still: bool = False) -> list[Detection]:
         """The first step: faces of an image, from left to right; `still`: as in a photograph."""
-        found = self._search(image, still=still)[0][: self.settings.max_faces or None]
+        looks = self._looks(image) if still else None
+        found = self._search(image, looks)[0][: self.settings.max_faces or None]
         return sorted(found, key=lambda detection: detection.box.center[0])
 
-    def _search(self, image: Image, *, still: bool) -> tuple[list[Detection], list[Detection]]:
-        """Every detection, the largest first, and some of what looks only a little so."""
+    def _looks(self, image: Image) -> Looks:
+        return Looks(image, self.landmarks, self.verifier, self.settings.min_presence)
+
+    def _search(self, image: Image, looks: Looks | None) -> tuple[list[Detection], list[Detection]]:
+        """Every detection, the largest first; in a still, with looks, also some weaker ones."""
         least = self.settings.min_score
         faint: list[Detection] = []
-        if still and isinstance(self.detector, FaceSearch):
-            found, faint = self.detector.search_still(image, least)
+        if looks is not None and isinstance(self.detector, FaceSearch):
+            found, faint = self.detector.search_still(image, least, judge=looks)
         else:
             found = self.detector.detect(image, min_score=least)
-        return sorted(found, key=lambda found: -found.box.area), faint
+        return sorted(found, key=lambda found: -found.box.width * found.box.height), faint
 
-    def _present(self, image: Image, candidates: Sequence[Detection]) -> "list[_Found]":
+    def _present(self, looks: Looks, candidates: Sequence[Detection]) -> list[Look]:
         """Of candidates, the largest first, `max_faces` that nothing denies, from left to right."""
-        faces: list[_Found] = []
+        faces: list[Look] = []
         waiting, wanted = list(candidates), self.settings.max_faces or len(candidates)
         while waiting and len(faces) < wanted:
             batch, waiting = waiting[: wanted - len(faces)], waiting[wanted - len(faces) :]
-            for found in self._looked_at(image, batch):
+            for found in looks.at(batch):
                 _, points, verdict = found
                 presence = points.presence if verdict.presence is None else verdict.presence
                 if presence is None or presence >= self.settings.min_presence:
@@ -219,8 +226,8 @@ threads, provider: override the settings; see :class:`mien.Settings`.
         return sorted(faces, key=lambda found: found[0].box.center[0])
 
     def _found_again(
-        self, image: Image, denied: Sequence[Detection], faint: Sequence[Detection]
-    ) -> "list[_Found]":
+        self, looks: Looks, denied: Sequence[Detection], faint: Sequence[Detection]
+    ) -> list[Look]:
         """Where no face is found: one that fills the image, or one with a low score.
 
         What was denied may be a part of a larger face. And a low score is enough if landmarks and
@@ -230,24 +237,19 @@ threads, provider: override the settings; see :class:`mien.Settings`.
         if not isinstance(self.detector, FaceSearch):
             return []
         least = self.settings.min_score
-        found = self._present(image, self.detector.detect_close(image, least)) if denied else []
+        found = (
+            self._present(looks, self.detector.detect_close(looks.image, least)) if denied else []
+        )
         if found or self.verifier is None or least > Settings().min_score:
             return found
         return [
             face
-            for face in self._looked_at(image, faint)
+            for face in looks.at(faint)
             if min(face[1].presence or 0.0, face[2].presence or 0.0) >= _WEAK_PRESENCE
         ]
 
-    def _looked_at(self, image: Image, detections: Sequence[Detection]) -> "list[_Found]":
-        landmarks = self.landmarks.predict(image, detections)
-        verdicts = [Verdict()] * len(detections)
-        if self.verifier is not None:
-            verdicts = self.verifier.verify(image, detections, landmarks)
-        return list(zip(detections, landmarks, verdicts, strict=True))
-
     def _describe_found(
-        self, image: Image, found: "Sequence[_Found]", clock: "_Clock", camera: Camera | None = None
+        self, image: Image, found: Sequence[Look], clock: "_Clock", camera: Camera | None = None
     ) -> list[Face]:
         detections, points, verdicts = zip(*found, strict=True) if found else ((), (), ())
         return self.describe(
@@ -349,9 +351,6 @@ threads, provider: override the settings; see :class:`mien.Settings`.
         """Load every model now instead of at the first image."""
         self.analyze(np.zeros((64, 64, 3), np.uint8), boxes=[(8, 8, 56, 56)])
         self.detector.detect(np.zeros((64, 64, 3), np.uint8))
-
-
-_Found = tuple[Detection, Landmarks, Verdict]
 
 
 class _Clock:

@@ -105,6 +105,22 @@ def test_overlapping_boxes_are_averaged_by_score(make_model: MakeModel) -> None:
     assert face.box.center == pytest.approx((53, 50), abs=1e-3)
 
 
+def test_weaker_faces_count_at_the_border_of_the_image(make_model: MakeModel) -> None:
+    offsets = np.zeros((4, 16))
+    offsets[:, 2:4] = 10
+    offsets[0, :2] = (-7.5, 0)  # from (25, 25) to (10, 25), with sides of 20
+    logits = [np.log(0.1), np.log(0.1), np.log(0.3), np.log(3)]
+    detector = BlazeFace(catalog.find(make_model(offsets, logits)))
+    image = np.zeros((100, 100, 3), np.uint8)
+
+    def lefts(**weak: float) -> list[float]:
+        return sorted(round(found.box.x_min) for found in detector.detect(image, **weak))
+
+    assert lefts() == [65]
+    assert lefts(weak_score=0.2) == [15, 65]
+    assert lefts(weak_score=0.2, border_score=0.05) == [0, 15, 65]
+
+
 def test_ignores_invalid_boxes_and_clips_huge_logits(make_model: MakeModel) -> None:
     offsets = np.zeros((4, 16))
     offsets[0, 2:4] = 20

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mien.detection import build_detector, build_verifier
-from mien.detection.verifier import FaceVerifier, evidence, region
+from mien.detection.verifier import FaceVerifier, Looks, evidence, region
 from mien.errors import SpecError
 from mien.landmarks import build_landmarks
 from mien.media.images import read_image
@@ -125,6 +125,23 @@ def test_several_at_once_are_as_each_alone() -> None:
     assert len(together) == 4
     assert together == pytest.approx(alone, abs=1e-4)
     assert verifier.verify(image, [], []) == []
+
+
+def test_looks_judge_what_the_detector_is_not_sure_of() -> None:
+    image, detection, _ = _found(PEOPLE[0])
+    nothing = Detection(Box(5, 5, 45, 45), 0.4, detection.landmarks)
+    looks = Looks(image, build_landmarks(), build_verifier(), 0.05)
+    assert looks.are_upright([detection, nothing]) == [True, False]
+    assert looks.may_be_faces([detection]) == [True]
+    upside_down = np.ascontiguousarray(image[::-1, ::-1])
+    other = Looks(upside_down, build_landmarks(), build_verifier(), 0.05)
+    assert other.are_upright([detection]) == [False]
+    assert looks.at([detection])[0] is looks.at([detection])[0]
+    everything = Looks(image, build_landmarks(), build_verifier(), 0.0)
+    assert everything.may_be_faces([nothing]) == [True]
+    unverified = Looks(image, build_landmarks(), None, 0.05)
+    assert unverified.are_upright([detection]) == [False]
+    assert unverified.may_be_faces([nothing]) == [True]
 
 
 def test_evidence_is_the_logits_of_score_and_presence() -> None:

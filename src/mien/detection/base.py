@@ -38,6 +38,18 @@ class FaceDetector(Protocol):
         ...
 
 
+class Judge(Protocol):
+    """Judges detections by other means, which cost less than a run of the detector."""
+
+    def may_be_faces(self, detections: Sequence[Detection]) -> list[bool]:
+        """Whether a closer look at each may find a face."""
+        ...
+
+    def are_upright(self, detections: Sequence[Detection]) -> list[bool]:
+        """Whether each is surely an upright face."""
+        ...
+
+
 def drop_repeated(
     detections: Sequence[Detection], *, sure_score: float = 0.0, limit: int | None = None
 ) -> list[int]:

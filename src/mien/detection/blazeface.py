@@ -17,6 +17,8 @@ _MERGE_IOU = 0.3
 _POINTS = 6
 # Where a picture has more weak anchors, such as a plain one, the best of them are enough.
 _MAX_WEAK = 200
+# A box ends at the border within this share of its longer side.
+_BORDER_MARGIN = 0.1
 
 
 class BlazeFace:
@@ -53,7 +55,12 @@ class BlazeFace:
         }
 
     def detect(
-        self, image: Image, *, min_score: float = 0.5, weak_score: float | None = None
+        self,
+        image: Image,
+        *,
+        min_score: float = 0.5,
+        weak_score: float | None = None,
+        border_score: float | None = None,
     ) -> list[Detection]:
         """See :meth:`mien.detection.base.FaceDetector.detect`.
 
@@ -62,6 +69,7 @@ class BlazeFace:
             min_score: in [0, 1]; faces with a lower score are dropped.
             weak_score: below min_score; faces down to this score are added where they do not
                 overlap the others. They do not change the others.
+            border_score: lower score for those of them that reach to the border of the image.
         """
         frame = self._frame_for(image)
         framed, transform = imaging.letterbox(image, frame.input.size_wh)
@@ -73,11 +81,17 @@ class BlazeFace:
                 f"got {logits.size}; correct the spec"
             )
         logits = logits.reshape(-1)
-        (found,) = np.nonzero(logits >= _logit(min_score if weak_score is None else weak_score))
+        weak_score = min_score if weak_score is None else weak_score
+        lowest = weak_score if border_score is None else border_score
+        (found,) = np.nonzero(logits >= _logit(lowest))
         if not found.size:
             return []
         chosen = offsets.reshape(len(frame.anchors), -1)[found]
         coordinates = self._decode(chosen, frame.anchors[found])
+        if border_score is not None:
+            counts = logits[found] >= _logit(weak_score)
+            counts |= _reaches_border(coordinates, transform, image)
+            found, coordinates = found[counts], coordinates[counts]
         strong = logits[found] >= _logit(min_score)
         scores = 1 / (1 + np.exp(-logits[found].clip(-80, 80)))
         merged, best_scores = _merge_weighted(coordinates[strong], scores[strong], _MERGE_IOU)
@@ -91,7 +105,7 @@ class BlazeFace:
             merged = np.concatenate([merged, weak[alone]])
             best_scores = np.concatenate([best_scores, weak_scores[alone]])
         # The letterbox only scales and moves.
-        points = (merged.reshape(len(merged), -1, 2) - transform[:, 2]) / transform.diagonal()
+        points = (merged.reshape(-1, 2 + _POINTS, 2) - transform[:, 2]) / transform.diagonal()
         return [
             Detection(
                 Box(*corners[:2].reshape(4).tolist()),
@@ -183,6 +197,18 @@ class _Facts:
             for columns, rows, n in self.grids
         ]
         return np.concatenate(parts) * np.asarray(size_wh, np.float32)
+
+
+def _reaches_border(
+    coordinates: FloatArray, transform: npt.NDArray[np.float64], image: Image
+) -> npt.NDArray[np.bool_]:
+    """Which boxes ``(N, 4 or more)``, in pixels of an input, reach to the border of the image."""
+    start = transform[:, 2]
+    end = start + transform.diagonal() * (image.shape[1], image.shape[0])
+    low, high = coordinates[:, :2], coordinates[:, 2:4]
+    margin = _BORDER_MARGIN * (high - low).max(axis=1, keepdims=True)
+    reaching: npt.NDArray[np.bool_] = ((low - margin < start) | (high + margin > end)).any(axis=1)
+    return reaching
 
 
 def _merge_weighted(

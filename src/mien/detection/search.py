@@ -5,12 +5,12 @@ borders, and turned.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from mien import geometry, imaging
-from mien.detection.base import FaceDetector, drop_repeated
+from mien.detection.base import FaceDetector, Judge, drop_repeated
 from mien.detection.blazeface import BlazeFace
 from mien.detection.views import (
     MAX_TILES,
@@ -41,7 +41,7 @@ _CANDIDATE_SCORE = 0.5
 _SAME_IOU = 0.2
 # Where nothing is found, the image is padded to a view of this many times its size.
 _ZOOM_OUT = 2.5
-_PADDED_SIZE = 384
+_PADDED_SIZE = 192
 # The close-up detector has more false positives, so it needs a higher score, if necessary in a
 # second pass. It finds a face in 398 instead of 336 of 400 tight crops of FER+ valid pasted into
 # scenes (385 without the second pass), and a false one in 1 of 90 photographs without a face (0
@@ -58,8 +58,9 @@ _BORDER_SCALE = 3.0
 # In a still image, a face with a lower score or a steeper eye line is searched again in a view
 # around it, upright and turned by quarters side by side. Of 100 portraits turned by 135 to 225
 # degrees one has a score of 0.78, and of 60 turned by 90, 180 or 270 all have the best score in the
-# right copy: 0.8 in the median, at most 0.45 in nine tenths of the others. Of upright faces a
-# quarter (news photographs) or none (portraits) have a score below 0.78, and cost one more run.
+# right copy: 0.8 in the median, at most 0.45 in nine tenths of the others. Of upright faces two
+# fifths (news photographs) or none (portraits) have a score below 0.78; the judge knows nearly all
+# of them to be upright, and the others cost one more run.
 _UPRIGHT_SCORE = 0.78
 _UPRIGHT_DEG = 40.0
 _TURN_SCALE = 2.5
@@ -71,7 +72,7 @@ _TURNED_SIDE = 1024
 # by 0, 90, 180 and 270 degrees it finds 99 %.
 _COPIES_SCALE = 1.3
 _COPIES_SCORE = 0.6
-_COPY_SIZE = 192
+_COPY_SIZE = 96
 # Bounds of the work on pictures in which everywhere is something like a face. In a group photograph
 # with 24 pixels a face, a tile of 512 pixels has fewer faces.
 _MAX_OF_VIEW = 150
@@ -113,27 +114,29 @@ class FaceSearch:
         return self.search_still(image, min_score)[0]
 
     def search_still(
-        self, image: Image | LargeImage, min_score: float = 0.5
+        self,
+        image: Image | LargeImage,
+        min_score: float = 0.5,
+        *,
+        judge: Judge | None = None,
     ) -> tuple[list[Detection], list[Detection]]:
         """Search a still image more thoroughly than :meth:`detect` does.
 
         Large images are searched in as many tiles as faces of 24 pixels need, about 7 for each
-        megapixel; candidates that the border cuts are verified beyond it; faces that are not
-        clearly upright are looked at once more, with copies turned by 90, 180 and 270 degrees, and
-        where one is turned, the whole image is searched so. Most upright photographs of up to 768
-        pixels cost no more runs than :meth:`detect`, those without a face up to two more.
+        megapixel; candidates that the border cuts are verified beyond it; faces that are clearly
+        upright neither by their detection nor by the judge are looked at once more, with copies
+        turned by 90, 180 and 270 degrees, and where one is turned, the whole image is searched so.
 
         Returns:
             Faces, the best 1,000 at most, and a few candidates that did not get the minimum score.
         """
         if is_flat(image, whole_of(image)):
             return [], []
-        found, faint = self._search(image, min_score, still=True)
+        found, faint = self._search(image, min_score, still=True, judge=judge)
         # In rows, as a large image is decoded.
         found.sort(key=lambda detection: detection.box.y_min)
-        unclear = [i for i, face in enumerate(found) if not _is_clearly_upright(face)]
         turns: set[int] = set()
-        for i in unclear[:_MAX_TURNED]:
+        for i in _may_be_turned(found, judge)[:_MAX_TURNED]:
             turn, found[i] = self._turned(image, found[i], min_score)
             turns |= {turn} - {0}
         for face in [] if found else faint[:2]:
@@ -150,7 +153,7 @@ class FaceSearch:
     ) -> tuple[int, Detection]:
         """The number of quarters by which a face is turned, and its detection in that view."""
         box = detection.box.to_array()
-        view = around(_view_of(detection.box), _TURN_SCALE)
+        view = around(View.of(detection.box), _TURN_SCALE)
         best = {0: (0.0, detection)}
         for turn, other in _detect_in_copies(image, self._detector, view, _CANDIDATE_SCORE**2):
             same = geometry.box_iou([box], [other.box.to_array()])[0, 0] > _SAME_IOU
@@ -176,29 +179,38 @@ class FaceSearch:
         ]
 
     def _search(
-        self, image: Image | LargeImage, min_score: float, *, still: bool
+        self,
+        image: Image | LargeImage,
+        min_score: float,
+        *,
+        still: bool,
+        judge: Judge | None = None,
     ) -> tuple[list[Detection], list[Detection]]:
         """Faces, and in a still image the best of what is none."""
         if max(image.shape[:2]) < _MIN_SIDE:
             return [], []
         candidates, view_sides = self._candidates(image, min_score, still=still)
         distinct = drop_repeated(candidates, sure_score=_ACCEPTED_SCORE, limit=_MAX_CANDIDATES)
-        found = []
         least = _CANDIDATE_SCORE * min_score
+        whole = whole_of(image)
+        chosen = [(candidates[i], view_sides[i]) for i in distinct if candidates[i].score >= least]
+        weak = [candidates[i] for i in distinct if candidates[i].score < least]
+        weak = _possible([one for one in weak if is_cut(one.box, whole)], judge)
+        chosen += [(one, whole.side) for one in weak]
+        found = []
         # In rows, as a large image is decoded.
-        for i in sorted(distinct, key=lambda i: candidates[i].box.y_min):
-            if candidates[i].score >= least or is_cut(candidates[i].box, whole_of(image)):
-                verified = self._verify(image, candidates[i], view_sides[i], min_score, still=still)
-                if verified is not None and verified.score >= min_score:
-                    found.append(verified)
+        for one, side in sorted(chosen, key=lambda pair: pair[0].box.y_min):
+            verified = self._verify(image, one, side, min_score, still=still)
+            if verified is not None and verified.score >= min_score:
+                found.append(verified)
         found = [found[i] for i in drop_repeated(found)]
         if not found:
             find = self._find_in_copies if still else self.detect_close
             found = find(image, min_score)
         least = _FAINT_SHARE * min_score
         faint = [candidates[i] for i in distinct if still and candidates[i].score >= least]
-        faint = [one for one in faint if not any(one is face for face in found)]
-        return found, faint[:_MAX_FAINT]
+        faint = [one for one in faint if not any(one is face for face in found)][:_MAX_FAINT]
+        return found, faint if found else _possible(faint, judge)
 
     def _candidates(
         self, image: Image | LargeImage, min_score: float, *, still: bool
@@ -213,12 +225,11 @@ class FaceSearch:
         for view in views:
             if still and view is not whole and is_flat(image, view):
                 continue
-            weak_score = None
-            if still:
-                weak_score = min_score * (_BORDER_SCORE if at_border(view, whole) else _FAINT_SHARE)
-            found = _detect_in(
-                image, view, self._detector, _CANDIDATE_SCORE * min_score, weak_score=weak_score
-            )
+            weak = {"weak_score": _FAINT_SHARE * min_score} if still else {}
+            if still and at_border(view, whole):
+                weak["border_score"] = _BORDER_SCORE * min_score
+            least = _CANDIDATE_SCORE * min_score
+            found = _detect_in(image, view, self._detector, least, weak=weak)
             for candidate in found:
                 if candidate.score >= _FAINT_SHARE * min_score or is_cut(candidate.box, whole):
                     candidates.append(candidate)
@@ -265,11 +276,26 @@ class FaceSearch:
         return _detect_again(image, self._detector, box, _VERIFY_SCALE, min_score)
 
 
-def _is_clearly_upright(face: Detection) -> bool:
-    if face.landmarks is None:
-        return True
-    angle_deg = schemes.eye_line_angle_deg(face.landmarks)
-    return face.score >= _UPRIGHT_SCORE and abs(angle_deg) <= _UPRIGHT_DEG
+def _possible(detections: list[Detection], judge: Judge | None) -> list[Detection]:
+    """Those in which a closer look may find a face."""
+    if judge is None or not detections:
+        return detections
+    possible = judge.may_be_faces(detections)
+    return [one for one, may_be in zip(detections, possible, strict=True) if may_be]
+
+
+def _may_be_turned(found: Sequence[Detection], judge: Judge | None) -> list[int]:
+    """Indices of the faces that are not clearly upright."""
+    unclear, weak = [], []
+    for i, face in enumerate(found):
+        if face.landmarks and abs(schemes.eye_line_angle_deg(face.landmarks)) > _UPRIGHT_DEG:
+            unclear.append(i)
+        elif face.landmarks and face.score < _UPRIGHT_SCORE:
+            weak.append(i)
+    if judge and weak:
+        sure = judge.are_upright([found[i] for i in weak])
+        weak = [i for i, upright in zip(weak, sure, strict=True) if not upright]
+    return sorted(unclear + weak)
 
 
 def _detect_close_up(
@@ -292,16 +318,12 @@ def _detect_again(
     min_score: float,
 ) -> Detection | None:
     """The face at a box, detected in a view of ``scale`` times the box's size."""
-    found = list(_detect_in(image, around(_view_of(box), scale), detector, min_score))
+    found = list(_detect_in(image, around(View.of(box), scale), detector, min_score))
     if not found:
         return None
     overlaps = geometry.box_iou([box.to_array()], [other.box.to_array() for other in found])[0]
     nearest = int(overlaps.argmax())
     return found[nearest] if overlaps[nearest] > _SAME_IOU else None
-
-
-def _view_of(box: Box) -> View:
-    return View(round(box.x_min), round(box.y_min), round(box.x_max), round(box.y_max))
 
 
 def _detect_in_copies(
@@ -339,21 +361,19 @@ def _detect_in(
     min_score: float,
     *,
     turn: int = 0,
-    weak_score: float | None = None,
+    weak: Mapping[str, float] | None = None,
 ) -> Iterator[Detection]:
     """Faces in a part of the image, in pixels of the image.
 
     Args:
         turn: number of quarters by which the part is turned anticlockwise before.
-        weak_score: lower score for faces that overlap no other, where the detector supports it.
+        weak: the lower scores of :meth:`BlazeFace.detect`, where it is the detector.
     """
     if isinstance(image, LargeImage):
         pixels, local, shown, factor = pixels_of(image, view)
-        for detection in _detect_in(
-            pixels, local, detector, min_score, turn=turn, weak_score=weak_score
-        ):
+        for detection in _detect_in(pixels, local, detector, min_score, turn=turn, weak=weak):
             moved = detection.moved(shown.left, shown.top, factor)
-            if _is_whole(moved.box, view, image):
+            if view.shows(moved.box, image.shape[1], image.shape[0]):
                 yield moved
         return
     height, width = image.shape[:2]
@@ -369,27 +389,12 @@ def _detect_in(
         to_part = geometry.similarity(scale, 0.0, (-view.left * scale, -view.top * scale))
         part = imaging.warp(image, to_part, (_PADDED_SIZE, _PADDED_SIZE), replicate_border=False)
     turned = np.ascontiguousarray(np.rot90(part, turn)) if turn else part
-    if weak_score is not None and isinstance(detector, BlazeFace):
-        found = detector.detect(turned, min_score=min_score, weak_score=weak_score)
+    if isinstance(detector, BlazeFace):
+        found = detector.detect(turned, min_score=min_score, **(weak or {}))
     else:
         found = detector.detect(turned, min_score=min_score)
     for detection in found[:_MAX_OF_VIEW]:
         upright = turned_back(detection, turn, part.shape[1], part.shape[0])
         moved = upright.moved(view.left, view.top, 1 / scale)
-        if _is_whole(moved.box, view, image):
+        if view.shows(moved.box, image.shape[1], image.shape[0]):
             yield moved
-
-
-def _is_whole(box: Box, view: View, image: Image | LargeImage) -> bool:
-    """Whether a view shows all of a box that is in the image.
-
-    A box across an inner border shows only part of a face; another tile, or the level above, shows
-    all of it.
-    """
-    height, width = image.shape[:2]
-    return (
-        (view.left <= 0 or box.x_min > view.left)
-        and (view.top <= 0 or box.y_min > view.top)
-        and (view.right >= width or box.x_max < view.right)
-        and (view.bottom >= height or box.y_max < view.bottom)
-    )

@@ -7,7 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from mien import imaging
-from mien.landmarks import Region, roi_from_detection, roi_from_landmarks
+from mien.landmarks import (
+    LandmarkPredictor,
+    Region,
+    roi_from_detection,
+    roi_from_landmarks,
+)
 from mien.runtime.catalog import CatalogEntry
 from mien.runtime.session import Session
 from mien.runtime.spec import read_parameters
@@ -16,6 +21,13 @@ from mien.types import Detection, FloatArray, Image, Landmarks
 # Landmarks of a lower presence may lie anywhere: the region is then that of the detection.
 _TRUSTED_PRESENCE = 0.5
 _MAX_EVIDENCE = 8.0
+# A weak detection has a score of at most about 0.9 in a closer look. Of 229 at the border of news
+# photographs, 83 of the 99 that such a look does not confirm are below this limit, and one that is
+# confirmed, but no face.
+_MAX_SCORE_EVIDENCE = 2.0
+# Landmarks and verifier are sure that a face is upright: of 65 in 67 upright faces of news
+# photographs with a score below 0.78, and of none of 326 turned ones; 21 of these have 0.5 in both.
+_UPRIGHT_MESH, _UPRIGHT_PRESENCE = 0.999, 0.99
 PARTS = ("mouth", "eyes")
 """The parts of a face that may be covered, in the order of the network's logits."""
 
@@ -76,19 +88,84 @@ class FaceVerifier:
         if not detections:
             return []
         pairs = list(zip(detections, landmarks, strict=True))
-        size_wh = self._input.size_wh
-        crops = [
-            imaging.warp(image, region(*pair, self._scale).transform(size_wh[0]), size_wh)
-            for pair in pairs
-        ]
-        (logits,) = self._session.run({self._input.name: imaging.to_input(crops, self._input)})
+        logits = self._logits(image, [region(*pair, self._scale) for pair in pairs])
         known = np.array([evidence(*pair) for pair in pairs]) @ self._weights
         return [
             Verdict(
-                1 / (1 + math.exp(-max(-80.0, min(80.0, float(face + more))))),
+                _share(float(face + more)),
                 tuple(part for part, logit in zip(PARTS, covered, strict=True) if logit > 0),
             )
             for (face, *covered), more in zip(logits, known, strict=True)
+        ]
+
+    def possible(self, image: Image, detections: Sequence[Detection]) -> list[float]:
+        """The highest presence that each detection may have after closer looks."""
+        if not detections:
+            return []
+        logits = self._logits(image, [roi_from_detection(one, self._scale) for one in detections])
+        most = float(self._weights @ np.array([_MAX_SCORE_EVIDENCE, _MAX_EVIDENCE], np.float32))
+        return [_share(float(logit) + most) for logit in logits[:, 0]]
+
+    def _logits(self, image: Image, regions: Sequence[Region]) -> FloatArray:
+        size_wh = self._input.size_wh
+        crops = [imaging.warp(image, one.transform(size_wh[0]), size_wh) for one in regions]
+        (logits,) = self._session.run({self._input.name: imaging.to_input(crops, self._input)})
+        return logits
+
+
+Look = tuple[Detection, Landmarks, Verdict]
+"""A detection, and what landmarks and verifier see there."""
+
+
+class Looks:
+    """What landmarks and verifier see at the detections of one image; each is looked at once.
+
+    Args:
+        image: ``(H, W, 3)`` RGB uint8.
+        landmarks: the predictor.
+        verifier: None if there is none for these landmarks; the verdicts are empty then.
+        min_presence: what has less is no face.
+    """
+
+    def __init__(
+        self,
+        image: Image,
+        landmarks: LandmarkPredictor,
+        verifier: FaceVerifier | None,
+        min_presence: float,
+    ) -> None:
+        self.image = image
+        self._min_presence = min_presence
+        self._landmarks = landmarks
+        self._verifier = verifier
+        self._known: dict[int, Look] = {}
+
+    def at(self, detections: Sequence[Detection]) -> list[Look]:
+        """One look for each detection, in order."""
+        new = [detection for detection in detections if id(detection) not in self._known]
+        landmarks = self._landmarks.predict(self.image, new)
+        verdicts = [Verdict()] * len(new)
+        if self._verifier is not None:
+            verdicts = self._verifier.verify(self.image, new, landmarks)
+        looks = zip(new, landmarks, verdicts, strict=True)
+        self._known |= {id(look[0]): look for look in looks}
+        return [self._known[id(detection)] for detection in detections]
+
+    def may_be_faces(self, detections: Sequence[Detection]) -> list[bool]:
+        """Whether a closer look at each may find a face."""
+        if self._verifier is None:
+            return [True] * len(detections)
+        possible = self._verifier.possible(self.image, detections)
+        return [presence >= self._min_presence for presence in possible]
+
+    def are_upright(self, detections: Sequence[Detection]) -> list[bool]:
+        """Whether landmarks and verifier are sure of each face, as its detection shows it."""
+        if self._verifier is None:
+            return [False] * len(detections)
+        return [
+            (points.presence or 0.0) >= _UPRIGHT_MESH
+            and (verdict.presence or 0.0) >= _UPRIGHT_PRESENCE
+            for _, points, verdict in self.at(detections)
         ]
 
 
@@ -108,6 +185,10 @@ def region(detection: Detection, landmarks: Landmarks, scale: float) -> Region:
 def evidence(detection: Detection, landmarks: Landmarks) -> FloatArray:
     """Logits of the detector's score and of the landmarks' presence, ``(2,)``, within ±8."""
     return np.array([_logit(detection.score), _logit(landmarks.presence or 0.0)], np.float32)
+
+
+def _share(logit: float) -> float:
+    return 1 / (1 + math.exp(-min(max(logit, -80.0), 80.0)))
 
 
 def _logit(share: float) -> float:

@@ -31,6 +31,10 @@ class View:
     right: int
     bottom: int
 
+    @classmethod
+    def of(cls, box: Box) -> "View":
+        return cls(round(box.x_min), round(box.y_min), round(box.x_max), round(box.y_max))
+
     @property
     def width(self) -> int:
         return self.right - self.left
@@ -43,6 +47,19 @@ class View:
     def side(self) -> int:
         """The longer side."""
         return max(self.width, self.height)
+
+    def shows(self, box: Box, width: int, height: int) -> bool:
+        """Whether it shows all of a box that is in an image of this size.
+
+        A box across an inner border shows only part of a face; another tile, or the level above,
+        shows all of it.
+        """
+        return (
+            (self.left <= 0 or box.x_min > self.left)
+            and (self.top <= 0 or box.y_min > self.top)
+            and (self.right >= width or box.x_max < self.right)
+            and (self.bottom >= height or box.y_max < self.bottom)
+        )
 
 
 def tiles(width: int, height: int, max_tiles: float = MAX_TILES) -> list[View]:
@@ -142,8 +159,9 @@ def is_flat(image: Image | LargeImage, view: View) -> bool:
     # Every 8 pixels of the image, or less, so that a small face is seen.
     step = min(8 // factor, 1 + view.side // 64)
     part = image[view.top : view.bottom : step, view.left : view.right : step]
-    # Of each channel: a plain color shows no more than gray does.
-    return int(np.ptp(part, axis=(0, 1)).max()) < _FLAT_LEVELS
+    # Of each channel: a plain color shows no more than gray does. A few pixels mostly are enough.
+    few = part[:: max(1, part.shape[0] // 8), :: max(1, part.shape[1] // 8)]
+    return all(int(np.ptp(some, axis=(0, 1)).max()) < _FLAT_LEVELS for some in (few, part))
 
 
 def turned_back(detection: Detection, turn: int, width: int, height: int) -> Detection:
