@@ -105,7 +105,9 @@ def run(data: Path, model: str, count: int) -> dict[str, Any]:
             landmarks = find_landmarks(mesh, rgb, region)
             detection = detection_of(landmarks)
             quality = measure(rgb, detection, landmarks, estimate_pose(landmarks))
-            crop = imaging.align(rgb, landmarks.points, template, spec.input.size_wh).image
+            size_wh = spec.input.size_wh
+            transform = imaging.alignment_transform(landmarks.points, template, size_wh)
+            crop = imaging.warp(rgb, transform, size_wh)
             (scores,) = classifier.classify([crop])
             table.setdefault(name, []).append(
                 [

@@ -109,12 +109,6 @@ def test_apply_transform_scales_depth() -> None:
     assert moved == pytest.approx(np.array([[0.0, 3.0, 6.0]]))
 
 
-@settings(deadline=None)
-@given(SCALES, ANGLES)
-def test_scale_of_a_similarity(scale: float, angle_deg: float) -> None:
-    assert geometry.scale_of(geometry.similarity(scale, angle_deg)) == pytest.approx(scale)
-
-
 def test_square_to_frame_makes_a_rotated_square_upright() -> None:
     transform = geometry.square_to_frame((100.0, 50.0), 40.0, 30.0, 80)
     half = 20.0

@@ -138,12 +138,6 @@ def apply_transform(transform: npt.ArrayLike, points: npt.ArrayLike) -> Array:
     return np.asarray(values @ ((a, c, 0.0), (b, d, 0.0), (0.0, 0.0, scale)) + (x, y, 0.0))
 
 
-def scale_of(transform: npt.ArrayLike) -> float:
-    """The scale factor of lengths: the square root of the determinant."""
-    (a, b, _), (c, d, _) = np.asarray(transform, dtype=np.float64).tolist()
-    return math.sqrt(abs(a * d - b * c))
-
-
 def square_to_frame(center: tuple[float, float], side: float, angle_deg: float, size: int) -> Array:
     """The transform from a rotated square of the image to an upright ``size`` by ``size``.
 

@@ -273,8 +273,8 @@ def _part_to_read(
     """The part of the image that a warp reads, reduced to about the scale of the warp."""
     height, width = image.shape[:2]
     inverse = geometry.invert(transform)
-    shrink = geometry.scale_of(inverse)
     (a, b, x), (c, d, y) = inverse.tolist()
+    shrink = math.sqrt(abs(a * d - b * c))
     wide, high = size_wh
     xs = x, x + a * wide, x + b * high, x + a * wide + b * high
     ys = y, y + c * wide, y + d * high, y + c * wide + d * high
@@ -300,14 +300,6 @@ def alignment_transform(
     """
     stable = np.asarray(points, np.float64)[list(template.indices), :2]
     return geometry.estimate_similarity(stable, np.asarray(template.points) * size_wh)
-
-
-def align(
-    image: Image, points: npt.ArrayLike, template: AlignmentTemplate, size_wh: tuple[int, int]
-) -> AlignedCrop:
-    """Warp a face to the template; see :func:`alignment_transform`."""
-    transform = alignment_transform(points, template, size_wh)
-    return AlignedCrop(warp(image, transform, size_wh), transform)
 
 
 def crop_box(image: Image, box: Box, size_wh: tuple[int, int]) -> AlignedCrop:

@@ -110,7 +110,8 @@ def crops_seen(landmarks: Landmarks, template: AlignmentTemplate) -> dict[str, I
 def test_every_part_sees_the_same_pixels(
     landmarks: Landmarks, template: AlignmentTemplate, used: Landmarks
 ) -> None:
-    expected = imaging.align(PICTURE, used.points, template, SIZE_WH).image
+    transform = imaging.alignment_transform(used.points, template, SIZE_WH)
+    expected = imaging.warp(PICTURE, transform, SIZE_WH)
     seen = crops_seen(landmarks, template)
     assert len(seen) == 6
     for crop in seen.values():
@@ -121,7 +122,8 @@ def test_every_part_sees_the_same_pixels(
 def test_untrusted_landmarks_are_used_in_photographs_only(template: AlignmentTemplate) -> None:
     untrusted = dataclasses.replace(MESH, presence=0.49)
     points = MESH.points if template is MESH_TEMPLATE else to_five(MESH).points
-    aligned = imaging.align(PICTURE, points, template, SIZE_WH).image
+    transform = imaging.alignment_transform(points, template, SIZE_WH)
+    aligned = imaging.warp(PICTURE, transform, SIZE_WH)
     as_it_is = imaging.crop_box(PICTURE, WHOLE, SIZE_WH).image
     seen = crops_seen(untrusted, template)
     for name in ("evaluation of crops", "training"):

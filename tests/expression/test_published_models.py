@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 from mien.config import Settings
-from mien.imaging import align
+from mien.imaging import alignment_transform, warp
 from mien.labels import Expression
 from mien.landmarks.schemes import to_five
 from mien.media.images import read_image
@@ -55,6 +55,6 @@ def test_mesh_provides_the_five_points_for_alignment(
     assert face.landmarks is not None
     assert face.landmarks.scheme == "mesh468"
     crop = pipeline.align(image, face.detection, face.landmarks)
-    wanted = align(image, to_five(face.landmarks).points, TEMPLATE, (8, 8))
-    assert np.array_equal(crop.transform, wanted.transform)
-    assert np.array_equal(crop.image, wanted.image)
+    wanted = alignment_transform(to_five(face.landmarks).points, TEMPLATE, (8, 8))
+    assert np.array_equal(crop.transform, wanted)
+    assert np.array_equal(crop.image, warp(image, wanted, (8, 8)))
