@@ -171,12 +171,12 @@ def test_wrong_names_are_answered_with_those_that_work() -> None:
         (
             "model",
             "resnet",
-            r"\(default, both, classical, direct, opencv-fer, quick, scratch, transfer\)",
+            r"\(ensemble, classical, direct, opencv-fer, quick, scratch, transfer\)",
         ),
         (
             "model",
             "blazeface",
-            r"\(default, both, classical, direct, opencv-fer, quick, scratch, transfer\)",
+            r"\(ensemble, classical, direct, opencv-fer, quick, scratch, transfer\)",
         ),
         ("model", "ferplus-vgg13", "mien models add ferplus-vgg13"),
         ("prior", "flat", "default, natural, half, uniform"),

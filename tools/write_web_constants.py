@@ -29,7 +29,7 @@ def constants() -> dict[str, tuple[str, Any]]:
     return {
         "MIN_SCORE": ("number", Settings().min_score),
         "MIN_PRESENCE": ("number", Settings().min_presence),
-        "FOCAL_LENGTH": ("number", Settings().focal_length),
+        "FOCAL_LENGTH": ("number", pose.USUAL_FOCAL_LENGTH),
         "LIMITS": (_RECORD, dataclasses.asdict(LIMITS)),
         "EYES": (_LISTS, schemes.EYE_CONTOURS["mesh468"]),
         "INNER_LIPS": (

@@ -78,10 +78,11 @@ class Settings:
         high=4000,
     )
     focal_length: float = setting(
-        0.8,
+        0.0,
         "Focal length of the camera in longer sides of the picture, for positions of heads in cm; "
-        "0.8 is a webcam or a phone (65 degrees).",
-        low=0.1,
+        "0 is that of the photograph's EXIF data, or 0.8 where it has none: a webcam or a phone "
+        "(65 degrees).",
+        low=0.0,
         high=100.0,
     )
     threads: int = setting(1, "Number of threads for one model run.", low=1, high=256)

@@ -75,11 +75,13 @@ class OpenedImage:
         pixels: upright.
         warnings: what is wrong with the file.
         read: the part that the file has; None if it has all.
+        focal_length: of the camera, in longer sides of the picture; None if the file does not say.
     """
 
     pixels: Image | LargeImage
     warnings: tuple[str, ...] = ()
     read: Box | None = None
+    focal_length: float | None = None
 
 
 def around_box(

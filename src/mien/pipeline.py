@@ -19,6 +19,7 @@ from mien.expression.crop import as_crop, face_crop
 from mien.imaging import LargeImage, OpenedImage
 from mien.landmarks import FaceMesh, LandmarkPredictor, build_blendshapes, build_landmarks
 from mien.signals import Camera, measure_face
+from mien.signals.pose import USUAL_FOCAL_LENGTH
 from mien.signals.quality import cut_by
 from mien.tracking.smoothing import resting_face
 from mien.types import AlignedCrop, Detection, ExpressionScores, Face, FrameResult, Image, Landmarks
@@ -126,16 +127,25 @@ threads, provider: override the settings; see :class:`mien.Settings`.
         Raises:
             InputError: invalid image or boxes.
         """
+        return self._analyze(imaging.as_rgb(image), boxes, source)
+
+    def _analyze(
+        self,
+        rgb: Image,
+        boxes: npt.ArrayLike | None,
+        source: str | None,
+        focal_length: float | None = None,
+    ) -> FrameResult:
         clock = _Clock()
-        rgb = imaging.as_rgb(image)
         looks = self._looks(rgb)
+        camera = self.camera_of(rgb, focal_length)
         if boxes is None:
             candidates, faint = self._search(rgb, looks)
             clock.lap("detect")
             found = self._present(looks, candidates) or self._found_again(looks, candidates, faint)
         else:
             found = looks.at(given_detections(boxes))
-        return self._result(rgb, self._describe_found(rgb, found, clock), clock, source)
+        return self._result(rgb, self._describe_found(rgb, found, clock, camera), clock, source)
 
     def _result(
         self, image: Image | LargeImage, faces: Sequence[Face], clock: "_Clock", source: str | None
@@ -148,9 +158,10 @@ threads, provider: override the settings; see :class:`mien.Settings`.
             source=source,
         )
 
-    def camera_of(self, image: Image | LargeImage) -> Camera:
-        """The camera of a whole image, by the settings' focal length."""
-        return Camera.of(image.shape[1], image.shape[0], self.settings.focal_length)
+    def camera_of(self, image: Image | LargeImage, focal_length: float | None = None) -> Camera:
+        """The camera of a whole image, by the focal length of the settings, or of its file."""
+        known = self.settings.focal_length or focal_length or USUAL_FOCAL_LENGTH
+        return Camera.of(image.shape[1], image.shape[0], known)
 
     def analyze_opened(
         self, opened: OpenedImage, *, boxes: npt.ArrayLike | None = None, source: str | None = None
@@ -158,18 +169,22 @@ threads, provider: override the settings; see :class:`mien.Settings`.
         """As :meth:`analyze`, for what :func:`mien.media.images.open_image` returns."""
         image = opened.pixels
         if not isinstance(image, LargeImage):
-            result = self.analyze(image, boxes=boxes, source=source)
+            result = self._analyze(image, boxes, source, opened.focal_length)
         elif boxes is not None or not isinstance(self.detector, FaceSearch):
-            result = self.analyze(image.whole(), boxes=boxes, source=source)
+            result = self._analyze(image.whole(), boxes, source, opened.focal_length)
         else:
-            result = self._analyze_large(image, self.detector, source)
+            result = self._analyze_large(image, self.detector, source, opened.focal_length)
         if opened.read is not None:
             faces = tuple(cut_by(face, opened.read) for face in result.faces)
             result = replace(result, faces=faces)
         return replace(result, warnings=opened.warnings) if opened.warnings else result
 
     def _analyze_large(
-        self, image: LargeImage, detector: FaceSearch, source: str | None
+        self,
+        image: LargeImage,
+        detector: FaceSearch,
+        source: str | None,
+        focal_length: float | None,
     ) -> FrameResult:
         clock = _Clock()
         candidates = detector.detect_still(image, min_score=self.settings.min_score)
@@ -179,7 +194,7 @@ threads, provider: override the settings; see :class:`mien.Settings`.
         else:
             candidates.sort(key=lambda found: -found.box.area)
         faces: list[Face] = []
-        whole = self.camera_of(image)
+        whole = self.camera_of(image, focal_length)
         for candidate in candidates:
             part, (x, y), factor = imaging.around_box(image, candidate.box, _PART_SCALE)
             local = candidate.moved(-x / factor, -y / factor, 1 / factor)

@@ -1,14 +1,22 @@
 """Head pose of the canonical face, rotated by known angles."""
 
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import ExifTags
+from PIL import Image as PillowImage
 
+import mien
+from mien.runtime import catalog
 from mien.signals import estimate_pose, facing
 from mien.signals.pose import RIGID_FACE, HeadPose
 from mien.types import Landmarks
+
+SAMPLES = catalog.shipped_folder().parent / "samples"
 
 
 def _turned(yaw_deg: float, pitch_deg: float, roll_deg: float, noise: float = 0.0) -> Landmarks:
@@ -84,3 +92,26 @@ def test_facing_is_the_cosine_to_the_camera(
     yaw_deg: float, pitch_deg: float, expected: float
 ) -> None:
     assert facing(HeadPose(yaw_deg, pitch_deg, 33.0)) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("film_mm", "setting", "expected"),
+    [(72, None, 2.0), (28, None, 28 / 36), (None, None, 0.8), (0, None, 0.8), (72, 1.0, 1.0)],
+)
+def test_distance_follows_the_focal_length_of_the_photograph(
+    tmp_path: Path, film_mm: int | None, setting: float | None, expected: float
+) -> None:
+    """A portrait lens of 72 mm on 36 mm film shows a head as large from 2.5 times the distance."""
+    path = tmp_path / "photo.jpg"
+    exif = PillowImage.Exif()
+    if film_mm is not None:
+        exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.FocalLengthIn35mmFilm] = film_mm
+    with PillowImage.open(SAMPLES / "person-a-neutral.jpg") as sample:
+        sample.save(path, exif=exif, quality=95)
+    (usual,) = mien.analyze(path, focal_length=0.8)
+    (face,) = mien.analyze(path) if setting is None else mien.analyze(path, focal_length=setting)
+    assert usual.signals is not None
+    assert face.signals is not None
+    assert usual.signals.head_z_cm is not None
+    assert face.signals.head_z_cm == pytest.approx(usual.signals.head_z_cm * expected / 0.8)
+    assert face.signals.head_x_cm == usual.signals.head_x_cm

@@ -11,8 +11,8 @@ from typing import IO, Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+from PIL import ExifTags, ImageFile, JpegImagePlugin
 from PIL import Image as PillowImage
-from PIL import ImageFile, JpegImagePlugin
 
 from mien import imaging
 from mien.errors import ImageReadError
@@ -34,6 +34,8 @@ from mien.media.tone_mapping import HEAD_OF_COLORS, tone_of
 from mien.types import Box, Image
 
 _END_OF_JPEG = b"\xff\xd9"
+_FILM_MM = 36.0
+_SHORTEST, _LONGEST = 0.1, 100.0  # as the setting allows
 DARK_LEVEL = 16
 """A picture of 16 bits that is darker than this holds numbers of fewer bits."""
 
@@ -47,12 +49,23 @@ class Reading:
         in_parts: whether a large image is decoded in parts.
         warnings: is extended.
         read: is set to the upright part that the file has, if it is truncated.
+        focal_length: is set to the camera's, in longer sides of the image, if the file has it.
     """
 
     max_megapixels: float
     in_parts: bool
     warnings: list[str] = field(default_factory=list)
     read: Box | None = None
+    focal_length: float | None = None
+
+
+def _focal_length(picture: PillowImage.Image) -> float | None:
+    """In longer sides of the image, from the value for 35 mm film, which is 36 mm wide."""
+    with contextlib.suppress(Exception):  # damaged metadata
+        facts = picture.getexif().get_ifd(ExifTags.IFD.Exif)
+        focal_length = float(facts[ExifTags.Base.FocalLengthIn35mmFilm]) / _FILM_MM
+        return focal_length if _SHORTEST <= focal_length <= _LONGEST else None
+    return None
 
 
 def check_size(width: int, height: int, max_megapixels: float) -> None:
@@ -91,6 +104,7 @@ def read_picture(
         if page:
             picture.seek(page)
         check_size(*picture.size, reading.max_megapixels)
+        reading.focal_length = _focal_length(picture)
         tone = tone_of(name, head, picture.info)
         plain = tone is None and not has_profile(picture)
         if name == "png" and is_large(*picture.size) and plain:

@@ -136,7 +136,7 @@ def _decode(source: ImageSource, max_megapixels: float, *, in_parts: bool) -> Op
             f"{_name_of(source)}: the image is damaged or truncated and cannot be decoded "
             f"({str(error)[:_MAX_NAME]})"
         ) from error
-    return OpenedImage(pixels, tuple(reading.warnings), reading.read)
+    return OpenedImage(pixels, tuple(reading.warnings), reading.read, reading.focal_length)
 
 
 def write_image(path: Path, image: Image, *, quality: int = 92) -> None:

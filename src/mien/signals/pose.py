@@ -59,6 +59,10 @@ class HeadPose:
     px_per_cm: float | None = None
 
 
+USUAL_FOCAL_LENGTH = 0.8
+"""That of a webcam or a phone (65 degrees), in longer sides of the image."""
+
+
 @dataclass(frozen=True, slots=True)
 class Camera:
     """The camera of an image, or of the part of one.
