@@ -44,7 +44,7 @@ def video() -> ResponseReturnValue:
             return redirect(url_for("videos_pages.job", job_id=_submit(_form_of_page())), 303)
         except ProblemError as raised:
             problem = raised
-    shown = [job_document(row) for row in _visitors_jobs() if "task" not in row["options"]]
+    shown = [_job_document(row) for row in _visitors_jobs() if "task" not in row["options"]]
     page = render_template("video.html", jobs=shown, problem=problem)
     return page, problem.status if problem else 200
 
@@ -56,7 +56,7 @@ def job(job_id: str) -> str:
     task = row["options"].get("task", "video")
     found = require_recording(job_id) if task == "video" else None
     return render_template(
-        "job.html", job=job_document(row), task=task, recording=found, shown=found and found.view()
+        "job.html", job=_job_document(row), task=task, recording=found, shown=found and found.view()
     )
 
 
@@ -95,7 +95,7 @@ def change_job(job_id: str) -> ResponseReturnValue:
 def submit_video(form: VideoForm) -> tuple[Response, int]:
     files = ("video",)
     check_form([name for name in VideoForm.model_fields if name not in files], files)
-    return jsonify(job_document(_require_job(_submit(form)))), 202
+    return jsonify(_job_document(_require_job(_submit(form)))), 202
 
 
 _NO_COOKIE = (
@@ -108,13 +108,13 @@ _NO_COOKIE = (
 def list_jobs() -> Response:
     """For clients that keep the cookie; a job that was submitted without it is not listed."""
     note = None if owner() else _NO_COOKIE
-    found = [job_document(row) for row in _visitors_jobs()]
+    found = [_job_document(row) for row in _visitors_jobs()]
     return jsonify({"jobs": found, "note": note})
 
 
 @blueprint.get("/jobs/<job_id>", summary="Job status", responses=returns(JobDocument, 404))
 def job_status(path: _JobPath) -> Response:
-    return jsonify(job_document(_require_job(path.job_id)))
+    return jsonify(_job_document(_require_job(path.job_id)))
 
 
 @blueprint.post(
@@ -123,7 +123,7 @@ def job_status(path: _JobPath) -> Response:
 def cancel_job(path: _JobPath) -> Response:
     _require_job(path.job_id)
     services().job_store.cancel(path.job_id)
-    return jsonify(job_document(_require_job(path.job_id)))
+    return jsonify(_job_document(_require_job(path.job_id)))
 
 
 @blueprint.delete(
@@ -273,6 +273,6 @@ def _require_job(job_id: str) -> dict[str, Any]:
     return row
 
 
-def job_document(row: dict[str, Any]) -> dict[str, Any]:
+def _job_document(row: dict[str, Any]) -> dict[str, Any]:
     """A job as the API returns it."""
     return services().job_store.document(row)

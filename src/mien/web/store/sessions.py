@@ -4,8 +4,7 @@ import json
 import threading
 import time
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -40,26 +39,32 @@ class Recording:
 
     Args:
         start_s: time of the first result in the session, in seconds.
-        earlier: a stream's results that the session has already.
+        sequence, frames, next_frame, people: of the results that the session has already.
 
     Attributes:
         session_id: the recorded session.
     """
 
     def __init__(
-        self, database: Database, session_id: str, *, start_s: float = 0.0,
-        earlier: "_Earlier | None" = None,
-    ) -> None:  # fmt: skip
-        earlier = earlier or _Earlier()
+        self,
+        database: Database,
+        session_id: str,
+        *,
+        start_s: float = 0.0,
+        sequence: int = 0,
+        frames: int = 0,
+        next_frame: int = 0,
+        people: Iterable[int] = (),
+    ) -> None:
         self.session_id = session_id
         self._database = database
         self._lock = threading.Lock()
         self._waiting: list[dict[str, Any]] = []
-        self._sequence = earlier.sequence
-        self._frames = earlier.frames
-        self._first_frame = earlier.next_frame
-        self._people = set(earlier.people)
-        self._first_person = max(earlier.people, default=0)
+        self._sequence = sequence
+        self._frames = frames
+        self._first_frame = next_frame
+        self._people = set(people)
+        self._first_person = max(self._people, default=0)
         self._start_s = self._last_s = round(start_s, 4)
         self._first_s: float | None = None
         self._last_frame: int | None = None
@@ -132,16 +137,6 @@ class Recording:
         return True
 
 
-@dataclass(frozen=True, slots=True)
-class _Earlier:
-    """What a session has before a recording goes on."""
-
-    sequence: int = 0
-    frames: int = 0
-    next_frame: int = 0
-    people: frozenset[int] = frozenset()
-
-
 class SessionStore:
     """The sessions in a database."""
 
@@ -200,14 +195,16 @@ class SessionStore:
         for frame in self.read_frames(session_id):
             next_frame = (frame["frame_index"] or 0) + 1
             people.update(f["track_id"] for f in frame["faces"] if f["track_id"] is not None)
-        earlier = _Earlier(
+        start_s = max(row["duration_s"], (moment - row["created_at"]).total_seconds())
+        return Recording(
+            self._database,
+            session_id,
+            start_s=start_s,
             sequence=self._database.rows(last)[0]["last"] or 0,
             frames=row["frames"],
             next_frame=next_frame,
-            people=frozenset(people),
+            people=people,
         )
-        start_s = max(row["duration_s"], (moment - row["created_at"]).total_seconds())
-        return Recording(self._database, session_id, start_s=start_s, earlier=earlier)
 
     def of_owner(
         self, owner: str, *, words: str = "", offset: int = 0, limit: int | None = None
