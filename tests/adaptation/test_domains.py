@@ -47,6 +47,7 @@ def test_one_table_for_all_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     [
         (None, "expected a TOML file of data sets"),
         ("[a", "expected a TOML file of data sets"),
+        ("a = " + 5000 * "[", "expected a TOML file of data sets"),
         ("", "expected a table for each data set"),
         ("[a]\n", "expected path in"),
         ('[a]\npath = "x"\nsplits = 1\n', "expected keys out of path"),

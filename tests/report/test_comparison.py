@@ -9,6 +9,10 @@ from mien.report import History, compare
 
 
 def history_of(shares: dict[int, list[tuple[float, float]]]) -> History:
+    return History.of(read_frames(documents_of(shares)))
+
+
+def documents_of(shares: dict[int, list[tuple[float, float]]]) -> list[dict[str, Any]]:
     """Ten frames a second; for each track the probability of happiness at some times."""
     frames: dict[float, list[Any]] = {}
     for track_id, values in shares.items():
@@ -29,14 +33,13 @@ def history_of(shares: dict[int, list[tuple[float, float]]]) -> History:
                     "signals": None,
                 }
             )
-    documents = [
+    return [
         {
             "schema_version": 1, "source": "x", "image_size_wh": [20, 20],
             "frame_index": k, "timestamp_s": at_s, "faces": faces, "timings_ms": {}, "models": {},
         }
         for k, (at_s, faces) in enumerate(sorted(frames.items()))
     ]  # fmt: skip
-    return History.of(read_frames(documents))
 
 
 def steady(happiness: float, seconds: int) -> list[tuple[float, float]]:
@@ -55,6 +58,20 @@ def test_people_of_two_recordings_have_one_axis() -> None:
     # Only the first four seconds have both.
     edges = by_label["happiness"].lane.split('d="')[1].split('"')[0].split("M")[1:]
     assert 350 < float(edges[-1].split()[0]) < 410
+
+
+def test_a_recording_may_go_on_with_the_labels_of_another_model() -> None:
+    other = history_of({1: steady(0.6, 6)})
+    shares = {"bored": 0.8, "alert": 0.2}
+    expression = {"label": "bored", "uncertain": False, "probabilities": shares}
+    frames = documents_of({1: steady(0.6, 6)})
+    for document in frames[30:]:
+        document["faces"][0]["expression"] = expression
+    history = History.of(read_frames(frames))
+    assert history.labels == ("neutral", "happiness", "bored", "alert")
+    _, differences = compare([(1, history), (1, other)])
+    by_label = {one.label: one for one in differences}
+    assert by_label["happiness"].first == pytest.approx(0.3, abs=0.01)
 
 
 def test_people_of_one_recording_can_be_compared() -> None:

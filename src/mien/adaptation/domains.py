@@ -61,7 +61,7 @@ def read_domains(path: Path) -> dict[str, Domain]:
     """
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"expected a TOML file of data sets at {path}: {error}") from None
     if not document:
         raise DataError(f"expected a table for each data set in {path}, such as [mine], got none")

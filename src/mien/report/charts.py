@@ -208,7 +208,7 @@ def _edges(first: int, count: int, history: History) -> tuple[float, float]:
 
 def _pile(first: int, bins: list[Bin], labels: list[str], history: History) -> str:
     """The outline of the first labels' summed probabilities over one run of bins."""
-    heights = [_height(found, labels, history) for found in bins]
+    heights = [_height(found, labels) for found in bins]
     if max(heights) < 0.5:
         return ""
     left, _ = _edges(first, 1, history)
@@ -219,11 +219,11 @@ def _pile(first: int, bins: list[Bin], labels: list[str], history: History) -> s
     return path + f"V{_LANE_HEIGHT}Z"
 
 
-def _height(found: Bin, labels: list[str], history: History) -> float:
+def _height(found: Bin, labels: list[str]) -> float:
     if not found.probabilities:
         return 0.0
-    total = sum(found.probabilities[history.labels.index(label)] for label in labels)
-    return _LANE_HEIGHT * total / sum(found.probabilities)
+    total = sum(found.probabilities.get(label, 0.0) for label in labels)
+    return _LANE_HEIGHT * total / sum(found.probabilities.values())
 
 
 def _segments(track: TrackHistory) -> Iterator[tuple[int, int, str | None, str]]:
@@ -278,26 +278,19 @@ def compare(sides: Sequence[tuple[int, History]]) -> tuple[list[PersonChart], li
     if len(sides) < 2 or not end_s:
         return charts, []
     pairs = zip(tracks[:2], (history for _, history in sides[:2]), strict=True)
-    first, second = [_shares(track, history, end_s) for track, history in pairs]
+    first, second = [_shares(track, history.width_s, end_s) for track, history in pairs]
     return charts, _differences(first, second)
 
 
-def _shares(track: TrackHistory, history: History, end_s: float) -> dict[int, Mapping[str, float]]:
+def _shares(track: TrackHistory, width_s: float, end_s: float) -> dict[int, Mapping[str, float]]:
     """The probability of each label by the number of the bin of the common axis."""
     found: dict[int, Mapping[str, float]] = {}
     for number in range(_BINS):
-        at = track.bins.get(int((number + 0.5) * end_s / _BINS / history.width_s))
+        at = track.bins.get(int((number + 0.5) * end_s / _BINS / width_s))
         if at is not None and at.probabilities:
-            found[number] = _normalized(at, history.labels)
+            total = sum(at.probabilities.values())
+            found[number] = {label: p / total for label, p in at.probabilities.items()}
     return found
-
-
-def _normalized(found: Bin, labels: Sequence[str]) -> Mapping[str, float]:
-    total = sum(found.probabilities)
-    return {
-        label: probability / total
-        for label, probability in zip(labels, found.probabilities, strict=True)
-    }
 
 
 def _differences(
@@ -308,7 +301,7 @@ def _differences(
         return []
     labels = [label for label in first[common[0]] if label in second[common[0]]]
     by_label = {
-        label: [(number, first[number][label], second[number][label]) for number in common]
+        label: [(n, first[n].get(label, 0.0), second[n].get(label, 0.0)) for n in common]
         for label in labels
     }
     sizes = {

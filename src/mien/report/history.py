@@ -28,7 +28,7 @@ class Bin:
     frames: int = 0
     not_visible: int = 0
     uncertain: int = 0
-    probabilities: list[float] = field(default_factory=list)
+    probabilities: dict[str, float] = field(default_factory=dict)
     labels: Counter[str] = field(default_factory=Counter)
     movements: dict[str, float] = field(default_factory=dict)
     moving: Counter[str] = field(default_factory=Counter)
@@ -44,7 +44,7 @@ class Bin:
             frames=1,
             not_visible=int(state == "not visible"),
             uncertain=int(state == "uncertain"),
-            probabilities=scores.probabilities.tolist() if scores else [],
+            probabilities=scores.as_dict() if scores else {},
             labels=Counter([scores.label.value] if scores else ()),
             movements=movements,
             moving=Counter([*movements]),
@@ -54,11 +54,8 @@ class Bin:
         self.frames += other.frames
         self.not_visible += other.not_visible
         self.uncertain += other.uncertain
-        if not self.probabilities:
-            self.probabilities = list(other.probabilities)
-        elif other.probabilities:
-            pairs = zip(self.probabilities, other.probabilities, strict=True)
-            self.probabilities = [a + b for a, b in pairs]
+        for label, total in other.probabilities.items():
+            self.probabilities[label] = self.probabilities.get(label, 0.0) + total
         self.labels.update(other.labels)
         self.moving.update(other.moving)
         for name, total in other.movements.items():
@@ -195,8 +192,10 @@ class History:
             self._add_event(event.kind, event.track_id, event.details)
 
     def _add_face(self, track_id: int, face: Face, timestamp_s: float) -> None:
-        if face.expression is not None and not self.labels:
-            self.labels = tuple(label.value for label in face.expression.labels)
+        if face.expression is not None and not {*face.expression.labels} <= {*self.labels}:
+            self.labels += tuple(
+                label.value for label in face.expression.labels if label not in self.labels
+            )
         track = self.tracks.get(track_id)
         if track is None:
             track = self.tracks[track_id] = TrackHistory(timestamp_s, timestamp_s)

@@ -300,7 +300,10 @@ def _data(history: History, video_start_s: float) -> str:
             track_id: {
                 number: [
                     found.label or "",
-                    *(round(100 * p / max(1, found.frames)) for p in found.probabilities),
+                    *(
+                        round(100 * found.probabilities.get(label, 0.0) / max(1, found.frames))
+                        for label in (history.labels if found.probabilities else ())
+                    ),
                 ]
                 for number, found in track.bins.items()
             }
