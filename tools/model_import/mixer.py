@@ -110,6 +110,6 @@ class _Builder:
 
     def point_mean(self, x: str) -> str:
         # ReduceSum, unlike ReduceMean, is the same in all versions of the operators since 13, so
-        # that the graph can become a part of newer models (mien/adaptation/blendshapes.py).
+        # that the graph can become a part of newer models (mien/adaptation/model_file.py).
         share = self.weight(np.array(1 / self._graph.inputs["points"][2], np.float32))
         return self.node("Mul", self.node("ReduceSum", x, self.index(1)), share)

@@ -22,8 +22,6 @@ UNLABELED = -1
 SUBJECT = "subject"
 """The column that names the person in the picture, where a data set has one."""
 
-SPLITS = ("train", "valid", "test")
-
 
 class ImageSource(Protocol):
     """Pictures by their number; those that are not in memory are read on demand."""

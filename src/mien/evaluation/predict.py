@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from mien import geometry
 from mien.errors import DataError, ImageReadError
-from mien.evaluation.dataset import SPLITS, UNLABELED, IntArray, LabeledSet, TextArray
+from mien.evaluation.dataset import UNLABELED, IntArray, LabeledSet, TextArray
 from mien.evaluation.figures import NO_PREDICTION
 from mien.expression.crop import face_crop, is_trusted, landmarks_of_crop
 from mien.geometry import Array
@@ -27,7 +27,7 @@ _Change = Callable[[Image, int], Image]
 _MIN_IOU = 0.3
 """A found face that overlaps the labeled one by less is another one."""
 
-_ALL_ROWS = "all"
+_SPLITS, _ALL_ROWS = ("train", "valid", "test"), "all"
 
 # Outcome and probabilities of a row, and its value in the column of the mode.
 _Row = tuple[str, FloatArray | None, str]
@@ -337,8 +337,8 @@ class Selection:
             DataError: no such split, or no row is left.
         """
         split = self.split or ("valid" if "valid" in data.split else _ALL_ROWS)
-        if split not in (*SPLITS, _ALL_ROWS):
-            expected = ", ".join((*SPLITS, _ALL_ROWS))
+        if split not in (*_SPLITS, _ALL_ROWS):
+            expected = ", ".join((*_SPLITS, _ALL_ROWS))
             raise DataError(f"expected a split out of {expected}, got {split!r}")
         rows = data if split == _ALL_ROWS else data.in_split(split)
         if 0 < self.limit < len(rows):

@@ -11,9 +11,6 @@ from mien.types import FloatArray, Landmarks
 _MESHES = frozenset({"mesh468", "mesh478"})
 """MediaPipe's meshes: ``"mesh478"`` is ``"mesh468"`` and then the irises."""
 
-WHOLE_FACE = _MESHES | {"ibug68"}
-"""Schemes whose points cover the face from brow to chin."""
-
 _EYES: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     **dict.fromkeys(_MESHES, ((33, 133), (362, 263))),
     "ibug68": ((36, 39), (42, 45)),

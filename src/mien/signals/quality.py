@@ -6,11 +6,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mien import geometry, imaging
-from mien.landmarks import roi_from_detection, roi_from_landmarks, schemes
+from mien.landmarks import roi_from_detection, roi_from_landmarks
 from mien.signals.pose import HeadPose
 from mien.types import Box, Detection, Face, Image, Landmarks, Quality
 
 _CROP_SIZE = 64
+# Schemes whose points cover the face from brow to chin.
+_WHOLE_FACE = frozenset({"mesh468", "mesh478", "ibug68"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ def measure(
 
 def share_within(region: Box, detection: Detection, landmarks: Landmarks | None) -> float:
     """Share of a face in a region in [0, 1]: of its points, or else of its box."""
-    if landmarks is not None and landmarks.scheme in schemes.WHOLE_FACE:
+    if landmarks is not None and landmarks.scheme in _WHOLE_FACE:
         x, y = landmarks.points[:, 0], landmarks.points[:, 1]
         within = (x >= region.x_min) & (y >= region.y_min) & (x < region.x_max) & (y < region.y_max)
         return np.count_nonzero(within) / len(x)
@@ -116,7 +118,7 @@ def cut_by(face: Face, read: Box) -> Face:
 
 
 def _upright_crop(image: Image, detection: Detection, landmarks: Landmarks | None) -> Image:
-    if landmarks is not None and landmarks.scheme in schemes.WHOLE_FACE:
+    if landmarks is not None and landmarks.scheme in _WHOLE_FACE:
         region = roi_from_landmarks(landmarks, scale=1.0)
     else:
         region = roi_from_detection(detection, scale=1.0)

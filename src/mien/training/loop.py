@@ -42,7 +42,7 @@ def train(
     recipe: Recipe,
     network: ExpressionNetwork,
     faces: Faces,
-    validation: "Validation",
+    data: TrainingData,
     *,
     folder: Path,
     processes: Processes,
@@ -55,6 +55,7 @@ def train(
     averaged weights of the best.
     """
     plan, device = recipe.optimizer, processes.device
+    validation = _Validation.of(data, recipe)
     network = network.to(device, memory_format=torch.channels_last)
     processes.share_batch_norm(network)
     frozen = network.trunk.layers[: recipe.network.frozen_layers].requires_grad_(False)
@@ -175,7 +176,7 @@ def _set_rates(optimizer: torch.optim.Optimizer, plan: OptimizerRecipe, epoch: f
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Validation:
+class _Validation:
     """The valid split, aligned once.
 
     Attributes:
@@ -192,7 +193,7 @@ class Validation:
     prior: FloatArray
 
     @classmethod
-    def of(cls, data: TrainingData, recipe: Recipe) -> "Validation":
+    def of(cls, data: TrainingData, recipe: Recipe) -> "_Validation":
         """Align the valid faces."""
         crops = np.stack([data.valid.aligned(row) for row in range(len(data.valid))])[:, None]
         mean, std = recipe.input.mean, recipe.input.std

@@ -18,7 +18,7 @@ from mien.runtime.catalog import CatalogEntry
 from mien.training import Report, no_report
 from mien.training.batches import joined_processes
 from mien.training.dataset import MAIN_HEAD, SECOND_HEAD, TrainingData, load_training_data
-from mien.training.loop import Validation, load_best, read_metrics, train
+from mien.training.loop import load_best, read_metrics, train
 from mien.training.networks import ExpressionNetwork, build_network
 from mien.training.publish import check_formats, publish
 from mien.training.recipe import Recipe, load_recipe
@@ -80,7 +80,7 @@ def run_training(plan: Plan, report: Report = no_report) -> list[CatalogEntry]:
             recipe,
             network,
             distill(data.train, recipe, plan.recipe_path.parent, report),
-            Validation.of(data, recipe),
+            data,
             folder=plan.folder,
             report=report,
             processes=processes,
