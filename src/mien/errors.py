@@ -31,6 +31,11 @@ def valid_text(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: ``1 face``, ``2,000 faces``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 class MienError(Exception):
     """Base of all exceptions of mien.
 

@@ -295,12 +295,15 @@ class Recording:
         """
         for number, line in enumerate(_whole_lines(self.folder / FRAMES_FILE), start=1):
             try:
-                yield json.loads(line)
+                document = json.loads(line)
             except (ValueError, RecursionError):
+                document = None
+            if not isinstance(document, dict) or "faces" not in document:
                 raise InputError(
-                    f"expected JSON in line {number} of {self.folder / FRAMES_FILE}, got "
-                    f"{line[:40]!r}; delete the line"
-                ) from None
+                    f"expected a result as JSON in line {number} of {self.folder / FRAMES_FILE}, "
+                    f"got {line[:40]!r}; delete the line"
+                )
+            yield document
 
     def frames(self) -> Iterator[RecordedFrame]:
         """The frames in order; see :func:`read_frames`."""

@@ -19,6 +19,7 @@ from mien.errors import (
     ModelNotFoundError,
     ProviderError,
     SettingError,
+    counted,
 )
 
 
@@ -218,3 +219,7 @@ def test_errors_of_usage_are_one_line(mien: Any, args: tuple[str, ...], message:
     assert ran.stderr.startswith("Error: ")
     assert message in " ".join(ran.stderr.split())
     assert "Usage" not in ran.stderr
+
+
+def test_one_is_not_plural() -> None:
+    assert [counted(n, "face") for n in (0, 1, 2000)] == ["0 faces", "1 face", "2,000 faces"]

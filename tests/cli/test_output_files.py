@@ -197,3 +197,14 @@ def test_an_input_in_the_folder_of_results_is_kept(mien: Any, tmp_path: Path) ->
         assert "would be overwritten" in " ".join(ran.stderr.split()), run
     assert clip.read_bytes() == b"a video"
     assert trials.read_text() == "trial,onset_s\na,0\n"
+
+
+@pytest.mark.parametrize("option", ["--annotate", "--crops"])
+def test_a_file_in_place_of_a_folder_is_named(
+    mien: Any, samples: dict[str, Path], tmp_path: Path, option: str
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    ran = mien("image", samples["person-a-smiling"], option, tmp_path / "file")
+    assert ran.status == 2
+    assert f"expected a folder for {option}, got the file" in ran.stderr
+    assert (tmp_path / "file").read_text() == "mine"

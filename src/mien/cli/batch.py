@@ -32,7 +32,7 @@ from mien.cluster.summary import overview_page
 from mien.cluster.summary import summarize as sums
 from mien.cluster.worker import BatchOptions
 from mien.config import Settings
-from mien.errors import SettingError
+from mien.errors import SettingError, counted
 
 app = typer.Typer(add_completion=False)
 summarize_app = typer.Typer(add_completion=False)
@@ -192,8 +192,9 @@ def _print_sums(document: dict[str, Any], out: str) -> None:
     # A shard is one planned input with many images.
     of_planned = f" of {planned}" if done <= planned else ""
     typer.echo(
-        f"{document['status']}: {done}{of_planned} inputs ({document['failed']} failed), "
-        f"{document['faces']} faces, {document['seconds']:.0f} s: {out}"
+        f"{document['status']}: {done}{of_planned} input{'s' * (planned != 1)} "
+        f"({document['failed']} failed), "
+        f"{counted(document['faces'], 'face')}, {document['seconds']:.0f} s: {out}"
     )
 
 
@@ -282,7 +283,8 @@ def _summarize(
         return
     run, console = found["run"], stdout_console()
     console.print(
-        f"{run['status']}: {run['inputs']} inputs ({run['failed']} failed), {run['faces']} faces"
+        f"{run['status']}: {counted(run['inputs'], 'input')} ({run['failed']} failed), "
+        f"{counted(run['faces'], 'face')}"
     )
     table = Table(box=None, header_style="bold", pad_edge=False)
     for title in ("Group", "Expression", "Faces", "Share", "95 % interval"):

@@ -21,7 +21,7 @@ from rich.text import Text
 from mien.cli.console import stdout_console
 from mien.cli.options import JsonFlag
 from mien.config import Settings, data_folder
-from mien.errors import CameraError, MienError
+from mien.errors import CameraError, MienError, counted
 
 app = typer.Typer(add_completion=False)
 
@@ -262,8 +262,9 @@ def _speed(topic: str) -> Iterator[_Finding]:
     yield _Finding(
         topic,
         "ok" if len(result) else "broken",
-        f"{statistics.median(times_ms):.0f} ms for {len(result)} faces in {width}×{height} pixels "
-        f"({pipeline.settings.threads} thread, {pipeline.settings.provider}); "
+        f"{statistics.median(times_ms):.0f} ms for {counted(len(result), 'face')} in "
+        f"{width}×{height} pixels "
+        f"({counted(pipeline.settings.threads, 'thread')}, {pipeline.settings.provider}); "
         f"models loaded in {loading_ms:.0f} ms",
     )
 

@@ -15,7 +15,7 @@ from mien.cli.console import ProgressBar, print_error, printable, stdout_console
 from mien.cli.options import JsonFlag, takes_settings
 from mien.cli.output_files import ImageFiles, check_images, check_outputs, naming
 from mien.config import Settings
-from mien.errors import InputError, SettingError, valid_text
+from mien.errors import InputError, SettingError, counted, valid_text
 from mien.evaluation.data_check import check as check_data
 from mien.evaluation.explain import MASKS, draw_explanation
 from mien.evaluation.explain import explain as explain_image
@@ -280,12 +280,14 @@ def _print_check(report: dict[str, Any]) -> None:
     for label in next(iter(splits.values())):
         table.add_row(label, *(str(counts[label]) for counts in splits.values()))
     console.print(table)
-    console.print(f"{report['n']} rows, {report['unlabeled']} of them without a usable label")
+    rows, unlabeled = counted(report["n"], "row"), report["unlabeled"]
+    console.print(f"{rows}, {unlabeled} of them without a usable label")
     _print_named("cannot be read", report["unreadable"])
     for reason, named in report["left_out"].items():
         _print_named(f"left out: {reason}", named)
     duplicates = report["near_duplicates"]
-    console.print(f"{duplicates['rows']} near-duplicates in {duplicates['groups']} groups")
+    groups = counted(duplicates["groups"], "group")
+    console.print(f"{counted(duplicates['rows'], 'near-duplicate')} in {groups}")
     if "known_near_duplicates" in report:
         known = report["known_near_duplicates"]
         console.print(
@@ -295,7 +297,8 @@ def _print_check(report: dict[str, Any]) -> None:
     _print_named("training rows have duplicates in other splits", report["across_splits"])
     conflicts = report["label_conflicts"]
     if conflicts["count"]:
-        console.print(f"{conflicts['count']} groups of duplicates have different labels, such as")
+        groups = counted(conflicts["count"], "group")
+        console.print(f"different labels in {groups} of duplicates, such as")
         for group in conflicts["groups"][:_NAMES_SHOWN]:
             listed = ", ".join(f"{name} {label}" for name, label in group.items())
             typer.echo(printable(f"  {listed}"))

@@ -26,7 +26,7 @@ from mien.cli.console import (
     stdout_console,
 )
 from mien.cli.options import DrawOption, parse_draw, takes_settings
-from mien.cli.output_files import ImageFiles, check_outputs, naming
+from mien.cli.output_files import ImageFiles, check_folders, check_outputs, naming
 from mien.config import Settings
 from mien.errors import ImageReadError, InputError, valid_text
 from mien.imaging import LargeImage, OpenedImage
@@ -120,6 +120,7 @@ def _image(
         raise typer.BadParameter("expected --annotate FOLDER together with --blur-faces")
     if all_rows and csv is None:
         raise typer.BadParameter("expected --csv FILE together with --all-rows")
+    check_folders({"--annotate": annotate, "--crops": crops})
     inputs = list(find_images(paths, exclude=[annotate, crops]))
     sources = [entry.source for entry in inputs]
     check_outputs([("--csv", csv, "table")], [*sources, *dataclasses.astuple(settings)])
@@ -169,7 +170,8 @@ def _pipeline(settings: Settings, neutral: Path | None) -> FacePipeline:
         opened = open_image(neutral, max_megapixels=settings.max_megapixels)
         pipeline.neutral = resting_face(pipeline.analyze_opened(opened))
     except InputError as error:
-        raise type(error)(f"--neutral {neutral}: {error}") from error
+        name = "" if str(neutral) in str(error) else f" {neutral}"
+        raise type(error)(f"--neutral{name}: {error}") from error
     return pipeline
 
 

@@ -27,7 +27,7 @@ from mien.cli.console import graceful_stop
 from mien.cli.options import DrawOption, parse_draw, takes_settings
 from mien.cli.output_files import check_folder
 from mien.config import Settings
-from mien.errors import SettingError
+from mien.errors import SettingError, counted
 from mien.media.camera import CameraSource
 from mien.media.sources import PacedSource, Source
 from mien.media.video import VideoSource
@@ -362,5 +362,4 @@ def _report(
         document = {"recording": str(recording), "report": str(report_file), "tracks": tracks}
         typer.echo(json_module.dumps(document, ensure_ascii=False))
     else:
-        people = "1 track" if tracks == 1 else f"{tracks} tracks"
-        typer.echo(f"{recording}: {people}: {report_file}")
+        typer.echo(f"{recording}: {counted(tracks, 'track')}: {report_file}")

@@ -14,7 +14,7 @@ from mien.cli.console import ProgressBar, print_error, stdout_console
 from mien.cli.options import JsonFlag
 from mien.cli.output_files import check_outputs
 from mien.config import models_folder
-from mien.errors import ModelFileError
+from mien.errors import ModelFileError, counted
 from mien.runtime import catalog
 from mien.runtime.catalog import CatalogEntry, KnownModel
 from mien.runtime.download import add_model, remove_model
@@ -59,7 +59,7 @@ def _check() -> None:
         else:
             typer.echo(f"ok  {entry.spec.name}  {entry.path}")
     if failed:
-        print_error(f"{failed} of {len(entries)} models failed")
+        print_error(f"{failed} of {counted(len(entries), 'model')} failed")
         raise typer.Exit(1)
 
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -110,6 +110,17 @@ class ImageFiles:
             number += 1
         self._used_names.add(str(name).casefold())
         return name
+
+
+def check_folders(folders: Mapping[str, Path | None]) -> None:
+    """Refuse files in place of folders, by their option.
+
+    Raises:
+        SettingError: there is such a file.
+    """
+    for option, folder in folders.items():
+        if folder is not None and folder.exists() and not folder.is_dir():
+            raise SettingError(f"expected a folder for {option}, got the file {folder}")
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from mien.cli.console import graceful_stop, print_error, print_warning, printabl
 from mien.cli.options import DrawOption, parse_draw, takes_settings
 from mien.cli.output_files import check_folder
 from mien.config import Settings
-from mien.errors import SettingError, valid_text
+from mien.errors import SettingError, counted, valid_text
 from mien.media.clips import Clip, find_clips, listed_clips
 from mien.media.sources import Selection
 from mien.pipeline import FacePipeline
@@ -262,9 +262,9 @@ def _print_all(ended: Iterator[ClipOutcome], bar: "_Bar", count: int, *, json: b
             if json:
                 typer.echo(json_module.dumps(_document(one), ensure_ascii=False))
             elif one.outcome is not None:
-                tracks = "1 track" if one.outcome.tracks == 1 else f"{one.outcome.tracks} tracks"
+                tracks = counted(one.outcome.tracks, "track")
                 report = one.folder / "report.html"
-                frames = "1 frame" if one.outcome.frames == 1 else f"{one.outcome.frames} frames"
+                frames = counted(one.outcome.frames, "frame")
                 typer.echo(printable(f"{one.clip.name}: {frames}, {tracks}: {report}"))
             for warning in one.outcome.warnings if one.outcome else ():
                 print_warning(f"{one.clip.name}: {warning}")

@@ -8,7 +8,7 @@ from typing import Any
 
 from mien.cluster.output import batch_status
 from mien.cluster.storage import is_local, local_path
-from mien.errors import SettingError, import_extra
+from mien.errors import SettingError, counted, import_extra
 from mien.evaluation.figures import share_interval
 from mien.report.charts import color
 
@@ -148,7 +148,7 @@ def _group(column: str | None, value: str | None, rows: list[Mapping[str, Any]])
     )
     return (
         f"<section><h2>{escape(name)}</h2>"
-        f'<p class="quiet">{total:,} faces</p><table>{lines}</table></section>'
+        f'<p class="quiet">{counted(total, "face")}</p><table>{lines}</table></section>'
     )
 
 

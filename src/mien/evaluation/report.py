@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.errors import DataError, import_extra
+from mien.errors import DataError, counted, import_extra
 from mien.evaluation.dataset import LabeledSet
 from mien.evaluation.predict import Predictions, Progress, Selection, predict
 from mien.evaluation.robustness import measure_robustness
@@ -138,7 +138,7 @@ def to_markdown(summary: dict[str, Any]) -> str:
 def _facts(summary: dict[str, Any]) -> str:
     parts = [f"Prior: {summary['prior']}", f"mode: {summary['mode']}"]
     parts += [f"split: {summary['split']}"] if summary.get("split") else []
-    answered = f"{summary['n']} pictures; labels: {', '.join(summary['labels'])}"
+    answered = f"{counted(summary['n'], 'picture')}; labels: {', '.join(summary['labels'])}"
     return f"{'; '.join(parts)}. {answered}. Intervals are 95 % intervals."
 
 
@@ -215,7 +215,7 @@ def _robustness(robustness: dict[str, Any]) -> str:
     ]
     header = ["corruption", "1", "2", "3", "4", "5", "mean 1 to 3"]
     return (
-        f"## Robustness\n\n{robustness['n']} pictures, accuracy without corruption "
+        f"## Robustness\n\n{counted(robustness['n'], 'picture')}, accuracy without corruption "
         f"{percent(robustness['clean'])}; mean over severities 1 to 3 "
         f"{percent(robustness['mean_1_to_3'])}, 1 to 5 {percent(robustness['mean_1_to_5'])}.\n\n"
         + markdown_table(header, rows)
