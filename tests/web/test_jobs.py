@@ -1,6 +1,7 @@
 """Video jobs: leases, failures, cancellation, folders, and a video from upload to report."""
 
 import csv
+import errno
 import html
 import io
 import random
@@ -9,6 +10,7 @@ import shutil
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -127,10 +129,11 @@ def test_results_are_stored_and_the_upload_is_deleted(database: Database, tmp_pa
     [
         (VideoReadError, "No video in walk.mp4"),
         (ZeroDivisionError, "An internal error occurred. It was logged."),
+        (partial(OSError, errno.ENOSPC), "The disk of the server is full. Try again later."),
     ],
 )
 def test_failure_message_hides_local_paths(
-    database: Database, tmp_path: Path, error: type[Exception], message: str
+    database: Database, tmp_path: Path, error: Callable[[str], Exception], message: str
 ) -> None:
     def work(video: Path, *_: Any) -> None:
         raise error(f"no video in {video}")

@@ -4,6 +4,7 @@ The web process does so itself, or leaves it to processes of their own (``MIEN_J
 each started by ``python -m mien.web.worker``.
 """
 
+import errno
 import logging
 import os
 import re
@@ -189,9 +190,11 @@ class JobRunner:
         except MienError as error:
             # Paths of this machine do not concern the visitor.
             message = sentence(re.sub(rf"\S*/{job['id']}[^/\s]*/", "", str(error)))
-        except Exception:  # the worker must survive a broken job
+        except Exception as error:  # the worker must survive a broken job
             log.exception("job %s failed", job["id"])
             message = "An internal error occurred. It was logged."
+            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                message = "The disk of the server is full. Try again later."
         else:
             return "done"
         ended = self._jobs.finish(
