@@ -23,7 +23,7 @@ from mien.tables import face_lines, write_tables
 from mien.tables.csv_files import csv_to_parquet
 from mien.tables.write import _track_lines
 from mien.testing import FakePipeline, face_frames
-from mien.types import FrameResult, face_column_types, face_columns
+from mien.types import FrameResult, face_columns
 
 pytest.importorskip("lap", reason="tracking needs lapx")
 
@@ -91,7 +91,7 @@ def test_tables_begin_with_the_promised_columns_and_are_filled(tmp_path: Path) -
     assert (tmp_path / "faces.csv").read_text().startswith(promised)
     faces = rows(tmp_path / "faces.csv")
     labels = FakePipeline().classifier.spec.labels
-    assert list(faces[0]) == face_columns(labels)
+    assert list(faces[0]) == list(face_columns(labels))
     assert float(faces[2]["timestamp_s"]) == pytest.approx(0.08)
     raw = [sum(float(row[f"p_raw_{label.value}"]) for label in labels) for row in faces]
     assert raw == pytest.approx([1.0] * 50, abs=1e-4)
@@ -191,7 +191,7 @@ def test_parquet_agrees_with_csv(tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet", reason="Parquet needs pyarrow")
     record(tmp_path)
     write_tables(Recording(tmp_path), tmp_path)
-    types = face_column_types(Expression)
+    types = face_columns(Expression)
     csv_to_parquet(tmp_path / "faces.csv", tmp_path / "faces.parquet", types)
     table = parquet.read_table(tmp_path / "faces.parquet")
     assert table.num_rows == 50

@@ -133,11 +133,8 @@ def _image(
         should_stop = stack.enter_context(graceful_stop(lambda: STDIN in paths))
         if csv is not None:
             file = sys.stdout if csv == "-" else stack.enter_context(_writable(csv))
-            columns = face_columns(
-                pipeline.classifier.spec.labels,
-                still=True,
-                blendshapes=pipeline.blendshapes is not None,
-            )
+            labels, moves = pipeline.classifier.spec.labels, pipeline.blendshapes is not None
+            columns = [*face_columns(labels, still=True, blendshapes=moves)]
             outputs.append(_CsvOutput(file, columns, all_rows=all_rows))
         if annotate is not None:
             files = ImageFiles(annotate, "--annotate", sources)

@@ -18,7 +18,7 @@ from mien.errors import InputError, MienError, SettingError
 from mien.media.images import decode_image
 from mien.pipeline import FacePipeline
 from mien.tables.csv_files import arrow_types
-from mien.types import face_column_types, face_row
+from mien.types import face_columns, face_row
 
 __all__ = ["analyze"]
 
@@ -95,7 +95,7 @@ class _Analyzer:
         self._column = column
         self._pipeline = FacePipeline(settings)
         labels = self._pipeline.classifier.spec.labels
-        self._types = {**face_column_types(labels), "error": str}
+        self._types = {**face_columns(labels), "error": str}
 
     def __call__(self, batch: dict[str, Any]) -> Any:
         import pyarrow

@@ -17,7 +17,7 @@ from mien.labels import Expression
 from mien.streaming.outputs import is_locked
 from mien.tables.columns import EVENT_TABLE, FRAMES, TRACKS
 from mien.tables.csv_files import arrow_types, convert_options
-from mien.types import SCHEMA_VERSION, FrameResult, face_column_types, face_row
+from mien.types import SCHEMA_VERSION, FrameResult, face_columns, face_row
 
 _TABLES = ("faces", "frames", "tracks", "events", "failures")
 """The subfolders of a run's output; each holds the files of one table."""
@@ -45,7 +45,7 @@ def _column_types(table: str, labels: Iterable[Expression]) -> dict[str, type]:
     if table == "failures":
         return {URI_COLUMN: str, "error": str}
     if table == "faces":
-        return {URI_COLUMN: str, **face_column_types(labels)}
+        return {URI_COLUMN: str, **face_columns(labels)}
     columns = {"frames": FRAMES, "tracks": TRACKS, "events": EVENT_TABLE}[table]
     return {URI_COLUMN: str, **{name: _type_of(name) for name in columns}}
 

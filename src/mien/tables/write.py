@@ -15,7 +15,7 @@ from mien.tables.columns import EVENT_TABLE, FRAMES, TRACKS
 from mien.tables.csv_files import csv_line, csv_to_parquet, require_pyarrow, write_lines
 from mien.tables.trials import Trial, trial_lines
 from mien.tracking import Event, SamplingInterval
-from mien.types import FrameResult, face_column_types, face_columns, face_row
+from mien.types import FrameResult, face_columns, face_row
 
 FACES_FILE = "faces.csv"
 FRAMES_TABLE_FILE = "frames.csv"
@@ -101,7 +101,7 @@ def write_tables(recording: Recording, folder: Path, options: TableOptions | Non
     counts = {name: write_lines(folder / name, made) for name, made in lines.items()}
     written = set(counts)
     if options.parquet:
-        types = face_column_types(labels or Expression, blendshapes=blendshapes)
+        types = face_columns(labels or Expression, blendshapes=blendshapes)
         csv_to_parquet(folder / FACES_FILE, folder / _PARQUET_FILE, types)
         written.add(_PARQUET_FILE)
         if options.landmarks:
@@ -129,20 +129,20 @@ def face_lines(
     """
     columns: list[str] = []
     if labels is not None:
-        columns = face_columns(labels, blendshapes=blendshapes)
+        columns = [*face_columns(labels, blendshapes=blendshapes)]
         yield csv_line(columns)
     waiting: list[dict[str, Any]] = []
     for result in map(FrameResult.from_dict, documents):
         for face in result.faces:
             waiting.append(face_row(result, face))
             if not columns and face.expression is not None:
-                columns = face_columns(face.expression.labels, blendshapes=blendshapes)
+                columns = [*face_columns(face.expression.labels, blendshapes=blendshapes)]
                 yield csv_line(columns)
         if columns:
             yield from (csv_line(row.get(name) for name in columns) for row in waiting)
             waiting.clear()
     if not columns:
-        columns = face_columns(Expression, blendshapes=blendshapes)
+        columns = [*face_columns(Expression, blendshapes=blendshapes)]
         yield csv_line(columns)
         yield from (csv_line(row.get(name) for name in columns) for row in waiting)
 

@@ -169,7 +169,7 @@ class FrameResult(Document):
         labels = next((score.labels for score in scores if score is not None), tuple(Expression))
         blendshapes = "blendshapes" in self.models
         if self.frame_index is None:
-            return face_columns(labels, still=True, blendshapes=blendshapes)
+            return [*face_columns(labels, still=True, blendshapes=blendshapes)]
         return ["source", *face_columns(labels, blendshapes=blendshapes)]
 
 
@@ -255,10 +255,10 @@ def face_table() -> tuple[tuple[_Column, bool], ...]:
     return tuple(sorted(found, key=lambda item: item[0].rank))
 
 
-def face_column_types(
+def face_columns(
     labels: Iterable[Expression], *, still: bool = False, blendshapes: bool = False
 ) -> dict[str, type]:
-    """The columns of the table of faces with the types of their cells: str, bool, int or float.
+    """The columns of the table of faces in order, and the types of their cells.
 
     Args:
         labels: of the expression model.
@@ -276,13 +276,6 @@ def face_column_types(
         else:
             types[column.name] = column.type
     return types
-
-
-def face_columns(
-    labels: Iterable[Expression], *, still: bool = False, blendshapes: bool = False
-) -> list[str]:
-    """The columns of the table of faces, in order; see :func:`face_column_types`."""
-    return list(face_column_types(labels, still=still, blendshapes=blendshapes))
 
 
 def face_column_descriptions() -> dict[str, str]:
