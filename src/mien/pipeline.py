@@ -28,6 +28,8 @@ from mien.types import AlignedCrop, Detection, ExpressionScores, Face, FrameResu
 _WEAK_PRESENCE = 0.9
 # Of a large image, the part around a face is read: all stages look at less.
 _PART_SCALE = 2.5
+# A search keeps 1,000 candidates, of which some turn out to be no face.
+_MANY = 900
 
 
 class FacePipeline:
@@ -145,7 +147,9 @@ threads, provider: override the settings; see :class:`mien.Settings`.
             found = self._present(looks, candidates) or self._found_again(looks, candidates, faint)
         else:
             found = looks.at(given_detections(boxes))
-        return self._result(rgb, self._describe_found(rgb, found, clock, camera), clock, source)
+        described = self._describe_found(rgb, found, clock, camera)
+        result = self._result(rgb, described, clock, source)
+        return _with_limit(result) if boxes is None else result
 
     def _result(
         self, image: Image | LargeImage, faces: Sequence[Face], clock: "_Clock", source: str | None
@@ -177,7 +181,7 @@ threads, provider: override the settings; see :class:`mien.Settings`.
         if opened.read is not None:
             faces = tuple(cut_by(face, opened.read) for face in result.faces)
             result = replace(result, faces=faces)
-        return replace(result, warnings=opened.warnings) if opened.warnings else result
+        return replace(result, warnings=(*result.warnings, *opened.warnings))
 
     def _analyze_large(
         self,
@@ -206,7 +210,7 @@ threads, provider: override the settings; see :class:`mien.Settings`.
             if len(faces) == self.settings.max_faces:
                 break
         faces.sort(key=lambda face: face.box.center[0])
-        return self._result(image, faces, clock, source)
+        return _with_limit(self._result(image, faces, clock, source))
 
     def detect(self, image: Image, *, still: bool = False) -> list[Detection]:
         """The first step: faces of an image, from left to right; `still`: as in a photograph."""
@@ -366,6 +370,14 @@ threads, provider: override the settings; see :class:`mien.Settings`.
         """Load every model now instead of at the first image."""
         self.analyze(np.zeros((64, 64, 3), np.uint8), boxes=[(8, 8, 56, 56)])
         self.detector.detect(np.zeros((64, 64, 3), np.uint8))
+
+
+def _with_limit(result: FrameResult) -> FrameResult:
+    """The result, with a warning where the search may have stopped before the last face."""
+    if len(result) < _MANY:
+        return result
+    text = f"{len(result)} faces were found, and the search stops at 1,000 candidates: some may "
+    return replace(result, warnings=(*result.warnings, f"{text}be missing; divide the picture"))
 
 
 class _Clock:
