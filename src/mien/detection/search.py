@@ -72,7 +72,7 @@ _TURNED_SIDE = 1024
 # by 0, 90, 180 and 270 degrees it finds 99 %.
 _COPIES_SCALE = 1.3
 _COPIES_SCORE = 0.6
-_COPY_SIZE = 96
+_COPY_SIZE = 192
 # Bounds of the work on pictures in which everywhere is something like a face. In a group photograph
 # with 24 pixels a face, a tile of 512 pixels has fewer faces.
 _MAX_OF_VIEW = 150
