@@ -62,6 +62,8 @@ class Reading:
 def _focal_length(picture: PillowImage.Image) -> float | None:
     """In longer sides of the image, from the value for 35 mm film, which is 36 mm wide."""
     with contextlib.suppress(Exception):  # damaged metadata
+        if picture.format == "PNG" and not picture.info.get("exif") and is_large(*picture.size):
+            return None  # Pillow would decode all of it, as such data may come last
         facts = picture.getexif().get_ifd(ExifTags.IFD.Exif)
         focal_length = float(facts[ExifTags.Base.FocalLengthIn35mmFilm]) / _FILM_MM
         return focal_length if _SHORTEST <= focal_length <= _LONGEST else None
