@@ -20,6 +20,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -80,9 +81,17 @@ def bare_runs(pipeline: FacePipeline, image: Image) -> list[tuple[Session, dict[
     return recorded
 
 
+def compare_models(faces: int, rounds: int) -> dict[str, Any]:
+    """The whole analysis with each default expression model and the one of `measure`."""
+    image = scene(faces)
+    pipelines = {name: FacePipeline(model=name) for name in ("transfer", "ensemble", "quick")}
+    calls = {name: partial(pipeline.analyze, image) for name, pipeline in pipelines.items()}
+    return {"faces": faces, "cpu_ms": median_cpu_ms(calls, rounds)}
+
+
 def measure(faces: int, threads: int, rounds: int) -> dict[str, Any]:
     image = scene(faces)
-    pipeline = FacePipeline(Settings(threads=threads))
+    pipeline = FacePipeline(Settings(threads=threads, model="transfer"))
     result = pipeline.analyze(image)
     assert len(result) == faces, f"expected {faces} faces in the scene, found {len(result)}"
     detections = pipeline.detect(image)
@@ -193,9 +202,10 @@ def main() -> None:
         "python": platform.python_version(),
         "onnxruntime": version("onnxruntime"),
         "opencv": version("opencv-contrib-python-headless"),
-        "models": FacePipeline().models,
+        "models": FacePipeline(model="transfer").models,
         "size_wh": SIZE_WH,
         "runs": [measure(faces, threads, options.rounds) for faces in (1, 5) for threads in (1, 2)],
+        "expression_models": [compare_models(faces, options.rounds) for faces in (1, 5)],
         "cold_start": cold_start(),
         "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
     }
