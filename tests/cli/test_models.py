@@ -131,6 +131,7 @@ def test_doctor_reports_conflicting_packages(mien: Any, monkeypatch: pytest.Monk
     monkeypatch.setattr(doctor, "_version", installed.get)
     checks = {topic: doctor._CHECKS[topic] for topic in ("wheels", "extras")}
     monkeypatch.setattr(doctor, "_CHECKS", checks)
+    monkeypatch.setattr(doctor, "_CLIENT", Path("not built"))
     ran = mien("doctor")
     assert ran.status == 1
     text = " ".join(ran.stdout.split())
@@ -138,6 +139,7 @@ def test_doctor_reports_conflicting_packages(mien: Any, monkeypatch: pytest.Monk
     assert "pip install opencv-contrib-python. It has windows" in text
     assert "pip uninstall -y onnxruntime onnxruntime-gpu" in text
     assert "pip install 'mien[web]'" in text
+    assert "run `npm ci && npm run build` in client/" in text
 
 
 def test_doctor_accepts_two_packages_of_one_version_of_opencv(

@@ -41,6 +41,7 @@ _ONNXRUNTIME = (
     "onnxruntime-qnn",
 )
 _TIMED_RUNS = 5
+_CLIENT = Path(__file__).parents[1] / "web/static/dist/device/mien-web.js"
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +179,13 @@ def _extras(topic: str) -> Iterator[_Finding]:
             yield _Finding(topic, "note", f"{extra}: {', '.join(missing)} not installed; run {fix}")
         else:
             yield _Finding(topic, "ok", f"{extra}: installed")
+    if not _CLIENT.is_file():
+        yield _Finding(
+            topic,
+            "note",
+            "web: the browser client is not built, so there is no live page and no export-site; in "
+            "a clone run `npm ci && npm run build` in client/, then install mien from it again",
+        )
 
 
 def _packages_by_extra() -> dict[str, list[str]]:

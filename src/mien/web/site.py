@@ -77,8 +77,8 @@ def export_site(folder: Path, *, model: str = "default", prior: str = "default")
     """
     if not (_LIBRARY / "mien-web.js").is_file():
         raise ModelFileError(
-            f"expected the built browser client in {_LIBRARY}, but there is none: run npm ci and "
-            "npm run build in client/, or install a release"
+            f"expected the built browser client in {_LIBRARY}, but there is none: in a clone run "
+            "npm ci and npm run build in client/, then install mien from it again"
         )
     if folder.exists() and not folder.is_dir():
         raise InputError(f"expected a folder, got the file {folder}: choose another name")
