@@ -223,7 +223,7 @@ if ("serviceWorker" in navigator && isSecureContext) {
       sessionStorage.setItem("reloaded", "yes");
       location.reload();
     }
-  });
+  }, () => undefined); // A page in another site's frame may not have one.
 }
 document.documentElement.dataset["isolated"] = String(crossOriginIsolated);
 document.documentElement.dataset["ready"] = "yes";
