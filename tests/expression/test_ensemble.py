@@ -67,9 +67,9 @@ def of_expected(
     for name, share in (("direct", 0.2 if small else 0.4), ("opencv-fer", 0.1 if small else 0.4)):
         other = build_classifier(name, prior="uniform" if name == "opencv-fer" else "default")
         at = [classifier.spec.labels.index(label) for label in other.spec.labels]
-        told = array(other.classify(own[name])) * np.sqrt(shares[at])
-        told /= told.sum(axis=1, keepdims=True)
-        expected = mixed(np.log(expected), told, at, share)
+        reported = array(other.classify(own[name])) * np.sqrt(shares[at])
+        reported /= reported.sum(axis=1, keepdims=True)
+        expected = mixed(np.log(expected), reported, at, share)
     return np.where(unsure[:, None], expected, first), unsure
 
 
