@@ -131,7 +131,7 @@ def test_markdown_contains_the_figures() -> None:
     assert "| accuracy | 75.6 % |" in page
     assert "| neutral | 40 | 75.0 % |" in page
     assert "## By half" in page
-    assert "the picture cannot be read: 1" in page
+    assert "the picture cannot be read: 1 (x.jpg)" in page
 
 
 def test_plots_are_written(tmp_path: Path) -> None:

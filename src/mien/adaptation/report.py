@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from mien.evaluation.summary import markdown_table, percent
+from mien.evaluation.summary import first_names, markdown_table, percent
 
 _STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}
 table{border-collapse:collapse;margin:1rem 0}td,th{border-bottom:1px solid #ccc;padding:.3rem .8rem}
 td,th{text-align:right}td:first-child,th:first-child{text-align:left}"""
-_NAMES_SHOWN = 5
 
 _Table = tuple[list[str], list[list[str]]]
 
@@ -66,8 +65,8 @@ def _paragraphs(result: Mapping[str, Any]) -> list[str]:
         "intends. Do not use it for decisions about people.",
     ]
     for reason, names in result["left_out"].items():
-        more = ", …" if len(names) > _NAMES_SHOWN else ""
-        texts.append(f"Left out, {reason}: {len(names)} ({', '.join(names[:_NAMES_SHOWN])}{more}).")
+        shown = first_names(names, len(names))
+        texts.append(f"Left out, {reason}: {len(names)} ({shown}).")
     return texts
 
 

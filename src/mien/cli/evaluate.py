@@ -30,7 +30,7 @@ from mien.evaluation.report import (
 )
 from mien.evaluation.report import evaluate as run_evaluation
 from mien.evaluation.summary import compare as compare_predictions
-from mien.evaluation.summary import compared_markdown
+from mien.evaluation.summary import compared_markdown, first_names
 from mien.labels import Expression, ReadLabels, labels_of, parse_expression
 from mien.media.images import read_image
 from mien.pipeline import FacePipeline
@@ -193,7 +193,7 @@ def _show(summary: dict[str, Any], page: str, json: str | None, markdown: Path |
     if json is not None:
         with naming(json):
             write_json(Path(json), summary)
-    stdout_console().print(Markdown(page))
+    stdout_console().print(Markdown(printable(page)))
 
 
 @adapt_app.command("adapt", epilog="How it works, and what to expect: docs/adapting.md.")
@@ -241,7 +241,7 @@ def _adapt(
         text = json_module.dumps(document, indent=2, ensure_ascii=False)
         with naming(json):
             Path(json).write_text(text + "\n", encoding="utf-8")
-    stdout_console().print(Markdown(result.to_markdown()))
+    stdout_console().print(Markdown(printable(result.to_markdown())))
     if result.model is not None:
         typer.echo(f"wrote {result.model}; use it with --model {result.model}")
 
@@ -306,9 +306,8 @@ def _print_check(report: dict[str, Any]) -> None:
 
 def _print_named(what: str, named: dict[str, Any]) -> None:
     if named["count"]:
-        shown = ", ".join(named["names"][:_NAMES_SHOWN])
-        more = ", …" if named["count"] > _NAMES_SHOWN else ""
-        typer.echo(printable(f"{named['count']} {what}: {shown}{more}"))
+        shown = first_names(named["names"], named["count"])
+        typer.echo(printable(f"{named['count']} {what}: {shown}"))
 
 
 @explain_app.command(

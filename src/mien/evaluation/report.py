@@ -13,7 +13,14 @@ from mien.errors import DataError, counted, import_extra
 from mien.evaluation.dataset import LabeledSet
 from mien.evaluation.predict import Predictions, Progress, Selection, predict
 from mien.evaluation.robustness import measure_robustness
-from mien.evaluation.summary import MIN_IN_CLASS, MIN_IN_SLICE, markdown_table, percent, summarize
+from mien.evaluation.summary import (
+    MIN_IN_CLASS,
+    MIN_IN_SLICE,
+    first_names,
+    markdown_table,
+    percent,
+    summarize,
+)
 from mien.labels import exact_label
 from mien.media.images import OWN_MARK
 from mien.pipeline import FacePipeline
@@ -130,7 +137,10 @@ def to_markdown(summary: dict[str, Any]) -> str:
     if summary.get("robustness"):
         blocks.append(_robustness(summary["robustness"]))
     if summary["left_out"]:
-        lines = [f"- {reason}: {e['count']}" for reason, e in summary["left_out"].items()]
+        lines = [
+            f"- {reason}: {e['count']} ({first_names(e['names'], e['count'])})"
+            for reason, e in summary["left_out"].items()
+        ]
         blocks.append("\n".join(["## Left out", "", *lines]))
     return "\n\n".join(blocks) + "\n"
 

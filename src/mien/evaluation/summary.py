@@ -23,6 +23,7 @@ MIN_IN_SLICE = 20
 Where the data set does not name the subjects, each picture counts as one."""
 
 NAMES_SHOWN = 50
+_NAMES_IN_LINE = 5
 
 
 def summarize(
@@ -161,6 +162,11 @@ def _slice_by(predictions: Predictions, column: str) -> dict[str, Any]:
 def name_rows(names: Sequence[str]) -> dict[str, Any]:
     """The number of rows, and the names of the first :data:`NAMES_SHOWN`."""
     return {"count": len(names), "names": list(names[:NAMES_SHOWN])}
+
+
+def first_names(names: Sequence[str], count: int) -> str:
+    """The first of `count` names, for a line of a report."""
+    return ", ".join(names[:_NAMES_IN_LINE]) + (", …" if count > _NAMES_IN_LINE else "")
 
 
 def plain(value: Any) -> Any:
