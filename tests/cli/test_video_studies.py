@@ -235,6 +235,13 @@ def test_trials_beyond_the_clip_are_said(clips: Path, tmp_path: Path) -> None:
     assert len(run(*words, "--trials", trials, "--resume").stderr.split("trial ")) == 3
 
 
+def test_trials_of_other_clips_are_refused(clips: Path, tmp_path: Path) -> None:
+    trials = tmp_path / "trials.csv"
+    trials.write_text("trial,onset_s,duration_s,clip\none,0,1,a.mp4\ntwo,0,1,b.mp4\n")
+    result = run(clips / "a.mp4", "--out", tmp_path / "out", "--trials", trials, status=2)
+    assert "got some of b.mp4: leave their rows out, or name clips as in" in result.stderr
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
 def test_a_clip_whose_name_is_no_text(clips: Path, tmp_path: Path) -> None:
     path = os.path.join(os.fsencode(tmp_path), b"bad\xff\x1b[31m.mp4")

@@ -115,7 +115,8 @@ def _check_trials(clips: Sequence[Clip], options: VideoOptions) -> None:
     unknown = {trial.clip for trial in options.tables.trials} - known
     if unknown:
         raise SettingError(
-            f"expected trials of the given clips, got some of {', '.join(sorted(unknown))}"
+            f"expected trials of the given clips, got some of {', '.join(sorted(unknown))}: leave "
+            f"their rows out, or name clips as in {clips[0].name}"
         )
 
 
