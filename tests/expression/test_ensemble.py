@@ -62,7 +62,7 @@ def of_expected(
     first = array(build_classifier("transfer", prior="natural").classify(crops))
     shares = np.array(classifier.spec.training_prior)
     half = first / np.sqrt(shares)
-    unsure = (half / half.sum(axis=1, keepdims=True)).max(axis=1) < 0.75
+    unsure = (half / half.sum(axis=1, keepdims=True)).max(axis=1) < 0.65
     expected = first
     for name, share in (("direct", 0.2 if small else 0.4), ("opencv-fer", 0.1 if small else 0.4)):
         other = build_classifier(name, prior="uniform" if name == "opencv-fer" else "default")
