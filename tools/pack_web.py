@@ -25,8 +25,10 @@ def assemble(folder: Path) -> None:
     Raises:
         SystemExit: the library is not built.
     """
-    if not (BUILT / "mien-web.js").is_file():
-        raise SystemExit(f"expected the built library in {BUILT}: run npm run build in client/")
+    compiler = ROOT / "client/node_modules/.bin/tsc"
+    for needed in (BUILT / "mien-web.js", compiler):
+        if not needed.is_file():
+            raise SystemExit(f"expected {needed}: run npm ci and npm run build in client/")
     for name in ("mien-web.js", "mien-camera.js", "mien-worker.js", "mien-decoder.js"):
         shutil.copy(BUILT / name, folder)
     models = folder / "models"
@@ -40,7 +42,7 @@ def assemble(folder: Path) -> None:
     for path in (SOURCE / "package.json", SOURCE / "README.md", ROOT / "LICENSE", ROOT / "NOTICE"):
         shutil.copy(path, folder)
     subprocess.run(
-        ["npx", "tsc", "--project", SOURCE / "tsconfig.json", "--outDir", folder / "types"],
+        [compiler, "--project", SOURCE / "tsconfig.json", "--outDir", folder / "types"],
         cwd=ROOT / "client", check=True,
     )  # fmt: skip
 
