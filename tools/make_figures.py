@@ -166,7 +166,7 @@ def memory(figure: Figure) -> None:
 FIGURES: dict[str, tuple[Callable[[Figure], None], tuple[float, float]]] = {
     "reliability": (reliability, (4.2, 4.0)),
     "risk-coverage": (risk_coverage, (5.2, 3.2)),
-    "confusion": (confusion, (7.2, 4.0)),
+    "confusion": (confusion, (7.2, 4.5)),
     "robustness": (robustness, (5.6, 3.6)),
     "throughput": (throughput, (5.2, 3.0)),
     "cost": (cost, (7.2, 3.2)),
