@@ -71,6 +71,22 @@ def test_photographs_camera_and_video_work_without_a_server(
     assert page.problems == []
 
 
+def test_the_site_works_in_a_frame_of_another_site(
+    browser: Any, site: Any, open_page: Any, serve_folder: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "app").mkdir()
+    other = site.url.replace("localhost", "127.0.0.1")
+    text = f'<!doctype html><link rel="icon" href="data:,"><iframe src="{other}"></iframe>'
+    (tmp_path / "app" / "index.html").write_text(text, encoding="utf-8")
+    page = open_page(browser, serve_folder(tmp_path / "app"))
+    frame = page.frame_locator("iframe")
+    frame.locator("html[data-ready='yes']").wait_for()
+    (group,) = (path for path in sample_paths() if path.stem == "group")
+    frame.locator("[data-files]").set_input_files([group])
+    frame.locator("[data-faces] section:nth-child(4)").wait_for()
+    assert page.problems == []
+
+
 _ALSO = pytest.mark.soak  # one file of each kind is enough in the shorter tests
 
 
