@@ -14,8 +14,9 @@ from PIL import ImageDraw, ImageFont
 from mien import geometry, imaging
 from mien.errors import InputError
 from mien.labels import Expression
-from mien.landmarks.schemes import IRISES, MESH_LINES, is_mesh
-from mien.types import Box, ExpressionScores, Face, FrameResult, Gaze, Image, Landmarks
+from mien.landmarks.schemes import MESH_LINES, is_mesh
+from mien.signals.movements import gaze_arrows
+from mien.types import Box, ExpressionScores, Face, FrameResult, Image, Landmarks
 
 Color = tuple[int, int, int]
 _Spot = tuple[int, int, int, int]
@@ -137,8 +138,8 @@ def _draw_face(
     points = face.landmarks
     if "mesh" in layers and points is not None:
         _draw_landmarks(canvas, points, unit)
-    if "gaze" in layers and points is not None and points.scheme == "mesh478" and face.gaze:
-        _draw_gaze(canvas, points, face.gaze, unit)
+    if "gaze" in layers:
+        _draw_gaze(canvas, face, unit)
     x_min, y_min, x_max, y_max = (round(float(v)) for v in face.box.to_array())
     # A dark line under the colored one keeps the box visible on any background.
     line = 2 * unit if sure else unit
@@ -183,14 +184,8 @@ def _draw_landmarks(canvas: Image, landmarks: Landmarks, unit: int) -> None:
         cv2.circle(canvas, (x, y), 24 * unit, _PAPER, -1, cv2.LINE_AA, shift=4)
 
 
-def _draw_gaze(canvas: Image, landmarks: Landmarks, gaze: Gaze, unit: int) -> None:
-    """An arrow from each iris, as long as the eyes are apart for a gaze to the side."""
-    starts = landmarks.points[[iris[0] for iris in IRISES], :2]
-    length = math.dist(*starts.tolist())
-    yaw, pitch = math.radians(gaze.yaw_deg), math.radians(gaze.pitch_deg)
-    shift = (length * math.cos(pitch) * math.sin(yaw), -length * math.sin(pitch))
-    for start in starts:
-        low, high = np.round([start, start + shift]).astype(int).tolist()
+def _draw_gaze(canvas: Image, face: Face, unit: int) -> None:
+    for low, high in np.round(gaze_arrows(face)).astype(int).tolist():
         for color, thickness in ((_INK, 2 * unit + 2), (_GAZE, 2 * unit)):
             cv2.arrowedLine(canvas, low, high, color, thickness, cv2.LINE_AA, tipLength=0.25)
 

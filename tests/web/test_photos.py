@@ -131,7 +131,8 @@ def test_page_shows_the_faces_of_a_real_photograph(
     tmp_path: Path, samples: dict[str, Path]
 ) -> None:
     # The one test of this folder with real networks.
-    app = create_app(WebConfig(data_dir=tmp_path), FacePipeline())
+    pipeline = FacePipeline(landmarks="face-landmarker")
+    app = create_app(WebConfig(data_dir=tmp_path), pipeline)
     with samples["group"].open("rb") as group:
         page = app.test_client().post("/photo", data={"image": (group, "group.jpg")}).text
     # Behind it are the parts that a script copies.
@@ -144,6 +145,16 @@ def test_page_shows_the_faces_of_a_real_photograph(
     ]  # fmt: skip
     assert page.count('src="data:image/jpeg;base64,') == 4
     assert page.count('<a class="face-mark') == 4
+    assert page.count('data-show="gaze"') == 1
+    # A line from each iris, in the box of the face.
+    result = pipeline.analyze(read_image(samples["group"]))
+    arrows = re.findall(r'<path class="gaze" d="M([\d.]+) ([\d.]+)L([\d.]+) ([\d.]+)"', page)
+    assert len(arrows) == 8
+    for face, numbers in zip(result, arrows[::2], strict=True):
+        x, y, to_x, to_y = map(float, numbers)
+        box = face.box
+        assert box.x_min < min(x, to_x) <= max(x, to_x) < box.x_max
+        assert box.y_min < min(y, to_y) <= max(y, to_y) < box.y_max
     assert len(re.findall(r'd="M[\d. Mh]+"', page)) == 4
     assert "&#34;schema_version&#34;: 1" in page
 

@@ -3,10 +3,13 @@
 import math
 from collections.abc import Callable, Mapping
 
+import numpy as np
+
+from mien.geometry import Array
 from mien.landmarks import schemes
 from mien.landmarks.schemes import IRISES
 from mien.signals.pose import HeadPose
-from mien.types import ACTION_UNITS, FloatArray, Gaze, Landmarks
+from mien.types import ACTION_UNITS, Face, FloatArray, Gaze, Landmarks
 
 
 def eye_openings(landmarks: Landmarks) -> tuple[float, float] | None:
@@ -122,6 +125,21 @@ def estimate_gaze(
         return None
     across, up = (sum(values) / len(sines) for values in zip(*sines, strict=True))
     return Gaze(yaw_deg=_angle_deg(across), pitch_deg=_angle_deg(up))
+
+
+def gaze_arrows(face: Face) -> Array:
+    """``(2, 2, 2)`` from each iris, as far as the eyes are apart for a gaze to the side, in pixels.
+
+    Empty where the gaze is unknown.
+    """
+    points, gaze = face.landmarks, face.gaze
+    if points is None or points.points is None or points.scheme != "mesh478" or gaze is None:
+        return np.empty((0, 2, 2))
+    starts = points.points[[iris[0] for iris in IRISES], :2]
+    length = math.dist(*starts.tolist())
+    yaw, pitch = math.radians(gaze.yaw_deg), math.radians(gaze.pitch_deg)
+    shift = (length * math.cos(pitch) * math.sin(yaw), -length * math.sin(pitch))
+    return np.stack([starts, starts + shift], axis=1)
 
 
 def _angle_deg(sine: float) -> float:

@@ -25,6 +25,7 @@ from mien.imaging import LargeImage
 from mien.labels import Expression
 from mien.media.images import read_image
 from mien.samples import sample_paths
+from mien.signals.movements import gaze_arrows
 from mien.tables import face_lines
 from mien.types import Box, Face, FrameResult, Image
 from mien.web import security
@@ -97,6 +98,7 @@ def _shown(data: bytes, name: str | None, *, detail: int) -> dict[str, Any]:
             "document": json.dumps(document, indent=2, ensure_ascii=False),
             "frequencies": _frequencies(model),
             "meshes": [_mesh(face) for face in result.faces],
+            "gazes": [_gaze(face) for face in result.faces],
             "picture": _data_url(small, longest_px=detail),
             "annotated": _data_url(_annotated(small, result), longest_px=detail),
             "thumbnails": [_thumbnail(image, face.box) for face in result.faces],
@@ -251,6 +253,11 @@ def _mesh(face: Face) -> str:
     if face.landmarks is None or face.landmarks.points is None:
         return ""
     return "".join(f"M{x:.1f} {y:.1f}h0" for x, y, *_ in face.landmarks.points)
+
+
+def _gaze(face: Face) -> list[str]:
+    """The gaze as an SVG path of a line from each iris; none where it is unknown."""
+    return [f"M{x:.1f} {y:.1f}L{to_x:.1f} {to_y:.1f}" for (x, y), (to_x, to_y) in gaze_arrows(face)]
 
 
 def _reduced(image: Image, longest_px: int) -> Image:
