@@ -97,8 +97,7 @@ class RunState:
 
     def write(self, folder: Path) -> None:
         """Replace the state in a folder, in one step."""
-        document = {"schema_version": 1, **asdict(self)}
-        text = (json.dumps(document, indent=2) + "\n").encode()
+        text = json.dumps({"schema_version": 1, **asdict(self)}, indent=2).encode() + b"\n"
         unfinished, path = folder / f"{STATE_FILE}.partial", folder / STATE_FILE
         try:
             unfinished.write_bytes(text)
