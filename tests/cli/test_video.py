@@ -123,6 +123,20 @@ def test_report_makes_the_same_tables_again(tmp_path: Path, short_clip: Path) ->
     assert "Person 1" in (again / "report.html").read_text()
 
 
+def test_report_warns_of_a_recording_that_lost_frames(tmp_path: Path, short_clip: Path) -> None:
+    words = ["video", str(short_clip), "--out", str(tmp_path), "--no-annotate"]
+    assert RUNNER.invoke(app, words).exit_code == 0
+    frames = tmp_path / "short" / "frames.jsonl"
+    whole = frames.read_bytes().splitlines(keepends=True)
+    for left in (whole, whole[:1], []):
+        frames.write_bytes(b"".join(left))
+        words = ["report", str(frames.parent), "--out", str(tmp_path / f"only{len(left)}")]
+        result = RUNNER.invoke(app, words)
+        assert result.exit_code == 0
+        warning = f"has {len(left)} of the {len(whole)} frames of the run"
+        assert (warning in " ".join(result.stderr.split())) == (left is not whole)
+
+
 def test_report_rejects_folders_without_a_recording(tmp_path: Path) -> None:
     result = RUNNER.invoke(app, ["report", str(tmp_path), "--out", str(tmp_path / "out")])
     assert result.exit_code == 1

@@ -23,7 +23,7 @@ from mien.applications import (
     open_stream,
 )
 from mien.cli import video as option
-from mien.cli.console import graceful_stop
+from mien.cli.console import graceful_stop, print_warning
 from mien.cli.options import DrawOption, parse_draw, takes_settings
 from mien.cli.output_files import check_folder
 from mien.config import Settings
@@ -341,7 +341,15 @@ def _report(
     """Create the tables and the report of a recording."""
     check_folder(out, "--out", outputs.RESULT_FILES, [video, trials])
     found = ReplayedRecording(recording, application) if application else Recording(recording)
-    names = ("", found.state().title, recording.name)
+    state = found.state()
+    names = ("", state.title, recording.name)
+    with (recording / FRAMES_FILE).open("rb") as file:
+        lines = sum(1 for _ in file)
+    if lines < state.frames:
+        print_warning(
+            f"{recording}: {FRAMES_FILE} has {lines:,} of the {counted(state.frames, 'frame')} of "
+            "the run: tables and report show only these"
+        )
     options = TableOptions(
         parquet=parquet,
         landmarks=landmark_table,
