@@ -27,8 +27,9 @@ types: $(VENV)/.test
 layers: $(VENV)/.test
 	$(BIN)/lint-imports
 
+# `make docs` runs the notebooks.
 unit: $(VENV)/.test
-	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal --ignore tests/docs/test_notebooks.py
 
 # Tests that need a browser, databases, torch, or minutes. Chromium, PostgreSQL and Node are system
 # packages. Tests with missing requirements are skipped, but fail if CI=true is set.
