@@ -8,7 +8,7 @@ import numpy as np
 from mien import geometry, imaging
 from mien.expression.crop import anchors
 from mien.expression.neural import NeuralClassifier
-from mien.expression.priors import resolve_prior, softmax
+from mien.expression.priors import resolve_prior, scores_from_logits, softmax, uniform_shift
 from mien.geometry import Array
 from mien.runtime import catalog
 from mien.types import ExpressionScores, Image
@@ -54,6 +54,7 @@ class EnsembleClassifier:
             first,
             name=self.name,
             outputs=(),
+            temperature=1.0,
             source="; ".join(spec.source for spec in specs),
             license=" AND ".join(sorted({spec.license for spec in specs})),
             training_data="; ".join(spec.training_data for spec in specs),
@@ -61,7 +62,8 @@ class EnsembleClassifier:
             sha256=None,
         )
         self.prior, self._log_ratio = resolve_prior(prior, first)
-        self._default_ratio = resolve_prior("default", first)[1]
+        default_ratio = resolve_prior("default", first)[1]
+        self._default_shift = 0.0 if default_ratio is None else default_ratio
         self._others = [_Other(other, self._first) for other in others]
 
     def classify(self, crops: Sequence[Image]) -> list[ExpressionScores]:
@@ -70,21 +72,13 @@ class EnsembleClassifier:
             return []
         logits = self._first.logits(crops).astype(np.float64)
         logs = np.log(softmax(logits / self._first.spec.temperature) + _TINY)
-        sure = _with_prior(logs, self._default_ratio).max(axis=1) >= _SURE
-        unsure = np.flatnonzero(~sure)
+        unsure = np.flatnonzero(softmax(logs + self._default_shift).max(axis=1) < _SURE)
         if unsure.size:
             few = [crops[index] for index in unsure.tolist()]
             sharp = np.array([1 - _share_of_small(crop) for crop in few])
             for other in self._others:
                 logs[unsure] = other.mixed(logs[unsure], few, sharp)
-        return [
-            ExpressionScores(
-                labels=self.spec.labels,
-                probabilities=row.astype(np.float32),
-                uncertain=bool(row.max() < self.spec.uncertain_below),
-            )
-            for row in _with_prior(logs, self._log_ratio)
-        ]
+        return scores_from_logits(logs, self.spec, self._log_ratio)
 
     def warm_up(self) -> None:
         """Load the models now rather than at the first face."""
@@ -103,8 +97,7 @@ class _Other:
         self._common = [first.spec.labels.index(label) for label in spec.labels]
         self._shares = _SHARES[spec.name]
         frequencies = np.array(first.spec.training_prior)[self._common] ** _FOLLOWS_PRIOR
-        own = resolve_prior("uniform", spec)[1] if spec.training_prior else None
-        self._shift = np.log(frequencies) + (0 if own is None else own)
+        self._shift = np.log(frequencies) + uniform_shift(spec)
 
     def mixed(self, logs: Array, crops: Sequence[Image], sharp: Array) -> Array:
         """``(N, K)`` log probabilities, with other shares of the common labels.
@@ -127,10 +120,6 @@ class _Other:
         mean = softmax((1 - share) * known + share * np.log(other + _TINY))
         mixed[:, self._common] = total + np.log(mean + _TINY)
         return mixed
-
-
-def _with_prior(logs: Array, log_ratio: Array | None) -> Array:
-    return softmax(logs + (0 if log_ratio is None else log_ratio))
 
 
 def _share_of_small(crop: Image) -> float:
