@@ -46,7 +46,8 @@ class FacePipeline:
         model, min_score, min_presence, tiles, max_faces, prior, max_megapixels, focal_length, \
 threads, provider: override the settings; see :class:`mien.Settings`.
         neutral: RGB photograph of a person at rest, with one face. Action units of all faces are
-            measured from it, with the landmarks that blendshapes need. As an attribute, its face.
+            measured from it, with the landmarks that blendshapes need; in a stream those of one
+            person, see :class:`mien.StreamSettings`. As an attribute, its face.
 
     Raises:
         InputError: not one face in `neutral`.

@@ -229,6 +229,7 @@ class RecordingSink:
             timestamp_s=frame.timestamp_s,
             # The header's size does not know the rotation.
             size_wh=result.image_size_wh,
+            warnings=tuple(dict.fromkeys((*self.state.warnings, *result.warnings))),
         )
         if frame.timestamp_s - self._saved_s >= _SAVE_EVERY_S:
             self._file.flush()

@@ -9,7 +9,7 @@ import pytest
 from mien.labels import Expression
 from mien.pipeline import FacePipeline
 from mien.streaming import FaceStream, StreamSettings
-from mien.streaming.face_stream import _ExpressionCache
+from mien.streaming.expression_cache import ExpressionCache
 from mien.types import ExpressionScores, Image
 
 LABELS = (Expression.NEUTRAL, Expression.HAPPINESS)
@@ -36,7 +36,7 @@ def crop(mouth: int, *, noise: float = 0.0, light: float = 1.0, seed: int = 0) -
 
 def test_classifies_a_still_face_four_times_per_second() -> None:
     classifier = Brightness()
-    cache = _ExpressionCache(classifier.classify, same_below=0.05)
+    cache = ExpressionCache(classifier.classify, same_below=0.05)
     for n in range(100):
         cache.classify([crop(100, noise=6, seed=n)], [1], n / 25)
     # Noise and rounding of the times cost nothing: one prediction per 0.28 s.
@@ -45,7 +45,7 @@ def test_classifies_a_still_face_four_times_per_second() -> None:
 
 def test_classifies_a_changed_face_at_once_but_not_changed_light() -> None:
     classifier = Brightness()
-    cache = _ExpressionCache(classifier.classify, same_below=0.05)
+    cache = ExpressionCache(classifier.classify, same_below=0.05)
     cache.classify([crop(100)], [1], 0.0)
     cache.classify([crop(100, light=0.8)], [1], 0.04)
     assert classifier.crops == 1
@@ -57,7 +57,7 @@ def test_classifies_a_changed_face_at_once_but_not_changed_light() -> None:
 
 def test_a_slow_change_is_not_missed() -> None:
     classifier = Brightness()
-    cache = _ExpressionCache(classifier.classify, same_below=0.05)
+    cache = ExpressionCache(classifier.classify, same_below=0.05)
     for n in range(6):
         (scores,) = cache.classify([crop(100 + 20 * n)], [1], n / 100)
     (true,) = classifier.classify([crop(200)])
@@ -66,7 +66,7 @@ def test_a_slow_change_is_not_missed() -> None:
 
 def test_tracks_have_their_own_predictions_until_they_end() -> None:
     classifier = Brightness()
-    cache = _ExpressionCache(classifier.classify, same_below=0.05)
+    cache = ExpressionCache(classifier.classify, same_below=0.05)
     first, second = cache.classify([crop(20), crop(240)], [1, 2], 0.0)
     again_second, again_first = cache.classify([crop(240), crop(20)], [2, 1], 0.04)
     assert (again_first, again_second) == (first, second)

@@ -25,7 +25,13 @@ from mien.cli.console import (
     printable,
     stdout_console,
 )
-from mien.cli.options import DrawOption, parse_draw, takes_settings
+from mien.cli.options import (
+    DrawOption,
+    NeutralOption,
+    parse_draw,
+    read_neutral,
+    takes_settings,
+)
 from mien.cli.output_files import ImageFiles, check_folders, check_outputs, naming
 from mien.config import Settings
 from mien.errors import ImageReadError, InputError, valid_text
@@ -33,7 +39,6 @@ from mien.imaging import LargeImage, OpenedImage
 from mien.media.images import open_image
 from mien.media.inputs import STDIN, ImageInput, find_images
 from mien.pipeline import FacePipeline
-from mien.tracking.smoothing import resting_face
 from mien.types import SCHEMA_VERSION, Face, FrameResult, Image, face_columns
 
 app = typer.Typer(add_completion=False)
@@ -79,17 +84,6 @@ _Points = Annotated[
 ]
 
 
-_Neutral = Annotated[
-    Path | None,
-    typer.Option(
-        help="Measure action units from this photograph of the same person at rest; also "
-        "turns on --blendshapes.",
-        metavar="PHOTO",
-        show_default=False,
-    ),
-]
-
-
 @app.command(
     "image",
     epilog="Exit status: 0 all analyzed, 1 some inputs failed, 2 invalid usage. "
@@ -108,7 +102,7 @@ def _image(
     draw: DrawOption = None,
     blur_faces: _BlurFaces = False,
     points: _Points = False,
-    neutral: _Neutral = None,
+    neutral: NeutralOption = None,
     settings: Settings,
 ) -> None:
     """Analyze images: faces, landmarks, apparent expressions, quality."""
@@ -125,7 +119,8 @@ def _image(
     sources = [entry.source for entry in inputs]
     check_outputs([("--csv", csv, "table")], [*sources, *dataclasses.astuple(settings)])
     layers, settings = parse_draw(draw, settings, None if annotate else "--annotate FOLDER")
-    pipeline = _pipeline(settings, neutral)
+    pipeline = FacePipeline(settings if neutral is None else settings.with_blendshapes())
+    read_neutral(pipeline, neutral)
     printing = json or jsonl or csv == "-"
     bar = ProgressBar(len(inputs), "images", enabled=not (printing and sys.stdout.isatty()))
     outputs: list[_Output] = []
@@ -157,19 +152,6 @@ def _image(
             _check_interrupted(should_stop)
     if failed:
         raise typer.Exit(1)
-
-
-def _pipeline(settings: Settings, neutral: Path | None) -> FacePipeline:
-    if neutral is None:
-        return FacePipeline(settings)
-    pipeline = FacePipeline(settings.with_blendshapes())
-    try:
-        opened = open_image(neutral, max_megapixels=settings.max_megapixels)
-        pipeline.neutral = resting_face(pipeline.analyze_opened(opened))
-    except InputError as error:
-        name = "" if str(neutral) in str(error) else f" {neutral}"
-        raise type(error)(f"--neutral{name}: {error}") from error
-    return pipeline
 
 
 def _check_interrupted(should_stop: Callable[[], bool]) -> None:

@@ -20,21 +20,25 @@ from mien.applications import (
     Application,
     ReplayedRecording,
     build_application,
-    open_stream,
 )
 from mien.cli import video as option
 from mien.cli.console import graceful_stop, print_warning
-from mien.cli.options import DrawOption, parse_draw, takes_settings
+from mien.cli.options import (
+    DrawOption,
+    NeutralOption,
+    NeutralTrackOption,
+    parse_draw,
+    takes_settings,
+)
 from mien.cli.output_files import check_folder
 from mien.config import Settings
 from mien.errors import SettingError, counted
 from mien.media.camera import CameraSource
 from mien.media.sources import PacedSource, Source
 from mien.media.video import VideoSource
-from mien.pipeline import FacePipeline
 from mien.recording import FRAMES_FILE, Recording, RecordingSink
 from mien.report import write_report
-from mien.streaming import FaceStream, Sink, Step, StreamSettings, outputs, run
+from mien.streaming import FaceStream, Sink, Step, outputs, run
 from mien.streaming.receivers import EventDispatcher, OscSink, command, webhook
 from mien.streaming.runner import Counter
 from mien.tables import TableOptions, read_trials, write_tables
@@ -113,6 +117,8 @@ def _live(
     osc: _Osc = None,
     application: _Application = None,
     baseline: _Baseline = False,
+    neutral: NeutralOption = None,
+    neutral_track: NeutralTrackOption = 0,
     duration: _Duration = 0,
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="Start the camera without confirmation.")
@@ -120,7 +126,7 @@ def _live(
     settings: Settings,
 ) -> None:
     """Analyze a camera stream and print the results."""
-    check_folder(record, "--record", outputs.RESULT_FILES, [camera])
+    check_folder(record, "--record", outputs.RESULT_FILES, [camera, neutral])
     layers, settings = parse_draw(draw, settings, None if record else "--record FOLDER")
     rules = build_application(application) if application else None
     avatars = [] if osc is None else [OscSink(osc)]
@@ -130,7 +136,11 @@ def _live(
     receivers += [command(on_event)] if on_event is not None else []
     screen = _Screen(rules, json=json)
     source = _source(camera, screen.show_state)
-    follower = _follower(rules, settings, baseline=baseline)
+    follower = FaceStream(
+        *option.open_pipeline(
+            rules, settings, baseline=baseline, neutral=neutral, neutral_track=neutral_track
+        )
+    )
     if isinstance(source, CameraSource) and not yes:
         _ask(source.info.name)
     if rules is not None:
@@ -202,16 +212,6 @@ def _source(camera: str, on_state: Callable[[str], None]) -> Source:
     return PacedSource(VideoSource(Path(camera)))
 
 
-def _follower(application: Application | None, settings: Settings, *, baseline: bool) -> FaceStream:
-    if application is not None and not application.reads_expressions:
-        if baseline:
-            raise SettingError(
-                f"expected no --baseline with {application.name}, which does not use expressions"
-            )
-        return open_stream(application, settings)
-    return FaceStream(FacePipeline(settings), StreamSettings(baseline=baseline))
-
-
 def _ask(name: str) -> None:
     """Ask for confirmation before opening a camera."""
     if not sys.stdin.isatty():
@@ -266,6 +266,8 @@ class _Screen:
 
     def show(self, step: Step, events: list[Event], dropped: int) -> None:
         """Show one result."""
+        for warning in step.result.warnings:
+            self.print(f"Warning: {warning}")
         self._times.append(time.monotonic())
         self._events.extend(events)
         if self._json:

@@ -5,7 +5,8 @@ import functools
 import inspect
 import json as json_module
 from collections.abc import Callable
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -15,8 +16,11 @@ from mien import config
 from mien.cli.console import stdout_console
 from mien.config import Settings
 from mien.drawing import LAYERS
-from mien.errors import SettingError
+from mien.errors import InputError, SettingError
 from mien.types import result_schema
+
+if TYPE_CHECKING:
+    from mien.pipeline import FacePipeline
 
 app = typer.Typer(add_completion=False)
 schema_app = typer.Typer(add_completion=False)
@@ -30,6 +34,25 @@ DrawOption = Annotated[
         "them. Gaze and aus turn on --blendshapes.",
         metavar="LIST",
         show_default=False,
+    ),
+]
+NeutralOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--neutral",
+        help="Measure action units from this photograph of the same person at rest; also "
+        "turns on --blendshapes.",
+        metavar="PHOTO",
+        show_default=False,
+    ),
+]
+NeutralTrackOption = Annotated[
+    int,
+    typer.Option(
+        "--neutral-track",
+        help="The track whom --neutral shows, where several people are in view; 0: the only one.",
+        metavar="NUMBER",
+        min=0,
     ),
 ]
 _PANEL = "Settings (see also: mien settings)"
@@ -77,6 +100,26 @@ def parse_draw(
             f"expected --draw with {', '.join(LAYERS)}, got {', '.join(unknown) or 'nothing'}"
         )
     return layers, settings.with_blendshapes() if {"gaze", "aus"} & {*layers} else settings
+
+
+def read_neutral(pipeline: "FacePipeline", photograph: Path | None) -> None:
+    """Give a pipeline the face of ``--neutral``; it must read blendshapes.
+
+    Raises:
+        InputError: not one face in it, or the file cannot be read.
+    """
+    if photograph is None:
+        return
+    # Not for the commands that load no model.
+    from mien.media.images import open_image
+    from mien.tracking.smoothing import resting_face
+
+    try:
+        opened = open_image(photograph, max_megapixels=pipeline.settings.max_megapixels)
+        pipeline.neutral = resting_face(pipeline.analyze_opened(opened))
+    except InputError as error:
+        name = "" if str(photograph) in str(error) else f" {photograph}"
+        raise type(error)(f"--neutral{name}: {error}") from error
 
 
 def _preset(name: str | None) -> dict[str, Any]:

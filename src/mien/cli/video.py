@@ -3,6 +3,7 @@
 import json as json_module
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -10,9 +11,16 @@ from typing import Annotated
 import typer
 from rich.progress import TaskID
 
-from mien.applications import APPLICATIONS, build_application, open_stream
+from mien.applications import APPLICATIONS, Application, build_application, open_stream
 from mien.cli.console import graceful_stop, print_error, print_warning, printable, text_progress
-from mien.cli.options import DrawOption, parse_draw, takes_settings
+from mien.cli.options import (
+    DrawOption,
+    NeutralOption,
+    NeutralTrackOption,
+    parse_draw,
+    read_neutral,
+    takes_settings,
+)
 from mien.cli.output_files import check_folder
 from mien.config import Settings
 from mien.errors import SettingError, counted, valid_text
@@ -174,6 +182,8 @@ def _video(
     end: _End = None,
     roi: _Roi = None,
     baseline: _Baseline = False,
+    neutral: NeutralOption = None,
+    neutral_track: NeutralTrackOption = 0,
     application: ApplicationName = None,
     no_annotate: _NoAnnotate = False,
     draw: DrawOption = None,
@@ -209,8 +219,18 @@ def _video(
     )
     found = _clips(clips or [], list_file, out, sequence_fps)
     results = (*RESULT_FILES, *COMBINED_FILES)
-    check_folder(out, "--out", results, [*(clip.path for clip in found), list_file, trials])
-    pipeline, stream_settings = _stream(application, settings, baseline=baseline, roi=roi)
+    inputs = [*(clip.path for clip in found), list_file, trials, neutral]
+    check_folder(out, "--out", results, inputs)
+    if settings.landmarks == "default":
+        settings = settings.with_blendshapes()
+    pipeline, stream_settings = open_pipeline(
+        build_application(application) if application else None,
+        settings,
+        baseline=baseline,
+        neutral=neutral,
+        neutral_track=neutral_track,
+    )
+    stream_settings = replace(stream_settings, region=_parse_region(roi))
     with _Bar(len(found)) as bar, graceful_stop() as should_stop:
         ended = analyze_videos(
             found,
@@ -236,21 +256,30 @@ def _clips(paths: list[str], list_file: Path | None, out: Path, sequence_fps: fl
     return found
 
 
-def _stream(
-    application: str | None, settings: Settings, *, baseline: bool, roi: str | None
+def open_pipeline(
+    rules: Application | None,
+    settings: Settings,
+    *,
+    baseline: bool,
+    neutral: Path | None,
+    neutral_track: int,
 ) -> tuple[FacePipeline, StreamSettings]:
-    region = _parse_region(roi)
-    if settings.landmarks == "default":
+    """What analyzes a stream, by the options that ``mien video`` and ``mien live`` share."""
+    if neutral_track and neutral is None:
+        raise SettingError("expected --neutral PHOTO together with --neutral-track")
+    if neutral is not None:
         settings = settings.with_blendshapes()
-    rules = build_application(application) if application else None
     if rules is None or rules.reads_expressions:
-        return FacePipeline(settings), StreamSettings(baseline=baseline, region=region)
-    if baseline:
+        pipeline, found = FacePipeline(settings), StreamSettings(baseline=baseline)
+    elif baseline:
         raise SettingError(
             f"expected no --baseline with {rules.name}, which does not use expressions"
         )
-    stream = open_stream(rules, settings)
-    return stream.pipeline, StreamSettings(expressions=False, region=region)
+    else:
+        stream = open_stream(rules, settings)
+        pipeline, found = stream.pipeline, stream.settings
+    read_neutral(pipeline, neutral)
+    return pipeline, replace(found, neutral_track=neutral_track)
 
 
 def _print_all(ended: Iterator[ClipOutcome], bar: "_Bar", count: int, *, json: bool) -> None:

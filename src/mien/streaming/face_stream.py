@@ -1,16 +1,16 @@
 """One stream of frames: its tracks, their smoothed labels and their statistics."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
 import numpy.typing as npt
 
 from mien import imaging
 from mien.errors import InputError
 from mien.pipeline import FacePipeline
 from mien.signals import derive_affect, measure_face
+from mien.streaming.expression_cache import ExpressionCache
 from mien.streaming.locator import FaceLocator, SearchSettings
 from mien.streaming.quick import for_streams
 from mien.tracking import (
@@ -28,7 +28,7 @@ from mien.tracking import (
     coarse,
     quality_weight,
 )
-from mien.types import Box, ExpressionScores, ExpressionState, Face, FrameResult, Image
+from mien.types import Box, ExpressionState, Face, FrameResult, Image
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,10 @@ class StreamSettings:
         same_look: a face that differs by less than this from its last classified crop is not
             classified again for a quarter of a second; 0 classifies every face.
         baseline: whether each person's resting face counts as neutral; see
-            :class:`mien.tracking.NeutralBaseline`. Action units are measured from the `neutral`
-            of the pipeline where it has one.
+            :class:`mien.tracking.NeutralBaseline`. Action units are measured from it, too.
+        neutral_track: track_id of the person whom the `neutral` of the pipeline shows; 0 is the
+            only one in view. While others are in view, their action units, or those of all for 0,
+            are unknown, unless there is a baseline.
         region: x_min, y_min, x_max, y_max; faces whose middle is outside are left out. In pixels,
             or as shares of width and height if no value is above 1. None for the whole picture.
 
@@ -60,6 +62,7 @@ class StreamSettings:
     expressions: bool = True
     same_look: float = 0.05
     baseline: bool = False
+    neutral_track: int = 0
     region: tuple[float, float, float, float] | None = None
 
 
@@ -115,11 +118,12 @@ class FaceStream:
             sampling=self._statistics.sampling,
         )
         self._cuts = SceneCutDetector()
-        self._cache = _ExpressionCache(self.pipeline.classify, same_below=self.settings.same_look)
+        self._cache = ExpressionCache(self.pipeline.classify, same_below=self.settings.same_look)
         self._smoothers: dict[int, _Smoothers] = {}
         self._last_s: float | None = None
         self._last_image: Image | None = None
         self._frame_index = -1
+        self._has_warned = False
 
     def update(
         self, image: npt.ArrayLike, timestamp_s: float, *, frame_index: int | None = None
@@ -168,7 +172,8 @@ class FaceStream:
             for track, observation in zip(owners, observations, strict=True)
             if track.track_id is not None
         ]
-        faces = self._describe(rgb, seen, timestamp_s)
+        whose = self._whose_rest(seen)
+        faces = self._describe(rgb, seen, timestamp_s, whose)
         described = time.perf_counter()
         faces = [
             self._smooth(replace(face, track_id=track_id), timestamp_s, events)
@@ -187,6 +192,7 @@ class FaceStream:
             },
             models=self.pipeline.models,
             source=self.source,
+            warnings=self._warn(seen, whose),
         )
 
     def finish(self) -> tuple[Event, ...]:
@@ -220,8 +226,28 @@ class FaceStream:
         for track_id, (box, timestamp_s) in last_seen.items():
             self._tracker.restore(track_id, box, timestamp_s)
 
+    def _whose_rest(self, seen: Sequence[tuple[int, Observation]]) -> int | None:
+        """The track of the person in the neutral photograph; None where that is not known."""
+        if self.pipeline.neutral is None or self.settings.neutral_track:
+            return self.settings.neutral_track
+        return seen[0][0] if len(seen) == 1 else None
+
+    def _warn(self, seen: Sequence[tuple[int, Observation]], whose: int | None) -> tuple[str, ...]:
+        if whose is not None or not seen or self._has_warned:
+            return ()
+        self._has_warned = True
+        return (
+            f"{len(seen)} faces are in view, and the neutral photograph shows one of them: their "
+            "action units are not measured from it. Name the track of the person (neutral_track, "
+            "--neutral-track)",
+        )
+
     def _describe(
-        self, image: Image, seen: Sequence[tuple[int, Observation]], timestamp_s: float
+        self,
+        image: Image,
+        seen: Sequence[tuple[int, Observation]],
+        timestamp_s: float,
+        whose: int | None,
     ) -> list[Face]:
         faces = [
             Face(observation.detection, landmarks=observation.landmarks) for _, observation in seen
@@ -241,9 +267,14 @@ class FaceStream:
             smoothers = self._smoothers_of(track_id)
             shapes = face.landmarks and self.pipeline.read_blendshapes(face.landmarks)
             smoothed = shapes and smoothers.blendshapes.update(shapes, timestamp_s)
-            neutral = smoothers.rest.neutral if smoothers.rest else self.pipeline.neutral
+            rest = self.pipeline.neutral if track_id == whose else None
+            if rest is None and smoothers.rest:
+                rest = smoothers.rest.neutral
             with_shapes = replace(face, blendshapes=smoothed or None)
-            described.append(measure_face(image, with_shapes, camera=camera, neutral=neutral))
+            measured = measure_face(image, with_shapes, camera=camera, neutral=rest)
+            # Values from the photograph and others are not to be mixed in one column.
+            is_mixed = self.pipeline.neutral is not None and rest is None
+            described.append(replace(measured, action_units=None) if is_mixed else measured)
         return described
 
     def _smooth(self, face: Face, timestamp_s: float, events: list[Event]) -> Face:
@@ -273,7 +304,7 @@ class FaceStream:
             self._smoothers[track_id] = _Smoothers(
                 ExpressionSmoother(settings.labels, uncertain_below=below),
                 NeutralBaseline() if settings.baseline else None,
-                RestingMovements() if settings.baseline and not pipeline.neutral else None,
+                RestingMovements() if settings.baseline else None,
             )
         return self._smoothers[track_id]
 
@@ -308,79 +339,3 @@ def _inside(
         if x_min <= x / scale_x <= x_max and y_min <= y / scale_y <= y_max:
             kept.append(observation)
     return kept
-
-
-_Classify = Callable[[Sequence[Image]], list[ExpressionScores]]
-_SIDE = 16
-_LONGEST_S = 0.25
-# Half a millisecond of tolerance for rounded timestamps.
-_TOLERANCE_S = 5e-4
-
-
-@dataclass(frozen=True, slots=True)
-class _Prediction:
-    thumbnail: npt.NDArray[np.float32]
-    scores: ExpressionScores
-    timestamp_s: float
-
-
-class _ExpressionCache:
-    """Classifies the aligned crops of a stream's faces, and reuses predictions while they hold.
-
-    A crop is compared with the one that was last classified of the same track, and not with that of
-    the frame before, so that a slow change is not missed. Both are reduced to 16 by 16 gray pixels
-    of normalized brightness and contrast. A prediction is reused for a quarter of a second at most.
-
-    Args:
-        classify: that of a pipeline.
-        same_below: the greatest root mean square difference, in standard deviations of the crop's
-            gray levels, at which the last prediction is reused; 0 classifies every crop.
-    """
-
-    def __init__(self, classify: _Classify, *, same_below: float) -> None:
-        self._classify = classify
-        self._same_below = same_below
-        self._last: dict[int, _Prediction] = {}
-
-    def classify(
-        self, crops: Sequence[Image], track_ids: Sequence[int], timestamp_s: float
-    ) -> list[ExpressionScores]:
-        """The scores of each crop.
-
-        Args:
-            crops: one for each track, aligned.
-            track_ids: of the crops, each at most once.
-            timestamp_s: of the frame.
-        """
-        if self._same_below <= 0:
-            return self._classify(crops)
-        thumbnails = [_thumbnail(crop) for crop in crops]
-        changed = [
-            number
-            for number, (track_id, thumbnail) in enumerate(zip(track_ids, thumbnails, strict=True))
-            if not self._holds(track_id, thumbnail, timestamp_s)
-        ]
-        read = self._classify([crops[number] for number in changed]) if changed else []
-        for number, scores in zip(changed, read, strict=True):
-            self._last[track_ids[number]] = _Prediction(thumbnails[number], scores, timestamp_s)
-        return [self._last[track_id].scores for track_id in track_ids]
-
-    def forget(self, track_ids: Iterable[int | None]) -> None:
-        """Drop the predictions of tracks that are over."""
-        for track_id in track_ids:
-            self._last.pop(track_id or 0, None)
-
-    def _holds(self, track_id: int, thumbnail: npt.NDArray[np.float32], timestamp_s: float) -> bool:
-        last = self._last.get(track_id)
-        if last is None or timestamp_s - last.timestamp_s >= _LONGEST_S - _TOLERANCE_S:
-            return False
-        difference = thumbnail - last.thumbnail
-        return float(np.sqrt(np.vdot(difference, difference) / thumbnail.size)) < self._same_below
-
-
-def _thumbnail(crop: Image) -> npt.NDArray[np.float32]:
-    """``(16, 16)`` of mean 0 and about unit deviation."""
-    small = imaging.resize(imaging.to_gray(crop), (_SIDE, _SIDE)).astype(np.float32)
-    small -= small.mean()
-    # One gray level avoids a division by zero for a uniform crop.
-    return small / np.float32(1.0 + small.std())

@@ -29,4 +29,5 @@ def for_streams(pipeline: FacePipeline) -> FacePipeline:
             provider=settings.provider,
         )
         _quick[pipeline] = found
+    _quick[pipeline].neutral = pipeline.neutral
     return _quick[pipeline]

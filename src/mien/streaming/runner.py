@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar, Unpack, runtime_ch
 from mien.config import SettingKeywords, Settings, shows_settings
 from mien.errors import SettingError
 from mien.media import open_source
+from mien.media.images import read_image
 from mien.media.sources import Frame, Selection, Source
 from mien.pipeline import FacePipeline
 from mien.streaming.face_stream import FaceStream, StreamSettings
@@ -213,6 +214,7 @@ def stream(
     pipeline: FacePipeline | None = None,
     settings: StreamSettings | None = None,
     selection: Selection | None = None,
+    neutral: Any = None,
     sinks: Sequence[Sink] = (),
     on_event: Callable[[Event], None] | None = None,
     **keywords: Unpack[SettingKeywords],
@@ -229,6 +231,10 @@ def stream(
         pipeline: by default one with the following settings.
         settings: how the stream is followed.
         selection: which frames of a file are wanted.
+        neutral: photograph of a person at rest, with one face, as :func:`mien.read_image` takes it:
+            action units are measured from it, while the person is the only one in view, or the
+            track that `StreamSettings.neutral_track` names. It takes the landmarks that
+            blendshapes need.
         sinks: receive each frame in this thread, and are closed at the end, also after an error.
         on_event: called in this thread for each event, before the result of its frame is yielded.
         detector, landmarks, model, min_score, min_presence, tiles, max_faces, prior, \
@@ -238,7 +244,8 @@ max_megapixels, focal_length, threads, provider: see :class:`mien.Settings`.
         One result for each analyzed frame; see :meth:`FaceStream.update`.
 
     Raises:
-        SettingError: a setting has an invalid value, or comes with a pipeline.
+        SettingError: a setting, or `neutral`, has an invalid value or comes with a pipeline.
+        InputError: not one face in `neutral`.
         VideoReadError, CameraError: the video cannot be read, or the camera not opened.
         MissingExtraError: PyAV or lapx is not installed.
 
@@ -247,10 +254,13 @@ max_megapixels, focal_length, threads, provider: see :class:`mien.Settings`.
         1
     """
     own = Settings().override(**keywords)
-    if pipeline is not None and own != Settings():
+    if pipeline is not None and (own != Settings() or neutral is not None):
         raise SettingError("expected a pipeline or settings of one, got both: set them in it")
+    if pipeline is None:
+        rest = None if neutral is None else read_image(neutral)
+        pipeline = FacePipeline(own, neutral=rest)
     opened = open_source(source, selection)
-    follower = FaceStream(pipeline or FacePipeline(own), settings, source=opened.info.name)
+    follower = FaceStream(pipeline, settings, source=opened.info.name)
     for step in run(opened, follower, sinks=sinks, on_event=on_event):
         yield step.result
 

@@ -1,6 +1,7 @@
 """A video file into a recording, with its tables and its report."""
 
 import dataclasses
+import hashlib
 import math
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -30,6 +31,7 @@ from mien.streaming.quick import for_streams
 from mien.streaming.runner import Application, Sink, run
 from mien.tables import require_pyarrow
 from mien.tables.trials import trials_outside
+from mien.types import Face
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,8 @@ def analyze_video(
             on_progress=on_progress,
             should_stop=should_stop,
         )
-        state = _with_trial_warnings(replace(recording.state, warnings=source.warnings), options)
+        warnings = dict.fromkeys((*recording.state.warnings, *source.warnings))
+        state = _with_trial_warnings(replace(recording.state, warnings=tuple(warnings)), options)
         return _finish(folder, options, clip, state=state, application=application, failure=failure)
 
 
@@ -281,11 +284,16 @@ def _resume(
     until_s = end_of_parts_s(parts_in(folder)) if options.annotate else math.inf
     kept = recording.cut(until_s)
     stream.resume((frame.result, frame.events) for frame in recording.frames())
+    warnings = dict.fromkeys(w for frame in recording.frames() for w in frame.result.warnings)
     if application is not None:
         for frame in recording.frames():
             application.update(frame.result, frame.events)
     return replace(
-        state, frames=kept.frames, frame_index=kept.frame_index, timestamp_s=kept.timestamp_s
+        state,
+        frames=kept.frames,
+        frame_index=kept.frame_index,
+        timestamp_s=kept.timestamp_s,
+        warnings=tuple(warnings),
     )
 
 
@@ -316,10 +324,20 @@ def _plan(
         "crops": options.crops,
         "landmarks": options.tables.landmarks,
         "baseline": settings.baseline,
+        **_neutral_plan(pipeline.neutral, settings.neutral_track),
         "region": None if settings.region is None else list(settings.region),
         "application": None if application is None else application.name,
         "models": pipeline.models,
     }
+
+
+def _neutral_plan(neutral: Face | None, track_id: int) -> dict[str, Any]:
+    """The neutral photograph by the hash of what was measured in it."""
+    if neutral is None:
+        return {}
+    measured = repr(sorted((neutral.blendshapes or {}).items()))
+    digest = hashlib.sha256(measured.encode()).hexdigest()[:16]
+    return {"neutral": digest, "neutral_track": track_id}
 
 
 def _notes(options: VideoOptions, application: Application | None) -> tuple[str, ...]:
