@@ -1,8 +1,8 @@
 /** Fills copies of the markup of a photograph's result, which `_faces.html` has once for server and browser. */
 
-import { find } from "./page";
+import { colorClass, find } from "./page";
 import type { Face, FrameResult } from "./result";
-import { decimal, list, percent, t, word } from "./words";
+import { decimal, labelText, list, percent, t, word } from "./words";
 
 /** A copy of a part of the page's template. */
 export function partOf(selector: string): HTMLElement {
@@ -23,7 +23,7 @@ export function repeat<T>(prototype: Element, values: readonly T[], fill: (copy:
 /** The label, the probabilities and the measurements of a face, in a card or a row of the table. */
 export function fillFace(card: Element, face: Face): void {
   const { expression } = face;
-  write(card, "[data-label]", word(expression?.label ?? ""));
+  write(card, "[data-label]", labelText(expression?.label ?? ""));
   write(card, "[data-top]", expression ? percent(expression.probabilities[expression.label] ?? 0) : "");
   const text = notes(face);
   write(card, "[data-notes]", text);
@@ -31,7 +31,7 @@ export function fillFace(card: Element, face: Face): void {
   show(card, "[data-known]", Boolean(expression));
   show(card, "[data-unknown]", !expression);
   show(card, "[data-uncertain]", Boolean(expression?.uncertain));
-  card.querySelector(".dot circle")?.setAttribute("class", `x-${expression?.label ?? "neutral"}`);
+  card.querySelector(".dot circle")?.setAttribute("class", colorClass(expression?.label ?? "neutral"));
   if (!card.matches("article")) return;
   if (expression) card.setAttribute("data-expression", expression.label);
   fillBars(find(".bars", card), expression?.probabilities ?? {});
@@ -47,11 +47,11 @@ export function fillMark(mark: Element, { box, expression, landmarks }: Face, in
   const wide = box.x_max - box.x_min;
   const size = Math.max(longest / 34, wide / 3);
   const number = find("text", mark);
-  mark.setAttribute("class", `face-mark x-${expression?.label ?? "neutral"}`);
+  mark.setAttribute("class", `face-mark ${colorClass(expression?.label ?? "neutral")}`);
   mark.setAttribute("href", `#face-${index}`);
   mark.setAttribute("data-face", String(index));
   mark.setAttribute("aria-label", expression
-    ? t("Face %(number)s: %(expression)s", { number: index, expression: word(expression.label) })
+    ? t("Face %(number)s: %(expression)s", { number: index, expression: labelText(expression.label) })
     : t("Face %(number)s", { number: index }));
   set(find("rect", mark), { x: box.x_min, y: box.y_min, width: wide, height: box.y_max - box.y_min, rx: wide / 8 });
   set(find("circle", mark), { cx: box.x_min, cy: box.y_min, r: size / 2 });
@@ -102,9 +102,9 @@ function fillBars(list: HTMLElement, probabilities: Readonly<Record<string, numb
   for (const other of others) other.remove();
   if (!prototype || !found.length) return;
   repeat(prototype, found, (bar, [label, share]) => {
-    write(bar, ".bar-label", word(label));
+    write(bar, ".bar-label", labelText(label));
     write(bar, ".bar-value", percent(share));
-    set(find("rect.value", bar), { class: `value x-${label}`, width: (100 * share).toFixed(2) });
+    set(find("rect.value", bar), { class: `value ${colorClass(label)}`, width: (100 * share).toFixed(2) });
   });
 }
 
@@ -122,7 +122,7 @@ function facts({ score, quality, affect }: Face): Record<string, string | undefi
 }
 
 function notes({ expression, quality }: Face): string {
-  const reasons = quality?.reasons.map((reason) => word(reason.replaceAll("_", " "))) ?? [];
+  const reasons = quality?.reasons.map((reason) => word(reason)) ?? [];
   const low = reasons.length ? t("Low confidence: %(reasons)s.", { reasons: list(reasons) }) : "";
   return `${expression?.uncertain ? t("Uncertain.") : ""} ${low}`.trim();
 }

@@ -2,7 +2,7 @@
 
 import { find } from "./page";
 import { pictureOf } from "./pictures";
-import { t, word } from "./words";
+import { messageText, t } from "./words";
 
 const FACE = { margin: 1.8, longest: 320 };
 
@@ -35,7 +35,7 @@ async function keep(result: HTMLElement, card: HTMLElement, label: string, statu
     data.set("label", label);
     const answer = await fetch("/api/v1/corrections", { method: "POST", body: data });
     const problem = answer.ok ? null : ((await answer.json()) as { error?: { message: string } });
-    status.textContent = problem ? (word(problem.error?.message ?? "") || t("This failed. Try again.")) : `${t("Kept as %(label)s.", { label })} `;
+    status.textContent = problem ? (messageText(problem.error?.message ?? "") || t("This failed. Try again.")) : `${t("Kept as %(label)s.", { label })} `;
     if (!problem) status.append(Object.assign(document.createElement("a"), { href: "/corrections", textContent: t("Your labels") }));
   } catch {
     status.textContent = t("Server unreachable. Try again.");

@@ -3,7 +3,7 @@
 import { expressionColor, saveFile } from "./page";
 import { personColor } from "./people";
 import type { Face, FrameResult } from "./result";
-import { percent, t, word } from "./words";
+import { labelText, percent, t } from "./words";
 
 export interface View {
   mirrored: boolean;
@@ -80,11 +80,11 @@ function drawBox(
   context.setLineDash([]);
 }
 
-function labelText(face: Face): string {
+function markText(face: Face): string {
   const { expression } = face;
   if (!expression) return t("face");
   const probability = percent(expression.probabilities[expression.label] ?? 0);
-  return `${word(expression.label)}${expression.uncertain ? "?" : ""} ${probability}`;
+  return `${labelText(expression.label)}${expression.uncertain ? "?" : ""} ${probability}`;
 }
 
 function drawLabel(
@@ -95,7 +95,7 @@ function drawLabel(
   color: string,
   canvasWidth: number,
 ): void {
-  const text = labelText(face);
+  const text = markText(face);
   const number = face.track_id === null ? "" : String(face.track_id);
   context.font = "600 14px Inter, ui-sans-serif, system-ui, sans-serif";
   const numberW = number ? Math.max(26, context.measureText(number).width + 16) : 0;

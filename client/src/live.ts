@@ -13,7 +13,7 @@ import { LiveSession } from "./session";
 import { closeSource, listCameras, openCamera, openClip, SourceError } from "./source";
 import { Timeline } from "./timeline";
 import type { LinkState } from "./transport";
-import { decimal, t, word } from "./words";
+import { decimal, labelText, messageText, t, word } from "./words";
 
 const root = find("[data-live]");
 const pick = <T extends HTMLElement = HTMLElement>(name: string): T => find<T>(`[data-${name}]`, root);
@@ -261,7 +261,7 @@ function showStats(now: number, tookMs: number, result: FrameResult): void {
 function announceChanges(result: FrameResult): void {
   const text = result.faces
     .filter((face) => face.expression && !face.expression.uncertain)
-    .map((face) => t("Person %(id)s: %(event)s", { id: face.track_id ?? "", event: word(face.expression?.label ?? "") }))
+    .map((face) => t("Person %(id)s: %(event)s", { id: face.track_id ?? "", event: labelText(face.expression?.label ?? "") }))
     .join(t(", "));
   if (text && text !== lastAnnounced) announce.textContent = lastAnnounced = text;
 }
@@ -283,7 +283,7 @@ function onNotice(notice: Notice): void {
   if (notice.type === "busy") {
     showMessage(t("The server is busy. Sending fewer frames."), false, 2500);
   } else if (notice.type === "error") {
-    showMessage(word(notice.error.message), true);
+    showMessage(messageText(notice.error.message), true);
     if (notice.error.code === "storage_unavailable") setRecording(false);
   } else if (notice.type === "recording" && notice.state === "started") {
     recordedSession = notice.session_id;

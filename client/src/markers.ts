@@ -2,7 +2,7 @@
 
 import { clock, find, SERVER_UNREACHABLE } from "./page";
 import type { Moments } from "./moments";
-import { t, word } from "./words";
+import { messageText, t } from "./words";
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -61,7 +61,7 @@ export class Markers {
       const answer = await fetch(`${form.getAttribute("action") ?? ""}?part=1`, { method: "POST", body: data });
       if (!answer.ok) {
         const { error } = (await answer.json()) as { error?: { message: string } };
-        find("[data-problem]", section).textContent = word(error?.message ?? "") || t("This failed. Try again.");
+        find("[data-problem]", section).textContent = messageText(error?.message ?? "") || t("This failed. Try again.");
         return;
       }
       section.innerHTML = await answer.text();

@@ -1,7 +1,10 @@
 /** Helpers for all pages. */
 
 import type { DeviceAddresses } from "./device";
-import { t } from "./words";
+import { EXPRESSIONS, t } from "./words";
+
+/** As many as mien.drawing.OWN_COLORS. */
+const OWN_COLORS = 6;
 
 export const SERVER_UNREACHABLE = t("Server unreachable. Reconnecting…");
 
@@ -11,9 +14,23 @@ export function find<T extends Element = HTMLElement>(selector: string, root: Pa
   return element;
 }
 
-/** The color of an expression; the server defines them as custom properties. */
+/** The class that gives an element the color of a label; as `web/words.py`. */
+export function colorClass(label: string): string {
+  return EXPRESSIONS.has(label) ? `x-${label}` : `x-own-${crc32(label) % OWN_COLORS}`;
+}
+
+/** The color of a label; the server defines them as custom properties. */
 export function expressionColor(label: string): string {
-  return getComputedStyle(document.documentElement).getPropertyValue(`--x-${label}`).trim() || "#888";
+  return getComputedStyle(document.documentElement).getPropertyValue(`--${colorClass(label)}`).trim() || "#888";
+}
+
+function crc32(text: string): number {
+  let rest = ~0;
+  for (const byte of new TextEncoder().encode(text)) {
+    rest ^= byte;
+    for (let bit = 0; bit < 8; bit++) rest = rest & 1 ? (rest >>> 1) ^ 0xedb88320 : rest >>> 1;
+  }
+  return ~rest >>> 0;
 }
 
 export function themeColor(name: string): string {

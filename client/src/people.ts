@@ -1,7 +1,8 @@
 /** The people in view: a lane for each, and a card with a bar for each expression of one of them. */
 
+import { colorClass } from "./page";
 import type { Face } from "./result";
-import { decimal, list, percent, t, word } from "./words";
+import { decimal, labelText, list, percent, t, word } from "./words";
 
 const SVG = "http://www.w3.org/2000/svg";
 const REMOVE_AFTER_MS = 2500;
@@ -165,7 +166,7 @@ export class PeopleView {
     header.append(badge, middle, value);
     const list = element("ul", "bars");
     const bars: Bars = new Map();
-    for (const label of labels) addBar(list, bars, label, `x-${label}`);
+    for (const label of labels) addBar(list, bars, label, labelText(label), colorClass(label));
     const warning = element("p", "warning");
     const more = element("details");
     const facts = element("dl", "facts");
@@ -231,14 +232,14 @@ function fillMovements(card: Card, { gaze, action_units: units, blendshapes }: F
 
 function fillBars(list: HTMLElement, bars: Bars, values: Record<string, number>): void {
   for (const [name, value] of Object.entries(values)) {
-    const { fill, value: text } = bars.get(name) ?? addBar(list, bars, name, "move");
+    const { fill, value: text } = bars.get(name) ?? addBar(list, bars, name, name, "move");
     fill.setAttribute("width", (100 * value).toFixed(1));
     text.textContent = decimal(value, 2);
   }
 }
 
 function addBar(
-  list: HTMLElement, bars: Bars, label: string, fillClass: string,
+  list: HTMLElement, bars: Bars, name: string, text: string, fillClass: string,
 ): { fill: SVGElement; value: HTMLElement } {
   const item = element("li");
   const bar = svg("svg", {
@@ -247,9 +248,9 @@ function addBar(
   const fill = svg("rect", { height: "8", width: "0", class: fillClass });
   bar.append(svg("rect", { width: "100", height: "8", class: "track" }), fill);
   const value = element("span", "bar-value");
-  item.append(element("span", "bar-label", word(label)), bar, value);
+  item.append(element("span", "bar-label", text), bar, value);
   list.append(item);
-  bars.set(label, { fill, value });
+  bars.set(name, { fill, value });
   return { fill, value };
 }
 
@@ -265,7 +266,7 @@ function makeLane(labels: readonly string[]): Lane {
   });
   const strip: Lane["strip"] = new Map();
   for (const label of labels) {
-    const part = svg("rect", { height: "8", width: "0", class: `x-${label}` });
+    const part = svg("rect", { height: "8", width: "0", class: colorClass(label) });
     bar.append(part);
     strip.set(label, part);
   }
@@ -276,7 +277,7 @@ function makeLane(labels: readonly string[]): Lane {
 function fillLane(lane: Lane, { expression }: Face): void {
   if (!expression) return;
   lane.root.dataset["expression"] = expression.label;
-  lane.title.textContent = word(expression.label) + (expression.uncertain ? " ?" : "");
+  lane.title.textContent = labelText(expression.label) + (expression.uncertain ? " ?" : "");
   lane.value.textContent = percent(expression.probabilities[expression.label] ?? 0);
   let x = 0;
   for (const [label, part] of lane.strip) {
@@ -300,9 +301,9 @@ function fillCard(card: Card, face: Face): void {
   if (card.badge.textContent !== String(face.track_id)) {
     card.badge.replaceWith((card.badge = personBadge(face.track_id ?? 0)));
   }
-  card.title.textContent = word(expression.label) + (expression.uncertain ? " ?" : "");
+  card.title.textContent = labelText(expression.label) + (expression.uncertain ? " ?" : "");
   card.value.textContent = percent(expression.probabilities[expression.label] ?? 0);
-  card.dot.setAttribute("class", `x-${expression.label}`);
+  card.dot.setAttribute("class", colorClass(expression.label));
   for (const [label, bar] of card.bars) {
     const probability = expression.probabilities[label] ?? 0;
     bar.fill.setAttribute("width", (100 * probability).toFixed(1));
@@ -315,7 +316,7 @@ function fillCard(card: Card, face: Face): void {
   fillMovements(card, face);
   const reasons = quality?.reasons ?? [];
   card.warning.textContent = reasons.length
-    ? t("Low confidence: %(reasons)s.", { reasons: list(reasons.map((reason) => word(reason.replaceAll("_", " ")))) })
+    ? t("Low confidence: %(reasons)s.", { reasons: list(reasons.map((reason) => word(reason))) })
     : expression.uncertain ? t("Uncertain.") : "";
 }
 

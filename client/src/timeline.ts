@@ -4,10 +4,10 @@
  */
 
 import { nearest, Series } from "./history";
-import { clock, expressionColor, themeColor } from "./page";
+import { clock, colorClass, expressionColor, themeColor } from "./page";
 import { personBadge } from "./people";
 import type { Face } from "./result";
-import { percent, t, word } from "./words";
+import { labelText, percent, t } from "./words";
 
 const REDRAW_MS = 120;
 const WINDOW_S = 60;
@@ -99,8 +99,8 @@ export class Timeline {
     const button = document.createElement("button");
     button.type = "button";
     button.innerHTML = '<svg class="dot" viewBox="0 0 10 10" aria-hidden="true"><circle cx="5" cy="5" r="5"/></svg>';
-    button.querySelector("circle")?.setAttribute("class", `x-${label}`);
-    button.append(word(label));
+    button.querySelector("circle")?.setAttribute("class", colorClass(label));
+    button.append(labelText(label));
     button.setAttribute("aria-pressed", "true");
     button.addEventListener("click", () => {
       if (!this.hidden.delete(label)) this.hidden.add(label);
@@ -152,7 +152,7 @@ export class Timeline {
       .map((label) => [label, series.values.get(label)?.[index] ?? null] as const)
       .filter((pair): pair is readonly [string, number] => pair[1] !== null)
       .sort((a, b) => b[1] - a[1]);
-    const top = found.slice(0, 3).map(([label, share]) => `${word(label)} ${percent(share)}`);
+    const top = found.slice(0, 3).map(([label, share]) => `${labelText(label)} ${percent(share)}`);
     this.tooltip.textContent = [clock(atS), ...(top.length ? top : [t("not in view")])].join(" · ");
     context.fillStyle = themeColor("ink");
     context.fillRect(toX(atS) - 0.5, 0, 1, bottom);

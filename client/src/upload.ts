@@ -8,7 +8,7 @@ import { linkFaces } from "./faces";
 import { deviceAddresses, find } from "./page";
 import { notice, PhotoAnalyzer } from "./photo";
 import { offerPriors } from "./prior";
-import { t, word } from "./words";
+import { messageText, t } from "./words";
 
 interface Created {
   id?: string;
@@ -172,7 +172,7 @@ function uploadVideo(video: File): void {
   request.onload = () => {
     const created = parse(request.responseText);
     if (created.id) location.assign(`/jobs/${created.id}`);
-    else fail(word(created.error?.message ?? "") || (FAILED[request.status] ?? t("Upload failed. Try again.")));
+    else fail(messageText(created.error?.message ?? "") || (FAILED[request.status] ?? t("Upload failed. Try again.")));
   };
   request.onerror = () => fail(t("Server unreachable. Try again."));
   request.open("POST", "/api/v1/videos");

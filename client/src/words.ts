@@ -3,6 +3,11 @@
 type Forms = Partial<Record<Intl.LDMLPluralRule, string>>;
 type Values = Readonly<Record<string, string | number>>;
 
+/** As in mien.labels. Models of one's own have other labels. */
+export const EXPRESSIONS: ReadonlySet<string> = new Set(
+  ["neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt"],
+);
+
 const root = globalThis.document?.documentElement;
 /** The language of texts; Arabic with the digits that the rest of the page has. */
 const tag = root?.lang || "en";
@@ -28,7 +33,7 @@ function fill(text: string, values: Values): string {
  * @param values of its parts such as `%(name)s`
  */
 export function t(text: string, values: Values = {}): string {
-  return fill(word(text), values);
+  return fill(messageText(text), values);
 }
 
 /** A text with a number, `%(num)s`, in the form that the number needs. */
@@ -38,10 +43,20 @@ export function tn(one: string, many: string, num: number): string {
   return fill(found ?? (num === 1 ? one : many), { num });
 }
 
-/** A name that results have, such as that of an expression, as a word of the page. */
+/** A message of the server, which the catalogs have; unknown ones as they are. */
+export function messageText(text: string): string {
+  const found = texts[text];
+  return typeof found === "string" ? found : text;
+}
+
+/** A name that results and jobs have, such as a state or a reason, as words of the page. */
 export function word(name: string): string {
-  const found = texts[name];
-  return typeof found === "string" ? found : name;
+  return messageText(name.replaceAll("_", " "));
+}
+
+/** One of the eight expressions as a word of the page; a model's own label as it is. */
+export function labelText(label: string): string {
+  return EXPRESSIONS.has(label) ? messageText(label) : label;
 }
 
 /** Names in a row, as the language writes it. */

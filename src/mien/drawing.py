@@ -38,7 +38,7 @@ Seven are from the palette of Okabe and Ito ("Color universal design", 2008), wh
 distinguishable with any kind of color blindness; neutral is gray.
 """
 
-_OWN_COLORS: tuple[Color, ...] = (
+OWN_COLORS: tuple[Color, ...] = (
     *((136, 34, 85), (17, 119, 51), (51, 34, 136)),
     *((153, 153, 51), (170, 68, 153), (68, 170, 153)),
 )
@@ -47,8 +47,12 @@ _OWN_COLORS: tuple[Color, ...] = (
 
 def expression_color(label: Expression) -> Color:
     """The color of an expression; of a model's own label, one that its text decides."""
-    chosen = zlib.crc32(label.value.encode()) % len(_OWN_COLORS)
-    return EXPRESSION_COLORS.get(label, _OWN_COLORS[chosen])
+    return EXPRESSION_COLORS.get(label, OWN_COLORS[own_color(label.value)])
+
+
+def own_color(label: str) -> int:
+    """The index in `OWN_COLORS` of a label beyond the eight."""
+    return zlib.crc32(label.encode()) % len(OWN_COLORS)
 
 
 LAYERS = ("mesh", "gaze", "aus")

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable
 from datetime import timedelta
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,19 @@ def test_kept_listed_and_deleted(visitor: FlaskClient, app: Flask) -> None:
     assert visitor.delete(f"{URL}/{first}").json == {"deleted": 1}
     assert visitor.get(f"/corrections/{first}.jpg").status_code == 404
     assert visitor.delete(URL).json == {"deleted": 2}
+
+
+@pytest.mark.parametrize(
+    "name", ["a_b", "done", "running", "Sessions", "derived_from", "iPhone <b>"]
+)
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_own_labels_are_shown_as_they_are(visitor: FlaskClient, name: str, language: str) -> None:
+    label(visitor, name)
+    label(visitor, "happiness")
+    page = visitor.get(f"/corrections?lang={language}").text
+    assert f"<b>1</b> {escape(name)} " in page
+    assert f"<h3>{escape(name)}</h3>" in page
+    assert ("<h3>Freude</h3>" if language == "de" else "<h3>happiness</h3>") in page
 
 
 def test_form_deletes(visitor: FlaskClient, csrf_of: Any) -> None:

@@ -10,7 +10,8 @@ from babel.messages.catalog import Catalog, Message
 from flask import Flask
 from flask.testing import FlaskClient
 
-from mien.labels import Expression
+from mien import drawing
+from mien.labels import Expression, exact_label
 from mien.web import words
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -187,3 +188,32 @@ def test_numbers_have_the_form_of_the_language(client: FlaskClient) -> None:
     assert written["en"] == ("50\u202f%", "0.25", "-1.25")
     assert written["de"] == ("50\xa0%", "0,25", "-1,25")
     assert written["ar"][0].startswith("50")
+
+
+def test_own_labels_have_the_colors_of_pictures(app: Flask, client: FlaskClient) -> None:
+    """client/tests/labels.test.ts has the same for the scripts."""
+    color = app.jinja_env.filters["color"]
+    expected = ["x-happiness", "x-own-2", "x-own-0", "x-own-3", "x-own-0"]
+    assert [color(name) for name in ("happiness", "bored", "a_b", "done", "müde 疲れ")] == expected
+    styles = client.get("/colors.css").text
+    assert all(f".{name} {{" in styles for name in expected)
+    assert f"--x-own-2: rgb{drawing.expression_color(exact_label('bored'))};" in styles
+
+
+def test_scripts_know_the_same_expressions() -> None:
+    text = (ROOT / "client/src/words.ts").read_text(encoding="utf-8")
+    found = re.search(r"new Set\(\s*\[(.*?)\]", text, re.S)
+    assert found
+    assert re.findall(r'"(\w+)"', found[1]) == [one.value for one in Expression]
+    page = (ROOT / "client/src/page.ts").read_text(encoding="utf-8")
+    assert f"OWN_COLORS = {len(drawing.OWN_COLORS)};" in page
+
+
+@pytest.mark.parametrize(
+    ("seconds", "digits", "text"),
+    [(59.96, 1, "1:00.0"), (59.94, 1, "0:59.9"), (0.005, 2, "0:00.01"), (3661.5, 2, "61:01.50")],
+)
+def test_clock_never_shows_sixty_seconds(
+    app: Flask, seconds: float, digits: int, text: str
+) -> None:
+    assert app.jinja_env.filters["clock"](seconds, digits) == text

@@ -65,10 +65,10 @@ def _with_code(text: str) -> Markup:
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
-def _clock(seconds: float) -> str:
-    """Minutes and seconds to a hundredth, as forms accept them."""
-    hundredths = round(100 * seconds)
-    return f"{hundredths // 6000}:{hundredths % 6000 / 100:05.2f}"
+def _clock(seconds: float, digits: int = 2) -> str:
+    """Minutes and seconds with decimals, as forms accept them."""
+    minutes, rest = divmod(round(seconds, digits), 60)
+    return f"{minutes:.0f}:{rest:0{3 + digits}.{digits}f}"
 
 
 def _local_time(iso: str) -> Markup:
@@ -101,14 +101,12 @@ def docs() -> str:
 @blueprint.get("/colors.css")
 def colors() -> Response:
     """The colors of the expressions, the same as in annotated pictures."""
-    lines = [
-        f"  --x-{expression.value}: rgb{color};"
-        for expression, color in drawing.EXPRESSION_COLORS.items()
-    ]
+    known = {one.value: drawing.EXPRESSION_COLORS[one] for one in Expression}
+    own = {f"own-{number}": color for number, color in enumerate(drawing.OWN_COLORS)}
+    lines = [f"  --x-{name}: rgb{color};" for name, color in (known | own).items()]
     rules = [
-        f".x-{expression.value} {{ fill: var(--x-{expression.value}); "
-        f"stroke: var(--x-{expression.value}); --x: var(--x-{expression.value}); }}"
-        for expression in Expression
+        f".x-{name} {{ fill: var(--x-{name}); stroke: var(--x-{name}); --x: var(--x-{name}); }}"
+        for name in known | own
     ]
     text = ":root {\n" + "\n".join(lines) + "\n}\n" + "\n".join(rules) + "\n"
     response = Response(text, mimetype="text/css")

@@ -190,12 +190,13 @@ def page_document(folder: Path) -> bytes:
 
 
 def _event(event: Event) -> dict[str, Any]:
-    text = _WORDS.get(event.kind, event.kind.replace("_", " "))
+    shown = {"at_s": event.timestamp_s, "track_id": event.track_id}
     if event.kind == "expression":
-        text = str(event.details.get("expression"))
-    elif event.kind in {"alarm", "attention"}:
+        return {**shown, "label": str(event.details.get("expression"))}
+    text = _WORDS.get(event.kind, event.kind.replace("_", " "))
+    if event.kind in {"alarm", "attention"}:
         text = " ".join([text, *(str(value) for value in event.details.values())])
-    return {"at_s": event.timestamp_s, "track_id": event.track_id, "text": text}
+    return {**shown, "text": text}
 
 
 _MOST = 4

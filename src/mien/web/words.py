@@ -17,11 +17,16 @@ from babel.support import Translations
 from flask import Blueprint, Flask, Response, abort, g, request, url_for
 from flask_babel import Babel, Domain
 
+from mien.drawing import own_color
+from mien.labels import Expression
+
 CATALOGS = Path(__file__).parent / "translations"
+
+_LABELS = tuple(expression.value for expression in Expression)
 
 # Names from results and jobs, which pages show as words; programs get them as they are.
 WORDS = (
-    *("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt"),
+    *_LABELS,
     *("small", "blurred", "dark", "bright", "turned", "tilted", "cut off", "unclear", "covered"),
     *("eyes covered", "nose covered", "mouth covered"),
     *("queued", "running", "done", "failed", "cancelled"),
@@ -94,7 +99,8 @@ def init_app(app: Flask) -> None:
     babel.domain_instance = _Catalogs()
     babel.init_app(app, locale_selector=lambda: language().code)
     app.register_blueprint(blueprint)
-    app.jinja_env.filters.update(word=_word, percent=_percent, decimal=_decimal)
+    filters = {"label": _label, "color": _color, "message": _message}
+    app.jinja_env.filters.update(filters, word=_word, percent=_percent, decimal=_decimal)
     app.context_processor(lambda: {"language": language(), "languages": LANGUAGES.values()})
     app.after_request(_set_headers)
 
@@ -109,15 +115,30 @@ def language() -> Language:
     return found
 
 
-def _word(text: object) -> str:
-    """A name or a message of the server in the language of the page; unknown ones as they are."""
-    plain = str(text or "").replace("_", " ") if len(str(text)) < 40 else str(text)
+def _message(text: object) -> str:
+    """A message of the server in the language of the page; unknown ones as they are."""
+    plain = str(text or "")
     # The empty message is the header of a catalog.
     return str(_translations(language().code).ugettext(plain)) if plain else ""
 
 
+def _word(name: object) -> str:
+    """A name that results and jobs have, such as a state or a reason, as words of the page."""
+    return _message(str(name or "").replace("_", " "))
+
+
+def _label(name: object) -> str:
+    """One of the eight expressions in the language of the page; a model's own label as it is."""
+    return _message(name) if name in _LABELS else str(name or "")
+
+
+def _color(label: object) -> str:
+    """The class that gives an element the color of a label."""
+    return f"x-{label}" if label in _LABELS else f"x-own-{own_color(str(label))}"
+
+
 def _percent(share: float) -> str:
-    """A share in [0, 1] in _percent, without decimals."""
+    """A share in [0, 1] in percent, without decimals."""
     code = language().code
     if code == "en":
         return f"{100 * share:.0f}\u202f%"

@@ -1,0 +1,13 @@
+import { expect, test } from "vitest";
+import { colorClass } from "../src/page";
+import { labelText } from "../src/words";
+
+test("own labels have the colors of pictures", () => {
+  // As in tests/web/test_words.py.
+  const names = ["happiness", "bored", "a_b", "done", "müde 疲れ"];
+  expect(names.map(colorClass)).toEqual(["x-happiness", "x-own-2", "x-own-0", "x-own-3", "x-own-0"]);
+});
+
+test("own labels are shown as they are", () => {
+  expect(["a_b", "constructor", "Save"].map(labelText)).toEqual(["a_b", "constructor", "Save"]);
+});
