@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -11,9 +12,11 @@ import sys
 import tempfile
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -109,13 +112,22 @@ def request(url: str, data: bytes | None = None, method: str | None = None, **he
     asked = urllib.request.Request(url, data, headers, method=method)
     try:
         with urllib.request.urlopen(asked, timeout=120) as answer:
-            return answer.status, json.load(answer)
+            is_json = answer.headers.get_content_type() == "application/json"
+            return answer.status, json.load(answer) if is_json else answer.read()
     except urllib.error.HTTPError as error:
         return error.code, json.load(error)
 
 
 def submit(url: str, *, every: int) -> str:
     """Submit the sample clip; returns the job's id."""
+    body, kind = video_form(every=every)
+    status, document = request(f"{url}/api/v1/videos", body, **kind)
+    assert status == 202, document
+    return str(document["id"])
+
+
+def video_form(*, every: int) -> tuple[bytes, dict[str, str]]:
+    """The body that submits the sample clip, and its header."""
     boundary = uuid.uuid4().hex
     body = io.BytesIO()
     for name, value in (("every", str(every)), ("annotate", "false")):
@@ -125,10 +137,7 @@ def submit(url: str, *, every: int) -> str:
         f'--{boundary}\r\nContent-Disposition: form-data; name="video"; filename="walk.mp4"\r\n\r\n'
         .encode() + CLIP.read_bytes() + f"\r\n--{boundary}--\r\n".encode()
     )  # fmt: skip
-    kind = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
-    status, document = request(f"{url}/api/v1/videos", body.getvalue(), **kind)
-    assert status == 202, document
-    return str(document["id"])
+    return body.getvalue(), {"Content-Type": f"multipart/form-data; boundary={boundary}"}
 
 
 def wait_for(url: str, job_id: str, *states: str, seconds: float = 240) -> dict[str, Any]:
@@ -213,6 +222,50 @@ def test_separate_workers_share_the_jobs(
     for job_id in ids:
         document = wait_for(web.url, job_id, "done", "failed")
         assert (document["state"], document["attempts"]) == ("done", 1)
+
+
+def test_limits_hold_for_parallel_requests_to_two_processes(
+    serve: Callable[..., Any], postgres: Postgres
+) -> None:
+    web = serve(
+        *("--workers", "2"),
+        **{"DATABASE_URL": postgres.url, "MIEN_JOBS": "worker", "MIEN_RATE_LIMITS": "0"},
+    )
+
+    def in_parallel(count: int, one: Callable[[int], Any]) -> list[Any]:
+        with ThreadPoolExecutor(count) as pool:
+            return list(pool.map(one, range(count)))
+
+    with urllib.request.urlopen(f"{web.url}/video", timeout=120) as answer:
+        cookie = answer.headers["Set-Cookie"].partition(";")[0]
+        token = re.findall(r'name="csrf_token" value="([^"]+)"', answer.read().decode())[0]
+
+    def upload(_: int) -> tuple[int, Any]:
+        body, kind = video_form(every=1)
+        return request(f"{web.url}/api/v1/videos", body, Cookie=cookie, **kind)
+
+    answers = in_parallel(12, upload)
+    assert sorted(status for status, _ in answers) == [202] * 3 + [409] * 9
+    job_id = next(document["id"] for status, document in answers if status == 202)
+
+    def share(_: int) -> int:
+        form = urllib.parse.urlencode({"csrf_token": token, "action": "share"}).encode()
+        url = f"{web.url}/recordings/{job_id}/shares"
+        return int(request(url, form, Cookie=cookie, Accept="application/json")[0])
+
+    links = in_parallel(30, share)
+    assert links.count(409) == 20
+
+    def mark(number: int) -> int:
+        body = json.dumps({"at_s": number, "text": "here"}).encode()
+        url = f"{web.url}/api/v1/recordings/{job_id}/markers"
+        kind = {"Content-Type": "application/json", "Cookie": cookie}
+        return int(request(url, body, **kind)[0])
+
+    for number in range(190):
+        assert mark(number) == 201
+    marked = in_parallel(30, mark)
+    assert sorted(marked) == [201] * 10 + [409] * 20
 
 
 def processes(name: str) -> list[int]:

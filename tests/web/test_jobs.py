@@ -163,6 +163,34 @@ def test_canceled_jobs_stop(database: Database, tmp_path: Path, wait_until: Wait
     assert JobStore(database).files(waiting, role="upload") == []
 
 
+def test_deleted_jobs_stop_silently(
+    database: Database, tmp_path: Path, wait_until: WaitUntil, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = JobStore(database)
+    deleted_early, deleted_late = submit(database), submit(database)
+
+    def work(video: Path, folder: Path, options: dict[str, Any], report: Progress) -> None:
+        store.delete(deleted_late)
+        # As the thread does that shows the recording so far.
+        store.show(deleted_late, b"{}")
+        wait_until(lambda: report(1, 0.1))
+
+    claim = JobStore.claim
+
+    def claim_and_delete(self: JobStore, worker: str) -> Any:
+        found = claim(self, worker)
+        store.delete(deleted_early)
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(JobStore, "claim", claim_and_delete)
+        assert runner(database, tmp_path, work).run_next()
+    assert runner(database, tmp_path, work).run_next()
+    assert store.find(deleted_late, "") is None
+    assert store.read_page(deleted_late) is None
+    assert not caplog.records
+
+
 def test_running_job_is_released_at_shutdown(
     database: Database, tmp_path: Path, wait_until: WaitUntil
 ) -> None:

@@ -28,8 +28,8 @@ from mien.web.schemas import (
 )
 from mien.web.security import owner
 from mien.web.services import services
-from mien.web.store.database import corrections, iso, new_id, now
-from mien.web.videos import check_room
+from mien.web.store.database import corrections, iso, new_id, now, serialize
+from mien.web.videos import check_space, create_job
 
 _LEAST_OF_LABEL = 3
 _MOST_LABELS = 20
@@ -96,23 +96,8 @@ def add(form: CorrectionForm) -> tuple[Response, int]:
         raise ProblemError(422, "invalid", sentence(str(error))) from None
     with image_problems():
         face = stored_face(form.image.read())
-    if len(_list()) >= _MOST:
-        raise ProblemError(
-            413, "too_large", f"Expected at most {_MOST} labeled faces. Delete some first."
-        )
-    check_room(len(face))
-    moment = now()
     values = {"id": new_id(), "label": form.label.strip()}
-    services().database.execute(
-        sa.insert(corrections).values(
-            **values,
-            owner=owner(),
-            picture=face,
-            size=len(face),
-            created_at=moment,
-            expires_at=moment + timedelta(days=services().config.session_days),
-        )
-    )
+    _store(face, **values)
     return jsonify(values), 201
 
 
@@ -169,6 +154,27 @@ def _list() -> list[dict[str, Any]]:
     return [{**row, "created_at": iso(row["created_at"])} for row in rows]
 
 
+def _store(face: bytes, **values: str) -> None:
+    moment = now()
+    row = sa.insert(corrections).values(
+        **values,
+        owner=owner(),
+        picture=face,
+        size=len(face),
+        created_at=moment,
+        expires_at=moment + timedelta(days=services().config.session_days),
+    )
+    count = sa.select(sa.func.count()).where(*_own())
+    with services().database.begin() as connection:
+        serialize(connection, "room")
+        if connection.execute(count).scalar_one() >= _MOST:
+            raise ProblemError(
+                413, "too_large", f"Expected at most {_MOST} labeled faces. Delete some first."
+            )
+        connection.execute(row)
+        check_space(connection)
+
+
 def _delete(correction_id: str | None = None) -> int:
     """Delete one of the visitor's faces, or all; returns how many."""
     delete = sa.delete(corrections).where(*_own(correction_id))
@@ -194,18 +200,14 @@ def _adapt() -> str:
         )  # fmt: skip
     used = [one for one in labeled if counts[one[0]] >= _LEAST_OF_LABEL]
     archive = _archive(used)
-    check_room(archive.getbuffer().nbytes)
     names = ", ".join(sorted({label for label, _ in used}))
-    job_id = services().job_store.create(
+    return create_job(
         archive,
-        owner=owner(),
-        address=security.address_mark(),
+        archive.getbuffer().nbytes,
         name=f"Model: {names}"[:200],
         options={"task": ADAPT, "hours": 24 * config.session_days},
         hours=24 * config.session_days,
     )
-    services().jobs.wake()
-    return job_id
 
 
 def _is_enough(counts: Counter[str]) -> bool:

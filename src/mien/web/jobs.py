@@ -203,7 +203,9 @@ class JobRunner:
         return outcome if ended else None
 
     def _analyze(self, job: dict[str, Any], worker: str, folder: Path) -> None:
-        upload = self._jobs.files(job["id"], role="upload")[0]
+        upload = next(iter(self._jobs.files(job["id"], role="upload")), None)
+        if upload is None:  # deleted since it was claimed
+            raise JobStoppedError
         results = folder / "results"
         results.mkdir()
         video = folder / _safe_name(upload["name"])

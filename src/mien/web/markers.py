@@ -13,7 +13,7 @@ from mien.web.errors import ProblemError
 from mien.web.recordings import StoredRecording, require_recording
 from mien.web.schemas import ID, DeletedDocument, MarkerBody, MarkerDocument, MarkersDocument
 from mien.web.services import services
-from mien.web.store.database import markers, new_id
+from mien.web.store.database import markers, new_id, serialize
 
 _MOST = 200
 _CLOCK = re.compile(r"(?:(?:(\d{1,3}):)?(\d{1,3}):)?(\d{1,6}(?:\.\d{1,4})?)")
@@ -95,6 +95,7 @@ def _add(recording: StoredRecording, body: MarkerBody) -> str:
     marker_id = new_id()
     count = sa.select(sa.func.count()).where(recording.has(markers))
     with services().database.begin() as connection:
+        serialize(connection, recording.id)
         if connection.execute(count).scalar_one() >= _MOST:
             raise ProblemError(
                 409, "enough_markers", f"Expected at most {_MOST} markers. Delete some first."

@@ -29,7 +29,7 @@ from mien.web import security
 from mien.web.errors import ProblemError
 from mien.web.security import owner
 from mien.web.services import services
-from mien.web.store.database import iso, jobs, markers, new_id, now, sessions, shares
+from mien.web.store.database import iso, jobs, markers, new_id, now, serialize, sessions, shares
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,6 +320,7 @@ def _add(recording: StoredRecording, days: int) -> None:
     moment = now()
     count = sa.select(sa.func.count()).where(*_valid(recording))
     with services().database.begin() as connection:
+        serialize(connection, recording.id)
         if connection.execute(count).scalar_one() >= _MOST_LINKS:
             raise ProblemError(
                 409, "enough_links", f"Expected at most {_MOST_LINKS} links. Revoke one first."

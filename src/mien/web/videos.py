@@ -1,11 +1,13 @@
 """Videos, as jobs: the upload page, the job pages, and the API below ``/api/v1``."""
 
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import IO, Any
 
 from flask import Response, g, jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, Field, ValidationError
+from sqlalchemy.engine import Connection
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
 
 from mien.web import headers, security
@@ -16,7 +18,8 @@ from mien.web.recordings import StoredRecording, require_recording
 from mien.web.schemas import ID, DeletedDocument, JobDocument, JobsDocument, VideoForm
 from mien.web.security import owner
 from mien.web.services import services
-from mien.web.store.jobs import RESULT_TYPES
+from mien.web.store.database import serialize
+from mien.web.store.jobs import RESULT_TYPES, count_active, stored_bytes
 from mien.web.webhooks import webhook
 
 _MAX_ACTIVE = 3
@@ -181,40 +184,84 @@ def _submit(form: VideoForm) -> str:
         raise ProblemError(400, "video_missing", "Expected a video, got an empty file.")
     if size > config.max_video_mb * MEGABYTE:
         raise ProblemError(413, "too_large", f"Expected at most {config.max_video_mb} MB.")
-    also = webhook(form.webhook_url, form.webhook_secret, config)
-    check_room(size)
-    job_id = services().job_store.create(
+    note_webhook = webhook(form.webhook_url, form.webhook_secret, config)
+    return create_job(
         stream,
-        owner=owner(),
-        address=security.address_mark(),
+        size,
         name=(form.video.filename or "video")[-200:],
         options=json.loads(
             form.model_dump_json(exclude={"video", "webhook_url", "webhook_secret"})
         ),
         hours=config.result_hours,
-        also=also,
+        also=note_webhook,
+    )
+
+
+def create_job(
+    upload: IO[bytes],
+    size: int,
+    *,
+    name: str,
+    options: dict[str, Any],
+    hours: int,
+    also: Callable[[Connection, str], None] = lambda connection, job_id: None,
+) -> str:
+    """Store a job of the visitor, and wake a worker; returns the job's id.
+
+    Args:
+        size: of the upload in bytes.
+        also: as in :meth:`JobStore.create`.
+
+    Raises:
+        ProblemError: too many jobs run, or the server's space is used up.
+    """
+    # Before the upload is written, and again with the jobs of parallel requests.
+    with services().database.begin() as connection:
+        _check_jobs(connection, more=1)
+        check_space(connection, more=size)
+
+    def finish(connection: Connection, job_id: str) -> None:
+        also(connection, job_id)
+        serialize(connection, "room")
+        _check_jobs(connection)
+        check_space(connection)
+
+    job_id = services().job_store.create(
+        upload,
+        owner=owner(),
+        address=security.address_mark(),
+        name=name,
+        options=options,
+        hours=hours,
+        also=finish,
     )
     services().jobs.wake()
     return job_id
 
 
-def check_room(size: int) -> None:
-    """Refuse a job or a file of the visitor for which there is no room.
-
-    Raises:
-        ProblemError: too many jobs run, or the server's space is used up.
-    """
-    config = services().config
+def _check_jobs(connection: Connection, more: int = 0) -> None:
     address = security.address_mark()
-    store = services().job_store
     # Callers without a cookie share the places of their address.
-    active = store.count_active(owner=owner(), address="" if owner() else address)
-    if active >= _MAX_ACTIVE or store.count_active(address=address) >= _MAX_ACTIVE_OF_ADDRESS:
+    active = count_active(connection, owner=owner(), address="" if owner() else address)
+    of_address = count_active(connection, address=address)
+    if active + more > _MAX_ACTIVE or of_address + more > _MAX_ACTIVE_OF_ADDRESS:
         raise ProblemError(
             409, "enough_jobs", f"Expected at most {_MAX_ACTIVE} jobs at once. Wait until one "
             "is done, or cancel one.", retry_after_s=30,
         )  # fmt: skip
-    if store.stored_bytes() + size > config.max_stored_mb * MEGABYTE:
+
+
+def check_space(connection: Connection, more: int = 0) -> None:
+    """Refuse what is larger than the space that is left.
+
+    Args:
+        connection: in a transaction that is serialized as "room", where what it wrote counts.
+        more: bytes that are not written yet.
+
+    Raises:
+        ProblemError: the server's space is used up.
+    """
+    if stored_bytes(connection) + more > services().config.max_stored_mb * MEGABYTE:
         raise ProblemError(
             507, "storage_full", "The server's space is used up. Delete results, or "
             "try again when older ones have expired.", retry_after_s=600,

@@ -7,6 +7,7 @@ import logging
 import os
 import secrets
 import threading
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -27,6 +28,7 @@ log = logging.getLogger("mien.web")
 _MIGRATIONS = Path(__file__).parents[1] / "migrations"
 # Any number will do, so long as all processes use the same.
 _MIGRATION_LOCK = 6_365_636
+_LIMITS_LOCK = 6_365_637
 _CONNECT_TIMEOUT_S = 3
 
 metadata = sa.MetaData(
@@ -213,6 +215,17 @@ class Database:
                 _upgrade(engine)
                 self._engine = engine
             return self._engine
+
+
+def serialize(connection: Connection, what: str) -> None:
+    """Let transactions that say the same go on one after the other, each until its end.
+
+    What one counts afterwards has all that the others wrote, so that a limit holds for parallel
+    requests to several processes. SQLite has one transaction at a time anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        number = zlib.crc32(what.encode()) - 2**31
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LIMITS_LOCK, number)))
 
 
 def database_url(config: WebConfig) -> str:

@@ -66,7 +66,8 @@ class JobStore:
         """Store an upload and the options of its analysis; returns the job's id.
 
         Args:
-            also: writes what belongs to the job, in the same transaction.
+            also: called at the end of the same transaction: writes what belongs to the job, or
+                raises where there is no room for it.
         """
         moment, job_id = now(), new_id()
         with self._database.begin() as connection:
@@ -103,22 +104,6 @@ class JobStore:
         return self._database.rows(
             sa.select(jobs).where(jobs.c.owner == owner).order_by(jobs.c.created_at.desc())
         )
-
-    def count_active(self, *, owner: str | None = None, address: str = "") -> int:
-        """The number of jobs that are queued or running, of an owner or from an address or both."""
-        query = sa.select(jobs.c.id).where(jobs.c.state.in_(ACTIVE))
-        if owner is not None:
-            query = query.where(jobs.c.owner == owner)
-        if address:
-            query = query.where(jobs.c.address == address)
-        return len(self._database.rows(query))
-
-    def stored_bytes(self) -> int:
-        """The size of all uploads, results and labeled faces."""
-        sums = (
-            sa.select(sa.func.sum(table.c.size).label("size")) for table in (files, corrections)
-        )
-        return sum(int(row["size"] or 0) for query in sums for row in self._database.rows(query))
 
     def find(self, job_id: str, visitor: str) -> dict[str, Any] | None:
         """A job that belongs to the visitor, or to no one."""
@@ -190,7 +175,8 @@ class JobStore:
                 requested.
             message: what the visitor should know, of a done job its warnings.
             frames_done: the final number; by default the last one reported.
-            store: writes the results to the self._database.
+            page: what the job's page shows.
+            results: files to store.
 
         Returns:
             Whether the job still belonged to this worker; if not, nothing was changed.
@@ -317,9 +303,12 @@ class JobStore:
         }
 
     def show(self, job_id: str, page: bytes) -> None:
-        """Replace what the page of a job shows."""
+        """Replace what the page of a job shows, unless the job was deleted."""
         with self._database.begin() as connection:
-            _put_page(connection, job_id, page)
+            # Of PostgreSQL's locks the one that stops a deletion until the page is there.
+            there = sa.select(jobs.c.id).where(jobs.c.id == job_id)
+            if connection.execute(there.with_for_update(key_share=True)).first():
+                _put_page(connection, job_id, page)
 
     def read_page(self, job_id: str) -> bytes | None:
         """What the page of a job shows; None where there is nothing yet."""
@@ -348,6 +337,22 @@ class JobStore:
         with path.open("xb") as target:
             for data in self.read_file(file_id):
                 target.write(data)
+
+
+def count_active(connection: Connection, *, owner: str | None = None, address: str = "") -> int:
+    """The number of jobs that are queued or running, of an owner or from an address or both."""
+    query = sa.select(sa.func.count()).where(jobs.c.state.in_(ACTIVE))
+    if owner is not None:
+        query = query.where(jobs.c.owner == owner)
+    if address:
+        query = query.where(jobs.c.address == address)
+    return int(connection.execute(query).scalar_one())
+
+
+def stored_bytes(connection: Connection) -> int:
+    """The size of all uploads, results and labeled faces."""
+    sums = (sa.select(sa.func.sum(table.c.size)) for table in (files, corrections))
+    return sum(int(connection.execute(query).scalar_one() or 0) for query in sums)
 
 
 def _put_file(
