@@ -107,7 +107,9 @@ def start_worker(tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[byt
         worker.wait()
 
 
-def request(url: str, data: bytes | None = None, method: str | None = None, **headers: str) -> Any:
+def request(
+    url: str, data: bytes | None = None, method: str | None = None, **headers: str
+) -> tuple[int, Any]:
     """The status and the JSON of a response."""
     asked = urllib.request.Request(url, data, headers, method=method)
     try:
