@@ -1,5 +1,6 @@
 """Start and stop of the server, and its messages when it cannot start."""
 
+import http.client
 import io
 import json
 import os
@@ -75,6 +76,27 @@ def _send_too_much(port: int) -> None:
         assert client.recv(13) == b"HTTP/1.1 413 "
 
 
+def _ask(port: int, path: str, sent: bytes, *, promised: int) -> tuple[bool, bool]:
+    """Whether the answer keeps the connection, and whether that is so."""
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {promised}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
+        client.sendall(head.encode() + sent)
+        answer = http.client.HTTPResponse(client)
+        answer.begin()
+        answer.read()
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        with suppress(ConnectionError):
+            return answer.getheader("Connection") == "keep-alive", bool(client.recv(1))
+    return answer.getheader("Connection") == "keep-alive", False
+
+
+def _check_kept_connections(port: int) -> None:
+    for path in ("/photo", "/api/v1/analyze", "/api/v1/videos", "/no/such/page"):
+        for sent in (b"", bytes(200_000)):
+            assert _ask(port, path, sent, promised=300_000_000) == (False, False), path
+    assert _ask(port, "/api/v1/live", b"", promised=0) == (True, True)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="one process serves there")
 def test_processes_share_a_port_and_pass_requests_of_streams_on(smile: bytes) -> None:
     process = mien_serve("--port", "0", "--workers", "2", MIEN_RATE_LIMITS="0")
@@ -86,6 +108,7 @@ def test_processes_share_a_port_and_pass_requests_of_streams_on(smile: bytes) ->
         reading.start()
         _wait_until_ready(url)
         _send_too_much(int(url.rpartition(":")[2]))
+        _check_kept_connections(int(url.rpartition(":")[2]))
         streams: list[str] = []
         # Each process has its sign. One may still load its models when the other is ready.
         for _ in range(2400):

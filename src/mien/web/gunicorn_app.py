@@ -228,11 +228,26 @@ class _Worker(ThreadWorker):  # type: ignore[misc]
             streams = self.wsgi.extensions["mien"].live_streams.count
             self.processes.note(self.index, self.nr_conns + streams)
 
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        by_headers = req.should_close
+        req.should_close = lambda: by_headers() or _is_unread(req.body)
+        return super().handle_request(req, conn)
+
     def handle(self, conn: Any) -> Any:
         kept = super().handle(conn)
         if kept is False:
             _shutdown(conn.sock)
         return kept
+
+
+def _is_unread(body: Any) -> bool:
+    """Whether a part of a request was not read, as of a refused upload.
+
+    Gunicorn ends such a connection after it promised to keep it, and a client that sends its next
+    request there gets no answer.
+    """
+    left = getattr(body.reader, "length", None)
+    return bool(left) if left is not None else getattr(body.reader, "parser", None) is not None
 
 
 def _shutdown(sock: socket.socket) -> None:
