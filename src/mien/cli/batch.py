@@ -18,6 +18,7 @@ from rich.table import Table
 from mien.cli.console import (
     graceful_stop,
     print_error,
+    print_json,
     print_warning,
     stdout_console,
     text_progress,
@@ -176,7 +177,7 @@ def _batch(
 
 def _print(document: dict[str, Any], out: str, *, json: bool) -> None:
     if json:
-        typer.echo(json_module.dumps(document, indent=2, ensure_ascii=False))
+        print_json(document)
     else:
         _print_sums(document, out)
     for error in document["errors"]:
@@ -279,7 +280,7 @@ def _summarize(
                 f"expected --html to be a file that can be written, got {html}: {error.strerror}"
             ) from None
     if json:
-        typer.echo(json_module.dumps(found, indent=2, ensure_ascii=False))
+        print_json(found)
         return
     run, console = found["run"], stdout_console()
     console.print(

@@ -1,5 +1,6 @@
 """The terminal: tables on stdout, errors and progress on stderr, Ctrl-C."""
 
+import json
 import re
 import signal
 import sys
@@ -8,10 +9,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
-from typing import Self
+from typing import Any, Self
 
+import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 from mien.errors import valid_text
@@ -38,6 +47,13 @@ def printable(text: str) -> str:
     return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", valid_text(text))
 
 
+def print_json(document: Any, *, indent: int | None = 2) -> None:
+    """Print a document on stdout; without `indent` on one line."""
+    # An encoding that lacks a character would put an escape there that is no JSON.
+    is_unicode = sys.stdout.encoding.lower().startswith("utf")
+    typer.echo(json.dumps(document, indent=indent, ensure_ascii=not is_unicode))
+
+
 def print_error(message: str) -> None:
     """Print ``Error: message`` on stderr. Brackets in the message are not markup."""
     _print_line("Error:", "bold red", message)
@@ -53,17 +69,23 @@ def _print_line(word: str, style: str, message: str) -> None:
     Console(stderr=True, highlight=False).print(text, soft_wrap=True)
 
 
-def text_progress() -> Progress:
-    """Bars on stderr with the field `text` of each task; they show nothing but on a terminal."""
+def progress_bars(progress: ProgressColumn, *, transient: bool = True) -> Progress:
+    """Bars on stderr; `progress` is the column between the bar and the remaining time."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.fields[text]}"),
+        progress,
         TimeRemainingColumn(),
         console=Console(stderr=True),
-        transient=True,
-        disable=not sys.stderr.isatty(),
+        transient=transient,
     )
+
+
+def text_progress() -> Progress:
+    """Bars on stderr with the field `text` of each task; they show nothing but on a terminal."""
+    bars = progress_bars(TextColumn("{task.fields[text]}"))
+    bars.disable = not sys.stderr.isatty()
+    return bars
 
 
 class ProgressBar:
@@ -73,14 +95,7 @@ class ProgressBar:
     """
 
     def __init__(self, total: int | None, label: str, *, enabled: bool = True) -> None:
-        self._progress = Progress(
-            TextColumn(label),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            transient=True,
-        )
+        self._progress = progress_bars(MofNCompleteColumn())
         self._task = self._progress.add_task(label, total=total)
         self._enabled = enabled and total != 1 and sys.stderr.isatty()
         self._show_at = time.monotonic() + _BAR_DELAY_S

@@ -1,7 +1,6 @@
 """``mien doctor``: check the installation. Each check covers one topic and changes nothing."""
 
 import dataclasses
-import json as json_module
 import os
 import platform
 import re
@@ -18,7 +17,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from mien.cli.console import stdout_console
+from mien.cli.console import print_json, stdout_console
 from mien.cli.options import JsonFlag
 from mien.config import Settings, data_folder
 from mien.errors import CameraError, MienError, counted
@@ -68,8 +67,8 @@ def _doctor(
     findings = [*_diagnose(), *(_try_cameras() if cameras else ())]
     broken = any(finding.state == "broken" for finding in findings)
     if json:
-        document = {"healthy": not broken, "findings": [dataclasses.asdict(f) for f in findings]}
-        typer.echo(json_module.dumps(document, indent=2))
+        documents = [dataclasses.asdict(finding) for finding in findings]
+        print_json({"healthy": not broken, "findings": documents})
     else:
         _print(findings)
     if broken:

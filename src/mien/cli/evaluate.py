@@ -1,7 +1,6 @@
 """``mien evaluate``, ``adapt``, ``data`` and ``explain``: what a model is measured by, and why."""
 
 import dataclasses
-import json as json_module
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import Annotated, Any
@@ -11,7 +10,13 @@ import typer
 from rich.markdown import Markdown
 from rich.table import Table
 
-from mien.cli.console import ProgressBar, print_error, printable, stdout_console
+from mien.cli.console import (
+    ProgressBar,
+    print_error,
+    print_json,
+    printable,
+    stdout_console,
+)
 from mien.cli.options import JsonFlag, takes_settings
 from mien.cli.output_files import ImageFiles, check_images, check_outputs, naming
 from mien.config import Settings
@@ -183,12 +188,15 @@ def _parse_labels(names: Sequence[str], read_labels: ReadLabels) -> tuple[Expres
     return tuple(dict.fromkeys(meaning.get(w) or parse_expression(w) for w in words))
 
 
-def _show(summary: dict[str, Any], page: str, json: str | None, markdown: Path | None) -> None:
+def _show(
+    summary: dict[str, Any], page: str, json: str | None, markdown: Path | None = None
+) -> None:
+    """Write the results to the files that are wanted; print them as JSON, or else as a page."""
     if markdown is not None:
         with naming(markdown):
             markdown.write_text(page, encoding="utf-8")
     if json == "-":
-        typer.echo(json_module.dumps(summary))
+        print_json(summary, indent=None)
         return
     if json is not None:
         with naming(json):
@@ -234,15 +242,8 @@ def _adapt(
     if report:
         with naming(page):
             page.write_text(to_html(document), encoding="utf-8")
-    if json == "-":
-        typer.echo(json_module.dumps(document))
-        return
-    if json is not None:
-        text = json_module.dumps(document, indent=2, ensure_ascii=False)
-        with naming(json):
-            Path(json).write_text(text + "\n", encoding="utf-8")
-    stdout_console().print(Markdown(printable(result.to_markdown())))
-    if result.model is not None:
+    _show(document, result.to_markdown(), json)
+    if result.model is not None and json != "-":
         typer.echo(f"wrote {result.model}; use it with --model {result.model}")
 
 
@@ -262,7 +263,7 @@ def _check(
     with ProgressBar(len(labeled), "pictures") as bar:
         report = check_data(labeled, bar.set)
     if json:
-        typer.echo(json_module.dumps(report, indent=2))
+        print_json(report)
     else:
         _print_check(report)
     findings = ("unreadable", "across_splits", "label_conflicts")
@@ -372,6 +373,6 @@ def _explain(
                 typer.echo(printable(f"{photograph}: {path or 'no face'}"))
             bar.advance()
     if json:
-        typer.echo(json_module.dumps({"results": documents}, indent=2))
+        print_json({"results": documents})
     if failures:
         raise typer.Exit(1)

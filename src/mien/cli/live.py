@@ -22,7 +22,7 @@ from mien.applications import (
     build_application,
 )
 from mien.cli import video as option
-from mien.cli.console import graceful_stop, print_warning
+from mien.cli.console import graceful_stop, print_json, print_warning
 from mien.cli.options import (
     DrawOption,
     NeutralOption,
@@ -271,13 +271,12 @@ class _Screen:
         self._times.append(time.monotonic())
         self._events.extend(events)
         if self._json:
-            sys.stdout.write(json_module.dumps(step.result.to_dict(), ensure_ascii=False) + "\n")
-            sys.stdout.flush()
+            print_json(step.result.to_dict(), indent=None)
         elif self._live is not None:
             self._live.update(Group(self._table(step), self._footer(dropped)))
         else:
             for event in events:
-                typer.echo(json_module.dumps(event.to_dict(), ensure_ascii=False))
+                print_json(event.to_dict(), indent=None)
 
     def _table(self, step: Step) -> Table:
         table = Table(expand=True)
@@ -370,6 +369,6 @@ def _report(
     report_file = out / "report.html"
     if json:
         document = {"recording": str(recording), "report": str(report_file), "tracks": tracks}
-        typer.echo(json_module.dumps(document, ensure_ascii=False))
+        print_json(document, indent=None)
     else:
         typer.echo(f"{recording}: {counted(tracks, 'track')}: {report_file}")

@@ -1,7 +1,6 @@
 """``mien models``: list, check, add and remove models."""
 
 import dataclasses
-import json as json_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +9,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from mien.cli.console import ProgressBar, print_error, stdout_console
+from mien.cli.console import ProgressBar, print_error, print_json, stdout_console
 from mien.cli.options import JsonFlag
 from mien.cli.output_files import check_outputs
 from mien.config import models_folder
@@ -30,11 +29,8 @@ def _models(context: typer.Context, json: JsonFlag = False) -> None:
     entries = catalog.entries()
     others = catalog.known_models()
     if json:
-        document = {
-            "models": [_document(entry) for entry in entries],
-            "known": [model.to_dict() for model in others],
-        }
-        typer.echo(json_module.dumps(document, indent=2))
+        known = [dataclasses.asdict(model) for model in others]
+        print_json({"models": [_document(entry) for entry in entries], "known": known})
         return
     console = stdout_console()
     for entry in entries:
@@ -81,7 +77,7 @@ def _add(
     ] = None,
 ) -> None:
     """Download a model into the models folder. An interrupted download is resumed."""
-    model = catalog.find_known(name)
+    model = next((known for known in catalog.known_models() if known.name == name), None)
     if model is not None:
         url, sha256 = url or model.url, sha256 or model.sha256
     if not url or not sha256:

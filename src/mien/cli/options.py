@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import inspect
-import json as json_module
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mien import config
-from mien.cli.console import stdout_console
+from mien.cli.console import print_json, stdout_console
 from mien.config import Settings
 from mien.drawing import LAYERS
 from mien.errors import InputError, SettingError
@@ -191,7 +190,7 @@ def _list_settings(json: JsonFlag = False) -> None:
     values = dataclasses.asdict(Settings.from_environment())
     rows = [{**facts, "value": values[facts["name"]]} for facts in config.describe()]
     if json:
-        typer.echo(json_module.dumps(rows, indent=2))
+        print_json(rows)
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
     for title in ("Setting", "Environment", "Default", "Value", "Description"):
@@ -211,4 +210,4 @@ def _list_settings(json: JsonFlag = False) -> None:
 @schema_app.command("schema")
 def _print_schema() -> None:
     """Print the JSON Schema of the results that --json and --jsonl give."""
-    typer.echo(json_module.dumps(result_schema(), indent=2, ensure_ascii=False))
+    print_json(result_schema())

@@ -8,18 +8,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import MofNCompleteColumn, TaskID
 from rich.table import Table
 
-from mien.cli.console import stdout_console
+from mien.cli.console import print_json, progress_bars, stdout_console
+from mien.cli.options import JsonFlag
 from mien.errors import SettingError
 from mien.runtime.catalog import CatalogEntry
 from mien.training import Report
@@ -27,8 +20,6 @@ from mien.training.recipe import find_recipes, is_classical, load_classical_reci
 
 app = typer.Typer(add_completion=False)
 export_app = typer.Typer(add_completion=False)
-
-_Json = Annotated[bool, typer.Option("--json", help="Print results as JSON.")]
 
 
 @app.command(
@@ -67,7 +58,7 @@ def _train(
     list_recipes: Annotated[
         bool, typer.Option("--list", help="List the recipes that ship with mien, and exit.")
     ] = False,
-    json: _Json = False,
+    json: JsonFlag = False,
     show: Annotated[
         bool, typer.Option("--show", help="Print the recipe as a template, and exit.")
     ] = False,
@@ -119,7 +110,7 @@ def _export(
     name: Annotated[
         str | None, typer.Option(help="Model name; by default the recipe's name.")
     ] = None,
-    json: _Json = False,
+    json: JsonFlag = False,
 ) -> None:
     """Export a training run to ONNX, each file with its spec and its measured accuracy."""
     from mien.training.train import export_run
@@ -132,7 +123,7 @@ def _export(
 def _print_recipes(*, as_json: bool) -> None:
     if as_json:
         rows = [asdict(found) | {"path": str(found.path)} for found in find_recipes()]
-        typer.echo(json_module.dumps({"recipes": rows}, indent=2))
+        print_json({"recipes": rows})
         return
     table = Table("recipe", "network", "input", "epochs", "summary", box=None)
     for found in find_recipes():
@@ -165,13 +156,7 @@ def _progress_bars() -> Iterator[Report]:
 
     Where stderr is a file, which shows no bars, the note of each finished stage becomes a line.
     """
-    bars = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )
+    bars = progress_bars(MofNCompleteColumn(), transient=False)
     tasks: dict[str, TaskID] = {}
     notes: dict[str, str] = {}
 
@@ -204,7 +189,7 @@ def _print_files(entries: Sequence[CatalogEntry], *, as_json: bool) -> None:
             }
             for entry in entries
         ]
-        typer.echo(json_module.dumps({"files": rows}, indent=2))
+        print_json({"files": rows})
         return
     if not entries:
         return

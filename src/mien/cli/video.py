@@ -1,6 +1,5 @@
 """``mien video``: analyze videos. `mien report` has some of its options."""
 
-import json as json_module
 import math
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,7 +11,14 @@ import typer
 from rich.progress import TaskID
 
 from mien.applications import APPLICATIONS, Application, build_application, open_stream
-from mien.cli.console import graceful_stop, print_error, print_warning, printable, text_progress
+from mien.cli.console import (
+    graceful_stop,
+    print_error,
+    print_json,
+    print_warning,
+    printable,
+    text_progress,
+)
 from mien.cli.options import (
     DrawOption,
     NeutralOption,
@@ -289,7 +295,7 @@ def _print_all(ended: Iterator[ClipOutcome], bar: "_Bar", count: int, *, json: b
         for one in ended:
             bar.advance()
             if json:
-                typer.echo(json_module.dumps(_document(one), ensure_ascii=False))
+                print_json(_document(one), indent=None)
             elif one.outcome is not None:
                 tracks = counted(one.outcome.tracks, "track")
                 report = one.folder / "report.html"

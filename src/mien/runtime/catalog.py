@@ -1,6 +1,5 @@
 """Models by name or path: shipped, added by the user, and known ones that can be added."""
 
-import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
@@ -79,8 +78,8 @@ def find(name_or_path: str | Path, *, task: Task | None = None) -> CatalogEntry:
             if entry.spec.name == text:
                 return entry
         default = [DEFAULT_EXPRESSION_MODEL] if task == "expression" else []
-        known = find_known(text)
-        add = f"; add it first: mien models add {known.name}" if known else ""
+        is_known = text in (model.name for model in known_models())
+        add = f"; add it first: mien models add {text}" if is_known else ""
         raise ModelNotFoundError(
             f"expected the name of a model ({', '.join([*default, *names(task)])}) or a path, got "
             f"{text!r}{add}"
@@ -175,9 +174,6 @@ class KnownModel:
         facts = {"task": self.task, "license": self.license, "source": self.source}
         return json.dumps({**facts, **self.spec})
 
-    def to_dict(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
-
 
 def known_models(folder: Path | None = None) -> list[KnownModel]:
     """All known models, by name.
@@ -186,11 +182,6 @@ def known_models(folder: Path | None = None) -> list[KnownModel]:
         SpecError: a description is invalid.
     """
     return _read_known(folder or shipped_folder() / "known")
-
-
-def find_known(name: str) -> KnownModel | None:
-    """Find a known model by its name."""
-    return next((model for model in known_models() if model.name == name), None)
 
 
 @cache
