@@ -16,7 +16,7 @@ import argparse
 import json
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,9 @@ import numpy as np
 from mien import geometry, imaging
 from mien.config import Settings
 from mien.evaluation.calibration import cross_fitted_probabilities
-from mien.evaluation.dataset import ImageSource, IntArray, LabeledSet
+from mien.evaluation.dataset import LabeledSet
 from mien.evaluation.figures import figures
-from mien.evaluation.predict import predict
+from mien.evaluation.predict import Predictions, predict
 from mien.evaluation.readers import read_data
 from mien.evaluation.summary import compare, percent, summarize
 from mien.expression.crop import face_crop, landmarks_of_crop
@@ -42,37 +42,10 @@ _MAX_SCALE = 0.2
 _BOX_SHARE = 0.8
 
 
-@dataclass(frozen=True, slots=True)
-class Scenes:
-    """Face crops pasted into scenes, made when asked for.
-
-    Attributes:
-        crops: the faces.
-        places: ``(N, 2, 3)`` transforms from crop to scene.
-        seed: of the backgrounds.
-    """
-
-    crops: ImageSource
-    places: np.ndarray
-    seed: int
-
-    def __len__(self) -> int:
-        return len(self.crops)
-
-    def load(self, index: int) -> Image:
-        crop = imaging.as_rgb(self.crops.load(index))
-        place = self.places[index]
-        scene = _background(np.random.default_rng([self.seed, int(abs(place).sum() * 1e6)]))
-        pasted = imaging.warp(crop, place, _SCENE_WH)
-        mask = imaging.warp(np.full_like(crop, 255), place, _SCENE_WH, replicate_border=False)
-        return np.where(mask > 127, pasted, scene)
-
-    def take(self, indices: IntArray) -> "Scenes":
-        return Scenes(self.crops.take(indices), self.places[indices], self.seed)
-
-
-def scenes_of(data: LabeledSet, seed: int) -> LabeledSet:
-    """Paste every crop of a data set into its own scene."""
+def predict_in_scenes(data: LabeledSet, pipeline: FacePipeline, seed: int) -> Predictions:
+    """Predict every crop of a data set in a scene of its own."""
+    # All rows count, so that each keeps its number.
+    data = data.relabel(pipeline.classifier.spec.labels).labeled()
     rng = np.random.default_rng(seed)
     side = data.load(0).shape[0]
     places, boxes = [], []
@@ -86,13 +59,22 @@ def scenes_of(data: LabeledSet, seed: int) -> LabeledSet:
         places.append(geometry.similarity(scale, turn_deg, shift, middle))
         half = scale * side * _BOX_SHARE / 2
         boxes.append([center[0] - half, center[1] - half, center[0] + half, center[1] + half])
-    return replace(
+    photographs = replace(
         data,
         name=f"{data.name} in scenes",
-        images=Scenes(data.images, np.array(places), seed),
         boxes_xyxy=np.array(boxes, np.float32),
         face_crops=False,
     )
+    return predict(photographs, pipeline, change=lambda crop, row: _scene(crop, places[row], seed))
+
+
+def _scene(crop: Image, place: np.ndarray, seed: int) -> Image:
+    """A scene with the crop, moved by a transform."""
+    crop = imaging.as_rgb(crop)
+    scene = _background(np.random.default_rng([seed, int(abs(place).sum() * 1e6)]))
+    pasted = imaging.warp(crop, place, _SCENE_WH)
+    mask = imaging.warp(np.full_like(crop, 255), place, _SCENE_WH, replicate_border=False)
+    return np.where(mask > 127, pasted, scene)
 
 
 def _background(rng: np.random.Generator) -> Image:
@@ -136,7 +118,7 @@ def main() -> None:
 def _ferplus(options: argparse.Namespace, pipeline: FacePipeline) -> list[dict[str, Any]]:
     valid = _limited(read_data(options.ferplus).labeled().in_split("valid"), options)
     crops = predict(valid, pipeline)
-    scenes = predict(scenes_of(valid, options.seed), pipeline)
+    scenes = predict_in_scenes(valid, pipeline, options.seed)
     pasted = _summary(summarize(scenes, seed=options.seed))
     pasted["against_crops"] = compare(crops, scenes, seed=options.seed)["accuracy"]
     return [_summary(summarize(crops, seed=options.seed)), pasted]

@@ -14,7 +14,7 @@ from mien.adaptation.head import (
     fit_head,
 )
 from mien.adaptation.selection import choose_head, stratified_folds
-from mien.evaluation.dataset import ArrayImages, LabeledSet
+from mien.evaluation.dataset import LabeledSet
 from mien.expression.priors import softmax
 from mien.labels import Expression, exact_label
 from mien.runtime.spec import EMBEDDING
@@ -134,7 +134,7 @@ def test_own_mapping_follows_names() -> None:
 
 def test_numbers_of_groups_start_at_zero() -> None:
     """They are indices later, also of a part of a large set."""
-    images = ArrayImages(np.zeros((3, 4, 4), np.uint8), np.arange(3))
+    images = [np.zeros((4, 4), np.uint8)] * 3
     data = LabeledSet(
         "made",
         (Expression.NEUTRAL,),

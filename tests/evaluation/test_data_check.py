@@ -10,7 +10,7 @@ import pytest
 from PIL import Image as PillowImage
 
 from mien.evaluation.data_check import check
-from mien.evaluation.dataset import ArrayImages, LabeledSet
+from mien.evaluation.dataset import LabeledSet
 from mien.evaluation.readers import read_data
 from mien.labels import Expression
 from mien.media.images import read_image
@@ -35,7 +35,7 @@ def labeled(pictures: list[Image], split: list[str], labels: list[int]) -> Label
         labels=tuple(Expression),
         label_index=np.array(labels),
         names=tuple(f"picture {i}" for i in range(len(pictures))),
-        images=ArrayImages(np.stack(pictures), np.arange(len(pictures))),
+        images=pictures,
         split=np.array(split),
     )
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 
 from mien.errors import InputError
-from mien.evaluation.dataset import ArrayImages, LabeledSet
+from mien.evaluation.dataset import LabeledSet
 from mien.evaluation.report import evaluate, to_markdown
 from mien.evaluation.robustness import _SEVERITIES, _corrupt, measure_robustness
 from mien.imaging import resize, to_gray
@@ -89,7 +89,7 @@ def labeled(pictures: list[Image], *, face_crops: bool) -> LabeledSet:
         labels=tuple(Expression),
         label_index=np.array([neutral, happy] * (len(pictures) // 2)),
         names=tuple(str(number) for number in range(len(pictures))),
-        images=ArrayImages(np.stack(pictures), np.arange(len(pictures))),
+        images=pictures,
         split=np.array([""] * len(pictures)),
         face_crops=face_crops,
     )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mien import imaging
-from mien.evaluation.dataset import ArrayImages, LabeledSet
+from mien.evaluation.dataset import LabeledSet
 from mien.evaluation.explain import explain
 from mien.evaluation.predict import predict
 from mien.expression.crop import face_crop
@@ -63,7 +63,7 @@ def one_picture() -> LabeledSet:
         labels=FakeClassifier().spec.labels,
         label_index=np.array([0]),
         names=("picture",),
-        images=ArrayImages(PICTURE[None], np.array([0])),
+        images=[PICTURE],
         split=np.array(["train"]),
         face_crops=True,
     )

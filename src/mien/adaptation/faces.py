@@ -9,7 +9,7 @@ import numpy as np
 from mien.adaptation.head import LOG_FLOOR, OTHER_LOGS, PARTS, Features
 from mien.errors import DataError, ImageReadError
 from mien.evaluation.data_check import near_duplicate_groups
-from mien.evaluation.dataset import SUBJECT, UNLABELED, ArrayImages, IntArray, LabeledSet
+from mien.evaluation.dataset import SUBJECT, UNLABELED, IntArray, LabeledSet
 from mien.evaluation.predict import Progress, choose_face
 from mien.expression.crop import face_crop, landmarks_of_crop
 from mien.expression.neural import NeuralClassifier
@@ -203,9 +203,4 @@ def person_groups(kept: LabeledSet, crops: tuple[Image, ...]) -> IntArray:
     named = next(subjects, None)
     if named is not None:
         return np.asarray(named, np.int64)
-    stack = ArrayImages(np.stack(crops), np.arange(len(crops)))
-    return near_duplicate_groups(_with_images(kept, stack))
-
-
-def _with_images(data: LabeledSet, images: ArrayImages) -> LabeledSet:
-    return LabeledSet(data.name, data.labels, data.label_index, data.names, images, data.split)
+    return near_duplicate_groups(crops)

@@ -4,6 +4,7 @@ Near-duplicates are pictures that are the same but for scaling, brightness or co
 leak: a model that was trained on a picture knows its duplicate in the valid split.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from mien.errors import ImageReadError
 from mien.evaluation.dataset import UNLABELED, IntArray, LabeledSet
 from mien.evaluation.predict import Progress
 from mien.evaluation.summary import NAMES_SHOWN, name_rows, plain
-from mien.types import FloatArray
+from mien.types import FloatArray, Image
 
 _MIN_CORRELATION = 0.988
 """Of two thumbnails of 24×24 gray pixels: from here on they are the same picture.
@@ -49,7 +50,7 @@ def check(data: LabeledSet, progress: Progress | None = None) -> dict[str, Any]:
         near-duplicates with different labels; and where the data set names its near-duplicates
         itself, ``known_near_duplicates`` with the recall and precision of those found here.
     """
-    thumbnails = _make_thumbnails(data, progress)
+    thumbnails = _make_thumbnails(data.load, len(data), progress)
     pairs = _near_duplicate_pairs(thumbnails)
     group = _groups_of_pairs(pairs, len(data))
     leaking = _leaking_rows(group, data.split)
@@ -74,9 +75,10 @@ def check(data: LabeledSet, progress: Progress | None = None) -> dict[str, Any]:
     return dict(plain(report))
 
 
-def near_duplicate_groups(data: LabeledSet) -> IntArray:
+def near_duplicate_groups(pictures: Sequence[Image]) -> IntArray:
     """``(N,)`` equal numbers for pictures that are the same but for scaling and compression."""
-    return _groups_of_pairs(_near_duplicate_pairs(_make_thumbnails(data)), len(data))
+    thumbnails = _make_thumbnails(pictures.__getitem__, len(pictures))
+    return _groups_of_pairs(_near_duplicate_pairs(thumbnails), len(pictures))
 
 
 def _agreement(pairs: IntArray, group: IntArray) -> dict[str, Any]:
@@ -125,21 +127,23 @@ class _Thumbnails:
     unreadable: npt.NDArray[np.bool_]
 
 
-def _make_thumbnails(data: LabeledSet, progress: Progress | None = None) -> _Thumbnails:
+def _make_thumbnails(
+    load: Callable[[int], Image], count: int, progress: Progress | None = None
+) -> _Thumbnails:
     """Read every picture once."""
-    coarse = np.zeros((len(data), _COARSE_SIDE**2), np.float32)
-    fine = np.zeros((len(data), _FINE_SIDE**2), np.float32)
-    unreadable = np.zeros(len(data), np.bool_)
-    for index in range(len(data)):
+    coarse = np.zeros((count, _COARSE_SIDE**2), np.float32)
+    fine = np.zeros((count, _FINE_SIDE**2), np.float32)
+    unreadable = np.zeros(count, np.bool_)
+    for index in range(count):
         try:
-            gray = imaging.to_gray(data.load(index))
+            gray = imaging.to_gray(load(index))
         except ImageReadError:
             unreadable[index] = True
             continue
         coarse[index] = _normalized(gray, _COARSE_SIDE)
         fine[index] = _normalized(gray, _FINE_SIDE)
         if progress is not None:
-            progress(index + 1, len(data))
+            progress(index + 1, count)
     return _Thumbnails(coarse, fine, unreadable)
 
 

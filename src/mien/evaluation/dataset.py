@@ -1,16 +1,16 @@
 """A labeled data set, independent of its file format, and labels from votes."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from mien.errors import DataError, InputError
 from mien.labels import Expression, parse_expression
+from mien.media.images import read_image
 from mien.types import FloatArray, Image
 
 IntArray = npt.NDArray[np.int64]
@@ -23,69 +23,6 @@ SUBJECT = "subject"
 """The column that names the person in the picture, where a data set has one."""
 
 
-class ImageSource(Protocol):
-    """Pictures by their number; those that are not in memory are read on demand."""
-
-    def __len__(self) -> int: ...
-
-    def load(self, index: int) -> Image:
-        """One picture: ``(H, W)`` or ``(H, W, 3)`` RGB uint8.
-
-        Raises:
-            ImageReadError: it cannot be read.
-        """
-        ...
-
-    def take(self, indices: IntArray) -> "ImageSource":
-        """Some of the pictures, in that order."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ArrayImages:
-    """Pictures of one size in memory.
-
-    Attributes:
-        array: ``(M, H, W)`` or ``(M, H, W, 3)`` uint8.
-        rows: ``(N,)`` indices into it.
-    """
-
-    array: Image
-    rows: IntArray
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def load(self, index: int) -> Image:
-        picture: Image = self.array[self.rows[index]]
-        return picture
-
-    def take(self, indices: IntArray) -> "ArrayImages":
-        return ArrayImages(self.array, self.rows[indices])
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class FileImages:
-    """Pictures in files.
-
-    Attributes:
-        paths: of the files.
-        read: the function that reads one.
-    """
-
-    paths: Sequence[Path]
-    read: Callable[[Path], Image]
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def load(self, index: int) -> Image:
-        return self.read(self.paths[index])
-
-    def take(self, indices: IntArray) -> "FileImages":
-        return FileImages([self.paths[i] for i in indices], self.read)
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class LabeledSet:
     """Pictures labeled with expressions. Row ``i`` is the same in every field.
@@ -95,7 +32,8 @@ class LabeledSet:
         labels: ``(K,)`` the expressions that the numbers in ``label_index`` mean.
         label_index: ``(N,)``; :data:`UNLABELED` where a row has no usable label.
         names: ``(N,)`` of the pictures in reports: the path in the data set, or the row.
-        images: the ``N`` pictures.
+        images: the ``N`` pictures, ``(H, W)`` gray or ``(H, W, 3)`` RGB uint8 of one size; or the
+            paths of their files, which are read on demand.
         split: ``(N,)`` "train", "valid", "test", or "" where the data set has no splits.
         group: ``(N,)`` equal numbers for near-duplicate pictures, or None where that is not
             known.
@@ -111,7 +49,7 @@ class LabeledSet:
     labels: tuple[Expression, ...]
     label_index: IntArray
     names: tuple[str, ...]
-    images: ImageSource
+    images: Sequence[Image] | Sequence[Path]
     split: TextArray
     group: IntArray | None = None
     votes: npt.NDArray[np.uint8] | None = None
@@ -145,14 +83,14 @@ class LabeledSet:
         Raises:
             ImageReadError: it cannot be read.
         """
-        return self.images.load(index)
+        image = self.images[index]
+        return read_image(image) if isinstance(image, Path) else image
 
     @property
     def pixels(self) -> Image | None:
         """All pictures as one ``(N, H, W)`` array where they are in memory, else None."""
-        if not isinstance(self.images, ArrayImages):
-            return None
-        return self.images.array[self.images.rows]
+        in_memory = [image for image in self.images if not isinstance(image, Path)]
+        return np.stack(in_memory) if in_memory else None
 
     def box(self, index: int) -> FloatArray | None:
         """``(4,)`` the labeled face's box, NaN where it is unknown; None without boxes."""
@@ -172,7 +110,7 @@ class LabeledSet:
             self,
             label_index=self.label_index[wanted],
             names=tuple(self.names[i] for i in wanted),
-            images=self.images.take(wanted),
+            images=[self.images[i] for i in wanted],
             split=self.split[wanted],
             group=None if self.group is None else self.group[wanted],
             votes=None if self.votes is None else self.votes[wanted],

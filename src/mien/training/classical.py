@@ -13,7 +13,7 @@ from mien import imaging
 from mien.detection import FaceDetector, build_detector
 from mien.errors import DataError, ImageReadError
 from mien.evaluation.calibration import fold_numbers, uncertain_threshold
-from mien.evaluation.dataset import FileImages, IntArray, LabeledSet
+from mien.evaluation.dataset import IntArray, LabeledSet
 from mien.evaluation.figures import figures
 from mien.evaluation.readers import read_data
 from mien.expression.classical import (
@@ -154,8 +154,7 @@ def _measure(logits: FloatArray, truth: IntArray, prior: Array) -> dict[str, flo
 def _labeled_splits(data: LabeledSet, recipe: ClassicalRecipe) -> tuple[LabeledSet, LabeledSet]:
     """The labeled rows to train on and those to measure by, with the recipe's labels."""
     data = data.relabel(recipe.labels).labeled()
-    if isinstance(data.images, FileImages):
-        data = data.take([row for row in range(len(data)) if _is_readable(data, row)])
+    data = data.take([row for row in range(len(data)) if _is_readable(data, row)])
     split = split_rows(data, recipe.seed)
     if not split.train.any() or not split.valid.any():
         raise DataError(

@@ -13,8 +13,6 @@ from mien.errors import DataError
 from mien.evaluation.dataset import (
     FERPLUS_COLUMNS,
     UNLABELED,
-    ArrayImages,
-    FileImages,
     LabeledSet,
     majority_label,
 )
@@ -26,7 +24,6 @@ from mien.evaluation.readers.tables import (
     split_rows,
 )
 from mien.labels import FER2013_ORDER, Expression
-from mien.media.images import read_image
 from mien.types import Image
 
 Labeling = Literal["ferplus", "fer2013"]
@@ -85,7 +82,7 @@ def _read_csv(path: Path, labeling: Labeling) -> LabeledSet:
         labels=labels,
         label_index=label_index.astype(np.int64),
         names=tuple(table.names),
-        images=ArrayImages(np.array(table.images), np.arange(len(table.names), dtype=np.int64)),
+        images=table.images,
         split=np.array(table.split, np.str_),
         votes=votes,
         vote_names=() if votes is None else FERPLUS_COLUMNS,
@@ -195,7 +192,7 @@ def _read_folders(folder: Path) -> LabeledSet:
         labels=labels,
         label_index=majority_label(votes, FERPLUS_COLUMNS, labels),
         names=tuple(str(path.relative_to(folder)) for path, _, _ in there),
-        images=FileImages([path for path, _, _ in there], read_image),
+        images=[path for path, _, _ in there],
         split=np.array([split for _, _, split in there], np.str_),
         votes=votes,
         vote_names=FERPLUS_COLUMNS,
@@ -273,7 +270,7 @@ def _read_npz(path: Path, labeling: Labeling) -> LabeledSet:
         labels=labels,
         label_index=label_index,
         names=tuple(f"row {row}" for row in rows),
-        images=ArrayImages(images, np.arange(len(images), dtype=np.int64)),
+        images=images,
         split=arrays["split"].astype(np.str_),
         group=arrays["dup_group"].astype(np.int64) if "dup_group" in arrays else None,
         votes=arrays["votes"].astype(np.uint8),

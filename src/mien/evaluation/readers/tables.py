@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from mien.errors import DataError
-from mien.evaluation.dataset import SUBJECT, FileImages, LabeledSet, TextArray
+from mien.evaluation.dataset import SUBJECT, LabeledSet, TextArray
 from mien.labels import Expression, ReadLabels
 from mien.media.formats import SUFFIXES
-from mien.media.images import read_image
 from mien.types import FloatArray
 
 # A picture of 48×48 as text takes 9 kB; this leaves room for larger ones.
@@ -133,7 +132,7 @@ def read_table(path: Path, read_labels: ReadLabels) -> LabeledSet:
         labels=labels,
         label_index=np.array([labels.index(label) for _, label in kept], np.int64),
         names=tuple(row[image_at] for row, _ in kept),
-        images=FileImages([path.parent / row[image_at] for row, _ in kept], read_image),
+        images=[path.parent / row[image_at] for row, _ in kept],
         split=np.array(
             ["" if split_at is None else parse_split(row[split_at]) or "" for row, _ in kept]
         ),
@@ -200,7 +199,7 @@ def read_class_folders(folder: Path, read_labels: ReadLabels) -> LabeledSet | No
         labels=labels,
         label_index=np.array([labels.index(label) for _, label, _ in found], np.int64),
         names=tuple(str(path.relative_to(folder)) for path, _, _ in found),
-        images=FileImages([path for path, _, _ in found], read_image),
+        images=[path for path, _, _ in found],
         split=np.array([split for _, _, split in found], np.str_),
         columns=_info_columns(folder / _INFO, [path for path, _, _ in found]),
         left_out={reason: tuple(names) for reason, names in left_out.items() if names},
