@@ -36,6 +36,8 @@ export class Series {
   readonly times: number[] = [];
   readonly values = new Map<string, (number | null)[]>();
   readonly uncertain: boolean[] = [];
+  /** As on the cards: a label is held until another one is clearly more probable. */
+  readonly held: string[] = [];
 
   constructor(
     readonly labels: readonly string[],
@@ -44,22 +46,17 @@ export class Series {
     for (const label of labels) this.values.set(label, []);
   }
 
-  add(timeS: number, probabilities: Record<string, number>, uncertain = false): void {
+  add(timeS: number, probabilities: Record<string, number>, label: string, uncertain = false): void {
     const last = this.times.at(-1);
     if (last !== undefined && timeS <= last) return;
-    if (last !== undefined && timeS - last > 1.5) this.push((last + timeS) / 2, null, false);
-    this.push(timeS, probabilities, uncertain);
+    if (last !== undefined && timeS - last > 1.5) this.push((last + timeS) / 2, null, "", false);
+    this.push(timeS, probabilities, label, uncertain);
     if (this.times.length > this.maxPoints) this.thin();
   }
 
-  /** The most probable label of a point. */
-  top(index: number): string {
-    const at = (label: string) => this.values.get(label)?.[index] ?? -1;
-    return this.labels.reduce((best, label) => (at(label) > at(best) ? label : best));
-  }
-
-  private push(timeS: number, probabilities: Record<string, number> | null, uncertain: boolean): void {
+  private push(timeS: number, probabilities: Record<string, number> | null, held: string, uncertain: boolean): void {
     this.times.push(timeS);
+    this.held.push(held);
     this.uncertain.push(uncertain);
     for (const label of this.labels) this.values.get(label)?.push(probabilities?.[label] ?? null);
   }
@@ -72,6 +69,7 @@ export class Series {
     };
     thin(this.times);
     thin(this.uncertain);
+    thin(this.held);
     for (const column of this.values.values()) thin(column);
   }
 }

@@ -1,6 +1,6 @@
 /**
  * The timeline of one person, in the form of reports and sessions: probabilities stacked over time
- * without neutral, and below them a ribbon of the most probable label. Time without results is empty.
+ * without neutral, and below them a ribbon of the held label. Time without results is empty.
  */
 
 import { nearest, Series } from "./history";
@@ -51,7 +51,7 @@ export class Timeline {
         this.series.set(id, series);
         if (this.shown === undefined) this.show(id);
       }
-      series.add(timeS, expression.probabilities, expression.uncertain);
+      series.add(timeS, expression.probabilities, expression.label, expression.uncertain);
     }
     this.switchToVisible(faces, timeS);
     if (nowMs - this.drawnAt > REDRAW_MS) {
@@ -222,10 +222,10 @@ function ribbon(
   from: number, to: number, toX: (timeS: number) => number, top: number,
 ): void {
   for (let i = from; i <= to; ) {
-    const label = series.top(i);
+    const label = series.held[i] ?? "";
     const uncertain = series.uncertain[i] ?? false;
     let end = i + 1;
-    while (end <= to && series.top(end) === label && (series.uncertain[end] ?? false) === uncertain) end++;
+    while (end <= to && series.held[end] === label && (series.uncertain[end] ?? false) === uncertain) end++;
     const left = toX(series.times[i] ?? 0);
     const right = toX(series.times[Math.min(end, to)] ?? 0);
     context.globalAlpha = uncertain ? 0.35 : 1;

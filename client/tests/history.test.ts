@@ -38,14 +38,17 @@ test("history drops landmarks and the oldest results", () => {
 
 test("series marks gaps and thins its older half", () => {
   const series = new Series(["happiness"], 100);
-  series.add(1, { happiness: 0.5 });
-  series.add(1, { happiness: 0.9 });
-  series.add(5, { happiness: 0.7 });
+  series.add(1, { happiness: 0.5 }, "happiness");
+  series.add(1, { happiness: 0.9 }, "happiness");
+  series.add(5, { happiness: 0.7 }, "neutral");
   expect(series.times).toEqual([1, 3, 5]);
   expect(series.values.get("happiness")).toEqual([0.5, null, 0.7]);
-  for (let i = 0; i < 500; i++) series.add(6 + i, { happiness: 0.1 });
+  // Not the most probable label, but the one that the result has.
+  expect(series.held).toEqual(["happiness", "", "neutral"]);
+  for (let i = 0; i < 500; i++) series.add(6 + i, { happiness: 0.1 }, "neutral");
   expect(series.times.length).toBeLessThanOrEqual(100);
   expect(series.times.length).toBe(series.values.get("happiness")?.length);
+  expect(series.held.length).toBe(series.times.length);
   expect(series.times.at(-1)).toBe(505);
 });
 

@@ -221,6 +221,11 @@ def test_charts_of_web_pages_show_shares_and_gaps() -> None:
     assert dict(person.shares) == pytest.approx(
         {"happiness": 4 / 5.5, "neutral": 1.5 / 5.5}, abs=1e-4
     )
+    # The label changes later than the probabilities that the area shows.
+    assert [label for label, _ in person.means][:2] == ["happiness", "neutral"]
+    assert sum(mean for _, mean in person.means) == pytest.approx(1)
+    bins = [0.9] * 9 + [0.05] * 4
+    assert dict(person.means)["happiness"] == pytest.approx(sum(bins) / len(bins), abs=0.05)
     assert person.timeline.count('class="ground"') == 2
     assert person.timeline.startswith('<svg class="lane"')
     assert person.ticks == ["0:00.0", "0:02.9", "0:05.8", "0:08.6", "0:11.5"]

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -11,7 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from tests.web.conftest import analyze_video, record
 
-from mien.web import recordings
+from mien.web import shares
 from mien.web.store import database as tables
 from mien.web.store.database import Database, now
 
@@ -43,11 +44,20 @@ def test_a_link_shows_a_session_without_forms(app: Flask, smile: bytes, csrf_of:
     assert "&lt;i&gt;here&lt;/i&gt;" in answer.text
     assert "<form" not in answer.text
     assert session_id not in answer.text
+    replay = other.get(f"{url}/replay.json")
+    assert replay.headers["X-Robots-Tag"].startswith("noindex")
+    assert replay.json == client.get(f"/recordings/{session_id}/replay.json").json
+    frames: Any = replay.json["frames"] if replay.json else []
+    assert set(frames[0]) == {"timestamp_s", "image_size_wh", "faces"}
+    assert set(frames[0]["faces"][0]) == {"box", "track_id", "expression"}
+    assert frames[0]["faces"][0]["expression"]["label"] == "happiness"
+    assert other.get(f"/recordings/{session_id}/replay.json").status_code == 404
     # The link opens nothing else.
     assert other.get(f"/sessions/{session_id}").status_code == 404
     assert other.get(f"/api/v1/sessions/{session_id}/frames").status_code == 404
     for wrong in (url[:-1], url + "x", url[:-1] + ("A" if url[-1] != "A" else "B"), "/shared/é"):
         assert other.get(wrong).status_code == 404
+        assert other.get(f"{wrong}/replay.json").status_code == 404
 
 
 def test_a_link_of_a_video_has_no_pictures(app: Flask, walk: Path, csrf_of: CsrfOf) -> None:
@@ -60,6 +70,7 @@ def test_a_link_of_a_video_has_no_pictures(app: Flask, walk: Path, csrf_of: Csrf
     assert 'class="course" data-person="1"' in page
     assert "data:image" not in page
     assert "<video" not in page
+    assert other.get(f"{url}/replay.json").get_json()["frames"][0]["faces"]
     client.delete(f"/api/v1/jobs/{job_id}")
     assert other.get(url).status_code == 404
 
@@ -98,7 +109,7 @@ def test_links_are_only_made_where_they_are_allowed(
     shared = share(client, session_id, page, csrf_of)
     form = {"csrf_token": csrf_of(client, page), "action": "share"}
     assert client.post(url, data={**form, "action": "give"}).status_code == 400
-    monkeypatch.setattr(recordings, "_MOST_LINKS", 1)
+    monkeypatch.setattr(shares, "_MOST_LINKS", 1)
     assert client.post(url, data=form).status_code == 409
     # The same data on a server that makes no links.
     cookie = client.get_cookie("mien")

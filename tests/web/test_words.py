@@ -217,3 +217,18 @@ def test_clock_never_shows_sixty_seconds(
     app: Flask, seconds: float, digits: int, text: str
 ) -> None:
     assert app.jinja_env.filters["clock"](seconds, digits) == text
+
+
+def test_timelines_are_in_the_language_of_the_page(app: Flask) -> None:
+    show = app.jinja_env.filters["chart"]
+    drawn = (
+        '<svg aria-label="Timeline of person 3"><title>happiness, uncertain, 0:01.0 to 0:02.0'
+        "</title><title>a_b &amp; c, 0:02.0 to 0:03.0</title></svg>"
+    )
+    with app.test_request_context("/?lang=en"):
+        assert show(drawn) == drawn
+    with app.test_request_context("/?lang=de"):
+        assert show(drawn) == (
+            '<svg aria-label="Zeitleiste von Person 3"><title>Freude, unsicher, 0:01.0 bis 0:02.0'
+            "</title><title>a_b &amp; c, 0:02.0 bis 0:03.0</title></svg>"
+        )

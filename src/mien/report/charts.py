@@ -33,7 +33,9 @@ class PersonChart:
         track_id: of the person.
         first_s, last_s: when the person was first and last seen, in seconds.
         frames: number of frames with the person.
-        shares: share of the time of each expression in [0, 1], the largest first.
+        shares: share of the time of each held label in [0, 1], the largest first.
+        means: mean probability of each expression over the time, which the areas of the timeline
+            show, the largest first.
         timeline: SVG over the whole length of the recording.
         ticks: five times that divide the timeline into quarters.
         end_s: of the recording, in seconds.
@@ -44,6 +46,7 @@ class PersonChart:
     last_s: float
     frames: int
     shares: list[tuple[str, float]]
+    means: list[tuple[str, float]]
     timeline: str
     ticks: list[str]
     end_s: float
@@ -72,10 +75,21 @@ def _person_chart(track_id: int, track: TrackHistory, history: History) -> Perso
         last_s=track.last_s,
         frames=track.frames,
         shares=list(track.shares.items()),
+        means=_means(track, history.labels),
         timeline=timeline(track, history, f"person {track_id}"),
         ticks=ticks(history),
         end_s=history.end_s,
     )
+
+
+def _means(track: TrackHistory, labels: Iterable[str]) -> list[tuple[str, float]]:
+    known = [found for found in track.bins.values() if found.probabilities]
+    means = [
+        (label, sum(_height(found, [label]) for found in known) / _LANE_HEIGHT / len(known))
+        for label in labels
+        if known
+    ]
+    return sorted(means, key=lambda pair: -pair[1])
 
 
 def color(label: str) -> str:

@@ -27,6 +27,7 @@ from mien.web import (
     recordings,
     security,
     sessions,
+    shares,
     videos,
     words,
 )
@@ -89,8 +90,8 @@ def _add_pages(app: OpenAPI, config: WebConfig) -> None:
         app.register_blueprint(noun.pages)
         app.register_api(noun.blueprint)
     app.register_blueprint(recordings.blueprint)
-    app.register_blueprint(recordings.share_pages)
-    app.jinja_env.globals["links"] = recordings.links
+    app.register_blueprint(shares.pages)
+    app.jinja_env.globals["links"] = shares.links
     app.register_blueprint(security.blueprint)
     live_socket.init_app(app)
     if config.camera:

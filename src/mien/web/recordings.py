@@ -1,23 +1,28 @@
-"""What sessions and video jobs have in common: results over time, timelines, a page on which
-people of several are side by side, and links with which others see the timelines."""
+"""What sessions and video jobs have in common: results over time, timelines, a replay, and a page
+on which people of several are side by side."""
 
 import base64
 import dataclasses
-import hmac
 import json
 import math
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from datetime import timedelta
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, Literal
 
 import sqlalchemy as sa
-from flask import Blueprint, Response, g, make_response, redirect, render_template, request, url_for
-from flask.typing import ResponseReturnValue
+from flask import (
+    Blueprint,
+    Response,
+    g,
+    render_template,
+    request,
+    stream_with_context,
+    url_for,
+)
 
 from mien.recording import FRAMES_FILE, THUMBNAILS_FOLDER, RecordedFrame, Recording, read_frames
 from mien.report import History, compare, person_charts
@@ -29,7 +34,7 @@ from mien.web import security
 from mien.web.errors import ProblemError
 from mien.web.security import owner
 from mien.web.services import services
-from mien.web.store.database import iso, jobs, markers, new_id, now, serialize, sessions, shares
+from mien.web.store.database import markers
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,24 @@ class StoredRecording:
         people = person_charts(read_frames(self._frames()))
         return {"start_s": 0.0, "people": [asdict(one) for one in people], "events": []}
 
+    def size_wh(self) -> tuple[int, int] | None:
+        """The size of its pictures; None where there are no frames yet."""
+        first = next(self._frames(), None)
+        return tuple(first["image_size_wh"]) if first else None
+
+    def replay(self) -> Response:
+        """Where the faces were and which labels they had, in JSON, without landmarks."""
+
+        def parts() -> Iterator[str]:
+            yield '{"frames":['
+            for number, frame in enumerate(self._frames()):
+                drawn = {name: frame[name] for name in ("timestamp_s", "image_size_wh")}
+                drawn["faces"] = [_drawn(face) for face in frame["faces"]]
+                yield ("," if number else "") + json.dumps(drawn, separators=(",", ":"))
+            yield "]}"
+
+        return Response(stream_with_context(parts()), mimetype="application/json")
+
     def _frames(self) -> Iterator[dict[str, Any]]:
         if self.kind == "session":
             yield from services().session_store.read_frames(self.id)
@@ -96,6 +119,18 @@ class StoredRecording:
         for entry in services().job_store.files(self.id, role="result"):
             if entry["name"] == FRAMES_FILE:
                 yield from map(json.loads, _lines(services().job_store.read_file(entry["id"])))
+
+
+def _drawn(face: Mapping[str, Any]) -> dict[str, Any]:
+    found = face["expression"]
+    if found is not None:
+        label = found["label"]
+        found = {
+            "label": label,
+            "uncertain": found["uncertain"],
+            "probabilities": {label: found["probabilities"].get(label, 0.0)},
+        }
+    return {"box": face["box"], "track_id": face["track_id"], "expression": found}
 
 
 def require_recording(recording_id: str) -> StoredRecording:
@@ -204,7 +239,7 @@ _MOST = 4
 _MOST_LISTED = 100
 _PERSON = re.compile(r"[0-9]{1,9}")
 
-blueprint = Blueprint("compare", __name__)
+blueprint = Blueprint("recordings", __name__)
 
 
 @blueprint.get("/compare")
@@ -254,102 +289,7 @@ def _choices(
     return found
 
 
-_LIMIT = "60/minute"
-_MOST_LINKS = 10
-
-share_pages = Blueprint("shares", __name__)
-
-
-def links(recording: StoredRecording) -> list[dict[str, Any]]:
-    """The links to a recording, for its owner."""
-    valid = sa.select(shares).where(*_valid(recording))
-    rows = services().database.rows(valid.order_by(shares.c.created_at.desc(), shares.c.id))
-    return [
-        {
-            "id": row["id"],
-            "expires_at": iso(row["expires_at"]),
-            "url": url_for("shares.shared", token=_token(row["id"]), _external=True),
-        }
-        for row in rows
-    ]
-
-
-@share_pages.post("/recordings/<recording_id>/shares")
-@security.limited(_LIMIT)
-def change(recording_id: str) -> ResponseReturnValue:
-    """Make or revoke a link to a recording of the visitor."""
-    recording = require_recording(recording_id)
-    config = services().config
-    if not recording.is_own:
-        raise ProblemError(404, "not_found", "There is no such recording of yours.")
-    match request.form.get("action"):
-        case "share" if config.share_days:
-            _add(recording, config.share_days)
-        case "revoke":
-            one = shares.c.id == request.form.get("id", "")
-            services().database.execute(sa.delete(shares).where(recording.has(shares), one))
-        case "share":
-            raise ProblemError(403, "no_links", "This server makes no links for others.")
-        case _:
-            raise ProblemError(400, "bad_request", "Expected the action share or revoke.")
-    return redirect(recording.address() + "#share", 303)
-
-
-@share_pages.get("/shared/<token>")
-@security.limited(_LIMIT)
-def shared(token: str) -> Response:
-    """The timelines, events and markers of a recording, without pictures and forms."""
-    share_id = token[:22]
-    known = hmac.compare_digest(token.encode(), _token(share_id).encode())
-    recording = _find(share_id) if known and services().config.share_days else None
-    if recording is None:
-        raise ProblemError(404, "not_found", "This link has expired, or was revoked.")
-    view = recording.view()
-    for person in view["people"] if view else ():
-        person.pop("picture", None)
-    page = render_template(
-        "shared.html", name=recording.name, shown=view, markers=recording.markers()
-    )
-    response = make_response(page)
-    response.headers["X-Robots-Tag"] = "noindex, nofollow, noarchive"
-    response.headers["Referrer-Policy"] = "no-referrer"
-    return response
-
-
-def _add(recording: StoredRecording, days: int) -> None:
-    moment = now()
-    count = sa.select(sa.func.count()).where(*_valid(recording))
-    with services().database.begin() as connection:
-        serialize(connection, recording.id)
-        if connection.execute(count).scalar_one() >= _MOST_LINKS:
-            raise ProblemError(
-                409, "enough_links", f"Expected at most {_MOST_LINKS} links. Revoke one first."
-            )
-        times = {"created_at": moment, "expires_at": moment + timedelta(days=days)}
-        values = {"id": new_id(), f"{recording.kind}_id": recording.id, **times}
-        connection.execute(sa.insert(shares).values(values))
-
-
-def _find(share_id: str) -> StoredRecording | None:
-    """What a link shows; None if it expired."""
-    name = sa.func.coalesce(sessions.c.name, jobs.c.name).label("name")
-    query = (
-        sa.select(shares.c.session_id, shares.c.job_id, name)
-        .outerjoin(sessions, sessions.c.id == shares.c.session_id)
-        .outerjoin(jobs, jobs.c.id == shares.c.job_id)
-        .where(shares.c.id == share_id, shares.c.expires_at > now())
-    )
-    for row in services().database.rows(query):
-        if row["session_id"]:
-            return StoredRecording("session", row["session_id"], row["name"])
-        return StoredRecording("job", row["job_id"], row["name"])
-    return None
-
-
-def _valid(recording: StoredRecording) -> tuple[sa.ColumnElement[bool], ...]:
-    return recording.has(shares), shares.c.expires_at > now()
-
-
-def _token(share_id: str) -> str:
-    """The link's last part: the id, which the database has, and a signature, which it has not."""
-    return share_id + security.keyed_mark("share", share_id)
+@blueprint.get("/recordings/<recording_id>/replay.json")
+def replay(recording_id: str) -> Response:
+    """What a session's page replays."""
+    return require_recording(recording_id).replay()

@@ -64,7 +64,7 @@ def change_several() -> ResponseReturnValue:
     chosen = request.form.getlist("id")
     match request.form.get("action"):
         case "compare" if chosen:
-            return redirect(url_for("compare.page", side=chosen), 303)
+            return redirect(url_for("recordings.page", side=chosen), 303)
         case "export" if chosen:
             return redirect(url_for("sessions_pages.export", id=chosen), 303)
         case "delete-selected":
@@ -109,15 +109,7 @@ def session_page(session_id: str) -> str:
     """A session: a timeline for each person."""
     recorded = _require_session(session_id)
     found = require_recording(session_id)
-    first = next(services().session_store.read_frames(session_id), None)
-    return render_template(
-        "session.html",
-        recorded=recorded,
-        shown=found.view(),
-        recording=found,
-        # Of the replay, so that nothing moves when it starts.
-        size_wh=first["image_size_wh"] if first and recorded["duration_s"] else None,
-    )
+    return render_template("session.html", recorded=recorded, shown=found.view(), recording=found)
 
 
 @pages.post("/sessions/<session_id>")

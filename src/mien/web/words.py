@@ -3,9 +3,11 @@
 import hashlib
 import io
 import json
+import re
 from dataclasses import dataclass
 from functools import cache
 from gettext import c2py
+from html import escape, unescape
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -16,6 +18,7 @@ from babel.messages.pofile import read_po
 from babel.support import Translations
 from flask import Blueprint, Flask, Response, abort, g, request, url_for
 from flask_babel import Babel, Domain
+from markupsafe import Markup
 
 from mien.drawing import own_color
 from mien.labels import Expression
@@ -31,6 +34,7 @@ WORDS = (
     *("eyes covered", "nose covered", "mouth covered"),
     *("queued", "running", "done", "failed", "cancelled"),
     *("comes into view", "leaves", "eyes closed", "blink", "yawn", "scene cut"),
+    *("uncertain", "not visible"),
     *("derived from probabilities", "group", "person", "smiling"),
     "There is no page at this address. Check its spelling; the page may have been deleted.",
     "This address does not support this request method.",
@@ -45,6 +49,9 @@ WORDS = (
 
 _COOKIE = "lang"
 _YEAR_S = 365 * 86400
+
+_STRETCH = re.compile(r"<title>([^<]*), (\S+) to (\S+)</title>")
+_NAME = re.compile(r'aria-label="Timeline of person (\d+)"')
 
 blueprint = Blueprint("words", __name__)
 
@@ -99,7 +106,7 @@ def init_app(app: Flask) -> None:
     babel.domain_instance = _Catalogs()
     babel.init_app(app, locale_selector=lambda: language().code)
     app.register_blueprint(blueprint)
-    filters = {"label": _label, "color": _color, "message": _message}
+    filters = {"label": _label, "color": _color, "message": _message, "chart": _chart}
     app.jinja_env.filters.update(filters, word=_word, percent=_percent, decimal=_decimal)
     app.context_processor(lambda: {"language": language(), "languages": LANGUAGES.values()})
     app.after_request(_set_headers)
@@ -135,6 +142,25 @@ def _label(name: object) -> str:
 def _color(label: object) -> str:
     """The class that gives an element the color of a label."""
     return f"x-{label}" if label in _LABELS else f"x-own-{own_color(str(label))}"
+
+
+def _chart(svg: str) -> Markup:
+    """A timeline of :mod:`mien.report` with its texts in the language of the page."""
+    if language().code == "en":
+        return Markup(svg)
+    known = {*_LABELS, "uncertain", "not visible"}
+
+    def stretch(found: re.Match[str]) -> str:
+        parts = unescape(found[1]).split(", ")
+        what = _message(", ").join(_message(one) if one in known else one for one in parts)
+        times = _message("%(from)s to %(to)s") % {"from": found[2], "to": found[3]}
+        return f"<title>{escape(what + _message(', ') + times)}</title>"
+
+    def name(found: re.Match[str]) -> str:
+        text = _message("Timeline of person %(id)s") % {"id": found[1]}
+        return f'aria-label="{escape(text)}"'
+
+    return Markup(_NAME.sub(name, _STRETCH.sub(stretch, svg)))
 
 
 def _percent(share: float) -> str:
