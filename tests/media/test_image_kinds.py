@@ -77,9 +77,8 @@ def test_reads_gray_png_files_of_all_depths(photo: Pixels, bits: int, passes: bo
     assert difference(read_image(png(values, bits, 0, passes=passes)), shown) < 0.6
     clear = int(values[45, 60])
     key = (b"tRNS", struct.pack(">H", clear))
-    if bits < 16:
-        keyed = read_image(png(values, bits, 0, key, passes=passes))
-        assert difference(keyed, np.where(values == clear, 255, shown)) < 0.6
+    keyed = read_image(png(values, bits, 0, key, passes=passes))
+    assert difference(keyed, np.where(values == clear, 255, shown)) < 0.6
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
@@ -103,6 +102,25 @@ def test_blends_gray_with_alpha(photo: Pixels, bits: int) -> None:
     levels = gray(photo)[:, :, None]
     image = read_image(png(np.dstack([levels, alpha]) * (257 if bits == 16 else 1), bits, 4))
     assert difference(image, (levels * alpha + 255 * (255 - alpha)) / 255) < 0.6
+
+
+@pytest.mark.parametrize("kind", [4, 6], ids=["gray", "color"])
+@pytest.mark.parametrize("top", [255, 1023, 4095])
+@pytest.mark.parametrize("color_top", [0, 65535], ids=["low", "full"])
+def test_reads_16_bits_with_low_opacity(photo: Pixels, kind: int, top: int, color_top: int) -> None:
+    opacity = np.full((90, 121, 1), 1.0)
+    opacity[:, :40], opacity[:, 40:60] = 0, 0.5
+    levels = gray(photo)[:, :, None] if kind == 4 else photo
+    values = np.dstack([levels / 255 * (color_top or top), opacity * top]).round().astype(int)
+    decoded = decode_image(png(values, 16, kind))
+    assert difference(decoded.pixels, levels * opacity + 255 * (1 - opacity)) < 1.1
+    assert decoded.warnings[-1].startswith("33% of the picture is transparent")
+
+
+def test_makes_only_the_key_of_16_bits_white() -> None:
+    values = np.tile(np.arange(300, 600), (30, 1))
+    image = read_image(png(values, 16, 0, (b"tRNS", struct.pack(">H", 400))))
+    assert (np.flatnonzero((image == 255).all(axis=(0, 2))) == [100]).all()
 
 
 def test_applies_gamma_of_png_files_where_it_is_seen(photo: Pixels) -> None:

@@ -19,7 +19,8 @@ from mien.errors import ImageReadError
 from mien.imaging import LargeImage
 from mien.media import tiff
 from mien.media.color_profiles import has_profile
-from mien.media.formats import open_as, refuse_rare_jpeg
+from mien.media.formats import open_as
+from mien.media.jpeg import WatchedJpeg, readable_part, refuse_rare_jpeg
 from mien.media.pixels import (
     PART_MODES,
     PillowParts,
@@ -112,33 +113,23 @@ def read_picture(
         if name == "png" and is_large(*picture.size) and plain:
             with contextlib.suppress(Exception):  # special ones are decoded as a whole
                 return _png_in_bands(stream, reading)
-        whole: PillowImage.Image = picture
-        try:
-            picture.load()
-        except MemoryError:
-            raise
-        except Exception as error:  # noqa: BLE001 - Pillow's decoders raise almost any
-            whole = _as_far_as_it_goes(name, stream, picture, error, reading)
-        else:
-            if name == "jpeg" and _ends_in_zeros(stream):
-                zeros = OSError("the file ends in zeros")
-                whole = _as_far_as_it_goes(name, stream, picture, zeros, reading)
-            elif name == "png" and _ends_before_its_rows(stream, picture):
-                rows = OSError("rows are missing")
-                whole = _as_far_as_it_goes(name, stream, picture, rows, reading)
+        whole = _loaded(name, stream, picture, reading)
         whole = _with_true_transparency(name, head, whole)
-        _add_transparency(whole, reading.warnings)
+        low = name == "png" and head[24] == 16 and _has_low_levels(whole)
+        if not low:
+            _add_transparency(whole, reading.warnings)
         pixels: Image | LargeImage
         in_parts = reading.in_parts and is_large(*whole.size) and tone is None
-        if in_parts and whole.mode in PART_MODES:
+        if low:
+            turn = orientation_of(whole, orientation)
+            pixels = upright(_png_of_low_levels(stream, whole, reading.warnings), turn)
+        elif in_parts and whole.mode in PART_MODES:
             pixels = PillowParts(whole, orientation_of(whole, orientation))
         else:
             pixels = pixels_of(whole, reading.warnings, orientation=orientation)
             pixels = pixels if tone is None else tone(pixels)
         if name != "tiff":
             _add_frames(name, stream, picture, reading.warnings)
-    if name == "png" and isinstance(pixels, np.ndarray) and pixels.max() < DARK_LEVEL:
-        pixels = _brighter_png(stream, pixels, reading.warnings)
     return pixels
 
 
@@ -152,6 +143,28 @@ def _png_in_bands(stream: IO[bytes], reading: Reading) -> Image | LargeImage:
         pixels = bands.whole()
     tiff.say_clear_share(bands.clear_share, reading.warnings)
     return pixels
+
+
+def _loaded(
+    name: str, stream: IO[bytes], picture: ImageFile.ImageFile, reading: Reading
+) -> PillowImage.Image:
+    """The picture, decoded; what decoders fill in silence is told."""
+    error: Exception | None = None
+    try:
+        picture.load()
+    except MemoryError:
+        raise
+    except Exception as raised:  # noqa: BLE001 - Pillow's decoders raise almost any
+        error = raised
+    else:
+        if isinstance(picture, WatchedJpeg):
+            if picture.is_short or _ends_in_zeros(stream):
+                error = OSError("the end is missing")
+            elif picture.is_damaged:
+                reading.warnings.append("the file is damaged: parts of the picture may be wrong")
+        elif name == "png" and _ends_before_its_rows(stream, picture):
+            error = OSError("rows are missing")
+    return picture if error is None else _as_far_as_it_goes(name, stream, picture, error, reading)
 
 
 def _ends_in_zeros(stream: IO[bytes]) -> bool:
@@ -215,8 +228,7 @@ def _as_far_as_it_goes(
     """
     if name == "jpeg":
         # With its end marker, libjpeg fills what is missing with gray.
-        stream.seek(0)
-        content = stream.read().rstrip(b"\0")
+        content = readable_part(stream)
         picture = JpegImagePlugin.JpegImageFile(io.BytesIO(content + _END_OF_JPEG))
         try:
             picture.load()
@@ -328,15 +340,25 @@ def _frames_of_mpo(stream: IO[bytes], picture: ImageFile.ImageFile) -> int:
     return count
 
 
-def _brighter_png(stream: IO[bytes], pixels: Image, warnings: list[str]) -> Image:
+def _has_low_levels(picture: PillowImage.Image) -> bool:
+    """Whether colors or opacity of 16 bits are so low that they hold numbers of fewer bits."""
+    if picture.mode not in ("RGB", "RGBA", "LA"):
+        return False  # gray without alpha keeps its 16 bits
+    tops = [int(np.max(band.getextrema())) for band in picture.split()]
+    colors = tops[:-1] if picture.mode != "RGB" else tops
+    return max(colors) < DARK_LEVEL or tops[-1] < DARK_LEVEL
+
+
+def _png_of_low_levels(stream: IO[bytes], picture: PillowImage.Image, warnings: list[str]) -> Image:
     """The picture of a PNG file with 16 bits of which only the lower ones are used."""
     stream.seek(0)
-    content = stream.read()
-    if content[24] != 16:
-        return pixels
-    values = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
-    if values is None or values.dtype != np.uint16 or values.shape[:2] != pixels.shape[:2]:
-        return pixels
-    if values.ndim == 3:
-        values = values[:, :, 2::-1]
-    return imaging.as_rgb(tiff.to_levels(values, warnings))
+    values = cv2.imdecode(np.frombuffer(stream.read(), np.uint8), cv2.IMREAD_UNCHANGED)
+    whole = values is not None and values.shape[:2] == picture.size[::-1]
+    if values is None or not whole or values.dtype != np.uint16 or values.ndim != 3:
+        return pixels_of(picture, warnings)
+    levels = tiff.to_levels(values[:, :, 2::-1], warnings)
+    if values.shape[2] == 3:
+        return levels
+    alpha = tiff.to_levels(values[:, :, 3:], [])
+    tiff.say_clear_share(float(np.mean(alpha < 128)), warnings)
+    return imaging.as_rgb(np.dstack([levels, alpha]))

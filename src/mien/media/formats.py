@@ -27,7 +27,7 @@ SUFFIXES = frozenset(suffix for suffixes in _SUFFIXES_OF.values() for suffix in 
 """File extensions of images, for searching folders."""
 
 _PLUGINS = {
-    "jpeg": ("PIL.JpegImagePlugin", "JpegImageFile"),
+    "jpeg": ("mien.media.jpeg", "WatchedJpeg"),
     "png": ("PIL.PngImagePlugin", "PngImageFile"),
     "webp": ("PIL.WebPImagePlugin", "WebPImageFile"),
     "gif": ("PIL.GifImagePlugin", "GifImageFile"),
@@ -149,36 +149,6 @@ def open_as(name: str, stream: IO[bytes]) -> ImageFile.ImageFile:
         raise ImageReadError(_how_to_read(name))
     opened: ImageFile.ImageFile = getattr(module, class_name)(stream)
     return opened
-
-
-def refuse_rare_jpeg(stream: IO[bytes]) -> None:
-    """Say which kinds of JPEG no library here reads, by the header of the frame.
-
-    Raises:
-        ImageReadError: more than 8 bits, lossless or hierarchical (ITU-T T.81, B.1.1.3), JPEG-LS.
-    """
-    stream.seek(2)
-    while len(head := stream.read(4)) == 4 and head[0] == 0xFF:
-        marker = head[1]
-        if marker == 0xFF:  # a fill byte
-            stream.seek(-3, 1)
-            continue
-        if marker in _JPEG_FRAMES or marker == 0xF7:
-            bits = (stream.read(1) or b"\x08")[0]
-            kind = _JPEG_FRAMES.get(marker, "JPEG-LS")
-            if bits > 8 or kind:
-                kind = kind or f"JPEG with {bits} bits"
-                raise ImageReadError(f"not supported: {kind}; save it as a PNG or an 8-bit JPEG")
-        if marker == 0xDA or marker in _JPEG_FRAMES:
-            return
-        stream.seek(int.from_bytes(head[2:], "big") - 2, 1)
-
-
-_JPEG_FRAMES = {
-    **dict.fromkeys((0xC0, 0xC1, 0xC2, 0xC9, 0xCA), ""),
-    **dict.fromkeys((0xC3, 0xC7, 0xCB, 0xCF), "lossless JPEG"),
-    **dict.fromkeys((0xC5, 0xC6, 0xCD, 0xCE), "hierarchical JPEG"),
-}
 
 
 def _how_to_read(name: str) -> str:

@@ -68,7 +68,10 @@ def _upright_rgb(picture: PillowImage.Image, warnings: list[str], orientation: i
         # Pillow has no mode of 16 bits for PNM.
         deep = picture.mode not in ("I", "F") or picture.format == "PPM"
         values = values.astype(np.uint16) if deep and picture.mode != "F" else values
-        return upright(imaging.as_rgb(tiff.to_levels(values, warnings)), orientation)
+        clear = values == picture.info.get("transparency")  # the key of PNG
+        levels = tiff.to_levels(np.where(clear, 0, values), warnings)
+        tiff.say_clear_share(float(np.mean(clear)), warnings)
+        return upright(imaging.as_rgb(np.where(clear, np.uint8(255), levels)), orientation)
     width, height = picture.size
     transposed, upside_down, mirrored = _STEPS.get(orientation, _UPRIGHT)
     image = np.empty((width, height, 3) if transposed else (height, width, 3), np.uint8)
