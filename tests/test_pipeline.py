@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-import mien
 from mien.config import Settings
 from mien.detection import FaceDetector, FaceSearch, build_detector
 from mien.errors import InputError, MienError
 from mien.labels import Expression
 from mien.landmarks import build_landmarks
 from mien.media.images import read_image
-from mien.pipeline import FacePipeline, _with_limit
+from mien.pipeline import FacePipeline
 from mien.samples import sample_paths
 from mien.testing import FakeDetector, FakeLandmarks, FakePipeline, face_image
 from mien.types import Box, Detection, FrameResult, Image, Landmarks
@@ -276,11 +275,3 @@ def test_error_for_an_unknown_model_lists_models_of_the_task() -> None:
     names = r"\(ensemble, classical, direct, opencv-fer, quick, scratch, transfer\)"
     with pytest.raises(MienError, match=names):
         FacePipeline(Settings(model="no-such"))
-
-
-def test_a_picture_with_as_many_faces_as_a_search_finds_is_said(samples: dict[str, Path]) -> None:
-    (face,) = mien.analyze(samples["person-a-smiling"]).faces
-    few, many = (FrameResult((face,) * n, image_size_wh=(9, 9)) for n in (899, 900))
-    assert _with_limit(few).warnings == ()
-    (warning,) = _with_limit(many).warnings
-    assert warning.startswith("900 faces were found, and the search stops at 1,000 candidates")

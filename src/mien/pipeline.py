@@ -11,7 +11,7 @@ import numpy.typing as npt
 from mien import imaging
 from mien.config import PipelineKeywords, Settings, shows_settings
 from mien.detection import FaceDetector, FaceSearch, build_detector, build_verifier
-from mien.detection.base import given_detections
+from mien.detection.base import Found, given_detections
 from mien.detection.verifier import FaceVerifier, Look, Looks, Verdict
 from mien.errors import InputError
 from mien.expression import ExpressionClassifier, build_classifier
@@ -28,8 +28,10 @@ from mien.types import AlignedCrop, Detection, ExpressionScores, Face, FrameResu
 _WEAK_PRESENCE = 0.9
 # Of a large image, the part around a face is read: all stages look at less.
 _PART_SCALE = 2.5
-# A search keeps 1,000 candidates, of which some turn out to be no face.
-_MANY = 900
+_LIMITED = (
+    "more than 1,000 places look like faces, and only the best were looked at: "
+    "faces may be missing; divide the picture"
+)
 
 
 class FacePipeline:
@@ -143,17 +145,22 @@ threads, provider: override the settings; see :class:`mien.Settings`.
         looks = self._looks(rgb)
         camera = self.camera_of(rgb, focal_length)
         if boxes is None:
-            candidates, faint = self._search(rgb, looks)
+            search = self._search(rgb, looks)
             clock.lap("detect")
-            found = self._present(looks, candidates) or self._found_again(looks, candidates, faint)
+            found = self._present(looks, search.faces) or self._found_again(looks, search)
         else:
-            found = looks.at(given_detections(boxes))
+            search, found = Found([], []), looks.at(given_detections(boxes))
         described = self._describe_found(rgb, found, clock, camera)
-        result = self._result(rgb, described, clock, source)
-        return _with_limit(result) if boxes is None else result
+        return self._result(rgb, described, clock, source, limited=search.limited)
 
     def _result(
-        self, image: Image | LargeImage, faces: Sequence[Face], clock: "_Clock", source: str | None
+        self,
+        image: Image | LargeImage,
+        faces: Sequence[Face],
+        clock: "_Clock",
+        source: str | None,
+        *,
+        limited: bool,
     ) -> FrameResult:
         return FrameResult(
             tuple(faces),
@@ -161,6 +168,7 @@ threads, provider: override the settings; see :class:`mien.Settings`.
             timings_ms=clock.laps_ms,
             models=self.models,
             source=source,
+            warnings=(_LIMITED,) if limited else (),
         )
 
     def camera_of(self, image: Image | LargeImage, focal_length: float | None = None) -> Camera:
@@ -192,7 +200,8 @@ threads, provider: override the settings; see :class:`mien.Settings`.
         focal_length: float | None,
     ) -> FrameResult:
         clock = _Clock()
-        candidates = detector.detect_still(image, min_score=self.settings.min_score)
+        search = detector.search_still(image, self.settings.min_score)
+        candidates = search.faces
         clock.lap("detect")
         if not self.settings.max_faces:  # in rows, as the picture is decoded
             candidates.sort(key=lambda found: found.box.y_min)
@@ -211,26 +220,26 @@ threads, provider: override the settings; see :class:`mien.Settings`.
             if len(faces) == self.settings.max_faces:
                 break
         faces.sort(key=lambda face: face.box.center[0])
-        return _with_limit(self._result(image, faces, clock, source))
+        return self._result(image, faces, clock, source, limited=search.limited)
 
     def detect(self, image: Image, *, still: bool = False) -> list[Detection]:
         """The first step: faces of an image, from left to right; `still`: as in a photograph."""
         looks = self._looks(image) if still else None
-        found = self._search(image, looks)[0][: self.settings.max_faces or None]
+        found = self._search(image, looks).faces[: self.settings.max_faces or None]
         return sorted(found, key=lambda detection: detection.box.center[0])
 
     def _looks(self, image: Image) -> Looks:
         return Looks(image, self.landmarks, self.verifier, self.settings.min_presence)
 
-    def _search(self, image: Image, looks: Looks | None) -> tuple[list[Detection], list[Detection]]:
+    def _search(self, image: Image, looks: Looks | None) -> Found:
         """Every detection, the largest first; in a still, with looks, also some weaker ones."""
         least = self.settings.min_score
-        faint: list[Detection] = []
         if looks is not None and isinstance(self.detector, FaceSearch):
-            found, faint = self.detector.search_still(image, least, judge=looks)
+            found = self.detector.search_still(image, least, judge=looks)
         else:
-            found = self.detector.detect(image, min_score=least)
-        return sorted(found, key=lambda found: -found.box.width * found.box.height), faint
+            found = Found(self.detector.detect(image, min_score=least), [])
+        found.faces.sort(key=lambda face: -face.box.width * face.box.height)
+        return found
 
     def _present(self, looks: Looks, candidates: Sequence[Detection]) -> list[Look]:
         """Of candidates, the largest first, `max_faces` that nothing denies, from left to right."""
@@ -245,9 +254,7 @@ threads, provider: override the settings; see :class:`mien.Settings`.
                     faces.append(found)
         return sorted(faces, key=lambda found: found[0].box.center[0])
 
-    def _found_again(
-        self, looks: Looks, denied: Sequence[Detection], faint: Sequence[Detection]
-    ) -> list[Look]:
+    def _found_again(self, looks: Looks, denied: Found) -> list[Look]:
         """Where no face is found: one that fills the image, or one with a low score.
 
         What was denied may be a part of a larger face. And a low score is enough if landmarks and
@@ -258,13 +265,15 @@ threads, provider: override the settings; see :class:`mien.Settings`.
             return []
         least = self.settings.min_score
         found = (
-            self._present(looks, self.detector.detect_close(looks.image, least)) if denied else []
+            self._present(looks, self.detector.detect_close(looks.image, least))
+            if denied.faces
+            else []
         )
         if found or self.verifier is None or least > Settings().min_score:
             return found
         return [
             face
-            for face in looks.at(faint)
+            for face in looks.at(denied.faint)
             if min(face[1].presence or 0.0, face[2].presence or 0.0) >= _WEAK_PRESENCE
         ]
 
@@ -371,14 +380,6 @@ threads, provider: override the settings; see :class:`mien.Settings`.
         """Load every model now instead of at the first image."""
         self.analyze(np.zeros((64, 64, 3), np.uint8), boxes=[(8, 8, 56, 56)])
         self.detector.detect(np.zeros((64, 64, 3), np.uint8))
-
-
-def _with_limit(result: FrameResult) -> FrameResult:
-    """The result, with a warning where the search may have stopped before the last face."""
-    if len(result) < _MANY:
-        return result
-    text = f"{len(result)} faces were found, and the search stops at 1,000 candidates: some may "
-    return replace(result, warnings=(*result.warnings, f"{text}be missing; divide the picture"))
 
 
 class _Clock:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from mien import FacePipeline
 from mien.detection import FaceSearch
 from mien.detection.base import drop_repeated
 from mien.detection.views import tiles
@@ -35,26 +36,30 @@ class Everywhere:
         ]
 
 
-@pytest.mark.parametrize("score", [0.3, 0.55, 0.9])
-def test_candidates_of_a_still_are_bounded(score: float) -> None:
+@pytest.mark.parametrize(("cells", "score"), [(20, 0.3), (20, 0.55), (20, 0.9), (14, 0.9)])
+def test_candidates_of_a_still_are_bounded(cells: int, score: float) -> None:
     rng = np.random.default_rng(0)
     image = np.repeat(rng.integers(0, 256, (1200, 1600, 1), np.uint8), 3, axis=2)
-    detector = Everywhere(14, score)
+    detector = Everywhere(cells, score)
     search = FaceSearch(detector, tiled=True)
     views = 1 + len(tiles(1600, 1200, np.inf))
-    found, faint = search.search_still(image)
+    found, faint, limited = search.search_still(image)
+    looks = detector.looks
     assert len(found) <= 1000
+    assert limited == (cells == 20)  # there are 1,724 or 914
     assert len(faint) <= 4
+    pipeline = FacePipeline(detector=search, min_presence=0, max_faces=1)
+    assert any("1,000 places" in text for text in pipeline.analyze(image).warnings) == limited
     # Each view, each distinct candidate once more, some faces turned, and each view
     # turned.
-    assert detector.looks <= views + 1000 + 100 + 3 * views + 1
+    assert looks <= views + 1000 + 100 + 3 * views + 1
 
 
 @pytest.mark.parametrize("color", [(0, 0, 0), (255, 255, 255), (146, 93, 72), (177, 153, 133)])
 def test_nothing_is_looked_for_in_a_plain_color(color: tuple[int, int, int]) -> None:
     detector = Everywhere(24, 0.9)
     image = np.full((2000, 3000, 3), color, np.uint8)
-    assert FaceSearch(detector, tiled=True).search_still(image) == ([], [])
+    assert FaceSearch(detector, tiled=True).search_still(image).faces == []
     assert detector.looks == 0
 
 

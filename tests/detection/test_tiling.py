@@ -192,7 +192,7 @@ def test_a_still_shows_faces_cut_by_the_border_beside_whole_ones(
 ) -> None:
     first = imaging.resize(read_image(samples["person-b-smiling"]), (400, 400))  # type: ignore[arg-type]
     other = imaging.resize(read_image(samples["person-a-neutral"]), (400, 400))  # type: ignore[arg-type]
-    (whole,) = still_search.detect_still(first)
+    (whole,) = still_search.search_still(first).faces
     box, cut = whole.box, 0.35 * whole.box.width
     image = {
         "left": lambda: np.hstack([first[:, round(box.x_min + cut) :], other]),
@@ -200,7 +200,7 @@ def test_a_still_shows_faces_cut_by_the_border_beside_whole_ones(
         "top": lambda: np.vstack([first[round(box.y_min + cut) :], other]),
         "bottom": lambda: np.vstack([other, first[: round(box.y_max - cut)]]),
     }[side]()
-    assert len(still_search.detect_still(np.ascontiguousarray(image))) == 2
+    assert len(still_search.search_still(np.ascontiguousarray(image)).faces) == 2
 
 
 @pytest.mark.parametrize("angle_deg", [90, 135, 180, 225, 270])
@@ -209,7 +209,7 @@ def test_a_still_shows_turned_faces_with_their_eye_line(
 ) -> None:
     image = imaging.resize(read_image(samples["person-a-smiling"]), (400, 400))  # type: ignore[arg-type]
     transform = geometry.similarity(1.0, angle_deg, center=(200, 200))
-    (found,) = still_search.detect_still(imaging.warp(image, transform, (400, 400)))
+    (found,) = still_search.search_still(imaging.warp(image, transform, (400, 400))).faces
     assert found.landmarks is not None
     difference = schemes.eye_line_angle_deg(found.landmarks) - angle_deg
     assert abs((difference + 180) % 360 - 180) < 35
@@ -223,7 +223,7 @@ def test_a_still_has_tiles_for_small_faces_at_any_size(
     places = [(20, 30), (3490, 3480), (6900, 6900)]
     for x, y in places:
         image[y : y + 72, x : x + 72] = face
-    centers = sorted(found.box.center for found in still_search.detect_still(image))
+    centers = sorted(found.box.center for found in still_search.search_still(image).faces)
     assert np.array(centers) == pytest.approx(np.array(places) + 38, abs=8)
     assert len(still_search.detect(image)) < 3
 

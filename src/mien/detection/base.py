@@ -1,7 +1,7 @@
 """The contract of face detectors, and removing repeated detections."""
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,20 @@ class FaceDetector(Protocol):
             there is no face. A box extends beyond the image where the edge cuts a face off.
         """
         ...
+
+
+class Found(NamedTuple):
+    """What a search finds.
+
+    Attributes:
+        faces: the best 1,000 at most.
+        faint: a few candidates that did not get the minimum score.
+        limited: whether there were more candidates than are looked at.
+    """
+
+    faces: list[Detection]
+    faint: list[Detection]
+    limited: bool = False
 
 
 class Judge(Protocol):

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from mien import geometry, imaging
-from mien.detection.base import FaceDetector, Judge, drop_repeated
+from mien.detection.base import FaceDetector, Found, Judge, drop_repeated
 from mien.detection.blazeface import BlazeFace
 from mien.detection.views import (
     MAX_TILES,
@@ -107,11 +107,7 @@ class FaceSearch:
 
     def detect(self, image: Image, *, min_score: float = 0.5) -> list[Detection]:
         """See :meth:`mien.detection.base.FaceDetector.detect`."""
-        return self._search(image, min_score, still=False)[0]
-
-    def detect_still(self, image: Image | LargeImage, *, min_score: float = 0.5) -> list[Detection]:
-        """The faces of :meth:`search_still`."""
-        return self.search_still(image, min_score)[0]
+        return self._search(image, min_score, still=False).faces
 
     def search_still(
         self,
@@ -119,20 +115,17 @@ class FaceSearch:
         min_score: float = 0.5,
         *,
         judge: Judge | None = None,
-    ) -> tuple[list[Detection], list[Detection]]:
+    ) -> Found:
         """Search a still image more thoroughly than :meth:`detect` does.
 
         Large images are searched in as many tiles as faces of 24 pixels need, about 7 for each
         megapixel; candidates that the border cuts are verified beyond it; faces that are clearly
         upright neither by their detection nor by the judge are looked at once more, with copies
         turned by 90, 180 and 270 degrees, and where one is turned, the whole image is searched so.
-
-        Returns:
-            Faces, the best 1,000 at most, and a few candidates that did not get the minimum score.
         """
         if is_flat(image, whole_of(image)):
-            return [], []
-        found, faint = self._search(image, min_score, still=True, judge=judge)
+            return Found([], [])
+        found, faint, limited = self._search(image, min_score, still=True, judge=judge)
         # In rows, as a large image is decoded.
         found.sort(key=lambda detection: detection.box.y_min)
         turns: set[int] = set()
@@ -146,7 +139,8 @@ class FaceSearch:
                 found.append(upright)
         for turn in sorted(turns):
             found += self._search_turned(image, turn, max(min_score, _TURNED_SCORE))
-        return [found[i] for i in drop_repeated(found, limit=_MAX_CANDIDATES)], faint
+        kept = [found[i] for i in drop_repeated(found, limit=_MAX_CANDIDATES)]
+        return Found(kept, faint, limited or len(kept) == _MAX_CANDIDATES)
 
     def _turned(
         self, image: Image | LargeImage, detection: Detection, min_score: float
@@ -185,13 +179,14 @@ class FaceSearch:
         *,
         still: bool,
         judge: Judge | None = None,
-    ) -> tuple[list[Detection], list[Detection]]:
+    ) -> Found:
         """Faces, and in a still image the best of what is none."""
         if max(image.shape[:2]) < _MIN_SIDE:
-            return [], []
+            return Found([], [])
         candidates, view_sides = self._candidates(image, min_score, still=still)
         distinct = drop_repeated(candidates, sure_score=_ACCEPTED_SCORE, limit=_MAX_CANDIDATES)
         least = _CANDIDATE_SCORE * min_score
+        limited = len(distinct) == _MAX_CANDIDATES and candidates[distinct[-1]].score >= least
         whole = whole_of(image)
         chosen = [(candidates[i], view_sides[i]) for i in distinct if candidates[i].score >= least]
         weak = [candidates[i] for i in distinct if candidates[i].score < least]
@@ -210,7 +205,7 @@ class FaceSearch:
         least = _FAINT_SHARE * min_score
         faint = [candidates[i] for i in distinct if still and candidates[i].score >= least]
         faint = [one for one in faint if not any(one is face for face in found)][:_MAX_FAINT]
-        return found, faint if found else _possible(faint, judge)
+        return Found(found, faint if found else _possible(faint, judge), limited)
 
     def _candidates(
         self, image: Image | LargeImage, min_score: float, *, still: bool
