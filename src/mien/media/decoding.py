@@ -148,7 +148,7 @@ def _png_in_bands(stream: IO[bytes], reading: Reading) -> Image | LargeImage:
 def _loaded(
     name: str, stream: IO[bytes], picture: ImageFile.ImageFile, reading: Reading
 ) -> PillowImage.Image:
-    """The picture, decoded; what decoders fill in silence is told."""
+    """The picture, decoded; what decoders fill in silence is reported."""
     error: Exception | None = None
     try:
         picture.load()
