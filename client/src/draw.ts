@@ -21,6 +21,22 @@ export function fit(
   return { scale, left: (canvasW - imageW * scale) / 2, top: (canvasH - imageH * scale) / 2 };
 }
 
+/** Where a label is drawn. */
+interface Band {
+  left: number;
+  right: number;
+  top: number;
+}
+
+const LABEL_PX = 26;
+
+/** The first place for a label that is on the canvas and covers no other one; otherwise the last. */
+export function freeTop(tops: readonly number[], left: number, right: number, height: number, others: readonly Band[]): number {
+  const covers = (top: number) =>
+    others.some((other) => left < other.right && right > other.left && Math.abs(top - other.top) < LABEL_PX);
+  return tops.find((top) => top >= 2 && top + LABEL_PX <= height && !covers(top)) ?? tops.at(-1) ?? 0;
+}
+
 export function drawResult(canvas: HTMLCanvasElement, result: FrameResult, view: View): void {
   const context = canvas.getContext("2d");
   if (!context) return;
@@ -34,14 +50,15 @@ export function drawResult(canvas: HTMLCanvasElement, result: FrameResult, view:
   const { scale, left, top } = fit(imageW, imageH, width, height);
   const toCanvasX = (x: number) => (view.mirrored ? width - (left + x * scale) : left + x * scale);
   const toCanvasY = (y: number) => top + y * scale;
+  const labels: Band[] = [];
   for (const face of result.faces) {
     const color = expressionColor(face.expression?.label ?? "neutral");
     if (view.landmarks) drawPoints(context, face, toCanvasX, toCanvasY);
     const x = Math.min(toCanvasX(face.box.x_min), toCanvasX(face.box.x_max));
     const y = toCanvasY(face.box.y_min);
-    drawBox(context, x, y, (face.box.x_max - face.box.x_min) * scale,
-      (face.box.y_max - face.box.y_min) * scale, color, face.expression?.uncertain ?? true);
-    drawLabel(context, x, y, face, color, width);
+    const boxH = (face.box.y_max - face.box.y_min) * scale;
+    drawBox(context, x, y, (face.box.x_max - face.box.x_min) * scale, boxH, color, face.expression?.uncertain ?? true);
+    drawLabel(context, x, y, boxH, face, color, { width, height }, labels);
   }
 }
 
@@ -91,25 +108,28 @@ function drawLabel(
   context: CanvasRenderingContext2D,
   x: number,
   y: number,
+  boxH: number,
   face: Face,
   color: string,
-  canvasWidth: number,
+  canvas: { width: number; height: number },
+  others: Band[],
 ): void {
   const text = markText(face);
   const number = face.track_id === null ? "" : String(face.track_id);
   context.font = "600 14px Inter, ui-sans-serif, system-ui, sans-serif";
   const numberW = number ? Math.max(26, context.measureText(number).width + 16) : 0;
   const width = numberW + context.measureText(text).width + 34;
-  const top = y > 36 ? y - 34 : y + 8;
-  x = Math.max(4, Math.min(x, canvasWidth - width - 4));
+  x = Math.max(4, Math.min(x, canvas.width - width - 4));
+  const top = freeTop([y - 34, y + boxH + 8, y + 8], x, x + width, canvas.height, others);
+  others.push({ left: x, right: x + width, top });
   context.beginPath();
-  context.roundRect(x, top, width, 26, 13);
+  context.roundRect(x, top, width, LABEL_PX, 13);
   context.fillStyle = "rgb(14 16 17 / 84%)";
   context.fill();
   context.textBaseline = "middle";
   if (face.track_id !== null) {
     context.beginPath();
-    context.roundRect(x, top, numberW, 26, 13);
+    context.roundRect(x, top, numberW, LABEL_PX, 13);
     context.fillStyle = personColor(face.track_id);
     context.fill();
     context.fillStyle = "#fff";

@@ -1,6 +1,11 @@
 import { find, SERVER_UNREACHABLE } from "./page";
 import { dateTime, t } from "./words";
 
+/** The name of a session that begins now, in the language and time zone of the visitor. */
+export function proposedName(): string {
+  return t("Live, %(time)s", { time: dateTime(new Date()) });
+}
+
 /** Offer to name the session that was saved, and to open it. */
 export function askForName(
   root: HTMLElement,
@@ -12,7 +17,7 @@ export function askForName(
   const name = pick<HTMLInputElement>("saved-name");
   const link = pick<HTMLAnchorElement>("saved-link");
   link.href = `${link.pathname.replace(/sessions\/.*/, "sessions")}/${sessionId}`;
-  const proposed = t("Live, %(time)s", { time: dateTime(new Date()) });
+  const proposed = proposedName();
   name.value = proposed;
   form.showPopover();
   name.select();

@@ -1,6 +1,8 @@
 /** Stores the results of a stream that was analyzed on this device as a session on the server. */
 
+import { proposedName } from "./naming";
 import type { FrameResult, Notice } from "./result";
+import { recordQuery } from "./transport";
 import { t } from "./words";
 
 const EVERY_MS = 1000;
@@ -67,8 +69,7 @@ export class ResultRecorder {
     const opened = await request("/api/v1/live", { method: "POST" });
     if (!opened?.ok) return this.fail(opened);
     const { id } = (await opened.json()) as { id: string };
-    const resume = this.sessionId ? `?session_id=${this.sessionId}` : "";
-    const started = await request(`/api/v1/live/${id}/recording${resume}`, { method: "POST" });
+    const started = await request(`/api/v1/live/${id}/recording${recordQuery({ session_id: this.sessionId, name: proposedName() })}`, { method: "POST" });
     if (!started?.ok) return this.fail(started);
     const notice = (await started.json()) as Extract<Notice, { type: "recording"; state: "started" }>;
     this.address = `/api/v1/live/${id}`;

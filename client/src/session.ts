@@ -1,6 +1,7 @@
 /** The live loop: sends the newest frame when the result of the previous one has arrived. */
 
 import { type DeviceAddresses, DeviceTransport } from "./device";
+import { proposedName } from "./naming";
 import { QualityControl } from "./quality";
 import { type FrameResult, isNotice, type Message, type Notice, serverMs } from "./result";
 import { FrameGrabber } from "./source";
@@ -103,8 +104,8 @@ export class LiveSession {
   /** @param sessionId a session to go on with after a lost connection */
   record(enabled: boolean, sessionId?: string): void {
     this.recording = enabled;
-    const resume = sessionId === undefined ? {} : { session_id: sessionId };
-    this.transport.command(enabled ? { type: "record", ...resume } : { type: "stop_recording" });
+    const session = sessionId === undefined ? { name: proposedName() } : { session_id: sessionId };
+    this.transport.command(enabled ? { type: "record", ...session } : { type: "stop_recording" });
   }
 
   /** A command without effect, so that the server does not close a paused recording. */

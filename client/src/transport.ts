@@ -14,6 +14,8 @@ export interface Command {
   landmarks?: boolean;
   /** The session of a lost connection, to go on with. */
   session_id?: string;
+  /** Of a new session. */
+  name?: string;
 }
 
 export interface Transport {
@@ -174,10 +176,15 @@ export class HttpTransport implements Transport {
 
   private async record(command: Command): Promise<void> {
     const method = command.type === "record" ? "POST" : "DELETE";
-    const query = command.session_id ? `?session_id=${command.session_id}` : "";
-    const response = await request(`${this.url}/recording${query}`, { method });
+    const response = await request(`${this.url}/recording${recordQuery(command)}`, { method });
     if (response) this.listener.onMessage((await response.json()) as Message);
   }
+}
+
+/** The parameters of the request that starts a recording. */
+export function recordQuery({ session_id, name }: { session_id?: string | undefined; name?: string | undefined }): string {
+  const given = Object.entries({ session_id, name }).filter((pair): pair is [string, string] => Boolean(pair[1]));
+  return given.length ? `?${new URLSearchParams(given)}` : "";
 }
 
 async function request(url: string, init: RequestInit): Promise<Response | undefined> {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { fit } from "../src/draw";
+import { fit, freeTop } from "../src/draw";
 import { History, nearest, Series } from "../src/history";
 import { clock } from "../src/page";
 import { type FrameResult, isNotice, type Label, serverMs, toCsv } from "../src/result";
@@ -79,4 +79,13 @@ test("clock, serverMs and isNotice", () => {
   expect(serverMs(result(0))).toBe(5.5);
   expect(isNotice(result(0))).toBe(false);
   expect(isNotice({ type: "dropped", frames: 1 })).toBe(true);
+});
+
+test("labels of neighbors do not cover each other", () => {
+  const first = { left: 10, right: 110, top: 50 };
+  expect(freeTop([50, 150, 90], 10, 110, 200, [])).toBe(50);
+  expect(freeTop([60, 150, 90], 100, 200, 200, [first])).toBe(150);
+  expect(freeTop([60, 190, 90], 100, 200, 200, [first])).toBe(90);
+  expect(freeTop([-4, 190, 8], 100, 200, 200, [first])).toBe(8);
+  expect(freeTop([50, 150, 90], 111, 200, 200, [first])).toBe(50);
 });

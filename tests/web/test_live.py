@@ -307,7 +307,7 @@ def test_results_that_a_browser_computed_are_recorded(app: Flask) -> None:
     client.get("/photo")
     url = f"/api/v1/live/{client.post('/api/v1/live').json['id']}"  # type: ignore[index]
     assert client.post(f"{url}/results", json={"results": []}).status_code == 409
-    session_id = client.post(f"{url}/recording").json["session_id"]  # type: ignore[index]
+    session_id = client.post(f"{url}/recording?name=Live, Tuesday").json["session_id"]  # type: ignore[index]
     # A second of a crowd is more JSON than other routes accept.
     frames = [result_at(index / 30, index, faces=4) for index in range(30)]
     assert len(json.dumps(frames)) > 64 * 1024
@@ -318,6 +318,7 @@ def test_results_that_a_browser_computed_are_recorded(app: Flask) -> None:
     assert again.json == {"added": 1}
     client.delete(url)
     session: Any = client.get(f"/api/v1/sessions/{session_id}").json
+    assert session["name"] == "Live, Tuesday"
     assert (session["frames"], session["duration_s"]) == (31, pytest.approx(1.0, abs=1e-3))
     assert client.get(f"/sessions/{session_id}").status_code == 200
 

@@ -214,6 +214,9 @@ class _RecordQuery(BaseModel):
     session_id: str | None = Field(
         None, pattern=ID, description="A session of a lost stream that this one goes on with."
     )
+    name: str | None = Field(
+        None, max_length=120, description="Of a new session; by default its time in UTC."
+    )
 
 
 @pages.get("/")
@@ -290,7 +293,7 @@ def add_results(path: _LivePath, body: ResultsBody) -> Response:
 )
 def record_stream(path: _LivePath, query: _RecordQuery) -> Response:
     """Store the stream's results, not its images, as a session."""
-    answer = _require_stream(path.stream_id).record(None, query.session_id)
+    answer = _require_stream(path.stream_id).record(query.name, query.session_id)
     if answer["type"] == "error":
         raise ProblemError(503, answer["error"]["code"], answer["error"]["message"])
     return jsonify(answer)

@@ -68,7 +68,7 @@ def _with_code(text: str) -> Markup:
 def _clock(seconds: float, digits: int = 2) -> str:
     """Minutes and seconds with decimals, as forms accept them."""
     minutes, rest = divmod(round(seconds, digits), 60)
-    return f"{minutes:.0f}:{rest:0{3 + digits}.{digits}f}"
+    return f"{minutes:.0f}:{rest:0{3 + digits if digits else 2}.{digits}f}"
 
 
 def _local_time(iso: str) -> Markup:
