@@ -86,6 +86,62 @@ def _png(image: Any) -> bytes:
     return file.getvalue()
 
 
+def test_kiosk_follows_one_visitor_who_agreed(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("flask", reason="the web extra is not installed")
+    example = load("kiosk")
+    clock = SteppingClock()
+    monkeypatch.setattr(example.time, "monotonic", clock)
+    client = example.create_app(FakePipeline()).test_client()
+
+    def look(visit: str, *expressions: str) -> Any:
+        clock.now_s += 0.1
+        boxes = [Box(60 + 240 * n, 60, 220 + 240 * n, 220) for n in range(len(expressions))]
+        image = face_image(list(zip(boxes, expressions, strict=True)), size_wh=(560, 300))
+        return client.post(f"/visits/{visit}", data=_png(image))
+
+    assert "I agree" in client.get("/").get_data(as_text=True)
+    assert look("none", "happiness").status_code == 404
+    visit = client.post("/visits").get_data(as_text=True)
+    assert look(visit).text == "Look at the camera."
+    assert [look(visit, "happiness").text for _ in range(5)][-1] == "Your face shows: happiness"
+    assert client.post(f"/visits/{visit}", data=b"no picture").status_code == 400
+    # Somebody else stays in view, who did not agree.
+    for _ in range(5):
+        assert look(visit, "happiness", "anger").text == "Your face shows: happiness"
+    clock.now_s += 3
+    assert [look(visit).status_code for _ in range(5)][-1] in (404, 410)
+    other = client.post("/visits").get_data(as_text=True)
+    clock.now_s += 61
+    assert look(other, "happiness").status_code == 410
+    third = client.post("/visits").get_data(as_text=True)
+    assert client.delete(f"/visits/{third}").status_code == 204
+    assert look(third, "happiness").status_code == 404
+
+
+class SteppingClock:
+    """A clock that stands still between the steps of a test."""
+
+    now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def test_gradio_app_draws_and_lists_the_faces(monkeypatch: pytest.MonkeyPatch) -> None:
+    gradio = pytest.importorskip("gradio", reason="gradio is not installed")
+    pytest.importorskip("pandas", reason="the dataframe extra is not installed")
+    example = load("gradio_app")
+    monkeypatch.setattr(example, "pipeline", FakePipeline())
+    image = face_image([(Box(80, 40, 240, 200), "happiness")])
+    drawn, table = example.look(image)
+    assert drawn.shape == image.shape
+    assert (drawn != image).any()
+    assert table["expression"].tolist() == ["happiness"]
+    assert table["p_happiness"][0] > 0.5
+    with pytest.raises(gradio.Error, match="photograph"):
+        example.look(None)
+
+
 def test_driver_monitor_reports_closed_eyes_and_a_missing_face() -> None:
     eyes = FakeLandmarks()
     frames = face_frames(75, expressions=["neutral"])
