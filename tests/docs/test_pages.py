@@ -1,7 +1,7 @@
 """The code of the pages runs, in the order of each page, in a clean folder and without a network.
 
 A block in `console` or `py` is only shown: it needs a camera, a server, another library, or runs
-until Ctrl-C.
+until Ctrl-C. One in `r` runs where R is installed.
 """
 
 import json
@@ -19,7 +19,7 @@ pytest.importorskip("lap", reason="tracking needs lapx")
 pytest.importorskip("pandas", reason="the dataframe extra is not installed")
 
 ROOT = Path(__file__).parents[2]
-BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(r"^```(sh|python|r)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 # tests/e2e/test_examples.py runs those of docs/api.md beside a server.
 ELSEWHERE = {"docs/api.md"}
 # Pages that take more than a few seconds; `make e2e` runs them.
@@ -38,11 +38,14 @@ WANTED = {
 }
 # Blocks share one process for each page, so that mien is loaded once.
 RUNNER = """
-import json, subprocess, sys
+import json, shutil, subprocess, sys
 page = {"__name__": "__main__"}
 for language, code in json.load(sys.stdin):
     if language == "sh":
         subprocess.run(["bash", "-euc", code], check=True)
+    elif language == "r":
+        if shutil.which("Rscript"):
+            subprocess.run(["Rscript", "-e", code], check=True)
     else:
         exec(compile(code, code[:60], "exec"), page)
 """
