@@ -48,6 +48,10 @@ class RecordedFrame(NamedTuple):
     events: tuple[Event, ...] = ()
     closing_events: tuple[Event, ...] = ()
 
+    @property
+    def all_events(self) -> tuple[Event, ...]:
+        return (*self.events, *self.closing_events)
+
 
 @dataclass(frozen=True, slots=True)
 class RunState:
@@ -128,11 +132,8 @@ class RunState:
 class LineFile:
     """A text file that only ever holds whole lines, also when the process is killed.
 
-    Lines are gathered for half a second and then passed to the system in one piece.
-
-    Args:
-        path: of the file.
-        append: whether to continue the file, instead of replacing it.
+    Lines are gathered for half a second and then passed to the system in one piece. With `append`
+    the file is continued, else replaced.
 
     Attributes:
         failed: whether a line could not be written; those after it are dropped.
@@ -270,10 +271,7 @@ def frame_document(
 
 
 class Recording:
-    """Reads a recording; ``frames.jsonl`` is enough.
-
-    Args:
-        folder: of the recording.
+    """Reads the recording in a folder; ``frames.jsonl`` is enough.
 
     Raises:
         InputError: the folder has no ``frames.jsonl``.

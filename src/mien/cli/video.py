@@ -342,9 +342,9 @@ class _Bar:
 
     def __init__(self, clips: int) -> None:
         self._progress = text_progress()
-        self._all: TaskID | None = None
-        if clips > 1:
-            self._all = self._progress.add_task("all clips", total=clips, text=f"0 of {clips}")
+        self._all = self._progress.add_task(
+            "all clips", total=clips, text=f"0 of {clips}", visible=clips > 1
+        )
         self._clips, self._done = clips, 0
         self._clip: Clip | None = None
         self._task: TaskID | None = None
@@ -375,15 +375,13 @@ class _Bar:
             completed=now.share or 0.0,
             text=f"{now.frames} frames, {rate:.0f} per second",
         )
-        if self._all is not None:
-            self._progress.update(self._all, completed=self._done + (now.share or 0.0))
+        self._progress.update(self._all, completed=self._done + (now.share or 0.0))
 
     def advance(self) -> None:
         """One more clip is done."""
         self._done += 1
-        if self._all is not None:
-            text = f"{self._done} of {self._clips}"
-            self._progress.update(self._all, completed=self._done, text=text)
+        text = f"{self._done} of {self._clips}"
+        self._progress.update(self._all, completed=self._done, text=text)
 
 
 def _parse_region(text: str | None) -> tuple[float, float, float, float] | None:

@@ -188,7 +188,7 @@ class History:
         for face in frame.result.faces:
             if face.track_id is not None:
                 self._add_face(face.track_id, face, timestamp_s)
-        for event in (*frame.events, *frame.closing_events):
+        for event in frame.all_events:
             self._add_event(event.kind, event.track_id, event.details)
 
     def _add_face(self, track_id: int, face: Face, timestamp_s: float) -> None:

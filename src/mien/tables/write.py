@@ -87,12 +87,15 @@ def write_tables(recording: Recording, folder: Path, options: TableOptions | Non
     labels = [exact_label(label) for label in state.labels]
     blendshapes = "blendshapes" in state.models
     offset_s = options.time_offset_s
+    events: list[Event] = []
+    frames = _keeping_events(recording.frames(), events)
     lines = {
         FACES_FILE: face_lines(recording.documents(), labels or None, blendshapes=blendshapes),
         FRAMES_TABLE_FILE: _frame_lines(recording.documents()),
-        TRACKS_FILE: _track_lines(recording.frames()),
-        EVENTS_FILE: event_lines(recording.frames()),
-        EVENT_TABLE_FILE: event_table_lines(recording.frames(), time_offset_s=offset_s),
+        # Reads the frames, and so the events of the next two.
+        EVENT_TABLE_FILE: event_table_lines(frames, time_offset_s=offset_s),
+        TRACKS_FILE: _track_lines(events),
+        EVENTS_FILE: event_lines(events),
     }
     if options.trials:
         lines[TRIALS_FILE] = trial_lines(recording.frames(), options.trials, time_offset_s=offset_s)
@@ -111,6 +114,14 @@ def write_tables(recording: Recording, folder: Path, options: TableOptions | Non
         if name not in written:
             (folder / name).unlink(missing_ok=True)
     return counts[TRACKS_FILE] - 1
+
+
+def _keeping_events(
+    frames: Iterable[RecordedFrame], events: list[Event]
+) -> Iterator[RecordedFrame]:
+    for frame in frames:
+        events += frame.all_events
+        yield frame
 
 
 def face_lines(
@@ -168,17 +179,17 @@ def _frame_lines(documents: Iterable[Mapping[str, Any]]) -> Iterator[str]:
         )
 
 
-def _track_lines(frames: Iterable[RecordedFrame]) -> Iterator[str]:
+def _track_lines(events: Iterable[Event]) -> Iterator[str]:
     """The table of tracks as lines of CSV, the header first, in the order in which they ended."""
     yield csv_line(TRACKS)
-    for event in _all_events(frames):
+    for event in events:
         if event.kind == "track_ended":
             yield csv_line(event.details.get(column) for column in TRACKS)
 
 
-def event_lines(frames: Iterable[RecordedFrame]) -> Iterator[str]:
+def event_lines(events: Iterable[Event]) -> Iterator[str]:
     """One JSON object for each event but the ends of tracks, which have their own table."""
-    for event in _all_events(frames):
+    for event in events:
         if event.kind != "track_ended":
             yield json.dumps(event.to_dict(), ensure_ascii=False) + "\n"
 
@@ -203,13 +214,6 @@ def _landmark_lines(documents: Iterable[Mapping[str, Any]]) -> Iterator[str]:
             yield csv_line((*key, *(value for point in points for value in point)))
     if not columns:
         yield csv_line(_LANDMARK_KEYS)
-
-
-def _all_events(frames: Iterable[RecordedFrame]) -> Iterator[Event]:
-    """The events of a recording, in order."""
-    for frame in frames:
-        yield from frame.events
-        yield from frame.closing_events
 
 
 @dataclass(slots=True)
@@ -270,8 +274,7 @@ def intervals(
                     open_[key] = Interval(now, None, face.track_id, behavior, value)
                     found.append(open_[key])
             last_s[face.track_id] = now
-        events = (*frame.events, *frame.closing_events)
-        found += [_interval(event) for event in events if event.kind not in _FROM_FRAMES]
+        found += [_interval(one) for one in frame.all_events if one.kind not in _FROM_FRAMES]
     for (track_id, _), running in open_.items():
         running.offset_s = last_s[track_id]
     return sorted(_with_whole_closures(found), key=lambda interval: interval.onset_s)

@@ -75,8 +75,10 @@ class StoredRecording:
         """A file that has the events, line by line, with the markers; None for other files."""
         if name == FRAMES_FILE:
             return (json.dumps(one, ensure_ascii=False) + "\n" for one in self.documents())
-        make: Any = {EVENTS_FILE: event_lines, EVENT_TABLE_FILE: event_table_lines}.get(name)
-        return make(self._marked_frames()) if make else None
+        frames = self._marked_frames()
+        if name == EVENTS_FILE:
+            return event_lines(event for frame in frames for event in frame.all_events)
+        return event_table_lines(frames) if name == EVENT_TABLE_FILE else None
 
     def _marked_frames(self) -> Iterator[RecordedFrame]:
         """The frames with the markers; one without faces where there is none to have them."""
