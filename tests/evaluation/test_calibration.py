@@ -71,7 +71,7 @@ def test_folds_are_even_and_keep_groups_together() -> None:
 
 def test_uncertainty_threshold_keeps_the_wanted_coverage() -> None:
     logits, truth = drawn(5000, 1.0)
-    rule = calibration.uncertain_threshold(softmax(logits), truth, coverage=0.8)
+    rule = calibration.uncertain_threshold(softmax(logits), truth)
     assert rule["coverage"] == pytest.approx(0.8, abs=1e-3)
     assert rule["error_covered"] < rule["error"]
     p = softmax(logits)
@@ -84,5 +84,3 @@ def test_rejects_invalid_input() -> None:
         calibration.fit_temperature([[0, 1]], [2])
     with pytest.raises(InputError, match="folds"):
         calibration.cross_fitted_probabilities([[0, 1]], [0])
-    with pytest.raises(InputError, match="coverage"):
-        calibration.uncertain_threshold([[0.5, 0.5]], [0], coverage=0)

@@ -66,12 +66,12 @@ def face(smile: float, opening: float, expression: ExpressionScores | None = Non
 
 
 def test_resting_movements_are_the_median_of_readable_frames_at_rest() -> None:
-    rest = RestingMovements(seconds=0.5)
+    rest = RestingMovements()
     happy = scores(0.1, 0.8, 0.05, 0.05)
+    at_rest = ((0.3, 0.0), (0.1, 0.1), (0.2, 0.05), (0.25, 0.04), (0.15, 0.06))
     frames = [
         *((face(0.9, 0.9, happy), 1.0), (face(0.9, 0.9), 0.2)),
-        *((face(smile, opening), 1.0) for smile, opening in ((0.3, 0.0), (0.1, 0.1), (0.2, 0.05))),
-        *((face(smile, opening), 1.0) for smile, opening in ((0.25, 0.04), (0.15, 0.06))),
+        *((face(smile, opening), 1.0) for smile, opening in 6 * at_rest),
     ]
     for n, (found, weight) in enumerate(frames):
         assert rest.neutral is None

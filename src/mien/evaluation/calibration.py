@@ -12,6 +12,8 @@ from mien.evaluation.figures import risk_coverage
 from mien.expression.priors import softmax
 from mien.geometry import Array
 
+_FOLDS = 5
+_COVERAGE = 0.8
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _LOG_T_RANGE = (math.log(0.05), math.log(20.0))
 
@@ -60,13 +62,9 @@ def _golden_section(function: Callable[[float], float], bounds: tuple[float, flo
 
 
 def fold_numbers(n: int, folds: int, seed: int, groups: npt.ArrayLike | None = None) -> IntArray:
-    """The fold of each row: ``(N,)`` in 0..folds-1, equal in size, seeded.
+    """The fold of each of `n` rows: ``(N,)`` in 0..folds-1, drawn in equal sizes.
 
-    Args:
-        n: number of rows.
-        folds: at least 2.
-        seed: of the shuffle.
-        groups: ``(N,)``; rows of one group, near-duplicates say, share a fold.
+    Rows of one of the ``(N,)`` groups, near-duplicates say, share a fold.
     """
     ids = np.arange(n) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
     count = int(ids.max(initial=-1)) + 1
@@ -75,20 +73,15 @@ def fold_numbers(n: int, folds: int, seed: int, groups: npt.ArrayLike | None = N
 
 
 def cross_fitted_probabilities(
-    logits: npt.ArrayLike,
-    truth: npt.ArrayLike,
-    *,
-    folds: int = 5,
-    seed: int = 0,
-    groups: npt.ArrayLike | None = None,
+    logits: npt.ArrayLike, truth: npt.ArrayLike, *, groups: npt.ArrayLike | None = None
 ) -> Array:
     """Calibrated probabilities for which no row helped to choose its own temperature.
+
+    That of each of five folds is fitted on the others.
 
     Args:
         logits: ``(N, K)``.
         truth: ``(N,)`` index of the label.
-        folds: the temperature of each fold is fitted on the others.
-        seed: of the folds.
         groups: ``(N,)`` rows that must share a fold.
 
     Returns:
@@ -98,11 +91,11 @@ def cross_fitted_probabilities(
         InputError: the shapes do not fit, or there are fewer rows than folds.
     """
     z, y = _checked(logits, truth)
-    if not 2 <= folds <= len(z):
-        raise InputError(f"expected from 2 to {len(z)} folds, got {folds}")
-    fold = fold_numbers(len(z), folds, seed, groups)
+    if len(z) < _FOLDS:
+        raise InputError(f"expected at least {_FOLDS} rows, for as many folds, got {len(z)}")
+    fold = fold_numbers(len(z), _FOLDS, 0, groups)
     probabilities = np.empty_like(z)
-    for number in range(folds):
+    for number in range(_FOLDS):
         held_out = fold == number
         if held_out.any():
             temperature = fit_temperature(z[~held_out], y[~held_out])
@@ -110,15 +103,14 @@ def cross_fitted_probabilities(
     return probabilities
 
 
-def uncertain_threshold(
-    probabilities: npt.ArrayLike, truth: npt.ArrayLike, *, coverage: float = 0.8
-) -> dict[str, float]:
+def uncertain_threshold(probabilities: npt.ArrayLike, truth: npt.ArrayLike) -> dict[str, float]:
     """The documented rule of uncertainty: a top probability below a threshold is marked uncertain.
+
+    It is that of the fifth of the predictions with the lowest.
 
     Args:
         probabilities: ``(N, K)``, calibrated.
         truth: ``(N,)`` index of the label.
-        coverage: share of the predictions in (0, 1] that are not marked.
 
     Returns:
         ``threshold`` (the ``uncertain_below`` of a spec), its ``coverage``, ``error`` of all
@@ -126,13 +118,11 @@ def uncertain_threshold(
         [0, 1].
 
     Raises:
-        InputError: the shapes do not fit, or the coverage is not in (0, 1].
+        InputError: the shapes do not fit.
     """
     p, y = _checked(probabilities, truth)
-    if not 0 < coverage <= 1:
-        raise InputError(f"expected a coverage in (0, 1], got {coverage}")
     confidence, correct = p.max(axis=1), p.argmax(axis=1) == y
-    threshold = float(np.quantile(confidence, 1 - coverage))
+    threshold = float(np.quantile(confidence, 1 - _COVERAGE))
     kept = confidence >= threshold
     error, error_covered = float(1 - correct.mean()), float(1 - correct[kept].mean())
     return {

@@ -38,10 +38,6 @@ _MIN_CONTRAST = 1e-3
 def check(data: LabeledSet, progress: Progress | None = None) -> dict[str, Any]:
     """Count classes, unreadable files, label conflicts and near-duplicates.
 
-    Args:
-        data: the labeled set.
-        progress: called with the number of pictures read, and their total.
-
     Returns:
         Plain numbers and names, ready for JSON: ``n``; ``counts`` of each label in each split
         (``"-"`` without splits); ``unlabeled``; ``unreadable``; ``left_out``;

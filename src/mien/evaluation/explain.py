@@ -67,13 +67,7 @@ class Explanation:
 def explain(
     image: Image, pipeline: FacePipeline, *, masks: int = MASKS, seed: int = 0
 ) -> tuple[FrameResult, list[Explanation]]:
-    """Analyze an image, and explain the expression of every face in it.
-
-    Args:
-        image: ``(H, W, 3)`` RGB uint8.
-        pipeline: that analyzes it.
-        masks: for each face.
-        seed: of the masks.
+    """Analyze an RGB image, and explain the expression of every face in it.
 
     Returns:
         The result, and one explanation for each of its faces, in order.
@@ -110,10 +104,7 @@ def saliency_of_crop(
 
     Args:
         crop: aligned, of the model's input size.
-        classifier: called on ``masks`` crops.
-        expression: whose probability is explained.
-        masks: at least 2.
-        seed: of the masks.
+        masks: at least 2; the classifier is called on as many crops.
 
     Returns:
         ``(H, W)`` float32.
@@ -183,11 +174,6 @@ def _share_of_parts(
 
 def draw_explanation(image: Image, face: Face, explanation: Explanation) -> Image:
     """The face beside a copy with the places that determined the prediction highlighted.
-
-    Args:
-        image: ``(H, W, 3)`` RGB uint8.
-        face: the one explained.
-        explanation: of the face.
 
     Returns:
         ``(288, 512, 3)`` RGB uint8, with a line of text.

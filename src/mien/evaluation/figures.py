@@ -24,7 +24,6 @@ _ECE_BINS = 15
 SAMPLES = 2000
 """Of a bootstrap."""
 
-_LEVEL = 0.95
 _Z95 = 1.959964
 # A bootstrap of fewer rows is narrower than chance.
 _MIN_RESAMPLED = 10
@@ -310,7 +309,7 @@ def difference_interval(cells: npt.ArrayLike, *, balanced: bool = False) -> _Int
     return max(-1.0, middle - half), min(1.0, middle + half)
 
 
-def percentile_interval(values: npt.ArrayLike, level: float = _LEVEL) -> _Interval | None:
+def percentile_interval(values: npt.ArrayLike) -> _Interval | None:
     """The middle share of resampled figures; None where they do not differ or are no numbers.
 
     Method: percentile bootstrap (Efron 1979).
@@ -319,7 +318,7 @@ def percentile_interval(values: npt.ArrayLike, level: float = _LEVEL) -> _Interv
     resampled = resampled[np.isfinite(resampled)]
     if not len(resampled) or np.ptp(resampled) == 0:
         return None
-    low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(resampled, [0.025, 0.975])
     return float(low), float(high)
 
 
@@ -328,11 +327,6 @@ def resample_counts(counts: npt.ArrayLike, *, samples: int = SAMPLES, seed: int 
 
     Resampling rows and counting them again equals drawing the counts from a multinomial
     distribution, so that thousands of resamples cost as much as one sort.
-
-    Args:
-        counts: of any shape, whole numbers.
-        samples: number of tables to draw.
-        seed: of the draw.
 
     Returns:
         ``(samples, *counts.shape)``.

@@ -165,9 +165,7 @@ def predict(
 
     Args:
         data: the labeled set.
-        pipeline: to be run.
         only: restricts the predictions to some labels.
-        progress: called after each batch.
         change: is applied to each picture first.
 
     Returns:
@@ -228,12 +226,8 @@ def _photograph(faces: Sequence[Face], box_xyxy: FloatArray | None) -> _Row:
 def choose_face(faces: Sequence[Face], box_xyxy: npt.ArrayLike | None) -> Face | None:
     """The face that a label is about; None where it was not found.
 
-    It is the one that overlaps the labeled box most, by an IoU of at least 0.3, or the largest
-    face where no box is known.
-
-    Args:
-        faces: found faces.
-        box_xyxy: ``(4,)`` the labeled face, NaN or None where that is not known.
+    It is the one that overlaps the labeled ``(4,)`` box most, by an IoU of at least 0.3, or the
+    largest face where the box is NaN or None.
     """
     if not faces:
         return None

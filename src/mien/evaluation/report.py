@@ -49,7 +49,6 @@ def evaluate(
         selection: which rows; its seed is also that of the intervals and the corruptions.
         slices: columns to slice by.
         robustness: whether to measure accuracy under corruption as well.
-        progress: called with the number of pictures done, and their total.
 
     Returns:
         The summary, see :func:`mien.evaluation.summary.summarize`, with every row's prediction
@@ -241,12 +240,8 @@ def _figure(value: float | None, interval: list[float] | None = None) -> list[st
 def write_plots(summary: dict[str, Any], folder: Path) -> list[Path]:
     """Draw the confusion matrix, the reliability diagram and the risk-coverage curve.
 
-    Args:
-        summary: from :func:`mien.evaluation.summary.summarize`.
-        folder: is created if it is missing.
-
     Returns:
-        The files.
+        The files, in a folder that is made if it is missing.
 
     Raises:
         MissingExtraError: matplotlib is not installed.

@@ -158,9 +158,7 @@ def measure_robustness(
 
     Args:
         data: its pictures are predicted 36 times.
-        pipeline: to be measured.
         only: restricts the predictions to some labels.
-        progress: called after each batch.
         seed: of the corruptions; row ``i`` of two models' runs is corrupted alike.
 
     Returns:

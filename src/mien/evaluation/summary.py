@@ -27,7 +27,7 @@ _NAMES_IN_LINE = 5
 
 
 def summarize(
-    predictions: Predictions, *, slices: Sequence[str] = (), samples: int = f.SAMPLES, seed: int = 0
+    predictions: Predictions, *, slices: Sequence[str] = (), seed: int = 0
 ) -> dict[str, Any]:
     """Every figure, with 95 % intervals.
 
@@ -37,7 +37,7 @@ def summarize(
     Args:
         predictions: at least one.
         slices: columns to slice by.
-        samples, seed: of the bootstrap, for ECE and Brier score.
+        seed: of the bootstrap, for ECE and Brier score.
 
     Returns:
         Plain numbers, lists and mappings; fractions in [0, 1], None where a figure does not exist.
@@ -83,13 +83,11 @@ def summarize(
     }
     answered = predictions.take(predictions.has_prediction)
     if len(answered):
-        _add_confidence(summary, answered, samples, seed)
+        _add_confidence(summary, answered, seed)
     return dict(plain(summary))
 
 
-def _add_confidence(
-    summary: dict[str, Any], answered: Predictions, samples: int, seed: int
-) -> None:
+def _add_confidence(summary: dict[str, Any], answered: Predictions, seed: int) -> None:
     top, correct = answered.confidence, answered.correct
     coverage, risk = f.risk_coverage(top, correct)
     # A hundred points draw the curve; the rows themselves are in the file of predictions.
@@ -109,8 +107,8 @@ def _add_confidence(
     }
     distances = f.brier_of_rows(answered.probabilities, answered.truth)
     summary["intervals"] |= {
-        "ece": f.ece_interval(top, correct, samples=samples, seed=seed),
-        "brier": f.mean_interval(distances, samples=samples, seed=seed),
+        "ece": f.ece_interval(top, correct, seed=seed),
+        "brier": f.mean_interval(distances, seed=seed),
     }
 
 

@@ -17,6 +17,7 @@ _MOVE_HEIGHT = 30
 # Weaker action units, and more than these, are noise of a face at rest.
 _MOVED, _MOST_UNITS = 0.2, 6
 _BINS = 300
+_MOST_PEOPLE = 12
 # More lanes, and smaller mean differences, say nothing.
 _MOST_LANES, _LEAST = 4, 0.02
 _GAZE = {
@@ -52,19 +53,14 @@ class PersonChart:
     end_s: float
 
 
-def person_charts(frames: Iterable[RecordedFrame], *, most: int = 12) -> list[PersonChart]:
-    """A chart for each person of a recording who has an expression, the longest in view first.
-
-    Args:
-        frames: see :func:`mien.recording.read_frames`.
-        most: number of people at most.
-    """
+def person_charts(frames: Iterable[RecordedFrame]) -> list[PersonChart]:
+    """A chart for each of twelve people with an expression at most, the longest in view first."""
     history = History.of(frames)
     return [
         _person_chart(track_id, track, history)
         for track_id, track in history.longest()
         if any(found.labels for found in track.bins.values())
-    ][:most]
+    ][:_MOST_PEOPLE]
 
 
 def _person_chart(track_id: int, track: TrackHistory, history: History) -> PersonChart:

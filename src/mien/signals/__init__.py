@@ -76,7 +76,6 @@ def derive_affect(scores: ExpressionScores) -> Affect | None:
 def measure_face(
     image: Image,
     face: Face,
-    limits: QualityLimits = LIMITS,
     *,
     camera: Camera | None = None,
     neutral: Face | None = None,
@@ -88,7 +87,6 @@ def measure_face(
     Args:
         image: ``(H, W, 3)`` RGB uint8 that contains the face.
         face: with or without landmarks and expression.
-        limits: thresholds for the reasons of :class:`mien.types.Quality`.
         camera: of the image, for the position of the head in cm.
         neutral: face of the same person at rest, from which action units are measured.
         presence: probability in [0, 1] that it is a face; by default that of the landmarks.
@@ -126,9 +124,7 @@ def measure_face(
     return replace(
         face,
         expression=scores,
-        quality=measure(
-            image, face.detection, landmarks, pose, limits, presence=presence, covered=covered
-        ),
+        quality=measure(image, face.detection, landmarks, pose, presence=presence, covered=covered),
         signals=signals,
         affect=None if scores is None else derive_affect(scores),
         gaze=gaze,

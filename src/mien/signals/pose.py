@@ -181,7 +181,7 @@ def _cofactors(rows: _Rows) -> _Rows:
 def facing(pose: HeadPose | Gaze) -> float:
     """Cosine in [-1, 1] of the angle between the direction of a head or gaze and the optical axis.
 
-    1 is straight into the camera, 0 is full profile. The angle
-    of the face's position in the image is not taken into account.
+    1 is straight into the camera, 0 is full profile. The angle of the face's position in the image
+    is not taken into account.
     """
     return math.cos(math.radians(pose.yaw_deg)) * math.cos(math.radians(pose.pitch_deg))

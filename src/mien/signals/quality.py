@@ -59,8 +59,8 @@ def measure(
     """Measure the quality of one face.
 
     Sharpness and brightness are measured on the upright face at 64 by 64 pixels, so they do not
-    depend on the size of the image. Sharpness is the variance of the
-    Laplacian over the variance of the gray levels (:func:`mien.imaging.sharpness`).
+    depend on the size of the image. Sharpness is the variance of the Laplacian over the variance of
+    the gray levels (:func:`mien.imaging.sharpness`).
 
     Args:
         image: ``(H, W, 3)`` RGB uint8.

@@ -18,8 +18,8 @@ class EyeState:
     """Follows the opening of a person's eyes, in bounded memory.
 
     Closed is judged against the person's own open eyes, because open eyes differ between people
-    by more than a factor of two: below `closed_share` of the running level of the open eye, and
-    open again above `open_share` of it. The mesh never closes an eye wholly: in the blink of one
+    by more than a factor of two: below `CLOSED_SHARE` of the running level of the open eye, and
+    open again above `OPEN_SHARE` of it. The mesh never closes an eye wholly: in the blink of one
     person its opening fell to a half, and in laughing it stayed above 0.78, between which the
     shares lie. benchmarks/streams shows what they find in another person's clip.
 
@@ -28,10 +28,6 @@ class EyeState:
     blink also counts where the camera missed its lowest point; see :class:`_Dip`. The blendshape
     eyeBlink, made from the same points, did not tell the two apart: 0.46 for looking down, and 0.47
     for a closed eye of a turned head.
-
-    Args:
-        usual_opening: eye aspect ratio of open eyes, until the person's own is known.
-        closed_share, open_share: of the level of the open eye.
 
     Attributes:
         blinks: number of blinks so far.
@@ -44,22 +40,16 @@ class EyeState:
     CLOSED_SHARE = 0.68
     OPEN_SHARE = 0.76
     _SHARP_SHARES = (0.5, 0.57)
+    # Eye aspect ratio of open eyes, until the person's own is known.
+    _USUAL_OPENING = 0.29
 
-    def __init__(
-        self,
-        *,
-        usual_opening: float = 0.29,
-        closed_share: float = CLOSED_SHARE,
-        open_share: float = OPEN_SHARE,
-    ) -> None:
+    def __init__(self) -> None:
         self.blinks = 0
         self.closed_since_s: float | None = None
         self.seen_s = 0.0
         self.closed_s = 0.0
         self.longest_closure_s = 0.0
-        self._level = usual_opening
-        self._closed_share = closed_share
-        self._open_share = open_share
+        self._level = self._USUAL_OPENING
         self._window = _Window(60.0, ("seen", "closed", "blinks"))
         self._last_s: float | None = None
         self._measured_s = 0.0
@@ -156,8 +146,8 @@ class EyeState:
     def _follow(
         self, opening: float, timestamp_s: float, *, count: bool, sharp: bool
     ) -> list[Event]:
-        shares = self._closed_share, self._open_share
-        closed_share, open_share = self._SHARP_SHARES if sharp else shares
+        shares = self._SHARP_SHARES if sharp else (self.CLOSED_SHARE, self.OPEN_SHARE)
+        closed_share, open_share = shares
         if self.closed_since_s is None:
             if opening < closed_share * self._level:
                 self.closed_since_s = timestamp_s

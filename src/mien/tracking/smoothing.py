@@ -30,13 +30,13 @@ class _OneEuroFilter:
     Args:
         min_cutoff_hz: cutoff frequency of a constant value; lower is smoother and slower.
         beta: increase of the cutoff with speed, in Hz per unit of the value per second.
-        speed_cutoff_hz: cutoff frequency of the speed estimate.
     """
 
-    def __init__(self, min_cutoff_hz: float, beta: float, speed_cutoff_hz: float = 1.0) -> None:
+    _SPEED_CUTOFF_HZ = 1.0
+
+    def __init__(self, min_cutoff_hz: float, beta: float) -> None:
         self._min_cutoff_hz = min_cutoff_hz
         self._beta = beta
-        self._speed_cutoff_hz = speed_cutoff_hz
         self._value: Array | None = None
         self._speed: Array | None = None
         self._timestamp_s = 0.0
@@ -49,7 +49,7 @@ class _OneEuroFilter:
             self._value, self._speed = new, np.zeros_like(new)
         elif elapsed > 0:
             speed = (new - self._value) / elapsed
-            self._speed = self._speed + _low_pass(self._speed_cutoff_hz, elapsed) * (
+            self._speed = self._speed + _low_pass(self._SPEED_CUTOFF_HZ, elapsed) * (
                 speed - self._speed
             )
             cutoff = self._min_cutoff_hz + self._beta * np.abs(self._speed)
@@ -212,44 +212,35 @@ def quality_weight(quality: Quality | None) -> float:
 # them on top do not count as rest, and their probabilities are never lowered.
 _AT_REST = frozenset(Expression) - {Expression.HAPPINESS, Expression.SURPRISE}
 _SAMPLE_EVERY_S = 0.1
+_REST_SAMPLES = 30
 _FLOOR = 1e-5
 
 
 class NeutralBaseline:
     """Learns the expression of a resting face, and then corrects for it.
 
-    The baseline is the median, per label, of the log probabilities over the first `seconds` in
+    The baseline is the median, per label, of the log probabilities over the first three seconds in
     which the face is readable and neither happiness nor surprise is on top. If the baseline of a
-    label is above `usual_share`, its later log probabilities are lowered by the difference, at most
-    by `max_shift`, and all probabilities are normalized. Neutral is never lowered, and the scores
-    of a face that is neutral at rest stay unchanged.
+    label is above the usual share at rest, its later log probabilities are lowered by the
+    difference, at most so that the odds are divided by 7, and all probabilities are normalized.
+    Neutral is never lowered, and the scores of a face that is neutral at rest stay unchanged.
 
     A person who is sad during the first seconds would be taken as sad at rest, so this is off by
     default. benchmarks/streams measures the effect.
-
-    Args:
-        seconds: duration of the rest to learn from.
-        usual_share: probability of a label other than neutral that counts as normal at rest.
-        max_shift: maximum shift of a log probability; 2 divides the odds by 7.
     """
 
-    def __init__(
-        self, *, seconds: float = 3.0, usual_share: float = 0.05, max_shift: float = 2.0
-    ) -> None:
-        self._sample_count = max(1, round(seconds / _SAMPLE_EVERY_S))
-        self._usual = float(np.log(usual_share))
-        self._max_shift = max_shift
+    # Probability of a label other than neutral that is usual at rest, and the largest shift.
+    _USUAL_LOG, _MAX_SHIFT = math.log(0.05), 2.0
+
+    def __init__(self) -> None:
         self._samples: list[Array] = []
         self._due_s = -np.inf
         self._shift: Array | None = None
 
     def apply(self, raw: ExpressionScores, weight: float, timestamp_s: float) -> ExpressionScores:
-        """The scores corrected for the resting face; unchanged until it is learned.
+        """The scores of a frame corrected for the resting face; unchanged until it is learned.
 
-        Args:
-            raw: scores of one frame.
-            weight: how readable the face is in it, in [0, 1].
-            timestamp_s: time of the frame.
+        `weight` says how readable the face is, in [0, 1].
         """
         logs = np.log(np.maximum(raw.probabilities.astype(np.float64), _FLOOR))
         if self._shift is None:
@@ -265,28 +256,24 @@ class NeutralBaseline:
             return
         self._due_s = timestamp_s + _SAMPLE_EVERY_S - 1e-3
         self._samples.append(logs)
-        if len(self._samples) < self._sample_count:
+        if len(self._samples) < _REST_SAMPLES:
             return
         rest = np.median(self._samples, axis=0)
-        shift = np.clip(rest - self._usual, 0.0, self._max_shift)
+        shift = np.clip(rest - self._USUAL_LOG, 0.0, self._MAX_SHIFT)
         lowered = [label in _AT_REST and label is not Expression.NEUTRAL for label in raw.labels]
         self._shift = np.where(lowered, shift, 0.0)
         self._samples = []
 
 
 class RestingMovements:
-    """Learns a person's resting face: the median of its blendshapes over the first `seconds`.
+    """Learns a person's resting face: the median of its blendshapes over the first three seconds.
 
     People differ at rest: one's brows are raised by a quarter, another's lowered. Only readable
     frames count in which the face seems at rest.
-
-    Args:
-        seconds: duration of the rest to learn from.
     """
 
-    def __init__(self, *, seconds: float = 3.0) -> None:
+    def __init__(self) -> None:
         self.neutral: Face | None = None
-        self._sample_count = max(1, round(seconds / _SAMPLE_EVERY_S))
         self._samples: list[Face] = []
         self._due_s = -np.inf
 
@@ -298,7 +285,7 @@ class RestingMovements:
             return
         self._due_s = timestamp_s + _SAMPLE_EVERY_S - 1e-3
         self._samples.append(face)
-        if len(self._samples) == self._sample_count:
+        if len(self._samples) == _REST_SAMPLES:
             self.neutral = _median(self._samples)
             self._samples = []
 

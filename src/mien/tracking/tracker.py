@@ -129,8 +129,6 @@ class Tracker:
     Args:
         max_gap_s: a face that is hidden for longer gets a new track ID; at low frame rates, one
             that is hidden for longer than a few sampling intervals.
-        sure_score: a face with this mean score and present landmarks is confirmed at once; with one
-            of the two after three observations, and with neither never.
         min_presence: a track gets its ID by landmarks of at least this presence, and keeps it.
         sampling: of the stream, kept up to date by the caller.
     """
@@ -154,6 +152,9 @@ class Tracker:
     # Where a confirmed and a tentative track lead to the same face, the confirmed one continues.
     _NOT_CONFIRMED = 1.0
     _MAX_COST = 3.0
+    # A face with this mean score and present landmarks is confirmed at once; with one of the two
+    # after three observations, and with neither never.
+    _SURE_SCORE = 0.7
     _CONFIRM_HITS = 3
     _TENTATIVE_GAP_S = 0.3
     _SHAPE_TIME_S = 1.0
@@ -163,14 +164,12 @@ class Tracker:
         self,
         *,
         max_gap_s: float = 2.0,
-        sure_score: float = 0.7,
         min_presence: float = 0.0,
         sampling: SamplingInterval | None = None,
     ) -> None:
         self.tracks: list[Track] = []
         self._max_gap_s = max_gap_s
         self._sampling = sampling or SamplingInterval()
-        self._sure_score = sure_score
         self._min_presence = min_presence
         self._image: Image | None = None
         self._next_key = 1
@@ -358,7 +357,7 @@ class Tracker:
         presence = track.landmarks.presence if track.landmarks else None
         if presence is not None and presence < self._min_presence:
             return
-        votes = (track.mean_score >= self._sure_score) + (presence is None or presence >= 0.5)
+        votes = (track.mean_score >= self._SURE_SCORE) + (presence is None or presence >= 0.5)
         sure = votes == 2 or (votes == 1 and track.hits >= self._CONFIRM_HITS)
         if track.track_id is None and sure and not self._may_be_lost_one(track):
             track.track_id = self._next_id
