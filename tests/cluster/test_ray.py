@@ -207,6 +207,64 @@ def test_tells_programs_what_it_does(tmp_path: Path) -> None:
     assert unreported in (0, 5)
 
 
+def below(parent: int) -> dict[int, str]:
+    """The processes that a process started, and those that these started, with their commands."""
+    parents: dict[int, int] = {}
+    commands: dict[int, str] = {}
+    for folder in (path for path in Path("/proc").iterdir() if path.name.isdigit()):
+        with contextlib.suppress(OSError):
+            fields = (folder / "stat").read_text().rpartition(") ")[2].split()
+            commands[int(folder.name)] = (folder / "cmdline").read_bytes().decode(errors="replace")
+            parents[int(folder.name)] = int(fields[1])
+    found = {parent}
+    while more := {pid for pid, above in parents.items() if above in found} - found:
+        found |= more
+    return {pid: commands[pid] for pid in found if pid in commands}
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("name", ["raylet", "gcs_server"])
+def test_a_run_ends_where_ray_ends_and_can_be_resumed(tmp_path: Path, name: str) -> None:
+    images, out = tmp_path / "images", tmp_path / "out"
+    names = make_images(images, 200)
+    ran = batch(images, "--out", out, "--workers", 1, "--batch-size", 4)
+    wait_for(lambda: len(list((out / "commits").glob("*.json"))) >= 2, ran)
+    commands = {pid: command.partition("\0")[0] for pid, command in below(ran.pid).items()}
+    (pid,) = [pid for pid, command in commands.items() if command.endswith(f"/{name}")]
+    os.kill(pid, signal.SIGKILL)
+    _, errors = ran.communicate(timeout=60)
+    assert ran.returncode == 1
+    assert f"expected Ray to run on this machine, but its process {name} ended" in errors
+    assert batch_status(str(out))["status"] == "partial"
+    second = batch("--out", out, "--workers", 1, "--resume")
+    assert second.communicate()[1] == ""
+    assert second.returncode == 0
+    assert row_sets(out) == Counter(names)
+
+
+@pytest.mark.e2e
+def test_a_lost_machine_does_not_hold_parts(tmp_path: Path) -> None:
+    from ray.cluster_utils import Cluster
+
+    images, out = tmp_path / "images", tmp_path / "out"
+    names = make_images(images, 200)
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    try:
+        lost = cluster.add_node(num_cpus=1)
+        ran = batch(
+            *(images, "--out", out, "--workers", 2, "--batch-size", 4),
+            *("--address", cluster.address),
+        )
+        wait_for(lambda: len(list((out / "commits").glob("*.json"))) >= 4, ran)
+        cluster.remove_node(lost, allow_graceful=False)
+        _, errors = ran.communicate(timeout=180)
+    finally:
+        cluster.shutdown()
+    assert ran.returncode == 0, errors
+    assert "a worker died in part-" in errors
+    assert row_sets(out) == Counter(names)
+
+
 @pytest.mark.e2e
 def test_no_input_is_lost_or_twice_when_workers_and_driver_are_killed(tmp_path: Path) -> None:
     check_faults(tmp_path, inputs=30, part_size=6, workers=1)

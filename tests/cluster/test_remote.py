@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from mien.cluster import remote
+from mien.cluster import engine, remote
+from mien.cluster.engine import Resources
 from mien.errors import MienError, SettingError
 
 pytest.importorskip("ray")
@@ -34,3 +35,29 @@ def test_a_cluster_that_never_answers_ends_the_work(
 def test_other_addresses_are_refused(address: str) -> None:
     with pytest.raises(SettingError, match=r"ray://host:10001, got"):
         remote.RemoteWork(address, no_work)
+
+
+def test_a_head_that_cannot_start_a_client_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    reasons = ["Initialization failure from server: x"] * 2
+    asked: list[str] = []
+
+    def init(address: str, **_: object) -> None:
+        asked.append(address)
+        if reasons:
+            raise ConnectionAbortedError(reasons.pop())
+
+    monkeypatch.setattr(ray, "init", init)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"ray://127.0.0.1:{server.getsockname()[1]}"
+        engine._start(ray, Resources(address))
+        assert asked == [address] * 3
+        reasons += ["Initialization failure from server: y"] * 3
+        with pytest.raises(SettingError, match="Initialization failure from server: y"):
+            engine._start(ray, Resources(address))
+        reasons[:] = ["wrong token"]
+        asked.clear()
+        with pytest.raises(SettingError, match="but: wrong token"):
+            engine._start(ray, Resources(address))
+        assert len(asked) == 1

@@ -1,11 +1,13 @@
 """Parts of work on a pool of Ray actors, which are replaced when their process or machine dies."""
 
 import logging
+import math
 import os
 import socket
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,6 +26,9 @@ _POLL_S = 0.5
 # Commits are a few hundred bytes; the smallest object store that Ray accepts is 75 MiB.
 _OBJECT_STORE_BYTES = 100 << 20
 _DEATHS_IN_A_ROW = 3
+_PATIENCE_S = 60.0
+_PROCESSES = ("raylet", "gcs_server")
+"""Without these, Ray does not work."""
 _START_ATTEMPTS = 3
 _NOT_STARTED = "Initialization failure from server"
 _METRICS = {
@@ -190,6 +195,7 @@ class Pool:
         resources: with the number of workers.
         work: for the workers.
         on_death: called with a message when a worker dies.
+        on_warning: called with a message when the run waits for the cluster.
     """
 
     def __init__(
@@ -198,13 +204,18 @@ class Pool:
         work: WorkSettings,
         *,
         on_death: Callable[[str], None] = lambda message: None,
+        on_warning: Callable[[str], None] = lambda message: None,
     ) -> None:
         self._ray = require_ray()
-        self._resources, self._work, self._on_death = resources, work, on_death
+        self._resources, self._work = resources, work
+        self._on_death, self._on_warning = on_death, on_warning
         self._folder = Folder(work.out)
+        self._starting: dict[Any, Any] = {}
         self._running: dict[Any, tuple[Any, Part]] = {}
+        self._waiting: deque[int] = deque()
         self._careful: deque[Part] = deque()
-        self._stuck: dict[int, tuple[int, int]] = {}
+        self._stuck: dict[int | None, tuple[int, int]] = {}
+        self._busy_at = time.monotonic()
 
     def run(
         self, plan: Plan, numbers: Iterable[int], should_stop: Callable[[], bool]
@@ -221,44 +232,83 @@ class Pool:
             Each part with its commit, when it ends.
 
         Raises:
-            MienError: a worker failed for a reason that all inputs have, or workers keep dying
-                before they analyze anything.
+            MienError: a worker failed for a reason that all inputs have, workers keep dying before
+                they analyze anything, or Ray ended.
         """
-        waiting = iter(numbers)
+        self._waiting = deque(numbers)
+        self._busy_at = time.monotonic()
         try:
-            for _ in range(self._resources.workers):
-                if not self._submit(self._new_actor(), plan, waiting):
-                    break
-            while self._running and not should_stop():
-                done, _ = self._ray.wait(list(self._running), num_returns=1, timeout=_POLL_S)
-                for reference in done:
-                    actor, part = self._running.pop(reference)
+            for _ in range(min(self._resources.workers, len(self._waiting))):
+                self._start_actor()
+            while (self._waiting or self._careful or self._running) and not should_stop():
+                self._check_ray()
+                for reference in self._ended():
+                    if reference in self._starting:
+                        actor, part = self._starting.pop(reference), None
+                    else:
+                        actor, part = self._running.pop(reference)
                     commit = self._result(reference, part)
                     if commit is None:
-                        actor = self._new_actor()
-                    else:
+                        self._ray.kill(actor)
+                        self._start_actor()
+                        continue
+                    if part is not None:
                         yield part, commit
-                    self._submit(actor, plan, waiting)
+                    self._submit(actor, plan)
+        except ConnectionError as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise MienError(
+                f"expected the cluster at {self._resources.address} to answer, but: {reason}; when "
+                "it runs again, use --resume"
+            ) from error
         finally:
-            for actor, _ in self._running.values():
-                self._ray.kill(actor)
+            for actor in (
+                *self._starting.values(),
+                *(actor for actor, _ in self._running.values()),
+            ):
+                with suppress(ConnectionError):
+                    self._ray.kill(actor)
+            self._starting.clear()
             self._running.clear()
 
-    def _submit(self, actor: Any, plan: Plan, waiting: Iterator[int]) -> bool:
+    def _ended(self) -> list[Any]:
+        """Wait for one of the workers to start or to end its part."""
+        pending = [*self._running, *self._starting]
+        # To fetch results, Ray would wait for a machine that is lost.
+        done, _ = self._ray.wait(pending, num_returns=1, timeout=_POLL_S, fetch_local=False)
+        return list(done)
+
+    def _check_ray(self) -> None:
+        """Raise where Ray's processes that this one started ended; Ray itself waits or exits."""
+        node = getattr(self._ray._private.worker, "_global_node", None)
+        dead = [name for name, _ in node.dead_processes()] if node else []
+        if lost := [name for name in dead if name in _PROCESSES]:
+            raise MienError(
+                f"expected Ray to run on this machine, but its process {lost[0]} ended: check the "
+                "memory, then use --resume"
+            )
+        if self._running:
+            self._busy_at = time.monotonic()
+        elif time.monotonic() - self._busy_at > _PATIENCE_S:
+            self._busy_at = math.inf
+            self._on_warning(
+                f"no worker started for {_PATIENCE_S:.0f} s: the cluster has no free CPUs or GPUs "
+                "for one; the run waits for them"
+            )
+
+    def _submit(self, actor: Any, plan: Plan) -> None:
         """Give a worker its next part, if there is one."""
         careful = bool(self._careful)
         if careful:
             part = self._careful.popleft()
+        elif self._waiting:
+            part = plan.part(self._waiting.popleft())
         else:
-            number = next(waiting, None)
-            if number is None:
-                self._ray.kill(actor)
-                return False
-            part = plan.part(number)
+            self._ray.kill(actor)
+            return
         self._running[actor.run.remote(part, careful)] = (actor, part)
-        return True
 
-    def _result(self, reference: Any, part: Part) -> dict[str, Any] | None:
+    def _result(self, reference: Any, part: Part | None) -> dict[str, Any] | None:
         """The commit of a part; None where its worker died, and the part waits to run again."""
         errors = self._ray.exceptions
         try:
@@ -274,27 +324,33 @@ class Pool:
             return None
         return commit
 
-    def _died(self, part: Part, error: Exception) -> None:
-        total = Journal(self._folder, part).total
-        before, times = self._stuck.get(part.number, (-1, 0))
+    def _died(self, part: Part | None, error: Exception) -> None:
+        number = part.number if part else None
+        total = Journal(self._folder, part).total if part else 0
+        before, times = self._stuck.get(number, (-1, 0))
         times = times + 1 if total == before else 0
-        self._stuck[part.number] = (total, times)
+        self._stuck[number] = (total, times)
         reason = type(error).__name__
         if times >= _DEATHS_IN_A_ROW:
             raise MienError(
                 f"expected workers to start, but {times + 1} died before they analyzed anything "
                 f"({reason}): check their memory and installation, then use --resume"
             ) from error
-        self._on_death(f"a worker died in {part.name} ({reason}); the part runs again")
-        self._careful.append(part)
+        if part is None:
+            self._on_death(f"a worker died before its first part ({reason})")
+        else:
+            self._on_death(f"a worker died in {part.name} ({reason}); the part runs again")
+            self._careful.append(part)
 
-    def _new_actor(self) -> Any:
+    def _start_actor(self) -> None:
+        """Start a worker, which gets a part when it runs: it may never find a machine."""
         actor = self._ray.remote(_Actor).options(
             num_cpus=self._resources.cpus_per_worker,
             num_gpus=self._resources.gpus_per_worker,
             max_restarts=0,
         )
-        return actor.remote(self._work)
+        started = actor.remote(self._work)
+        self._starting[started.started.remote()] = started
 
 
 class _Actor:
@@ -304,6 +360,9 @@ class _Actor:
         self._work = work
         self._worker: Worker | None = None
         self._counters: dict[str, Any] = {}
+
+    def started(self) -> dict[str, Any]:
+        return {}
 
     def run(self, part: Part, careful: bool) -> dict[str, Any]:
         try:

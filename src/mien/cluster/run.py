@@ -153,7 +153,7 @@ class _Run:
         with contextlib.suppress(Exception):
             self._progress.dashboard = ray.get_runtime_context().dashboard_url or ""
         self._on_progress(self._progress)
-        pool = Pool(resources, work, on_death=self._on_death)
+        pool = Pool(resources, work, on_death=self._on_death, on_warning=self._on_warning)
 
         def asked() -> bool:
             if time.monotonic() - self._saved >= _SAVE_EVERY_S:
