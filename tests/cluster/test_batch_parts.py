@@ -2,9 +2,12 @@
 
 import contextlib
 import importlib.util
+import os
 import shutil
+import socket
 import subprocess
 import tarfile
+import tempfile
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -84,6 +87,50 @@ def test_manifest_carries_columns(images: Path, tmp_path: Path) -> None:
     (face,) = rows(tmp_path / "out", "faces")
     # The table of faces has no such columns of its own.
     assert (face["uri"], face["age"], face["list_score"]) == ("images/0.png", 3, 0.5)
+
+
+def test_manifest_columns_of_any_name_and_type(images: Path, tmp_path: Path) -> None:
+    table = tmp_path / "odd.parquet"
+    columns = {
+        "uri": ["images/0.png", "images/nested/text.jpg"],
+        "error": ["a", "b"],
+        "list_error": ["c", "d"],
+        "timestamp_s": [None, None],
+        "huge": pyarrow.array([1, 2**64 - 1], pyarrow.uint64()),
+        "nested": [{"x": 1}, {"x": 2}],
+        "": [True, None],
+    }
+    parquet.write_table(pyarrow.table(columns), table)
+    plan = make_plan(find_inputs([str(table)]), workers=1)
+    out = tmp_path / "out"
+    run(plan, out)
+    (face,) = rows(out, "faces")
+    carried = ("error", "list_error", "list_timestamp_s", "huge", "nested", "")
+    assert [face[name] for name in carried] == ["a", "c", None, "1", "{'x': 1}", True]
+    (failure,) = rows(out, "failures")
+    assert "expected an image" in str(failure["error"])
+    names = ("list_error", "list_list_error", "timestamp_s", "huge")
+    assert [failure[name] for name in names] == ["d", "b", None, str(2**64 - 1)]
+
+
+def test_file_names_that_are_not_utf8(images: Path, tmp_path: Path) -> None:
+    (images / "nested" / "text.jpg").unlink()
+    folder = os.fsencode(images)
+    os.rename(folder + b"/0.png", folder + b"/\xff.png")
+    Path(os.fsdecode(folder + b"/\xfe.jpg")).write_text("no image")
+    shard = tmp_path / "a.tar"
+    with tarfile.open(shard, "w") as made:
+        made.add(images / "1.png", os.fsdecode(b"\xfd.png"))
+    plan = make_plan(find_inputs([str(images), str(shard)]), workers=1)
+    plan.write(Folder(str(tmp_path)))
+    read = Plan.read(Folder(str(tmp_path)))
+    assert read is not None
+    assert read.digest == plan.digest
+    run(read, tmp_path / "out")
+    uris = {str(row["uri"]).rpartition("images/")[2] for row in rows(tmp_path / "out", "frames")}
+    assert {r"\xff.png", rf"{shard}#\xfd.png"} < uris
+    (failure,) = rows(tmp_path / "out", "failures")
+    assert str(failure["error"]).startswith(rf"{images}/\xfe.jpg: expected an image")
 
 
 def test_names_rows_that_are_not_analyzed_again(images: Path, tmp_path: Path) -> None:
@@ -236,6 +283,46 @@ def test_a_full_disk_stops_the_run_and_is_no_failure_of_an_input(
         subprocess.run(["umount", "-l", str(out)], check=True)
     assert len(found) == len(set(found)) == plan.inputs
     assert left == []
+
+
+def test_a_full_scratch_disk_stops_the_run_and_is_no_failure_of_an_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch, shard = tmp_path / "scratch", tmp_path / "a.tar"
+    scratch.mkdir()
+    (tmp_path / "large.png").write_bytes(bytes(2 << 20))
+    with tarfile.open(shard, "w") as made:
+        made.add(tmp_path / "large.png", "large.png")
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(scratch)]
+    if not shutil.which("mount") or subprocess.run(mount, check=False).returncode:
+        pytest.skip("a small disk needs the right to mount one")
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    try:
+        with pytest.raises(StorageError, match=r"expected room in .*set TMPDIR"):
+            run(make_plan(find_inputs([str(shard)]), workers=1), tmp_path / "out")
+    finally:
+        subprocess.run(["umount", "-l", str(scratch)], check=True)
+
+
+def test_storage_that_does_not_answer_stops_the_run_and_is_no_failure_of_an_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{unused.getsockname()[1]}")
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.setenv(name, "test")
+        found = [Input(uri, uri) for uri in ("s3://silent/a.mp4", "s3://silent/b.png")]
+        warnings: list[str] = []
+        plan = make_plan(found, workers=1, segment_s=600, on_warning=warnings.append)
+        assert len(plan) == 2
+        (warning,) = warnings
+        assert warning.startswith("one worker analyzes the whole video, of unknown length: s3://")
+        for number in range(2):
+            worker = Worker(WorkSettings(str(tmp_path / "out"), Settings(), {}), FakePipeline())
+            with pytest.raises(StorageError, match=r"s3://silent/.* to answer, .* use --resume"):
+                worker.run(plan.part(number))
+    assert not (tmp_path / "out" / "commits").exists()
 
 
 @pytest.mark.skipif(importlib.util.find_spec("ray") is not None, reason="ray is installed")

@@ -11,8 +11,8 @@ from typing import Any
 
 from mien.cluster.engine import require_ray
 from mien.cluster.inputs import URI_COLUMN
-from mien.cluster.storage import is_local, read
-from mien.cluster.worker import check_regular
+from mien.cluster.output import carried_names
+from mien.cluster.storage import check_regular, is_local, read
 from mien.config import Settings
 from mien.errors import InputError, MienError, SettingError
 from mien.media.images import decode_image
@@ -111,10 +111,10 @@ class _Analyzer:
             name: pyarrow.array([row.get(name) for row in rows], kinds[kind])
             for name, kind in self._types.items()
         }
-        for name, values in batch.items():
-            if name == self._column and name != URI_COLUMN:
-                continue  # the pixels would be repeated for each face
-            kept = f"list_{name}" if name in columns else name
+        # The pixels would be repeated for each face.
+        others = [name for name in batch if name == URI_COLUMN or name != self._column]
+        for name, kept in carried_names(columns, others).items():
+            values = batch[name]
             columns[kept] = pyarrow.array([values[number] for number in source])
         return pyarrow.table(columns)
 

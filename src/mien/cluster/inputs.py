@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from mien.cluster import storage
 from mien.cluster.segments import Piece
-from mien.errors import InputError
+from mien.errors import InputError, valid_text
 from mien.media.clips import VIDEO_SUFFIXES
 from mien.media.formats import SUFFIXES
 from mien.tables.csv_files import check_columns, decode_table, parse_rows
@@ -36,6 +36,10 @@ class Input:
     address: str
     columns: dict[str, Any] = field(default_factory=dict)
     piece: Piece | None = None
+
+    def __post_init__(self) -> None:
+        # A file name of other bytes than UTF-8 opens the file, but cannot stand in a table.
+        object.__setattr__(self, "uri", valid_text(self.uri))
 
     @property
     def suffix(self) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from mien.cluster.inputs import URI_COLUMN, Input
 from mien.cluster.storage import Folder, local_path
-from mien.errors import SettingError
+from mien.errors import SettingError, valid_text
 from mien.labels import Expression
 from mien.streaming.outputs import is_locked
 from mien.tables.columns import EVENT_TABLE, FRAMES, TRACKS
@@ -56,17 +56,34 @@ def _type_of(name: str) -> type:
     return int if name in _INTEGERS else str if name in _TEXTS else float
 
 
-def _schema(table: str, labels: Iterable[Expression], carried: Mapping[str, str]) -> Any:
-    """The Arrow schema of a table, with the columns of the manifests.
+def carried_names(own: Iterable[str], carried: Iterable[str]) -> dict[str, str]:
+    """What carried columns are called beside those of a table.
 
-    One of these that has the name of a column of the table is written as ``list_NAME``.
+    One that has the name of a column of the table is written as ``list_NAME``, and as
+    ``list_list_NAME`` where that is taken too.
     """
+    own, carried = set(own), list(carried)
+    names = {name: name for name in carried if name not in own}
+    taken = own | set(names)
+    for name in carried:
+        if name in own:
+            other = f"list_{name}"
+            while other in taken:
+                other = f"list_{other}"
+            taken.add(other)
+            names[name] = other
+    return names
+
+
+def _schema(table: str, labels: Iterable[Expression], carried: Mapping[str, str]) -> Any:
+    """The Arrow schema of a table, with the columns of the manifests."""
     import pyarrow
 
     arrow = {kind.__name__: made for kind, made in arrow_types().items()}
     own = _column_types(table, labels)
+    names = carried_names(own, carried)
     fields = [(name, arrow[kind.__name__]) for name, kind in own.items()]
-    fields += [(f"list_{name}" if name in own else name, arrow[c]) for name, c in carried.items()]
+    fields += [(names[name], arrow[kind]) for name, kind in carried.items()]
     return pyarrow.schema(fields, metadata={"mien_schema_version": str(SCHEMA_VERSION)})
 
 
@@ -77,7 +94,7 @@ class PartTables:
         scratch: an empty folder.
         name: of the part.
         labels: of the expression model.
-        carried: see :func:`_schema`.
+        carried: columns of the manifests with their types.
 
     Attributes:
         counts: ``inputs``, ``images``, ``videos``, and the rows of each table.
@@ -91,6 +108,7 @@ class PartTables:
 
         self._scratch, self._name, self._carried = scratch, name, carried
         self._own = {table: _column_types(table, labels) for table in _TABLES}
+        self._names = {table: carried_names(self._own[table], carried) for table in _TABLES}
         self._schemas = {table: _schema(table, labels, carried) for table in _TABLES}
         self._writers = {
             table: parquet.ParquetWriter(
@@ -127,6 +145,7 @@ class PartTables:
 
     def fail(self, found: Input, error: str) -> None:
         """Add an input that could not be analyzed."""
+        error = valid_text(error)
         self._add("failures", found, {"error": error})
         self.errors.append(error)
         self.counts["inputs"] += 1
@@ -145,7 +164,7 @@ class PartTables:
             value = found.columns.get(name)
             if value is not None and kind in ("str", "float"):
                 value = str(value) if kind == "str" else float(value)
-            cells[f"list_{name}" if name in self._own[table] else name] = value
+            cells[self._names[table][name]] = value
         return cells
 
     def _flush(self, table: str) -> None:

@@ -8,19 +8,22 @@ analyzed again replaces its own files.
 import hashlib
 import io
 import json
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from mien.cluster.inputs import Input
 from mien.cluster.segments import Piece, split
 from mien.cluster.storage import Folder
-from mien.errors import SettingError
+from mien.errors import InputError, SettingError
 
 PLAN_FILE = "plan.parquet"
 _LARGEST_PART = 256
 """Images; a larger part would lose more work to a crash."""
 _PARTS_PER_WORKER = 8
+_INT = 1 << 63
+_Row = tuple[str, bytes, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,12 @@ class Plan:
     """
 
     def __init__(self, table: Any, columns: dict[str, str]) -> None:
-        self._table = table.combine_chunks()
+        import pyarrow
+
+        # As bytes, since file names need not be UTF-8.
+        index = table.schema.get_field_index("address")
+        addresses = table["address"].cast(pyarrow.binary())
+        self._table = table.set_column(index, "address", addresses).combine_chunks()
         self.columns = columns
         numbers = self._table["part"].to_numpy()
         starts = [0, *(numbers[1:] != numbers[:-1]).nonzero()[0] + 1] if len(numbers) else []
@@ -79,7 +87,9 @@ class Plan:
         """Tells the plans of two runs apart."""
         found = hashlib.sha256()
         for batch in self._table.select(["part", "address", "piece"]).to_batches(10_000):
-            found.update(json.dumps(batch.to_pydict()).encode())
+            columns = batch.to_pydict()
+            columns["address"] = list(map(os.fsdecode, columns["address"]))
+            found.update(json.dumps(columns).encode())
         return found.hexdigest()[:16]
 
     def write(self, folder: Folder) -> None:
@@ -116,11 +126,16 @@ class Plan:
 
 def _input(row: dict[str, Any]) -> Input:
     piece = Piece(*json.loads(row["piece"])) if row["piece"] else None
-    return Input(row["uri"], row["address"], json.loads(row["columns"]), piece)
+    return Input(row["uri"], os.fsdecode(row["address"]), json.loads(row["columns"]), piece)
 
 
 def make_plan(
-    inputs: Iterable[Input], *, workers: int, part_size: int | None = None, segment_s: float = 0.0
+    inputs: Iterable[Input],
+    *,
+    workers: int,
+    part_size: int | None = None,
+    segment_s: float = 0.0,
+    on_warning: Callable[[str], None] = lambda message: None,
 ) -> Plan:
     """Divide inputs into parts.
 
@@ -131,21 +146,25 @@ def make_plan(
         workers: that start the run; small runs get small parts, so that all workers have some.
         part_size: number of images in a part; by default at most 256.
         segment_s: longer videos are divided into segments of this length; 0: none.
+        on_warning: called where the length of a remote video cannot be read.
     """
     import pyarrow
 
-    heavy: list[tuple[str, str, str, str]] = []
-    light: list[tuple[str, str, str, str]] = []
-    joins: list[tuple[str, str, str, str]] = []
+    heavy: list[_Row] = []
+    light: list[_Row] = []
+    joins: list[_Row] = []
     types: dict[str, str] = {}
     for found in inputs:
         columns = {name: _plain(value) for name, value in found.columns.items()}
         for name, value in columns.items():
             types[name] = _wider(types.get(name), value)
-        row = (found.uri, found.address, json.dumps(columns, ensure_ascii=False))
+        row = (found.uri, os.fsencode(found.address), json.dumps(columns, ensure_ascii=False))
         pieces: tuple[Piece, ...] = ()
         if segment_s and found.is_video:
-            pieces = split(found.address, segment_s)
+            try:
+                pieces = split(found.address, segment_s)
+            except InputError as error:
+                on_warning(f"one worker analyzes the whole video, of unknown length: {error}")
         for piece in pieces:
             made = (*row, json.dumps([piece.number, piece.count, piece.seconds]))
             (joins if piece.is_join else heavy).append(made)
@@ -161,7 +180,7 @@ def make_plan(
         {
             "part": pyarrow.array(parts, pyarrow.int32()),
             "uri": pyarrow.array(uris, pyarrow.string()),
-            "address": pyarrow.array(addresses, pyarrow.string()),
+            "address": pyarrow.array(addresses, pyarrow.binary()),
             "columns": pyarrow.array(columns_, pyarrow.string()),
             "piece": pyarrow.array(pieces_, pyarrow.string()),
         }
@@ -170,7 +189,11 @@ def make_plan(
 
 
 def _plain(value: Any) -> Any:
-    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+    """A value that a column can hold; others, also integers of more than 64 bits, become text."""
+    fits = isinstance(value, bool | float | str) or (
+        isinstance(value, int) and -_INT <= value < _INT
+    )
+    return value if value is None or fits else str(value)
 
 
 def _wider(known: str | None, value: Any) -> str:

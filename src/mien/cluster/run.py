@@ -18,7 +18,7 @@ from mien.cluster.plan import PLAN_FILE, Plan, make_plan
 from mien.cluster.storage import local_path
 from mien.cluster.worker import BatchOptions, WorkSettings
 from mien.config import Settings
-from mien.errors import MienError, ModelError, SettingError
+from mien.errors import MienError, ModelError, SettingError, counted
 from mien.pipeline import FacePipeline
 from mien.runtime import catalog
 from mien.streaming.outputs import locked
@@ -74,7 +74,17 @@ def run_batch(
         # Another run may have ended before the lock was held.
         earlier = _check_out(folder, facts, sources, resume=options.resume)
         sources = list(sources or (earlier or {}).get("sources", ()))
-        plan = _plan(_inputs(sources, folder, on_warning), folder, resources, options, earlier)
+        plan = Plan.read(folder) if earlier is not None else None
+        if plan is None:
+            plan = make_plan(
+                _inputs(sources, folder, on_warning),
+                workers=resources.local_workers,
+                part_size=options.part_size,
+                segment_s=0.0 if options.keeps_recordings else options.segment_s,
+                on_warning=on_warning,
+            )
+            plan.write(folder)
+        _check_plan(plan, folder, earlier)
         document = {
             "schema_version": SCHEMA_VERSION,
             "mien_version": __version__,
@@ -258,34 +268,17 @@ def _inputs(
     yield from find_inputs(sources, exclude=folder.absolute, on_again=again.append)
     if again:
         on_warning(
-            f"{len(again)} inputs are listed more than once and analyzed once, with the columns of "
-            f"their first row, such as {again[0]}"
+            f"{counted(len(again), 'row')} of tables name an input that was listed before, such as "
+            f"{again[0]}; each is analyzed once, with the columns of its first row"
         )
 
 
-def _plan(
-    inputs: Iterator[Input],
-    folder: RunFolder,
-    resources: Resources,
-    options: BatchOptions,
-    earlier: dict[str, Any] | None,
-) -> Plan:
-    """The saved plan of the run, or a new one."""
-    plan = Plan.read(folder) if earlier is not None else None
-    if plan is None:
-        plan = make_plan(
-            inputs,
-            workers=resources.local_workers,
-            part_size=options.part_size,
-            segment_s=0.0 if options.keeps_recordings else options.segment_s,
-        )
-        plan.write(folder)
+def _check_plan(plan: Plan, folder: RunFolder, earlier: dict[str, Any] | None) -> None:
     if earlier is not None and earlier["plan"] != plan.digest:
         raise SettingError(
             f"expected the inputs of the run in {folder.address}, but its plan changed: use "
             "another --out"
         )
-    return plan
 
 
 def _models(settings: Settings) -> dict[str, Any]:

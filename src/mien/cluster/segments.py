@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from mien import geometry
 from mien.cluster import storage
-from mien.errors import VideoReadError
+from mien.errors import InputError, VideoReadError
 from mien.media.clips import Clip
 from mien.media.key_frames import find_key_frame
 from mien.media.sources import Selection
@@ -75,7 +75,11 @@ class Piece:
 
 
 def split(address: str, seconds: float) -> tuple[Piece, ...]:
-    """The segments of a video and the step that stitches them; none for one that is short."""
+    """The segments of a video and the step that stitches them; none for one that is short.
+
+    Raises:
+        InputError: its storage does not answer.
+    """
     if storage.is_local(address):
         try:
             duration_s = VideoSource(storage.local_path(address)).info.duration_s
@@ -105,8 +109,10 @@ def _remote_duration_s(address: str, seconds: float) -> float | None:
                 return None
             with av.open(file) as container:
                 return container.duration / av.time_base if container.duration else None
-    except (OSError, av.FFmpegError):
+    except (FileNotFoundError, av.FFmpegError):
         return None
+    except OSError as error:
+        raise InputError(f"{address}: {storage.reason_of(error)}") from None
 
 
 def stitch(segments: Sequence[tuple[float, Path]], folder: Path) -> int:

@@ -1,7 +1,10 @@
 """Files at paths and addresses: local folders, ``s3://``, ``gs://``, ``az://``, ``https://``."""
 
+import errno
 import os
 import shutil
+import stat
+import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -102,7 +105,7 @@ def _opened(address: str) -> Iterator[Any]:
             with opened.open_input_stream(path, compression=None) as stream:
                 yield stream
     except (OSError, ValueError, urllib.error.URLError) as error:
-        raise InputError(f"{address}: the file cannot be read: {_reason(error)}") from None
+        raise InputError(f"{address}: the file cannot be read: {reason_of(error)}") from None
 
 
 def read(address: str, limit: int | None = None) -> bytes:
@@ -125,7 +128,55 @@ def download(address: str, path: Path) -> None:
         shutil.copyfileobj(stream, file, _COPY_BYTES)
 
 
-def _reason(error: Exception) -> str:
+def check_regular(path: str) -> None:
+    """Refuse pipes, sockets and devices, which could wait indefinitely."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise InputError(f"{path}: expected a file, got a pipe, socket or device")
+
+
+def check_answers(address: str) -> None:
+    """Check that the object storage of a file answers, after the file could not be read.
+
+    Servers of ``https://`` are many, and not checked.
+
+    Raises:
+        StorageError: it does not.
+    """
+    if is_local(address) or urlsplit(address).scheme in ("http", "https"):
+        return
+    opened, path = filesystem(address)
+    try:
+        opened.get_file_info(path)
+    except OSError as error:
+        if "ACCESS_DENIED" not in str(error) and not isinstance(error, PermissionError):
+            raise StorageError(
+                f"expected the storage of {address} to answer, but: {reason_of(error)}; when it "
+                "does, use --resume"
+            ) from error
+
+
+def check_room(error: BaseException) -> None:
+    """Check that a failure is not that of a full disk, which each further input would have.
+
+    Raises:
+        StorageError: it is.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageError(
+                f"expected room in {tempfile.gettempdir()} of a worker, but: {reason_of(cause)}; "
+                "make room there or set TMPDIR, then use --resume"
+            ) from error
+        cause = cause.__cause__ or cause.__context__
+
+
+def reason_of(error: BaseException) -> str:
+    """What an error says, on one line."""
     if isinstance(error, urllib.error.HTTPError):
         error.close()  # It is the open response.
     return str(getattr(error, "strerror", None) or error).split("\n", maxsplit=1)[0]
@@ -199,8 +250,8 @@ class Folder:
                 os.replace(partial, path)
         except OSError as error:
             raise StorageError(
-                f"expected to write {path}, but: {_reason(error)}; make room or get access there, "
-                "then use --resume"
+                f"expected to write {path}, but: {reason_of(error)}; make room or get access "
+                "there, then use --resume"
             ) from error
         finally:
             if self.local:
@@ -215,7 +266,7 @@ class Folder:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise InputError(f"{join(self.address, name)}: {_reason(error)}") from None
+            raise InputError(f"{join(self.address, name)}: {reason_of(error)}") from None
 
     def delete(self, name: str) -> None:
         """Delete a file, if it exists."""
@@ -224,7 +275,7 @@ class Folder:
         except FileNotFoundError:
             pass
         except OSError as error:
-            raise StorageError(f"{join(self.address, name)}: {_reason(error)}") from error
+            raise StorageError(f"{join(self.address, name)}: {reason_of(error)}") from error
 
     def names(self, folder: str = "") -> list[str]:
         """The names of the files in a subfolder, sorted; none where there is no such folder."""
@@ -242,4 +293,4 @@ class Folder:
         try:
             yield from self._files.get_file_info(selector)
         except OSError as error:
-            raise InputError(f"{join(self.address, folder)}: {_reason(error)}") from None
+            raise InputError(f"{join(self.address, folder)}: {reason_of(error)}") from None

@@ -5,7 +5,6 @@ import gzip
 import json
 import os
 import shutil
-import stat
 import tarfile
 import tempfile
 import time
@@ -23,7 +22,14 @@ from mien.cluster.plan import Part
 from mien.cluster.segments import SEGMENT_S, stitch
 from mien.cluster.storage import Folder, StorageError
 from mien.config import Settings
-from mien.errors import InputError, MienError, MissingExtraError, ModelError, ProviderError
+from mien.errors import (
+    InputError,
+    MienError,
+    MissingExtraError,
+    ModelError,
+    ProviderError,
+    valid_text,
+)
 from mien.media.clips import VIDEO_SUFFIXES, Clip
 from mien.media.formats import HEAD_BYTES, SUFFIXES, sniff
 from mien.media.images import decode_image
@@ -163,6 +169,8 @@ class Worker:
         except _FATAL:
             raise
         except (MienError, OSError) as error:
+            storage.check_room(error)
+            storage.check_answers(found.address)
             self._fail(found, tables, _message(found, str(error)))
         except Exception as error:  # noqa: BLE001 - one input must not stop the others
             self._fail(found, tables, f"{found.uri}: {type(error).__name__}: {error}")
@@ -188,7 +196,7 @@ class Worker:
     def _add_image(self, found: Input, content: "Future[bytes] | None", tables: PartTables) -> None:
         limit = self._pipeline.settings.max_megapixels
         if storage.is_local(found.address):
-            check_regular(found.address)
+            storage.check_regular(found.address)
             decoded = decode_image(found.address, max_megapixels=limit)
         else:
             data = content.result() if content else storage.read(found.address)
@@ -287,6 +295,8 @@ class Worker:
                 if empty:
                     tables.fail(found, f"{found.uri}: expected images or videos in the shard")
             except (tarfile.TarError, EOFError, OSError, InputError) as error:
+                storage.check_room(error)
+                storage.check_answers(found.address)
                 tables.fail(found, f"{found.uri}: the shard cannot be read: {error}")
 
 
@@ -350,32 +360,23 @@ def _folder_name(found: Input) -> str:
 def _message(found: Input, error: str) -> str:
     """An error with the name that the input has in the results."""
     error = error.replace("the given bytes", found.uri, 1).replace(found.address, found.uri)
+    error = valid_text(error).replace(valid_text(found.address), found.uri)
     return error if found.uri in error else f"{found.uri}: {error}"
 
 
 def _head(address: str) -> bytes:
     if storage.is_local(address):
-        check_regular(address)
+        storage.check_regular(address)
         with storage.local_path(address).open("rb") as file:
             return file.read(HEAD_BYTES)
     return storage.read(address, HEAD_BYTES)
-
-
-def check_regular(path: str) -> None:
-    """Refuse pipes, sockets and devices, which could wait indefinitely."""
-    try:
-        mode = os.stat(path).st_mode
-    except OSError:
-        return
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise InputError(f"{path}: expected a file, got a pipe, socket or device")
 
 
 @contextlib.contextmanager
 def _local(found: Input, scratch: Path) -> Iterator[Path]:
     """The input as a local file: itself, or a copy that is deleted afterwards."""
     if storage.is_local(found.address):
-        check_regular(found.address)
+        storage.check_regular(found.address)
         yield storage.local_path(found.address)
         return
     copy = scratch / f"input{found.suffix}"
