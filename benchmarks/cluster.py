@@ -1,10 +1,11 @@
 """Throughput, overhead and memory of `mien batch`, and a simulation of larger clusters.
 
-    python benchmarks/cluster.py [--images 200 --growth 1000 10000] [--simulate-only]
+    python benchmarks/cluster.py [--images 200] [--growth 1000 10000 50000]
+                                 [--only workers|growth|crops|simulation]
 
-Needs the extra `cluster`. Writes results/cluster.json. Throughput is CPU time, as the kernel counts
-it for the worker processes, so that other work on the machine does not count; pairs of the bare
-pipeline and the engine run one after the other.
+Needs the extra `cluster`. Writes results/cluster.json; what is not measured stays. Throughput is
+CPU time, as the kernel counts it for the worker processes, so that other work on the machine does
+not count; pairs of the bare pipeline and the engine run one after the other.
 """
 
 import argparse
@@ -15,10 +16,12 @@ import random
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -140,7 +143,7 @@ def make_images(folder: Path, count: int, *, faces: bool) -> list[str]:
     folder.mkdir(parents=True)
     base = np.asarray(PillowImage.open(sample_paths()[1]).convert("RGB").resize((480, 480)))
     if not faces:
-        base = np.full((96, 96, 3), 90, np.uint8)
+        base = np.full((48, 48, 3), 90, np.uint8)
     names = []
     for number in range(count):
         picture = base.copy()
@@ -177,6 +180,7 @@ def engine(names: Sequence[str], workers: int, folder: Path) -> dict[str, Any]:
     from mien.cluster.run import run_batch
     from mien.cluster.worker import BatchOptions
 
+    folder.mkdir()
     listed = folder / "list.txt"
     listed.write_text("\n".join(names))
     peak = {"driver_mb": 0.0, "worker_mb": 0.0}
@@ -210,53 +214,84 @@ def engine(names: Sequence[str], workers: int, folder: Path) -> dict[str, Any]:
 
 
 def _watch(peak: dict[str, float], stop: threading.Event) -> None:
-    """The largest resident memory of this process and of a worker."""
+    """The largest resident memory of this process and of one of its workers."""
     while not stop.wait(1.0):
         peak["driver_mb"] = max(peak["driver_mb"], resident_mb(os.getpid()))
-        for entry in Path("/proc").iterdir():
-            try:
-                if entry.name.isdigit() and b"ray::_Actor" in (entry / "cmdline").read_bytes():
-                    peak["worker_mb"] = max(peak["worker_mb"], resident_mb(int(entry.name)))
-            except OSError:
-                continue
+        for pid in _workers():
+            with suppress(OSError):
+                peak["worker_mb"] = max(peak["worker_mb"], resident_mb(pid))
 
 
-def measure(images: int, growth: Sequence[int], in_folder: Callable[[str], Path]) -> dict[str, Any]:
-    names = make_images(in_folder("faces"), images, faces=True)
+def _workers() -> list[int]:
+    """The workers of this process, which are children of the Ray that it started."""
+    parents, found = {}, []
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            if entry.name.isdigit():
+                parents[int(entry.name)] = int(
+                    (entry / "stat").read_text().rpartition(") ")[2].split()[1]
+                )
+                if b"ray::_Actor" in (entry / "cmdline").read_bytes():
+                    found.append(int(entry.name))
+    return [pid for pid in found if parents.get(parents[pid]) == os.getpid()]
+
+
+def crop_batches(names: Sequence[str]) -> dict[str, Any]:
+    """CPU milliseconds of the expression model for a crop, alone and with those of other images."""
+    from mien.media.images import decode_image
+    from mien.pipeline import FacePipeline
+
+    pipeline = FacePipeline()
+    crops = []
+    for path in names:
+        pixels = decode_image(path).pixels
+        found = pipeline.detect(pixels, still=True)
+        points = pipeline.landmarks.predict(pixels, found)
+        crops += [pipeline.align(pixels, *pair).image for pair in zip(found, points, strict=True)]
+    crops = (crops * 32)[:32]
+    times: dict[int, list[float]] = {1: [], 4: [], 8: [], 16: []}
+    pipeline.classify(crops)
+    for _ in range(9):
+        for size, seen in times.items():
+            before = time.process_time()
+            for start in range(0, len(crops), size):
+                pipeline.classify(crops[start : start + size])
+            seen.append((time.process_time() - before) * 1000 / len(crops))
+    return {str(size): round(median(seen), 2) for size, seen in times.items()}
+
+
+def throughput(images: int, folder: Path) -> list[dict[str, Any]]:
+    """The bare pipeline and the engine with one and two workers, one after the other."""
+    names = make_images(folder / "faces", images, faces=True)
     pairs = []
     for workers in (1, 2):
         plain = bare(names, workers)
-        run = engine(names, workers, in_folder(f"run-{workers}"))
+        run = engine(names, workers, folder / f"run-{workers}")
         ratio = plain / run["worker_cpu_s_per_image"]
         pairs.append(
             {"workers": workers, "bare_cpu_s_per_image": plain, "efficiency": ratio, **run}
         )
-    grown = []
-    for count in growth:
-        folder = in_folder(f"grown-{count}")
-        grown.append(engine(make_images(folder / "in", count, faces=False), 2, folder))
-    return {"workers": pairs, "growth": grown}
+    return pairs
+
+
+def grown(count: int, folder: Path) -> dict[str, Any]:
+    return engine(make_images(folder / f"in-{count}", count, faces=False), 2, folder / f"{count}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=200)
-    parser.add_argument("--growth", type=int, nargs="*", default=[1000, 10_000])
-    parser.add_argument("--simulate-only", action="store_true", help="with the measured times")
+    parser.add_argument("--growth", type=int, nargs="*", default=[1000, 10_000, 50_000])
+    parser.add_argument("--only", choices=("workers", "growth", "crops", "simulation"))
     chosen = parser.parse_args()
-    if chosen.simulate_only:
-        result = json.loads(RESULTS.read_text())
-    else:
-        with tempfile.TemporaryDirectory() as scratch:
-
-            def in_folder(name: str) -> Path:
-                folder = Path(scratch) / name
-                folder.parent.mkdir(exist_ok=True)
-                if name != "faces":
-                    folder.mkdir()
-                return folder
-
-            result = measure(chosen.images, chosen.growth, in_folder)
+    result = json.loads(RESULTS.read_text())
+    with tempfile.TemporaryDirectory() as scratch:
+        if chosen.only in (None, "workers"):
+            result["workers"] = throughput(chosen.images, Path(scratch))
+        if chosen.only in (None, "growth"):
+            result["growth"] = [grown(count, Path(scratch)) for count in chosen.growth]
+    if chosen.only in (None, "crops"):
+        result["crop_ms_by_batch"] = crop_batches(list(map(str, sample_paths())))
     given = Assumptions()
     image_s = result["workers"][0]["worker_cpu_s_per_image"]
     result["assumptions"] = asdict(given)
