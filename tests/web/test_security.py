@@ -28,6 +28,25 @@ def app(shared_app: MakeApp) -> Flask:
     return shared_app()
 
 
+@pytest.mark.parametrize("origin", ["http://[", "null", "", "x", "http://localhost@evil", "//a"])
+def test_origins_that_are_no_addresses_are_foreign(client: FlaskClient, origin: str) -> None:
+    headers = {"Origin": origin}
+    assert client.get("/healthz", headers=headers).status_code == 200
+    assert client.post("/api/v1/live", headers=headers).status_code == 403
+
+
+def test_zero_bytes_are_in_no_text(client: FlaskClient) -> None:
+    for path in (
+        "/jobs/%00",
+        "/sessions/%00",
+        "/recordings/%00/replay.json",
+        "/corrections/%00.jpg",
+    ):
+        assert client.get(path).status_code == 404
+    for path in ("/sessions?q=%00", "/compare?side=%00", "/sessions/export?id=%00", "/?%00=1"):
+        assert client.get(path).status_code == 400
+
+
 @pytest.mark.parametrize("host", ["evil.example", "10.0.0.1:8000", "localhost.evil.example"])
 def test_serves_only_local_hosts_by_default(client: FlaskClient, host: str) -> None:
     assert client.get("/photo").status_code == 200

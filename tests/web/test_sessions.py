@@ -94,7 +94,12 @@ def test_pages_rename_and_delete(app: Flask, smile: bytes, csrf_of: CsrfOf) -> N
     client = app.test_client()
     first, _ = record(client, smile, 2), record(client, smile, 2)
     form = {"csrf_token": csrf_of(client, "/sessions")}
-    renamed = {**form, "action": "rename", "name": "Breakfast <b>"}
+    for nothing in (" ", "\0", "\u202e"):
+        unnamed = {**form, "action": "rename", "name": nothing}
+        assert client.post(f"/sessions/{first}", data=unnamed).status_code == 422
+        api = client.patch(f"/api/v1/sessions/{first}", json={"name": nothing})
+        assert api.status_code == 422
+    renamed = {**form, "action": "rename", "name": "Breakfast\0 <b>\n"}
     assert client.post(f"/sessions/{first}", data=renamed).status_code == 303
     assert "Breakfast &lt;b&gt;" in client.get("/sessions").text
     client.post(f"/sessions/{first}", data={**form, "action": "delete"})

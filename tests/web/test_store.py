@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from mien.errors import SettingError
 from mien.web.config import WebConfig
 from mien.web.store import database as tables
-from mien.web.store.database import Database, database_url
+from mien.web.store.database import Database, database_url, one_line
 from mien.web.store.sessions import SessionStore
 
 
@@ -91,6 +91,21 @@ def test_uses_a_database_once_it_is_available(tmp_path: Path) -> None:
         pass
     (tmp_path / "not there yet").mkdir()
     assert database.problem() is None
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        (" a\nb\0c ", "a b c"),
+        ("\ud800x\x1b[31m", "x [31m"),
+        ("a\u202e4pm.exe", "a 4pm.exe"),
+        ("\U0001f468\u200d\U0001f469 é 疲", "\U0001f468\u200d\U0001f469 é 疲"),
+        ("\0\u202e", ""),
+        ("x" * 300, "x" * 120),
+    ],
+)
+def test_names_are_one_printable_line(text: str, name: str) -> None:
+    assert one_line(text, 120) == name
 
 
 def test_failed_transaction_is_rolled_back(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import logging
 from typing import Any
 
 from flask import Flask, Response, current_app, g, jsonify, make_response, render_template, request
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
 from mien.errors import CameraError, InputError, MienError
@@ -132,6 +132,8 @@ def _unexpected(error: Exception) -> Response:
         problem = ProblemError(400, "input_unreadable", str(error))
     elif isinstance(error, CameraError):
         problem = ProblemError(503, "camera_unavailable", str(error), retry_after_s=5)
+    elif isinstance(error, DataError):
+        problem = ProblemError(422, "invalid", "Expected text without control characters.")
     elif isinstance(error, IntegrityError):
         problem = ProblemError(409, "changed", "This was deleted in the meantime. Load it again.")
     elif isinstance(error, SQLAlchemyError):

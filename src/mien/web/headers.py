@@ -4,7 +4,6 @@ import base64
 import hashlib
 import re
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
 from flask import Flask, Response, request
 
@@ -103,10 +102,14 @@ def is_allowed_foreign() -> bool:
     origin = request.headers.get("Origin")
     return (
         origin is not None
-        and urlsplit(origin).netloc != request.host
+        and not _is_own(origin)
         and request.path.startswith(_PROGRAM_PATHS)
         and services().config.allows_origin(origin)
     )
+
+
+def _is_own(origin: str) -> bool:
+    return origin.partition("://")[2] == request.host
 
 
 def check_origin() -> None:
@@ -120,7 +123,7 @@ def check_origin() -> None:
         return
     origin = request.headers.get("Origin")
     if origin is not None:
-        if urlsplit(origin).netloc != request.host:
+        if not _is_own(origin):
             raise ProblemError(
                 403, "foreign_origin", f"Expected a request from this site, got one from {origin}. "
                 "To allow its requests to the API, add it to MIEN_CORS_ORIGINS.",

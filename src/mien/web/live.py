@@ -104,7 +104,7 @@ class LiveStream:
             try:
                 self.recording = services().session_store.start(
                     self.owner,
-                    name=name.strip()[:120] if isinstance(name, str) else "",
+                    name=name if isinstance(name, str) else "",
                     days=services().config.session_days,
                     resume=resume if isinstance(resume, str) else "",
                 )

@@ -17,6 +17,7 @@ from flask import (
     Blueprint,
     Flask,
     Response,
+    abort,
     current_app,
     g,
     make_response,
@@ -97,6 +98,7 @@ def init_app(app: Flask) -> None:
     _limiter.init_app(app)
     app.register_error_handler(TooManyRequests, _too_many_requests)
     app.before_request(_check_address)
+    app.before_request(_check_text)
     headers.init_app(app)
     app.before_request(_identify_visitor)
     app.before_request(_check_token)
@@ -190,6 +192,14 @@ def _check_address() -> None:
             "This server accepts requests from its own machine only. To accept others, set "
             "MIEN_ACCESS_TOKEN, or MIEN_PUBLIC=1 to serve everyone.",
         )
+
+
+def _check_text() -> None:
+    """Refuse the one character that PostgreSQL cannot have in a text, where nothing has it."""
+    if "\0" in request.path:
+        abort(404)
+    if any("\0" in text for pair in request.args.items(multi=True) for text in pair):
+        raise ProblemError(400, "bad_request", "Expected text without zero bytes in the address.")
 
 
 def _identify_visitor() -> None:

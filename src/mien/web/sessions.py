@@ -35,6 +35,7 @@ from mien.web.schemas import (
 )
 from mien.web.security import owner
 from mien.web.services import services
+from mien.web.store.database import one_line
 
 # Sessions on a page of the list.
 _PAGE = 20
@@ -121,10 +122,7 @@ def change(session_id: str) -> ResponseReturnValue:
         services().session_store.delete(session_id)
         return redirect(url_for("sessions_pages.sessions"), 303)
     if action == "rename":
-        name = request.form.get("name", "").strip()[:120]
-        if not name:
-            raise ProblemError(422, "invalid", "Expected a name of 1 to 120 characters.")
-        services().session_store.rename(session_id, name)
+        _rename(session_id, request.form.get("name", ""))
         return redirect(url_for("sessions_pages.session_page", session_id=session_id), 303)
     raise ProblemError(400, "bad_request", "Expected the action rename or delete.")
 
@@ -152,7 +150,7 @@ def session(path: _SessionPath) -> Response:
 )
 def rename(path: _SessionPath, body: RenameBody) -> Response:
     _require_session(path.session_id)
-    services().session_store.rename(path.session_id, body.name)
+    _rename(path.session_id, body.name)
     return jsonify(_require_session(path.session_id))
 
 
@@ -206,6 +204,13 @@ def events_csv(path: _SessionPath) -> Response:
     lines = require_recording(path.session_id).event_file(EVENT_TABLE_FILE)
     assert lines is not None
     return attachment(lines, "events.csv")
+
+
+def _rename(session_id: str, text: str) -> None:
+    name = one_line(text, 120)
+    if not name:
+        raise ProblemError(422, "invalid", "Expected a name of 1 to 120 characters.")
+    services().session_store.rename(session_id, name)
 
 
 def _visitors_sessions(**choice: Any) -> list[dict[str, Any]]:

@@ -40,6 +40,8 @@ metadata = sa.MetaData(
 )
 
 _ID = sa.String(22)
+# They are inside words and pictograms.
+_JOINERS = "\u200c\u200d"
 
 sessions = sa.Table(
     "sessions",
@@ -260,6 +262,15 @@ def now() -> datetime:
 def new_id() -> str:
     """22 random characters."""
     return secrets.token_urlsafe(16)
+
+
+def one_line(text: str, most: int) -> str:
+    """A name that a visitor gives, as every database keeps and every page shows it.
+
+    Characters that are not printed, such as line ends and those that reverse a text, become spaces.
+    """
+    kept = (one if one.isprintable() or one in _JOINERS else " " for one in text)
+    return " ".join("".join(kept).split())[:most].strip()
 
 
 def iso(moment: datetime | None) -> str | None:

@@ -26,6 +26,7 @@ from mien.web.store.database import (
     jobs,
     new_id,
     now,
+    one_line,
 )
 
 LEASE = timedelta(seconds=20)
@@ -76,7 +77,7 @@ class JobStore:
                     id=job_id,
                     owner=owner,
                     address=address,
-                    name=name,
+                    name=one_line(name, 200) or "video",
                     options=options,
                     state="queued",
                     frames_done=0,

@@ -18,6 +18,7 @@ from mien.web.store.database import (
     iso,
     new_id,
     now,
+    one_line,
     session_chunks,
     sessions,
     shares,
@@ -161,7 +162,7 @@ class SessionStore:
             sa.insert(sessions).values(
                 id=session_id,
                 owner=owner,
-                name=name or f"Live, {moment:%d %B %Y, %H:%M} UTC",
+                name=one_line(name, 120) or f"Live, {moment:%d %B %Y, %H:%M} UTC",
                 state="recording",
                 created_at=moment,
                 updated_at=moment,
