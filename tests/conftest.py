@@ -3,6 +3,7 @@
 import itertools
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -28,6 +29,11 @@ from mien.types import InputSpec, ModelSpec
 
 TinyModel = Callable[..., Path]
 ClipWriter = Callable[..., Path]
+
+# Containers often forbid it; each worker, and each program that tests start, would then compile all
+# that it imports.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 _DATA_FOLDERS = itertools.count()
 

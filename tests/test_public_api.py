@@ -144,9 +144,8 @@ def test_several_pictures_have_a_progress_bar_on_a_terminal(samples: dict[str, P
 
     path = str(samples["person-a-smiling"])
     primary, secondary = pty.openpty()
-    for progress in (True, False):
-        code = f"import mien; mien.analyze([{path!r}] * 3, progress={progress})"
-        subprocess.run([sys.executable, "-c", code], stderr=secondary, check=True, timeout=600)
+    code = f"import mien; [mien.analyze([{path!r}] * 3, progress=p) for p in (True, False)]"
+    subprocess.run([sys.executable, "-c", code], stderr=secondary, check=True, timeout=600)
     os.close(secondary)
     shown = b""
     with contextlib.suppress(OSError):  # the end of a terminal

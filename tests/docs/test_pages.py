@@ -10,7 +10,9 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -36,19 +38,56 @@ WANTED = {
     "docs/index.md": "happiness",
     "docs/get-started.md": "photo.jpg 2 of 4 clear faces smile",
 }
-# Blocks share one process for each page, so that mien is loaded once.
+# The blocks of a page share a process: a fork of this one, so that mien is loaded once.
 RUNNER = """
-import json, shutil, subprocess, sys
-page = {"__name__": "__main__"}
-for language, code in json.load(sys.stdin):
-    if language == "sh":
-        subprocess.run(["bash", "-euc", code], check=True)
-    elif language == "r":
-        if shutil.which("Rscript"):
-            subprocess.run(["Rscript", "-e", code], check=True)
-    else:
-        exec(compile(code, code[:60], "exec"), page)
+import json, os, shutil, subprocess, sys, traceback
+import mien.pipeline, mien.streaming.video
+
+def run(blocks, folder, output, environment):
+    os.dup2(os.open(output, os.O_WRONLY | os.O_CREAT), 1)
+    os.dup2(1, 2)
+    os.chdir(folder)
+    os.environ.update(environment)
+    sys.path.insert(0, os.path.abspath("examples"))
+    page = {"__name__": "__main__"}
+    for language, code in blocks:
+        if language == "sh":
+            subprocess.run(["bash", "-euc", code], check=True)
+        elif language == "r":
+            if shutil.which("Rscript"):
+                subprocess.run(["Rscript", "-e", code], check=True)
+        else:
+            exec(compile(code, code[:60], "exec"), page)
+
+for line in sys.stdin:
+    child = os.fork()
+    if not child:
+        status = 1
+        try:
+            run(**json.loads(line))
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
+
+
+@pytest.fixture(scope="module")
+def runner() -> Iterator[tuple[IO[str], IO[str]]]:
+    """Where pages are written, one a line, and where their exit statuses are read."""
+    with subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", RUNNER],
+        env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{os.environ.get('PYTHONPATH', '')}"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        yield process.stdin, process.stdout
 
 
 def pages() -> dict[str, list[tuple[str, str]]]:
@@ -65,7 +104,11 @@ def pages() -> dict[str, list[tuple[str, str]]]:
     "page", [pytest.param(p, marks=[pytest.mark.e2e] if p in HEAVY else []) for p in pages()]
 )
 def test_code_of_page_runs(
-    page: str, tmp_path: Path, samples: dict[str, Path], sparse_clip: Path
+    page: str,
+    runner: tuple[IO[str], IO[str]],
+    tmp_path: Path,
+    samples: dict[str, Path],
+    sparse_clip: Path,
 ) -> None:
     folder = tmp_path / "work"
     (folder / "holiday").mkdir(parents=True)
@@ -89,18 +132,14 @@ def test_code_of_page_runs(
         (command / name).chmod(0o755)
     source = f"{ROOT / 'src'}:{folder / 'examples'}"
     environment = {
-        **os.environ,
         "PATH": f"{command}:{os.environ['PATH']}",
         "PYTHONPATH": f"{source}:{os.environ.get('PYTHONPATH', '')}",
     }
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", RUNNER],
-        input=json.dumps(pages()[page]),
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
-    assert WANTED.get(page, "") in done.stdout
+    output = tmp_path / "output.txt"
+    task = {"folder": str(folder), "output": str(output), "environment": environment}
+    tasks, statuses = runner
+    print(json.dumps({"blocks": pages()[page], **task}), file=tasks, flush=True)
+    status = statuses.readline()
+    printed = output.read_text(encoding="utf-8")
+    assert status == "0\n", printed[-6000:]
+    assert WANTED.get(page, "") in printed
