@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import typer
 from rich.console import Console
@@ -18,12 +18,17 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     ProgressColumn,
+    TaskID,
     TextColumn,
     TimeRemainingColumn,
 )
 from rich.text import Text
 
 from mien.errors import valid_text
+
+if TYPE_CHECKING:
+    from mien.media.clips import Clip
+    from mien.streaming.video import VideoProgress
 
 _PIPED_WIDTH = 120
 _BAR_DELAY_S = 2.0
@@ -128,6 +133,53 @@ class ProgressBar:
         if self._shown:
             self._progress.stop()
             self._shown = False
+
+
+class ClipBars:
+    """Progress bars on stderr, if it is a terminal: of the clip, and of several clips."""
+
+    def __init__(self, clips: int) -> None:
+        self._progress = text_progress()
+        self._all = self._progress.add_task(
+            "all clips", total=clips, text=f"0 of {clips}", visible=clips > 1
+        )
+        self._clips, self._done = clips, 0
+        self._clip: Clip | None = None
+        self._task: TaskID | None = None
+        self._already = 0
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._progress.stop()
+
+    def show(self, clip: "Clip", now: "VideoProgress") -> None:
+        """Show the progress of a clip."""
+        if clip is not self._clip or self._task is None:
+            if self._task is not None:
+                self._progress.remove_task(self._task)
+            self._task = self._progress.add_task(printable(clip.title), total=None, text="")
+            self._clip, self._already = clip, now.frames - 1
+        elapsed = self._progress.tasks[-1].elapsed
+        rate = (now.frames - self._already) / elapsed if elapsed else 0.0
+        self._progress.update(
+            self._task,
+            total=None if now.share is None else 1.0,
+            completed=now.share or 0.0,
+            text=f"{now.frames} frames, {rate:.0f} per second",
+        )
+        self._progress.update(self._all, completed=self._done + (now.share or 0.0))
+
+    def advance(self) -> None:
+        """One more clip is done."""
+        self._done += 1
+        text = f"{self._done} of {self._clips}"
+        self._progress.update(self._all, completed=self._done, text=text)
 
 
 @contextmanager

@@ -4,8 +4,9 @@ import json as json_module
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -41,7 +42,7 @@ from mien.report import write_report
 from mien.streaming import FaceStream, Sink, Step, outputs, run
 from mien.streaming.receivers import EventDispatcher, OscSink, command, webhook
 from mien.streaming.runner import Counter
-from mien.tables import TableOptions, read_trials, write_tables
+from mien.tables import write_tables
 from mien.tracking import Event
 
 app = typer.Typer(add_completion=False)
@@ -91,6 +92,10 @@ _Application = Annotated[
 _Baseline = Annotated[
     bool, typer.Option("--baseline", help="Use each person's resting face as neutral.")
 ]
+_Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Delete an earlier recording in the folder.")
+]
+_Yes = Annotated[bool, typer.Option("--yes", "-y", help="Start the camera without confirmation.")]
 _Duration = Annotated[
     float, typer.Option(help="Stop after this time in seconds; 0: no limit.", min=0)
 ]
@@ -107,9 +112,7 @@ def _live(
     *,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document per line.")] = False,
     record: _Record = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Delete an earlier recording in the folder.")
-    ] = False,
+    overwrite: _Overwrite = False,
     draw: DrawOption = None,
     blur_faces: _BlurFaces = False,
     webhook_url: _Webhook = None,
@@ -120,9 +123,7 @@ def _live(
     neutral: NeutralOption = None,
     neutral_track: NeutralTrackOption = 0,
     duration: _Duration = 0,
-    yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Start the camera without confirmation.")
-    ] = False,
+    yes: _Yes = False,
     settings: Settings,
 ) -> None:
     """Analyze a camera stream and print the results."""
@@ -162,13 +163,8 @@ def _live(
         )
         should_stop = stack.enter_context(graceful_stop(screen.is_waiting))
         try:
-            for step in steps:
-                found = [] if rules is None else rules.update(step.result, step.events)
-                for event in found:
-                    dispatcher(event)
-                if recording is not None:
-                    recording.add_events(found)
-                screen.show(step, [*step.events, *found], dropped.value)
+            for step, events in _with_rules(steps, rules, recording, dispatcher):
+                screen.show(step, events, dropped.value)
                 if should_stop():
                     screen.print("stopped")
                     break
@@ -178,6 +174,22 @@ def _live(
             screen.print("stopped")
     if rules is not None:
         screen.print(json_module.dumps(rules.summary()))
+
+
+def _with_rules(
+    steps: Iterable[Step],
+    rules: Application | None,
+    recording: RecordingSink | None,
+    dispatcher: EventDispatcher,
+) -> Iterator[tuple[Step, list[Event]]]:
+    """The steps with their events and those that the rules find, which are recorded and sent."""
+    for step in steps:
+        found = [] if rules is None else rules.update(step.result, step.events)
+        for event in found:
+            dispatcher(event)
+        if recording is not None:
+            recording.add_events(found)
+        yield step, [*step.events, *found]
 
 
 def _recording(
@@ -351,12 +363,8 @@ def _report(
             f"{recording}: {FRAMES_FILE} has {lines:,} of the {counted(state.frames, 'frame')} of "
             "the run: tables and report show only these"
         )
-    options = TableOptions(
-        parquet=parquet,
-        landmarks=landmark_table,
-        trials=tuple(t for t in read_trials(trials) if t.clip in names) if trials else (),
-        time_offset_s=time_offset,
-    )
+    options = option.table_options(parquet, landmark_table, trials, time_offset)
+    options = replace(options, trials=tuple(t for t in options.trials if t.clip in names))
     with outputs.locked(out):
         if not (out / FRAMES_FILE).exists() or not out.samefile(recording):
             if overwrite:

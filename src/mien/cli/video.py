@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import TaskID
 
 from mien.applications import APPLICATIONS, Application, build_application, open_stream
 from mien.cli.console import (
+    ClipBars,
     graceful_stop,
     print_error,
     print_json,
     print_warning,
     printable,
-    text_progress,
 )
 from mien.cli.options import (
     DrawOption,
@@ -36,7 +35,6 @@ from mien.pipeline import FacePipeline
 from mien.streaming import StreamSettings
 from mien.streaming.batch import ClipOutcome, analyze_videos
 from mien.streaming.outputs import RESULT_FILES, VideoOptions
-from mien.streaming.video import VideoProgress
 from mien.tables import TableOptions, read_trials
 from mien.tables.combined import COMBINED_FILES
 from mien.tables.csv_files import read_rows
@@ -204,22 +202,15 @@ def _video(
     settings: Settings,
 ) -> None:
     """Analyze videos: tables, annotated videos and reports."""
-    if end is not None and end <= start:
-        raise typer.BadParameter(f"expected --end after --start, got {end:g} and {start:g}")
     layers, settings = parse_draw(draw, settings)
     options = VideoOptions(
-        selection=Selection(every=every, max_fps=fps, start_s=start, end_s=end),
+        selection=_selection(every, fps, start, end),
         annotate=not no_annotate,
         blur_faces=blur_faces,
         draw=layers,
         thumbnails=not no_thumbnails,
         crops=crops,
-        tables=TableOptions(
-            parquet=parquet,
-            landmarks=landmark_table,
-            trials=tuple(read_trials(trials)) if trials else (),
-            time_offset_s=time_offset,
-        ),
+        tables=table_options(parquet, landmark_table, trials, time_offset),
         resume=resume,
         overwrite=overwrite,
     )
@@ -235,9 +226,9 @@ def _video(
         baseline=baseline,
         neutral=neutral,
         neutral_track=neutral_track,
+        region=_parse_region(roi),
     )
-    stream_settings = replace(stream_settings, region=_parse_region(roi))
-    with _Bar(len(found)) as bar, graceful_stop() as should_stop:
+    with ClipBars(len(found)) as bar, graceful_stop() as should_stop:
         ended = analyze_videos(
             found,
             out,
@@ -250,6 +241,20 @@ def _video(
             should_stop=should_stop,
         )
         _print_all(ended, bar, len(found), json=json)
+
+
+def _selection(every: int, fps: float, start: float, end: float | None) -> Selection:
+    if end is not None and end <= start:
+        raise typer.BadParameter(f"expected --end after --start, got {end:g} and {start:g}")
+    return Selection(every=every, max_fps=fps, start_s=start, end_s=end)
+
+
+def table_options(
+    parquet: bool, landmarks: bool, trials: Path | None, time_offset_s: float
+) -> TableOptions:
+    """Which tables are written, by the options that ``mien video`` and ``mien report`` share."""
+    found = tuple(read_trials(trials)) if trials else ()
+    return TableOptions(parquet, landmarks, found, time_offset_s)
 
 
 def _clips(paths: list[str], list_file: Path | None, out: Path, sequence_fps: float) -> list[Clip]:
@@ -269,6 +274,7 @@ def open_pipeline(
     baseline: bool,
     neutral: Path | None,
     neutral_track: int,
+    region: tuple[float, float, float, float] | None = None,
 ) -> tuple[FacePipeline, StreamSettings]:
     """What analyzes a stream, by the options that ``mien video`` and ``mien live`` share."""
     if neutral_track and neutral is None:
@@ -285,10 +291,10 @@ def open_pipeline(
         stream = open_stream(rules, settings)
         pipeline, found = stream.pipeline, stream.settings
     read_neutral(pipeline, neutral)
-    return pipeline, replace(found, neutral_track=neutral_track)
+    return pipeline, replace(found, neutral_track=neutral_track, region=region)
 
 
-def _print_all(ended: Iterator[ClipOutcome], bar: "_Bar", count: int, *, json: bool) -> None:
+def _print_all(ended: Iterator[ClipOutcome], bar: ClipBars, count: int, *, json: bool) -> None:
     """Print each outcome when it ends, then how many failed, and exit with the right status."""
     failed, interrupted = 0, False
     try:
@@ -335,53 +341,6 @@ def _document(one: ClipOutcome) -> dict[str, object]:
         "tracks": outcome.tracks if outcome else None,
         "warnings": list(outcome.warnings) if outcome else [],
     }
-
-
-class _Bar:
-    """Progress bars on stderr, if it is a terminal: of the clip, and of several clips."""
-
-    def __init__(self, clips: int) -> None:
-        self._progress = text_progress()
-        self._all = self._progress.add_task(
-            "all clips", total=clips, text=f"0 of {clips}", visible=clips > 1
-        )
-        self._clips, self._done = clips, 0
-        self._clip: Clip | None = None
-        self._task: TaskID | None = None
-        self._already = 0
-
-    def __enter__(self) -> "_Bar":
-        self._progress.start()
-        return self
-
-    def __exit__(self, *problem: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._progress.stop()
-
-    def show(self, clip: Clip, now: VideoProgress) -> None:
-        """Show the progress of a clip."""
-        if clip is not self._clip or self._task is None:
-            if self._task is not None:
-                self._progress.remove_task(self._task)
-            self._task = self._progress.add_task(printable(clip.title), total=None, text="")
-            self._clip, self._already = clip, now.frames - 1
-        elapsed = self._progress.tasks[-1].elapsed
-        rate = (now.frames - self._already) / elapsed if elapsed else 0.0
-        self._progress.update(
-            self._task,
-            total=None if now.share is None else 1.0,
-            completed=now.share or 0.0,
-            text=f"{now.frames} frames, {rate:.0f} per second",
-        )
-        self._progress.update(self._all, completed=self._done + (now.share or 0.0))
-
-    def advance(self) -> None:
-        """One more clip is done."""
-        self._done += 1
-        text = f"{self._done} of {self._clips}"
-        self._progress.update(self._all, completed=self._done, text=text)
 
 
 def _parse_region(text: str | None) -> tuple[float, float, float, float] | None:
