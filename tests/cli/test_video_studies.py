@@ -51,6 +51,15 @@ def run(*words: Any, status: int = 0) -> Any:
     return result
 
 
+def test_says_where_the_tables_of_all_clips_are(clips: Path, tmp_path: Path) -> None:
+    printed = run(clips, "--out", tmp_path, "--no-annotate", "--fps", 1).stdout
+    *_, last = printed.splitlines()
+    assert last == f"all clips: clips.csv, faces.csv, tracks.csv and others in {tmp_path}"
+    assert {"clips.csv", "faces.csv", "tracks.csv"} <= {path.name for path in tmp_path.iterdir()}
+    one = run(clips / "a.mp4", "--out", tmp_path / "one", "--no-annotate", "--fps", 1).stdout
+    assert "all clips" not in one
+
+
 def test_a_folder_becomes_a_subfolder_for_each_clip_and_combined_tables(
     clips: Path, tmp_path: Path
 ) -> None:

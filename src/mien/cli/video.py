@@ -240,7 +240,7 @@ def _video(
             on_progress=bar.show,
             should_stop=should_stop,
         )
-        _print_all(ended, bar, len(found), json=json)
+        _print_all(ended, bar, len(found), out, json=json)
 
 
 def _selection(every: int, fps: float, start: float, end: float | None) -> Selection:
@@ -294,7 +294,9 @@ def open_pipeline(
     return pipeline, replace(found, neutral_track=neutral_track, region=region)
 
 
-def _print_all(ended: Iterator[ClipOutcome], bar: ClipBars, count: int, *, json: bool) -> None:
+def _print_all(
+    ended: Iterator[ClipOutcome], bar: ClipBars, count: int, out: Path, *, json: bool
+) -> None:
     """Print each outcome when it ends, then how many failed, and exit with the right status."""
     failed, interrupted = 0, False
     try:
@@ -317,6 +319,8 @@ def _print_all(ended: Iterator[ClipOutcome], bar: ClipBars, count: int, *, json:
     except KeyboardInterrupt:
         interrupted = True
     bar.close()
+    if count > 1 and not json:
+        typer.echo(printable(f"all clips: clips.csv, faces.csv, tracks.csv and others in {out}"))
     if interrupted:
         print_error(
             "interrupted: the output is readable and marked partial; run the same command with "
