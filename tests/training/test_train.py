@@ -64,6 +64,19 @@ def test_a_run_writes_a_model_that_classifies(trained: TrainedRun) -> None:
         assert scores.probabilities.sum() == pytest.approx(1, abs=1e-5)
 
 
+def test_trains_on_fewer_pictures_than_a_batch(
+    recipe_path: Path, data_path: Path, tmp_path: Path
+) -> None:
+    recipe = recipe_path.read_text()
+    recipe_path.write_text(recipe.replace("batch_size = 8", "batch_size = 512"))
+    run_training(plan(recipe_path, data_path, tmp_path / "run"))
+    assert [json.loads(line)["epoch"] for line in metrics_of(tmp_path / "run").splitlines()] == [
+        1,
+        2,
+        3,
+    ]
+
+
 def test_resumes_a_killed_run_with_the_same_result(trained: TrainedRun, tmp_path: Path) -> None:
     killed = tmp_path / "killed"
     command = [sys.executable, "-m", "mien", "train", str(trained.recipe_path), "--crops"]

@@ -217,7 +217,8 @@ def load_batches(
     seed, rank, world = recipe.optimizer.seed, processes.rank, processes.world
     return DataLoader(
         _AugmentedFaces(faces, recipe.augmentation, seed),
-        recipe.optimizer.batch_size // world,
+        # Fewer faces than a batch are one batch.
+        max(1, min(recipe.optimizer.batch_size, len(probabilities)) // world),
         sampler=_WeightedDraws(probabilities, seed, rank, world),
         num_workers=workers,
         drop_last=True,
