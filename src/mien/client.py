@@ -31,6 +31,15 @@ class Client:
         base_url: address of the server, such as ``"http://localhost:8000"``.
         token: the server's access token, if it has one.
         timeout_s: seconds to wait for the server at each step.
+
+    Raises:
+        ServerError: the address is none of a server.
+
+    Example::
+
+        client = Client("http://localhost:8000")
+        for face in client.analyze("photo.jpg"):
+            print(face.expression.label)
     """
 
     def __init__(self, base_url: str, token: str | None = None, *, timeout_s: float = 60.0) -> None:

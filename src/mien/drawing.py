@@ -345,6 +345,10 @@ def blur_faces(image: npt.ArrayLike, result: FrameResult) -> Image:
 
     Faces that were not detected are not blurred: check the image before you share it.
 
+    Args:
+        image: ``(H, W, 3)`` RGB uint8, or what :func:`mien.imaging.as_rgb` accepts.
+        result: of the same image.
+
     Returns:
         ``(H, W, 3)`` RGB uint8, a new image.
 

@@ -64,6 +64,12 @@ def draw_face(image: Image, box: Box, expression: Expression | str = "neutral") 
         image: ``(H, W, 3)`` RGB uint8, writable.
         box: where; the part outside the image is left out.
         expression: the one that :class:`FakeClassifier` then reports.
+
+    Examples:
+        >>> image = np.zeros((240, 320, 3), np.uint8)
+        >>> draw_face(image, Box(40, 30, 120, 110), "surprise")
+        >>> FakePipeline().analyze(image)[0].expression.label.value
+        'surprise'
     """
     height, width = image.shape[:2]
     x_min, x_max = (min(max(0, round(x)), width) for x in (box.x_min, box.x_max))
@@ -77,7 +83,19 @@ def draw_face(image: Image, box: Box, expression: Expression | str = "neutral") 
 
 
 def face_image(faces: Iterable[_FakeFace] = (), size_wh: tuple[int, int] = (320, 240)) -> Image:
-    """A dark ``(H, W, 3)`` RGB uint8 image with fake faces."""
+    """A dark image with fake faces.
+
+    Args:
+        faces: pairs of a box in pixels and an expression.
+        size_wh: width and height in pixels.
+
+    Returns:
+        ``(H, W, 3)`` RGB uint8.
+
+    Examples:
+        >>> face_image([(Box(40, 30, 120, 110), "happiness")]).shape
+        (240, 320, 3)
+    """
     image = np.full((size_wh[1], size_wh[0], 3), _BACKGROUND, np.uint8)
     for box, expression in faces:
         draw_face(image, box, expression)
@@ -101,6 +119,13 @@ def face_frames(
 
     Returns:
         Pairs of an RGB image and its time in seconds.
+
+    Examples:
+        >>> from mien import FaceStream
+        >>> stream = FaceStream(FakePipeline())
+        >>> results = [stream.update(*frame) for frame in face_frames(50)]
+        >>> results[-1][0].expression.label.value
+        'happiness'
     """
     side = 0.4 * min(size_wh)
     frames = []
@@ -125,6 +150,11 @@ class FakeDetector:
 
     Attributes:
         calls: how often :meth:`detect` was called.
+
+    Examples:
+        >>> detector = FakeDetector([Box(40, 30, 120, 110)], score=0.8)
+        >>> detector.detect(face_image())[0].score
+        0.8
     """
 
     def __init__(
@@ -161,6 +191,13 @@ class FakeLandmarks:
         eye_opening, mouth_opening: of the meshes; see :func:`face_mesh`. May be changed between
             images, for example to blink.
         yaw_deg: of the meshes, positive toward the right edge of the image.
+
+    Examples:
+        >>> eyes = FakeLandmarks()
+        >>> eyes.eye_opening = 0.02
+        >>> image = face_image([(Box(40, 30, 120, 110), "neutral")])
+        >>> FakePipeline(landmarks=eyes).analyze(image)[0].signals.eye_opening_left < 0.1
+        True
     """
 
     def __init__(self, presence: float = 0.99, *, boxes: Sequence[Box] | None = None) -> None:
@@ -205,6 +242,12 @@ class FakeClassifier:
             sum is brought to 1. Or a function from a crop, ``(48, 48, 3)`` RGB uint8, to such
             probabilities. None gives 0.86 to the expression whose color is nearest to the crop's.
         uncertain_below: a top probability below this is marked uncertain.
+
+    Examples:
+        >>> classifier = FakeClassifier({"fear": 0.6, "surprise": 0.4}, uncertain_below=0.7)
+        >>> scores = classifier.classify([np.zeros((48, 48, 3), np.uint8)])[0]
+        >>> scores.top.value, scores.uncertain
+        ('fear', True)
     """
 
     def __init__(
@@ -257,6 +300,13 @@ class FakePipeline(FacePipeline):
         boxes: see :class:`FakeDetector` and :class:`FakeLandmarks`.
         probabilities: see :class:`FakeClassifier`.
         detector, landmarks, classifier: stages to use instead of the fake ones.
+
+    Examples:
+        >>> image = face_image([(Box(40, 30, 120, 110), "happiness")])
+        >>> FakePipeline().analyze(image)[0].expression.label.value
+        'happiness'
+        >>> FakePipeline(probabilities={"anger": 1}).analyze(image)[0].expression.label.value
+        'anger'
     """
 
     def __init__(
@@ -290,6 +340,10 @@ def face_mesh(
         eye_opening: eye aspect ratio of both eyes; about 0.3 is open, below 0.2 is closed.
         mouth_opening: inner lip distance over mouth width, at least 0.
         yaw_deg: turn to the side in degrees, positive toward the right edge of the image.
+
+    Examples:
+        >>> face_mesh(Box(40, 30, 120, 110)).shape
+        (468, 3)
     """
     mesh = _SPREAD.copy()
     for contour, middle in zip(EYE_CONTOURS["mesh468"], (-0.5, 0.5), strict=True):

@@ -1,23 +1,41 @@
-"""The examples of public classes and functions run."""
+"""The examples of public classes and functions, and of the page of the reference, run."""
 
 import doctest
+import importlib
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
 import mien
+from mien import testing
 
 pytest.importorskip("av", reason="videos need PyAV")
 pytest.importorskip("lap", reason="tracking needs lapx")
 
 # They train; `make e2e` runs them.
-HEAVY = {"Adaptation", "adapt"}
+HEAVY = {"mien.Adaptation", "mien.adapt"}
+PAGE = Path(__file__).parents[2] / "docs/reference/python.md"
+NAMES = re.findall(r"^::: (\S+)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+# The client's needs a server, and tests/web/test_client.py has one.
+WITHOUT_EXAMPLE = {"mien.client.Client", "mien.errors", "mien.testing"}
+FAKES = [
+    f"mien.testing.{name}"
+    for name, value in vars(testing).items()
+    if not name.startswith("_") and getattr(value, "__module__", None) == testing.__name__
+]
 
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=[pytest.mark.e2e] if n in HEAVY else []) for n in mien.__all__],
+    [
+        pytest.param(n, marks=[pytest.mark.e2e] if n in HEAVY else [])
+        for n in dict.fromkeys(
+            [*(f"mien.{name}" for name in mien.__all__), *NAMES, *FAKES],
+        )
+        if n not in WITHOUT_EXAMPLE
+    ],
 )
 def test_example_runs(
     name: str,
@@ -32,8 +50,11 @@ def test_example_runs(
         (tmp_path / "pictures" / sample[9:]).mkdir(parents=True, exist_ok=True)
         shutil.copy(samples[sample], tmp_path / "pictures" / sample[9:])
     monkeypatch.chdir(tmp_path)
+    module, _, attribute = name.rpartition(".")
+    home = importlib.import_module(module)
+    documented = getattr(home, attribute).__doc__
     test = doctest.DocTestParser().get_doctest(
-        getattr(mien, name).__doc__, {"mien": mien}, f"mien.{name}", None, None
+        documented, {**vars(home), "mien": mien}, name, None, None
     )
     assert test.examples
     printed: list[str] = []

@@ -47,6 +47,18 @@ def open_stream(application: Application, settings: Settings | None = None) -> F
 
     Without expressions it takes the landmarks that show lids, lips and irises best, unless the
     settings name others.
+
+    Args:
+        application: says by `reads_expressions` whether it needs the expression model.
+        settings: of the pipeline; the defaults if None.
+
+    Returns:
+        A stream for :meth:`mien.FaceStream.update`.
+
+    Examples:
+        >>> from mien.applications import DriverApplication, open_stream
+        >>> open_stream(DriverApplication()).settings.expressions
+        False
     """
     if application.reads_expressions:
         return FaceStream(FacePipeline(settings))

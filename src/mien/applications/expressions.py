@@ -19,6 +19,15 @@ class ObservationApplication:
 
     Args:
         interval_s: length of an interval in seconds.
+
+    Examples:
+        >>> import mien
+        >>> from mien.applications import ObservationApplication
+        >>> observation = ObservationApplication(interval_s=60)
+        >>> for result in mien.stream("clip.mp4"):
+        ...     found = observation.update(result, ())
+        >>> sorted(observation.summary()["intervals"][0])
+        ['episodes', 'seconds', 'start_s']
     """
 
     name: ClassVar[str] = "observation"
@@ -36,6 +45,15 @@ class ObservationApplication:
         self._last_s: float | None = None
 
     def update(self, result: FrameResult, events: Sequence[Event]) -> list[Event]:
+        """Process the next frame.
+
+        Args:
+            result: of a stream, with tracks.
+            events: of the same frame.
+
+        Returns:
+            An empty list: it raises no events of its own.
+        """
         now = result.timestamp_s or 0.0
         elapsed = 0.0 if self._last_s is None else now - self._last_s
         self._last_s = now
@@ -53,6 +71,7 @@ class ObservationApplication:
         return []
 
     def summary(self) -> dict[str, Any]:
+        """For each interval its start, seconds by label, and episodes by label, ready for JSON."""
         return {
             "intervals": [
                 {
@@ -83,6 +102,10 @@ class MoodItem:
     Attributes:
         title: display title.
         valence, arousal: in [-1, 1], as rated by its editor or its audience.
+
+    Examples:
+        >>> MoodItem("Heist comedy", valence=0.7, arousal=0.6).title
+        'Heist comedy'
     """
 
     title: str
@@ -91,7 +114,19 @@ class MoodItem:
 
 
 class MoodApplication:
-    """Tracks the smoothed valence and arousal (time constant 30 s) of the largest face."""
+    """Tracks the smoothed valence and arousal (time constant 30 s) of the largest face.
+
+    Attributes:
+        valence, arousal: in [-1, 1]; None until a face was visible long enough.
+
+    Examples:
+        >>> from mien.applications import MoodApplication, MoodItem
+        >>> mood = MoodApplication()
+        >>> mood.valence, mood.arousal = 0.6, 0.3
+        >>> items = [MoodItem("drama", -0.4, 0.1), MoodItem("comedy", 0.7, 0.5)]
+        >>> [item.title for item in mood.rank(items)]
+        ['comedy', 'drama']
+    """
 
     name: ClassVar[str] = "mood"
     limits: ClassVar[str] = (
@@ -105,16 +140,33 @@ class MoodApplication:
         self.arousal: float | None = None
 
     def update(self, result: FrameResult, events: Sequence[Event]) -> list[Event]:
+        """Process the next frame.
+
+        Args:
+            result: of a stream, with tracks.
+            events: of the same frame.
+
+        Returns:
+            An empty list: it raises no events of its own.
+        """
         face = max(result.faces, key=lambda face: face.box.area, default=None)
         if face is not None and face.track is not None and face.track.mood_valence is not None:
             self.valence, self.arousal = face.track.mood_valence, face.track.mood_arousal
         return []
 
     def summary(self) -> dict[str, Any]:
+        """`valence` and `arousal` in [-1, 1], or None."""
         return {"valence": self.valence, "arousal": self.arousal}
 
     def rank(self, items: Iterable[MoodItem]) -> list[MoodItem]:
-        """Items sorted by the distance to the estimate; in their order if there is none yet."""
+        """Items sorted by the distance to the estimate; in their order if there is none yet.
+
+        Args:
+            items: to sort.
+
+        Returns:
+            The same items, the nearest first.
+        """
         if self.valence is None or self.arousal is None:
             return list(items)
         mood = (self.valence, self.arousal)

@@ -28,6 +28,21 @@ class DriverApplication:
         max_off_road_s: seconds; looking away for longer raises one alarm.
         off_road_deg: angle from the road beyond which a driver looks away.
         repeat_s: minimum seconds between two PERCLOS alarms.
+
+    Examples:
+        >>> import mien
+        >>> from mien.applications import DriverApplication, open_stream
+        >>> application = DriverApplication(max_closure_s=1.0)
+        >>> stream = open_stream(application)
+        >>> image = mien.read_image("photo.jpg")
+        >>> alarms = []
+        >>> for number in range(5):
+        ...     result = stream.update(image, number / 10)
+        ...     alarms += application.update(result, stream.events)
+        >>> alarms
+        []
+        >>> application.summary()["yawns"]
+        0
     """
 
     name: ClassVar[str] = "driver"
@@ -62,6 +77,15 @@ class DriverApplication:
         self._yawns = 0
 
     def update(self, result: FrameResult, events: Sequence[Event]) -> list[Event]:
+        """Process the next frame.
+
+        Args:
+            result: of a stream, with tracks.
+            events: of the same frame.
+
+        Returns:
+            New events of the kind `alarm`, with `reason` and `value`.
+        """
         face = max(result.faces, key=lambda face: face.box.area, default=None)
         now = result.timestamp_s or 0.0
         if face is None or face.track is None:
@@ -95,6 +119,7 @@ class DriverApplication:
         return alarms
 
     def summary(self) -> dict[str, Any]:
+        """Numbers of alarms by reason, PERCLOS in [0, 1] or None, and seconds, ready for JSON."""
         return {
             "alarms": dict(self._alarms),
             "perclos": self._perclos,
@@ -161,6 +186,18 @@ class AttentionApplication:
 
     Args:
         steady_s: seconds that a new state must last before an event reports it.
+
+    Examples:
+        >>> import mien
+        >>> from mien.applications import AttentionApplication, open_stream
+        >>> application = AttentionApplication()
+        >>> stream = open_stream(application)
+        >>> image = mien.read_image("photo.jpg")
+        >>> for number in range(5):
+        ...     result = stream.update(image, number / 10)
+        ...     found = application.update(result, stream.events)
+        >>> sorted(application.summary())
+        ['session_s', 'tracks']
     """
 
     name: ClassVar[str] = "attention"
@@ -179,6 +216,15 @@ class AttentionApplication:
         self._session_s = 0.0
 
     def update(self, result: FrameResult, events: Sequence[Event]) -> list[Event]:
+        """Process the next frame.
+
+        Args:
+            result: of a stream, with tracks.
+            events: of the same frame.
+
+        Returns:
+            New events of the kind `attention`, with `state` and the one `before`.
+        """
         now = result.timestamp_s or 0.0
         elapsed = 0.0 if self._last_s is None else now - self._last_s
         elapsed = elapsed if elapsed <= _MAX_STEP_S else 0.0
@@ -201,6 +247,7 @@ class AttentionApplication:
         return changes
 
     def summary(self) -> dict[str, Any]:
+        """Seconds in each state by track, ready for JSON."""
         return {
             "session_s": round(self._session_s, 3),
             "tracks": {

@@ -24,7 +24,7 @@ _TIMEOUT_S = 5.0
 class EventDispatcher:
     """Passes events to receivers in its own thread.
 
-    _Receivers may be slow or unavailable: at most `depth` events wait, later ones are dropped and
+    Receivers may be slow or unavailable: at most `depth` events wait, later ones are dropped and
     counted.
 
     Args:

@@ -129,6 +129,12 @@ class TrackStatistics(Document):
     """What has been seen of one track up to a frame.
 
     See :mod:`mien.tracking.statistics`.
+
+    Examples:
+        >>> import mien
+        >>> for result in mien.stream("clip.mp4"):
+        ...     for face in result:
+        ...         assert face.track.age_s >= 0
     """
 
     schema_name: ClassVar[str] = "track"
@@ -217,6 +223,12 @@ class Gaze(Document):
     """The direction in which the eyes look, relative to the camera; both 0 toward it.
 
     See :mod:`mien.signals.movements`.
+
+    Examples:
+        >>> import mien
+        >>> face = mien.analyze("photo.jpg", landmarks="face-landmarker")[0]
+        >>> abs(face.gaze.yaw_deg) < 25
+        True
     """
 
     schema_name: ClassVar[str] = "gaze"
@@ -324,7 +336,12 @@ class Face(Document):
         return self.detection.box
 
     def moved(self, x: float, y: float, scale: float = 1.0) -> "Face":
-        """The face of an image that is scaled about the origin, then moved, as in another image."""
+        """The face of an image that is scaled about the origin, then moved, as in another image.
+
+        Args:
+            x, y: shift in pixels of the other image.
+            scale: by which the coordinates are multiplied first.
+        """
         quality = self.quality
         return dataclasses.replace(
             self,

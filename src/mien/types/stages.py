@@ -70,7 +70,12 @@ class Box(Document):
         return (self.x_min + self.x_max) / 2, (self.y_min + self.y_max) / 2
 
     def moved(self, x: float, y: float, scale: float = 1.0) -> "Box":
-        """The box scaled about the origin, then moved."""
+        """The box scaled about the origin, then moved.
+
+        Args:
+            x, y: shift in pixels.
+            scale: by which the coordinates are multiplied first.
+        """
         return Box(
             self.x_min * scale + x, self.y_min * scale + y,
             self.x_max * scale + x, self.y_max * scale + y,
@@ -132,7 +137,12 @@ class Landmarks(Document):
         return len(self.points)
 
     def moved(self, x: float, y: float, scale: float = 1.0) -> "Landmarks":
-        """The points scaled about the origin, depth too, then moved."""
+        """The points scaled about the origin, depth too, then moved.
+
+        Args:
+            x, y: shift in pixels.
+            scale: by which the coordinates are multiplied first.
+        """
         points = self.points.astype(np.float64) * scale
         points[:, :2] += x, y
         return replace(self, points=points.astype(np.float32))
@@ -172,7 +182,12 @@ class Detection(Document):
             raise InputError(f"expected a detection score in [0, 1], got {self.score}")
 
     def moved(self, x: float, y: float, scale: float = 1.0) -> "Detection":
-        """The detection scaled about the origin, then moved."""
+        """The detection scaled about the origin, then moved.
+
+        Args:
+            x, y: shift in pixels.
+            scale: by which the coordinates are multiplied first.
+        """
         landmarks = self.landmarks and self.landmarks.moved(x, y, scale)
         return Detection(self.box.moved(x, y, scale), self.score, landmarks)
 
