@@ -172,12 +172,7 @@ threads, provider: override the settings; see :class:`mien.Settings`.
         )
 
     def camera_of(self, image: Image | LargeImage, focal_length: float | None = None) -> Camera:
-        """The camera of a whole image, by the focal length of the settings, or of its file.
-
-        Args:
-            image: ``(H, W, 3)`` RGB uint8, or a large one that is read in tiles.
-            focal_length: in pixels, as the file says; used where the settings name none.
-        """
+        """The camera of a whole image, by the focal length of the settings, or of its file."""
         known = self.settings.focal_length or focal_length or USUAL_FOCAL_LENGTH
         return Camera.of(image.shape[1], image.shape[0], known)
 
@@ -228,15 +223,7 @@ threads, provider: override the settings; see :class:`mien.Settings`.
         return self._result(image, faces, clock, source, limited=search.limited)
 
     def detect(self, image: Image, *, still: bool = False) -> list[Detection]:
-        """The first step: the faces of an image.
-
-        Args:
-            image: ``(H, W, 3)`` RGB uint8.
-            still: as in a photograph, where each detection is verified.
-
-        Returns:
-            Detections with boxes in pixels, from left to right.
-        """
+        """The first step: faces of an image, from left to right; `still`: as in a photograph."""
         looks = self._looks(image) if still else None
         found = self._search(image, looks).faces[: self.settings.max_faces or None]
         return sorted(found, key=lambda detection: detection.box.center[0])
@@ -349,12 +336,7 @@ threads, provider: override the settings; see :class:`mien.Settings`.
         return None if self.blendshapes is None else self.blendshapes.predict(landmarks)
 
     def align(self, image: Image, detection: Detection, landmarks: Landmarks) -> AlignedCrop:
-        """Cut out a face as the expression model expects it; see :func:`face_crop`.
-
-        Args:
-            image: ``(H, W, 3)`` RGB uint8.
-            detection, landmarks: of the face, in pixels of the image.
-        """
+        """Cut out a face as the expression model expects it; see :func:`face_crop`."""
         return face_crop(image, detection.box, landmarks, self.classifier.spec)
 
     def classify(self, crops: Sequence[npt.ArrayLike]) -> list[ExpressionScores]:

@@ -20,11 +20,7 @@ PAGE = Path(__file__).parents[2] / "docs/reference/python.md"
 NAMES = re.findall(r"^::: (\S+)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
 # The client's needs a server, and tests/web/test_client.py has one.
 WITHOUT_EXAMPLE = {"mien.client.Client", "mien.errors", "mien.testing"}
-FAKES = [
-    f"mien.testing.{name}"
-    for name, value in vars(testing).items()
-    if not name.startswith("_") and getattr(value, "__module__", None) == testing.__name__
-]
+FAKES = [f"mien.testing.{name}" for name in testing.__all__]
 
 
 @pytest.mark.parametrize(
