@@ -18,6 +18,11 @@ _PARTIAL_BODY = (
     b"POST /api/v1/analyze HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/jpeg\r\n"
     b"Content-Length: 100000\r\n\r\nhalf"
 )
+_TOO_LARGE = b"POST /photo HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 300000000\r\n\r\nhalf"
+_SOCKET = (
+    b"GET /ws/live HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
 _COMPLETE_BUT_NOT_CLOSED = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
 
 
@@ -51,3 +56,19 @@ def test_stalled_connections_do_not_block_the_server(
         assert sorted(times_s)[5] < 1
     log = (tmp_path / "server-0" / "server.log").read_text()
     assert "Traceback" not in log
+
+
+@pytest.mark.parametrize("said", [_TOO_LARGE, _SOCKET])
+def test_refused_clients_that_stay_do_not_delay_others(
+    serve: Callable[..., Any], said: bytes
+) -> None:
+    server = serve(MIEN_WEB_THREADS="40", MIEN_MAX_LIVE="2")
+    with ExitStack() as held:
+        for _ in range(200):
+            connection = socket.create_connection(("127.0.0.1", server.port))
+            held.enter_context(connection)
+            connection.sendall(said)
+        started = time.monotonic()
+        assert _answers(server.url + "/healthz")
+        # With two seconds for each in some forty threads it was ten.
+        assert time.monotonic() - started < 4

@@ -15,6 +15,7 @@ import string
 import struct
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
 _M_ARENA_MAX = -8
 # A request of which no more arrives for so long is ended.
 _READ_TIMEOUT_S = 10
-_CLOSE_TIMEOUT_S = 2.0
+_CLOSE_TIMEOUT_S, _SHORT_TIMEOUT_S = 2.0, 0.05
+# Threads that wait for clients to close.
+_waiting = threading.BoundedSemaphore(16)
 _DISCARDED_BYTES = 65536
 _SIGNS = string.ascii_letters + string.digits + "-_"
 _STREAM_PATH = re.compile(r"/api/v1/live/([\w-])[\w-]{21}(?:/.*)?")
@@ -254,9 +257,22 @@ def _shutdown(sock: socket.socket) -> None:
     """Close in both directions, after the client had time to read the response.
 
     A socket that is closed while unread data arrives resets the connection, and the end of the
-    response is lost.
+    response is lost. Many clients that do not close must not occupy the threads of others, so that
+    only some get much time.
     """
-    deadline = time.monotonic() + _CLOSE_TIMEOUT_S
+    has_place = _waiting.acquire(blocking=False)
+    try:
+        _discard(sock, time.monotonic() + (_CLOSE_TIMEOUT_S if has_place else _SHORT_TIMEOUT_S))
+    finally:
+        if has_place:
+            _waiting.release()
+    # Nothing is left for gunicorn to wait for.
+    with suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)
+
+
+def _discard(sock: socket.socket, deadline: float) -> None:
+    """Read what a client still sends until it closes, but not after the deadline."""
     with suppress(OSError):
         sock.shutdown(socket.SHUT_WR)
         while (left_s := deadline - time.monotonic()) > 0:
@@ -266,9 +282,6 @@ def _shutdown(sock: socket.socket) -> None:
         else:
             # A client that still sends would wait for minutes for room, if closing did not reset.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    # Nothing is left for gunicorn to wait for.
-    with suppress(OSError):
-        sock.shutdown(socket.SHUT_RDWR)
 
 
 def _start(worker: Any) -> None:

@@ -11,6 +11,7 @@ import json
 import socket
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 from flask import Flask
@@ -37,6 +38,8 @@ _CLOSE_TIMEOUT_S = 2.0
 _SEND_TIMEOUT_S = 30.0
 # A client that waits for answers never sends this many images before it has one.
 _MAX_UNANSWERED = 60
+
+_waiting = threading.BoundedSemaphore(8)
 
 _sock = Sock()
 
@@ -79,13 +82,20 @@ def _live_socket(ws: Server) -> None:
 
 
 def _close(ws: Server, code: int, reason: str) -> None:
-    """Close, and wait until the client has received the reason.
+    """Close, and wait until the client has received the reason, for a few clients at a time.
 
-    Closing a socket with unread data discards the reason, and without the wait the reader threads
-    of many refused clients would accumulate.
+    Closing a socket with unread data discards the reason. But many clients that are refused at once
+    must not occupy the threads that serve others.
     """
     ws.close(code, reason)
-    ws.thread.join(_CLOSE_TIMEOUT_S)
+    if _waiting.acquire(blocking=False):
+        try:
+            ws.thread.join(_CLOSE_TIMEOUT_S)
+        finally:
+            _waiting.release()
+    # Ends the thread that reads, and leaves the server nothing to wait for.
+    with suppress(OSError):
+        ws.sock.shutdown(socket.SHUT_RDWR)
 
 
 class _Conversation:
