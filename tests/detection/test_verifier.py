@@ -15,6 +15,7 @@ from mien.media.images import read_image
 from mien.pipeline import FacePipeline
 from mien.runtime import catalog
 from mien.samples import sample_paths
+from mien.testing import FakeClassifier
 from mien.types import Box, Detection, Image, Landmarks
 
 PEOPLE = [path.stem for path in sample_paths() if path.stem.startswith("person")]
@@ -23,7 +24,7 @@ JAW = (132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397,
 
 @cache
 def _pipeline() -> FacePipeline:
-    return FacePipeline()
+    return FacePipeline(classifier=FakeClassifier())
 
 
 @cache

@@ -10,6 +10,7 @@ from mien.landmarks import FaceMesh, build_blendshapes, build_landmarks, roi_fro
 from mien.media.images import read_image
 from mien.pipeline import FacePipeline
 from mien.samples import sample_paths
+from mien.testing import FakeClassifier
 from mien.types import BLENDSHAPES, FrameResult, Landmarks
 
 
@@ -21,7 +22,7 @@ def _result(name: str) -> FrameResult:
 
 @cache
 def _pipeline() -> FacePipeline:
-    return FacePipeline(landmarks="face-landmarker")
+    return FacePipeline(landmarks="face-landmarker", classifier=FakeClassifier())
 
 
 # Points and blendshapes by MediaPipe 0.10.21 (mediapipe.tasks.vision.FaceLandmarker) with the

@@ -12,6 +12,7 @@ from mien.pipeline import FacePipeline
 from mien.samples import sample_paths
 from mien.signals import action_units
 from mien.signals.movements import _above_neutral
+from mien.testing import FakeClassifier
 from mien.types import ACTION_UNITS, BLENDSHAPES, Face
 
 
@@ -22,7 +23,11 @@ def shapes(**values: float) -> dict[str, float]:
 @cache
 def face(name: str) -> Face:
     (path,) = (path for path in sample_paths() if path.stem == name)
-    (found,) = FacePipeline(landmarks="face-landmarker").analyze(read_image(path)).faces
+    (found,) = (
+        FacePipeline(landmarks="face-landmarker", classifier=FakeClassifier())
+        .analyze(read_image(path))
+        .faces
+    )
     return found
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from mien.media.images import read_image
 from mien.pipeline import FacePipeline
+from mien.testing import FakeClassifier
 
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 from rendered_heads import (  # type: ignore[import-not-found]
@@ -23,7 +24,11 @@ MAX_ERROR_DEG = 4.5
 
 @pytest.fixture(scope="module", params=["facemesh", "face-landmarker"])
 def pipeline(request: pytest.FixtureRequest) -> FacePipeline:
-    return FacePipeline(landmarks=request.param, focal_length=FOCAL_PX / SIZE_WH[0])
+    return FacePipeline(
+        landmarks=request.param,
+        classifier=FakeClassifier(),
+        focal_length=FOCAL_PX / SIZE_WH[0],
+    )
 
 
 @pytest.fixture(scope="module")
