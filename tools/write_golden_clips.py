@@ -1,4 +1,4 @@
-"""Write client/tests/golden: five made clips and what Python sees in them.
+"""Write client/tests/golden: five made clips and what Python sees in them, and faces with noise.
 
     python tools/write_golden_clips.py [FOLDER]
 
@@ -17,6 +17,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from mien import imaging
+from mien.expression.noise import without_noise
 from mien.media.images import read_image
 from mien.samples import sample_paths
 from mien.streaming import FaceStream
@@ -127,12 +129,22 @@ def _face(face: Any) -> dict[str, Any]:
     }
 
 
+def noisy(known: Image) -> Image:
+    """A clean, a noisy and a dim face, each followed by what is left of it without noise."""
+    gray = cv2.resize(imaging.to_gray(known[1]), (96, 96), interpolation=cv2.INTER_AREA)
+    grains = np.random.default_rng(0).normal(0, 1, (3, *gray.shape))
+    shown = [gray + 0 * grains[0], gray + 20 * grains[1], 0.15 * gray + 2 * grains[2]]
+    crops = [np.clip(np.rint(crop), 0, 255).astype(np.uint8) for crop in shown]
+    return np.stack([part for crop in crops for part in (crop, without_noise(crop))])
+
+
 def main() -> None:
     """Write the files, or those in the folder named as argument."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else TARGET
     folder.mkdir(parents=True, exist_ok=True)
     known = portraits()
     (folder / "portraits.gz").write_bytes(gzip.compress(known.tobytes(), mtime=0))
+    (folder / "noise.gz").write_bytes(gzip.compress(noisy(known).tobytes(), mtime=0))
     for name in CLIPS:
         text = json.dumps(golden(name, known), separators=(",", ":"))
         (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")

@@ -14,6 +14,7 @@ from typing import Any
 from mien import pipeline, signals
 from mien.config import Settings
 from mien.detection import verifier
+from mien.expression import noise
 from mien.landmarks import schemes
 from mien.signals import LIMITS, pose
 from mien.streaming import locator
@@ -81,6 +82,11 @@ def constants() -> dict[str, tuple[str, Any]]:
             _numbers(scene, "SAME_STRUCTURE SAME_SHIFTED SURELY_SAME MAX_SHIFT WHITE MIN_CELLS "
                      "MIN_CONTRAST MAX_SKIPPED_S MAX_STEP_S MIN_DIFFERENCE "
                      "MIN_HISTOGRAM_DISTANCE BINS MIN_CHANGE REACH"),
+        ),
+        "NOISE": (
+            _RECORD,
+            _numbers(noise, "TEXTURE STRENGTH TEMPLATE_PX SEARCH_PX LEAST_CONTRAST MIDDLE "
+                     "LEAST_WEIGHT MIN_SIDE_PX MEDIAN"),
         ),
         "EYE_STATE": (
             _RECORD,

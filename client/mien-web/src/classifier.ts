@@ -1,9 +1,11 @@
 /** The third step: an aligned crop and the probabilities of its apparent expression. */
 
+import { NOISE } from "./constants";
 import type { Expression } from "./documents";
 import { pointAt, type Points } from "./faces";
 import { center, estimateSimilarity, height, squareToFrame, width, type Corners, type Transform } from "./geometry";
 import type { Network } from "./network";
+import { withoutNoise } from "./noise";
 import { toInput, warp, type Pixels } from "./pixels";
 import { resolvePrior, scoresOf, type Prior } from "./priors";
 import type { ModelSpec } from "./specs";
@@ -34,6 +36,11 @@ export class Classifier {
     return warp(image, this.transform(box, points), wide, high);
   }
 
+  private get seesNoise(): boolean {
+    const { color, size_wh } = this.spec.input;
+    return color === "gray" && Math.min(...size_wh) >= NOISE.MIN_SIDE_PX;
+  }
+
   private transform(box: Corners, points: Points | null): Transform {
     const { alignment, input } = this.spec;
     const [wide, high] = input.size_wh;
@@ -50,7 +57,7 @@ export class Classifier {
     // Some models only accept one face at a time.
     const most = Number(this.spec.parameters.max_batch ?? MAX_BATCH);
     for (let start = 0; start < crops.length; start += most) {
-      const batch = crops.slice(start, start + most);
+      const batch = crops.slice(start, start + most).map((crop) => (this.seesNoise ? withoutNoise(crop) : crop));
       const input = toInput(batch, this.spec.input);
       const logits = (await this.network.run(input, batch.length, this.spec.input.size_wh, [output!]))[output!]!;
       const count = this.spec.labels.length;

@@ -224,6 +224,15 @@ export function toGray(image: Pixels): Uint8ClampedArray {
   return gray;
 }
 
+/** Means of two by two gray levels, without rounding; an odd last row or column is left out. */
+export function areaOfFour(gray: ArrayLike<number>, width: number, height: number): Float32Array {
+  const [columns, rows] = [width >> 1, height >> 1];
+  return Float32Array.from({ length: columns * rows }, (_, k) => {
+    const p = 2 * (Math.floor(k / columns) * width + (k % columns));
+    return (gray[p]! + gray[p + 1]! + gray[p + width]! + gray[p + width + 1]!) / 4;
+  });
+}
+
 /** The input of a network: channels, rows, columns, normalized as its spec says. */
 export function toInput(images: readonly Pixels[], spec: InputSpec): Float32Array {
   const [wide, high] = spec.size_wh;

@@ -8,6 +8,7 @@ import numpy as np
 from mien import geometry, imaging
 from mien.expression.crop import anchors
 from mien.expression.neural import NeuralClassifier
+from mien.expression.noise import without_noise
 from mien.expression.priors import resolve_prior, scores_from_logits, softmax, uniform_shift
 from mien.geometry import Array
 from mien.runtime import catalog
@@ -70,6 +71,7 @@ class EnsembleClassifier:
         """See :meth:`mien.expression.base.ExpressionClassifier.classify`."""
         if not len(crops):
             return []
+        crops = [without_noise(crop) for crop in crops]
         logits = self._first.logits(crops).astype(np.float64)
         logs = np.log(softmax(logits / self._first.spec.temperature) + _TINY)
         unsure = np.flatnonzero(softmax(logs + self._default_shift).max(axis=1) < _SURE)

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mien import imaging
+from mien.expression.noise import sees_noise, without_noise
 from mien.expression.priors import resolve_prior, scores_from_logits
 from mien.runtime.catalog import CatalogEntry
 from mien.runtime.session import Session
@@ -46,6 +47,8 @@ class NeuralClassifier:
 
     def run(self, crops: Sequence[Image], outputs: Sequence[str]) -> list[npt.NDArray[np.float32]]:
         """Some outputs of the network for at least one crop, by their names in the spec."""
+        if sees_noise(self.spec.input):
+            crops = [without_noise(crop) for crop in crops]
         # Some published models only accept one face at a time.
         size = int(self.spec.parameters.get("max_batch", _MAX_BATCH))
         parts = [
