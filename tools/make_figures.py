@@ -1,9 +1,9 @@
-"""Draw the plots of the documentation from benchmarks/results, for `make figures`.
+"""Draw the pictures of the documentation, for `make figures`.
 
     python tools/make_figures.py
 
-Each plot is an SVG file in docs/images with a transparent ground, in colors that are readable on a
-light and on a dark page.
+Each plot is made from benchmarks/results: an SVG file in docs/images with a transparent ground, in
+colors that are readable on a light and on a dark page. live.webp is an analysis of the sample clip.
 """
 
 import json
@@ -14,10 +14,14 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image as PillowImage
+
+import mien
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks/results"
 OUT = ROOT / "docs/images"
+CLIP = ROOT / "src/mien/web/static/sample.mp4"
 
 # Middle gray, and colors of middle lightness that differ for color-blind readers, too.
 _GRAY = "#808890"
@@ -49,6 +53,8 @@ _STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "mien",
 }
+_LIVE_S = 7.0
+_LIVE_SIZE = (640, 360)
 _SETS = {"ferplus": "FER+ valid", "lfw-expressions": "lfw-expressions"}
 
 
@@ -174,7 +180,31 @@ FIGURES: dict[str, tuple[Callable[[Figure], None], tuple[float, float]]] = {
 }
 
 
+def live() -> None:
+    """Write live.webp: six frames a second of the sample clip with what is found in them.
+
+    It plays once, so that nothing moves beside the text for long, and ends where one person smiles.
+    """
+    kept = []
+
+    class Annotated:
+        def write(self, frame: Any, found: mien.FrameResult, events: Any) -> None:
+            if frame.index % 4 == 0 and found.timestamp_s < _LIVE_S:
+                kept.append(mien.annotate(frame.image, found, draw=["mesh", "aus"]))
+
+        def close(self, events: Any, *, complete: bool) -> None:
+            """All frames are kept."""
+
+    for _ in mien.stream(CLIP, landmarks="face-landmarker", sinks=[Annotated()]):
+        pass
+    first, *rest = (PillowImage.fromarray(image).resize(_LIVE_SIZE) for image in kept)
+    first.save(
+        OUT / "live.webp", save_all=True, append_images=rest, duration=167, loop=1, quality=45
+    )
+
+
 def main() -> None:
+    live()
     with mpl.rc_context(_STYLE):
         for name, (draw, size) in FIGURES.items():
             figure = Figure(figsize=size, layout="constrained")
