@@ -46,6 +46,7 @@ def tiff(
     tile: int = 0,
     rows: int = 10,
     deflate: bool = False,
+    lzw: bool = False,
     predictor: int = 1,
     tags: dict[int, tuple[str, list[int]]] | None = None,
 ) -> bytes:
@@ -78,7 +79,7 @@ def tiff(
             planes_of_bytes = split.reshape(high, wide * depth, -1).transpose(0, 2, 1)
             steps = planes_of_bytes.reshape(high, -1, depth)
             content = np.concatenate([steps[:, :1], np.diff(steps, axis=1)], axis=1).tobytes()
-        data.append(zlib.compress(content) if deflate else content)
+        data.append(zlib.compress(content) if deflate else _lzw(content) if lzw else content)
     head = 16 if big else 8
     starts = np.cumsum([head, *map(len, data)]).tolist()
     kind = {"u": 1, "i": 2, "f": 3}[values.dtype.kind]
@@ -86,7 +87,7 @@ def tiff(
         256: ("I", [width]),
         257: ("I", [height]),
         258: ("H", [8 * values.itemsize] * samples),
-        259: ("H", [8 if deflate else 1]),
+        259: ("H", [8 if deflate else 5 if lzw else 1]),
         262: ("H", [2 if samples >= 3 else 1]),
         (324 if tile else 273): ("I", starts[:-1]),
         277: ("H", [samples]),
@@ -97,6 +98,15 @@ def tiff(
     }
     entries |= {322: ("I", [tile]), 323: ("I", [tile])} if tile else {278: ("I", [rows])}
     return _file(b"".join(data), starts[-1], entries | (tags or {}), order, big)
+
+
+def _lzw(content: bytes) -> bytes:
+    """Literal codes of nine bits, with a new table before a tenth bit is needed."""
+    codes = [256]
+    for at in range(0, len(content), 250):
+        codes += [*content[at : at + 250], 256]
+    bits = np.array([*codes, 257])[:, None] >> np.arange(8, -1, -1) & 1
+    return np.packbits(bits.astype(np.uint8)).tobytes()
 
 
 def _file(
@@ -130,6 +140,7 @@ LAYOUTS: list[dict[str, Any]] = [
     {}, {"planar": True}, {"tile": 16}, {"tile": 16, "planar": True, "deflate": True},
     {"deflate": True}, {"order": ">"}, {"order": ">", "planar": True}, {"big": True},
     {"order": ">", "big": True, "deflate": True}, {"deflate": True, "predictor": 2},
+    {"planar": True, "lzw": True}, {"planar": True, "lzw": True, "tile": 16, "order": ">"},
 ]  # fmt: skip
 
 
@@ -244,7 +255,7 @@ def test_rejects_values_out_of_any_usual_range(values: Any) -> None:
         ({259: ("H", [777])}, r"unknown \(777\) compression"),
         ({339: ("H", [5, 5, 5])}, "3 × 32 bits"),
         ({262: ("H", [32844])}, "photometric 32844"),
-        ({284: ("H", [2]), 259: ("H", [5])}, "planar.*LZW compression"),
+        ({284: ("H", [2]), 259: ("H", [7])}, "planar.*JPEG compression"),
     ],
 )
 def test_says_which_variants_are_not_supported(

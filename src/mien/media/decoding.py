@@ -17,10 +17,10 @@ from PIL import Image as PillowImage
 from mien import imaging
 from mien.errors import ImageReadError
 from mien.imaging import LargeImage
-from mien.media import tiff
 from mien.media.color_profiles import has_profile
 from mien.media.formats import open_as
 from mien.media.jpeg import WatchedJpeg, readable_part, refuse_rare_jpeg
+from mien.media.levels import say_clear_share, to_levels
 from mien.media.pixels import (
     PART_MODES,
     PillowParts,
@@ -141,7 +141,7 @@ def _png_in_bands(stream: IO[bytes], reading: Reading) -> Image | LargeImage:
         bands.prepare()
     else:
         pixels = bands.whole()
-    tiff.say_clear_share(bands.clear_share, reading.warnings)
+    say_clear_share(bands.clear_share, reading.warnings)
     return pixels
 
 
@@ -211,7 +211,7 @@ def _with_true_transparency(
 def _add_transparency(picture: PillowImage.Image, warnings: list[str]) -> None:
     """Say what is seen where a picture is transparent."""
     with contextlib.suppress(Exception):
-        tiff.say_clear_share(clear_share(picture), warnings)
+        say_clear_share(clear_share(picture), warnings)
 
 
 def _as_far_as_it_goes(
@@ -356,9 +356,9 @@ def _png_of_low_levels(stream: IO[bytes], picture: PillowImage.Image, warnings: 
     whole = values is not None and values.shape[:2] == picture.size[::-1]
     if values is None or not whole or values.dtype != np.uint16 or values.ndim != 3:
         return pixels_of(picture, warnings)
-    levels = tiff.to_levels(values[:, :, 2::-1], warnings)
+    levels = to_levels(values[:, :, 2::-1], warnings)
     if values.shape[2] == 3:
         return levels
-    alpha = tiff.to_levels(values[:, :, 3:], [])
-    tiff.say_clear_share(float(np.mean(alpha < 128)), warnings)
+    alpha = to_levels(values[:, :, 3:], [])
+    say_clear_share(float(np.mean(alpha < 128)), warnings)
     return imaging.as_rgb(np.dstack([levels, alpha]))

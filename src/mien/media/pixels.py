@@ -9,8 +9,8 @@ from PIL import Image as PillowImage
 
 from mien import imaging
 from mien.imaging import LargeImage
-from mien.media import tiff
 from mien.media.color_profiles import to_srgb
+from mien.media.levels import say_clear_share, to_levels
 from mien.types import Image
 
 # Pixels are converted in bands of about this many, to bound memory.
@@ -69,8 +69,8 @@ def _upright_rgb(picture: PillowImage.Image, warnings: list[str], orientation: i
         deep = picture.mode not in ("I", "F") or picture.format == "PPM"
         values = values.astype(np.uint16) if deep and picture.mode != "F" else values
         clear = values == picture.info.get("transparency")  # the key of PNG
-        levels = tiff.to_levels(np.where(clear, 0, values), warnings)
-        tiff.say_clear_share(float(np.mean(clear)), warnings)
+        levels = to_levels(np.where(clear, 0, values), warnings)
+        say_clear_share(float(np.mean(clear)), warnings)
         return upright(imaging.as_rgb(np.where(clear, np.uint8(255), levels)), orientation)
     width, height = picture.size
     transposed, upside_down, mirrored = _STEPS.get(orientation, _UPRIGHT)

@@ -8,6 +8,7 @@ import struct
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import IO, Any
 
 import cv2
@@ -15,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mien.errors import ImageReadError
+from mien.media.levels import say_clear_share, to_levels
 from mien.types import Image
 
 _LAYOUTS = {1: "B", 3: "H", 4: "I", 6: "b", 7: "B", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q"}
@@ -40,8 +42,6 @@ _DEFLATE = (8, 32946)
 _RARE = (34925, 50000, 50001)
 # OpenCV makes others black.
 _COMPRESSIONS_OF_OPENCV = (1, 5, 7, *_DEFLATE, 32773)
-# Less than this is a rounded corner or a smooth edge.
-_SEEN_SHARE = 0.02
 _KINDS = {1: "u", 2: "i", 3: "f", 4: "u"}
 _PHOTOMETRICS_OF_PILLOW = (0, 1, 2, 3, 5, 6, 8)
 
@@ -234,12 +234,6 @@ def _opacity(values: npt.NDArray[Any], page: Directory) -> npt.NDArray[np.float3
     return np.clip(shares, 0, 1)[:, :, None]
 
 
-def say_clear_share(share: float, warnings: list[str]) -> None:
-    """Add a warning of the share of a picture that is transparent, if it is seen."""
-    if share >= _SEEN_SHARE:
-        warnings.append(f"{share:.0%} of the picture is transparent, and was read as white")
-
-
 def _on_white(levels: Image, alpha: npt.NDArray[np.float32], *, premultiplied: bool) -> Image:
     shown = levels if premultiplied else levels * alpha
     return np.asarray(np.clip(shown + 255 * (1 - alpha) + 0.5, 0, 255), np.uint8)
@@ -310,77 +304,67 @@ def _undo_predictor(
 
 
 def _read_with_opencv(stream: IO[bytes], page: Directory) -> npt.NDArray[Any]:
-    """Pixels in other compressions. OpenCV reads the first page, and planar pixels wrongly."""
-    upright = page.orientation == 1
-    known = page.get(_COMPRESSION, 1) in _COMPRESSIONS_OF_OPENCV
-    plain = known and upright and page.get(_PLANAR, 1) != 2 and page.photometric != 0
-    if page.page != 0 or not plain:
+    """Pixels in other compressions. OpenCV reads the first page, and planar pixels one by one."""
+    if page.get(_COMPRESSION, 1) not in _COMPRESSIONS_OF_OPENCV or page.photometric == 0:
+        raise _unsupported(page)
+    samples = page.get(_SAMPLES, 1)
+    if page.get(_PLANAR, 1) == 2 or samples == 1:
+        planes = [_plane_as_file(stream, page, index) for index in range(samples)]
+        return np.dstack([_decoded(plane, page, 1) for plane in planes])
+    if page.page != 0 or page.orientation != 1:  # it turns the pixels
         raise _unsupported(page)
     stream.seek(0)
+    values = _decoded(stream.read(), page, samples)
+    return values[:, :, [2, 1, 0, 3][: values.shape[2]]] if values.shape[2] >= 3 else values
+
+
+def _decoded(content: bytes, page: Directory, samples: int) -> npt.NDArray[Any]:
     before = cv2.utils.logging.setLogLevel(0)  # the error below says it
     try:
-        values = cv2.imdecode(np.frombuffer(stream.read(), np.uint8), cv2.IMREAD_UNCHANGED)
+        values = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     finally:
         cv2.utils.logging.setLogLevel(before)
     if values is None or values.shape[1::-1] != page.size_wh:
         raise _unsupported(page)
     if values.ndim == 2:
         values = values[:, :, None]
-    if values.shape[2] != page.get(_SAMPLES, 1) or 8 * values.itemsize != page.bits:
+    if values.shape[2] != samples or 8 * values.itemsize != page.bits:
         raise _unsupported(page)
-    if page._kind in "ui" and values.dtype.kind in "ui":
+    if values.dtype.kind in "ui":
         values = values.view(f"{page._kind}{values.itemsize}")
-    return values[:, :, [2, 1, 0, 3][: values.shape[2]]] if values.shape[2] >= 3 else values
+    return values
 
 
-def to_levels(values: npt.NDArray[Any], warnings: list[str]) -> Image:
-    """Scale numbers of any type to 0..255, by the usual range in which they are.
-
-    Fractions are in [0, 1]; otherwise the range ends at 255, 1023, 4095, 65535 or at the maximum of
-    the type. A file does not say which, and a wrong one would make the picture black.
-
-    Args:
-        values: of a whole picture.
-        warnings: what was assumed is added here.
-
-    Raises:
-        _UnsupportedTiffError: they are in no usual range.
-    """
-    low, high = values.min(), values.max()
-    top = _top(values.dtype, low, high)
-    if top is None:
-        raise _UnsupportedTiffError(
-            f"not supported: pixels of type {values.dtype} from {low:g} to {high:g}; "
-            "scale them to 0..255 and save them with 8 bits"
-        )
-    full = 1 if values.dtype.kind == "f" else np.iinfo(values.dtype).max
-    if top != full:
-        warnings.append(f"pixels of type {values.dtype} up to {high:g} were read as 0 to {top:g}")
-    if values.dtype == np.uint8:
-        return values
-    if values.dtype.kind != "f" and top > 255:
-        return np.asarray(values >> (int(top).bit_length() - 8), np.uint8)
-    if top == 127:
-        return np.asarray(values * 2.0 + 0.5, np.uint8)
-    if values.dtype.kind != "f":
-        return np.asarray(values, np.uint8)
-    return np.asarray(np.clip(values * (255 / top) + 0.5, 0, 255), np.uint8)
+def _plane_as_file(stream: IO[bytes], page: Directory, index: int) -> bytes:
+    """A gray TIFF file with one of the planes, whose strips or tiles are copied."""
+    tiled = _TILE_OFFSETS in page.tags
+    places, lengths = (_TILE_OFFSETS, _TILE_COUNTS) if tiled else (_OFFSETS, _COUNTS)
+    parts = len(page.tags.get(places, ())) // page.get(_SAMPLES, 1)
+    chosen = slice(parts * index, parts * (index + 1))
+    offsets, counts = (page.tags.get(tag, ())[chosen] for tag in (places, lengths))
+    data = []
+    for offset, count in zip(offsets, counts, strict=True):
+        stream.seek(offset)
+        data.append(stream.read(count).ljust(min(count, 16), b"\0"))
+    starts = list(accumulate(map(len, data), initial=8))
+    tags = {tag: page.get(tag) for tag in _OF_PLANE if tag in page.tags}
+    tags |= {_BITS: page.bits, _PHOTOMETRIC: 1, _SAMPLES: 1, _PLANAR: 1}
+    if page.bits == 16:  # OpenCV reads fractions of 16 bits as integers only
+        tags[_FORMAT] = 1
+    entries: dict[int, tuple[int, ...]] = {tag: (value,) for tag, value in tags.items()}
+    entries |= {places: tuple(starts[:-1]), lengths: tuple(map(len, data))}
+    order, at = page.order, starts[-1] + starts[-1] % 2
+    beyond = at + 2 + 12 * len(entries) + 4
+    directory, arrays = struct.pack(order + "H", len(entries)), b""
+    for tag, values in sorted(entries.items()):
+        packed = struct.pack(f"{order}{len(values)}I", *values)
+        if len(values) > 1:
+            packed, arrays = struct.pack(order + "I", beyond + len(arrays)), arrays + packed
+        directory += struct.pack(order + "HHI", tag, 4, len(values)) + packed
+    head = (b"II" if order == "<" else b"MM") + struct.pack(order + "HI", 42, at)
+    return b"".join((head, *data)).ljust(at, b"\0") + directory + bytes(4) + arrays
 
 
-def _top(dtype: np.dtype[Any], low: Any, high: Any) -> float | None:
-    if dtype.kind == "f":
-        if not (np.isfinite(low) and np.isfinite(high) and low > -0.01):
-            return None
-        if high <= 1.01:
-            return 1
-        # Fractions with highlights above 1 are no levels up to 255.
-        return 255 if 32 <= high < 256 else 65535 if 4096 <= high < 65536 else None
-    if low < 0:
-        return None
-    full = int(np.iinfo(dtype).max)
-    if dtype.itemsize == 1:
-        return full
-    tops = (255, 1023, 4095, full) if dtype.itemsize == 2 else (255, 65535)
-    usual = next((top for top in tops if high <= top), None)
-    # More than 16 bits are used whole, or not in any usual range.
-    return usual or (full if high > full >> 8 else None)
+_OF_PLANE = (
+    _WIDTH, _HEIGHT, _COMPRESSION, _ROWS, _PREDICTOR, _TILE_WIDTH, _TILE_HEIGHT, _FORMAT,
+)  # fmt: skip
