@@ -100,3 +100,23 @@ def test_a_sequence_skips_unreadable_pictures_with_warnings(tmp_path: Path) -> N
     assert [frame.index for frame in late.frames()] == [4]
     with pytest.raises(VideoReadError, match=r"p6\.png"):
         list(ImageSequenceSource(pictures[1:2]).frames())
+
+
+def test_a_sequence_says_that_numbers_are_repeated(tmp_path: Path) -> None:
+    names = ("1.jpg", "1.png", "2.jpg", "2.png")
+    source = ImageSequenceSource([picture(tmp_path / name, 90) for name in names])
+    assert [frame.index for frame in source.frames()] == [0, 1, 2, 3]
+    assert source.warnings[0].startswith("4 pictures have 2 numbers")
+
+
+def test_a_sequence_says_which_pictures_were_read_in_part(tmp_path: Path) -> None:
+    pictures = [tmp_path / f"{number}.jpg" for number in range(3)]
+    shades = np.tile(np.arange(200, dtype=np.uint8), (150, 1))
+    for path in pictures:
+        PillowImage.fromarray(shades).save(path)
+    pictures[1].write_bytes(pictures[1].read_bytes()[:-150])
+    source = ImageSequenceSource(pictures)
+    assert sum(1 for _ in source.frames()) == 3
+    (warning,) = source.warnings
+    assert warning.startswith("the file is truncated or damaged: ")
+    assert warning.endswith(" (one picture)")

@@ -295,6 +295,7 @@ def test_faces_of_heic_photographs_are_upright(samples: dict[str, Path], orienta
      (b"<?xml version='1.0'?>\n<svg>", "an SVG drawing"),
      (b"\xef\xbb\xbf<!doctype html>", "a web page"), (b"\x93NUMPY\1\0", "a NumPy array"),
      (b"data:image/png;base64,iVBO", "a data URL"), (b"P7\nWIDTH 4\n", "a PAM image"),
+     (b"\x89PNG\n\x1a\n\0\0\0\rIHDR", "a PNG image that was changed"),
      (b"\0\0\2\0\1\0", "a cursor or a Targa image"), (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive")],
 )  # fmt: skip
 def test_names_other_kinds_of_files(head: bytes, found: str) -> None:

@@ -80,6 +80,7 @@ _FOREIGN: tuple[tuple[bytes, str], ...] = (
     (b"SIMPLE  =", "a FITS image"),
     (b"\x93NUMPY", "a NumPy array: numpy.load it and give its pixels"),
     (b"version https://git-lfs", "a pointer of Git LFS: get the image by git lfs pull"),
+    (b"\x89PNG", "a PNG image that was changed on its way: transfer it as binary data"),
     (b"data:image", "the text of a data URL, which can be given itself"),
 )
 _TEXTS = ((b"<svg", "an SVG drawing"), (b"<!doctype html", "a web page"), (b"<html", "a web page"))

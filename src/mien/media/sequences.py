@@ -4,9 +4,8 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mien import imaging
 from mien.errors import ImageReadError, VideoReadError
-from mien.media.images import read_image
+from mien.media.images import decode_image
 from mien.media.sources import Frame, Selection, SourceInfo
 
 DEFAULT_RATE = 25.0
@@ -16,7 +15,7 @@ class ImageSequenceSource:
     """The frames of a sequence of pictures, in the order of the numbers in their names.
 
     The first picture is at 0 s. A missing number is a missing frame: its time is left out. Pictures
-    that cannot be read are left out too, with a warning.
+    that cannot be read are left out too, with a warning; others may have been read in part.
 
     Args:
         pictures: paths, in any order.
@@ -42,6 +41,7 @@ class ImageSequenceSource:
         if not pictures:
             raise VideoReadError(f"expected numbered pictures in {name}, but there are none")
         self._unreadable: list[str] = []
+        self._noted: dict[str, int] = {}
         self._pictures = sorted(pictures, key=number_in_name)
         self._numbers = _frame_numbers(self._pictures)
         self._selection = selection or Selection()
@@ -57,9 +57,19 @@ class ImageSequenceSource:
             found.append(
                 f"pictures that could not be read and were skipped: {len(self._unreadable)}"
             )
+        found += [
+            f"{text} (one picture)" if count == 1 else f"{text} ({count} pictures)"
+            for text, count in self._noted.items()
+        ]
         missing = self._numbers[-1] + 1 - len(self._numbers)
         if missing:
             found.append(f"numbers without a picture: {missing}")
+        names = {number_in_name(path)[0] for path in self._pictures}
+        if len(names) < len(self._pictures) and -1 not in names:
+            found.append(
+                f"{len(self._pictures)} pictures have {len(names)} numbers: each was read as a "
+                "frame, in the order of their names"
+            )
         return tuple(found)
 
     def frames(self) -> Iterator[Frame]:
@@ -77,12 +87,14 @@ class ImageSequenceSource:
             if not selected(number, timestamp_s):
                 continue
             try:
-                image = imaging.as_rgb(read_image(path))
+                decoded = decode_image(path)
             except ImageReadError as error:
                 self._unreadable.append(str(error))
                 continue
             found = True
-            yield Frame(image, timestamp_s, number)
+            for text in decoded.warnings:
+                self._noted[text] = self._noted.get(text, 0) + 1
+            yield Frame(decoded.pixels, timestamp_s, number)
         if self._unreadable and not found:
             raise VideoReadError(
                 f"no picture of {self.info.name} can be read: {self._unreadable[0]}"
