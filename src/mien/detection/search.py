@@ -339,9 +339,13 @@ def _detect_in_copies(
     size, scale = _COPY_SIZE, _COPY_SIZE / view.side
     to_copy = geometry.similarity(scale, 0.0, (-view.left * scale, -view.top * scale))
     copy = imaging.warp(image, to_copy, (size, size), replicate_border=False)
-    rows = [np.hstack([np.rot90(copy, turn) for turn in turns]) for turns in ((0, 1), (2, 3))]
+    copies = np.empty((2 * size, 2 * size, 3), np.uint8)
+    for turn in range(4):
+        row, column = divmod(turn, 2)
+        part = copies[row * size : (row + 1) * size, column * size : (column + 1) * size]
+        part[...] = np.rot90(copy, turn)
     found = []
-    for detection in detector.detect(np.vstack(rows), min_score=min_score)[:_MAX_OF_VIEW]:
+    for detection in detector.detect(copies, min_score=min_score)[:_MAX_OF_VIEW]:
         column, row = (int(middle >= size) for middle in detection.box.center)
         turn = 2 * row + column
         upright = turned_back(detection.moved(-column * size, -row * size, 1), turn, size, size)

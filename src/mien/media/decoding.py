@@ -19,7 +19,7 @@ from mien.errors import ImageReadError
 from mien.imaging import LargeImage
 from mien.media.color_profiles import has_profile
 from mien.media.formats import open_as
-from mien.media.jpeg import WatchedJpeg, readable_part, refuse_rare_jpeg
+from mien.media.jpeg import WatchedJpeg, readable_part
 from mien.media.levels import say_clear_share, to_levels
 from mien.media.pixels import (
     PART_MODES,
@@ -98,8 +98,6 @@ def read_picture(
         page: its number in the file.
         orientation: where the image has none of its own.
     """
-    if name == "jpeg":
-        refuse_rare_jpeg(stream)
     stream.seek(0)
     head = stream.read(HEAD_OF_COLORS)
     stream.seek(0)

@@ -87,19 +87,6 @@ def _units(frame: bytes) -> int:
     return -(-sides[0] // (8 * across)) * -(-sides[1] // (8 * down))
 
 
-def refuse_rare_jpeg(stream: IO[bytes]) -> None:
-    """Say which kinds of JPEG no library here reads, by the header of the frame.
-
-    Raises:
-        ImageReadError: more than 8 bits, lossless or hierarchical (ITU-T T.81, B.1.1.3), JPEG-LS.
-    """
-    header = _read_header(stream)
-    kind = _FRAMES.get(header.frame, "")
-    if header.bits > 8 or kind:
-        kind = kind or f"JPEG with {header.bits} bits"
-        raise ImageReadError(f"not supported: {kind}; save it as a PNG or an 8-bit JPEG")
-
-
 def readable_part(stream: IO[bytes]) -> bytes:
     """A damaged file to the first marker in the data of a scan that no decoder accepts."""
     data = _read_header(stream).data
@@ -122,10 +109,25 @@ class WatchedJpeg(JpegImagePlugin.JpegImageFile):
     Attributes:
         is_short: the data end before the picture; the rest is gray.
         is_damaged: data are left over or were never written, or markers stand where none may.
+
+    Raises:
+        ImageReadError: no library here reads this kind: more than 8 bits, lossless or hierarchical
+            (ITU-T T.81, B.1.1.3), JPEG-LS.
     """
 
     is_short = is_damaged = False
+    _header: _Header
     _parts: Iterator[bytes] | None = None
+
+    def _open(self) -> None:
+        assert self.fp is not None
+        self._header = header = _read_header(self.fp)
+        kind = _FRAMES.get(header.frame, "")
+        if header.bits > 8 or kind:
+            kind = kind or f"JPEG with {header.bits} bits"
+            raise ImageReadError(f"not supported: {kind}; save it as a PNG or an 8-bit JPEG")
+        self.fp.seek(0)
+        super()._open()
 
     def load_read(self, read_bytes: int) -> bytes:
         """The next part of the file, for Pillow's decoder."""
@@ -135,7 +137,7 @@ class WatchedJpeg(JpegImagePlugin.JpegImageFile):
         return next(self._parts, b"")
 
     def _watched(self, stream: IO[bytes]) -> Iterator[bytes]:
-        header = _read_header(stream)
+        header = self._header
         stream.seek(0)
         content = stream.read()
         following = _AFTER_SCAN.search(content, header.data) if header.data else None
