@@ -302,6 +302,36 @@ def result_at(timestamp_s: float, frame_index: int, faces: int = 1) -> dict[str,
     return {**result.to_dict(), "timestamp_s": timestamp_s, "frame_index": frame_index}
 
 
+def test_people_of_a_browser_stay_the_same_when_the_server_restarts(app: Flask) -> None:
+    client = app.test_client()
+    client.get("/photo")
+
+    def record(first: int, session_id: str = "") -> str:
+        stream: Any = client.post("/api/v1/live").json
+        url, query = f"/api/v1/live/{stream['id']}", {"session_id": session_id}
+        started: Any = client.post(
+            f"{url}/recording", query_string=query if session_id else {}
+        ).json
+        results = [result_at(index / 10, index) for index in range(first, first + 3)]
+        for result in results:
+            result["faces"][0]["track_id"] = 2
+        assert client.post(f"{url}/results", json={"results": results}).json == {"added": 3}
+        client.delete(url)
+        return str(started["session_id"])
+
+    def stored() -> list[tuple[int, int]]:
+        answer: Any = client.get(f"/api/v1/sessions/{session_id}/frames").json
+        return [(frame["frame_index"], frame["faces"][0]["track_id"]) for frame in answer["frames"]]
+
+    session_id = record(0)
+    # The browser's stream goes on, with its numbers.
+    assert record(7, session_id) == session_id
+    assert stored() == [(0, 2), (1, 2), (2, 2), (7, 2), (8, 2), (9, 2)]
+    # A new one numbers its frames and people from the start.
+    assert record(0, session_id) == session_id
+    assert stored()[6:] == [(10, 4), (11, 4), (12, 4)]
+
+
 def test_results_that_a_browser_computed_are_recorded(app: Flask) -> None:
     client = app.test_client()
     client.get("/photo")

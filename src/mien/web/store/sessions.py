@@ -82,6 +82,9 @@ class Recording:
             timestamp_s = result.timestamp_s or 0.0
             if self._first_s is None:
                 self._first_s = timestamp_s
+                if (result.frame_index or 0) >= self._first_frame:
+                    # The stream of a browser goes on when the server's was opened again.
+                    self._first_frame = self._first_person = 0
             at_s = round(self._start_s + timestamp_s - self._first_s, 4)
             is_same = result.frame_index is not None and result.frame_index == self._last_frame
             if is_same or at_s < self._last_s:
