@@ -28,6 +28,7 @@ from mien.tracking import (
     coarse,
     quality_weight,
 )
+from mien.tracking.scene import Grid
 from mien.types import Box, ExpressionState, Face, FrameResult, Image
 
 
@@ -156,9 +157,7 @@ class FaceStream:
         events: list[Event] = []
         grid = coarse(rgb)
         before, self._last_image = self._last_image, rgb
-        if self._cuts.is_cut(grid, timestamp_s) and not self._locator.continues(
-            rgb, before, self._tracker.tracks, timestamp_s
-        ):
+        if self._is_cut(rgb, before, grid, timestamp_s):
             events.append(Event("scene_cut", timestamp_s))
             events += self._end([track.track_id for track in self._tracker.end_all()])
         observations = self._locator.locate(rgb, self._tracker.tracks, timestamp_s, grid)
@@ -225,6 +224,13 @@ class FaceStream:
                     last_seen.pop(event.track_id or 0, None)
         for track_id, (box, timestamp_s) in last_seen.items():
             self._tracker.restore(track_id, box, timestamp_s)
+
+    def _is_cut(self, image: Image, before: Image | None, grid: Grid, timestamp_s: float) -> bool:
+        is_cut = self._cuts.is_cut(grid, timestamp_s)
+        if not is_cut and not self._cuts.is_unsure:
+            return False
+        continues = self._locator.continues(image, before, self._tracker.tracks, timestamp_s)
+        return not continues if is_cut else continues is False
 
     def _whose_rest(self, seen: Sequence[tuple[int, Observation]]) -> int | None:
         """The track of the person in the neutral photograph; None where that is not known."""

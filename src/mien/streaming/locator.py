@@ -125,8 +125,10 @@ class FaceLocator:
 
     def continues(
         self, image: Image, before: Image | None, tracks: Sequence[Track], timestamp_s: float
-    ) -> bool:
+    ) -> bool | None:
         """Whether a face of the frame before is where it is expected in this one.
+
+        None where no face is there that can be compared.
 
         Args:
             image: this frame.
@@ -136,12 +138,15 @@ class FaceLocator:
         """
         in_view = [track for track in tracks if track.last_s >= self._last_frame_s]
         known = {track.key: track.landmarks for track in in_view}
-        return before is not None and any(
-            (similarity(face_patch(before, known[key]), face_patch(image, seen.landmarks)) or 0)
-            >= _SAME_PATCH
+        if before is None:
+            return None
+        alike = [
+            similarity(face_patch(before, known[key]), face_patch(image, seen.landmarks))
             for seen in self._follow(image, in_view, timestamp_s)
             for key in seen.followed
-        )
+        ]
+        compared = [value for value in alike if value is not None]
+        return any(value >= _SAME_PATCH for value in compared) if compared else None
 
     def _count_views(self, image: Image) -> int:
         """How many detector runs a search of the whole frame takes."""

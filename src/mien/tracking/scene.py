@@ -14,6 +14,9 @@ _GRID_WH = (32, 18)
 # best shift, frames of a shaking camera have 0.57 and more, unrelated ones up to 0.45.
 _SAME_STRUCTURE, _SAME_SHIFTED = 0.45, 0.55
 _SURELY_SAME = 0.8
+# Two people at the same place before the same background have 0.4 to 0.7: only the faces tell them
+# apart, and only in frames that follow each other closely.
+_MAX_UNSURE_STEP_S = 0.15
 # A shaking camera moves the grid by some cells.
 _MAX_SHIFT = 3
 # White cells, as in a flash, have lost their structure.
@@ -46,9 +49,13 @@ class SceneCutDetector:
     or gamma hardly changes, at the best of a few shifts. Cells that are white in either frame are
     left out; a frame without structure, as in a flash or a fade to black, is skipped, so
     that the frames around it are compared.
+
+    Attributes:
+        is_unsure: whether the last frame, which was no cut, may be one if its faces are others.
     """
 
     def __init__(self) -> None:
+        self.is_unsure = False
         self._last: Grid | None = None
         self._gradients = np.zeros(0, np.float32)
         self._last_s = self._reference_s = 0.0
@@ -62,6 +69,7 @@ class SceneCutDetector:
         """
         last, step_s = self._last, timestamp_s - self._last_s
         self._last_s = timestamp_s
+        self.is_unsure = False
         if last is None:
             self._last, self._reference_s = grid, timestamp_s
             self._gradients = _gradients(grid)
@@ -80,6 +88,7 @@ class SceneCutDetector:
         if structure is None:
             return False
         if structure >= _SAME_STRUCTURE or _shifted_correlation(last, grid) >= _SAME_SHIFTED:
+            self.is_unsure = structure < _SURELY_SAME and step_s <= _MAX_UNSURE_STEP_S
             return False
         return step_s <= _MAX_STEP_S or (
             float(np.abs(last - grid).mean()) > _MIN_DIFFERENCE
