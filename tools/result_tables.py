@@ -187,6 +187,20 @@ def closed_eyes() -> str:
     return table(rows)
 
 
+def movements() -> str:
+    """Each action unit of rendered heads, from the same head at rest."""
+    document = read_result("movements")
+    heads = ["unit", "area under the curve", "the same without `neutral=`", "correlation"]
+    rows = [[*heads, "found", "false", "mean of the whole movement", "other units in it"]]
+    for unit, facts in document["units_from_rest"].items():
+        others = ", ".join(f"{name} {mean:.2f}" for name, mean in facts["others"].items())
+        plain = document["units"][unit]["auc"]
+        figures = [f"{facts['auc']:.2f}", f"{plain:.2f}", f"{facts['correlation']:.2f}"]
+        shares = [f"{100 * facts[name]:.0f} %" for name in ("found", "false")]
+        rows.append([unit, *figures, *shares, f"{facts['at_whole']:.2f}", others])
+    return table(rows)
+
+
 def web_load() -> str:
     """Load on the live page."""
     document = read_result("web-load")
@@ -255,7 +269,7 @@ TABLES: dict[str, Callable[[], str]] = {
     function.__name__.replace("_", "-"): function
     for function in (
         end_to_end, domains, per_class, robustness, calibration, covered, detectors, stills, turned,
-        pipeline, large, runtimes, stream_cost, closed_eyes, web_load, web_memory, browser, cluster,
-        simulated,
+        pipeline, large, runtimes, stream_cost, closed_eyes, movements, web_load, web_memory,
+        browser, cluster, simulated,
     )
 }  # fmt: skip

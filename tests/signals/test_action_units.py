@@ -12,7 +12,6 @@ from mien.pipeline import FacePipeline
 from mien.samples import sample_paths
 from mien.signals import action_units
 from mien.signals.movements import _above_neutral
-from mien.testing import FakeClassifier
 from mien.types import ACTION_UNITS, BLENDSHAPES, Face
 
 
@@ -23,11 +22,7 @@ def shapes(**values: float) -> dict[str, float]:
 @cache
 def face(name: str) -> Face:
     (path,) = (path for path in sample_paths() if path.stem == name)
-    (found,) = (
-        FacePipeline(landmarks="face-landmarker", classifier=FakeClassifier())
-        .analyze(read_image(path))
-        .faces
-    )
+    (found,) = FacePipeline(landmarks="face-landmarker").analyze(read_image(path)).faces
     return found
 
 
@@ -49,7 +44,20 @@ def face(name: str) -> Face:
         ),
         ({"eyeSquintLeft": 0.5, "eyeSquintRight": 0.5}, {"AU7": 0.5}),
         ({"mouthUpperUpLeft": 0.5, "mouthUpperUpRight": 0.5}, {"AU10": 0.5}),
-        ({"mouthRollLower": 0.6, "mouthRollUpper": 0.4}, {"AU23": 0.2, "AU28": 0.4}),
+        # Rolling in, the upper lip shows half as much as the lower one.
+        ({"mouthRollLower": 0.6, "mouthRollUpper": 0.3}, {"AU28": 0.6}),
+        ({"mouthRollLower": 0.6, "mouthRollUpper": 0.1}, {"AU23": 0.4, "AU28": 0.2}),
+        # Closing eyes narrow, and an open jaw draws the corners of the lips in.
+        (
+            {
+                "eyeSquintLeft": 0.5,
+                "eyeSquintRight": 0.5,
+                "eyeBlinkLeft": 0.8,
+                "eyeBlinkRight": 0.8,
+            },
+            {"AU7": 0.1, "AU43": 0.8, "AU45": 0.8},
+        ),
+        ({"mouthDimpleLeft": 0.4, "mouthDimpleRight": 0.4, "jawOpen": 0.8}, {"AU26": 0.8}),
         # A wink is no closure of both eyes.
         ({"eyeBlinkLeft": 0.8}, {"AU45": 0.4}),
     ],

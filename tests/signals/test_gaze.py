@@ -11,16 +11,21 @@ from mien.types import Landmarks
 STRAIGHT = HeadPose(0.0, 0.0, 0.0)
 # Eyes of 30 units: the corners of both, and the center of the iris at rest.
 CORNERS = {33: (0.0, 0.0), 133: (30.0, 0.0), 362: (60.0, 0.0), 263: (90.0, 0.0)}
-REST_ABOVE, IRIS_RADIUS = 0.090 * 30, 9.6
+# Irises and lids above the corners of straight eyes, and how far a sine of 1 would move both.
+IRIS_ABOVE, IRIS_RADIUS = 0.090 * 30, 9.6
+LID_ABOVE = (0.624 - 1.85 * 0.090) / 2.08 * 30
+DOWN_BY_SINE = 30 / (1.85 + 2.08)
 
 
 def eyes(right: float = 0.0, down: float = 0.0, roll_deg: float = 0.0) -> Landmarks:
-    """A mesh whose irises are moved from their rest, turned as a whole."""
+    """A mesh whose irises, and down also lids, are moved from their rest, turned as a whole."""
     points = np.zeros((478, 3), np.float32)
     for index, place in CORNERS.items():
         points[index, :2] = place
     for iris, x in ((468, 15.0), (473, 75.0)):
-        points[iris : iris + 5, :2] = x + right, down - REST_ABOVE
+        points[iris : iris + 5, :2] = x + right, down - IRIS_ABOVE
+    for lid, x in (((158, 159, 160), 15.0), ((385, 386, 387), 75.0)):
+        points[list(lid), :2] = x, down - LID_ABOVE
     angle = math.radians(roll_deg)
     turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
     points[:, :2] = points[:, :2] @ turn.T
@@ -30,10 +35,10 @@ def eyes(right: float = 0.0, down: float = 0.0, roll_deg: float = 0.0) -> Landma
 @pytest.mark.parametrize("angle_deg", [-30, -10, 0, 10, 30])
 @pytest.mark.parametrize("roll_deg", [0.0, 25.0])
 def test_an_iris_that_is_turned_shows_its_angle(angle_deg: float, roll_deg: float) -> None:
-    moved = IRIS_RADIUS * math.sin(math.radians(angle_deg))
+    sine = math.sin(math.radians(angle_deg))
     pose = HeadPose(0.0, 0.0, roll_deg)
-    to_side = estimate_gaze(eyes(right=moved, roll_deg=roll_deg), pose)
-    downward = estimate_gaze(eyes(down=moved, roll_deg=roll_deg), pose)
+    to_side = estimate_gaze(eyes(right=IRIS_RADIUS * sine, roll_deg=roll_deg), pose)
+    downward = estimate_gaze(eyes(down=DOWN_BY_SINE * sine, roll_deg=roll_deg), pose)
     assert to_side is not None
     assert downward is not None
     assert (to_side.yaw_deg, to_side.pitch_deg) == pytest.approx((angle_deg, 0), abs=0.1)
