@@ -85,12 +85,13 @@ def risk_coverage(figure: Figure) -> None:
 
 
 def confusion(figure: Figure) -> None:
-    panels = figure.subplots(1, 2, sharey=True)
+    # One below the other, so that the labels are readable on a phone.
+    panels = figure.subplots(2, 1, sharex=True)
     for axes, (name, measured) in zip(panels, result("curves").items(), strict=True):
         _confusion_panel(axes, measured)
         axes.set_title(_SETS[name])
-        axes.set_xlabel("predicted")
-    panels[0].set_ylabel("true label")
+        axes.set_ylabel("true label")
+    panels[-1].set_xlabel("predicted")
 
 
 def _confusion_panel(axes: Axes, measured: dict[str, Any]) -> None:
@@ -172,7 +173,7 @@ def memory(figure: Figure) -> None:
 FIGURES: dict[str, tuple[Callable[[Figure], None], tuple[float, float]]] = {
     "reliability": (reliability, (4.2, 4.0)),
     "risk-coverage": (risk_coverage, (5.2, 3.2)),
-    "confusion": (confusion, (7.2, 4.5)),
+    "confusion": (confusion, (4.6, 8.4)),
     "robustness": (robustness, (5.6, 3.6)),
     "throughput": (throughput, (5.2, 3.0)),
     "cost": (cost, (7.2, 3.2)),
