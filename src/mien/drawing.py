@@ -381,10 +381,7 @@ def blur_faces(image: npt.ArrayLike, result: FrameResult) -> Image:
 def cut_out(image: npt.ArrayLike, box: Box, *, margin: float = 0.3) -> Image:
     """The part of an image with a face, as a picture of it; models get aligned crops instead.
 
-    Args:
-        image: the analyzed image.
-        box: of the face.
-        margin: added on each side, as a share of the box's width and height.
+    `margin` is added on each side, as a share of the box's width and height.
 
     Returns:
         ``(H, W, 3)`` RGB uint8, at least one pixel; smaller where the image ends.
