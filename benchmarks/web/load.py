@@ -266,7 +266,7 @@ def main() -> None:
             command, env=environment, stderr=subprocess.DEVNULL, start_new_session=True
         )
         try:
-            _wait_until_ready()
+            _wait_until_ready(server)
             if arguments.soak:
                 report |= soak(data, server, arguments.soak)
             for entry in arguments.clients if not arguments.soak else ():
@@ -305,8 +305,10 @@ def _ask_health(took_ms: list[float]) -> None:
         took_ms.append(round(1000 * (time.perf_counter() - began), 1))
 
 
-def _wait_until_ready() -> None:
+def _wait_until_ready(server: "subprocess.Popen[bytes]") -> None:
     for _ in range(300):
+        if server.poll() is not None:
+            sys.exit(f"expected the server to start; does another one use port {PORT}?")
         try:
             urllib.request.urlopen(f"{URL}/readyz", timeout=5).close()
         except OSError:
