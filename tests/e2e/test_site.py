@@ -39,6 +39,41 @@ FILM = """async (decoder) => {
 }"""
 
 
+STOP = """async (decoder) => {
+  const { Mien } = await import("/mien-web.js");
+  const mien = await Mien.create({ assets: "/models/", runtime: "/runtime/" });
+  const film = document.querySelector("[data-files]").files[0];
+  const control = new AbortController();
+  let frames = 0;
+  await mien.film(film, {
+    decoder,
+    signal: control.signal,
+    onResult: () => { if (++frames === 3) control.abort(); },
+  });
+  const again = [];
+  const onResult = (result) => again.push(result.faces[0]?.track_id);
+  await mien.film(film, { decoder, samplesPerS: 2, onResult });
+  mien.dispose();
+  return { frames, again };
+}"""
+
+LOOP = """async (seconds) => {
+  const { Mien } = await import("/mien-web.js");
+  window.mien ??= await Mien.create({ assets: "/models/", runtime: "/runtime/" });
+  const video = Object.assign(document.createElement("video"), { muted: true, loop: true });
+  video.src = URL.createObjectURL(document.querySelector("[data-files]").files[0]);
+  await video.play();
+  const control = new AbortController();
+  setTimeout(() => control.abort(), 1000 * seconds);
+  let count = 0;
+  await window.mien.stream(video, { signal: control.signal, onResult: () => (count += 1) });
+  URL.revokeObjectURL(video.src);
+  video.removeAttribute("src");
+  video.load();
+  return count;
+}"""
+
+
 @pytest.fixture
 def site(tmp_path: Path, serve_folder: Any) -> Any:
     export_site(tmp_path / "site")
@@ -68,6 +103,20 @@ def test_photographs_camera_and_video_work_without_a_server(
     page.wait_for_selector("[data-status]:has-text('of')")
     page.wait_for_selector("[data-faces] h2:has-text('Person 1')")
     page.click("[data-stop]")
+    page.wait_for_selector("[data-status]:has-text('stopped, ')")
+    page.wait_for_selector("[data-stop]", state="hidden")
+    stopped = page.inner_text("[data-status]")
+    page.wait_for_timeout(1500)
+    assert page.inner_text("[data-status]") == stopped
+    with page.expect_download() as download:
+        page.click("[data-csv]")
+    assert len(Path(download.value.path()).read_text().splitlines()) > 1
+    # A film that is stopped by the next file leaves the page to that one.
+    page.set_input_files("[data-files]", [CLIP])
+    page.wait_for_selector("[data-faces] h2:has-text('Person 1')")
+    page.set_input_files("[data-files]", [group])
+    page.wait_for_selector("[data-faces] section:nth-child(4)")
+    assert page.inner_text("[data-status]") == group.name
     assert page.problems == []
 
 
@@ -136,6 +185,48 @@ def test_videos_have_the_times_of_their_file(
     assert sought["decoder"] == "seeking"
     assert 1 in decoded["tracks"][-1]
     assert 1 in sought["tracks"][-1]
+
+
+@pytest.mark.parametrize("film", ["libvpx-vp9 webm"], indirect=True)
+@pytest.mark.parametrize("decoder", ["auto", "seeking"])
+def test_a_film_can_be_stopped_and_started_again(
+    browser: Any, site: Any, open_page: Any, film: tuple[Path, list[float]], decoder: str
+) -> None:
+    page = open_page(browser, site)
+    page.wait_for_selector("html[data-isolated='true']")
+    page.evaluate("addEventListener('change', (event) => event.stopPropagation(), true)")
+    page.set_input_files("[data-files]", [film[0]])
+    found = page.evaluate(STOP, decoder)
+    assert found["frames"] == 3
+    assert len(found["again"]) == pytest.approx(2 * SECONDS, abs=1)
+    assert set(found["again"]) == {1}
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("film", ["libvpx-vp9 webm"], indirect=True)
+def test_memory_stays_flat_while_a_clip_is_watched(
+    browser: Any, site: Any, open_page: Any, film: tuple[Path, list[float]]
+) -> None:
+    page = open_page(browser, site)
+    page.wait_for_selector("html[data-isolated='true']")
+    page.evaluate("addEventListener('change', (event) => event.stopPropagation(), true)")
+    page.set_input_files("[data-files]", [film[0]])
+    used = []
+    for _ in range(5):
+        assert page.evaluate(LOOP, 30) > 30
+        page.context.new_cdp_session(page).send("HeapProfiler.collectGarbage")
+        used.append(renderers_mb(browser))
+    print(f"MB after each half minute: {[round(mb) for mb in used]}")
+    # The first half minute compiles and fills caches.
+    assert max(used[1:]) - used[1] < 10, used
+
+
+def renderers_mb(browser: Any) -> float:
+    """Memory of a browser's processes that show pages, in MB."""
+    found = browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
+    pids = [process["id"] for process in found if process["type"] == "renderer"]
+    rollups = [Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in pids]
+    return sum(int(text.split("Pss:")[1].split()[0]) for text in rollups) / 1024
 
 
 def test_the_site_opens_without_a_connection(browser: Any, site: Any, open_page: Any) -> None:

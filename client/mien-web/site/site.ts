@@ -184,7 +184,9 @@ async function analyzeVideo(file: File, signal: AbortSignal): Promise<void> {
     });
   document.documentElement.dataset["decoder"] = decoder;
   const rate = (1000 * count) / (performance.now() - started);
-  if (!signal.aborted) say(`${file.name}: ${count} frames analyzed, ${rate.toFixed(0)} a second.`);
+  // Where another task took over, the status is that one's.
+  if (running?.signal !== signal) return;
+  say(`${file.name}: ${signal.aborted ? "stopped, " : ""}${count} frames analyzed, ${rate.toFixed(0)} a second.`);
 }
 
 function open(files: readonly File[]): void {
