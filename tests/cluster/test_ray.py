@@ -58,6 +58,12 @@ def make_images(folder: Path, count: int, size: int = 64) -> list[str]:
     return names
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def wait_for(condition: Callable[[], object], process: "subprocess.Popen[str]") -> None:
     while not condition():
         assert process.poll() is None, process.communicate()
@@ -172,9 +178,7 @@ def test_tells_programs_what_it_does(tmp_path: Path) -> None:
     images, out = tmp_path / "images", tmp_path / "out"
     make_images(images, 400)
     (images / "00000.png").write_bytes(b"no picture")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     options = ("--out", out, "--workers", 1, "--batch-size", 5, "--log-json")
     ran = batch(images, *options, "--metrics-port", port, RAY_metrics_report_interval_ms="200")
     metrics: dict[str, float] = {}
@@ -263,6 +267,39 @@ def test_a_lost_machine_does_not_hold_parts(tmp_path: Path) -> None:
     assert ran.returncode == 0, errors
     assert "a worker died in part-" in errors
     assert row_sets(out) == Counter(names)
+
+
+@pytest.mark.e2e
+def test_a_lost_cluster_ends_the_run(tmp_path: Path) -> None:
+    images, out, log = tmp_path / "images", tmp_path / "out", tmp_path / "log"
+    make_images(images, 400)
+    port, client_port = free_port(), free_port()
+    access = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "correct-horse-battery" * 2}
+    command = [
+        *(str(Path(sys.executable).with_name("ray")), "start", "--head", "--block"),
+        *(f"--port={port}", f"--ray-client-server-port={client_port}", "--num-cpus=1"),
+        "--include-dashboard=false",
+    ]
+    with log.open("w") as output:
+        head = subprocess.Popen(
+            command, env={**os.environ, **access}, stdout=output, stderr=output, text=True
+        )
+    address = f"ray://127.0.0.1:{client_port}"
+    options = ("--out", out, "--workers", 1, "--batch-size", 4, "--address", address)
+    access["RAY_CLIENT_RECONNECT_GRACE_PERIOD"] = "2"
+    try:
+        wait_for(lambda: "Ray runtime started" in log.read_text(), head)
+        ran = batch(images, *options, **access)
+        wait_for(lambda: len(list((out / "commits").glob("*.json"))) >= 2, ran)
+    finally:
+        for pid in below(head.pid):
+            os.kill(pid, signal.SIGKILL)
+        head.wait()
+    _, errors = ran.communicate(timeout=180)
+    assert ran.returncode == 1, errors
+    assert f"expected the cluster at {address} to answer" in errors
+    assert "Traceback" not in errors
+    assert batch_status(str(out))["status"] == "partial"
 
 
 @pytest.mark.e2e

@@ -142,8 +142,8 @@ def test_sees_made_clips_as_python_did(
             assert np.allclose(points, other["points"], atol=0.5)
             shares = list(face["expression"]["probabilities"].values())
             assert np.allclose(shares, other["probabilities"], atol=0.03)
-    # In the smile's fade, two labels are almost equal: on another kind of processor than that of the
-    # golden files, Python's own label changes four frames later, as does a browser's on two threads.
+    # In the smile's fade, two labels are almost equal: on another kind of processor than that of
+    # the golden files, Python's own label changes four frames later, as on two threads here.
     assert np.mean(same) >= (0.9 if name == "smile" else 0.99)
 
 

@@ -249,10 +249,12 @@ class Pool:
                         actor, part = self._running.pop(reference)
                     commit = self._result(reference, part)
                     if commit is None:
-                        self._ray.kill(actor)
+                        self._kill(actor)
                         self._start_actor()
                         continue
-                    if part is not None:
+                    if part is None:
+                        self._stuck.pop(None, None)
+                    else:
                         yield part, commit
                     self._submit(actor, plan)
         except ConnectionError as error:
@@ -267,7 +269,7 @@ class Pool:
                 *(actor for actor, _ in self._running.values()),
             ):
                 with suppress(ConnectionError):
-                    self._ray.kill(actor)
+                    self._kill(actor)
             self._starting.clear()
             self._running.clear()
 
@@ -279,7 +281,12 @@ class Pool:
         return list(done)
 
     def _check_ray(self) -> None:
-        """Raise where Ray's processes that this one started ended; Ray itself waits or exits."""
+        """Raise where Ray's processes that this one started ended, or the connection to a cluster.
+
+        Ray itself would wait, exit, or start another Ray.
+        """
+        if not self._ray.is_initialized():
+            raise ConnectionError("the connection ended")
         node = getattr(self._ray._private.worker, "_global_node", None)
         dead = [name for name, _ in node.dead_processes()] if node else []
         if lost := [name for name in dead if name in _PROCESSES]:
@@ -296,6 +303,11 @@ class Pool:
                 "for one; the run waits for them"
             )
 
+    def _kill(self, actor: Any) -> None:
+        # Where the connection ended, this call would start another Ray.
+        if self._ray.is_initialized():
+            self._ray.kill(actor)
+
     def _submit(self, actor: Any, plan: Plan) -> None:
         """Give a worker its next part, if there is one."""
         careful = bool(self._careful)
@@ -304,7 +316,7 @@ class Pool:
         elif self._waiting:
             part = plan.part(self._waiting.popleft())
         else:
-            self._ray.kill(actor)
+            self._kill(actor)
             return
         self._running[actor.run.remote(part, careful)] = (actor, part)
 
@@ -344,6 +356,7 @@ class Pool:
 
     def _start_actor(self) -> None:
         """Start a worker, which gets a part when it runs: it may never find a machine."""
+        self._check_ray()
         actor = self._ray.remote(_Actor).options(
             num_cpus=self._resources.cpus_per_worker,
             num_gpus=self._resources.gpus_per_worker,
