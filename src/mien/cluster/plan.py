@@ -23,6 +23,7 @@ _LARGEST_PART = 256
 """Images; a larger part would lose more work to a crash."""
 _PARTS_PER_WORKER = 8
 _INT = 1 << 63
+_ROWS_AT_ONCE = 10_000
 _Row = tuple[str, bytes, str, str]
 
 
@@ -124,6 +125,42 @@ class Plan:
             ) from None
 
 
+class _Rows:
+    """Rows of a plan; as Arrow they take a fraction of the memory."""
+
+    def __init__(self) -> None:
+        self._tables: list[Any] = []
+        self._rows: list[_Row] = []
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, row: _Row) -> None:
+        self._rows.append(row)
+        self._count += 1
+        if len(self._rows) >= _ROWS_AT_ONCE:
+            self._flush()
+
+    def table(self) -> Any:
+        """All rows, with the columns of a plan but ``part``."""
+        import pyarrow
+
+        self._flush()
+        return pyarrow.concat_tables(self._tables)
+
+    def _flush(self) -> None:
+        import pyarrow
+
+        text = pyarrow.string()
+        types = {"uri": text, "address": pyarrow.binary(), "columns": text, "piece": text}
+        columns = zip(*self._rows, strict=True) if self._rows else ((),) * len(types)
+        made = zip(columns, types.values(), strict=True)
+        arrays = [pyarrow.array(values, kind) for values, kind in made]
+        self._tables.append(pyarrow.table(arrays, names=list(types)))
+        self._rows.clear()
+
+
 def _input(row: dict[str, Any]) -> Input:
     piece = Piece(*json.loads(row["piece"])) if row["piece"] else None
     return Input(row["uri"], os.fsdecode(row["address"]), json.loads(row["columns"]), piece)
@@ -150,9 +187,7 @@ def make_plan(
     """
     import pyarrow
 
-    heavy: list[_Row] = []
-    light: list[_Row] = []
-    joins: list[_Row] = []
+    heavy, light, joins = _Rows(), _Rows(), _Rows()
     types: dict[str, str] = {}
     for found in inputs:
         columns = {name: _plain(value) for name, value in found.columns.items()}
@@ -167,24 +202,15 @@ def make_plan(
                 on_warning(f"one worker analyzes the whole video, of unknown length: {error}")
         for piece in pieces:
             made = (*row, json.dumps([piece.number, piece.count, piece.seconds]))
-            (joins if piece.is_join else heavy).append(made)
+            (joins if piece.is_join else heavy).add(made)
         if not pieces:
-            (heavy if found.is_video or found.is_shard else light).append((*row, ""))
+            (heavy if found.is_video or found.is_shard else light).add((*row, ""))
     if part_size is None:
         part_size = min(_LARGEST_PART, max(1, len(light) // (workers * _PARTS_PER_WORKER)))
     parts = [*range(len(heavy)), *(len(heavy) + i // part_size for i in range(len(light)))]
     parts += range(next_part := max(parts, default=-1) + 1, next_part + len(joins))
-    rows = [*heavy, *light, *joins]
-    uris, addresses, columns_, pieces_ = zip(*rows, strict=True) if rows else ((),) * 4
-    table = pyarrow.table(
-        {
-            "part": pyarrow.array(parts, pyarrow.int32()),
-            "uri": pyarrow.array(uris, pyarrow.string()),
-            "address": pyarrow.array(addresses, pyarrow.binary()),
-            "columns": pyarrow.array(columns_, pyarrow.string()),
-            "piece": pyarrow.array(pieces_, pyarrow.string()),
-        }
-    )
+    table = pyarrow.concat_tables([heavy.table(), light.table(), joins.table()])
+    table = table.add_column(0, "part", pyarrow.array(parts, pyarrow.int32()))
     return Plan(table, {name: kind or "str" for name, kind in types.items()})
 
 
