@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from rendered_heads import rotation
 
+from mien.landmarks.schemes import MESH_LINES
 from mien.pipeline import FacePipeline
 
 Array = npt.NDArray[np.float64]
@@ -188,7 +189,7 @@ class MovableHead:
         places = (self._project(turned) / _FINE)[self._triangles[painted]].mean(axis=1)
         source = _warp(ours, theirs, places)
         self._colors[painted] = cv2.remap(
-            cv2.GaussianBlur(photograph, (0, 0), 0.7),
+            cv2.GaussianBlur(_without_eyes(photograph, theirs), (0, 0), 0.7),
             source[None, :, 0].astype(np.float32) - 0.5,
             source[None, :, 1].astype(np.float32) - 0.5,
             cv2.INTER_LINEAR,
@@ -225,6 +226,17 @@ def _landmarks(pipeline: FacePipeline, picture: Picture) -> Array:
     face = max(pipeline.analyze(picture).faces, key=lambda found: found.box.area)
     assert face.landmarks is not None
     return face.landmarks.points[:468, :2].astype(np.float64)
+
+
+def _without_eyes(photograph: Picture, points: Array) -> Picture:
+    """The photograph with skin instead of the eyes, for the lids that close over them."""
+    mask = np.zeros(photograph.shape[:2], np.uint8)
+    for part in ("left_eye", "right_eye"):
+        contour = points[list(MESH_LINES[part].indices)]
+        cv2.fillConvexPoly(mask, cv2.convexHull(np.round(contour).astype(np.int32)), 255)
+    wide = max(3, photograph.shape[1] // 100)
+    mask = cv2.dilate(mask, np.ones((wide, wide), np.uint8))
+    return np.asarray(cv2.inpaint(photograph, mask, 5, cv2.INPAINT_TELEA))
 
 
 def _warp(ours: Array, theirs: Array, places: Array) -> Array:

@@ -177,13 +177,40 @@ def stream_cost() -> str:
 
 
 def closed_eyes() -> str:
-    """Closed eyes in two clips at four sizes."""
-    rows = [["clip", "face", "closed frames found", "open taken for closed", "blinks", "true"]]
-    for row in read_result("streams-eyes")["figures"]["clips"]:
-        facts = [row["clip"], f"{row['median_size_px']:.0f} px"]
-        found = f"{row['closed_found']} of {row['closed_frames']}"
-        false = f"{row['open_taken_for_closed']} of {row['open_frames']}"
-        rows.append([*facts, found, false, str(row["blinks"]), str(row["true_blinks"])])
+    """Closed eyes in two clips, by landmark model."""
+    rows = [["clip", "face", "model", "closed frames found", "open taken for closed"]]
+    for model, figures in read_result("streams-eyes")["figures"].items():
+        for row in figures["clips"]:
+            facts = [row["clip"], f"{row['median_size_px']:.0f} px", model]
+            found = f"{row['closed_found']} of {row['closed_frames']}"
+            false = f"{row['open_taken_for_closed']} of {row['open_frames']}"
+            rows.append([*facts, found, false])
+    return table(rows)
+
+
+def blinks() -> str:
+    """Blinks, yawns and long closures of clips that were counted by eye."""
+    figures = read_result("streams-eyes")["figures"]
+    rows = [["clip", "true blinks, yawns", *(f"{model}: found; closures" for model in figures)]]
+    for clip, facts in next(iter(figures.values()))["counted"].items():
+        true = facts["true_blinks"]
+        cells = [f"{'not counted' if true is None else true}, {facts['true_yawns']}"]
+        for found in (figures[model]["counted"][clip] for model in figures):
+            closures = ", ".join(f"{seconds:.1f} s" for seconds in found["closures_s"]) or "none"
+            cells.append(f"{found['blinks']}, {found['yawns']}; {closures}")
+        rows.append([clip, *cells])
+    return table(rows)
+
+
+def rendered_blinks() -> str:
+    """Blinks of rendered heads."""
+    rows = [["model", "head turned by", "blinks found", "false a minute", "looks down: closed"]]
+    for model, figures in read_result("streams-eyes")["figures"].items():
+        for row in figures["rendered"]:
+            found = f"{row['blinks_found']} of {row['true_blinks']}"
+            false = f"{row['false_blinks'] / row['minutes']:.1f}"
+            down = f"{row['looks_down_taken_for_closed']} of {row['looks_down']} frames"
+            rows.append([model, f"{row['yaw_deg']}°", found, false, down])
     return table(rows)
 
 
@@ -269,7 +296,7 @@ TABLES: dict[str, Callable[[], str]] = {
     function.__name__.replace("_", "-"): function
     for function in (
         end_to_end, domains, per_class, robustness, calibration, covered, detectors, stills, turned,
-        pipeline, large, runtimes, stream_cost, closed_eyes, movements, web_load, web_memory,
-        browser, cluster, simulated,
+        pipeline, large, runtimes, stream_cost, closed_eyes, blinks, rendered_blinks,
+        movements, web_load, web_memory, browser, cluster, simulated,
     )
 }  # fmt: skip

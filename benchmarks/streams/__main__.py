@@ -2,13 +2,13 @@
 
     python benchmarks/streams smoothing LONDON --media CLIPS   label changes, lag, jitter, tracks
     python benchmarks/streams baseline LONDON                  effect of the resting-face baseline
-    python benchmarks/streams eyes CEW --media CLIPS           open against closed eyes
+    python benchmarks/streams eyes CLIPS --head HEAD           closed eyes, blinks and yawns
     taskset -c 0 python benchmarks/streams cost --media CLIPS --peer PYTHON   CPU time per frame
     python benchmarks/streams soak                             memory over an hour; `make soak`
 
 LONDON is the Face Research Lab London Set as folders ``neutral`` and ``happiness`` (DeBruine and
-Jones, CC BY 4.0). CLIPS is a folder of videos. CEW contains the eye patches of Closed Eyes in the
-Wild as an npz of ``images``, ``open``, ``side`` and ``name``. PYTHON is the interpreter of an
+Jones, CC BY 4.0). CLIPS is a folder of videos. HEAD is the face model of
+`movable_head.py`. PYTHON is the interpreter of an
 environment with MediaPipe, see facemesh.py. The result is written to
 benchmarks/results/streams-<benchmark>.json. ``MIEN_MODEL`` selects another expression model.
 """
@@ -37,6 +37,7 @@ def main() -> None:
     parser.add_argument("data", nargs="?", type=Path)
     parser.add_argument("--media", type=Path)
     parser.add_argument("--peer", type=Path)
+    parser.add_argument("--head", type=Path)
     parser.add_argument("--people", type=int, default=24)
     parser.add_argument("--seed", type=int, default=11)
     parser.add_argument("--rounds", type=int, default=3)
@@ -48,7 +49,7 @@ def main() -> None:
     figures = {
         "smoothing": lambda: smoothing(options.data, options.media, options.people, options.seed),
         "baseline": lambda: baseline(options.data, options.people, options.seed),
-        "eyes": lambda: eyes(options.data, options.media),
+        "eyes": lambda: eyes(options.data, options.head),
         "cost": lambda: cost(options.media, options.rounds, options.peer),
         "soak": lambda: soak(options.minutes),
     }[options.benchmark]()

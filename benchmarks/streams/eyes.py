@@ -1,50 +1,70 @@
-"""Open against closed eyes: how well the eye aspect ratio separates them.
+"""Closed eyes, blinks and yawns of streams, with each landmark model.
 
-Closed Eyes in the Wild (Song et al. 2014) is published as patches of 24 by 24 pixels, one per
-eye, but the aspect ratio needs the mesh of a whole face. So the two patches of each person are
-pasted into a sample face with eyes of the same size (18 pixels from corner to corner; a face of
-about 100 pixels) by Poisson blending, and the mesh is computed on the result. This is harder than
-a real face: the eyelids have only 24 pixels, and the surrounding face is another person's.
+Clips whose frames or blinks were marked by eye, and heads that are rendered at 30 frames a second
+(`movable_head.py`). A rendered clip has 8 seconds: blinks of 0.2 to 0.3 s, a look 20 degrees down
+for a second, which is no closure, and a mouth that talks, in a head that sways.
 """
 
 import csv
+import math
+import sys
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 
-from mien import imaging
-from mien.landmarks import roi_from_landmarks
-from mien.landmarks.schemes import eye_centers
 from mien.media.images import read_image
 from mien.media.video import VideoSource
 from mien.pipeline import FacePipeline
 from mien.samples import sample_paths
-from mien.signals import eye_openings
 from mien.streaming import FaceStream, StreamSettings
-from mien.tracking.eyes import EyeState
+from mien.types import Image
 
-Array = npt.NDArray[np.float64]
+sys.path.append(str(Path(__file__).parents[1]))
+from movable_head import MovableHead
+
 CLOSURES = Path(__file__).parents[1] / "data" / "closures.csv"
-SCALES = (1.0, 0.6, 0.4, 0.3)
-HOSTS = (0, 2, 4, 6)
-EYE_WIDTH_PX = 18.0
-CORNERS = ((33, 133), (362, 263))
-PATCH = 24
+MODELS = ("facemesh", "face-landmarker")
+# Blinks and yawns counted by eye; None where blinks were not counted.
+COUNTED: dict[str, tuple[int | None, int]] = {
+    "neutral-to-smile.mp4": (1, 0),
+    "woman-laughing.mp4": (6, 0),
+    "driver-looks-about.avi": (4, 0),
+    "driver-yawns.avi": (None, 1),
+    "doze-to-end.mp4": (4, 0),
+}
+FRAME_RATE, SECONDS = 30, 8
+BLINKS_S = (0.8, 2.1, 3.3, 6.6, 7.4)
+LOOK_DOWN_S = (4.2, 5.4)
+YAWS_DEG, HEADS = (0, 30), 2
 
 
-def eyes(patches: Path, media: Path | None) -> dict[str, Any]:
-    """Open against closed eyes in the patches and in clips with hand-annotated closures."""
-    report: dict[str, Any] = {"closed_eyes_in_the_wild": _by_patches(patches)}
-    if media is not None:
-        report["clips"] = _by_clips(media)
+def eyes(media: Path, head: Path | None) -> dict[str, Any]:
+    """Figures of each landmark model.
+
+    Args:
+        media: folders of clips, searched for those with marks.
+        head: file of the face model for rendered clips.
+    """
+    report: dict[str, Any] = {name: {} for name in MODELS}
+    for name in MODELS:
+        pipeline = FacePipeline(landmarks=name)
+        report[name]["clips"] = _by_clips(pipeline, media)
+        report[name]["counted"] = {
+            path.name: _counts(pipeline, VideoSource(path))
+            | dict(zip(("true_blinks", "true_yawns"), COUNTED[path.name], strict=True))
+            for path in sorted(media.rglob("*"))
+            if path.name in COUNTED
+        }
+    if head is not None:
+        for name, figures in _by_rendered(head).items():
+            report[name]["rendered"] = figures
     return report
 
 
-def _by_clips(media: Path) -> list[dict[str, Any]]:
+def _by_clips(pipeline: FacePipeline, media: Path) -> list[dict[str, Any]]:
     marks: defaultdict[str, list[tuple[int, int, str]]] = defaultdict(list)
     with CLOSURES.open(newline="") as file:
         for row in csv.DictReader(file):
@@ -52,103 +72,106 @@ def _by_clips(media: Path) -> list[dict[str, Any]]:
                 (int(row["first_frame"]), int(row["last_frame"]), row["kind"])
             )
     return [
-        {"clip": name, "scale": scale, **_by_clip(media / name, spans, scale)}
+        {"clip": name, **_by_clip(pipeline, path, spans)}
         for name, spans in marks.items()
-        for scale in SCALES
+        for path in sorted(media.rglob(name))
     ]
 
 
-def _by_clip(clip: Path, spans: list[tuple[int, int, str]], scale: float) -> dict[str, Any]:
-    """Frames that a stream counts as closed against the annotation, without half-closed ones."""
-    stream, event_kinds, sizes = FaceStream(settings=StreamSettings(expressions=False)), [], []
+def _by_clip(
+    pipeline: FacePipeline, clip: Path, spans: list[tuple[int, int, str]]
+) -> dict[str, Any]:
+    """Frames that a stream counts as closed against the marks, without half-closed ones."""
+    stream, sizes = FaceStream(pipeline, StreamSettings(expressions=False)), []
     counts = Counter[tuple[str, bool]]()
     for frame in VideoSource(clip).frames():
-        height, width = frame.image.shape[:2]
-        size_wh = round(width * scale), round(height * scale)
-        result = stream.update(imaging.resize(frame.image, size_wh), frame.timestamp_s)
-        event_kinds += [event.kind for event in stream.events]
+        result = stream.update(frame.image, frame.timestamp_s)
         kinds = [kind for first, last, kind in spans if first <= frame.index <= last]
         for face in result.faces[:1]:
             sizes.append(face.quality.size_px if face.quality else 0)
-            counts[kinds[0] if kinds else "open", _closed(stream)] += 1
+            counts[kinds[0] if kinds else "open", _is_closed(stream)] += 1
     return {
         "median_size_px": float(np.median(sizes)),
         "closed_frames": counts["closed", True] + counts["closed", False],
         "closed_found": counts["closed", True],
         "open_frames": counts["open", True] + counts["open", False],
         "open_taken_for_closed": counts["open", True],
-        "blinks": event_kinds.count("blink"),
-        "true_blinks": sum(kind == "closed" and last - first < 12 for first, last, kind in spans),
     }
 
 
-def _closed(stream: FaceStream) -> bool:
+def _is_closed(stream: FaceStream) -> bool:
     """Whether the eyes are closed, also if since 0 s."""
-    eyes_of_all = [memory.timeline.eyes for memory in stream._memories.values()]
-    return any(state.closed_since_s is not None for state in eyes_of_all)
+    tracks = stream._statistics._tracks.values()
+    return any(track._eyes.closed_since_s is not None for track in tracks)
 
 
-def _by_patches(path: Path) -> dict[str, Any]:
-    """How well the opening separates open from closed eyes, over people and host faces."""
-    data = np.load(path)
-    images, is_open, side, name = (data[key] for key in ("images", "open", "side", "name"))
-    people: dict[str, dict[str, int]] = {}
-    for number, (file, which) in enumerate(zip(name, side, strict=True)):
-        people.setdefault(str(file).rsplit("_", 1)[0], {})[str(which)] = number
-    pairs = [(found["L"], found["R"]) for found in people.values() if len(found) == 2]
-    truth = np.array([bool(is_open[left]) for left, _ in pairs])
-    pipeline = FacePipeline()
-    samples = [sample for sample in sample_paths() if sample.name.startswith("person")]
-    by_host = []
-    for number in HOSTS:
-        host, centers = _host(pipeline, read_image(samples[number]))
-        region = roi_from_landmarks(_landmarks(pipeline, host))
-        openings = []
-        for pair in pairs:
-            face = host
-            for center, index in zip(centers, pair, strict=True):
-                face = _with_eye(face, images[index], center)
-            found = eye_openings(pipeline.landmarks.predict_region(face, region))
-            assert found is not None
-            openings.append(sum(found) / 2)
-        by_host.append(_figures(np.array(openings), truth))
-    return {"people": len(pairs), "open": int(truth.sum()), "hosts": by_host}
+def _counts(pipeline: FacePipeline, source: VideoSource) -> dict[str, Any]:
+    stream, kinds = FaceStream(pipeline, StreamSettings(expressions=False)), Counter[str]()
+    closures = []
+    for frame in source.frames():
+        stream.update(frame.image, frame.timestamp_s)
+        kinds.update(event.kind for event in stream.events)
+        closures += [e.details["duration_s"] for e in stream.events if e.kind == "closure"]
+    closures += [e.details["duration_s"] for e in stream.finish() if e.kind == "closure"]
+    return {"blinks": kinds["blink"], "yawns": kinds["yawn"], "closures_s": closures}
 
 
-def _figures(openings: Array, is_open: npt.NDArray[np.bool_]) -> dict[str, float]:
-    # As in a stream, closed means below a share of the level of the open eye. Here the level is
-    # the median of all open eyes, because there is only one image per person.
-    level = float(np.median(openings[is_open]))
-    closed = openings < EyeState.CLOSED_SHARE * level
-    ranks = openings.argsort().argsort() + 1
-    positives, negatives = int(is_open.sum()), int((~is_open).sum())
-    area = (ranks[is_open].sum() - positives * (positives + 1) / 2) / (positives * negatives)
-    return {
-        "area_under_curve": float(area),
-        "median_open": level,
-        "median_closed": float(np.median(openings[~is_open])),
-        "closed_found": float(closed[~is_open].mean()),
-        "open_taken_for_closed": float(closed[is_open].mean()),
-    }
+def _by_rendered(file: Path) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in MODELS}
+    builder = FacePipeline(landmarks="face-landmarker")
+    pipelines = {name: FacePipeline(landmarks=name) for name in MODELS}
+    photographs = [path for path in sample_paths() if path.stem.endswith("-neutral")][:HEADS]
+    sums = {(name, yaw): Counter[str]() for name in MODELS for yaw in YAWS_DEG}
+    for number, path in enumerate(photographs):
+        identity = np.random.default_rng(number).normal(0, 0.7, 20).tolist()
+        head = MovableHead(file, identity, builder, read_image(path))
+        for yaw in YAWS_DEG:
+            streams = {
+                name: FaceStream(pipeline, StreamSettings(expressions=False))
+                for name, pipeline in pipelines.items()
+            }
+            heard: dict[str, list[float]] = {name: [] for name in MODELS}
+            for timestamp_s, picture in _rendered(head, yaw, number):
+                for name, stream in streams.items():
+                    stream.update(picture, timestamp_s)
+                    counts = sums[name, yaw]
+                    counts["frames"] += 1
+                    looks_down = LOOK_DOWN_S[0] + 0.2 <= timestamp_s <= LOOK_DOWN_S[1] - 0.2
+                    counts["looks_down"] += looks_down
+                    counts["looks_down_taken_for_closed"] += looks_down and _is_closed(stream)
+                    heard[name] += [e.timestamp_s for e in stream.events if e.kind == "blink"]
+            for name, times in heard.items():
+                matched = sum(any(-0.1 < t - blink < 0.5 for t in times) for blink in BLINKS_S)
+                sums[name, yaw]["blinks_found"] += matched
+                sums[name, yaw]["false_blinks"] += len(times) - matched
+    for (name, yaw), counts in sums.items():
+        facts = {
+            "yaw_deg": yaw,
+            "heads": len(photographs),
+            "minutes": round(counts.pop("frames") / FRAME_RATE / 60, 2),
+        }
+        true = {"true_blinks": len(BLINKS_S) * len(photographs)}
+        found[name].append(facts | true | dict(counts))
+    return found
 
 
-def _host(pipeline: FacePipeline, image: Any) -> tuple[Any, list[tuple[int, int]]]:
-    """A gray face with eyes of the size of the patches, and their centers."""
-    points = _landmarks(pipeline, image).points
-    width = np.mean([np.linalg.norm(points[a, :2] - points[b, :2]) for a, b in CORNERS])
-    scale = EYE_WIDTH_PX / float(width)
-    small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    gray = cv2.cvtColor(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    centers = eye_centers(_landmarks(pipeline, gray))
-    return gray, [(round(float(x)), round(float(y))) for x, y in centers]
-
-
-def _landmarks(pipeline: FacePipeline, image: Any) -> Any:
-    return pipeline.landmarks.predict(image, pipeline.detect(image))[0]
-
-
-def _with_eye(face: Any, patch: Any, center: tuple[int, int]) -> Any:
-    color = cv2.cvtColor(patch, cv2.COLOR_GRAY2RGB)
-    mask = np.zeros((PATCH, PATCH), np.uint8)
-    mask[2:-2, 1:-1] = 255
-    return cv2.seamlessClone(color, face, mask, center, cv2.NORMAL_CLONE)
+def _rendered(head: MovableHead, yaw: float, seed: int) -> Iterator[tuple[float, Image]]:
+    """Times and pictures of one clip."""
+    random = np.random.default_rng(seed)
+    lengths_s = random.uniform(0.2, 0.3, len(BLINKS_S))
+    for number in range(FRAME_RATE * SECONDS):
+        now = number / FRAME_RATE
+        closed = max(
+            math.sin(math.pi * min(1.0, max(0.0, (now - start) / length)))
+            for start, length in zip(BLINKS_S, lengths_s, strict=True)
+        )
+        ramp = min(now - LOOK_DOWN_S[0], LOOK_DOWN_S[1] - now) / 0.2
+        down_deg = 20 * min(1.0, max(0.0, ramp))
+        talk = 0.25 * max(0.0, math.sin(2 * math.pi * 3 * now)) * (math.sin(now) > 0)
+        # The lids of some identities do not meet at 1.
+        blink = 1.3 * closed
+        shapes = {"eyeBlink_L": blink, "eyeBlink_R": blink, "jawOpen": talk}
+        sway = 3 * math.sin(now)
+        picture = head.render(shapes, yaw + sway, sway / 2, 0, gaze_deg=(0, -down_deg))
+        noisy = picture + random.normal(0, 3, picture.shape)
+        yield now, noisy.clip(0, 255).astype(np.uint8)
