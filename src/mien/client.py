@@ -59,6 +59,9 @@ class Client:
             image: path of a file, or its bytes.
             landmarks: whether the result has the coordinates of all landmarks.
 
+        Returns:
+            Its faces, as :func:`mien.analyze` returns them.
+
         Raises:
             ImageReadError: there is no such file, or it is no image.
             ServerError: the server is unreachable, busy, or refuses the request.
@@ -70,6 +73,9 @@ class Client:
 
     def analyze_batch(self, images: Iterable[str | Path | bytes]) -> list[FrameResult | MienError]:
         """Analyze up to 100 photographs with one request.
+
+        Args:
+            images: paths of files, or their bytes.
 
         Returns:
             For each photograph its result, or the error why there is none.

@@ -99,6 +99,10 @@ class Settings:
     ) -> "Settings":
         """Settings from the environment; overrides that are not None win.
 
+        Args:
+            environment: by default that of the process.
+            overrides: values by the names of the fields.
+
         Raises:
             SettingError: a setting has an invalid value.
         """
@@ -120,6 +124,9 @@ class Settings:
 
     def override(self, **values: Any) -> "Settings":
         """These settings with other values; those that are None stay as they are.
+
+        Args:
+            values: by the names of the fields.
 
         Raises:
             SettingError: a setting has an invalid value.

@@ -1,7 +1,8 @@
-"""The examples of public classes and functions, and of the page of the reference, run."""
+"""What the page of the reference shows documents its parameters, and its examples run."""
 
 import doctest
 import importlib
+import inspect
 import re
 import shutil
 from pathlib import Path
@@ -19,7 +20,8 @@ HEAVY = {"mien.Adaptation", "mien.adapt"}
 PAGE = Path(__file__).parents[2] / "docs/reference/python.md"
 NAMES = re.findall(r"^::: (\S+)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
 # The client's needs a server, and tests/web/test_client.py has one.
-WITHOUT_EXAMPLE = {"mien.client.Client", "mien.errors", "mien.testing"}
+MODULES = {"mien.errors", "mien.testing"}
+WITHOUT_EXAMPLE = MODULES | {"mien.client.Client"}
 FAKES = [f"mien.testing.{name}" for name in testing.__all__]
 
 
@@ -56,3 +58,26 @@ def test_example_runs(
     printed: list[str] = []
     failed, _ = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, out=printed.append)
     assert failed == 0, "".join(printed)
+
+
+# Their text says what the arguments are, or where they are described.
+SHORT = {"align", "analyze_opened", "camera_of", "describe", "detect", "read_blendshapes"}
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in MODULES])
+def test_documents_every_parameter(name: str) -> None:
+    module, _, attribute = name.rpartition(".")
+    described = getattr(importlib.import_module(module), attribute)
+    members = [described]
+    if inspect.isclass(described):
+        public = {key: value for key, value in vars(described).items() if key[0] != "_"}
+        members = [getattr(described, key) for key in public.keys() - SHORT]
+    for member in members:
+        if not inspect.isroutine(member):
+            continue
+        text = inspect.getdoc(member) or ""
+        parameters = inspect.signature(member).parameters.keys() - {"self", "settings"}
+        assert text, member
+        assert not parameters or "Args:" in text, member
+        missing = [p for p in parameters if not re.search(rf"\b{p}\b", text.split("Args:")[-1])]
+        assert not missing, (member, missing)

@@ -98,7 +98,11 @@ class Event:
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> "Event":
-        """The event of a JSON document; see :meth:`to_dict`."""
+        """The event of a JSON document; see :meth:`to_dict`.
+
+        Args:
+            document: with `event`, `timestamp_s` and the details beside them.
+        """
         # A track's row repeats its number.
         details = {k: v for k, v in document.items() if k not in ("event", "timestamp_s")}
         track_id = details.get("track_id")

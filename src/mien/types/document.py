@@ -86,6 +86,9 @@ class Document:
 
         Unknown keys are ignored, and missing ones get the default of their field.
 
+        Args:
+            document: parsed JSON.
+
         Raises:
             InputError: not such a document.
         """

@@ -128,6 +128,9 @@ class FrameResult(Document):
     def from_dict(cls, document: Any) -> Self:
         """The result that a document describes, up to the declared rounding.
 
+        Args:
+            document: as :meth:`to_dict` returns it.
+
         Raises:
             InputError: not the document of a result, or of another version.
         """
@@ -157,6 +160,9 @@ class FrameResult(Document):
 
         Args:
             empty: see :meth:`to_rows`.
+
+        Returns:
+            A data frame with the columns of `faces.csv` that the result has.
 
         Raises:
             MissingExtraError: pandas is not installed.
