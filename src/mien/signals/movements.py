@@ -221,6 +221,13 @@ def action_units(
 
     Returns:
         Each unit in [0, 1], by names such as ``"AU12"``.
+
+    Examples:
+        >>> import mien
+        >>> face = mien.analyze("photo.jpg", landmarks="face-landmarker")[0]
+        >>> units = action_units(face.blendshapes, face.signals.mouth_opening)
+        >>> units["AU12"] > 0.3
+        True
     """
     values = blendshapes if neutral is None else _above_neutral(blendshapes, neutral)
     found = {name: read(values) for name, read in _FROM_BLENDSHAPES.items()}
