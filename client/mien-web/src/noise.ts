@@ -10,10 +10,12 @@ export function withoutNoise(crop: Pixels): Pixels {
   const contrast = Math.max(Math.sqrt(variance(gray)), 1);
   const excess = noiseOf(gray, width, height) ** 2 - (NOISE.TEXTURE * contrast) ** 2;
   if (excess <= 0) return crop;
-  const gain = Math.max(NOISE.LEAST_CONTRAST / contrast, 1);
+  const share = Math.min(excess / (NOISE.TEXTURE * contrast) ** 2, 1);
+  const gain = 1 + share * (Math.max(NOISE.LEAST_CONTRAST / contrast, 1) - 1);
   if (gain > 1) {
     const middle = mean(gray);
-    gray = Uint8ClampedArray.from(gray, (value) => (value - middle) * gain + NOISE.MIDDLE);
+    const target = middle + share * (NOISE.MIDDLE - middle);
+    gray = Uint8ClampedArray.from(gray, (value) => (value - middle) * gain + target);
   }
   return fromGray(likeMeans(gray, width, height, NOISE.STRENGTH * gain * Math.sqrt(excess)), width, height);
 }

@@ -42,9 +42,12 @@ def without_noise(crop: Image) -> Image:
     excess = _noise(gray) ** 2 - (_TEXTURE * contrast) ** 2
     if excess <= 0:
         return crop
-    gain = max(_LEAST_CONTRAST / contrast, 1.0)
+    # By degrees, so that a face does not flicker where its noise is near the limit.
+    share = min(excess / (_TEXTURE * contrast) ** 2, 1.0)
+    gain = 1 + share * (max(_LEAST_CONTRAST / contrast, 1.0) - 1)
     if gain > 1:
-        lit = (gray - float(gray.mean())) * gain + _MIDDLE
+        mean = float(gray.mean())
+        lit = (gray - mean) * gain + mean + share * (_MIDDLE - mean)
         gray = np.asarray(np.clip(np.rint(lit), 0, 255), np.uint8)
     strength = _STRENGTH * gain * excess**0.5
     return np.asarray(cv2.fastNlMeansDenoising(gray, None, strength, _TEMPLATE_PX, _SEARCH_PX))
