@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
-from network import VerifierNetwork, predict, train
+from network import VerifierNetwork, predict, refine, train
 from samples import (
     FRAME,
     SCALE,
@@ -70,8 +70,10 @@ def collect(options: argparse.Namespace) -> Samples:
     collector = Collector([image for image, held_out in pictures if not held_out], rng)
     for image, held_out in islice(read_photographs(options.photographs, rng), options.faces):
         collector.add_face(image, held_out=held_out)
-    for image, held_out in islice(read_ferplus(options.ferplus, rng), options.faces):
-        collector.add_face(image, held_out=held_out)
+    faces = islice(read_ferplus(options.ferplus, rng), options.pasted)
+    for number, (image, held_out) in enumerate(faces):
+        if number < options.faces:
+            collector.add_face(image, held_out=held_out)
         collector.add_pasted(image[FRAME:-FRAME, FRAME:-FRAME], held_out=held_out)
     for image, held_out in pictures:
         megapixels = image.shape[0] * image.shape[1] / 1e6
@@ -146,9 +148,13 @@ def main() -> None:
     parser.add_argument("--ferplus", type=Path, required=True)
     parser.add_argument("--samples", type=Path, help="file that keeps the samples")
     parser.add_argument("--faces", type=int, default=2000, help="of each of the two sources")
+    parser.add_argument("--pasted", type=int, default=12000, help="faces of FER+ in collages")
     parser.add_argument("--looks", type=int, default=7, help="parts of each quarter megapixel")
     parser.add_argument("--seconds", type=float, default=240, help="CPU time of the training")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--start", type=Path, help="verifier.onnx that is trained on")
+    parser.add_argument("--limit", type=float, default=2.2, help="its logit that becomes "
+                        "min_presence, if it is trained on")  # fmt: skip
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -158,9 +164,17 @@ def main() -> None:
         print(f"{name}: {(samples.targets[:, 0] == value).sum()}")
     print(f"covered mouths, eyes: {(samples.targets[:, 1:] == 1).sum(axis=0)}")
     learned = samples.part(~samples.held_out)
-    network = timed("training", lambda: train(learned, seconds=options.seconds, seed=options.seed))
+    how = {"seconds": options.seconds, "seed": options.seed}
+    start = options.start
+    network = timed(
+        "training", lambda: refine(start, learned, **how) if start else train(learned, **how)
+    )
     assert isinstance(network, VerifierNetwork)
-    choose_limits(network, samples.part(samples.held_out))
+    if start:
+        lowest = Settings().min_presence
+        network.adjust([options.limit + math.log(1 / lowest - 1), 0, 0], 1)
+    else:
+        choose_limits(network, samples.part(samples.held_out))
     export(network, options.out)
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
 

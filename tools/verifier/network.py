@@ -1,17 +1,25 @@
 """The verifier's network and its training."""
 
 import time
+from pathlib import Path
 
 import numpy as np
+import onnx
 import torch
+from onnx import numpy_helper
 from samples import MARGIN, SIZE, Samples
 from torch import Tensor, nn
 from torch.nn import functional
+
+from mien.runtime.spec import read_sidecar, sidecar_path
 
 _BATCH, _RATE, _DECAY = 96, 2e-3, 1e-2
 # Targets of faces, of covered mouths and of covered eyes.
 _WEIGHTS = (1.0, 0.7, 0.7)
 _SMOOTH = 0.02
+_REFINE_RATE = 6e-4
+# The logit of a presence of 0.9.
+_SURE_PRESENCE = 2.2
 EVIDENCE = (0.3, 0.25)
 """What a unit of the score's and of the presence's logit adds to that of a face."""
 # Share of the samples without evidence, so that the picture is looked at.
@@ -56,6 +64,69 @@ class VerifierNetwork(nn.Module):
     def with_evidence(self, image: Tensor, evidence: Tensor) -> Tensor:
         """The logits, that of a face with the evidence."""
         return self(image) + functional.pad(evidence @ self.evidence[:, None], (0, 2))
+
+
+def read_network(path: Path) -> VerifierNetwork:
+    """The network of an exported file, in whose convolutions the normalizations are folded."""
+    graph = onnx.load(path).graph
+    stored = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
+    sources = {output: node.input[0] for node in graph.node for output in node.output}
+
+    def value(name: str) -> Tensor:
+        while name not in stored:  # weights of 16 bits are cast
+            name = sources[name]
+        return torch.tensor(stored[name].astype(np.float32))
+
+    network = VerifierNetwork().eval()
+    layers = [one for one in network.modules() if isinstance(one, nn.Conv2d | nn.Linear)]
+    nodes = [node for node in graph.node if node.op_type in ("Conv", "Gemm")]
+    norms = [one for one in network.modules() if isinstance(one, nn.BatchNorm2d)]
+    with torch.no_grad():
+        for norm in norms:
+            norm.running_var.fill_(1 - norm.eps)
+        for layer, node in zip(layers, nodes, strict=True):
+            weight = value(node.input[1])
+            layer.weight.copy_(weight if weight.shape == layer.weight.shape else weight.T)
+            bias = norms[layers.index(layer)].bias if layer.bias is None else layer.bias
+            bias.copy_(value(node.input[2]))
+        weights = read_sidecar(sidecar_path(path)).parameters["evidence_weights"]
+        network.evidence.copy_(torch.tensor(weights))
+    return network
+
+
+def refine(start: Path, samples: Samples, *, seconds: float, seed: int) -> VerifierNetwork:
+    """Train an exported network on, for faces; of covers it is to say what it said before."""
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    network, teacher = read_network(start), read_network(start)
+    network.dropout.train()
+    optimizer = torch.optim.AdamW(network.parameters(), _REFINE_RATE, weight_decay=1e-3)
+    weights = _drawing(samples, unsure=3.0)
+    averaged = {name: value.detach().clone() for name, value in network.named_parameters()}
+    started, step = time.process_time(), 0
+    while (spent := (time.process_time() - started) / seconds) < 1:
+        for group in optimizer.param_groups:
+            rate = _REFINE_RATE * min(1, step / 50 + 0.02)
+            group["lr"] = rate * (1 + np.cos(np.pi * spent)) / 2
+        rows = rng.choice(len(weights), _BATCH, p=weights)
+        image = torch.from_numpy(_augmented(samples.crops[rows], rng))
+        known = torch.from_numpy(samples.evidence[rows])
+        known[torch.from_numpy(rng.random(_BATCH) < _UNKNOWN_EVIDENCE)] = 0
+        logits = network.with_evidence(image, known)
+        with torch.no_grad():
+            covers = teacher(image)[:, 1:].sigmoid()
+        face = torch.from_numpy(samples.targets[rows, 0]) * (1 - 2 * _SMOOTH) + _SMOOTH
+        error = functional.binary_cross_entropy_with_logits
+        loss = error(logits[:, 0], face) + 0.5 * error(logits[:, 1:], covers)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        step += 1
+        with torch.no_grad():
+            for name, value in network.named_parameters():
+                averaged[name].lerp_(value, 0.01 if step > 150 else 0.05)
+    network.load_state_dict(averaged, strict=False)
+    return network.eval()
 
 
 def train(samples: Samples, *, seconds: float, seed: int) -> VerifierNetwork:
@@ -103,10 +174,15 @@ def predict(network: VerifierNetwork, samples: Samples) -> np.ndarray:
     return np.concatenate(logits)
 
 
-def _drawing(samples: Samples) -> np.ndarray:
-    """As many detections without a face as with one, and covered faces twice as often."""
+def _drawing(samples: Samples, unsure: float = 1.0) -> np.ndarray:
+    """As many detections without a face as with one, and covered faces twice as often.
+
+    Args:
+        unsure: how often faces are drawn whose presence by the landmarks is below 0.9.
+    """
     face, mouth, eyes = samples.targets.T
     weights = np.where((mouth == 1) | (eyes == 1), 2.0, 1.0)
+    weights[(face == 1) & (samples.evidence[:, 1] < _SURE_PRESENCE)] *= unsure
     weights[face == 0] = weights[face == 1].sum() / max(1, (face == 0).sum()) * 0.8
     return weights / weights.sum()
 
