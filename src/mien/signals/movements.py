@@ -45,8 +45,7 @@ def mouth_opening(landmarks: Landmarks) -> float | None:
     """Mean distance between the inner lips at three places divided by the mouth width.
 
     Method: the eye aspect ratio of Soukupová and Čech (2016) applied to the inner lips, as is
-        common
-    in yawn detection.
+    common in yawn detection.
 
     Args:
         landmarks: of a scheme with inner lips, a mesh or ``"ibug68"``.
