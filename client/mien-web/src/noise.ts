@@ -40,35 +40,24 @@ function noiseOf(gray: Uint8ClampedArray, width: number, height: number): number
 
 /** Non-local means (Buades et al. 2005): each pixel is the mean of those with like surroundings. */
 function likeMeans(gray: Uint8ClampedArray, width: number, height: number, strength: number): Uint8ClampedArray {
-  const around = NOISE.TEMPLATE_PX >> 1;
   const reach = NOISE.SEARCH_PX >> 1;
-  const border = around + reach;
+  const border = (NOISE.TEMPLATE_PX >> 1) + reach;
   const wide = width + 2 * border;
   const padded = mirrored(gray, width, height, border);
-  const sums = new Float64Array(width * height);
-  const weights = new Float64Array(width * height);
-  const columns = new Float64Array(width + 2 * around);
+  const sums = new Float32Array(width * height);
+  const weights = new Float32Array(width * height);
+  const [steps, perStep] = weightsByDistance(strength);
   for (let dy = -reach; dy <= reach; dy++) {
     for (let dx = -reach; dx <= reach; dx++) {
-      const shift = dy * wide + dx;
-      const squared = (x: number, y: number): number => {
-        const p = (y + reach) * wide + x + reach;
-        return (padded[p]! - padded[p + shift]!) ** 2;
-      };
-      columns.fill(0);
-      for (let y = 0; y < 2 * around; y++) for (let x = 0; x < columns.length; x++) columns[x]! += squared(x, y);
-      for (let y = 0; y < height; y++) {
-        for (let x = 0; x < columns.length; x++) {
-          columns[x]! += squared(x, y + 2 * around) - (y ? squared(x, y - 1) : 0);
-        }
-        let sum = 0;
-        for (let x = 0; x < 2 * around; x++) sum += columns[x]!;
-        for (let x = 0; x < width; x++) {
-          sum += columns[x + 2 * around]! - (x ? columns[x - 1]! : 0);
-          const weight = Math.exp(-sum / NOISE.TEMPLATE_PX ** 2 / strength ** 2);
-          if (weight < NOISE.LEAST_WEIGHT) continue;
-          sums[y * width + x]! += weight * padded[(y + border) * wide + x + border + shift]!;
-          weights[y * width + x]! += weight;
+      const distances = patchDistances(padded, wide, height, reach, dy * wide + dx);
+      for (let y = 0, k = 0; y < height; y++) {
+        let p = (y + border + dy) * wide + border + dx;
+        for (let x = 0; x < width; x++, k++, p++) {
+          const step = (distances[k]! * perStep) | 0;
+          if (step >= steps.length) continue;
+          const weight = steps[step]!;
+          sums[k]! += weight * padded[p]!;
+          weights[k]! += weight;
         }
       }
     }
@@ -76,10 +65,45 @@ function likeMeans(gray: Uint8ClampedArray, width: number, height: number, stren
   return Uint8ClampedArray.from(sums, (sum, k) => sum / weights[k]!);
 }
 
-function mirrored(gray: Uint8ClampedArray, width: number, height: number, border: number): Float32Array {
+/** The weight of a pixel by steps of the distance, until it is next to nothing; and steps per unit. */
+function weightsByDistance(strength: number): [Float32Array, number] {
+  const unit = (NOISE.TEMPLATE_PX * strength) ** 2;
+  const perStep = 1024 / (-Math.log(NOISE.LEAST_WEIGHT) * unit);
+  return [Float32Array.from({ length: 1024 }, (_, step) => Math.exp(-(step + 0.5) / perStep / unit)), perStep];
+}
+
+/** For each pixel, the sum of squared differences of its surroundings to those that are `shift` away. */
+function patchDistances(padded: Int16Array, wide: number, height: number, reach: number, shift: number): Int32Array {
+  const size = NOISE.TEMPLATE_PX;
+  const width = wide - 2 * reach - size + 1;
+  const found = new Int32Array(width * height);
+  const columns = new Int32Array(width + size - 1);
+  for (let y = 0, k = 0; y < height + size - 1; y++) {
+    let p = (y + reach) * wide + reach;
+    const leaves = y >= size ? size * wide : 0;
+    for (let x = 0; x < columns.length; x++, p++) {
+      const enters = padded[p]! - padded[p + shift]!;
+      columns[x]! += enters * enters;
+      if (leaves) {
+        const left = padded[p - leaves]! - padded[p - leaves + shift]!;
+        columns[x]! -= left * left;
+      }
+    }
+    if (y < size - 1) continue;
+    let sum = 0;
+    for (let x = 0; x < columns.length; x++) {
+      sum += columns[x]!;
+      if (x >= size) sum -= columns[x - size]!;
+      if (x >= size - 1) found[k++] = sum;
+    }
+  }
+  return found;
+}
+
+function mirrored(gray: Uint8ClampedArray, width: number, height: number, border: number): Int16Array {
   const fold = (k: number, count: number): number => (k < 0 ? -k : k >= count ? 2 * count - 2 - k : k);
   const wide = width + 2 * border;
-  const padded = new Float32Array(wide * (height + 2 * border));
+  const padded = new Int16Array(wide * (height + 2 * border));
   for (let p = 0; p < padded.length; p++) {
     const [x, y] = [(p % wide) - border, Math.floor(p / wide) - border];
     padded[p] = gray[fold(y, height) * width + fold(x, width)]!;
