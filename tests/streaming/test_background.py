@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from mien.streaming.runner import Counter, _in_background, newest_in_background
+from mien.streaming.background import Counter, in_background, newest_in_background
 
 
 def threads() -> int:
@@ -31,8 +31,8 @@ def counting(closed: list[bool], *, slow_s: float = 0.0) -> Iterator[int]:
 
 
 def test_keeps_order_and_ends() -> None:
-    doubled = (2 * n for n in _in_background(range(500), depth=2))
-    assert list(_in_background(doubled)) == list(range(0, 1000, 2))
+    doubled = (2 * n for n in in_background(range(500), depth=2))
+    assert list(in_background(doubled)) == list(range(0, 1000, 2))
     wait_for_no_threads()
 
 
@@ -44,7 +44,7 @@ def test_waits_for_a_slow_consumer() -> None:
             ahead.append(number)
             yield number
 
-    items = _in_background(source(), depth=3)
+    items = in_background(source(), depth=3)
     assert next(items) == 0
     time.sleep(0.3)
     assert len(ahead) <= 6
@@ -59,12 +59,12 @@ def test_raises_errors_after_the_items_before_them() -> None:
     got: list[int] = []
     with pytest.raises(ValueError, match="fourth"):
         # Unlike list(), this keeps what came before the error.
-        got.extend(_in_background(_in_background(source())))
+        got.extend(in_background(in_background(source())))
     assert got == [0, 1, 2]
     wait_for_no_threads()
 
 
-@pytest.mark.parametrize("make", [_in_background, newest_in_background])
+@pytest.mark.parametrize("make", [in_background, newest_in_background])
 def test_closing_stops_and_closes_the_source(make) -> None:  # type: ignore[no-untyped-def]
     closed: list[bool] = []
     items = make(counting(closed, slow_s=0.001))
@@ -76,7 +76,7 @@ def test_closing_stops_and_closes_the_source(make) -> None:  # type: ignore[no-u
 
 def test_closing_stops_every_iterator_of_a_chain() -> None:
     closed: list[bool] = []
-    items = _in_background(n for n in _in_background(counting(closed)))
+    items = in_background(n for n in in_background(counting(closed)))
     assert next(items) == 0
     items.close()
     wait_for_no_threads()

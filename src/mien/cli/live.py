@@ -40,8 +40,8 @@ from mien.media.video import VideoSource
 from mien.recording import FRAMES_FILE, Recording, RecordingSink
 from mien.report import write_report
 from mien.streaming import FaceStream, Sink, Step, outputs, run
+from mien.streaming.background import Counter
 from mien.streaming.receivers import EventDispatcher, OscSink, command, webhook
-from mien.streaming.runner import Counter
 from mien.tables import write_tables
 from mien.tracking import Event
 

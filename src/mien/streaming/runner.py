@@ -1,13 +1,10 @@
 """From a source to results and sinks, with decoding, inference and encoding in parallel."""
 
-import contextlib
-import queue
-import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from os import PathLike
-from typing import Any, ClassVar, Generic, Protocol, TypeVar, Unpack, runtime_checkable
+from typing import Any, ClassVar, Protocol, Unpack, runtime_checkable
 
 from mien.config import SettingKeywords, Settings, shows_settings
 from mien.errors import SettingError
@@ -15,144 +12,10 @@ from mien.media import open_source
 from mien.media.images import read_image
 from mien.media.sources import Frame, Selection, Source
 from mien.pipeline import FacePipeline
+from mien.streaming.background import Counter, in_background, newest_in_background
 from mien.streaming.face_stream import FaceStream, StreamSettings
 from mien.tracking import Event
 from mien.types import FrameResult
-
-_T = TypeVar("_T")
-
-# How often a waiting thread checks whether it should stop.
-_POLL_S = 0.05
-_JOIN_S = 5.0
-# A camera that is unavailable may block its thread for longer; stopping must not wait for it.
-_LIVE_JOIN_S = 1.0
-
-
-class _End:
-    """The last thing in a queue: how the iterator ended."""
-
-    def __init__(self, error: BaseException | None) -> None:
-        self.error = error
-
-
-def _in_background(items: Iterable[_T], depth: int = 4) -> Generator[_T, None, None]:
-    """Run an iterator in its own thread, at most `depth` items ahead of the consumer.
-
-    Order is kept. An exception of the iterator is raised here, after the items before it. Closing
-    this generator, also by an exception in the consumer, stops the thread and closes the iterator
-    in its own thread.
-    """
-    ready: queue.Queue[_T | _End] = queue.Queue(depth)
-    stop = threading.Event()
-
-    def put(item: _T | _End) -> bool:
-        while not stop.is_set():
-            with contextlib.suppress(queue.Full):
-                ready.put(item, timeout=_POLL_S)
-                return True
-        return False
-
-    return _run(items, put, ready.get, stop, join_s=_JOIN_S)
-
-
-def newest_in_background(
-    items: Iterable[_T], dropped: "Counter | None" = None
-) -> Generator[_T, None, None]:
-    """Like :func:`_in_background`, but only the newest item waits: older ones are dropped.
-
-    Args:
-        items: of a live source, which does not wait either.
-        dropped: counts the dropped items.
-    """
-    slot: _Slot[_T | _End] = _Slot()
-    stop = threading.Event()
-
-    def put(item: _T | _End) -> bool:
-        # The end waits until the last item was taken, so that it does not replace it.
-        while isinstance(item, _End) and slot.is_full and not stop.wait(_POLL_S):
-            pass
-        if slot.put(item) and dropped is not None:
-            dropped.value += 1
-        return not stop.is_set()
-
-    return _run(items, put, slot.take, stop, join_s=_LIVE_JOIN_S)
-
-
-class Counter:
-    """A number that one thread increments and others read."""
-
-    def __init__(self) -> None:
-        self.value = 0
-
-
-class _Slot(Generic[_T]):
-    """Holds the newest item only."""
-
-    def __init__(self) -> None:
-        self._condition = threading.Condition()
-        self._item: _T | None = None
-        self._full = False
-
-    @property
-    def is_full(self) -> bool:
-        """Whether an item waits."""
-        return self._full
-
-    def put(self, item: _T) -> bool:
-        """Put an item, and return whether another one was lost by that."""
-        with self._condition:
-            lost, self._full, self._item = self._full, True, item
-            self._condition.notify()
-            return lost
-
-    def take(self) -> _T:
-        """Wait for an item and take it."""
-        with self._condition:
-            # A bounded wait lets Ctrl-C through on systems where a plain one would not.
-            while not self._full:
-                self._condition.wait(0.5)
-            item, self._item, self._full = self._item, None, False
-            return item  # type: ignore[return-value]
-
-
-def _run(
-    items: Iterable[_T],
-    put: Callable[[_T | _End], bool],
-    take: Callable[[], _T | _End],
-    stop: threading.Event,
-    *,
-    join_s: float,
-) -> Generator[_T, None, None]:
-    """Yield what a thread takes from an iterator, and stop the thread at the end."""
-    thread = threading.Thread(target=_pump, args=(items, put, stop), daemon=True, name="mien-step")
-    thread.start()
-    try:
-        while not isinstance(item := take(), _End):
-            yield item
-        if item.error is not None:
-            raise item.error
-    finally:
-        stop.set()
-        thread.join(join_s)
-
-
-def _pump(items: Iterable[_T], put: Callable[[_T | _End], bool], stop: threading.Event) -> None:
-    """The body of the thread."""
-    error: BaseException | None = None
-    iterator: Iterator[_T] | None = None
-    try:
-        iterator = iter(items)
-        for item in iterator:
-            if not put(item) or stop.is_set():
-                break
-    except BaseException as caught:  # noqa: BLE001 - carried to the consumer, which raises it
-        error = caught
-    finally:
-        close = getattr(iterator, "close", None)
-        if close is not None:
-            with contextlib.suppress(Exception):
-                close()
-    put(_End(error))
 
 
 @runtime_checkable
@@ -313,7 +176,7 @@ def _steps(
     if source.info.live:
         # No queue after inference: a queued result of a camera is a late one.
         return _analyzed(newest_in_background(source.frames(), dropped), follower)
-    return _in_background(_analyzed(_in_background(source.frames()), follower))
+    return in_background(_analyzed(in_background(source.frames()), follower))
 
 
 def _analyzed(

@@ -12,6 +12,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from mien.config import Settings
 from mien.pipeline import FacePipeline
+from mien.streaming.background import start_thread
 from mien.web import (
     api,
     batch,
@@ -139,7 +140,7 @@ def start(app: Flask) -> None:
         log.warning(
             "public, and any host name is answered: set MIEN_ALLOWED_HOSTS to the server's names"
         )
-    threading.Thread(target=made.inference.warm_up, name="mien-warm-up", daemon=True).start()
+    start_thread(made.inference.warm_up, "mien-warm-up", threading.Event())
     made.jobs.start(workers=made.config.job_threads if made.config.jobs == "inline" else 0)
 
 

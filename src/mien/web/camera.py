@@ -17,7 +17,7 @@ from mien.media.camera import CameraSource
 from mien.media.sources import Frame, PacedSource, Source
 from mien.media.video import VideoSource
 from mien.streaming import FaceStream
-from mien.streaming.runner import newest_in_background
+from mien.streaming.background import newest_in_background, start_thread
 from mien.web.errors import ProblemError
 from mien.web.inference import BusyError, InferenceEngine
 from mien.web.photos import encode_jpeg
@@ -59,6 +59,7 @@ class CameraHub:
         self._viewers = 0
         self._left_at = 0.0
         self._thread: threading.Thread | None = None
+        self._stop = threading.Event()
 
     @contextmanager
     def viewer(self) -> Iterator[None]:
@@ -77,10 +78,7 @@ class CameraHub:
                 )
             self._viewers += 1
             if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(
-                    target=self._capture, name="mien-camera", daemon=True
-                )
-                self._thread.start()
+                self._thread = start_thread(self._capture, "mien-camera", self._stop)
         try:
             yield
         finally:
@@ -99,14 +97,14 @@ class CameraHub:
             yield shot
 
     def _capture(self) -> None:
-        while self._has_viewers():
+        while self._has_viewers() and not self._stop.is_set():
             try:
                 with closing(newest_in_background(self._source_of().frames())) as frames:
                     self._analyze(frames)
             except (MienError, OSError) as error:
                 log.warning("camera: %s", error)
                 self._publish(b"", "unavailable", {"message": str(error)})
-                time.sleep(_RETRY_S)
+                self._stop.wait(_RETRY_S)
 
     def _analyze(self, frames: Iterator[Frame]) -> None:
         faces = FaceStream(self._inference.stream_pipeline)
