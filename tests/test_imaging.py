@@ -246,3 +246,20 @@ def test_sharpness_decreases_with_blur_but_not_with_brightness() -> None:
 
 def test_uniform_image_has_no_sharpness() -> None:
     assert imaging.sharpness(np.full((64, 64), 90, np.uint8)) == 0
+
+
+class TestLit:
+    def test_leaves_a_picture_with_bright_parts_as_it_is(self) -> None:
+        image = np.zeros((192, 192, 3), np.uint8)
+        image[:64] = 64
+        assert imaging.lit(image) is image
+
+    @pytest.mark.parametrize("shape", [(192, 192), (192, 192, 3), (1, 1, 3)])
+    def test_raises_the_bright_parts_of_a_dim_picture(self, shape: tuple[int, ...]) -> None:
+        image = np.full(shape, 16, np.uint8)
+        assert (imaging.lit(image) == 64).all()
+
+    def test_does_not_raise_black_without_limit(self) -> None:
+        image = np.ones((96, 96), np.uint8)
+        assert (imaging.lit(image) == 16).all()
+        assert not imaging.lit(np.zeros((96, 96), np.uint8)).any()

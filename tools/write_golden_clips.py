@@ -130,12 +130,17 @@ def _face(face: Any) -> dict[str, Any]:
 
 
 def noisy(known: Image) -> Image:
-    """A clean, a noisy and a dim face, each followed by what is left of it without noise."""
+    """A clean, a noisy and a dim face, each followed by what is left of it without noise.
+
+    At the end, a dark face and the same with more light.
+    """
     gray = cv2.resize(imaging.to_gray(known[1]), (96, 96), interpolation=cv2.INTER_AREA)
     grains = np.random.default_rng(0).normal(0, 1, (3, *gray.shape))
     shown = [gray + 0 * grains[0], gray + 20 * grains[1], 0.15 * gray + 2 * grains[2]]
     crops = [np.clip(np.rint(crop), 0, 255).astype(np.uint8) for crop in shown]
-    return np.stack([part for crop in crops for part in (crop, without_noise(crop))])
+    pairs = [(crop, without_noise(crop)) for crop in crops]
+    dark = np.asarray(gray // 8, np.uint8)
+    return np.stack([part for pair in (*pairs, (dark, imaging.lit(dark))) for part in pair])
 
 
 def main() -> None:

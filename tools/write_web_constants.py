@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mien import pipeline, signals
+from mien import imaging, pipeline, signals
 from mien.config import Settings
 from mien.detection import verifier
 from mien.expression import noise
@@ -83,6 +83,7 @@ def constants() -> dict[str, tuple[str, Any]]:
                      "MIN_CONTRAST MAX_SKIPPED_S MAX_STEP_S MIN_DIFFERENCE "
                      "MIN_HISTOGRAM_DISTANCE BINS MIN_CHANGE REACH"),
         ),
+        "LIGHT": (_RECORD, _numbers(imaging, "BRIGHT_SHARE LEAST_BRIGHT MAX_GAIN")),
         "NOISE": (
             _RECORD,
             _numbers(noise, "TEXTURE STRENGTH TEMPLATE_PX SEARCH_PX LEAST_CONTRAST MIDDLE "

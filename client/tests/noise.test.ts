@@ -4,7 +4,7 @@ import { gunzipSync } from "node:zlib";
 import { expect, it } from "vitest";
 
 import { withoutNoise } from "../mien-web/src/noise";
-import type { Pixels } from "../mien-web/src/pixels";
+import { lit, type Pixels } from "../mien-web/src/pixels";
 
 // Crops and what Python leaves of them: tools/write_golden_clips.py.
 const SIDE = 96;
@@ -29,4 +29,12 @@ it.each([["noisy", 1], ["dim", 2]] as const)("removes the noise of a %s crop as 
   expect(expected).not.toEqual(plane(2 * which));
   expect(Math.max(...differences)).toBeLessThanOrEqual(3);
   expect(differences.reduce((sum, value) => sum + value) / differences.length).toBeLessThan(0.6);
+});
+
+it("gives a dark picture more light as Python does", () => {
+  const found = lit(pixels(plane(6))).data;
+  expect(plane(7)).not.toEqual(plane(6));
+  expect(Array.from(plane(7), (_, k) => found[4 * k])).toEqual(Array.from(plane(7)));
+  const bright = pixels(plane(0));
+  expect(lit(bright)).toBe(bright);
 });

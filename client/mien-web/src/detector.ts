@@ -3,7 +3,7 @@
 import type { Detection } from "./faces";
 import { iou, roundHalfEven, type Corners } from "./geometry";
 import type { Network } from "./network";
-import { letterbox, toInput, type Pixels } from "./pixels";
+import { letterbox, lit, toInput, type Pixels } from "./pixels";
 import { numberOf } from "./specs";
 
 const MERGE_IOU = 0.3;
@@ -48,7 +48,7 @@ export class BlazeFace {
     const frame = this.frameFor(image);
     const [wide, high] = frame.size_wh;
     const [framed, [scaleX, , left, , scaleY, top]] = letterbox(image, wide, high);
-    const outputs = await this.network.run(toInput([framed], this.network.spec.input), 1, frame.size_wh);
+    const outputs = await this.network.run(toInput([lit(framed)], this.network.spec.input), 1, frame.size_wh);
     const offsets = outputs[this.network.spec.outputs[0]!]!;
     const logits = outputs[this.network.spec.outputs[1]!]!;
     const least = logit(weakScore ?? minScore);

@@ -4,7 +4,7 @@ import { sigmoid } from "./detector";
 import { boxOf, eyeLineAngleDeg, type Detection, type Points } from "./faces";
 import { apply, center, height, invert, RADIANS, scaleOf, squareToFrame, width, type Point } from "./geometry";
 import type { Network } from "./network";
-import { toInput, warp, type Pixels } from "./pixels";
+import { lit, toInput, warp, type Pixels } from "./pixels";
 import { numberOf } from "./specs";
 
 // Distance between the regions from the landmarks and from the box above which a second pass runs.
@@ -38,7 +38,7 @@ export class FaceMesh {
     const [size] = spec.input.size_wh;
     const transform = squareToFrame(region.center, region.side, region.angleDeg, size);
     const crop = warp(image, transform, size, size);
-    const outputs = await this.network.run(toInput([crop], spec.input), 1);
+    const outputs = await this.network.run(toInput([lit(crop)], spec.input), 1);
     const raw = outputs[spec.outputs[0]!]!;
     const presence = sigmoid(outputs[spec.outputs[1]!]![0]!);
     const back = invert(transform);

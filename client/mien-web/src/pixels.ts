@@ -1,5 +1,6 @@
 /** All image operations before a network, as in mien's Python module `imaging`. */
 
+import { LIGHT } from "./constants";
 import { compose, invert, roundHalfEven, scaleOf, type Transform } from "./geometry";
 import type { InputSpec } from "./specs";
 
@@ -231,6 +232,21 @@ export function areaOfFour(gray: ArrayLike<number>, width: number, height: numbe
     const p = 2 * (Math.floor(k / columns) * width + (k % columns));
     return (gray[p]! + gray[p + 1]! + gray[p + width]! + gray[p + width + 1]!) / 4;
   });
+}
+
+/** A picture for a network that finds faces or landmarks: a dim one gets more light (mien/imaging.py, `lit`). */
+export function lit(image: Pixels): Pixels {
+  const { width, height, data } = image;
+  const counts = new Uint32Array(256);
+  let count = 0;
+  for (let y = 0; y < height; y += 4) {
+    for (let x = 0; x < width; x += 4, count++) counts[data[4 * (y * width + x) + 1]!]!++;
+  }
+  let bright = 0;
+  for (let below = counts[0]!; below <= Math.floor(LIGHT.BRIGHT_SHARE * count); below += counts[bright]!) bright++;
+  if (bright >= LIGHT.LEAST_BRIGHT) return image;
+  const gain = Math.min(LIGHT.LEAST_BRIGHT / Math.max(bright, 1), LIGHT.MAX_GAIN);
+  return { width, height, data: Uint8ClampedArray.from(data, (value, k) => (k % 4 === 3 ? value : value * gain)) };
 }
 
 /** The input of a network: channels, rows, columns, normalized as its spec says. */

@@ -6,7 +6,7 @@ import type { Detection, Points } from "./faces";
 import { squareToFrame } from "./geometry";
 import { regionOfDetection, regionOfPoints } from "./mesh";
 import type { Network } from "./network";
-import { clamp, toInput, warp, type Pixels } from "./pixels";
+import { clamp, lit, toInput, warp, type Pixels } from "./pixels";
 import { numberOf } from "./specs";
 
 export interface Verdict {
@@ -36,7 +36,7 @@ export class FaceVerifier {
         ? regionOfPoints(points, this.scale)
         : regionOfDetection(detection, this.scale);
     const crop = warp(image, squareToFrame(center, side, angleDeg, size), size, size);
-    const [face, ...covered] = (await this.network.run(toInput([crop], spec.input), 1))[spec.outputs[0]!]!;
+    const [face, ...covered] = (await this.network.run(toInput([lit(crop)], spec.input), 1))[spec.outputs[0]!]!;
     const evidence = logit(detection.score) * this.weights[0]! + logit(presence) * this.weights[1]!;
     return {
       presence: sigmoid(face! + evidence),

@@ -73,7 +73,7 @@ class BlazeFace:
         """
         frame = self._frame_for(image)
         framed, transform = imaging.letterbox(image, frame.input.size_wh)
-        batch = imaging.to_input([framed], frame.input)
+        batch = imaging.to_input([imaging.lit(framed)], frame.input)
         offsets, logits = frame.session.run({frame.input.name: batch})[:2]
         if logits.size != len(frame.anchors):
             raise SpecError(

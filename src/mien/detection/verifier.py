@@ -109,7 +109,9 @@ class FaceVerifier:
 
     def _logits(self, image: Image, regions: Sequence[Region]) -> FloatArray:
         size_wh = self._input.size_wh
-        crops = [imaging.warp(image, one.transform(size_wh[0]), size_wh) for one in regions]
+        crops = [
+            imaging.lit(imaging.warp(image, one.transform(size_wh[0]), size_wh)) for one in regions
+        ]
         (logits,) = self._session.run({self._input.name: imaging.to_input(crops, self._input)})
         return logits
 

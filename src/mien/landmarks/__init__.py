@@ -206,7 +206,7 @@ class FaceMesh:
         """Landmarks of the face in a square region, in pixels of the image."""
         transform = region.transform(self._input.size_wh[0])
         crop = imaging.warp(image, transform, self._input.size_wh)
-        batch = imaging.to_input([crop], self._input)
+        batch = imaging.to_input([imaging.lit(crop)], self._input)
         points, logit = self._session.run({self._input.name: batch})[:2]
         in_image = geometry.apply_transform(geometry.invert(transform), points.reshape(-1, 3))
         presence = 1 / (1 + math.exp(-max(-80.0, min(80.0, logit.item()))))
