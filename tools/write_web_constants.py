@@ -26,7 +26,10 @@ TARGET = Path(__file__).resolve().parent.parent / "client/mien-web/src/constants
 
 def constants() -> dict[str, tuple[str, Any]]:
     """The name, TypeScript type and value of each constant."""
-    stream = StreamSettings()
+    return {**_of_one_image(), **_of_streams()}
+
+
+def _of_one_image() -> dict[str, tuple[str, Any]]:
     return {
         "MIN_SCORE": ("number", Settings().min_score),
         "MIN_PRESENCE": ("number", Settings().min_presence),
@@ -57,6 +60,18 @@ def constants() -> dict[str, tuple[str, Any]]:
             _RECORD,
             {**_numbers(verifier, "TRUSTED_PRESENCE MAX_EVIDENCE"), "PARTS": verifier.PARTS},
         ),
+        "LIGHT": (_RECORD, _numbers(imaging, "BRIGHT_SHARE LEAST_BRIGHT MAX_GAIN")),
+        "NOISE": (
+            _RECORD,
+            _numbers(noise, "TEXTURE STRENGTH TEMPLATE_PX SEARCH_PX LEAST_CONTRAST MIDDLE "
+                     "LEAST_WEIGHT MIN_SIDE_PX MEDIAN"),
+        ),
+    }  # fmt: skip
+
+
+def _of_streams() -> dict[str, tuple[str, Any]]:
+    stream = StreamSettings()
+    return {
         "SEARCH": (_RECORD, dataclasses.asdict(stream.search)),
         "LABELS": (_RECORD, dataclasses.asdict(stream.labels)),
         "MAX_GAP_S": ("number", stream.max_gap_s),
@@ -82,12 +97,6 @@ def constants() -> dict[str, tuple[str, Any]]:
             _numbers(scene, "SAME_STRUCTURE SAME_SHIFTED SURELY_SAME MAX_SHIFT WHITE MIN_CELLS "
                      "MIN_CONTRAST MAX_SKIPPED_S MAX_STEP_S MIN_DIFFERENCE "
                      "MIN_HISTOGRAM_DISTANCE BINS MIN_CHANGE REACH"),
-        ),
-        "LIGHT": (_RECORD, _numbers(imaging, "BRIGHT_SHARE LEAST_BRIGHT MAX_GAIN")),
-        "NOISE": (
-            _RECORD,
-            _numbers(noise, "TEXTURE STRENGTH TEMPLATE_PX SEARCH_PX LEAST_CONTRAST MIDDLE "
-                     "LEAST_WEIGHT MIN_SIDE_PX MEDIAN"),
         ),
         "EYE_STATE": (
             _RECORD,

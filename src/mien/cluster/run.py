@@ -85,26 +85,29 @@ def run_batch(
             )
             plan.write(folder)
         _check_plan(plan, folder, earlier)
-        document = {
-            "schema_version": SCHEMA_VERSION,
-            "mien_version": __version__,
-            "status": "running",
-            "error": None,
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "attempt": secrets.token_hex(8),
-            "started": (earlier or {}).get("started") or now(),
-            "sources": sources,
-            "plan": plan.digest,
-            "inputs_planned": plan.inputs,
-            "parts": len(plan),
-            **facts,
-            **_models(settings),
-        }
+        document = _document(sources, plan, earlier) | facts | _models(settings)
         # Workers have folders of their own in which a relative path would mean another one.
         work = WorkSettings(folder.absolute, settings, plan.columns, options)
         run = _Run(folder, document, earlier, on_progress, on_warning)
         return run.go(plan, work, resources, should_stop)
+
+
+def _document(sources: Sequence[str], plan: Plan, earlier: dict[str, Any] | None) -> dict[str, Any]:
+    """What ``run.json`` says of an attempt when it starts."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "mien_version": __version__,
+        "status": "running",
+        "error": None,
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "attempt": secrets.token_hex(8),
+        "started": (earlier or {}).get("started") or now(),
+        "sources": sources,
+        "plan": plan.digest,
+        "inputs_planned": plan.inputs,
+        "parts": len(plan),
+    }
 
 
 class _Run:

@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -136,8 +136,7 @@ def analyze_video(
             on_progress=on_progress,
             should_stop=should_stop,
         )
-        warnings = dict.fromkeys((*recording.state.warnings, *source.warnings))
-        state = _with_trial_warnings(replace(recording.state, warnings=tuple(warnings)), options)
+        state = _with_warnings(recording.state, options, source.warnings)
         return _finish(folder, options, clip, state=state, application=application, failure=failure)
 
 
@@ -146,13 +145,16 @@ def _written_again(
 ) -> VideoOutcome:
     """The outputs of a run that was complete."""
     tracks = write_outputs(folder, options, clip=clip)
-    state = _with_trial_warnings(replace(earlier, error=None), options)
+    state = _with_warnings(replace(earlier, error=None), options)
     state.write(folder)
     return VideoOutcome(folder, state.frames, tracks, True, state.warnings)
 
 
-def _with_trial_warnings(state: RunState, options: VideoOptions) -> RunState:
-    """The state of a complete run with the warnings of trials that it does not show as a whole."""
+def _with_warnings(
+    state: RunState, options: VideoOptions, warnings: Iterable[str] = ()
+) -> RunState:
+    """The state with more warnings, of a complete run also of trials not shown as a whole."""
+    state = replace(state, warnings=tuple(dict.fromkeys((*state.warnings, *warnings))))
     if state.status != "complete":
         return state
     start_s, tables = options.selection.start_s, options.tables
