@@ -13,6 +13,7 @@ from mien.labels import (
     own_labels,
     parse_expression,
 )
+from mien.types import face_columns
 
 
 @pytest.mark.parametrize(
@@ -89,6 +90,31 @@ def test_reads_own_labels(names: list[str], expected: list[str]) -> None:
 def test_asks_about_labels_that_differ_in_case_only() -> None:
     with pytest.raises(DataError, match="'Bored' and 'bored': rename one"):
         own_labels(["Bored", "tired", "bored"])
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["happy", "Uncertain"], "clear, uncertain, .* got 'Uncertain': rename it"),
+        (["happy", "not_visible"], "got 'not_visible': rename it"),
+        (["not visible", "happy"], "got 'not visible': rename it"),
+        (["No-face", "happy"], "got 'No-face': rename it"),
+        (["none", "happy"], "got 'none': rename it"),
+        (["bored", "raw_bored"], "both make the column p_raw_bored: rename one"),
+        (["happy", "raw_happiness"], "'happiness' and 'raw_happiness'"),
+    ],
+)
+def test_rejects_labels_that_results_cannot_tell_apart(names: list[str], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        own_labels(names)
+
+
+def test_labels_may_have_names_of_other_columns() -> None:
+    names = ["facing", "eyes_closed", "face", "raw_bored", "uncertain expression"]
+    labels = list(own_labels(names).values())
+    assert [label.value for label in labels] == names
+    columns = [f"{start}{label.value}" for start in ("p_", "p_raw_") for label in labels]
+    assert [name for name in face_columns(labels) if name in columns] == columns
 
 
 def test_rejects_unprintable_labels() -> None:

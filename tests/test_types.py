@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mien.errors import InputError, SpecError
-from mien.labels import Expression
+from mien.labels import Expression, exact_label
 from mien.types import (
     AlignmentTemplate,
     Box,
@@ -148,6 +148,12 @@ def _spec(**changes: object) -> ModelSpec:
         "labels": LABELS,
     }
     return ModelSpec(**{**facts, **changes})  # type: ignore[arg-type]
+
+
+def test_a_spec_has_no_label_that_results_use_otherwise() -> None:
+    labels = (Expression.NEUTRAL, exact_label("not visible"))
+    with pytest.raises(SpecError, match=r"model .tiny.: expected labels other than .*: rename it"):
+        _spec(labels=labels)
 
 
 def test_a_spec_finds_the_template_of_a_landmark_scheme() -> None:

@@ -124,6 +124,33 @@ def exact_label(text: str) -> Expression:
     return label
 
 
+# What results, tables and pages say where there is no clear expression, instead of a label.
+_RESERVED = ("clear", "uncertain", "not visible", "no face", "none")
+
+
+def check_labels(labels: Iterable[Expression]) -> None:
+    """Check that results can have these labels of a model side by side.
+
+    Raises:
+        DataError: a label is a word that results use where there is no clear expression, or makes
+            the same column as another one.
+    """
+    known = {label.value for label in labels}
+    for name in sorted(known):
+        if name.casefold().replace("_", " ").replace("-", " ") in _RESERVED:
+            raise DataError(
+                f"expected labels other than {', '.join(_RESERVED)}, which results use where there "
+                f"is no clear expression, got {name!r}: rename it, for example to "
+                f"{name + ' expression'!r}"
+            )
+        raw = f"raw_{name}"
+        if raw in known:
+            raise DataError(
+                f"expected labels with columns of their own, got {name!r} and {raw!r}, which both "
+                f"make the column p_{raw}: rename one, for example to {'unedited ' + name!r}"
+            )
+
+
 def _clean(text: str) -> str:
     return unicodedata.normalize("NFC", " ".join(text.split()))
 
@@ -144,8 +171,8 @@ def own_labels(names: Iterable[str]) -> dict[str, Expression]:
     name is a label of its own.
 
     Raises:
-        DataError: a name is longer than 60 characters, or has some that cannot be printed, or two
-            differ in case only.
+        DataError: a name is longer than 60 characters, or has some that cannot be printed, two
+            differ in case only, or results cannot have them; see :func:`check_labels`.
     """
     words = {name: _word(name) or name for name in names if name.strip()}
     known = known_labels(words)
@@ -166,6 +193,7 @@ def own_labels(names: Iterable[str]) -> dict[str, Expression]:
                 f"expected labels that differ in more than case, got {other.value!r} and "
                 f"{label.value!r}: rename one, so that they are the same or differ"
             )
+    check_labels(found.values())
     return found
 
 

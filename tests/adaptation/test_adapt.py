@@ -51,6 +51,14 @@ def test_writes_one_file_with_spec_and_card(adapted: mien.Adaptation) -> None:
     assert card.startswith("# scratch adapted to data")
 
 
+def test_asks_for_other_labels_before_any_work(tmp_path: Path) -> None:
+    data = _folders(tmp_path / "data", ("bored", "uncertain"))
+    done = CliRunner().invoke(app, ["adapt", str(data), "--out", str(tmp_path / "my.onnx")])
+    assert done.exit_code == 1
+    assert "got 'uncertain': rename it" in " ".join(done.stderr.split())
+    assert not (tmp_path / "my.onnx").exists()
+
+
 def test_results_have_the_labels(adapted: mien.Adaptation) -> None:
     face = mien.analyze(SAMPLE, model=str(adapted.model)).faces[0]
     assert face.expression is not None

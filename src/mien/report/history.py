@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+from mien.labels import Expression
 from mien.recording import RecordedFrame
 from mien.tracking import SamplingInterval
 from mien.types import Face
@@ -107,12 +108,10 @@ class TrackHistory:
     def shares(self) -> dict[str, float]:
         """The share of the readable time of each expression, the largest first."""
         shares = {
-            name.removeprefix("share_"): float(share)
-            for name, share in self.summary.items()
-            if name.startswith("share_") and share
+            label.value: float(share)
+            for label in Expression
+            if (share := self.summary.get(f"share_{label.value}"))
         }
-        for other in ("uncertain", "not_visible", "eyes_closed", "facing"):
-            shares.pop(other, None)
         return dict(sorted(shares.items(), key=lambda item: -item[1]))
 
     def runs(self) -> Iterator[tuple[int, list[Bin]]]:

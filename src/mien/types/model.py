@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from mien.errors import SpecError
-from mien.labels import Expression
+from mien.errors import DataError, SpecError
+from mien.labels import Expression, check_labels
 
 Task = Literal["detection", "landmarks", "blendshapes", "expression"]
 _Color = Literal["rgb", "bgr", "gray"]
@@ -113,6 +113,10 @@ class ModelSpec:
     def __post_init__(self) -> None:
         if self.task == "expression" and not self.labels:
             raise SpecError(f"expected labels in the spec of expression model {self.name!r}")
+        try:
+            check_labels(self.labels)
+        except DataError as error:
+            raise SpecError(f"model {self.name!r}: {error}") from None
         if self.training_prior and len(self.training_prior) != len(self.labels):
             raise SpecError(
                 f"expected {len(self.labels)} shares in training_prior of {self.name!r}, "
