@@ -33,7 +33,7 @@ class QualityLimits:
 
     min_size_px: float = 20.0
     min_sharpness: float = 0.025
-    min_brightness: float = 0.10
+    min_brightness: float = 0.04
     max_brightness: float = 0.85
     max_yaw_deg: float = 40.0
     max_pitch_deg: float = 35.0
