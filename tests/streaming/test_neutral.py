@@ -9,10 +9,14 @@ import pytest
 import mien
 from mien.errors import InputError, SettingError
 from mien.media.images import read_image
+from mien.media.sources import Selection
 from mien.pipeline import FacePipeline
 from mien.streaming import FaceStream, StreamSettings
+from mien.streaming.outputs import VideoOptions
+from mien.streaming.video import analyze_video
 from mien.types import Image
 
+pytest.importorskip("av", reason="videos need PyAV")
 pytest.importorskip("lap", reason="tracking needs lapx")
 
 
@@ -90,3 +94,30 @@ def test_a_neutral_photograph_by_its_path(smile_clip: Path, samples: dict[str, P
         next(mien.stream(smile_clip, neutral=samples["group"]))
     with pytest.raises(SettingError, match="a pipeline or settings"):
         next(mien.stream(smile_clip, pipeline=FacePipeline(), neutral=samples["group"]))
+
+
+def test_one_photograph_for_two_people_one_after_the_other_is_warned_of(
+    photographs: dict[str, Image],
+) -> None:
+    stream = FaceStream(
+        FacePipeline(neutral=photographs["person-a-neutral"]), StreamSettings(expressions=False)
+    )
+    first, second = photographs["person-a-smiling"], photographs["person-b-smiling"]
+    frames = [first] * 4 + [np.full_like(first, 128)] * 4 + [second] * 4
+    # Three seconds without a face end the first track.
+    results = [stream.update(image, number) for number, image in enumerate(frames)]
+    assert {face.track_id for result in results for face in result} == {1, 2}
+    warned = [warning for result in results for warning in result.warnings]
+    assert len(warned) == 1
+    assert "tracks 1 and 2" in warned[0]
+
+
+@pytest.mark.parametrize(("named", "warns"), [(0, False), (1, False), (7, True)])
+def test_a_named_track_that_never_was_is_warned_of(
+    smile_clip: Path, samples: dict[str, Path], tmp_path: Path, named: int, warns: bool
+) -> None:
+    pipeline = FacePipeline(neutral=read_image(samples["person-a-neutral"]))
+    options = VideoOptions(annotate=False, selection=Selection(end_s=1.0))
+    settings = StreamSettings(expressions=False, neutral_track=named)
+    outcome = analyze_video(smile_clip, tmp_path, options, pipeline=pipeline, settings=settings)
+    assert ["in track 7" in warning for warning in outcome.warnings] == [True] * warns

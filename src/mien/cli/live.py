@@ -172,6 +172,8 @@ def _live(
                     break
         except KeyboardInterrupt:
             screen.print("stopped")
+    for warning in follower.warnings_at_end():
+        screen.print(f"Warning: {warning}")
     if rules is not None:
         screen.print(json_module.dumps(rules.summary()))
 

@@ -124,7 +124,8 @@ class FaceStream:
         self._last_s: float | None = None
         self._last_image: Image | None = None
         self._frame_index = -1
-        self._has_warned = False
+        self._at_rest: set[int] = set()
+        self._warned: set[bool] = set()
 
     def update(
         self, image: npt.ArrayLike, timestamp_s: float, *, frame_index: int | None = None
@@ -203,6 +204,21 @@ class FaceStream:
         self.events = tuple(self._end(self._statistics.track_ids))
         return self.events
 
+    def warnings_at_end(self) -> tuple[str, ...]:
+        """What is known at the end of the stream only: no track had the number of the photograph's.
+
+        Returns:
+            A warning, or none.
+        """
+        named, last = self.settings.neutral_track, self._tracker.last_id
+        if self.pipeline.neutral is None or not named or 1 <= named <= last:
+            return ()
+        had = f"the last one is {last}" if last else "there was no track"
+        return (
+            f"expected the person of the neutral photograph in track {named} (neutral_track, "
+            f"--neutral-track), but {had}: no action units are measured from it",
+        )
+
     def resume(self, recorded: Iterable[tuple[FrameResult, Sequence[Event]]]) -> None:
         """Go on where an earlier run stopped, before the first :meth:`update`.
 
@@ -219,6 +235,8 @@ class FaceStream:
                 if face.track_id is not None:
                     self._tracker.reserve_ids(face.track_id)
                     last_seen[face.track_id] = face.box, result.timestamp_s or 0.0
+                    if face.action_units is not None and len(result.faces) == 1:
+                        self._at_rest.add(face.track_id)
             for event in events:
                 if event.kind == "track_ended":
                     last_seen.pop(event.track_id or 0, None)
@@ -239,13 +257,25 @@ class FaceStream:
         return seen[0][0] if len(seen) == 1 else None
 
     def _warn(self, seen: Sequence[tuple[int, Observation]], whose: int | None) -> tuple[str, ...]:
-        if whose is not None or not seen or self._has_warned:
+        """Once each: the photograph is that of none of several faces, or was that of two tracks."""
+        if self.pipeline.neutral is None or self.settings.neutral_track or not seen:
             return ()
-        self._has_warned = True
+        if whose is not None:
+            self._at_rest.add(whose)
+        together = whose is None
+        if together in self._warned or not (together or len(self._at_rest) > 1):
+            return ()
+        self._warned.add(together)
+        name = "Name the track of the person (neutral_track, --neutral-track)"
+        if together:
+            return (
+                f"{len(seen)} faces are in view, and the neutral photograph shows one of them: "
+                f"their action units are not measured from it. {name}",
+            )
+        tracks = " and ".join(map(str, sorted(self._at_rest)))
         return (
-            f"{len(seen)} faces are in view, and the neutral photograph shows one of them: their "
-            "action units are not measured from it. Name the track of the person (neutral_track, "
-            "--neutral-track)",
+            f"the action units of the tracks {tracks}, one after the other alone in view, are "
+            f"measured from one neutral photograph. If they are not one person: {name}",
         )
 
     def _describe(

@@ -136,7 +136,9 @@ def analyze_video(
             on_progress=on_progress,
             should_stop=should_stop,
         )
-        state = _with_warnings(recording.state, options, source.warnings)
+        state = recording.state
+        at_end = stream.warnings_at_end() if state.status == "complete" else ()
+        state = _with_warnings(state, options, (*source.warnings, *at_end))
         return _finish(folder, options, clip, state=state, application=application, failure=failure)
 
 

@@ -223,6 +223,11 @@ class Tracker:
         self.tracks.append(track)
         self.reserve_ids(track_id)
 
+    @property
+    def last_id(self) -> int:
+        """The highest number that a track has had; 0 before the first."""
+        return self._next_id - 1
+
     def reserve_ids(self, last_id: int) -> None:
         """Let new tracks get IDs above this one."""
         self._next_id = max(self._next_id, last_id + 1)
