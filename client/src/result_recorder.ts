@@ -88,6 +88,7 @@ export class ResultRecorder {
       body: JSON.stringify({ results }),
       headers: { "Content-Type": "application/json" },
     });
+    if (answer?.status === 507) return this.fail(answer);
     if (answer?.status === 404) this.address = undefined;
     else if (answer && answer.status < 500 && answer.status !== 429) {
       // What the server refuses once, it refuses again.
@@ -101,6 +102,8 @@ export class ResultRecorder {
     if (!answer || answer.status === 503) return;
     this.wanted = false;
     this.waiting = [];
+    if (this.address) await request(this.address, { method: "DELETE" });
+    this.address = undefined;
     const message = t("Recording is not possible now. Try again in a moment.");
     this.notify({ type: "error", error: { code: "storage_unavailable", message } });
   }

@@ -182,6 +182,36 @@ def test_job_survives_a_crash_of_the_web_process(serve: Callable[..., Any]) -> N
     assert (document["state"], document["attempts"]) == ("done", 2)
 
 
+def test_sessions_count_toward_the_space_in_postgresql(postgres: Postgres) -> None:
+    import sqlalchemy as sa
+
+    from mien.testing import FakePipeline, face_image
+    from mien.web.config import WebConfig
+    from mien.web.store import database as tables
+    from mien.web.store.sessions import SessionStore
+
+    database = tables.Database(tables.database_url(WebConfig(database_url=postgres.url)))
+    result = FakePipeline().analyze(face_image())
+    store = SessionStore(database, max_stored=1000)
+    recording = store.start("", name="", days=1)
+    while recording.add(result):
+        assert recording.finish() is not recording.full
+    stored = len(list(store.read_frames(recording.session_id)))
+    assert stored > 1
+
+    with database.begin() as connection:
+        size = tables.stored_bytes(connection)
+        assert 0 < size <= 1000
+        # As the migration before the column left the table.
+        connection.execute(sa.text("ALTER TABLE sessions DROP COLUMN size"))
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '0006'"))
+    again = tables.Database(database.url)
+    with again.begin() as connection:
+        assert tables.stored_bytes(connection) == size
+    for used in (database, again):
+        used._ready().dispose()
+
+
 def test_recording_survives_a_restart_of_postgresql(
     serve: Callable[..., Any], postgres: Postgres
 ) -> None:

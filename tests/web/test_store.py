@@ -6,6 +6,7 @@ from pathlib import Path
 import alembic.autogenerate
 import alembic.migration
 import pytest
+import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from mien.errors import SettingError
@@ -24,6 +25,26 @@ def test_migrations_match_the_tables(tmp_path: Path) -> None:
         assert alembic.autogenerate.compare_metadata(context, tables.metadata) == []
         assert context.get_current_revision() is not None
     Database(database.url).upgrade()
+
+
+def test_sizes_of_earlier_sessions_are_counted(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'x.sqlite'}")
+    kept = [SessionStore(database).start("", name="", days=1).session_id for _ in range(2)]
+    with database.begin() as connection:
+        for sequence, size in enumerate((30, 12)):
+            connection.execute(
+                sa.insert(tables.session_chunks).values(
+                    session_id=kept[0], sequence=sequence, data=bytes(size)
+                )
+            )
+        # As the migration before the column left the table.
+        connection.execute(sa.text("ALTER TABLE sessions DROP COLUMN size"))
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '0006'"))
+    again = Database(database.url)
+    found = again.rows(sa.select(tables.sessions.c.id, tables.sessions.c.size))
+    assert {row["id"]: row["size"] for row in found} == {kept[0]: 42, kept[1]: 0}
+    with again.begin() as connection:
+        assert tables.stored_bytes(connection) == 42
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2"])

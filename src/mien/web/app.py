@@ -32,7 +32,7 @@ from mien.web import (
     videos,
     words,
 )
-from mien.web.config import WebConfig
+from mien.web.config import MEGABYTE, WebConfig
 from mien.web.inference import InferenceEngine
 from mien.web.jobs import JobRunner
 from mien.web.live import LiveStreams
@@ -114,7 +114,7 @@ def _make_services(config: WebConfig, pipeline: FacePipeline) -> Services:
         inference=inference,
         database=database,
         job_store=JobStore(database),
-        session_store=SessionStore(database),
+        session_store=SessionStore(database, config.max_stored_mb * MEGABYTE),
         jobs=JobRunner(
             database,
             config,

@@ -115,7 +115,7 @@ class WebConfig:
     )
     max_stored_mb: int = _setting(
         2_000, "MIEN_MAX_STORED_MB",
-        "Maximum size of all stored videos and results in MB; more videos are refused.",
+        "Maximum size of all stored videos, results and sessions in MB; more are refused.",
         low=1, high=1_000_000,
     )  # fmt: skip
     max_video_s: int = _setting(

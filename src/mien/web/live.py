@@ -34,6 +34,7 @@ from mien.web.schemas import (
 from mien.web.security import owner
 from mien.web.services import services
 from mien.web.store.sessions import Recording
+from mien.web.videos import check_space, storage_full
 
 MAX_FRAME_MB = 4
 # Thirty years in seconds, or in frames.
@@ -99,9 +100,14 @@ class LiveStream:
         Args:
             name: of the session.
             resume: id of a session to go on with, see :meth:`SessionStore.start`.
+
+        Raises:
+            ProblemError: the database is unreachable, or the server's space is used up.
         """
         if self.recording is None:
             try:
+                with services().database.begin() as connection:
+                    check_space(connection, more=1)
                 self.recording = services().session_store.start(
                     self.owner,
                     name=name if isinstance(name, str) else "",
@@ -109,9 +115,11 @@ class LiveStream:
                     resume=resume if isinstance(resume, str) else "",
                 )
             except SQLAlchemyError:
-                message = "Recording is not possible now: the database is unreachable."
-                error = {"code": "storage_unavailable", "message": message}
-                return {"type": "error", "error": error}
+                raise ProblemError(
+                    503,
+                    "storage_unavailable",
+                    "Recording is not possible now: the database is unreachable.",
+                ) from None
         return {"type": "recording", "state": "started", "session_id": self.recording.session_id}
 
     def stop_recording(self) -> dict[str, Any]:
@@ -258,7 +266,7 @@ def next_frame(path: _LivePath, query: AnalyzeQuery) -> Response:
 @blueprint.post(
     "/<stream_id>/results",
     summary="Record results that a browser computed",
-    responses=returns(AddedDocument, 404, 409, 413, 422),
+    responses=returns(AddedDocument, 404, 409, 413, 422, 507),
 )
 def add_results(path: _LivePath, body: ResultsBody) -> Response:
     """The results of a stream that is recorded, analyzed by the caller; images stay there."""
@@ -283,20 +291,20 @@ def add_results(path: _LivePath, body: ResultsBody) -> Response:
             if expression is not None
         ):
             raise ProblemError(422, "invalid", f"Expected at most {_MOST_LABELS} labels of a face.")
-    return jsonify({"added": sum(map(recording.add, results))})
+    added = sum(map(recording.add, results))
+    if recording.full:
+        raise storage_full()
+    return jsonify({"added": added})
 
 
 @blueprint.post(
     "/<stream_id>/recording",
     summary="Record a stream",
-    responses=returns(RecordingDocument, 404, 503),
+    responses=returns(RecordingDocument, 404, 503, 507),
 )
 def record_stream(path: _LivePath, query: _RecordQuery) -> Response:
     """Store the stream's results, not its images, as a session."""
-    answer = _require_stream(path.stream_id).record(query.name, query.session_id)
-    if answer["type"] == "error":
-        raise ProblemError(503, answer["error"]["code"], answer["error"]["message"])
-    return jsonify(answer)
+    return jsonify(_require_stream(path.stream_id).record(query.name, query.session_id))
 
 
 @blueprint.delete(

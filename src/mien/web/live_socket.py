@@ -27,6 +27,7 @@ from mien.web.photos import image_error_text
 from mien.web.schemas import parse_bool
 from mien.web.security import owner
 from mien.web.services import services
+from mien.web.videos import storage_full
 
 _TRY_AGAIN_LATER = 1013
 _POLICY_VIOLATION = 1008
@@ -152,7 +153,10 @@ class _Conversation:
         if kind == "options":
             self._landmarks = parse_bool(command.get("landmarks")) is True
         elif kind == "record":
-            self._send(self._stream.record(command.get("name"), command.get("session_id")))
+            try:
+                self._send(self._stream.record(command.get("name"), command.get("session_id")))
+            except ProblemError as problem:
+                self._send_error(problem.code, problem.message)
         elif kind == "stop_recording":
             self._send(self._stream.stop_recording())
         else:
@@ -169,6 +173,11 @@ class _Conversation:
             self._send_error("image_unreadable", image_error_text(error))
             return
         self._send(document)
+        recording = self._stream.recording
+        if recording is not None and recording.full:
+            self._send(self._stream.stop_recording())
+            problem = storage_full()
+            self._send_error(problem.code, problem.message)
 
     def _send_error(self, code: str, message: str) -> None:
         self._send({"type": "error", "error": {"code": code, "message": message}})

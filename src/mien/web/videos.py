@@ -18,8 +18,8 @@ from mien.web.recordings import StoredRecording, require_recording
 from mien.web.schemas import ID, DeletedDocument, JobDocument, JobsDocument, VideoForm
 from mien.web.security import owner
 from mien.web.services import services
-from mien.web.store.database import serialize
-from mien.web.store.jobs import RESULT_TYPES, count_active, stored_bytes
+from mien.web.store.database import serialize, stored_bytes
+from mien.web.store.jobs import RESULT_TYPES, count_active
 from mien.web.webhooks import webhook
 
 _MAX_ACTIVE = 3
@@ -262,10 +262,15 @@ def check_space(connection: Connection, more: int = 0) -> None:
         ProblemError: the server's space is used up.
     """
     if stored_bytes(connection) + more > services().config.max_stored_mb * MEGABYTE:
-        raise ProblemError(
-            507, "storage_full", "The server's space is used up. Delete results, or "
-            "try again when older ones have expired.", retry_after_s=600,
-        )  # fmt: skip
+        raise storage_full()
+
+
+def storage_full() -> ProblemError:
+    """The error where the server's space is used up."""
+    return ProblemError(
+        507, "storage_full", "The server's space is used up. Delete results, or "
+        "try again when older ones have expired.", retry_after_s=600,
+    )  # fmt: skip
 
 
 def _marked_response(job: dict[str, Any], name: str, entry: dict[str, Any]) -> Response | None:

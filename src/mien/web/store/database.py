@@ -57,6 +57,8 @@ sessions = sa.Table(
     sa.Column("duration_s", sa.Float, nullable=False),
     sa.Column("frames", sa.Integer, nullable=False),
     sa.Column("people", sa.Integer, nullable=False),
+    # Bytes of its chunks.
+    sa.Column("size", sa.BigInteger, nullable=False, server_default="0"),
 )
 
 session_chunks = sa.Table(
@@ -228,6 +230,12 @@ def serialize(connection: Connection, what: str) -> None:
     if connection.dialect.name == "postgresql":
         number = zlib.crc32(what.encode()) - 2**31
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LIMITS_LOCK, number)))
+
+
+def stored_bytes(connection: Connection) -> int:
+    """The size of all uploads, results, sessions and labeled faces."""
+    sums = (sa.select(sa.func.sum(table.c.size)) for table in (files, sessions, corrections))
+    return sum(int(connection.execute(query).scalar_one() or 0) for query in sums)
 
 
 def database_url(config: WebConfig) -> str:

@@ -19,7 +19,6 @@ from sqlalchemy.engine import Connection
 from mien.web.config import MEGABYTE
 from mien.web.store.database import (
     Database,
-    corrections,
     file_chunks,
     files,
     iso,
@@ -348,12 +347,6 @@ def count_active(connection: Connection, *, owner: str | None = None, address: s
     if address:
         query = query.where(jobs.c.address == address)
     return int(connection.execute(query).scalar_one())
-
-
-def stored_bytes(connection: Connection) -> int:
-    """The size of all uploads, results and labeled faces."""
-    sums = (sa.select(sa.func.sum(table.c.size)) for table in (files, corrections))
-    return sum(int(connection.execute(query).scalar_one() or 0) for query in sums)
 
 
 def _put_file(

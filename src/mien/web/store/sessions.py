@@ -22,6 +22,7 @@ from mien.web.store.database import (
     session_chunks,
     sessions,
     shares,
+    stored_bytes,
 )
 
 _WRITE_EVERY_S = 1.0
@@ -41,9 +42,11 @@ class Recording:
     Args:
         start_s: time of the first result in the session, in seconds.
         sequence, frames, next_frame, people: of the results that the session has already.
+        max_stored: bytes that all that is stored may have; None for no limit.
 
     Attributes:
         session_id: the recorded session.
+        full: whether results were discarded because the limit is reached; no more are added then.
     """
 
     def __init__(
@@ -56,8 +59,11 @@ class Recording:
         frames: int = 0,
         next_frame: int = 0,
         people: Iterable[int] = (),
+        max_stored: int | None = None,
     ) -> None:
         self.session_id = session_id
+        self.full = False
+        self._max_stored = max_stored
         self._database = database
         self._lock = threading.Lock()
         self._waiting: list[dict[str, Any]] = []
@@ -77,7 +83,7 @@ class Recording:
         A client that had no answer sends results again.
         """
         with self._lock:
-            if len(self._waiting) >= _MAX_WAITING:
+            if self.full or len(self._waiting) >= _MAX_WAITING:
                 return False
             timestamp_s = result.timestamp_s or 0.0
             if self._first_s is None:
@@ -105,47 +111,56 @@ class Recording:
             return True
 
     def finish(self) -> bool:
-        """Write the rest and mark the session as complete; returns whether that succeeded."""
+        """Write the rest and mark the session as complete; returns whether all is stored."""
         with self._lock:
-            return self._write("complete")
+            return self._write("complete") and not self.full
 
     def _write(self, state: str) -> bool:
         self._wrote_at = time.monotonic()
         # Never the same number twice: a commit that failed may have been applied.
         self._sequence += 1
         lines = "".join(json.dumps(d, separators=(",", ":")) + "\n" for d in self._waiting)
+        data = zlib.compress(lines.encode(), 6)
+        values: dict[str, Any] = {"state": state, "updated_at": now()}
         try:
             with self._database.begin() as connection:
                 if self._waiting:
+                    # Not serialized with other writers: each is at most one chunk over the limit.
+                    self.full = self._is_over(stored_bytes(connection) + len(data))
+                if self._waiting and not self.full:
+                    values |= {
+                        "frames": self._frames,
+                        "people": len(self._people),
+                        "duration_s": self._last_s,
+                        "size": sessions.c.size + len(data),
+                    }
                     connection.execute(
                         sa.insert(session_chunks).values(
-                            session_id=self.session_id,
-                            sequence=self._sequence,
-                            data=zlib.compress(lines.encode(), 6),
+                            session_id=self.session_id, sequence=self._sequence, data=data
                         )
                     )
                 connection.execute(
-                    sa.update(sessions)
-                    .where(sessions.c.id == self.session_id)
-                    .values(
-                        state=state,
-                        updated_at=now(),
-                        frames=self._frames,
-                        people=len(self._people),
-                        duration_s=self._last_s,
-                    )
+                    sa.update(sessions).where(sessions.c.id == self.session_id).values(**values)
                 )
         except SQLAlchemyError:
             return False
         self._waiting.clear()
         return True
 
+    def _is_over(self, stored: int) -> bool:
+        return self._max_stored is not None and stored > self._max_stored
+
 
 class SessionStore:
-    """The sessions in a database."""
+    """The sessions in a database.
 
-    def __init__(self, database: Database) -> None:
+    Args:
+        max_stored: bytes that all that is stored may have; recordings end there.
+    """
+
+    def __init__(self, database: Database, max_stored: int | None = None) -> None:
         self._database = database
+        self._max_stored = max_stored
 
     def start(self, owner: str, *, name: str, days: int, resume: str = "") -> Recording:
         """Start a session, or go on with one after its connection or its server was lost.
@@ -175,7 +190,7 @@ class SessionStore:
                 people=0,
             )
         )
-        return Recording(self._database, session_id)
+        return Recording(self._database, session_id, max_stored=self._max_stored)
 
     def _resumed(self, owner: str, session_id: str) -> Recording | None:
         moment = now()
@@ -208,6 +223,7 @@ class SessionStore:
             frames=row["frames"],
             next_frame=next_frame,
             people=people,
+            max_stored=self._max_stored,
         )
 
     def of_owner(
