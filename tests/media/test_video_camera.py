@@ -1,20 +1,41 @@
 """Missing and lost cameras; a video file replaces the device."""
 
 import itertools
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import mien
 from mien.errors import CameraError
 from mien.media import camera as camera_module
 from mien.media.camera import CameraSource
+from mien.testing import FakePipeline
 
 
 def test_reports_a_missing_camera() -> None:
     with pytest.raises(CameraError, match="camera 97"):
         next(CameraSource(97).frames())
+
+
+def test_leaving_the_loop_ends_the_waiting_for_a_lost_camera(
+    tmp_path: Path, write_clip: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(camera_module, "_FIRST_WAIT_S", 600.0)
+    clip = write_clip(tmp_path / "c.mp4", [(np.zeros((48, 64, 3), np.uint8), 0.0)])
+    lost = threading.Event()
+    source = CameraSource(str(clip), on_state=lambda state: lost.set() if state == "lost" else None)
+    results = mien.stream(source, pipeline=FakePipeline())
+    next(results)
+    assert lost.wait(60)
+    results.close()  # type: ignore[attr-defined]
+    deadline = time.monotonic() + 60
+    while any(thread.name == "mien-step" for thread in threading.enumerate()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_reopens_a_lost_camera(

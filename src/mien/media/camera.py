@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ _NETWORK_TIMEOUT_MS = 5000
 
 
 class CameraSource:
-    """The frames of a camera, without end.
+    """The frames of a camera, without end until :meth:`stop`.
 
     A camera that is disconnected is opened again as soon as it is back. It is not opened before
     :meth:`frames` is iterated, because opening a camera switches its light on.
@@ -43,6 +44,7 @@ class CameraSource:
         self._camera = camera
         self._on_state = on_state
         self._size_wh = size_wh
+        self._stopped = threading.Event()
         name = f"camera {camera}" if isinstance(camera, int) else _without_password(camera)
         self.info = SourceInfo(name, size_wh, live=True)
 
@@ -72,7 +74,10 @@ class CameraSource:
                 if image is None:
                     capture.release()
                     self._on_state("lost")
-                    capture = self._wait_for_camera()
+                    back = self._wait_for_camera()
+                    if back is None:
+                        return
+                    capture = back
                     self._on_state("open")
                     continue
                 index += 1
@@ -82,15 +87,19 @@ class CameraSource:
         finally:
             capture.release()
 
-    def _wait_for_camera(self) -> cv2.VideoCapture:
+    def stop(self) -> None:
+        """From another thread: do not wait for a lost camera any longer; its frames end."""
+        self._stopped.set()
+
+    def _wait_for_camera(self) -> cv2.VideoCapture | None:
         wait_s = _FIRST_WAIT_S
-        while True:
-            time.sleep(wait_s)
+        while not self._stopped.wait(wait_s):
             self._on_state("waiting")
             capture = self._open()
             if capture is not None:
                 return capture
             wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+        return None
 
     def _open(self) -> cv2.VideoCapture | None:
         logging = cv2.utils.logging

@@ -1,7 +1,7 @@
 """The contract of frame sources, the selection of frames, and sources for arrays."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -53,6 +53,9 @@ class SourceInfo:
 class Source(Protocol):
     """Yields the frames of one stream. Can be implemented by users.
 
+    One that may wait long for a frame, as for a lost camera, also has a method ``stop()``, which
+    another thread calls to end the waiting.
+
     Attributes:
         info: properties of the source.
     """
@@ -69,6 +72,12 @@ class Source(Protocol):
             CameraError: the camera cannot be opened.
         """
         ...
+
+
+def stop_of(source: Source) -> Callable[[], None]:
+    """What ends the waiting of a source in its thread; nothing for most."""
+    stop: Callable[[], None] = getattr(source, "stop", lambda: None)
+    return stop
 
 
 @dataclass(frozen=True, slots=True)

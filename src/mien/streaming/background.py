@@ -20,7 +20,7 @@ _LIVE_JOIN_S = 1.0
 # The threads that run, with what stops each. Python ends a daemon thread where it is, and one
 # inside OpenCV or ONNX Runtime takes the whole process with it. A thread that is no daemon would
 # be waited for before anything can tell it to stop.
-_running: dict[threading.Thread, threading.Event] = {}
+_running: dict[threading.Thread, Callable[[], None]] = {}
 if hasattr(os, "register_at_fork"):  # not on Windows
     os.register_at_fork(after_in_child=_running.clear)
 
@@ -30,7 +30,7 @@ def _stop_all() -> None:
     """Stop the threads, whose iterators may still be open."""
     running = list(_running.items())
     for _, stop in running:
-        stop.set()
+        stop()
     deadline = time.monotonic() + _JOIN_S
     for thread, _ in running:
         if thread.ident is not None:  # else it is about to start
@@ -44,8 +44,8 @@ class _End:
         self.error = error
 
 
-def start_thread(work: Callable[[], None], name: str, stop: threading.Event) -> threading.Thread:
-    """Start a daemon thread; before Python exits, `stop` is set and the thread waited for."""
+def start_thread(work: Callable[[], None], name: str, stop: Callable[[], None]) -> threading.Thread:
+    """Start a daemon thread; before Python exits, `stop` is called and the thread waited for."""
 
     def run() -> None:
         try:
@@ -88,13 +88,16 @@ def in_background(items: Iterable[_T], depth: int = 4) -> Generator[_T, None, No
 
 
 def newest_in_background(
-    items: Iterable[_T], dropped: "Counter | None" = None
+    items: Iterable[_T],
+    dropped: "Counter | None" = None,
+    on_stop: Callable[[], None] = lambda: None,
 ) -> Generator[_T, None, None]:
     """Like :func:`in_background`, but only the newest item waits: older ones are dropped.
 
     Args:
         items: of a live source, which does not wait either.
         dropped: counts the dropped items.
+        on_stop: called when the thread should stop, so that the source does not wait any longer.
     """
     slot: _Slot[_T | _End] = _Slot()
     stop = threading.Event()
@@ -107,7 +110,7 @@ def newest_in_background(
             dropped.value += 1
         return not stop.is_set()
 
-    return _run(items, put, slot.take, stop, join_s=_LIVE_JOIN_S)
+    return _run(items, put, slot.take, stop, join_s=_LIVE_JOIN_S, on_stop=on_stop)
 
 
 class Counter:
@@ -154,9 +157,15 @@ def _run(
     stop: threading.Event,
     *,
     join_s: float,
+    on_stop: Callable[[], None] = lambda: None,
 ) -> Generator[_T, None, None]:
     """Yield what a thread takes from an iterator, and stop the thread at the end."""
-    thread = start_thread(lambda: _pump(items, put, stop), "mien-step", stop)
+
+    def end() -> None:
+        stop.set()
+        on_stop()
+
+    thread = start_thread(lambda: _pump(items, put, stop), "mien-step", end)
     try:
         while not isinstance(item := take(), _End):
             yield item
@@ -165,7 +174,7 @@ def _run(
         if stop.is_set():
             raise SystemExit  # ends this thread as Python exits, not like the end of the items
     finally:
-        stop.set()
+        end()
         # The garbage collector may close this generator in the thread itself.
         if thread is not threading.current_thread():
             thread.join(join_s)

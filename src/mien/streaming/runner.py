@@ -10,7 +10,7 @@ from mien.config import SettingKeywords, Settings, shows_settings
 from mien.errors import SettingError
 from mien.media import open_source
 from mien.media.images import read_image
-from mien.media.sources import Frame, Selection, Source
+from mien.media.sources import Frame, Selection, Source, stop_of
 from mien.pipeline import FacePipeline
 from mien.streaming.background import Counter, in_background, newest_in_background
 from mien.streaming.face_stream import FaceStream, StreamSettings
@@ -175,7 +175,7 @@ def _steps(
 ) -> Generator[Step, None, None]:
     if source.info.live:
         # No queue after inference: a queued result of a camera is a late one.
-        return _analyzed(newest_in_background(source.frames(), dropped), follower)
+        return _analyzed(newest_in_background(source.frames(), dropped, stop_of(source)), follower)
     return in_background(_analyzed(in_background(source.frames()), follower))
 
 

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import threading
 from dataclasses import replace
 from importlib import metadata
 
@@ -140,7 +139,7 @@ def start(app: Flask) -> None:
         log.warning(
             "public, and any host name is answered: set MIEN_ALLOWED_HOSTS to the server's names"
         )
-    start_thread(made.inference.warm_up, "mien-warm-up", threading.Event())
+    start_thread(made.inference.warm_up, "mien-warm-up", lambda: None)
     made.jobs.start(workers=made.config.job_threads if made.config.jobs == "inline" else 0)
 
 

@@ -14,7 +14,7 @@ from flask import Blueprint, Response, render_template
 from mien import drawing
 from mien.errors import MienError
 from mien.media.camera import CameraSource
-from mien.media.sources import Frame, PacedSource, Source
+from mien.media.sources import Frame, PacedSource, Source, stop_of
 from mien.media.video import VideoSource
 from mien.streaming import FaceStream
 from mien.streaming.background import newest_in_background, start_thread
@@ -78,7 +78,7 @@ class CameraHub:
                 )
             self._viewers += 1
             if self._thread is None or not self._thread.is_alive():
-                self._thread = start_thread(self._capture, "mien-camera", self._stop)
+                self._thread = start_thread(self._capture, "mien-camera", self._stop.set)
         try:
             yield
         finally:
@@ -99,7 +99,9 @@ class CameraHub:
     def _capture(self) -> None:
         while self._has_viewers() and not self._stop.is_set():
             try:
-                with closing(newest_in_background(self._source_of().frames())) as frames:
+                source = self._source_of()
+                found = newest_in_background(source.frames(), on_stop=stop_of(source))
+                with closing(found) as frames:
                     self._analyze(frames)
             except (MienError, OSError) as error:
                 log.warning("camera: %s", error)
