@@ -136,9 +136,7 @@ def analyze_video(
             on_progress=on_progress,
             should_stop=should_stop,
         )
-        state = recording.state
-        at_end = stream.warnings_at_end() if state.status == "complete" else ()
-        state = _with_warnings(state, options, (*source.warnings, *at_end))
+        state = _with_warnings(recording.state, options, source.warnings, stream.warnings_at_end())
         return _finish(folder, options, clip, state=state, application=application, failure=failure)
 
 
@@ -153,22 +151,27 @@ def _written_again(
 
 
 def _with_warnings(
-    state: RunState, options: VideoOptions, warnings: Iterable[str] = ()
+    state: RunState, options: VideoOptions, warnings: Iterable[str] = (), at_end: Iterable[str] = ()
 ) -> RunState:
-    """The state with more warnings, of a complete run also of trials not shown as a whole."""
-    state = replace(state, warnings=tuple(dict.fromkeys((*state.warnings, *warnings))))
-    if state.status != "complete":
+    """The state with more warnings.
+
+    Those at the end, and of trials that it does not show as a whole, are of a complete run only.
+    """
+    is_complete = state.status == "complete"
+    found = dict.fromkeys((*state.warnings, *warnings, *(at_end if is_complete else ())))
+    state = replace(state, warnings=tuple(found))
+    if not is_complete:
         return state
     start_s, tables = options.selection.start_s, options.tables
     # A frame lasts until the next one; the last may last twice as long as the others.
     step_s = 2 * (state.timestamp_s - start_s) / max(1, state.frames - 1)
-    found = trials_outside(
+    outside = trials_outside(
         tables.trials,
         start_s - step_s if start_s else 0.0,
         state.timestamp_s + step_s,
         time_offset_s=tables.time_offset_s,
     )
-    return replace(state, warnings=tuple(dict.fromkeys((*state.warnings, *found))))
+    return replace(state, warnings=tuple(dict.fromkeys((*state.warnings, *outside))))
 
 
 @contextmanager
