@@ -76,8 +76,8 @@ class Source(Protocol):
 
 def stop_of(source: Source) -> Callable[[], None]:
     """What ends the waiting of a source in its thread; nothing for most."""
-    stop: Callable[[], None] = getattr(source, "stop", lambda: None)
-    return stop
+    stop = getattr(source, "stop", None)
+    return stop if callable(stop) else lambda: None
 
 
 @dataclass(frozen=True, slots=True)
