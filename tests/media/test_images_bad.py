@@ -349,6 +349,19 @@ def test_reports_formats_missing_in_pillow(monkeypatch: pytest.MonkeyPatch) -> N
         read_image(data)
 
 
+def test_a_png_with_damaged_data_that_can_be_decoded_is_said() -> None:
+    # As where damaged data become more bytes than the rows have: their own sum is not read.
+    file = io.BytesIO()
+    Image.fromarray(np.full((900, 16, 3), 99, np.uint8)).save(file, "PNG", compress_level=0)
+    data = file.getvalue()
+    header = patched(data[12:29], 8, ">I", 500)
+    whole = data[:12] + header + struct.pack(">I", zlib.crc32(header)) + data[33:]
+    at = whole.index(b"IDAT") + 500
+    (warning,) = open_image(patched(whole, at, ">4B", 1, 2, 3, 4)).warnings
+    assert "parts of the picture may be wrong" in warning
+    assert not open_image(whole + whole[8:]).warnings
+
+
 def test_a_png_whose_data_end_before_its_rows_is_said() -> None:
     rng = np.random.default_rng(0)
     pixels = rng.integers(1, 255, (40, 30, 3), np.uint8)

@@ -30,7 +30,7 @@ from mien.media.pixels import (
     pixels_of,
     upright,
 )
-from mien.media.png_bands import PngBands, lacks_rows, whole_passes
+from mien.media.png_bands import PngBands, is_damaged, lacks_rows, whole_passes
 from mien.media.tone_mapping import HEAD_OF_COLORS, tone_of
 from mien.types import Box, Image
 
@@ -133,13 +133,15 @@ def read_picture(
 
 def _png_in_bands(stream: IO[bytes], reading: Reading) -> Image | LargeImage:
     stream.seek(0)
-    bands = PngBands(stream.read())
+    content = stream.read()
+    bands = PngBands(content)
     pixels: Image | LargeImage = bands
     if reading.in_parts:
         bands.prepare()
     else:
         pixels = bands.whole()
     say_clear_share(bands.clear_share, reading.warnings)
+    _say_damage(content, reading.warnings)
     return pixels
 
 
@@ -159,10 +161,19 @@ def _loaded(
             if picture.is_short or _ends_in_zeros(stream):
                 error = OSError("the end is missing")
             elif picture.is_damaged:
-                reading.warnings.append("the file is damaged: parts of the picture may be wrong")
+                reading.warnings.append(_DAMAGED)
         elif name == "png" and _ends_before_its_rows(stream, picture):
             error = OSError("rows are missing")
+        elif name == "png":
+            stream.seek(0)
+            _say_damage(stream.read(), reading.warnings)
     return picture if error is None else _as_far_as_it_goes(name, stream, picture, error, reading)
+
+
+def _say_damage(content: bytes, warnings: list[str]) -> None:
+    with contextlib.suppress(struct.error, ImageReadError):
+        if is_damaged(content):
+            warnings.append(_DAMAGED)
 
 
 def _ends_in_zeros(stream: IO[bytes]) -> bool:
@@ -255,6 +266,7 @@ def _as_far_as_it_goes(
 
 
 _CUT = "the file is truncated or damaged: "
+_DAMAGED = "the file is damaged: parts of the picture may be wrong"
 
 
 def _coarse(

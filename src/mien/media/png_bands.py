@@ -43,6 +43,22 @@ def lacks_rows(content: bytes) -> bool:
     return not interlaced and there < height * ((width * depth + 7) // 8 + 1)
 
 
+def is_damaged(content: bytes) -> bool:
+    """Whether compressed data of a PNG file differ from their checksums.
+
+    Pillow does not compare them, and damaged data may be decoded to wrong rows without an error.
+    """
+    view, at = memoryview(content), len(_SIGNATURE)
+    for kind, body in _chunks(view):
+        end = at + 8 + len(body)
+        if kind == b"IDAT" and zlib.crc32(view[at + 4 : end]) != int.from_bytes(
+            view[end : end + 4]
+        ):
+            return True
+        at = end + 4
+    return False
+
+
 def whole_passes(content: bytes) -> tuple[int, int]:
     """The steps of rows and columns whose pixels an interlaced PNG file has, which may be cut.
 
