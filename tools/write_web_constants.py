@@ -63,7 +63,7 @@ def _of_one_image() -> dict[str, tuple[str, Any]]:
         "LIGHT": (_RECORD, _numbers(imaging, "BRIGHT_SHARE LEAST_BRIGHT MAX_GAIN")),
         "NOISE": (
             _RECORD,
-            _numbers(noise, "TEXTURE STRENGTH TEMPLATE_PX SEARCH_PX LEAST_CONTRAST MIDDLE "
+            _numbers(noise, "TEXTURE LEAST STRENGTH TEMPLATE_PX SEARCH_PX LEAST_CONTRAST MIDDLE "
                      "LEAST_WEIGHT MIN_SIDE_PX MEDIAN"),
         ),
     }  # fmt: skip

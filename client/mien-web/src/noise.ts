@@ -8,8 +8,9 @@ export function withoutNoise(crop: Pixels): Pixels {
   const { width, height } = crop;
   let gray = toGray(crop);
   const contrast = Math.max(Math.sqrt(variance(gray)), 1);
-  const excess = noiseOf(gray, width, height) ** 2 - (NOISE.TEXTURE * contrast) ** 2;
-  if (excess <= 0) return crop;
+  const noise = noiseOf(gray, width, height);
+  if (noise < NOISE.LEAST * contrast) return crop;
+  const excess = noise ** 2 - (NOISE.TEXTURE * contrast) ** 2;
   const share = Math.min(excess / (NOISE.TEXTURE * contrast) ** 2, 1);
   const gain = 1 + share * (Math.max(NOISE.LEAST_CONTRAST / contrast, 1) - 1);
   if (gain > 1) {

@@ -10,6 +10,7 @@ from mien.types import Image, InputSpec
 # noisy as the same picture with more light and more noise. Skin and hair of a sharp picture have a
 # share of up to this much.
 _TEXTURE = 0.04
+_LEAST = 0.045  # below, what is removed is not worth its time
 _STRENGTH = 3.0
 _TEMPLATE_PX, _SEARCH_PX = 5, 11
 _LEAST_CONTRAST, _MIDDLE = 35.0, 128.0
@@ -39,9 +40,10 @@ def without_noise(crop: Image) -> Image:
     """
     gray = imaging.to_gray(crop)
     contrast = max(float(gray.std()), 1.0)
-    excess = _noise(gray) ** 2 - (_TEXTURE * contrast) ** 2
-    if excess <= 0:
+    noise = _noise(gray)
+    if noise < _LEAST * contrast:
         return crop
+    excess = noise**2 - (_TEXTURE * contrast) ** 2
     # By degrees, so that a face does not flicker where its noise is near the limit.
     share = min(excess / (_TEXTURE * contrast) ** 2, 1.0)
     gain = 1 + share * (max(_LEAST_CONTRAST / contrast, 1.0) - 1)
