@@ -37,4 +37,7 @@ def main(source: str) -> None:
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: mood_ranking.py VIDEO | CAMERA-INDEX")
-    main(sys.argv[1])
+    try:
+        main(sys.argv[1])
+    except mien.MienError as error:
+        sys.exit(f"{error}")

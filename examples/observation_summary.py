@@ -55,4 +55,7 @@ def clock(seconds: float) -> str:
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: observation_summary.py RECORDING")
-    print("\n".join(summarize(Path(sys.argv[1]))))
+    try:
+        print("\n".join(summarize(Path(sys.argv[1]))))
+    except mien.MienError as error:
+        sys.exit(f"{error}")

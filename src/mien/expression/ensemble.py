@@ -44,7 +44,11 @@ class EnsembleClassifier:
     def __init__(self, *, prior: str = "default", threads: int = 1, provider: str = "cpu") -> None:
         self._first, *others = (
             NeuralClassifier(
-                catalog.find(name), prior="natural", threads=threads, provider=provider
+                catalog.find(name),
+                prior="natural",
+                threads=threads,
+                provider=provider,
+                noise_removed=True,
             )
             for name in catalog.ENSEMBLE
         )

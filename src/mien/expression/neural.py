@@ -24,6 +24,7 @@ class NeuralClassifier:
         prior: see :func:`mien.expression.priors.resolve_prior`.
         threads: maximum number of threads per run.
         provider: execution provider.
+        noise_removed: the crops have no noise any more.
     """
 
     def __init__(
@@ -33,8 +34,10 @@ class NeuralClassifier:
         prior: str = "default",
         threads: int = 1,
         provider: str = "cpu",
+        noise_removed: bool = False,
     ) -> None:
         self.spec = entry.spec
+        self._removes_noise = sees_noise(entry.spec.input) and not noise_removed
         self.name = entry.spec.name
         self.prior, self._log_ratio = resolve_prior(prior, entry.spec)
         self._session = Session(entry.path, threads=threads, provider=provider)
@@ -47,7 +50,7 @@ class NeuralClassifier:
 
     def run(self, crops: Sequence[Image], outputs: Sequence[str]) -> list[npt.NDArray[np.float32]]:
         """Some outputs of the network for at least one crop, by their names in the spec."""
-        if sees_noise(self.spec.input):
+        if self._removes_noise:
             crops = [without_noise(crop) for crop in crops]
         # Some published models only accept one face at a time.
         size = int(self.spec.parameters.get("max_batch", _MAX_BATCH))

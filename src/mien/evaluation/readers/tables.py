@@ -190,7 +190,7 @@ def read_class_folders(folder: Path, read_labels: ReadLabels) -> LabeledSet | No
         )
     if not found:
         raise DataError(
-            f"expected pictures in folders named after expressions (neutral, happiness, …) in "
+            f"expected pictures in folders named after their labels (neutral, happiness, …) in "
             f"{folder}, found none"
         )
     labels = _all_labels(label for _, label, _ in found)
