@@ -301,3 +301,22 @@ def test_reports_missing_strips_of_unusual_types(tmp_path: Path) -> None:
     at = data.index(b"\x78\x9c")
     with pytest.raises(ImageReadError, match="damaged"):
         read_image(data[: at + 2] + bytes(100) + data[at + 102 :])
+
+
+@pytest.mark.parametrize("saved", ["tiff_adobe_deflate", "own"])
+def test_warns_of_deflate_data_that_do_not_match_their_checksum(saved: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8)
+    if saved == "own":
+        content = tiff(noise, deflate=True)
+    else:
+        file = io.BytesIO()
+        Image.fromarray(noise).save(file, "TIFF", compression=saved)
+        content = file.getvalue()
+    assert decode_image(content).warnings == ()
+    middle = content.index(b"\x78") + 2000
+    changed = content[:middle] + bytes([content[middle] ^ 255]) + content[middle + 1 :]
+    try:
+        said = decode_image(changed).warnings
+    except ImageReadError as error:
+        said = (str(error),)
+    assert any("damaged" in text for text in said)

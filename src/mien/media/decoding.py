@@ -161,7 +161,7 @@ def _loaded(
             if picture.is_short or _ends_in_zeros(stream):
                 error = OSError("the end is missing")
             elif picture.is_damaged:
-                reading.warnings.append(_DAMAGED)
+                reading.warnings.append(DAMAGED)
         elif name == "png" and _ends_before_its_rows(stream, picture):
             error = OSError("rows are missing")
         elif name == "png":
@@ -173,7 +173,7 @@ def _loaded(
 def _say_damage(content: bytes, warnings: list[str]) -> None:
     with contextlib.suppress(struct.error, ImageReadError):
         if is_damaged(content):
-            warnings.append(_DAMAGED)
+            warnings.append(DAMAGED)
 
 
 def _ends_in_zeros(stream: IO[bytes]) -> bool:
@@ -266,7 +266,7 @@ def _as_far_as_it_goes(
 
 
 _CUT = "the file is truncated or damaged: "
-_DAMAGED = "the file is damaged: parts of the picture may be wrong"
+DAMAGED = "the file is damaged: parts of the picture may be wrong"
 
 
 def _coarse(

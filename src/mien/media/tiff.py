@@ -39,6 +39,7 @@ _COMPRESSIONS = {
     34887: "LERC", 34933: "PNG", 34934: "JPEG XR", 50001: "WebP", 50002: "JPEG XL",
 }  # fmt: skip
 _DEFLATE = (8, 32946)
+_INFLATED = 1 << 20
 _RARE = (34925, 50000, 50001)
 # OpenCV makes others black.
 _COMPRESSIONS_OF_OPENCV = (1, 5, 7, *_DEFLATE, 32773)
@@ -223,6 +224,28 @@ def read_page(stream: IO[bytes], page: Directory, warnings: list[str]) -> Image:
         levels = _on_white(levels, alpha, premultiplied=page.get(_EXTRA) == 1)
         say_clear_share(float((alpha < 0.5).mean()), warnings)
     return levels[:, :, 0] if colors == 1 else levels
+
+
+def is_damaged(stream: IO[bytes], page: Directory) -> bool:
+    """Whether data in deflate do not match their checksums, which libtiff passes over."""
+    if page.get(_COMPRESSION, 1) not in _DEFLATE:
+        return False
+    tiled = _TILE_OFFSETS in page.tags
+    offsets = page.tags.get(_TILE_OFFSETS if tiled else _OFFSETS, ())
+    counts = page.tags.get(_TILE_COUNTS if tiled else _COUNTS, ())
+    for offset, count in zip(offsets, counts, strict=False):
+        stream.seek(offset)
+        inflate = zlib.decompressobj()
+        try:
+            rest = stream.read(count)
+            while rest and not inflate.eof:
+                inflate.decompress(rest, _INFLATED)
+                rest = inflate.unconsumed_tail
+        except zlib.error:
+            return True
+        if not inflate.eof:
+            return True
+    return False
 
 
 def _opacity(values: npt.NDArray[Any], page: Directory) -> npt.NDArray[np.float32] | None:
