@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { deriveAffect } from "../mien-web/src/signals";
 import { colorClass } from "../src/page";
 import { labelText } from "../src/words";
 
@@ -10,4 +11,8 @@ test("own labels have the colors of pictures", () => {
 
 test("own labels are shown as they are", () => {
   expect(["a_b", "constructor", "Save"].map(labelText)).toEqual(["a_b", "constructor", "Save"]);
+});
+
+test("own labels that every object has are labels without a place", () => {
+  expect(deriveAffect({ constructor: 0.2, happiness: 0.8 })).toEqual(deriveAffect({ bored: 0.2, happiness: 0.8 }));
 });

@@ -3,7 +3,7 @@
 import { MESH_LINES } from "./constants";
 import type { Face, FrameResult } from "./documents";
 
-const COLORS: Readonly<Record<string, string>> = {
+const COLORS: ReadonlyMap<string, string> = new Map(Object.entries({
   neutral: "#a3a8ad",
   happiness: "#f2b705",
   surprise: "#e879c6",
@@ -12,7 +12,7 @@ const COLORS: Readonly<Record<string, string>> = {
   disgust: "#52b14a",
   fear: "#a675ff",
   contempt: "#d98850",
-};
+}));
 
 export interface DrawOptions {
   /** Whether the picture below is shown mirrored, as a camera's. */
@@ -29,7 +29,7 @@ export function draw(canvas: HTMLCanvasElement | OffscreenCanvas, result: FrameR
   const toX = (x: number) => (mirrored ? canvas.width - x * scaleX : x * scaleX);
   const unit = Math.max(1, canvas.width / 640);
   for (const face of result.faces) {
-    const color = COLORS[face.expression?.label ?? "neutral"] ?? "#fff";
+    const color = COLORS.get(face.expression?.label ?? "neutral") ?? "#fff";
     drawMesh(context, face, toX, scaleY, unit);
     const { x_min, y_min, x_max, y_max } = face.box;
     const left = Math.min(toX(x_min), toX(x_max));

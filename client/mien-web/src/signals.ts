@@ -119,7 +119,7 @@ function length3({ values }: Points, a: number, b: number): number {
 export function deriveAffect(probabilities: Readonly<Record<string, number>>): Affect | null {
   let [known, valence, arousal] = [0, 0, 0];
   for (const [label, probability] of Object.entries(probabilities)) {
-    const place = constants.AFFECT[label];
+    const place = Object.hasOwn(constants.AFFECT, label) ? constants.AFFECT[label] : undefined;
     if (!place) continue;
     known += probability;
     valence += probability * place[0];
