@@ -36,7 +36,7 @@ function noiseOf(gray: Uint8ClampedArray, width: number, height: number): number
     }
   }
   found.sort();
-  return (found[(k - 1) >> 1]! + found[k >> 1]!) / 2 / NOISE.MEDIAN;
+  return found[k >> 1]! / NOISE.MEDIAN;
 }
 
 /** Non-local means (Buades et al. 2005): each pixel is the mean of those with like surroundings. */
