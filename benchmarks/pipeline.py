@@ -71,9 +71,9 @@ def bare_runs(pipeline: FacePipeline, image: Image) -> list[tuple[Session, dict[
     """Every model run of an analysis of the image, including second passes, with its input."""
     recorded: list[tuple[Session, dict[str, Any]]] = []
 
-    def record(session: Session, inputs: dict[str, Any]) -> Any:
+    def record(session: Session, inputs: dict[str, Any], outputs: Any = None) -> Any:
         recorded.append((session, {name: array.copy() for name, array in inputs.items()}))
-        return run(session, inputs)
+        return run(session, inputs, outputs)
 
     run = Session.run
     with patch.object(Session, "run", record):

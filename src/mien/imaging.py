@@ -327,9 +327,9 @@ def lit(image: Image) -> Image:
     """
     green = image[::4, ::4] if image.ndim == 2 else image[::4, ::4, 1]
     index = int(_BRIGHT_SHARE * green.size)
-    bright = int(np.partition(green, index, axis=None)[index])
-    if bright >= _LEAST_BRIGHT:
+    if np.count_nonzero(green >= _LEAST_BRIGHT) >= green.size - index:
         return image
+    bright = int(np.partition(green, index, axis=None)[index])
     gain = min(_LEAST_BRIGHT / max(bright, 1), _MAX_GAIN)
     return np.asarray(cv2.convertScaleAbs(image, alpha=gain))
 
