@@ -171,6 +171,7 @@ def test_live_page_reconnects_after_a_server_crash(
     stored(1)
     server.kill()
     page.wait_for_selector("[data-toast]:has-text('Server unreachable')")
+    page.wait_for_timeout(1500)
     server.start()
     page.wait_for_selector("[data-link]:has-text('WebSocket')")
     # The recording continues in the same session; the time without a server is a gap.
