@@ -129,7 +129,7 @@ def _face(face: Any) -> dict[str, Any]:
     }
 
 
-def noisy(known: Image) -> Image:
+def dim_and_noisy(known: Image) -> Image:
     """A clean, a noisy and a dim face, each followed by what is left of it without noise.
 
     At the end, a dark face and the same with more light.
@@ -149,7 +149,9 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     known = portraits()
     (folder / "portraits.gz").write_bytes(gzip.compress(known.tobytes(), mtime=0))
-    (folder / "noise.gz").write_bytes(gzip.compress(noisy(known).tobytes(), mtime=0))
+    (folder / "dim-and-noisy.gz").write_bytes(
+        gzip.compress(dim_and_noisy(known).tobytes(), mtime=0)
+    )
     for name in CLIPS:
         text = json.dumps(golden(name, known), separators=(",", ":"))
         (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")

@@ -34,16 +34,21 @@ def _answers(url: str) -> bool:
         return False
 
 
+def _connect(held: ExitStack, port: int, said: bytes, *, count: int) -> None:
+    """Connections that say something and stay open."""
+    for _ in range(count):
+        connection = socket.create_connection(("127.0.0.1", port))
+        held.enter_context(connection)
+        connection.sendall(said)
+
+
 @pytest.mark.parametrize("said", [_PARTIAL_HEADERS, _PARTIAL_BODY, _COMPLETE_BUT_NOT_CLOSED])
 def test_stalled_connections_do_not_block_the_server(
     serve: Callable[..., Any], tmp_path: Path, said: bytes
 ) -> None:
     server = serve(MIEN_WEB_THREADS="20", MIEN_MAX_LIVE="2")
     with ExitStack() as held:
-        for _ in range(40):
-            connection = socket.create_connection(("127.0.0.1", server.port))
-            held.enter_context(connection)
-            connection.sendall(said)
+        _connect(held, server.port, said, count=40)
         # Forty connections in twenty threads, ten seconds each, and a margin for slow machines.
         deadline = time.monotonic() + 60
         while not _answers(server.url + "/healthz"):
@@ -64,10 +69,7 @@ def test_refused_clients_that_stay_do_not_delay_others(
 ) -> None:
     server = serve(MIEN_WEB_THREADS="40", MIEN_MAX_LIVE="2")
     with ExitStack() as held:
-        for _ in range(200):
-            connection = socket.create_connection(("127.0.0.1", server.port))
-            held.enter_context(connection)
-            connection.sendall(said)
+        _connect(held, server.port, said, count=200)
         started = time.monotonic()
         assert _answers(server.url + "/healthz")
         # With two seconds for each in some forty threads it was ten.

@@ -1,7 +1,7 @@
 /** Noise of a small or dim sensor, removed from a crop before the network sees it: mien/expression/noise.py. */
 
 import { NOISE } from "./constants";
-import { areaOfFour, mean, toGray, variance, type Pixels } from "./pixels";
+import { areaOfFour, mean, mirroredIndex, toGray, variance, type Pixels } from "./pixels";
 
 /** A crop without the noise that hides the expression; most crops stay as they are. */
 export function withoutNoise(crop: Pixels): Pixels {
@@ -102,12 +102,11 @@ function patchDistances(padded: Int16Array, wide: number, height: number, reach:
 }
 
 function mirrored(gray: Uint8ClampedArray, width: number, height: number, border: number): Int16Array {
-  const fold = (k: number, count: number): number => (k < 0 ? -k : k >= count ? 2 * count - 2 - k : k);
   const wide = width + 2 * border;
   const padded = new Int16Array(wide * (height + 2 * border));
   for (let p = 0; p < padded.length; p++) {
     const [x, y] = [(p % wide) - border, Math.floor(p / wide) - border];
-    padded[p] = gray[fold(y, height) * width + fold(x, width)]!;
+    padded[p] = gray[mirroredIndex(y, height) * width + mirroredIndex(x, width)]!;
   }
   return padded;
 }

@@ -272,10 +272,14 @@ export function toInput(images: readonly Pixels[], spec: InputSpec): Float32Arra
   return batch;
 }
 
+/** An index beyond an end of a row, folded back as in a mirror that does not repeat the end. */
+export function mirroredIndex(k: number, count: number): number {
+  return k < 0 ? -k : k >= count ? 2 * count - 2 - k : k;
+}
+
 /** Variance of the Laplacian over that of the gray levels (after Pech-Pacheco et al. 2000). */
 export function sharpness(gray: Uint8ClampedArray, side: number): number {
-  const mirrored = (k: number) => (k < 0 ? -k : k >= side ? 2 * side - 2 - k : k);
-  const at = (x: number, y: number) => gray[mirrored(y) * side + mirrored(x)]!;
+  const at = (x: number, y: number) => gray[mirroredIndex(y, side) * side + mirroredIndex(x, side)]!;
   const detail = new Float64Array(side * side);
   for (let y = 0; y < side; y++) {
     for (let x = 0; x < side; x++) {

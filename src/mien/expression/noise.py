@@ -63,7 +63,6 @@ def _noise(gray: Image) -> float:
     """
     half_wh = gray.shape[1] // 2, gray.shape[0] // 2
     half = cv2.resize(gray.astype(np.float32), half_wh, interpolation=cv2.INTER_AREA)
-    response = np.abs(cv2.filter2D(half, -1, _LAPLACIAN))[1:-1, 1:-1]
-    return (
-        float(np.partition(response, response.size // 2, axis=None)[response.size // 2]) / _MEDIAN
-    )
+    response = np.abs(cv2.filter2D(half, -1, _LAPLACIAN))[1:-1, 1:-1].ravel()
+    middle = response.size // 2
+    return float(np.partition(response, middle)[middle]) / _MEDIAN

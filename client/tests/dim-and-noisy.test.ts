@@ -8,7 +8,7 @@ import { lit, type Pixels } from "../mien-web/src/pixels";
 
 // Crops and what Python leaves of them: tools/write_golden_clips.py.
 const SIDE = 96;
-const parts = gunzipSync(readFileSync(`${import.meta.dirname}/golden/noise.gz`));
+const parts = gunzipSync(readFileSync(`${import.meta.dirname}/golden/dim-and-noisy.gz`));
 const plane = (k: number): Uint8Array => parts.subarray(k * SIDE * SIDE, (k + 1) * SIDE * SIDE);
 
 function pixels(gray: Uint8Array): Pixels {
