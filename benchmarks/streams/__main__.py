@@ -23,7 +23,7 @@ from typing import Any
 from cost import cost, soak
 from eyes import eyes
 from mien.pipeline import FacePipeline
-from mien.streaming.quick import for_streams
+from mien.streaming.expressions import for_streams
 from smoothing import baseline, smoothing
 
 RESULTS = Path(__file__).parents[1] / "results"

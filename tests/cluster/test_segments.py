@@ -12,7 +12,7 @@ from mien.cluster.plan import make_plan
 from mien.cluster.storage import Folder
 from mien.cluster.worker import Worker, WorkSettings
 from mien.config import Settings
-from mien.media.key_frames import find_key_frame
+from mien.media.clock import find_key_frame
 from mien.media.sources import Frame, Selection
 from mien.media.video import VideoSource
 from mien.pipeline import FacePipeline

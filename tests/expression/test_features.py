@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mien.expression.features import FeatureExtractor, FeatureSpec, HogGrid
+from mien.expression.classical import FeatureExtractor, FeatureSpec, HogGrid
 from mien.types import Image
 
 HOG_16 = HogGrid(block=16, stride=8, cell=8)

@@ -7,8 +7,7 @@ import pytest
 from PIL import Image as PillowImage
 
 from mien.errors import InputError, VideoReadError
-from mien.media.clips import find_clips, listed_clips
-from mien.media.sequences import ImageSequenceSource, is_sequence
+from mien.media.clips import ImageSequenceSource, find_clips, is_sequence, listed_clips
 from mien.media.sources import Selection
 
 

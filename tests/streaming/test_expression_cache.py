@@ -9,7 +9,7 @@ import pytest
 from mien.labels import Expression
 from mien.pipeline import FacePipeline
 from mien.streaming import FaceStream, StreamSettings
-from mien.streaming.expression_cache import ExpressionCache
+from mien.streaming.expressions import ExpressionCache
 from mien.types import ExpressionScores, Image
 
 LABELS = (Expression.NEUTRAL, Expression.HAPPINESS)

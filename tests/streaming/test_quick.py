@@ -7,7 +7,7 @@ from mien.config import Settings
 from mien.expression import build_classifier
 from mien.pipeline import FacePipeline
 from mien.streaming import FaceStream
-from mien.streaming.quick import for_streams
+from mien.streaming.expressions import for_streams
 
 
 def test_the_default_in_streams_is_quick() -> None:

@@ -20,7 +20,7 @@ from mien.evaluation.dataset import LabeledSet
 from mien.evaluation.predict import PREDICTED, Predictions, Progress
 from mien.evaluation.readers import read_data
 from mien.evaluation.summary import plain, summarize
-from mien.expression.base import ExpressionClassifier
+from mien.expression import ExpressionClassifier
 from mien.expression.neural import NeuralClassifier
 from mien.expression.priors import softmax
 from mien.geometry import Array

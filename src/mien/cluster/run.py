@@ -21,8 +21,8 @@ from mien.config import Settings
 from mien.errors import MienError, ModelError, SettingError, counted
 from mien.pipeline import FacePipeline
 from mien.runtime import catalog
+from mien.streaming.expressions import for_streams
 from mien.streaming.outputs import locked
-from mien.streaming.quick import for_streams
 from mien.types import SCHEMA_VERSION
 
 _SAVE_EVERY_S = 5.0

@@ -18,7 +18,7 @@ from mien import geometry
 from mien.cluster import storage
 from mien.errors import InputError, VideoReadError
 from mien.media.clips import Clip
-from mien.media.key_frames import find_key_frame
+from mien.media.clock import find_key_frame
 from mien.media.sources import Selection
 from mien.media.video import VideoSource
 from mien.recording import FRAMES_FILE, LineFile, RecordedFrame, Recording, frame_document

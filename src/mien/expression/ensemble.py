@@ -33,7 +33,7 @@ class EnsembleClassifier:
     The weighted geometric mean of their probabilities among the labels that they share. A mixture
     of experts after Jacobs et al., "Adaptive mixtures of local experts", 1991, with a gate that
     looks at the sharpness of the crop, and a cascade that asks the others only where the first is
-    not sure. See :class:`mien.expression.base.ExpressionClassifier`.
+    not sure. See :class:`mien.expression.ExpressionClassifier`.
 
     Args:
         prior: see :func:`mien.expression.priors.resolve_prior`.
@@ -72,7 +72,7 @@ class EnsembleClassifier:
         self._others = [_Other(other, self._first) for other in others]
 
     def classify(self, crops: Sequence[Image]) -> list[ExpressionScores]:
-        """See :meth:`mien.expression.base.ExpressionClassifier.classify`."""
+        """See :meth:`mien.expression.ExpressionClassifier.classify`."""
         if not len(crops):
             return []
         crops = [without_noise(crop) for crop in crops]

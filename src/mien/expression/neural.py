@@ -63,7 +63,7 @@ class NeuralClassifier:
         return [np.concatenate(found) for found in zip(*parts, strict=True)]
 
     def classify(self, crops: Sequence[Image]) -> list[ExpressionScores]:
-        """See :meth:`mien.expression.base.ExpressionClassifier.classify`."""
+        """See :meth:`mien.expression.ExpressionClassifier.classify`."""
         return scores_from_logits(self.logits(crops), self.spec, self._log_ratio)
 
     def warm_up(self) -> None:

@@ -17,17 +17,18 @@ from PIL import Image as PillowImage
 from mien import imaging
 from mien.errors import ImageReadError
 from mien.imaging import LargeImage
-from mien.media.color_profiles import has_profile
 from mien.media.formats import open_as
 from mien.media.jpeg import WatchedJpeg, readable_part
-from mien.media.levels import say_clear_share, to_levels
 from mien.media.pixels import (
     PART_MODES,
     PillowParts,
     clear_share,
+    has_profile,
     is_large,
     orientation_of,
     pixels_of,
+    say_clear_share,
+    to_levels,
     upright,
 )
 from mien.media.png_bands import PngBands, is_damaged, lacks_rows, whole_passes

@@ -1,19 +1,23 @@
-"""The pixels of a Pillow image of any mode: upright, as RGB, as a whole or in parts."""
+"""The pixels of a Pillow image of any mode and color profile: upright, RGB, whole or in parts."""
 
+import io
 import struct
+from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
-from PIL import ExifTags
+import numpy.typing as npt
+from PIL import ExifTags, ImageCms
 from PIL import Image as PillowImage
 
 from mien import imaging
+from mien.errors import ImageReadError
 from mien.imaging import LargeImage
-from mien.media.color_profiles import to_srgb
-from mien.media.levels import say_clear_share, to_levels
 from mien.types import Image
 
-# Pixels are converted in bands of about this many, to bound memory.
+# Less than this is a rounded corner or a smooth edge.
+_SEEN_SHARE = 0.02
 _BAND_PIXELS = 1 << 20
 _LARGE_PIXELS = 16_000_000
 # Of a large picture, the transparency of every eighth pixel of every eighth row is looked at.
@@ -27,9 +31,74 @@ _STEPS = {
     2: (False, False, True), 3: (False, True, True), 4: (False, True, False),
     5: (True, False, False), 6: (True, False, True), 7: (True, True, True), 8: (True, True, False),
 }  # fmt: skip
-
-
 _UPRIGHT = (False, False, False)
+# Mean difference to the picture without its profile, in levels. Display P3 (11) and Adobe RGB (11)
+# shift the color of skin by 5 levels, and their conversion would cost as much as the analysis of a
+# photograph; ProPhoto RGB (24) shifts it by 21.
+MATTERS = 14.0
+_MODES = {"L": "RGB", "LA": "RGBA", "RGB": "RGB", "RGBA": "RGBA", "CMYK": "RGB"}
+
+
+def say_clear_share(share: float, warnings: list[str]) -> None:
+    """Add a warning of the share of a picture that is transparent, if it is seen."""
+    if share >= _SEEN_SHARE:
+        warnings.append(f"{share:.0%} of the picture is transparent, and was read as white")
+
+
+def to_levels(values: npt.NDArray[Any], warnings: list[str]) -> Image:
+    """Scale numbers of any type to 0..255, by the usual range in which they are.
+
+    Fractions are in [0, 1]; otherwise the range ends at 255, 1023, 4095, 65535 or at the maximum of
+    the type. A file does not say which, and a wrong one would make the picture black.
+
+    Args:
+        values: of a whole picture.
+        warnings: what was assumed is added here.
+
+    Raises:
+        ImageReadError: they are in no usual range.
+    """
+    low, high = values.min(), values.max()
+    top = _top(values.dtype, low, high)
+    if top is None:
+        raise ImageReadError(
+            f"not supported: pixels of type {values.dtype} from {low:g} to {high:g}; "
+            "scale them to 0..255 and save them with 8 bits"
+        )
+    full = 1 if values.dtype.kind == "f" else np.iinfo(values.dtype).max
+    if top != full:
+        warnings.append(f"pixels of type {values.dtype} up to {high:g} were read as 0 to {top:g}")
+    if values.dtype == np.uint8:
+        return values
+    if values.dtype.kind != "f" and top > 255:
+        return np.asarray(values >> (int(top).bit_length() - 8), np.uint8)
+    if top == 127:
+        return np.asarray(values * 2.0 + 0.5, np.uint8)
+    if values.dtype.kind != "f":
+        return np.asarray(values, np.uint8)
+    return np.asarray(np.clip(values * (255 / top) + 0.5, 0, 255), np.uint8)
+
+
+def _top(dtype: np.dtype[Any], low: Any, high: Any) -> float | None:
+    if dtype.kind == "f":
+        if not (np.isfinite(low) and np.isfinite(high) and low > -0.01):
+            return None
+        if high <= 1.01:
+            return 1
+        # Fractions with highlights above 1 are no levels up to 255.
+        return 255 if 32 <= high < 256 else 65535 if 4096 <= high < 65536 else None
+    if low < 0:
+        return None
+    full = int(np.iinfo(dtype).max)
+    if dtype.itemsize == 1:
+        return full
+    tops = (255, 1023, 4095, full) if dtype.itemsize == 2 else (255, 65535)
+    usual = next((top for top in tops if high <= top), None)
+    # More than 16 bits are used whole, or not in any usual range.
+    return usual or (full if high > full >> 8 else None)
+
+
+# Pixels are converted in bands of about this many, to bound memory.
 
 
 def upright(pixels: Image, orientation: int) -> Image:
@@ -82,7 +151,7 @@ def _upright_rgb(picture: PillowImage.Image, warnings: list[str], orientation: i
     for top in range(0, height, step):
         bottom = min(height, top + step)
         band = picture if step >= height else picture.crop((0, top, width, bottom))
-        rows[top:bottom] = _band_as_rgb(to_srgb(band))
+        rows[top:bottom] = _band_as_rgb(_to_srgb(band))
     return image
 
 
@@ -144,3 +213,54 @@ class PillowParts(LargeImage):
         """See :meth:`mien.imaging.LargeImage.close`."""
         super().close()
         self._picture.close()
+
+
+def has_profile(picture: PillowImage.Image) -> bool:
+    """Whether a picture has a profile whose conversion changes it visibly."""
+    return _transform_of(picture) is not None
+
+
+def _to_srgb(picture: PillowImage.Image) -> PillowImage.Image:
+    """The picture in sRGB where its profile matters, else as it is."""
+    transform = _transform_of(picture)
+    if transform is None:
+        return picture
+    if picture.mode == "LA":
+        converted = transform.apply(picture.getchannel("L"))
+        converted.putalpha(picture.getchannel("A"))
+        return converted
+    return transform.apply(picture)
+
+
+def _transform_of(picture: PillowImage.Image) -> ImageCms.ImageCmsTransform | None:
+    profile = picture.info.get("icc_profile")
+    if not isinstance(profile, bytes) or picture.mode not in _MODES:
+        return None
+    return _transform(profile, "L" if picture.mode == "LA" else picture.mode)
+
+
+@lru_cache(maxsize=4)
+def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """The conversion to sRGB; None where it changes little, or the profile is damaged."""
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        target = ImageCms.createProfile("sRGB")
+        transform = ImageCms.buildTransform(source, target, mode, _MODES[mode])
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return None
+    sample = _all_colors(mode)
+    before = np.asarray(sample.convert("RGB"), np.int16)
+    after = np.asarray(transform.apply(sample).convert("RGB"), np.int16)
+    return transform if np.abs(after - before).mean() > MATTERS else None
+
+
+def _all_colors(mode: str) -> PillowImage.Image:
+    """A picture of colors at equal distances, opaque."""
+    levels = np.linspace(0, 255, 9).astype(np.uint8)
+    count = {"L": 1, "CMYK": 4}.get(mode, 3)
+    grid = np.stack(np.meshgrid(*[levels] * count, indexing="ij"), axis=-1).reshape(9, -1, count)
+    if mode == "L":
+        return PillowImage.fromarray(np.ascontiguousarray(grid[:, :, 0]))
+    if mode == "CMYK":
+        return PillowImage.fromarray(grid, "CMYK")
+    return PillowImage.fromarray(grid).convert(mode)

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mien.errors import ImageReadError
-from mien.media.levels import say_clear_share, to_levels
+from mien.media.pixels import say_clear_share, to_levels
 from mien.types import Image
 
 _LAYOUTS = {1: "B", 3: "H", 4: "I", 6: "b", 7: "B", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q"}

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mien.media.color_profiles import MATTERS
+from mien.media.pixels import MATTERS
 from mien.types import Image
 
 PQ, HLG = 16, 18

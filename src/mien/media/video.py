@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from mien.errors import VideoReadError, import_extra
-from mien.media.clock import Clock
+from mien.media.clock import Clock, KeyFrame
 from mien.media.file_ends import damage_of, has_no_end
 from mien.media.formats import HEAD_BYTES, describe, sniff
-from mien.media.key_frames import KeyFrame
 from mien.media.sources import Frame, Selection, SourceInfo
 from mien.media.tone_mapping import HLG, PQ, tone_map
 from mien.types import Image

@@ -10,9 +10,8 @@ from mien import imaging
 from mien.errors import InputError
 from mien.pipeline import FacePipeline
 from mien.signals import derive_affect, measure_face
-from mien.streaming.expression_cache import ExpressionCache
+from mien.streaming.expressions import ExpressionCache, for_streams
 from mien.streaming.locator import FaceLocator, SearchSettings
-from mien.streaming.quick import for_streams
 from mien.tracking import (
     BlendshapeSmoother,
     Event,

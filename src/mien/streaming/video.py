@@ -16,6 +16,7 @@ from mien.media.sources import Source
 from mien.media.video_writer import end_of_parts_s, parts_in
 from mien.pipeline import FacePipeline
 from mien.recording import FRAMES_FILE, Recording, RecordingSink, RunState
+from mien.streaming.expressions import for_streams
 from mien.streaming.face_stream import FaceStream, StreamSettings
 from mien.streaming.outputs import (
     VideoOptions,
@@ -27,7 +28,6 @@ from mien.streaming.outputs import (
     write_application,
     write_outputs,
 )
-from mien.streaming.quick import for_streams
 from mien.streaming.runner import Application, Sink, run
 from mien.tables import require_pyarrow
 from mien.tables.trials import trials_outside

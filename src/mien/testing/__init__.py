@@ -284,7 +284,7 @@ class FakeClassifier:
         self._probabilities = probabilities
 
     def classify(self, crops: Sequence[Image]) -> list[ExpressionScores]:
-        """See :meth:`mien.expression.base.ExpressionClassifier.classify`."""
+        """See :meth:`mien.expression.ExpressionClassifier.classify`."""
         return [self._scores(crop) for crop in crops]
 
     def _scores(self, crop: Image) -> ExpressionScores:

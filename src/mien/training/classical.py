@@ -17,6 +17,7 @@ from mien.evaluation.dataset import IntArray, LabeledSet
 from mien.evaluation.figures import figures
 from mien.evaluation.readers import read_data
 from mien.expression.classical import (
+    FeatureExtractor,
     KernelMachine,
     calibration_inputs,
     feature_spec,
@@ -24,7 +25,6 @@ from mien.expression.classical import (
     save_machine,
 )
 from mien.expression.crop import face_crop, landmarks_of_crop
-from mien.expression.features import FeatureExtractor
 from mien.expression.priors import softmax
 from mien.geometry import Array
 from mien.landmarks import build_landmarks

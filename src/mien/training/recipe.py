@@ -7,7 +7,7 @@ from typing import Any
 
 from mien.errors import SettingError
 from mien.evaluation.readers.fer2013 import Labeling
-from mien.expression.features import FeatureSpec
+from mien.expression.classical import FeatureSpec
 from mien.labels import Expression
 from mien.reader import read
 from mien.training.augmentation import Augmentation

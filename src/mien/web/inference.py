@@ -21,7 +21,7 @@ from mien.imaging import LargeImage
 from mien.media.images import open_image, size_of
 from mien.media.pixels import is_large
 from mien.pipeline import FacePipeline
-from mien.streaming.quick import for_streams
+from mien.streaming.expressions import for_streams
 from mien.types import ExpressionScores, FrameResult, Image
 
 # Longer waits make larger batches, but leave a core idle, which costs more than they save.

@@ -17,8 +17,8 @@ from mien.errors import MienError, VideoReadError
 from mien.media.sources import Selection
 from mien.media.video import VideoSource
 from mien.pipeline import FacePipeline
+from mien.streaming.expressions import for_streams
 from mien.streaming.outputs import VideoOptions
-from mien.streaming.quick import for_streams
 from mien.streaming.video import VideoProgress, analyze_video
 from mien.web.config import WebConfig
 from mien.web.jobs import JobRunner, Progress, VideoWork

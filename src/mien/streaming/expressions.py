@@ -1,13 +1,44 @@
-"""Predictions of a stream's faces, reused while their crops look the same."""
+"""The expression model of streams; its predictions are reused while crops look the same."""
 
+import copy
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
 
 from mien import imaging
+from mien.expression import build_classifier
+from mien.expression.ensemble import EnsembleClassifier
+from mien.pipeline import FacePipeline
+from mien.runtime.catalog import STREAM_EXPRESSION_MODEL
 from mien.types import ExpressionScores, Image
+
+_quick: WeakKeyDictionary[FacePipeline, FacePipeline] = WeakKeyDictionary()
+
+
+def for_streams(pipeline: FacePipeline) -> FacePipeline:
+    """A pipeline with `quick` where its settings name no expression model, else the same.
+
+    In a stream, labels are smoothed, and the time of the model counts. All other models are shared.
+    A classifier of one's own stays.
+    """
+    settings = pipeline.settings
+    if settings.model != "default" or not isinstance(pipeline.classifier, EnsembleClassifier):
+        return pipeline
+    if pipeline not in _quick:
+        found = copy.copy(pipeline)
+        found.classifier = build_classifier(
+            STREAM_EXPRESSION_MODEL,
+            prior=settings.prior,
+            threads=settings.threads,
+            provider=settings.provider,
+        )
+        _quick[pipeline] = found
+    _quick[pipeline].neutral = pipeline.neutral
+    return _quick[pipeline]
+
 
 _Classify = Callable[[Sequence[Image]], list[ExpressionScores]]
 _SIDE = 16
