@@ -1,5 +1,6 @@
 """Increasing times from a video file's timestamps, and where it can be entered in its middle."""
 
+import heapq
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -178,3 +179,37 @@ def _jumps(container: Any) -> bool:
     from mien.media.video import DISCONTINUOUS
 
     return bool(container.format.flags & DISCONTINUOUS)
+
+
+class Reordering:
+    """The timestamps of frames in the order of showing, where a file has only that of decoding.
+
+    AVI has one number for each frame, and H.264 in MXF often too; FFmpeg adds a constant to it.
+    Where frames depend on later ones, the decoder returns them in another order than their
+    packets: the earliest time of the packets so far is that of the next frame.
+
+    Args:
+        is_possible: False where times may jump.
+    """
+
+    def __init__(self, *, is_possible: bool) -> None:
+        self._is_possible = is_possible
+        self._waiting: list[int] = []
+        self._delays: set[int] = set()
+
+    @property
+    def _is_needed(self) -> bool:
+        return self._is_possible and len(self._delays) < 2
+
+    def note(self, shown: int | None, decoded: int | None) -> None:
+        """Take the times of a packet that was decoded, in ticks."""
+        if not self._is_needed or decoded is None:
+            return
+        time = decoded if shown is None else shown
+        self._delays.add(time - decoded)
+        heapq.heappush(self._waiting, time)
+
+    def next(self, shown: int | None) -> int | None:
+        """The time of the next frame; `shown` where packets have times of both kinds."""
+        earliest = heapq.heappop(self._waiting) if self._waiting else None
+        return earliest if self._is_needed and earliest is not None else shown

@@ -18,7 +18,7 @@ from mien import imaging
 from mien.errors import ImageReadError
 from mien.imaging import LargeImage
 from mien.media.formats import open_as
-from mien.media.jpeg import WatchedJpeg, readable_part
+from mien.media.jpeg import END_OF_JPEG, WatchedJpeg, readable_part
 from mien.media.pixels import (
     PART_MODES,
     PillowParts,
@@ -35,7 +35,6 @@ from mien.media.png_bands import PngBands, is_damaged, lacks_rows, whole_passes
 from mien.media.tone_mapping import HEAD_OF_COLORS, tone_of
 from mien.types import Box, Image
 
-_END_OF_JPEG = b"\xff\xd9"
 _FILM_MM = 36.0
 _SHORTEST, _LONGEST = 0.1, 100.0  # as the setting allows
 DARK_LEVEL = 16
@@ -185,7 +184,7 @@ def _ends_in_zeros(stream: IO[bytes]) -> bool:
     if any(end):
         return False
     stream.seek(0)
-    return not stream.read().rstrip(b"\0").endswith(_END_OF_JPEG)
+    return not stream.read().rstrip(b"\0").endswith(END_OF_JPEG)
 
 
 def _ends_before_its_rows(stream: IO[bytes], picture: ImageFile.ImageFile) -> bool:
@@ -239,7 +238,7 @@ def _as_far_as_it_goes(
     if name == "jpeg":
         # With its end marker, libjpeg fills what is missing with gray.
         content = readable_part(stream)
-        picture = JpegImagePlugin.JpegImageFile(io.BytesIO(content + _END_OF_JPEG))
+        picture = JpegImagePlugin.JpegImageFile(io.BytesIO(content + END_OF_JPEG))
         try:
             picture.load()
         except Exception:  # noqa: BLE001 - Pillow's decoders raise almost any

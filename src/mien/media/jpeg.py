@@ -1,5 +1,6 @@
 """JPEG: kinds that no library here reads, and damage that libjpeg passes over in silence."""
 
+import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from PIL import JpegImagePlugin
 
 from mien.errors import ImageReadError
 
+END_OF_JPEG = b"\xff\xd9"
 _FRAMES = {
     **dict.fromkeys((0xC0, 0xC1, 0xC2, 0xC9, 0xCA), ""),
     **dict.fromkeys((0xC3, 0xC7, 0xCB, 0xCF), "lossless JPEG"),
@@ -96,6 +98,18 @@ def readable_part(stream: IO[bytes]) -> bytes:
         if content[found.end() - 1] not in (*_BETWEEN, _END):
             return content[: found.start()]
     return content
+
+
+def has_wrong_markers(content: bytes) -> bool:
+    """Whether markers stand in the data of a scan that no decoder accepts: a damaged picture."""
+    data = _read_header(io.BytesIO(content)).data
+    for found in _AFTER_SCAN.finditer(content, data) if data else ():
+        marker = content[found.end() - 1]
+        if marker == _END:
+            return False
+        if marker not in _BETWEEN:
+            return True
+    return False
 
 
 class WatchedJpeg(JpegImagePlugin.JpegImageFile):

@@ -1,5 +1,6 @@
 """Video files, read with PyAV (FFmpeg)."""
 
+import contextlib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -8,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from mien.errors import VideoReadError, import_extra
-from mien.media.clock import Clock, KeyFrame
+from mien.media.clock import Clock, KeyFrame, Reordering
 from mien.media.file_ends import damage_of, has_no_end
 from mien.media.formats import HEAD_BYTES, describe, sniff
+from mien.media.jpeg import END_OF_JPEG, has_wrong_markers
 from mien.media.sources import Frame, Selection, SourceInfo
 from mien.media.tone_mapping import HLG, PQ, tone_map
 from mien.types import Image
@@ -33,8 +35,9 @@ _MAX_DAMAGED_IN_A_ROW = 1000
 # Pixels that are more than four times as wide as high, or the reverse, come from damaged headers.
 _MAX_PIXEL_RATIO = 4
 _MAX_MEAN_RATE = 10_000
-# FFmpeg's flag of pictures attached to a sound file (AV_DISPOSITION_ATTACHED_PIC).
-_COVER = 0x0400
+# FFmpeg's flags of pictures attached to a sound file, and of previews for players
+# (AV_DISPOSITION_ATTACHED_PIC, AV_DISPOSITION_TIMED_THUMBNAILS).
+_COVER = 0x0C00
 # FFmpeg's flag of formats whose timestamps may jump (AVFMT_TS_DISCONT).
 DISCONTINUOUS = 0x0200
 
@@ -78,8 +81,11 @@ class VideoSource:
         with open_container(self.path) as container:
             self.info = _info(self.path, container)
             jumps = bool(container.format.flags & DISCONTINUOUS)
-            self._frame_count = video_stream(container).frames
+            stream = video_stream(container)
+            self._frame_count = stream.frames
+            self._codec = stream.codec_context.name
             self._format = container.format.name
+            self._videos = len(_videos(container))
         self._clock = Clock(self.info.frame_rate or 25.0, jumps=jumps)
         if entry is not None:
             self._clock.enter(entry.timestamp_s, entry.offset_s)
@@ -90,6 +96,8 @@ class VideoSource:
     def warnings(self) -> tuple[str, ...]:
         """What is wrong with the file, as far as it was read."""
         found = []
+        if self._videos > 1:
+            found.append(f"the first of {self._videos} videos in the file was read")
         if self._skipped:
             found.append(f"packets that could not be decoded and were skipped: {self._skipped}")
         # Packets with missing parts, as of transport streams, may lose whole frames.
@@ -146,7 +154,9 @@ class VideoSource:
                 missing_s = duration_s - end_s
             elif count >= expected:
                 missing_s = 0.0
-        if missing_s > max(0.5, 3 * period_s, 0.02 * duration_s):
+        # Without a number of frames, the duration may be that of a sound that is longer.
+        least_s = max(0.0 if self._frame_count else 0.5, 3 * period_s, 0.02 * duration_s)
+        if missing_s > least_s and (self._frame_count or self._lasts_s() < duration_s - least_s):
             self._cut = (
                 f"the file is cut: {end_s:.2f} s of the {duration_s:.2f} s{frames} that its "
                 "header announces could be read"
@@ -158,9 +168,19 @@ class VideoSource:
         elif count == 1 and self._format.endswith("_pipe"):
             self._cut = "a still image, read as a video of one frame: mien image is for images"
 
+    def _lasts_s(self) -> float:
+        """The end of the last packet of any stream, in seconds from the first one."""
+        times: list[float] = []
+        with contextlib.suppress(require_av().FFmpegError), open_container(self.path) as container:
+            for packet in container.demux():
+                if packet.pts is not None and packet.time_base is not None:
+                    times.append(float((packet.pts + (packet.duration or 0)) * packet.time_base))
+        return max(times) - min(times) if times else 0.0
+
     def _decode(self, container: Any, stream: Any) -> Iterator[Any]:
         av = require_av()
-        damaged_in_a_row = 0
+        jumps = container.format.flags & DISCONTINUOUS
+        damaged_in_a_row, order = 0, Reordering(is_possible=not jumps)
         packets = container.demux(stream)
         while damaged_in_a_row <= _MAX_DAMAGED_IN_A_ROW:
             try:
@@ -169,7 +189,7 @@ class VideoSource:
                     return
                 # Packets outside of the file's edit list are decoded, but not shown.
                 self._discarded += packet.is_discard
-                self._incomplete += packet.is_corrupt
+                self._incomplete += packet.is_corrupt or self._has_wrong_data(packet)
                 if not packet.size and packet.pts is not None:
                     continue  # the last frame is shown again; a decoder would take it for the end
             except av.FFmpegError:
@@ -186,9 +206,21 @@ class VideoSource:
                 self._skipped += 1
                 damaged_in_a_row += 1
                 continue
-            yield from decoded
+            if packet is not None and packet.size:
+                order.note(packet.pts, packet.dts)
+            for frame in decoded:
+                frame.pts = order.next(frame.pts)
+                yield frame
             if packet is None:
                 return
+
+    def _has_wrong_data(self, packet: Any) -> bool:
+        """Whether FFmpeg will decode wrong pixels without a word."""
+        if self._codec != "mjpeg" or not packet.size:
+            return False
+        picture = bytes(packet)
+        is_cut = self._format == "mjpeg" and not picture.rstrip(b"\0").endswith(END_OF_JPEG)
+        return is_cut or has_wrong_markers(picture)
 
 
 def open_container(path: Path) -> Any:
@@ -276,9 +308,11 @@ def _info(path: Path, container: Any) -> SourceInfo:
 
 def video_stream(container: Any) -> Any:
     """The first video stream that is not the cover of a sound file, or None."""
-    return next(
-        (s for s in container.streams.video if not getattr(s, "disposition", 0) & _COVER), None
-    )
+    return next(iter(_videos(container)), None)
+
+
+def _videos(container: Any) -> list[Any]:
+    return [s for s in container.streams.video if not getattr(s, "disposition", 0) & _COVER]
 
 
 def _clock_time_s(text: str) -> float:
