@@ -7,6 +7,7 @@ from mien import FacePipeline
 from mien.detection import FaceSearch
 from mien.detection.base import drop_repeated
 from mien.detection.views import tiles
+from mien.testing import FakeClassifier, FakeLandmarks
 from mien.types import Box, Detection, Image, Landmarks
 
 
@@ -48,7 +49,13 @@ def test_candidates_of_a_still_are_bounded(cells: int, score: float) -> None:
     assert len(found) <= 1000
     assert limited == (cells == 20)  # there are 1,724 or 914
     assert len(faint) <= 4
-    pipeline = FacePipeline(detector=search, min_presence=0, max_faces=1)
+    pipeline = FacePipeline(
+        detector=search,
+        landmarks=FakeLandmarks(),
+        classifier=FakeClassifier(),
+        min_presence=0,
+        max_faces=1,
+    )
     assert any("1,000 places" in text for text in pipeline.analyze(image).warnings) == limited
     # Each view, each distinct candidate once more, some faces turned, and each view
     # turned.
