@@ -15,6 +15,7 @@ from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.info import Info
 from flask_openapi3.models.tag import Tag
 from flask_openapi3.openapi import OpenAPI
+from flask_openapi3.utils import get_operation_id_for_path
 from werkzeug.datastructures import MultiDict
 
 import mien.runtime.catalog as model_catalog
@@ -30,9 +31,19 @@ _ERROR = {"$ref": "#/components/schemas/ErrorDocument"}
 def noun(name: str, about: str, path: str = "") -> tuple[Blueprint, APIBlueprint]:
     """The blueprints of a noun: of its pages, and of its routes below ``/api/v1``."""
     routes = APIBlueprint(
-        name, __name__, url_prefix=f"/api/v1{path}", abp_tags=[Tag(name=name, description=about)]
+        name,
+        __name__,
+        url_prefix=f"/api/v1{path}",
+        abp_tags=[Tag(name=name, description=about)],
+        operation_id_callback=_operation_id,
     )
     return Blueprint(f"{name}_pages", __name__), routes
+
+
+def _operation_id(*, bp_name: str, name: str, path: str, method: str) -> str:
+    return get_operation_id_for_path(
+        bp_name=bp_name, name=name.lstrip("_"), path=path, method=method
+    )
 
 
 def returns(document: Any = None, *errors: int, status: int = 200) -> dict[str | int, Any]:
@@ -135,12 +146,18 @@ class _JSON(DefaultJSONProvider):
             raise ValueError("expected JSON with fewer nested levels") from None
 
 
+class _App(OpenAPI):
+    def add_url_rule(self, rule: str, endpoint: str | None = None, *args: Any, **more: Any) -> None:
+        """Name endpoints by the functions of their routes, without the underscore of these."""
+        super().add_url_rule(rule, endpoint and endpoint.replace("._", "."), *args, **more)
+
+
 def build_app(import_name: str, *, version: str, config: WebConfig) -> OpenAPI:
     """The Flask application that collects the description while routes are added."""
     security: dict[str, Any] | None = (
         {"token": {"type": "http", "scheme": "bearer"}} if config.access_token else None
     )
-    app = OpenAPI(
+    app = _App(
         import_name,
         info=Info(
             title="mien",
@@ -188,7 +205,7 @@ def description() -> dict[str, Any]:
 
 
 @blueprint.get("/models", summary="The models", responses={"200": ModelsDocument})
-def models() -> Response:
+def _models() -> Response:
     """The available models, and those in use."""
     return jsonify(
         {
@@ -213,7 +230,7 @@ def models() -> Response:
 
 
 @blueprint.get("/health", summary="Health and load", responses={"200": HealthDocument})
-def health() -> Response:
+def _health() -> Response:
     """The version and the load of the server."""
     return jsonify(
         {

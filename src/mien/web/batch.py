@@ -36,7 +36,7 @@ blueprint = noun("batch", "Many photographs in one request.")[1]
     openapi_extensions=image_body("application/zip", field="image", many=True),
 )
 @security.limited(security.UPLOAD_LIMIT)
-def analyze_batch(query: PhotoQuery) -> Response:
+def _analyze_batch(query: PhotoQuery) -> Response:
     config = services().config
     # Some more than are allowed, so that the answer can say what is.
     request.max_form_parts = 4 * _MAX_IMAGES

@@ -158,13 +158,13 @@ def _source_maker(camera: str) -> Callable[[], Source]:
 
 
 @blueprint.get("")
-def page() -> str:
+def _page() -> str:
     """The camera page."""
     return render_template("camera.html")
 
 
 @blueprint.get("/stream")
-def stream() -> Response:
+def _stream() -> Response:
     """The annotated frames as MJPEG."""
     hub = _hub()
 
@@ -180,7 +180,7 @@ def stream() -> Response:
 
 
 @blueprint.get("/events")
-def events() -> Response:
+def _events() -> Response:
     """The results as server-sent events."""
     hub = _hub()
 

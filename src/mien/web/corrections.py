@@ -43,7 +43,7 @@ class _CorrectionPath(BaseModel):
 
 
 @pages.get("/corrections")
-def page() -> str:
+def _page() -> str:
     """The visitor's labeled faces, and the models that were adapted to them."""
     found = _list()
     counts = Counter(one["label"] for one in found)
@@ -58,19 +58,19 @@ def page() -> str:
 
 
 @pages.post("/corrections")
-def change() -> ResponseReturnValue:
+def _change() -> ResponseReturnValue:
     """Adapt a model, or delete one face or all."""
     action, chosen = request.form.get("action"), request.form.get("id")
     if action == ADAPT:
-        return redirect(url_for("videos_pages.job", job_id=_adapt()), 303)
+        return redirect(url_for("videos_pages.job", job_id=_start_adapting()), 303)
     if action not in {"delete", "delete-all"} or (action == "delete" and not chosen):
         raise ProblemError(400, "bad_request", "Expected the action adapt, delete or delete-all.")
-    _delete(chosen if action == "delete" else None)
+    _remove(chosen if action == "delete" else None)
     return redirect(url_for("corrections_pages.page"), 303)
 
 
 @pages.get("/corrections/<correction_id>.jpg")
-def picture(correction_id: str) -> Response:
+def _picture(correction_id: str) -> Response:
     """One of the visitor's faces."""
     query = sa.select(corrections.c.picture).where(*_own(correction_id))
     for row in services().database.rows(query) if owner() else ():
@@ -86,7 +86,7 @@ def picture(correction_id: str) -> Response:
     responses=returns(CorrectionDocument, 413, 507, status=201),
 )
 @security.limited(security.ANALYZE_LIMIT)
-def add(form: CorrectionForm) -> tuple[Response, int]:
+def _add(form: CorrectionForm) -> tuple[Response, int]:
     security.limit_body(services().config.max_image_mb)
     check_form(("label",), ("image",))
     _require_owner()
@@ -102,15 +102,15 @@ def add(form: CorrectionForm) -> tuple[Response, int]:
 
 
 @blueprint.get("", summary="The visitor's labeled faces", responses=returns(CorrectionsDocument))
-def list_all() -> Response:
+def _list_all() -> Response:
     return jsonify({"corrections": _list()})
 
 
 @blueprint.delete(
     "", summary="Delete all of the visitor's labeled faces", responses=returns(DeletedDocument)
 )
-def delete_all() -> Response:
-    return jsonify({"deleted": _delete()})
+def _delete_all() -> Response:
+    return jsonify({"deleted": _remove()})
 
 
 @blueprint.delete(
@@ -119,8 +119,8 @@ def delete_all() -> Response:
     summary="Delete a labeled face",
     responses=returns(DeletedDocument, 404),
 )
-def delete(path: _CorrectionPath) -> Response:
-    if not _delete(path.correction_id):
+def _delete(path: _CorrectionPath) -> Response:
+    if not _remove(path.correction_id):
         raise _no_face()
     return jsonify({"deleted": 1})
 
@@ -133,8 +133,8 @@ def delete(path: _CorrectionPath) -> Response:
     responses=returns(JobDocument, 409, 507, status=202),
 )
 @security.limited(security.UPLOAD_LIMIT)
-def adapt() -> tuple[Response, int]:
-    job = services().job_store.find(_adapt(), g.visitor.id)
+def _adapt() -> tuple[Response, int]:
+    job = services().job_store.find(_start_adapting(), g.visitor.id)
     assert job is not None
     return jsonify(services().job_store.document(job)), 202
 
@@ -175,7 +175,7 @@ def _store(face: bytes, **values: str) -> None:
         check_space(connection)
 
 
-def _delete(correction_id: str | None = None) -> int:
+def _remove(correction_id: str | None = None) -> int:
     """Delete one of the visitor's faces, or all; returns how many."""
     delete = sa.delete(corrections).where(*_own(correction_id))
     return services().database.execute(delete) if owner() else 0
@@ -185,7 +185,7 @@ def _no_face() -> ProblemError:
     return ProblemError(404, "not_found", "There is no such face, or it was deleted.")
 
 
-def _adapt() -> str:
+def _start_adapting() -> str:
     """Start a job; returns its id."""
     _require_owner()
     config, database = services().config, services().database

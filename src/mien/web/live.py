@@ -228,7 +228,7 @@ class _RecordQuery(BaseModel):
 
 
 @pages.get("/")
-def page() -> Response:
+def _page() -> Response:
     """The live page, also in a frame of the sites that may embed it."""
     response = make_response(render_template("live.html"))
     frames = services().config.embedding_origins
@@ -242,7 +242,7 @@ def page() -> Response:
     "", summary="Open a live stream", responses=returns(LiveStreamDocument, 503, status=201)
 )
 @security.limited("120/minute")
-def open_stream() -> tuple[Response, int]:
+def _open_stream() -> tuple[Response, int]:
     """Where WebSockets are blocked: open a stream, post frames to it, delete it."""
     stream = services().live_streams.open(owner(), connected=False)
     return jsonify({"id": stream.id}), 201
@@ -254,7 +254,7 @@ def open_stream() -> tuple[Response, int]:
     responses=returns(FrameResultDocument, 404, 413, 503),
     openapi_extensions=image_body("image/jpeg"),
 )
-def next_frame(path: _LivePath, query: AnalyzeQuery) -> Response:
+def _next_frame(path: _LivePath, query: AnalyzeQuery) -> Response:
     """The body is the image. Results have tracks, as over the WebSocket."""
     security.limit_body(MAX_FRAME_MB)
     stream = _require_stream(path.stream_id)
@@ -268,7 +268,7 @@ def next_frame(path: _LivePath, query: AnalyzeQuery) -> Response:
     summary="Record results that a browser computed",
     responses=returns(AddedDocument, 404, 409, 413, 422, 507),
 )
-def add_results(path: _LivePath, body: ResultsBody) -> Response:
+def _add_results(path: _LivePath, body: ResultsBody) -> Response:
     """The results of a stream that is recorded, analyzed by the caller; images stay there."""
     recording = _require_stream(path.stream_id).recording
     if recording is None:
@@ -302,7 +302,7 @@ def add_results(path: _LivePath, body: ResultsBody) -> Response:
     summary="Record a stream",
     responses=returns(RecordingDocument, 404, 503, 507),
 )
-def record_stream(path: _LivePath, query: _RecordQuery) -> Response:
+def _record_stream(path: _LivePath, query: _RecordQuery) -> Response:
     """Store the stream's results, not its images, as a session."""
     return jsonify(_require_stream(path.stream_id).record(query.name, query.session_id))
 
@@ -310,14 +310,14 @@ def record_stream(path: _LivePath, query: _RecordQuery) -> Response:
 @blueprint.delete(
     "/<stream_id>/recording", summary="End a recording", responses=returns(RecordingDocument, 404)
 )
-def end_recording(path: _LivePath) -> Response:
+def _end_recording(path: _LivePath) -> Response:
     return jsonify(_require_stream(path.stream_id).stop_recording())
 
 
 @blueprint.delete(
     "/<stream_id>", summary="Close a live stream", responses=returns(DeletedDocument, 404)
 )
-def close_stream(path: _LivePath) -> Response:
+def _close_stream(path: _LivePath) -> Response:
     services().live_streams.close(_require_stream(path.stream_id).id)
     return jsonify({"deleted": 1})
 

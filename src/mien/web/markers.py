@@ -31,16 +31,16 @@ class _MarkerPath(_RecordingPath):
 
 @pages.post("/recordings/<recording_id>/markers")
 @security.limited(security.ANALYZE_LIMIT)
-def change(recording_id: str) -> ResponseReturnValue:
+def _change(recording_id: str) -> ResponseReturnValue:
     """Add, change or delete a marker; the answer is the page, or its markers for a script."""
     recording = require_recording(recording_id)
     action, marker_id = request.form.get("action"), request.form.get("id", "")
     if action == "delete":
-        _delete(recording, marker_id)
+        _remove(recording, marker_id)
     elif action == "add":
-        _add(recording, _body_of_form())
+        _insert(recording, _body_of_form())
     elif action == "change":
-        _change(recording, marker_id, _body_of_form())
+        _update(recording, marker_id, _body_of_form())
     else:
         raise ProblemError(400, "bad_request", "Expected the action add, change or delete.")
     if request.args.get("part"):
@@ -53,7 +53,7 @@ def change(recording_id: str) -> ResponseReturnValue:
     summary="The markers of a session or a video",
     responses=returns(MarkersDocument, 404),
 )
-def list_all(path: _RecordingPath) -> Response:
+def _list_all(path: _RecordingPath) -> Response:
     return jsonify({"markers": require_recording(path.recording_id).markers()})
 
 
@@ -65,8 +65,8 @@ def list_all(path: _RecordingPath) -> Response:
     responses=returns(MarkerDocument, 404, 409, status=201),
 )
 @security.limited(security.ANALYZE_LIMIT)
-def add(path: _RecordingPath, body: MarkerBody) -> tuple[Response, int]:
-    marker_id = _add(require_recording(path.recording_id), body)
+def _add(path: _RecordingPath, body: MarkerBody) -> tuple[Response, int]:
+    marker_id = _insert(require_recording(path.recording_id), body)
     return jsonify({"id": marker_id, "at_s": body.at_s, "text": body.text.strip()}), 201
 
 
@@ -75,8 +75,8 @@ def add(path: _RecordingPath, body: MarkerBody) -> tuple[Response, int]:
     summary="Change a marker",
     responses=returns(MarkerDocument, 404),
 )
-def replace(path: _MarkerPath, body: MarkerBody) -> Response:
-    _change(require_recording(path.recording_id), path.marker_id, body)
+def _replace(path: _MarkerPath, body: MarkerBody) -> Response:
+    _update(require_recording(path.recording_id), path.marker_id, body)
     return jsonify({"id": path.marker_id, "at_s": body.at_s, "text": body.text.strip()})
 
 
@@ -85,13 +85,13 @@ def replace(path: _MarkerPath, body: MarkerBody) -> Response:
     summary="Delete a marker",
     responses=returns(DeletedDocument, 404),
 )
-def delete(path: _MarkerPath) -> Response:
-    if not _delete(require_recording(path.recording_id), path.marker_id):
+def _delete(path: _MarkerPath) -> Response:
+    if not _remove(require_recording(path.recording_id), path.marker_id):
         raise _no_marker()
     return jsonify({"deleted": 1})
 
 
-def _add(recording: StoredRecording, body: MarkerBody) -> str:
+def _insert(recording: StoredRecording, body: MarkerBody) -> str:
     marker_id = new_id()
     count = sa.select(sa.func.count()).where(recording.has(markers))
     with services().database.begin() as connection:
@@ -107,13 +107,13 @@ def _add(recording: StoredRecording, body: MarkerBody) -> str:
     return marker_id
 
 
-def _change(recording: StoredRecording, marker_id: str, body: MarkerBody) -> None:
+def _update(recording: StoredRecording, marker_id: str, body: MarkerBody) -> None:
     change = sa.update(markers).where(recording.has(markers), markers.c.id == marker_id)
     if not services().database.execute(change.values(at_s=body.at_s, text=body.text.strip())):
         raise _no_marker()
 
 
-def _delete(recording: StoredRecording, marker_id: str) -> int:
+def _remove(recording: StoredRecording, marker_id: str) -> int:
     delete = sa.delete(markers).where(recording.has(markers), markers.c.id == marker_id)
     return services().database.execute(delete)
 

@@ -120,13 +120,13 @@ def _finish(response: Response) -> Response:
 
 
 @blueprint.get("/healthz")
-def healthz() -> Response:
+def _healthz() -> Response:
     """Whether the process runs."""
     return jsonify({"status": "ok"})
 
 
 @blueprint.get("/readyz")
-def readyz() -> Response:
+def _readyz() -> Response:
     """Whether the process can serve: models loaded, database reachable."""
     checks = {"models": services().inference.problem(), "database": services().database.problem()}
     failures = {name: problem for name, problem in checks.items() if problem}
@@ -142,7 +142,7 @@ def readyz() -> Response:
 
 
 @blueprint.get("/metrics")
-def prometheus() -> Response:
+def _prometheus() -> Response:
     """Prometheus metrics."""
     text = generate_latest(services().metrics.registry)
     return Response(text, content_type=CONTENT_TYPE_LATEST)

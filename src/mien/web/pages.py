@@ -87,19 +87,19 @@ def _template_context() -> dict[str, object]:
 
 
 @blueprint.get("/about")
-def about() -> str:
+def _about() -> str:
     """What the numbers mean."""
     return render_template("about.html")
 
 
 @blueprint.get("/docs")
-def docs() -> str:
+def _docs() -> str:
     """The API, from its OpenAPI description."""
     return render_template("docs.html", api=api.description())
 
 
 @blueprint.get("/colors.css")
-def colors() -> Response:
+def _colors() -> Response:
     """The colors of the expressions, the same as in annotated pictures."""
     known = {one.value: drawing.EXPRESSION_COLORS[one] for one in Expression}
     own = {f"own-{number}": color for number, color in enumerate(drawing.OWN_COLORS)}
@@ -220,7 +220,7 @@ def _networks() -> dict[str, CatalogEntry]:
 
 
 @device.get("/models/<name>.json")
-def spec(name: str) -> Response:
+def _spec(name: str) -> Response:
     """The spec of a network."""
     entry = _networks().get(name) or abort(404)
     response = Response(spec_to_json(entry.spec), mimetype="application/json")
@@ -229,7 +229,7 @@ def spec(name: str) -> Response:
 
 
 @device.get("/models/<name>.onnx")
-def network(name: str) -> Response:
+def _network(name: str) -> Response:
     """A network; the address has its checksum, so that it can be kept for good."""
     files = {entry.path.stem: entry for entry in _networks().values()}
     entry = files.get(name) or abort(404)

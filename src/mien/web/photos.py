@@ -52,7 +52,7 @@ pages, blueprint = noun("photos", "Photographs.")
     openapi_extensions=image_body("image/*", "application/octet-stream", field="image"),
 )
 @security.limited(security.ANALYZE_LIMIT)
-def analyze(query: PhotoQuery) -> Response:
+def _analyze(query: PhotoQuery) -> Response:
     data, name = _image_from_request()
     check_form((), ("image",))
     analyzed = analyzed_photo(data, name, min_presence=query.min_presence, model=query.model)
@@ -62,7 +62,7 @@ def analyze(query: PhotoQuery) -> Response:
 
 @pages.route("/photo", methods=["GET", "POST"])
 @security.limited(security.ANALYZE_LIMIT, methods=["POST"])
-def photo() -> ResponseReturnValue:
+def _photo() -> ResponseReturnValue:
     """The page: a form, and the faces of the photographs that were sent with it."""
     samples = [path.name for path in sample_paths()]
     page = partial(
@@ -79,7 +79,7 @@ def photo() -> ResponseReturnValue:
         if len(uploads) > 1:
             return page(**_gallery(uploads))
         chosen = request.form.get("sample")
-        data, name = _image_from_request() if chosen is None else (_sample(chosen), chosen)
+        data, name = _image_from_request() if chosen is None else (_sample_bytes(chosen), chosen)
         shown = _shown(data, name, detail=_PAGE_IMAGE_PX)
     except ProblemError as problem:
         return page(problem=problem), problem.status
@@ -142,14 +142,14 @@ def _gallery(uploads: Sequence[FileStorage]) -> dict[str, Any]:
 
 
 @pages.get("/samples/<name>")
-def sample(name: str) -> Response:
+def _sample(name: str) -> Response:
     """A sample photograph."""
-    response = Response(_sample(name), mimetype="image/jpeg")
+    response = Response(_sample_bytes(name), mimetype="image/jpeg")
     response.headers["Cache-Control"] = "max-age=86400"
     return response
 
 
-def _sample(name: str) -> bytes:
+def _sample_bytes(name: str) -> bytes:
     for path in sample_paths():
         if path.name == name:
             return path.read_bytes()

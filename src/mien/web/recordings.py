@@ -246,7 +246,7 @@ blueprint = Blueprint("recordings", __name__)
 
 @blueprint.get("/compare")
 @security.limited(security.ANALYZE_LIMIT)
-def page() -> str:
+def _page() -> str:
     """Up to four people, each given as ``side=RECORDING`` or ``side=RECORDING.PERSON``."""
     chosen = [side for side in request.args.getlist("side") if side][:_MOST]
     recordings: dict[str, StoredRecording] = {}
@@ -292,6 +292,6 @@ def _choices(
 
 
 @blueprint.get("/recordings/<recording_id>/replay.json")
-def replay(recording_id: str) -> Response:
+def _replay(recording_id: str) -> Response:
     """What a session's page replays."""
     return require_recording(recording_id).replay()

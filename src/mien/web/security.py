@@ -275,7 +275,7 @@ def _token_mark(token: str) -> str:
 
 @blueprint.route("/login", methods=["GET", "POST"])
 @limited(_LOGIN_LIMIT, methods=["POST"])
-def login() -> ResponseReturnValue:
+def _login() -> ResponseReturnValue:
     """The form for the access token."""
     token = services().config.access_token
     target = request.values.get("next", "")

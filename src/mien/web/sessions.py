@@ -48,7 +48,7 @@ class _SessionPath(BaseModel):
 
 
 @pages.get("/sessions")
-def sessions() -> str:
+def _sessions() -> str:
     """A page of the visitor's sessions."""
     words = request.args.get("q", "").strip()[:120]
     page = min(max(1, request.args.get("page", 1, type=int)), 100_000)
@@ -60,7 +60,7 @@ def sessions() -> str:
 
 
 @pages.post("/sessions")
-def change_several() -> ResponseReturnValue:
+def _change_several() -> ResponseReturnValue:
     """Compare, export or delete the chosen sessions of the visitor, or delete all."""
     chosen = request.form.getlist("id")
     match request.form.get("action"):
@@ -84,7 +84,7 @@ def change_several() -> ResponseReturnValue:
 
 
 @pages.get("/sessions/export")
-def export() -> ResponseReturnValue:
+def _export() -> ResponseReturnValue:
     """The tables of the chosen sessions in a ZIP archive."""
     chosen = [_require_session(one) for one in request.args.getlist("id")[:_PAGE]]
     if not chosen:
@@ -106,7 +106,7 @@ def export() -> ResponseReturnValue:
 
 
 @pages.get("/sessions/<session_id>")
-def session_page(session_id: str) -> str:
+def _session_page(session_id: str) -> str:
     """A session: a timeline for each person."""
     recorded = _require_session(session_id)
     found = require_recording(session_id)
@@ -114,7 +114,7 @@ def session_page(session_id: str) -> str:
 
 
 @pages.post("/sessions/<session_id>")
-def change(session_id: str) -> ResponseReturnValue:
+def _change(session_id: str) -> ResponseReturnValue:
     """Rename or delete a session."""
     _require_session(session_id)
     action = request.form.get("action")
@@ -122,42 +122,42 @@ def change(session_id: str) -> ResponseReturnValue:
         services().session_store.delete(session_id)
         return redirect(url_for("sessions_pages.sessions"), 303)
     if action == "rename":
-        _rename(session_id, request.form.get("name", ""))
+        _set_name(session_id, request.form.get("name", ""))
         return redirect(url_for("sessions_pages.session_page", session_id=session_id), 303)
     raise ProblemError(400, "bad_request", "Expected the action rename or delete.")
 
 
 @blueprint.get("", summary="The visitor's sessions", responses=returns(SessionsDocument))
-def list_sessions() -> Response:
+def _list_sessions() -> Response:
     return jsonify({"sessions": _visitors_sessions()})
 
 
 @blueprint.delete(
     "", summary="Delete all of the visitor's sessions", responses=returns(DeletedDocument)
 )
-def delete_all() -> Response:
+def _delete_all() -> Response:
     count = services().session_store.delete_all(owner()) if owner() else 0
     return jsonify({"deleted": count})
 
 
 @blueprint.get("/<session_id>", summary="A session", responses=returns(SessionDocument, 404))
-def session(path: _SessionPath) -> Response:
+def _session(path: _SessionPath) -> Response:
     return jsonify(_require_session(path.session_id))
 
 
 @blueprint.patch(
     "/<session_id>", summary="Rename a session", responses=returns(SessionDocument, 404, 413)
 )
-def rename(path: _SessionPath, body: RenameBody) -> Response:
+def _rename(path: _SessionPath, body: RenameBody) -> Response:
     _require_session(path.session_id)
-    _rename(path.session_id, body.name)
+    _set_name(path.session_id, body.name)
     return jsonify(_require_session(path.session_id))
 
 
 @blueprint.delete(
     "/<session_id>", summary="Delete a session", responses=returns(DeletedDocument, 404)
 )
-def delete(path: _SessionPath) -> Response:
+def _delete(path: _SessionPath) -> Response:
     _require_session(path.session_id)
     services().session_store.delete(path.session_id)
     return jsonify({"deleted": 1})
@@ -168,7 +168,7 @@ def delete(path: _SessionPath) -> Response:
     summary="A session's results as JSON",
     responses=returns(SessionFramesDocument, 404),
 )
-def frames_json(path: _SessionPath) -> Response:
+def _frames_json(path: _SessionPath) -> Response:
     document = _require_session(path.session_id)
 
     def parts() -> Iterator[str]:
@@ -186,7 +186,7 @@ def frames_json(path: _SessionPath) -> Response:
     summary="A session's results as a table",
     responses=returns({"content": {"text/csv": {}}}, 404),
 )
-def frames_csv(path: _SessionPath) -> Response:
+def _frames_csv(path: _SessionPath) -> Response:
     """One row per frame and face, with the columns of `mien video`'s table."""
     _require_session(path.session_id)
     frames = services().session_store.read_frames(path.session_id)
@@ -198,7 +198,7 @@ def frames_csv(path: _SessionPath) -> Response:
     summary="A session's events and markers as a table",
     responses=returns({"content": {"text/csv": {}}}, 404),
 )
-def events_csv(path: _SessionPath) -> Response:
+def _events_csv(path: _SessionPath) -> Response:
     """When each person was in view and showed which expression, with the columns of events.csv."""
     _require_session(path.session_id)
     lines = require_recording(path.session_id).event_file(EVENT_TABLE_FILE)
@@ -206,7 +206,7 @@ def events_csv(path: _SessionPath) -> Response:
     return attachment(lines, "events.csv")
 
 
-def _rename(session_id: str, text: str) -> None:
+def _set_name(session_id: str, text: str) -> None:
     name = one_line(text, 120)
     if not name:
         raise ProblemError(422, "invalid", "Expected a name of 1 to 120 characters.")

@@ -36,7 +36,7 @@ def links(recording: StoredRecording) -> list[dict[str, Any]]:
 
 @pages.post("/recordings/<recording_id>/shares")
 @security.limited(_LIMIT)
-def change(recording_id: str) -> ResponseReturnValue:
+def _change(recording_id: str) -> ResponseReturnValue:
     """Make or revoke a link to a recording of the visitor."""
     recording = require_recording(recording_id)
     config = services().config
@@ -57,7 +57,7 @@ def change(recording_id: str) -> ResponseReturnValue:
 
 @pages.get("/shared/<token>")
 @security.limited(_LIMIT)
-def shared(token: str) -> Response:
+def _shared(token: str) -> Response:
     """The timelines, replay, events and markers of a recording, without pictures and forms."""
     recording = _require_shared(token)
     view = recording.view()
@@ -71,7 +71,7 @@ def shared(token: str) -> Response:
 
 @pages.get("/shared/<token>/replay.json")
 @security.limited(_LIMIT)
-def shared_replay(token: str) -> Response:
+def _shared_replay(token: str) -> Response:
     """What the page of a link replays."""
     return _hidden(_require_shared(token).replay())
 

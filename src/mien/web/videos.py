@@ -39,7 +39,7 @@ class _JobFilePath(_JobPath):
 
 @pages.route("/video", methods=["GET", "POST"])
 @security.limited(security.UPLOAD_LIMIT, methods=["POST"])
-def video() -> ResponseReturnValue:
+def _video() -> ResponseReturnValue:
     """The upload form and the visitor's jobs."""
     problem = None
     if request.method == "POST":
@@ -53,7 +53,7 @@ def video() -> ResponseReturnValue:
 
 
 @pages.get("/jobs/<job_id>")
-def job(job_id: str) -> str:
+def _job(job_id: str) -> str:
     """Job status and, at its end, the report."""
     row = _require_job(job_id)
     task = row["options"].get("task", "video")
@@ -64,13 +64,13 @@ def job(job_id: str) -> str:
 
 
 @pages.get("/jobs/<job_id>/timelines")
-def timelines(job_id: str) -> str:
+def _timelines(job_id: str) -> str:
     """The part of the job's page that grows while the job runs."""
     return render_template("_timelines.html", shown=require_recording(job_id).view())
 
 
 @pages.post("/jobs/<job_id>")
-def change_job(job_id: str) -> ResponseReturnValue:
+def _change_job(job_id: str) -> ResponseReturnValue:
     """Cancel, keep or delete a job."""
     _require_job(job_id)
     action = request.form.get("action")
@@ -95,7 +95,7 @@ def change_job(job_id: str) -> ResponseReturnValue:
     responses=returns(JobDocument, 409, 413, 507, status=202),
 )
 @security.limited(security.UPLOAD_LIMIT)
-def submit_video(form: VideoForm) -> tuple[Response, int]:
+def _submit_video(form: VideoForm) -> tuple[Response, int]:
     files = ("video",)
     check_form([name for name in VideoForm.model_fields if name not in files], files)
     return jsonify(_job_document(_require_job(_submit(form)))), 202
@@ -108,7 +108,7 @@ _NO_COOKIE = (
 
 
 @blueprint.get("/jobs", summary="The visitor's jobs", responses=returns(JobsDocument))
-def list_jobs() -> Response:
+def _list_jobs() -> Response:
     """For clients that keep the cookie; a job that was submitted without it is not listed."""
     note = None if owner() else _NO_COOKIE
     found = [_job_document(row) for row in _visitors_jobs()]
@@ -116,14 +116,14 @@ def list_jobs() -> Response:
 
 
 @blueprint.get("/jobs/<job_id>", summary="Job status", responses=returns(JobDocument, 404))
-def job_status(path: _JobPath) -> Response:
+def _job_status(path: _JobPath) -> Response:
     return jsonify(_job_document(_require_job(path.job_id)))
 
 
 @blueprint.post(
     "/jobs/<job_id>/cancel", summary="Cancel a job", responses=returns(JobDocument, 404)
 )
-def cancel_job(path: _JobPath) -> Response:
+def _cancel_job(path: _JobPath) -> Response:
     _require_job(path.job_id)
     services().job_store.cancel(path.job_id)
     return jsonify(_job_document(_require_job(path.job_id)))
@@ -134,7 +134,7 @@ def cancel_job(path: _JobPath) -> Response:
     summary="Delete a job and its results",
     responses=returns(DeletedDocument, 404),
 )
-def delete_job(path: _JobPath) -> Response:
+def _delete_job(path: _JobPath) -> Response:
     _require_job(path.job_id)
     services().job_store.delete(path.job_id)
     return jsonify({"deleted": 1})
@@ -145,7 +145,7 @@ def delete_job(path: _JobPath) -> Response:
     summary="A result of a job",
     responses=returns({"content": {kind: {} for kind in sorted(RESULT_TYPES)}}, 404, 416),
 )
-def job_file(path: _JobFilePath) -> Response:
+def _job_file(path: _JobFilePath) -> Response:
     """`faces.csv`, `tracks.csv`, `frames.jsonl`, `annotated.mp4` or `report.html`."""
     job = _require_job(path.job_id)
     for entry in services().job_store.files(path.job_id, role="result"):

@@ -181,7 +181,7 @@ def _decimal(value: float, digits: int = 1, *, signed: bool = False) -> str:
 
 
 @blueprint.get("/words/<code>.json")
-def messages(code: str) -> Response:
+def _messages(code: str) -> Response:
     """The messages of the pages' scripts in one language."""
     if code not in LANGUAGES:
         abort(404)
