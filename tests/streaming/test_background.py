@@ -10,8 +10,19 @@ import pytest
 from mien.streaming.background import Counter, in_background, newest_in_background
 
 
+OTHERS: set[threading.Thread] = set()
+
+
+@pytest.fixture(autouse=True)
+def others() -> None:
+    """Know the threads of other tests in this process, such as those of a server."""
+    OTHERS.clear()
+    OTHERS.update(threading.enumerate())
+
+
 def threads() -> int:
-    return sum(thread.name.startswith("mien-") for thread in threading.enumerate())
+    running = set(threading.enumerate()) - OTHERS
+    return sum(thread.name.startswith("mien-") for thread in running)
 
 
 def wait_for_no_threads() -> None:
