@@ -1,6 +1,7 @@
 """The default for photographs: three networks in one classifier."""
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ from mien.geometry import Array
 from mien.media.images import read_image
 from mien.pipeline import FacePipeline
 from mien.runtime import catalog
-from mien.types import ExpressionScores, Image
+from mien.types import ExpressionScores, Face, Image
 
 SAMPLES = catalog.shipped_folder().parent / "samples"
 
@@ -25,15 +26,19 @@ def classifier() -> EnsembleClassifier:
     return EnsembleClassifier(prior="natural")
 
 
+@cache
+def sample_faces() -> list[tuple[Image, Face]]:
+    pipeline = FacePipeline(model="quick")
+    images = [read_image(path) for path in sorted(SAMPLES.glob("person-*.jpg"))]
+    return [(image, face) for image in images for face in pipeline.analyze(image).faces]
+
+
+@cache
 def crops_for(name: str) -> list[Image]:
-    pipeline = FacePipeline()
     spec = build_classifier(name).spec
-    crops = []
-    for path in sorted(SAMPLES.glob("person-*.jpg")):
-        image = read_image(path)
-        (face,) = pipeline.analyze(image).faces
-        crops.append(face_crop(image, face.box, face.landmarks, spec).image)
-    return crops
+    return [
+        face_crop(image, face.box, face.landmarks, spec).image for image, face in sample_faces()
+    ]
 
 
 def array(scores: list[ExpressionScores]) -> Array:

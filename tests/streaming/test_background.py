@@ -9,7 +9,6 @@ import pytest
 
 from mien.streaming.background import Counter, in_background, newest_in_background
 
-
 OTHERS: set[threading.Thread] = set()
 
 
