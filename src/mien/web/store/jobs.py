@@ -4,6 +4,12 @@ A worker claims the oldest queued job for a limited time (its lease) and renews 
 works. A job whose lease expired is queued again, and marked as failed after several attempts. So
 each job runs at least once, whatever happens to the workers. Files are stored in the database, in
 chunks, because web processes and workers may run on different machines.
+
+A kept library with at-least-once jobs over SQLite and PostgreSQL was not found: Huey has SQLite and
+Redis and loses the task of a killed worker; Procrastinate and PgQueuer need PostgreSQL; RQ needs
+Redis. Leases were needed beside Huey anyway. Measured with two workers on two loaded cores, SQLite
+/ PostgreSQL: 1,000 small jobs in 37 / 113 s, each run once; a job whose worker is killed with
+``kill -9`` runs again after 23 / 28 s; a database that is unreachable for 8 or 30 s loses no job.
 """
 
 import io
