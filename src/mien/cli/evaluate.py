@@ -10,13 +10,7 @@ import typer
 from rich.markdown import Markdown
 from rich.table import Table
 
-from mien.cli.console import (
-    ProgressBar,
-    print_error,
-    print_json,
-    printable,
-    stdout_console,
-)
+from mien.cli.console import ProgressBar, print_error, print_json, printable, stdout_console
 from mien.cli.options import JsonFlag, takes_settings
 from mien.cli.output_files import ImageFiles, check_images, check_outputs, naming
 from mien.config import Settings

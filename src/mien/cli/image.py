@@ -25,13 +25,7 @@ from mien.cli.console import (
     printable,
     stdout_console,
 )
-from mien.cli.options import (
-    DrawOption,
-    NeutralOption,
-    parse_draw,
-    read_neutral,
-    takes_settings,
-)
+from mien.cli.options import DrawOption, NeutralOption, parse_draw, read_neutral, takes_settings
 from mien.cli.output_files import ImageFiles, check_folders, check_outputs, naming
 from mien.config import Settings
 from mien.errors import ImageReadError, InputError, valid_text

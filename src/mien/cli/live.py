@@ -16,12 +16,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from mien.applications import (
-    APPLICATIONS,
-    Application,
-    ReplayedRecording,
-    build_application,
-)
+from mien.applications import APPLICATIONS, Application, ReplayedRecording, build_application
 from mien.cli import video as option
 from mien.cli.console import graceful_stop, print_json, print_warning
 from mien.cli.options import (

@@ -110,11 +110,7 @@ class FaceSearch:
         return self._search(image, min_score, still=False).faces
 
     def search_still(
-        self,
-        image: Image | LargeImage,
-        min_score: float = 0.5,
-        *,
-        judge: Judge | None = None,
+        self, image: Image | LargeImage, min_score: float = 0.5, *, judge: Judge | None = None
     ) -> Found:
         """Search a still image more thoroughly than :meth:`detect` does.
 
@@ -306,11 +302,7 @@ def _detect_close_up(
 
 
 def _detect_again(
-    image: Image | LargeImage,
-    detector: FaceDetector,
-    box: Box,
-    scale: float,
-    min_score: float,
+    image: Image | LargeImage, detector: FaceDetector, box: Box, scale: float, min_score: float
 ) -> Detection | None:
     """The face at a box, detected in a view of ``scale`` times the box's size."""
     found = list(_detect_in(image, around(View.of(box), scale), detector, min_score))

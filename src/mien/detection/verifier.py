@@ -7,12 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mien import imaging
-from mien.landmarks import (
-    LandmarkPredictor,
-    Region,
-    roi_from_detection,
-    roi_from_landmarks,
-)
+from mien.landmarks import LandmarkPredictor, Region, roi_from_detection, roi_from_landmarks
 from mien.runtime.catalog import CatalogEntry
 from mien.runtime.session import Session
 from mien.runtime.spec import read_parameters

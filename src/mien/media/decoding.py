@@ -82,12 +82,7 @@ def check_size(width: int, height: int, max_megapixels: float) -> None:
 
 
 def read_picture(
-    name: str,
-    stream: IO[bytes],
-    reading: Reading,
-    *,
-    page: int = 0,
-    orientation: int = 1,
+    name: str, stream: IO[bytes], reading: Reading, *, page: int = 0, orientation: int = 1
 ) -> Image | LargeImage:
     """Read an image with Pillow.
 
@@ -224,11 +219,7 @@ def _add_transparency(picture: PillowImage.Image, warnings: list[str]) -> None:
 
 
 def _as_far_as_it_goes(
-    name: str,
-    stream: IO[bytes],
-    picture: ImageFile.ImageFile,
-    error: Exception,
-    reading: Reading,
+    name: str, stream: IO[bytes], picture: ImageFile.ImageFile, error: Exception, reading: Reading
 ) -> PillowImage.Image:
     """The part of a damaged or truncated image that can be decoded.
 

@@ -313,9 +313,7 @@ def _buffered(stream: IO[bytes], limit: int) -> IO[bytes]:
 
 
 def _read_tiff(
-    stream: IO[bytes],
-    directories: list[tiff.Directory],
-    reading: Reading,
+    stream: IO[bytes], directories: list[tiff.Directory], reading: Reading
 ) -> Image | LargeImage:
     pages = [directory for directory in directories if directory.page is not None]
     full = [page for page in pages if not page.is_reduced] or pages

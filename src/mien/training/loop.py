@@ -19,12 +19,7 @@ from mien.evaluation.dataset import UNLABELED, IntArray
 from mien.evaluation.figures import figures
 from mien.expression.priors import softmax
 from mien.training import Report, no_report
-from mien.training.batches import (
-    Processes,
-    draw_probabilities,
-    load_batches,
-    logit_offset,
-)
+from mien.training.batches import Processes, draw_probabilities, load_batches, logit_offset
 from mien.training.dataset import MAIN_HEAD, SECOND_HEAD, Faces, TrainingData
 from mien.training.networks import ExpressionNetwork
 from mien.training.recipe import OptimizerRecipe, Recipe

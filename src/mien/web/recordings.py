@@ -14,15 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import sqlalchemy as sa
-from flask import (
-    Blueprint,
-    Response,
-    g,
-    render_template,
-    request,
-    stream_with_context,
-    url_for,
-)
+from flask import Blueprint, Response, g, render_template, request, stream_with_context, url_for
 
 from mien.recording import FRAMES_FILE, THUMBNAILS_FOLDER, RecordedFrame, Recording, read_frames
 from mien.report import History, compare, person_charts

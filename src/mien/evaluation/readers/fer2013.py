@@ -10,12 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mien.errors import DataError
-from mien.evaluation.dataset import (
-    FERPLUS_COLUMNS,
-    UNLABELED,
-    LabeledSet,
-    majority_label,
-)
+from mien.evaluation.dataset import FERPLUS_COLUMNS, UNLABELED, LabeledSet, majority_label
 from mien.evaluation.readers.tables import (
     column_of,
     iterate_rows,

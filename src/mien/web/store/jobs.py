@@ -23,16 +23,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from mien.web.config import MEGABYTE
-from mien.web.store.database import (
-    Database,
-    file_chunks,
-    files,
-    iso,
-    jobs,
-    new_id,
-    now,
-    one_line,
-)
+from mien.web.store.database import Database, file_chunks, files, iso, jobs, new_id, now, one_line
 
 LEASE = timedelta(seconds=20)
 _MAX_ATTEMPTS = 3
