@@ -14,6 +14,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from PIL import ExifTags
 from PIL import Image as PillowImage
 from typer.testing import CliRunner
 
@@ -24,8 +25,10 @@ from mien.cluster.storage import Folder, StorageError
 from mien.cluster.worker import BatchOptions, Journal, Worker, WorkSettings
 from mien.config import Settings
 from mien.errors import InputError, SettingError
+from mien.media.images import open_image
+from mien.pipeline import FacePipeline
 from mien.testing import FakePipeline, face_image
-from mien.types import Box
+from mien.types import Box, face_row
 
 pyarrow = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -192,6 +195,29 @@ def test_each_input_has_exactly_one_row_set(images: Path, tmp_path: Path) -> Non
     assert rows(out, "tracks") == rows(out, "events") == []
 
 
+def test_photographs_have_the_results_of_single_ones(
+    samples: dict[str, Path], tmp_path: Path
+) -> None:
+    """Also what the file says of its camera, and of parts that are missing."""
+    photo, torn = tmp_path / "photo.jpg", tmp_path / "torn.jpg"
+    exif = PillowImage.Exif()
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.FocalLengthIn35mmFilm] = 72
+    with PillowImage.open(samples["person-a-smiling"]) as sample:
+        sample.save(photo, exif=exif, quality=95)
+    torn.write_bytes(photo.read_bytes()[:-2000])
+    plan = make_plan(find_inputs([str(photo), str(torn)]), workers=1, part_size=2)
+    pipeline = FacePipeline()
+    worker = Worker(WorkSettings(str(tmp_path / "out"), Settings(), {}), pipeline)
+    commit = worker.run(plan.part(0))
+    results = [pipeline.analyze_opened(open_image(path)) for path in (photo, torn)]
+    expected = [face_row(result, face) for result in results for face in result.faces]
+    found = rows(tmp_path / "out", "faces")
+    assert [row["head_z_cm"] for row in found] == [row["head_z_cm"] for row in expected]
+    assert [row["reasons"] for row in found] == [row["reasons"] for row in expected]
+    assert commit["warnings"] == [f"{torn}: {warning}" for warning in results[1].warnings]
+    assert commit["warnings"]
+
+
 def test_reads_tar_shards(images: Path, tmp_path: Path) -> None:
     whole, torn = tmp_path / "a.tar", tmp_path / "b.tar"
     with tarfile.open(whole, "w") as shard:
@@ -212,8 +238,10 @@ def test_reads_remote_images_while_others_are_analyzed(images: Path, tmp_path: P
 
     class Handler(SimpleHTTPRequestHandler):
         def do_GET(self) -> None:
-            # Answered when two more are asked for.
-            together.wait(30)
+            # The first three are answered when all of them are asked for; a later one is asked for
+            # when the first is analyzed, which may take its time.
+            if self.path[1] in "012":
+                together.wait(120)
             super().do_GET()
 
         def log_message(self, *_: object) -> None:

@@ -15,7 +15,7 @@ from mien.cluster.output import carried_names
 from mien.cluster.storage import check_regular, is_local, read
 from mien.config import Settings
 from mien.errors import InputError, MienError, SettingError
-from mien.media.images import decode_image
+from mien.media.images import open_image
 from mien.pipeline import FacePipeline
 from mien.tables.csv_files import arrow_types
 from mien.types import face_columns, face_row
@@ -126,9 +126,7 @@ class _Analyzer:
                 if is_local(value):
                     check_regular(value)
                 value = read(value)
-            if isinstance(value, bytes):
-                value = decode_image(value, max_megapixels=limit).pixels
-            result = self._pipeline.analyze(value)
+            result = self._pipeline.analyze_opened(open_image(value, max_megapixels=limit))
         except (MienError, OSError) as error:
             return [{"error": str(error).replace("the given bytes", name)}]
         return [face_row(result, face) for face in result.faces] or [{}]

@@ -32,7 +32,7 @@ from mien.errors import (
 )
 from mien.media.clips import VIDEO_SUFFIXES, Clip
 from mien.media.formats import HEAD_BYTES, SUFFIXES, sniff
-from mien.media.images import decode_image
+from mien.media.images import open_image
 from mien.pipeline import FacePipeline
 from mien.recording import FRAMES_FILE
 
@@ -195,15 +195,14 @@ class Worker:
 
     def _add_image(self, found: Input, content: "Future[bytes] | None", tables: PartTables) -> None:
         limit = self._pipeline.settings.max_megapixels
+        source: str | bytes = found.address
         if storage.is_local(found.address):
             storage.check_regular(found.address)
-            decoded = decode_image(found.address, max_megapixels=limit)
         else:
-            data = content.result() if content else storage.read(found.address)
-            decoded = decode_image(data, max_megapixels=limit)
-        result = self._pipeline.analyze(decoded.pixels)
+            source = content.result() if content else storage.read(found.address)
+        result = self._pipeline.analyze_opened(open_image(source, max_megapixels=limit))
         tables.add_image(found, result)
-        tables.warnings += [f"{found.uri}: {warning}" for warning in decoded.warnings]
+        tables.warnings += [f"{found.uri}: {warning}" for warning in result.warnings]
 
     def _add_video(self, found: Input, tables: PartTables, scratch: Path) -> None:
         from mien.media.sources import Selection
