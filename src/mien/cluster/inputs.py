@@ -1,8 +1,12 @@
 """Finding the inputs that folders, patterns, manifests, lists and addresses refer to."""
 
+import contextlib
+import errno
 import glob
+import hashlib
 import os
 import re
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +17,7 @@ from mien.cluster.segments import Piece
 from mien.errors import InputError, valid_text
 from mien.media.clips import VIDEO_SUFFIXES
 from mien.media.formats import SUFFIXES
-from mien.tables.csv_files import check_columns, decode_table, parse_rows
+from mien.tables.csv_files import check_columns, parse_rows, table_lines
 
 URI_COLUMN = "uri"
 _SHARD_SUFFIXES = (".tar", ".tar.gz", ".tgz")
@@ -75,18 +79,17 @@ def find_inputs(
     Raises:
         InputError: a source has no inputs or cannot be read.
     """
-    seen: set[str] = set()
-    for source in sources:
-        empty = True
-        for found in _inputs_of(source, exclude):
-            empty = False
-            if found.address not in seen:
-                seen.add(found.address)
-                yield found
-            elif found.columns:
-                on_again(found.uri)
-        if empty:
-            raise InputError(f"expected images, videos or shards in {source}, but it has none")
+    with contextlib.closing(_Seen()) as seen:
+        for source in sources:
+            empty = True
+            for found in _inputs_of(source, exclude):
+                empty = False
+                if seen.add(found.address):
+                    yield found
+                elif found.columns:
+                    on_again(found.uri)
+            if empty:
+                raise InputError(f"expected images, videos or shards in {source}, but it has none")
 
 
 def _inputs_of(source: str, exclude: str) -> Iterator[Input]:
@@ -226,12 +229,35 @@ def _rows(source: str) -> Iterator[dict[str, Any]]:
     if lower.endswith(".parquet"):
         yield from _parquet_rows(source)
         return
-    text = decode_table(storage.read(source), source)
-    if lower.endswith(_LIST_SUFFIX):
-        lines = (line.strip() for line in text.splitlines())
-        yield from ({URI_COLUMN: line} for line in lines if line and not line.startswith("#"))
-        return
-    yield from parse_rows(text, source, [URI_COLUMN])
+    with contextlib.closing(table_lines(storage.fetch(source), source)) as lines:
+        if lower.endswith(_LIST_SUFFIX):
+            stripped = (line.strip() for line in lines)
+            yield from ({URI_COLUMN: name} for name in stripped if name and name[0] != "#")
+        else:
+            yield from parse_rows(lines, source, [URI_COLUMN])
+
+
+class _Seen:
+    """Addresses that were found before: what tells them apart, in a file."""
+
+    def __init__(self) -> None:
+        # SQLite's name of a database on disk that ends with its connection.
+        self._database = sqlite3.connect("", isolation_level=None)
+        self._database.execute("CREATE TABLE seen (digest BLOB PRIMARY KEY) WITHOUT ROWID")
+        self._database.execute("BEGIN")
+
+    def add(self, address: str) -> bool:
+        """Whether an address is new."""
+        digest = hashlib.blake2b(os.fsencode(address), digest_size=16).digest()
+        try:
+            found = self._database.execute("INSERT OR IGNORE INTO seen VALUES (?)", (digest,))
+        except sqlite3.OperationalError as error:
+            # Such as "database or disk is full".
+            raise OSError(errno.ENOSPC, str(error)) from None
+        return found.rowcount > 0
+
+    def close(self) -> None:
+        self._database.close()
 
 
 def _parquet_rows(source: str) -> Iterator[dict[str, Any]]:

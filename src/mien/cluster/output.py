@@ -3,7 +3,7 @@
 import json
 import os
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,6 +23,8 @@ _TABLES = ("faces", "frames", "tracks", "events", "failures")
 """The subfolders of a run's output; each holds the files of one table."""
 _COMMITS = "commits"
 """The subfolder with a file for each part that is complete, written after its tables."""
+
+_COMMITS_AT_ONCE = 1000
 
 RUN_FILE = "run.json"
 _SILENT_S = 60.0
@@ -218,7 +220,8 @@ class PartTables:
             self._writers[table].close()
             name = f"{table}/{self._name}.parquet"
             if self.counts[table] or self._name.endswith("000000"):
-                folder.upload(self._path(table), name)
+                with self._path(table).open("rb") as file:
+                    folder.upload(file, name)
             else:
                 folder.delete(name)
         messages = {"warnings": self.warnings[:_MESSAGES], "errors": self.errors[:_MESSAGES]}
@@ -279,8 +282,8 @@ class RunFolder(Folder):
             document = None
         return document if isinstance(document, dict) and "inputs_planned" in document else None
 
-    def commits(self) -> dict[int, dict[str, Any]]:
-        """The commits of the parts that are complete, by number."""
+    def commits(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """The parts that are complete: their numbers and commits."""
         names = [name for name in self.names(_COMMITS) if name.endswith(".json")]
 
         def read(name: str) -> dict[str, Any]:
@@ -288,8 +291,11 @@ class RunFolder(Folder):
             return dict(json.loads(content or b"{}"))
 
         with ThreadPoolExecutor(8) as threads:
-            found = zip(names, threads.map(read, names), strict=True)
-            return {int(name[5:-5]): commit for name, commit in found if commit.get("counts")}
+            for start in range(0, len(names), _COMMITS_AT_ONCE):
+                some = names[start : start + _COMMITS_AT_ONCE]
+                for name, commit in zip(some, threads.map(read, some), strict=True):
+                    if commit.get("counts"):
+                        yield int(name[5:-5]), commit
 
     def is_alive(self, document: dict[str, Any]) -> bool:
         """Whether the process of a run that is not over exists; a clock may be off by a minute."""
@@ -317,7 +323,7 @@ def batch_status(out: str) -> dict[str, Any]:
             f"expected the output of `mien batch`, but {out} has no {RUN_FILE}: check the path"
         )
     progress = Progress()
-    for commit in folder.commits().values():
+    for _, commit in folder.commits():
         progress.add(commit)
     document |= progress.document()
     if document["status"] == "running" and not folder.is_alive(document):

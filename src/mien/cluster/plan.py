@@ -6,16 +6,18 @@ analyzed again replaces its own files.
 """
 
 import hashlib
-import io
 import json
 import os
-from collections.abc import Callable, Iterable
+import tempfile
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 from mien.cluster.inputs import Input
 from mien.cluster.segments import Piece, split
-from mien.cluster.storage import Folder
+from mien.cluster.storage import Folder, check_room
 from mien.errors import InputError, SettingError
 
 PLAN_FILE = "plan.parquet"
@@ -23,7 +25,7 @@ _LARGEST_PART = 256
 """Images; a larger part would lose more work to a crash."""
 _PARTS_PER_WORKER = 8
 _INT = 1 << 63
-_ROWS_AT_ONCE = 10_000
+_ROWS_AT_ONCE = 2_000
 _Row = tuple[str, bytes, str, str]
 
 
@@ -45,62 +47,81 @@ class Part:
 
 
 class Plan:
-    """The inputs of a run in parts. Kept as an Arrow table: about 100 bytes for each input.
+    """The inputs of a run in parts. They stay in a file, so that memory does not grow with them.
 
     Args:
-        table: columns ``part``, ``uri``, ``address``, ``columns`` and ``piece`` (JSON), ordered by
-            part.
-        columns: the types of the carried columns: ``int``, ``float``, ``bool`` or ``str``.
+        file: Parquet with the columns ``part``, ``uri``, ``address``, ``columns`` and ``piece``
+            (JSON), ordered by part; its metadata has the types of the carried columns.
 
     Attributes:
+        columns: the types of the carried columns: ``int``, ``float``, ``bool`` or ``str``.
+        digest: tells the plans of two runs apart.
         inputs: their number; the segments of a video count as one.
         joins: the numbers of the parts that stitch videos, when all other parts are complete.
+
+    Raises:
+        KeyError, TypeError, ValueError, pyarrow.ArrowException: the file is no plan.
     """
 
-    def __init__(self, table: Any, columns: dict[str, str]) -> None:
-        import pyarrow
+    def __init__(self, file: IO[bytes]) -> None:
+        import numpy as np
+        from pyarrow import parquet
 
-        # As bytes, since file names need not be UTF-8.
-        index = table.schema.get_field_index("address")
-        addresses = table["address"].cast(pyarrow.binary())
-        self._table = table.set_column(index, "address", addresses).combine_chunks()
-        self.columns = columns
-        numbers = self._table["part"].to_numpy()
-        starts = [0, *(numbers[1:] != numbers[:-1]).nonzero()[0] + 1] if len(numbers) else []
-        self._starts = [int(start) for start in starts]
-        pieces = enumerate(self._table["piece"].to_pylist())
-        found = [(row, Piece(*json.loads(text))) for row, text in pieces if text]
-        self.joins = {int(numbers[row]) for row, piece in found if piece.is_join}
-        self.inputs: int = table.num_rows - len(found) + len(self.joins)
+        self._file = file
+        weakref.finalize(self, file.close)
+        file.seek(0)
+        digest = hashlib.sha256()
+        while some := file.read(1 << 20):
+            digest.update(some)
+        self.digest = digest.hexdigest()[:16]
+        self._table = parquet.ParquetFile(file)
+        self.columns: dict[str, str] = json.loads(self._table.metadata.metadata[b"columns"])
+        groups = [self._table.metadata.row_group(n).num_rows for n in range(self._groups)]
+        self._group_ends = np.cumsum(groups)
+        self._rows = self._table.metadata.num_rows
+        self._group: tuple[int, Any] = (-1, None)
+        numbers: list[Any] = []
+        self.joins: set[int] = set()
+        pieces = 0
+        names = ["part", "piece"]
+        for batch in self._table.iter_batches(_ROWS_AT_ONCE, columns=names, use_threads=False):
+            numbers.append(batch.column("part").to_numpy())
+            for row, text in enumerate(batch.column("piece").to_pylist()):
+                if text:
+                    pieces += 1
+                    if Piece(*json.loads(text)).is_join:
+                        self.joins.add(int(numbers[-1][row]))
+        parts = np.concatenate(numbers) if numbers else np.zeros(0, np.int32)
+        self._starts = np.flatnonzero(np.diff(parts, prepend=-1))
+        self.inputs: int = self._rows - pieces + len(self.joins)
+
+    @property
+    def _groups(self) -> int:
+        return int(self._table.metadata.num_row_groups)
 
     def __len__(self) -> int:
         return len(self._starts)
 
     def part(self, number: int) -> Part:
         """A part by its number."""
-        start = self._starts[number]
-        end = self._starts[number + 1] if number + 1 < len(self) else self._table.num_rows
-        rows = self._table.slice(start, end - start).to_pylist()
-        return Part(number, tuple(map(_input, rows)))
-
-    @property
-    def digest(self) -> str:
-        """Tells the plans of two runs apart."""
-        found = hashlib.sha256()
-        for batch in self._table.select(["part", "address", "piece"]).to_batches(10_000):
-            columns = batch.to_pydict()
-            columns["address"] = list(map(os.fsdecode, columns["address"]))
-            found.update(json.dumps(columns).encode())
-        return found.hexdigest()[:16]
+        start = int(self._starts[number])
+        end = int(self._starts[number + 1]) if number + 1 < len(self) else self._rows
+        inputs: list[Input] = []
+        group = int(self._group_ends.searchsorted(start, "right"))
+        while start < end:
+            if self._group[0] != group:
+                self._group = (group, self._table.read_row_group(group, use_threads=False))
+            table = self._group[1]
+            first = int(self._group_ends[group]) - table.num_rows
+            inputs += map(_input, table.slice(start - first, end - start).to_pylist())
+            start = int(self._group_ends[group])
+            group += 1
+        return Part(number, tuple(inputs))
 
     def write(self, folder: Folder) -> None:
         """Save the plan, for attempts to resume the run."""
-        from pyarrow import parquet
-
-        content = io.BytesIO()
-        facts = {b"columns": json.dumps(self.columns).encode()}
-        parquet.write_table(self._table.replace_schema_metadata(facts), content, compression="zstd")
-        folder.write(PLAN_FILE, content.getvalue())
+        self._file.seek(0)
+        folder.upload(self._file, PLAN_FILE)
 
     @classmethod
     def read(cls, folder: Folder) -> "Plan | None":
@@ -110,15 +131,12 @@ class Plan:
             SettingError: it cannot be read.
         """
         import pyarrow
-        from pyarrow import parquet
 
-        content = folder.read(PLAN_FILE)
-        if content is None:
-            return None
+        with _room():
+            file = folder.fetch(PLAN_FILE)
         try:
-            table = parquet.read_table(io.BytesIO(content))
-            return cls(table, json.loads(table.schema.metadata[b"columns"]))
-        except (pyarrow.ArrowException, KeyError, ValueError, TypeError) as error:
+            return cls(file) if file else None
+        except (pyarrow.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
             raise SettingError(
                 f"expected the plan of a run in {folder.address}, but {PLAN_FILE} is damaged "
                 f"({error}); use another --out"
@@ -126,12 +144,25 @@ class Plan:
 
 
 class _Rows:
-    """Rows of a plan; as Arrow they take a fraction of the memory."""
+    """Rows of a plan, in a file without a name."""
 
     def __init__(self) -> None:
-        self._tables: list[Any] = []
+        import pyarrow
+
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it ends with this object
+        weakref.finalize(self, self._file.close)
+        self._stream = pyarrow.ipc.new_stream(self._file, self.schema())
         self._rows: list[_Row] = []
         self._count = 0
+
+    @staticmethod
+    def schema() -> Any:
+        """The columns of a plan but ``part``; addresses are bytes, as names need not be UTF-8."""
+        import pyarrow
+
+        text = pyarrow.string()
+        types = {"uri": text, "address": pyarrow.binary(), "columns": text, "piece": text}
+        return pyarrow.schema(types)
 
     def __len__(self) -> int:
         return self._count
@@ -142,23 +173,25 @@ class _Rows:
         if len(self._rows) >= _ROWS_AT_ONCE:
             self._flush()
 
-    def table(self) -> Any:
-        """All rows, with the columns of a plan but ``part``."""
+    def batches(self) -> Iterator[Any]:
+        """All rows, with the columns of a plan but ``part``; no more can be added."""
         import pyarrow
 
         self._flush()
-        return pyarrow.concat_tables(self._tables)
+        self._stream.close()
+        self._file.seek(0)
+        with self._file, pyarrow.ipc.open_stream(self._file) as stream:
+            yield from stream
 
     def _flush(self) -> None:
         import pyarrow
 
-        text = pyarrow.string()
-        types = {"uri": text, "address": pyarrow.binary(), "columns": text, "piece": text}
-        columns = zip(*self._rows, strict=True) if self._rows else ((),) * len(types)
-        made = zip(columns, types.values(), strict=True)
-        arrays = [pyarrow.array(values, kind) for values, kind in made]
-        self._tables.append(pyarrow.table(arrays, names=list(types)))
-        self._rows.clear()
+        if self._rows:
+            schema = self.schema()
+            columns = zip(zip(*self._rows, strict=True), schema, strict=True)
+            arrays = [pyarrow.array(values, field.type) for values, field in columns]
+            self._stream.write_batch(pyarrow.record_batch(arrays, schema=schema))
+            self._rows.clear()
 
 
 def _input(row: dict[str, Any]) -> Input:
@@ -185,8 +218,17 @@ def make_plan(
         segment_s: longer videos are divided into segments of this length; 0: none.
         on_warning: called where the length of a remote video cannot be read.
     """
-    import pyarrow
+    with _room():
+        return _make_plan(inputs, workers, part_size, segment_s, on_warning)
 
+
+def _make_plan(
+    inputs: Iterable[Input],
+    workers: int,
+    part_size: int | None,
+    segment_s: float,
+    on_warning: Callable[[str], None],
+) -> Plan:
     heavy, light, joins = _Rows(), _Rows(), _Rows()
     types: dict[str, str] = {}
     for found in inputs:
@@ -207,11 +249,41 @@ def make_plan(
             (heavy if found.is_video or found.is_shard else light).add((*row, ""))
     if part_size is None:
         part_size = min(_LARGEST_PART, max(1, len(light) // (workers * _PARTS_PER_WORKER)))
-    parts = [*range(len(heavy)), *(len(heavy) + i // part_size for i in range(len(light)))]
-    parts += range(next_part := max(parts, default=-1) + 1, next_part + len(joins))
-    table = pyarrow.concat_tables([heavy.table(), light.table(), joins.table()])
-    table = table.add_column(0, "part", pyarrow.array(parts, pyarrow.int32()))
-    return Plan(table, {name: kind or "str" for name, kind in types.items()})
+    carried = {name: kind or "str" for name, kind in types.items()}
+    return Plan(_written([(heavy, 1), (light, part_size), (joins, 1)], carried))
+
+
+def _written(rows: Iterable[tuple[_Rows, int]], columns: dict[str, str]) -> IO[bytes]:
+    """The file of a plan: kinds of rows in order, with the number of them in a part."""
+    import numpy as np
+    import pyarrow
+    from pyarrow import parquet
+
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - it ends with the plan
+    schema = pyarrow.schema([("part", pyarrow.int32()), *_Rows.schema()])
+    facts = {b"columns": json.dumps(columns).encode()}
+    next_part = 0
+    with parquet.ParquetWriter(file, schema.with_metadata(facts), compression="zstd") as writer:
+        for kind, part_size in rows:
+            done = 0
+            for batch in kind.batches():
+                numbers = next_part + np.arange(done, done + len(batch)) // part_size
+                part = pyarrow.array(numbers, pyarrow.int32())
+                columns_ = [part, *batch.columns]
+                writer.write_batch(pyarrow.record_batch(columns_, schema=writer.schema))
+                done += len(batch)
+            next_part += -(-done // part_size)
+    return file
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    """Say where a disk is full that a plan needs."""
+    try:
+        yield
+    except OSError as error:
+        check_room(error)
+        raise
 
 
 def _plain(value: Any) -> Any:

@@ -134,16 +134,16 @@ class _Run:
     ) -> dict[str, Any]:
         progress = self._progress
         progress.parts_total = len(plan)
-        commits = self._folder.commits()
-        for commit in commits.values():
+        left = set(range(len(plan)))
+        for number, commit in self._folder.commits():
+            left.discard(number)
             progress.add(commit)
         progress.resumed = progress.counts["inputs"]
-        left = [number for number in range(len(plan)) if number not in commits]
         try:
             self._save("running")
             if left:
                 with connected(resources) as found:
-                    self._analyze(plan, left, work, found, should_stop)
+                    self._analyze(plan, sorted(left), work, found, should_stop)
         except BaseException as error:
             reason = str(error) or type(error).__name__
             with contextlib.suppress(MienError):

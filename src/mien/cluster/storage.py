@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import socket
 import stat
 import tempfile
 import urllib.error
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from mien.errors import InputError, MienError, SettingError
@@ -128,6 +129,23 @@ def download(address: str, path: Path) -> None:
         shutil.copyfileobj(stream, file, _COPY_BYTES)
 
 
+def fetch(address: str) -> IO[bytes]:
+    """A copy of a file without a name, which ends when it is closed.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    with _opened(address) as stream:
+        return _copied(stream)
+
+
+def _copied(stream: IO[bytes]) -> IO[bytes]:
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller's
+    shutil.copyfileobj(stream, file, _COPY_BYTES)
+    file.seek(0)
+    return file
+
+
 def check_regular(path: str) -> None:
     """Refuse pipes, sockets and devices, which could wait indefinitely."""
     try:
@@ -169,7 +187,8 @@ def check_room(error: BaseException) -> None:
     while cause is not None:
         if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StorageError(
-                f"expected room in {tempfile.gettempdir()} of a worker, but: {reason_of(cause)}; "
+                f"expected room in {tempfile.gettempdir()} on {socket.gethostname()}, but: "
+                f"{reason_of(cause)}; "
                 "make room there or set TMPDIR, then use --resume"
             ) from error
         cause = cause.__cause__ or cause.__context__
@@ -223,13 +242,13 @@ class Folder:
         with self._writing(name) as stream:
             stream.write(content)
 
-    def upload(self, path: Path, name: str) -> None:
-        """Write a local file in one step.
+    def upload(self, file: IO[bytes], name: str) -> None:
+        """Write the rest of an open file in one step.
 
         Raises:
             StorageError: it cannot be written.
         """
-        with path.open("rb") as file, self._writing(name) as stream:
+        with self._writing(name) as stream:
             shutil.copyfileobj(file, stream, _COPY_BYTES)
 
     @contextmanager
@@ -267,6 +286,14 @@ class Folder:
             return None
         except OSError as error:
             raise InputError(f"{join(self.address, name)}: {reason_of(error)}") from None
+
+    def fetch(self, name: str) -> IO[bytes] | None:
+        """A copy of a file without a name; None where there is none."""
+        try:
+            with self._files.open_input_stream(f"{self._root}/{name}", compression=None) as stream:
+                return _copied(stream)
+        except FileNotFoundError:
+            return None
 
     def delete(self, name: str) -> None:
         """Delete a file, if it exists."""

@@ -271,7 +271,8 @@ class Worker:
         """Copy the recording of a video to the output."""
         target = f"videos/{_folder_name(found)}"
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-            self._folder.upload(path, f"{target}/{path.relative_to(folder).as_posix()}")
+            with path.open("rb") as file:
+                self._folder.upload(file, f"{target}/{path.relative_to(folder).as_posix()}")
 
     def _members(self, found: Input, tables: PartTables, scratch: Path) -> Iterator[Input]:
         """The images and videos of a shard, one file at a time; or the input itself."""

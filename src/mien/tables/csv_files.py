@@ -2,9 +2,10 @@
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from mien.errors import InputError, import_extra
 from mien.recording import replacing
@@ -40,46 +41,54 @@ def read_rows(path: Path, required: Iterable[str] = ()) -> list[dict[str, str]]:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"expected a CSV file at {path}: {error.strerror}") from None
-    return list(parse_rows(decode_table(data, str(path)), str(path), required))
+    return list(parse_rows(table_lines(io.BytesIO(data), str(path)), str(path), required))
 
 
-def decode_table(data: bytes, source: str) -> str:
-    """The text of a table in UTF-8, with or without a byte order mark.
+def table_lines(file: IO[bytes], source: str) -> Generator[str, None, None]:
+    """The lines of a table in UTF-8, with or without a byte order mark; closes its file.
 
     Raises:
         InputError: not UTF-8.
     """
     try:
-        return io.TextIOWrapper(io.BytesIO(data), "utf-8-sig").read()
+        with io.TextIOWrapper(file, "utf-8-sig", newline="") as lines:
+            yield from lines
     except UnicodeDecodeError:
         raise InputError(f"expected UTF-8 in {source}: save the table as CSV UTF-8") from None
 
 
-def parse_rows(text: str, source: str, required: Iterable[str] = ()) -> Iterator[dict[str, str]]:
+def parse_rows(
+    lines: Iterator[str], source: str, required: Iterable[str] = ()
+) -> Iterator[dict[str, str]]:
     """The rows of CSV with a header; comma, semicolon or tab as delimiter.
 
     Args:
-        text: the contents of the file.
+        lines: of the file, with their ends.
         source: its name, for errors.
         required: columns that must exist.
 
     Raises:
         InputError: not a readable table, or a column is missing.
     """
-    header = text.partition("\n")[0]
+    header = next(lines, "")
     delimiter = max(",;\t", key=header.count)
-    reader = csv.DictReader(io.StringIO(text), delimiter=delimiter, restval="")
-    names = [name.strip() for name in reader.fieldnames or ()]
-    reader.fieldnames = names
-    check_columns(names, source, required)
-    for row in reader:
-        if None in row:
-            raise InputError(
-                f"expected {len(names)} cells in line {reader.line_num} of {source}, got more: put "
-                "cells that contain the delimiter in quotes"
-            )
-        if any(value.strip() for value in row.values()):
-            yield {name: value.strip() for name, value in row.items()}
+    reader = csv.DictReader(chain([header], lines), delimiter=delimiter, restval="")
+    try:
+        names = [name.strip() for name in reader.fieldnames or ()]
+        reader.fieldnames = names
+        check_columns(names, source, required)
+        for row in reader:
+            if None in row:
+                raise InputError(
+                    f"expected {len(names)} cells in line {reader.line_num} of {source}, got more: "
+                    "put cells that contain the delimiter in quotes"
+                )
+            if any(value.strip() for value in row.values()):
+                yield {name: value.strip() for name, value in row.items()}
+    except csv.Error as error:
+        raise InputError(
+            f"expected CSV in {source}, but line {reader.line_num} cannot be read: {error}"
+        ) from None
 
 
 def check_columns(names: list[str], source: str, required: Iterable[str]) -> None:
