@@ -6,9 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from mien.cli.app import app
+from mien.testing import face_image
+from mien.types import Box
 
 _WITH_FAKES = """
 import mien.cli.image
@@ -68,3 +71,12 @@ def quick(tiny_expression_model: Callable[..., Path]) -> list[str]:
     """Options that load little: a tiny expression model and the landmarks of the detector."""
     model = tiny_expression_model()
     return ["--model", str(model), "--landmarks", "detector", "--tiles", "off"]
+
+
+@pytest.fixture(scope="session")
+def group(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An image of four fake faces."""
+    path = tmp_path_factory.mktemp("images") / "group.jpg"
+    boxes = [(Box(left, 40, left + 80, 120), "happiness") for left in (20, 120, 220, 320)]
+    Image.fromarray(face_image(boxes, (420, 160))).save(path, quality=95)
+    return path

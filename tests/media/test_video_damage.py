@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -195,3 +196,37 @@ def test_an_index_of_zeros_loses_no_frame_of_an_avi_file(tmp_path: Path) -> None
     index = data.rindex(b"idx1") + 8
     path.write_bytes(data[:index] + bytes(len(data) - index))
     assert read(path) == (FRAMES, ())
+
+
+def test_repeated_frames_are_no_damage(tmp_path: Path) -> None:
+    clip = tmp_path / "a.nut"
+    with av.open(str(clip), "w") as container:
+        stream = container.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        for number in range(10):
+            image = np.full((48, 64, 3), 20 * number, np.uint8)
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            for packet in stream.encode(frame):
+                empty = av.Packet(b"")
+                empty.stream, empty.time_base = stream, packet.time_base
+                empty.pts, empty.dts = packet.pts, packet.dts
+                container.mux(empty if number in (4, 5) else packet)
+    source = VideoSource(clip)
+    times = [frame.timestamp_s for frame in source.frames()]
+    assert times == pytest.approx([0, 0.04, 0.08, 0.12, 0.24, 0.28, 0.32, 0.36])
+    assert source.warnings == ()
+
+
+def test_dropped_frames_of_avi_files_are_no_cut(tmp_path: Path) -> None:
+    clip = tmp_path / "a.avi"
+    with av.open(str(clip), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height = 64, 48
+        for number in [*range(10), *range(10, 100, 9)]:
+            image = np.full((48, 64, 3), number, np.uint8)
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    assert read(clip) == (20, ())

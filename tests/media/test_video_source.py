@@ -368,42 +368,6 @@ def test_warns_of_lost_clusters(tmp_path: Path) -> None:
     assert f"what stands at byte {second} is no part of it" in warnings[-1]
 
 
-def test_repeated_frames_are_no_damage(tmp_path: Path) -> None:
-    av = pytest.importorskip("av")
-    clip = tmp_path / "a.nut"
-    with av.open(str(clip), "w") as container:
-        stream = container.add_stream("mjpeg", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
-        for number in range(10):
-            image = np.full((48, 64, 3), 20 * number, np.uint8)
-            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-            frame.pts, frame.time_base = number, Fraction(1, 25)
-            for packet in stream.encode(frame):
-                empty = av.Packet(b"")
-                empty.stream, empty.time_base = stream, packet.time_base
-                empty.pts, empty.dts = packet.pts, packet.dts
-                container.mux(empty if number in (4, 5) else packet)
-    source = VideoSource(clip)
-    times = [frame.timestamp_s for frame in source.frames()]
-    assert times == pytest.approx([0, 0.04, 0.08, 0.12, 0.24, 0.28, 0.32, 0.36])
-    assert source.warnings == ()
-
-
-def test_dropped_frames_of_avi_files_are_no_cut(tmp_path: Path) -> None:
-    av = pytest.importorskip("av")
-    clip = tmp_path / "a.avi"
-    with av.open(str(clip), "w") as container:
-        stream = container.add_stream("mpeg4", rate=25)
-        stream.width, stream.height = 64, 48
-        for number in [*range(10), *range(10, 100, 9)]:
-            image = np.full((48, 64, 3), number, np.uint8)
-            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-            frame.pts, frame.time_base = number, Fraction(1, 25)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    assert warnings_of(clip) == (20, ())
-
-
 @pytest.mark.parametrize("name", ["a.mp4", "a.avi", "a.mov"])
 def test_says_that_a_still_image_is_no_video(
     tmp_path: Path, samples: dict[str, Path], name: str
