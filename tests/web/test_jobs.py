@@ -190,6 +190,24 @@ def test_deleted_jobs_stop_silently(
     assert not caplog.records
 
 
+def test_page_of_a_job_is_whole_while_it_is_replaced(database: Database) -> None:
+    store = JobStore(database)
+    job_id = submit(database)
+    # Over a megabyte: in two chunks.
+    pages = [character * (3 << 19) for character in (b"a", b"b")]
+    store.show(job_id, pages[0])
+
+    def replace() -> None:
+        for number in range(40):
+            store.show(job_id, pages[number % 2])
+
+    thread = threading.Thread(target=replace)
+    thread.start()
+    while thread.is_alive():
+        assert store.read_page(job_id) in pages
+    thread.join()
+
+
 def test_running_job_is_released_at_shutdown(
     database: Database, tmp_path: Path, wait_until: WaitUntil
 ) -> None:

@@ -309,8 +309,14 @@ class JobStore:
 
     def read_page(self, job_id: str) -> bytes | None:
         """What the page of a job shows; None where there is nothing yet."""
-        found = self.files(job_id, role="page")
-        return b"".join(self.read_file(found[0]["id"])) if found else None
+        # In one query: another worker may replace the page between two.
+        query = (
+            sa.select(file_chunks.c.data)
+            .join(files, files.c.id == file_chunks.c.file_id)
+            .where(files.c.job_id == job_id, files.c.role == "page")
+            .order_by(file_chunks.c.sequence)
+        )
+        return b"".join(bytes(row["data"]) for row in self._database.rows(query)) or None
 
     def files(self, job_id: str, *, role: str) -> list[dict[str, Any]]:
         """A job's files of a role ("upload" or "result"), ordered by name."""
