@@ -15,6 +15,16 @@ export interface DeviceAddresses {
 
 const WIDTH = 640;
 
+/**
+ * Loads the library and its networks.
+ *
+ * @throws Error this browser cannot run them
+ */
+export async function loadMien({ library: address, runtime, models }: DeviceAddresses): Promise<library.Mien> {
+  const { Mien } = (await import(/* @vite-ignore */ address)) as typeof library;
+  return Mien.create({ assets: models, runtime });
+}
+
 export class DeviceTransport implements Transport {
   readonly name = t("this device");
   private mien: library.Mien | undefined;
@@ -59,11 +69,10 @@ export class DeviceTransport implements Transport {
     this.mien?.dispose();
   }
 
-  private async start({ library: address, runtime, models }: DeviceAddresses): Promise<void> {
+  private async start(addresses: DeviceAddresses): Promise<void> {
     this.listener.onState("connecting");
     try {
-      const { Mien } = (await import(/* @vite-ignore */ address)) as typeof library;
-      this.mien = await Mien.create({ assets: models, runtime });
+      this.mien = await loadMien(addresses);
       if (this.closed) return this.mien.dispose();
       this.frames = await this.mien.open({ width: WIDTH });
       this.listener.onState("open");

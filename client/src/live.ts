@@ -117,8 +117,8 @@ function setEngine(name: string): void {
   if (root.dataset["engine"] === name) return;
   root.dataset["engine"] = name;
   engineChoice.value = name;
-  for (const text of root.querySelectorAll<HTMLElement>("[data-privacy]")) {
-    text.hidden = text.dataset["privacy"] !== name;
+  for (const text of root.querySelectorAll<HTMLElement>("[data-place]")) {
+    text.hidden = text.dataset["place"] !== name;
   }
   const running = session;
   if (!running) return;
@@ -129,10 +129,16 @@ function setEngine(name: string): void {
   void (fromCamera ? startCamera() : startClip()).then(() => setRecording(wasRecording));
 }
 
+/** The page promised that no picture leaves the device: the server gets them after the visitor starts again. */
 function onDeviceUnavailable(reason: string): void {
   console.warn(`mien: ${reason}`);
-  root.dataset["engine"] = engineChoice.value = "server";
-  showMessage(t("This browser cannot analyze frames itself. The server does it."), false, 4000);
+  stop();
+  const maySend = !find("label:has([data-engine-choice])", root).hidden;
+  if (maySend) setEngine("server");
+  problem.textContent = maySend
+    ? t("This browser cannot analyze frames itself. Start again to send them to the server.")
+    : t("This browser cannot analyze frames. Use a current browser.");
+  problem.hidden = false;
 }
 
 /** Give the stage the aspect ratio of the video, so that it has no black bars. */

@@ -2,7 +2,7 @@
 
 import type * as library from "../mien-web/src/index";
 import { fillFace, fillMark, partOf, repeat, set, withoutPoints, write } from "./cards";
-import type { DeviceAddresses } from "./device";
+import { loadMien, type DeviceAddresses } from "./device";
 import { find } from "./page";
 import { address, annotated, part } from "./pictures";
 import { toCsv, type Face, type FrameResult } from "./result";
@@ -26,26 +26,27 @@ export class PhotoAnalyzer {
 
   /** @throws Error this browser cannot run the networks */
   private engine(): NonNullable<typeof this.loaded> {
-    this.loaded ??= this.load().catch((error: unknown) => {
+    this.loaded ??= loadMien(this.addresses).catch((error: unknown) => {
       this.loaded = undefined;
       throw error;
     });
     return this.loaded;
   }
 
-  private async load(): Promise<library.Mien> {
-    const { library: address, runtime, models } = this.addresses;
-    const { Mien } = (await import(/* @vite-ignore */ address)) as typeof library;
-    return Mien.create({ assets: models, runtime });
-  }
-
-  /** The elements of a result; its pictures are addresses of this page. */
-  async show(files: readonly File[]): Promise<HTMLElement> {
+  /**
+   * The elements of a result; its pictures are addresses of this page.
+   *
+   * @param onProgress called before each picture with its number
+   */
+  async show(files: readonly File[], onProgress: (number: number) => void): Promise<HTMLElement> {
     const mien = await this.engine();
     const detail = files.length === 1 ? DETAIL.one : DETAIL.several;
     const all: Shown[] = [];
     try {
-      for (const file of files) all.push(await analyzed(mien, file, detail));
+      for (const [k, file] of files.entries()) {
+        onProgress(k + 1);
+        all.push(await analyzed(mien, file, detail));
+      }
     } catch (error) {
       this.loaded = undefined;
       throw error;

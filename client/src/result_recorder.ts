@@ -3,7 +3,7 @@
 import { proposedName } from "./naming";
 import type { FrameResult, Notice } from "./result";
 import { recordQuery } from "./transport";
-import { t } from "./words";
+import { messageText, t } from "./words";
 
 const EVERY_MS = 1000;
 // While the server is unreachable, results of some minutes wait; more are discarded.
@@ -15,14 +15,18 @@ export class ResultRecorder {
   private waiting: FrameResult[] = [];
   private wanted = false;
   private sessionId: string | undefined;
+  private name = "";
   private complete = true;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private sending: Promise<void> = Promise.resolve();
 
   constructor(private readonly notify: (notice: Notice) => void) {}
 
-  /** @param sessionId a session to go on with */
-  start(sessionId?: string): void {
+  /**
+   * @param sessionId a session to go on with
+   * @param name of a new session
+   */
+  start(sessionId?: string, name = proposedName()): void {
     if (this.wanted) {
       // Asked again while paused: the server must not end the stream meanwhile.
       if (this.address) void request(`${this.address}/recording`, { method: "POST" });
@@ -30,6 +34,7 @@ export class ResultRecorder {
     }
     this.wanted = this.complete = true;
     this.sessionId = sessionId;
+    this.name = name;
     this.sending = this.sending.then(() => this.open());
   }
 
@@ -69,7 +74,7 @@ export class ResultRecorder {
     const opened = await request("/api/v1/live", { method: "POST" });
     if (!opened?.ok) return this.fail(opened);
     const { id } = (await opened.json()) as { id: string };
-    const started = await request(`/api/v1/live/${id}/recording${recordQuery({ session_id: this.sessionId, name: proposedName() })}`, { method: "POST" });
+    const started = await request(`/api/v1/live/${id}/recording${recordQuery({ session_id: this.sessionId, name: this.name })}`, { method: "POST" });
     if (!started?.ok) return this.fail(started);
     const notice = (await started.json()) as Extract<Notice, { type: "recording"; state: "started" }>;
     this.address = `/api/v1/live/${id}`;
@@ -104,8 +109,9 @@ export class ResultRecorder {
     this.waiting = [];
     if (this.address) await request(this.address, { method: "DELETE" });
     this.address = undefined;
-    const message = t("Recording is not possible now. Try again in a moment.");
-    this.notify({ type: "error", error: { code: "storage_unavailable", message } });
+    const said = (await answer.json().catch(() => null)) as { error?: { code: string; message: string } } | null;
+    const message = messageText(said?.error?.message ?? "") || t("Recording is not possible now. Try again in a moment.");
+    this.notify({ type: "error", error: { code: said?.error?.code ?? "storage_unavailable", message } });
   }
 }
 

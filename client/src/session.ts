@@ -13,7 +13,7 @@ export interface Hooks {
   onNotice(notice: Notice): void;
   /** Called when a slow network requires smaller images. */
   onSlow(): void;
-  /** Called when this browser cannot analyze frames itself, and the server does. */
+  /** Called when this browser cannot analyze frames itself; the session has ended. */
   onDeviceUnavailable(reason: string): void;
 }
 
@@ -88,10 +88,7 @@ export class LiveSession {
         this.transport = new HttpTransport(listener);
       });
     this.transport = device
-      ? new DeviceTransport(listener, device, (reason) => {
-          this.transport = connect();
-          this.hooks.onDeviceUnavailable(reason);
-        })
+      ? new DeviceTransport(listener, device, (reason) => this.hooks.onDeviceUnavailable(reason))
       : connect();
     void this.loop();
   }

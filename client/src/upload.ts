@@ -1,31 +1,16 @@
-/**
- * The photo and video pages: choose, drop or paste a file. Photos are analyzed on this device unless the
- * visitor chooses the server; a video is uploaded with a progress bar.
- */
+/** The photo and video pages: choose, drop or paste a file, which is analyzed on this device or sent to the server. */
 
 import { offerCorrections } from "./correct";
 import { linkFaces } from "./faces";
 import { deviceAddresses, find } from "./page";
 import { notice, PhotoAnalyzer } from "./photo";
 import { offerPriors } from "./prior";
-import { messageText, t } from "./words";
-
-interface Created {
-  id?: string;
-  error?: { message: string };
-}
-
-const FAILED: Record<number, string> = {
-  413: t("This video is too large for the server. Cut it, or make it smaller."),
-  502: t("The server does not respond. Try again in a moment."),
-  503: t("The server is busy. Try again in a moment."),
-  504: t("The server does not respond. Try again in a moment."),
-};
+import { analyzeVideo, uploadVideo } from "./video";
+import { t } from "./words";
 
 const form = find<HTMLFormElement>("[data-drop]");
 const input = find<HTMLInputElement>('input[type="file"]', form);
 const title = find(".drop-title");
-const button = find<HTMLButtonElement>('button[type="submit"]', form);
 const isVideo = form.dataset["drop"] === "video";
 
 document.documentElement.classList.add("js");
@@ -60,61 +45,98 @@ function useFiles(files: FileList | undefined): void {
 
 /** A photo is analyzed at once; a video has options to set first. */
 function onFile(): void {
-  if (isVideo) {
-    title.textContent = input.files?.[0]?.name ?? title.textContent;
-  } else {
-    form.setAttribute("aria-busy", "true");
-    form.requestSubmit();
-  }
+  if (isVideo) title.textContent = input.files?.[0]?.name ?? title.textContent;
+  else form.requestSubmit();
 }
 
 const engineChoice = form.querySelector<HTMLSelectElement>("[data-engine-choice]");
-if (engineChoice) choosePlace(engineChoice);
+const photos = new PhotoAnalyzer(deviceAddresses(form));
 
-/** Where photos are analyzed: `data-engine` of the form says what is in use. */
-function choosePlace(choice: HTMLSelectElement): void {
-  const analyzer = new PhotoAnalyzer(deviceAddresses(form));
-  const use = (engine: string): void => {
-    form.dataset["engine"] = choice.value = engine;
-    for (const text of document.querySelectorAll<HTMLElement>("[data-privacy]")) {
-      text.hidden = text.dataset["privacy"] !== engine;
-    }
-  };
-  const analyze = async (files: Promise<readonly File[]>): Promise<void> => {
-    form.setAttribute("aria-busy", "true");
-    try {
-      replaceResult(await analyzer.show(await files));
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      console.warn(`mien: ${reason}`);
-      use("server");
-      replaceResult(notice(t("This browser cannot analyze photos itself. Choose the file again to send it to the server.")));
-    }
-    form.removeAttribute("aria-busy");
-    form.reset();
-    choice.value = form.dataset["engine"] ?? "server";
-  };
-  choice.addEventListener("change", () => use(choice.value));
+/** Where files are analyzed: `data-engine` of the form says what is in use. */
+function use(engine: string): void {
+  form.dataset["engine"] = engine;
+  if (engineChoice) engineChoice.value = engine;
+  for (const part of document.querySelectorAll<HTMLElement>("[data-place]")) {
+    part.hidden = part.dataset["place"] !== engine;
+  }
+}
+
+if (engineChoice) {
+  engineChoice.addEventListener("change", () => use(engineChoice.value));
   // Models of one's own are on the server.
   const model = form.querySelector<HTMLSelectElement>("[data-model-choice]");
   model?.addEventListener("change", () => use(model.value ? "server" : "device"));
-  // A page that a server's answer is on keeps the server; every other begins on the device.
-  use(choice.dataset["engineChoice"] || "device");
-  document.addEventListener("submit", (event) => {
-    const sent = event.target as HTMLFormElement;
-    if (form.dataset["engine"] !== "device") {
-      if (sent !== form) sent.append(Object.assign(document.createElement("input"), { type: "hidden", name: "engine", value: "server" }));
-      return;
+  use(engineChoice.dataset["engineChoice"] ?? "device");
+}
+document.addEventListener("submit", (event) => {
+  const sent = event.target as HTMLFormElement;
+  if (sent !== form && !sent.closest(".samples")) return;
+  event.preventDefault();
+  if (form.hasAttribute("aria-busy")) return;
+  void whileBusy(() => (isVideo ? sendVideo() : showPhotos(sent, event.submitter)));
+});
+
+/** One task at a time; the form says that it runs. */
+async function whileBusy(task: () => Promise<void>): Promise<void> {
+  const titleBefore = title.textContent;
+  const buttons = document.querySelectorAll<HTMLButtonElement>("[data-drop] button[type=submit], .samples button");
+  form.setAttribute("aria-busy", "true");
+  for (const button of buttons) button.disabled = true;
+  title.removeAttribute("role");
+  title.textContent = t("Analyzing…");
+  try {
+    await task();
+    if (!isVideo) title.textContent = t("Drop other photos here");
+  } catch (error) {
+    title.textContent = isVideo && error instanceof Error ? error.message : titleBefore;
+    title.setAttribute("role", "alert");
+  }
+  for (const button of buttons) button.disabled = false;
+  form.removeAttribute("aria-busy");
+}
+
+async function showPhotos(sent: HTMLFormElement, submitter: HTMLElement | null): Promise<void> {
+  // The submitter was disabled a moment ago.
+  const sample = submitter instanceof HTMLButtonElement && submitter.name === "sample" ? submitter : null;
+  if (form.dataset["engine"] !== "device") {
+    const data = new FormData(sent);
+    if (sample) data.set("sample", sample.value);
+    const model = form.querySelector<HTMLSelectElement>("[data-model-choice]");
+    if (model) data.set("model", model.value);
+    replaceResult(await answerOf(data));
+  } else {
+    try {
+      const files = sample ? [await sampleFile(sample)] : [...(input.files ?? [])];
+      const count = files.length;
+      replaceResult(await photos.show(files, (number) => {
+        if (count > 1) title.textContent = t("Analyzing %(number)s of %(count)s…", { number, count });
+      }));
+    } catch (error) {
+      console.warn(`mien: ${error instanceof Error ? error.message : String(error)}`);
+      use("server");
+      replaceResult(notice(t("This browser cannot analyze photos itself. Choose the file again to send it to the server.")));
     }
-    event.preventDefault();
-    if (sent === form) return void analyze(Promise.resolve([...(input.files ?? [])]));
-    const sample = find<HTMLButtonElement>("button[name=sample]", sent);
-    void analyze(
-      fetch(find<HTMLImageElement>("img", sample).src)
-        .then((response) => response.blob())
-        .then((blob) => [new File([blob], sample.value, { type: blob.type })]),
-    );
-  });
+  }
+  input.value = "";
+}
+
+async function sampleFile(sample: HTMLButtonElement): Promise<File> {
+  const blob = await (await fetch(find<HTMLImageElement>("img", sample).src)).blob();
+  return new File([blob], sample.value, { type: blob.type });
+}
+
+/** The server's answer to photos: the elements of their results, or what is wrong. */
+async function answerOf(data: FormData): Promise<HTMLElement> {
+  try {
+    const answer = await fetch(location.pathname, { method: "POST", body: data });
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const found = page.querySelector<HTMLElement>("main > [data-result]");
+    if (found) return document.adoptNode(found);
+    const message = page.querySelector("main > .notice, main > .lead > h1 + p")?.textContent?.trim();
+    return notice(message || t("The server does not respond. Try again in a moment."));
+  } catch {
+    return notice(t("Server unreachable. Try again."));
+  }
 }
 
 function replaceResult(shown: HTMLElement): void {
@@ -132,49 +154,25 @@ function replaceResult(shown: HTMLElement): void {
   shown.scrollIntoView({ block: "nearest" });
 }
 
-if (isVideo) {
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    const video = input.files?.[0];
-    if (video) uploadVideo(video);
-  });
-}
-
-/** A proxy may answer with a page of its own in place of JSON. */
-function parse(text: string): Created {
-  try {
-    return JSON.parse(text) as Created;
-  } catch {
-    return {};
-  }
-}
-
-function uploadVideo(video: File): void {
-  const option = (name: string) => find<HTMLInputElement>(`input[name="${name}"]`, form);
+async function sendVideo(): Promise<void> {
+  const video = input.files?.[0];
+  if (!video) return;
   const bar = find<HTMLProgressElement>("[data-upload]");
-  const data = new FormData();
-  data.set("video", video);
-  data.set("every", option("every").value);
-  data.set("annotate", String(option("annotate").checked));
-  data.set("blur_faces", String(option("blur_faces").checked));
-  const fail = (message: string): void => {
-    bar.hidden = true;
-    button.disabled = false;
-    title.textContent = message;
-    title.setAttribute("role", "alert");
-  };
-  button.disabled = true;
+  const stop = find<HTMLButtonElement>("[data-stop]", form);
+  const onDevice = form.dataset["engine"] === "device";
+  const ended = new AbortController();
+  title.textContent = onDevice ? t("Analyzing…") : video.name;
   bar.hidden = false;
-  const request = new XMLHttpRequest();
-  request.upload.onprogress = ({ loaded, total }) => {
-    bar.value = total ? loaded / total : 0;
-  };
-  request.onload = () => {
-    const created = parse(request.responseText);
-    if (created.id) location.assign(`/jobs/${created.id}`);
-    else fail(messageText(created.error?.message ?? "") || (FAILED[request.status] ?? t("Upload failed. Try again.")));
-  };
-  request.onerror = () => fail(t("Server unreachable. Try again."));
-  request.open("POST", "/api/v1/videos");
-  request.send(data);
+  bar.value = 0;
+  stop.hidden = !onDevice;
+  stop.onclick = () => ended.abort();
+  try {
+    const show = (share: number, text: string): void => {
+      bar.value = share;
+      title.textContent = text;
+    };
+    location.assign(await (onDevice ? analyzeVideo(video, form, show, ended.signal) : uploadVideo(video, form, bar)));
+  } finally {
+    bar.hidden = stop.hidden = true;
+  }
 }

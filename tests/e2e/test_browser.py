@@ -14,6 +14,7 @@ from tests.e2e.camera import start_camera, unplug_camera
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parents[2]
 CLIP = ROOT / "src/mien/web/static/sample.mp4"
+SAMPLE = ROOT / "src/mien/samples/group.jpg"
 AXE = ROOT / "client/node_modules/axe-core/axe.min.js"
 PAGES = ["/", "/photo", "/video", "/sessions", "/compare", "/about", "/docs"]
 OpenPage = Callable[..., Any]
@@ -245,6 +246,32 @@ def test_error_page_of_a_proxy_leaves_the_upload_form_usable(
     page.click("button[type=submit]")
     page.wait_for_selector(".drop-title:has-text('too large')")
     assert page.is_enabled("button[type=submit]")
+
+
+@pytest.mark.parametrize("path", ["/photo", "/video"])
+def test_lost_network_leaves_the_upload_form_usable(
+    browser: Any, server: Any, open_page: OpenPage, path: str
+) -> None:
+    file, message = (CLIP, ".drop-title") if path == "/video" else (SAMPLE, "main > [role=alert]")
+    page = open_page(browser, server, path)
+    if path == "/video":
+        page.fill("input[name=every]", "48")
+    else:
+        # The picture of an earlier answer is no reason to stay on it.
+        page.set_input_files("#image", file)
+        page.wait_for_selector("h2:has-text('4 faces')")
+    page.context.set_offline(True)
+    page.set_input_files("input[type=file]", file)
+    if path == "/video":
+        page.click("button[type=submit]")
+    page.wait_for_selector(f"{message}:has-text('Server unreachable')")
+    page.context.set_offline(False)
+    if path == "/video":
+        page.click("button[type=submit]")
+        page.wait_for_url("**/jobs/*")
+    else:
+        page.set_input_files("#image", file)
+        page.wait_for_selector("h2:has-text('4 faces')")
 
 
 def test_plain_http_replaces_blocked_websockets(

@@ -194,24 +194,39 @@ def test_visitor_chooses_the_server(browser: Any, own_device: Any, open_page: Op
 @pytest.mark.parametrize(
     "without", ["WebAssembly = undefined", "OffscreenCanvas = undefined", "Worker = class {}"]
 )
-def test_server_analyzes_where_the_browser_cannot(
+def test_server_is_asked_where_the_browser_cannot_once_the_visitor_knows(
     browser: Any, own_device: Any, open_page: OpenPage, without: str
 ) -> None:
     if "Worker" in without:
         without = "Worker = function () { throw new Error('workers are blocked') }"
     page = open_page(browser, own_device, init_script=f"window.{without}")
+    sent: list[Any] = []
+    page.on("websocket", lambda opened: sent.append(opened))  # noqa: PLW0108 - Playwright requires a function
+    page.click("[data-start]")
+    page.wait_for_selector("[data-problem]:has-text('Start again to send them to the server')")
+    assert "sent to the server" in page.inner_text("[data-place=server]")
+    assert sent == []
     start_camera(page)
     assert page.get_attribute("[data-live]", "data-engine") == "server"
 
 
-def test_server_takes_over_from_a_worker_that_died(
+def test_worker_that_died_ends_the_stream(browser: Any, serve: Any, open_page: OpenPage) -> None:
+    page = open_page(browser, serve(MIEN_LIVE="device"))
+    start_camera(page)
+    page.workers[0].evaluate("setTimeout(() => { throw new Error('out of memory') })")
+    page.wait_for_selector("[data-problem]:has-text('Use a current browser')")
+    assert page.get_attribute("[data-live]", "data-engine") == "device"
+
+
+def test_server_can_take_over_from_a_worker_that_died(
     browser: Any, own_device: Any, open_page: OpenPage
 ) -> None:
     page = open_page(browser, own_device)
     start_camera(page)
     page.workers[0].evaluate("setTimeout(() => { throw new Error('out of memory') })")
+    page.wait_for_selector("[data-problem]:has-text('Start again')")
+    start_camera(page)
     page.wait_for_selector("[data-link]:has-text('WebSocket')")
-    page.wait_for_selector(".person")
 
 
 def test_unplugged_camera_can_be_started_again_on_the_device(
@@ -305,6 +320,45 @@ def test_photo_page_keeps_photographs_on_the_device(
     assert len(Path(download.value.path()).read_text().splitlines()) == 6
     assert sent == []
     assert page.problems == []
+
+
+def test_video_is_analyzed_on_the_device_if_chosen(
+    browser: Any, own_device: Any, open_page: OpenPage, tmp_path: Path
+) -> None:
+    clip = tmp_path / "three seconds.mp4"
+    with av.open(str(clip), "w") as target:
+        stream = target.add_stream("libx264", rate=8)
+        stream.width, stream.height, stream.pix_fmt = 640, 360, "yuv420p"
+        for picture in clip_frames(3, 640, 360)[:24]:
+            target.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        target.mux(stream.encode())
+    page = open_page(browser, own_device, "/video")
+    sent: list[int] = []
+    page.on("request", lambda request: sent.append(len(request.post_data_buffer or b"")))
+    page.select_option("[data-engine-choice]", "device")
+    assert "does not leave it" in page.inner_text(".lead")
+    page.set_input_files("#video", clip)
+    page.click("button:has-text('Analyze')")
+    page.wait_for_selector(".drop-title:has-text('of 0:03 min')")
+    page.wait_for_url("**/sessions/*")
+    page.wait_for_selector("h1:has-text('three seconds.mp4')")
+    page.wait_for_selector("text=Person 2")
+    session = page.request.get(f"{own_device.url}/api/v1{page.url.removeprefix(own_device.url)}")
+    # At 15 a second at most; the file has 8.
+    assert session.json()["frames"] == 24
+    assert session.json()["duration_s"] == pytest.approx(23 / 8, abs=0.01)
+    assert max(sent) < 200_000
+
+    # Another kind of file leaves the form usable, with the server as the way out.
+    page.goto(own_device.url + "/video")
+    page.select_option("[data-engine-choice]", "device")
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    page.set_input_files("#video", tmp_path / "broken.mp4")
+    page.click("button:has-text('Analyze')")
+    page.wait_for_selector(".drop-title:has-text('Choose the server')")
+    assert page.is_enabled("button:has-text('Analyze')")
+    listed = page.request.get(own_device.url + "/api/v1/sessions").json()["sessions"]
+    assert [one["name"] for one in listed] == ["three seconds.mp4"]
 
 
 def test_photo_page_sends_to_the_server_only_if_chosen(

@@ -1,7 +1,10 @@
 """Recorded sessions: stored, shown, exported, deleted, and private to their owner."""
 
 import csv
+import html
 import io
+import json
+import re
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -44,11 +47,38 @@ def test_session_from_recording_to_deletion(app: Flask, smile: bytes) -> None:
     page = client.get(f"/sessions/{session_id}").text
     assert "Person 1" in page
     assert '<svg class="lane"' in page
+    (address,) = re.findall(r'<img class="strip" src="([^"]+)"', client.get("/sessions").text)
+    strip = client.get(html.unescape(address))
+    assert strip.mimetype == "image/svg+xml"
+    assert "happiness, 0:00.0 to" in strip.text
+    assert "<image" not in strip.text
+    assert app.test_client().get(address).status_code == 404
     assert client.patch(url, json={"name": "A walk"}).json["name"] == "A walk"  # type: ignore[index]
     assert "A walk" in client.get("/sessions").text
     assert client.patch(url, json={"name": ""}).status_code == 422
     assert client.delete(url).json == {"deleted": 1}
     assert client.get(url).status_code == 404
+
+
+@pytest.mark.parametrize(("chunks", "each"), [(1, 400), (40, 20), (900, 2)])
+def test_thumbnail_reads_few_frames_of_the_whole_session(
+    app: Flask, smile: bytes, chunks: int, each: int
+) -> None:
+    session_id = record(app.test_client(), smile, 1)
+    services = app.extensions["mien"]
+    (frame,) = services.session_store.read_frames(session_id)
+    services.database.execute(sa.delete(tables.session_chunks))
+    rows = []
+    for number in range(chunks):
+        times = [number + k / each for k in range(each)]
+        lines = [json.dumps(frame | {"timestamp_s": at_s}) for at_s in times]
+        data = zlib.compress("\n".join(lines).encode())
+        rows.append({"session_id": session_id, "sequence": number, "data": data})
+    services.database.execute(sa.insert(tables.session_chunks).values(rows))
+    times = [one["timestamp_s"] for one in services.session_store.sample_frames(session_id, 150)]
+    assert 100 <= len(times) <= 300
+    assert times == sorted(times)
+    assert times[-1] >= 0.98 * chunks
 
 
 def test_recording_goes_on_after_a_lost_connection(app: Flask, smile: bytes) -> None:

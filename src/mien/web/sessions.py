@@ -20,6 +20,8 @@ from flask import (
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, Field
 
+from mien.recording import read_frames
+from mien.report import person_charts
 from mien.tables import face_lines
 from mien.tables.write import EVENT_TABLE_FILE
 from mien.web.api import attachment, noun, returns
@@ -39,6 +41,11 @@ from mien.web.store.database import one_line
 
 # Sessions on a page of the list.
 _PAGE = 20
+# People of a thumbnail, its height for each, and the frames that it is drawn from.
+_LANES, _LANE_PX, _SAMPLES = 3, 126, 150
+_THUMBNAIL_STYLE = (
+    ".lane{height:118px}.ground,.not-visible{fill:#888}.ground{opacity:.25}.uncertain{opacity:.4}"
+)
 
 pages, blueprint = noun("sessions", "Recorded sessions.", "/sessions")
 
@@ -111,6 +118,27 @@ def _session_page(session_id: str) -> str:
     recorded = _require_session(session_id)
     found = require_recording(session_id)
     return render_template("session.html", recorded=recorded, shown=found.view(), recording=found)
+
+
+@pages.get("/sessions/<session_id>/thumbnail.svg")
+def thumbnail(session_id: str) -> Response:
+    """The timelines of the people longest in view, from evenly spaced results."""
+    _require_session(session_id)
+    frames = services().session_store.sample_frames(session_id, _SAMPLES)
+    lanes = [person.timeline for person in person_charts(read_frames(frames))[:_LANES]]
+    parts = "".join(
+        f'<svg y="{number * _LANE_PX}" height="118">{lane}</svg>'
+        for number, lane in enumerate(lanes)
+    )
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" preserveAspectRatio="none" '
+        f'viewBox="0 0 1000 {max(1, len(lanes)) * _LANE_PX}">'
+        f"<style>{_THUMBNAIL_STYLE}</style>{parts}</svg>"
+    )
+    response = Response(svg, mimetype="image/svg+xml")
+    # The page names the number of frames in the address, so that a longer one is asked for again.
+    response.headers["Cache-Control"] = "private, max-age=86400"
+    return response
 
 
 @pages.post("/sessions/<session_id>")

@@ -271,6 +271,22 @@ class SessionStore:
             for line in zlib.decompress(chunks[0]["data"]).decode().splitlines():
                 yield json.loads(line)
 
+    def sample_frames(self, session_id: str, count: int) -> Iterator[dict[str, Any]]:
+        """About `count` of a session's FrameResult documents, evenly over its length, in order."""
+        numbers = sa.select(session_chunks.c.sequence).where(
+            session_chunks.c.session_id == session_id
+        )
+        known = [row["sequence"] for row in self._database.rows(numbers.order_by("sequence"))]
+        step = max(1, len(known) // count)
+        each = max(1, count // max(1, len(known)))
+        chunks = sa.select(session_chunks.c.data).where(
+            session_chunks.c.session_id == session_id,
+            session_chunks.c.sequence.in_(known[::step]),
+        )
+        for row in self._database.rows(chunks.order_by(session_chunks.c.sequence)):
+            lines = zlib.decompress(row["data"]).decode().splitlines()
+            yield from map(json.loads, lines[:: max(1, len(lines) // each)])
+
     def rename(self, session_id: str, name: str) -> None:
         """Rename a session."""
         self._database.execute(
