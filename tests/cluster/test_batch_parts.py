@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import json
 import os
 import shutil
 import socket
@@ -22,6 +23,7 @@ from mien.cli.app import app
 from mien.cluster.inputs import Input, find_inputs
 from mien.cluster.plan import Plan, make_plan
 from mien.cluster.storage import Folder, StorageError
+from mien.cluster.summary import summarize
 from mien.cluster.worker import BatchOptions, Journal, Worker, WorkSettings
 from mien.config import Settings
 from mien.errors import InputError, SettingError
@@ -166,20 +168,6 @@ def test_rejects_bad_sources(tmp_path: Path, name: str, content: str | None, exp
         list(find_inputs([str(tmp_path / name)]))
 
 
-def test_plan_is_saved_and_divides_inputs(tmp_path: Path) -> None:
-    names = [*(f"{n}.png" for n in range(5)), "long.mp4", "shard.tar"]
-    plan = make_plan((Input(name, f"/{name}") for name in names), workers=1, part_size=2)
-    parts = [[one.uri for one in plan.part(n).inputs] for n in range(len(plan))]
-    # Videos and shards first, alone.
-    expected = [["long.mp4"], ["shard.tar"], ["0.png", "1.png"], ["2.png", "3.png"], ["4.png"]]
-    assert parts == expected
-    folder = Folder(str(tmp_path))
-    plan.write(folder)
-    read = Plan.read(folder)
-    assert read is not None
-    assert (read.digest, len(read), read.part(3)) == (plan.digest, 5, plan.part(3))
-
-
 def test_each_input_has_exactly_one_row_set(images: Path, tmp_path: Path) -> None:
     plan = make_plan(find_inputs([str(images)]), workers=1, part_size=3)
     out = tmp_path / "out"
@@ -259,6 +247,43 @@ def test_reads_remote_images_while_others_are_analyzed(images: Path, tmp_path: P
     assert [row["uri"] for row in rows(tmp_path / "out", "faces")] == names
     (failure,) = rows(tmp_path / "out", "failures")
     assert str(failure["error"]).startswith(f"{base}/missing.png: the file cannot be read")
+
+
+def test_summarizes_beside_foreign_files_and_says_what_is_damaged(
+    images: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("duckdb")
+    manifest = tmp_path / "people.csv"
+    manifest.write_text('uri,"a ""site"""\nimages/0.png,x\nimages/1.png,y\n')
+    # A folder whose name is a pattern.
+    out = tmp_path / "[o]ut's"
+    plan = make_plan(find_inputs([str(manifest)]), workers=1, part_size=2)
+    run(plan, out)
+    Folder(str(out)).write(
+        "run.json", json.dumps({"inputs_planned": 2, "status": "complete"}).encode()
+    )
+    for table in ("commits", "faces", "failures"):
+        (file,) = (out / table).iterdir()
+        file.with_name(f"._{file.name}").write_bytes(b"Mac OS X")
+    found = summarize(str(out), group='a "site"')
+    assert [(row["group"], row["expression"]) for row in found["shares"]] == [
+        *(("x", "happiness"), ("y", "anger"))
+    ]
+    file = out / "faces" / "part-000000.parquet"
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(
+        SettingError, match=r"expected the tables of `mien batch` in .*use --resume"
+    ):
+        summarize(str(out))
+
+
+def test_names_of_a_parquet_table_are_taken_as_they_are(images: Path, tmp_path: Path) -> None:
+    odd = "images/ a\nb\N{GRINNING FACE}%20.png "
+    shutil.copy(images / "0.png", tmp_path / odd)
+    parquet.write_table(pyarrow.table({"uri": [odd]}), tmp_path / "odd.parquet")
+    run(make_plan(find_inputs([str(tmp_path / "odd.parquet")]), workers=1), tmp_path / "out")
+    (frame,) = rows(tmp_path / "out", "frames")
+    assert frame["uri"] == odd
 
 
 def test_an_input_that_ends_the_process_twice_is_a_failure(images: Path, tmp_path: Path) -> None:

@@ -48,7 +48,10 @@ class Input:
     @property
     def suffix(self) -> str:
         """The file extension in lower case, without the query of an address."""
-        path = self.address if storage.is_local(self.address) else urlsplit(self.address).path
+        path = self.address
+        if not storage.is_local(path):
+            is_web = path.startswith("http")
+            path = urlsplit(path, allow_fragments=is_web).path
         name = path.lower()
         shard = next((suffix for suffix in _SHARD_SUFFIXES if name.endswith(suffix)), None)
         return shard or os.path.splitext(name)[1]
@@ -214,7 +217,6 @@ def _listed(source: str) -> Iterator[Input]:
                 f"expected a path or an address in the column {URI_COLUMN!r} of each row of "
                 f"{source}, got {uri!r} in row {number}"
             )
-        uri = uri.strip()
         if "://" in uri and not storage.is_local(uri):
             address = uri
         elif remote:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -284,7 +285,8 @@ class RunFolder(Folder):
 
     def commits(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """The parts that are complete: their numbers and commits."""
-        names = [name for name in self.names(_COMMITS) if name.endswith(".json")]
+        # Others may lie beside them, such as the "._" files of macOS.
+        names = [name for name in self.names(_COMMITS) if re.fullmatch(r"part-\d+\.json", name)]
 
         def read(name: str) -> dict[str, Any]:
             content = self.read(f"{_COMMITS}/{name}")

@@ -11,15 +11,18 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
+from http.client import HTTPException
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from mien.errors import InputError, MienError, SettingError
 from mien.tables import require_pyarrow
 
 _COPY_BYTES = 4 << 20
 _TIMEOUT_S = 60
+_SAFE = "%/:=&?~#+!$,;'@()*[]"
+"""Characters of addresses that are not escaped."""
 
 
 class StorageError(MienError):
@@ -52,7 +55,8 @@ def filesystem(address: str) -> tuple[Any, str]:
         from pyarrow.fs import LocalFileSystem
 
         return LocalFileSystem(), str(local_path(address).absolute())
-    parts = urlsplit(address)
+    # A name may have "#"; an address of storage has no fragment.
+    parts = urlsplit(address, allow_fragments=False)
     root = urlunsplit((parts.scheme, parts.netloc, "/", parts.query, ""))
     opened, inner = _remote(root)
     return opened, inner + parts.path.lstrip("/") if inner else parts.path
@@ -91,7 +95,7 @@ def join(folder: str, name: str) -> str:
     """The address of a file in a folder; a query of the address stays at its end."""
     if is_local(folder):
         return os.path.join(folder, name)
-    parts = urlsplit(folder)
+    parts = urlsplit(folder, allow_fragments=False)
     return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{name}"))
 
 
@@ -99,13 +103,15 @@ def join(folder: str, name: str) -> str:
 def _opened(address: str) -> Iterator[Any]:
     try:
         if urlsplit(address).scheme in ("http", "https"):
-            with urllib.request.urlopen(address, timeout=_TIMEOUT_S) as stream:
+            # Lists have names as people write them, with spaces and letters of any language.
+            escaped = quote(address, safe=_SAFE)
+            with urllib.request.urlopen(escaped, timeout=_TIMEOUT_S) as stream:
                 yield stream
         else:
             opened, path = filesystem(address)
             with opened.open_input_stream(path, compression=None) as stream:
                 yield stream
-    except (OSError, ValueError, urllib.error.URLError) as error:
+    except (OSError, ValueError, HTTPException) as error:
         raise InputError(f"{address}: the file cannot be read: {reason_of(error)}") from None
 
 

@@ -1,6 +1,8 @@
 """Shares of expressions over the tables of a run, with DuckDB, and one HTML page about them."""
 
-from collections.abc import Iterable, Mapping
+import glob
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from html import escape
 from itertools import groupby
 from pathlib import Path
@@ -37,13 +39,14 @@ def summarize(out: str, *, group: str | None = None) -> dict[str, Any]:
         raise SettingError(f"expected a local folder, got {out}: copy it, or query it with DuckDB")
     run = batch_status(out)
     folder = local_path(out)
-    with duckdb.connect() as database:
+    with _readable(duckdb, folder), duckdb.connect() as database:
         _open(database, folder, "faces")
         _open(database, folder, "failures")
         names = [row[0] for row in database.sql("DESCRIBE faces").fetchall()]
         if group is not None and group not in names:
             raise SettingError(f"expected --group to be one of {', '.join(names)}, got {group!r}")
-        key = "''" if group is None else f'CAST("{group}" AS VARCHAR)'
+        quoted = (group or "").replace('"', '""')
+        key = "''" if group is None else f'CAST("{quoted}" AS VARCHAR)'
         counts = database.sql(
             f"SELECT {key}, expression, count(*) FROM faces WHERE expression IS NOT NULL "
             "GROUP BY ALL ORDER BY 1, 3 DESC, 2"
@@ -66,10 +69,25 @@ def summarize(out: str, *, group: str | None = None) -> dict[str, Any]:
     }
 
 
+@contextmanager
+def _readable(duckdb: Any, folder: Path) -> Iterator[None]:
+    """Say where a table is damaged, such as by a copy that broke off."""
+    try:
+        yield
+    except duckdb.Error as error:
+        reason = str(error).partition("\n")[0]
+        raise SettingError(
+            f"expected the tables of `mien batch` in {folder}, but: {reason}; copy the folder "
+            "again, or delete the part's file in commits/ and use --resume"
+        ) from None
+
+
 def _open(database: Any, folder: Path, table: str) -> None:
-    if not any((folder / table).glob("*.parquet")):
+    # Others may lie beside them, such as the "._" files of macOS.
+    if not any((folder / table).glob("part-*.parquet")):
         raise SettingError(f"expected {table}/*.parquet in {folder}, but the run has none yet")
-    pattern = str(folder / table / "*.parquet").replace("'", "''")
+    escaped = glob.escape(str(folder / table)).replace("'", "''")
+    pattern = f"{escaped}/part-*.parquet"
     database.execute(f"CREATE VIEW {table} AS SELECT * FROM read_parquet('{pattern}')")
 
 
