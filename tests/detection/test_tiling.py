@@ -215,6 +215,22 @@ def test_a_still_shows_turned_faces_with_their_eye_line(
     assert abs((difference + 180) % 360 - 180) < 35
 
 
+@pytest.mark.parametrize("angle_deg", [150, 180, 210])
+def test_a_turned_face_is_found_beside_upright_ones(
+    still_search: FaceSearch, samples: dict[str, object], angle_deg: int
+) -> None:
+    first, second, third = (
+        imaging.resize(read_image(samples[f"person-{person}-neutral"]), (260, 260))  # type: ignore[arg-type]
+        for person in "abc"
+    )
+    transform = geometry.similarity(1.0, angle_deg, center=(130, 130))
+    turned = imaging.warp(second, transform, (260, 260))
+    image = np.full((500, 1000, 3), 110, np.uint8)
+    for x, part in ((30, first), (370, turned), (700, third)):
+        image[120:380, x : x + 260] = part
+    assert len(still_search.search_still(image).faces) == 3
+
+
 def test_a_still_has_tiles_for_small_faces_at_any_size(
     still_search: FaceSearch, samples: dict[str, object]
 ) -> None:
