@@ -43,7 +43,11 @@ def face(name: str) -> Face:
             {"AU6": 0.5, "AU12": 1.0},
         ),
         ({"eyeSquintLeft": 0.5, "eyeSquintRight": 0.5}, {"AU7": 0.5}),
-        ({"mouthUpperUpLeft": 0.5, "mouthUpperUpRight": 0.5}, {"AU10": 0.5}),
+        # The network shows these by a part of their amount.
+        ({"mouthUpperUpLeft": 0.5, "mouthUpperUpRight": 0.5}, {"AU10": 0.75}),
+        ({"eyeWideLeft": 0.1, "eyeWideRight": 0.1}, {"AU5": 0.25}),
+        ({"mouthDimpleLeft": 0.05, "mouthDimpleRight": 0.05}, {"AU14": 0.2}),
+        ({"mouthStretchLeft": 0.1, "mouthStretchRight": 0.7}, {"AU20": 1.0}),
         # Rolling in, the upper lip shows half as much as the lower one.
         ({"mouthRollLower": 0.6, "mouthRollUpper": 0.3}, {"AU28": 0.6}),
         ({"mouthRollLower": 0.6, "mouthRollUpper": 0.1}, {"AU23": 0.4, "AU28": 0.2}),

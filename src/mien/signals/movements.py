@@ -158,8 +158,8 @@ _Values = Mapping[str, float]
 _PARTED = 0.25
 
 
-def _both(name: str) -> Callable[[_Values], float]:
-    return lambda values: (values[f"{name}Left"] + values[f"{name}Right"]) / 2
+def _both(name: str, factor: float = 1.0) -> Callable[[_Values], float]:
+    return lambda values: min(1.0, factor * (values[f"{name}Left"] + values[f"{name}Right"]) / 2)
 
 
 _smile, _squint, _blink = _both("mouthSmile"), _both("eyeSquint"), _both("eyeBlink")
@@ -175,20 +175,22 @@ def _sucked_lips(values: _Values) -> float:
 # that cheek raiser and lid tightener, and smile and upper lip raiser, differ by the smile.
 # Closing eyes narrow, too, and a dropped jaw draws the corners of the lips in: neither is a unit
 # of its own. Lips that roll in are a sucking (AU28) as far as both lips do it, and a tightening
-# otherwise. benchmarks/movements.py measures what each of these rules gains.
+# otherwise. The network shows wide eyes, raised upper lips, dimples and stretched lips by a part of
+# their amount, which the factors make up for as far as other movements do not show in them.
+# benchmarks/movements.py measures what each of these rules gains.
 _FROM_BLENDSHAPES: dict[str, Callable[[_Values], float]] = {
     "AU1": lambda values: values["browInnerUp"],
     "AU2": _both("browOuterUp"),
     "AU4": _both("browDown"),
-    "AU5": _both("eyeWide"),
+    "AU5": _both("eyeWide", 2.5),
     "AU6": lambda values: min(_squint(values), _smile(values)),
     "AU7": lambda values: max(0.0, _squint(values) - _smile(values)) * (1 - _blink(values)),
-    "AU10": lambda values: max(0.0, _upper_lip(values) - _smile(values)),
+    "AU10": lambda values: min(1.0, 1.5 * max(0.0, _upper_lip(values) - _smile(values))),
     "AU12": _smile,
-    "AU14": lambda values: max(0.0, _dimple(values) - values["jawOpen"]),
+    "AU14": lambda values: min(1.0, 4 * max(0.0, _dimple(values) - values["jawOpen"])),
     "AU15": _both("mouthFrown"),
     "AU17": lambda values: values["mouthShrugLower"],
-    "AU20": _both("mouthStretch"),
+    "AU20": _both("mouthStretch", 3),
     "AU23": lambda values: (
         max(values["mouthRollLower"], values["mouthRollUpper"]) - _sucked_lips(values)
     ),
