@@ -352,29 +352,6 @@ def test_worker_outlives_an_unavailable_database(
     surviving.stop()
 
 
-def test_rejects_too_long_videos(app: Flask, tmp_path: Path) -> None:
-    from mien.web.worker import _UploadAnalyzer
-
-    pipeline = app.extensions["mien"].inference.pipeline
-    work = _UploadAnalyzer(pipeline, max_video_s=5)
-    with pytest.raises(VideoReadError, match="at most 5 seconds, got one of 16"):
-        work(CLIP, tmp_path, OPTIONS, lambda done, share: None)
-
-
-def test_rejects_too_many_frames(
-    app: Flask, walk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from mien.web import worker
-
-    monkeypatch.setattr(worker, "_MAX_FRAME_RATE", 3)
-    pipeline = app.extensions["mien"].inference.pipeline
-    work = worker._UploadAnalyzer(pipeline, max_video_s=4)
-    folder = tmp_path / "results"
-    folder.mkdir()
-    with pytest.raises(VideoReadError, match="at most 12 frames"):
-        work(walk, folder, {**OPTIONS, "every": 1}, lambda done, share: None)
-
-
 def test_job_folder_is_private_and_deleted(database: Database, tmp_path: Path) -> None:
     seen: list[Path] = []
 

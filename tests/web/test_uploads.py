@@ -3,13 +3,19 @@
 import io
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
 
+from mien.errors import VideoReadError
+from mien.web import worker
 from mien.web.store import jobs
 from mien.web.store.jobs import JobStore
+
+CLIP = Path(__file__).parents[2] / "src/mien/web/static/sample.mp4"
+OPTIONS = {"every": 24, "annotate": False, "blur_faces": False}
 
 
 def test_rejects_invalid_uploads(app: Flask) -> None:
@@ -113,3 +119,22 @@ def _stored_result(app: Flask) -> tuple[bytes, str]:
         jobs._put_file(connection, io.BytesIO(data), job_id=job_id, role="result",
                       name="annotated.mp4", media_type="video/mp4")  # fmt: skip
     return data, f"/api/v1/jobs/{job_id}/files/annotated.mp4"
+
+
+def test_rejects_too_long_videos(app: Flask, tmp_path: Path) -> None:
+    pipeline = app.extensions["mien"].inference.pipeline
+    work = worker._UploadAnalyzer(pipeline, max_video_s=5)
+    with pytest.raises(VideoReadError, match="at most 5 seconds, got one of 16"):
+        work(CLIP, tmp_path, OPTIONS, lambda done, share: None)
+
+
+def test_rejects_too_many_frames(
+    app: Flask, walk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "_MAX_FRAME_RATE", 3)
+    pipeline = app.extensions["mien"].inference.pipeline
+    work = worker._UploadAnalyzer(pipeline, max_video_s=4)
+    folder = tmp_path / "results"
+    folder.mkdir()
+    with pytest.raises(VideoReadError, match="at most 12 frames"):
+        work(walk, folder, {**OPTIONS, "every": 1}, lambda done, share: None)
