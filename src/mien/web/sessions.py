@@ -121,7 +121,7 @@ def _session_page(session_id: str) -> str:
 
 
 @pages.get("/sessions/<session_id>/thumbnail.svg")
-def thumbnail(session_id: str) -> Response:
+def _thumbnail(session_id: str) -> Response:
     """The timelines of the people longest in view, from evenly spaced results."""
     _require_session(session_id)
     frames = services().session_store.sample_frames(session_id, _SAMPLES)
