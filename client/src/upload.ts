@@ -147,7 +147,11 @@ function replaceResult(shown: HTMLElement): void {
     }
     old.remove();
   }
-  for (const old of document.querySelectorAll<HTMLElement>("main > .notice, main > .lead")) old.hidden = true;
+  for (const old of document.querySelectorAll<HTMLElement>("main > .notice")) old.hidden = true;
+  // The result is what one sees first; who hears the page still needs its heading.
+  const heading = document.querySelector<HTMLElement>("main > .lead > h1");
+  heading?.classList.add("visually-hidden");
+  heading?.parentElement?.replaceWith(heading);
   form.classList.add("small");
   form.before(shown);
   if (shown.matches(".result")) connect(shown);
