@@ -167,6 +167,36 @@ def test_frames_of_avi_files_are_in_order_where_they_depend_on_later_ones(tmp_pa
     assert source.warnings == ()
 
 
+def test_packets_that_are_never_shown_shift_no_times(tmp_path: Path) -> None:
+    write(tmp_path / "shown.webm", "libvpx", "yuv420p")
+    hidden = (10, 20, 30)
+    path = tmp_path / "hidden.webm"
+    with av.open(str(tmp_path / "shown.webm")) as shown, av.open(str(path), "w") as file:
+        stream = file.add_stream_from_template(shown.streams.video[0])
+        packets = (packet for packet in shown.demux(video=0) if packet.size)
+        for n, packet in enumerate(packets):
+            data = bytearray(bytes(packet))
+            # The bit of VP8 that says whether a frame is shown (RFC 6386, 9.1).
+            data[0] &= ~0x10 if n in hidden else 0xFF
+            copy = av.Packet(bytes(data))
+            copy.pts, copy.dts, copy.time_base = packet.pts, packet.dts, packet.time_base
+            copy.is_keyframe, copy.stream = packet.is_keyframe, stream
+            file.mux(copy)
+    times = [frame.timestamp_s for frame in VideoSource(path).frames()]
+    expected = [n / 25 for n in range(FRAMES) if n not in hidden]
+    assert times == pytest.approx(expected, abs=0.002)
+
+
+def test_a_length_that_no_file_can_have_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / "a.wmv"
+    data = bytearray(write(path, "wmv2", "yuv420p"))
+    data[16:24] = b"\xff" * 8
+    path.write_bytes(data)
+    frames, warnings = read(path)
+    assert frames == FRAMES
+    assert any("structure cannot be read" in warning for warning in warnings)
+
+
 def test_says_that_a_file_holds_several_videos(tmp_path: Path) -> None:
     path = tmp_path / "a.mkv"
     with av.open(str(path), "w") as file:

@@ -189,7 +189,7 @@ class Reordering:
     packets: the earliest time of the packets so far is that of the next frame.
 
     Args:
-        is_possible: False where times may jump.
+        is_possible: False where the format has times of showing.
     """
 
     def __init__(self, *, is_possible: bool) -> None:

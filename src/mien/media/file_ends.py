@@ -79,6 +79,8 @@ def damage_of(path: Path, container: str) -> str | None:
             return walk(file, path.stat().st_size)
     except OSError:
         return None
+    except (ValueError, OverflowError, IndexError, struct.error):
+        return "its structure cannot be read"  # such as a length that no file can have
 
 
 def _unknown(at: int) -> str:
@@ -252,7 +254,7 @@ _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 def _walk_asf(file: BinaryIO, size: int) -> str | None:
     """Packets have one size, and the parts of a stream in them are numbered (ASF, section 5)."""
-    at, length, is_live = 0, 0, False
+    at, length, is_live = 0, 0, 0
     while True:
         file.seek(at)
         head = file.read(24)
@@ -261,11 +263,11 @@ def _walk_asf(file: BinaryIO, size: int) -> str | None:
         if head[:16] == _ASF_DATA:
             break
         object_bytes = int.from_bytes(head[16:], "little")
-        facts = file.read(max(0, min(object_bytes - 24, size - at)))
+        facts = file.read(_ASF_HEADER_BYTES) if head[:16] == _ASF_HEADER else b""
         properties = facts.find(_ASF_PROPERTIES)
-        if head[:16] == _ASF_HEADER and properties >= 0:
-            is_live, length = struct.unpack_from("<I", facts, properties + 88)[0] & 1, 0
-            length = struct.unpack_from("<I", facts, properties + 92)[0]
+        if properties >= 0:
+            flags, length = struct.unpack_from("<II", facts, properties + 88)
+            is_live = flags & 1
         at += max(24, object_bytes)
     end = at + int.from_bytes(head[16:], "little")
     first, end = at + 50, size if is_live or end <= at + 50 else end
@@ -285,6 +287,7 @@ def _walk_asf(file: BinaryIO, size: int) -> str | None:
     return _CUT if end > size else None
 
 
+_ASF_HEADER_BYTES = 128 * 1024  # of its beginning, where the properties are
 _ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")

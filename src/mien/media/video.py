@@ -38,6 +38,8 @@ _MAX_MEAN_RATE = 10_000
 # FFmpeg's flags of pictures attached to a sound file, and of previews for players
 # (AV_DISPOSITION_ATTACHED_PIC, AV_DISPOSITION_TIMED_THUMBNAILS).
 _COVER = 0x0C00
+# Formats that may have the times of decoding only.
+_DECODING_TIMES = ("avi", "mxf")
 # FFmpeg's flag of formats whose timestamps may jump (AVFMT_TS_DISCONT).
 DISCONTINUOUS = 0x0200
 
@@ -171,7 +173,8 @@ class VideoSource:
     def _lasts_s(self) -> float:
         """The end of the last packet of any stream, in seconds from the first one."""
         times: list[float] = []
-        with contextlib.suppress(require_av().FFmpegError), open_container(self.path) as container:
+        lost = (require_av().FFmpegError, VideoReadError)
+        with contextlib.suppress(*lost), open_container(self.path) as container:
             for packet in container.demux():
                 if packet.pts is not None and packet.time_base is not None:
                     times.append(float((packet.pts + (packet.duration or 0)) * packet.time_base))
@@ -179,8 +182,8 @@ class VideoSource:
 
     def _decode(self, container: Any, stream: Any) -> Iterator[Any]:
         av = require_av()
-        jumps = container.format.flags & DISCONTINUOUS
-        damaged_in_a_row, order = 0, Reordering(is_possible=not jumps)
+        # Other formats have times of their own, and packets whose frames are never shown.
+        damaged_in_a_row, order = 0, Reordering(is_possible=self._format in _DECODING_TIMES)
         packets = container.demux(stream)
         while damaged_in_a_row <= _MAX_DAMAGED_IN_A_ROW:
             try:
