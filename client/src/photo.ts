@@ -48,6 +48,7 @@ export class PhotoAnalyzer {
         all.push(await analyzed(mien, file, detail));
       }
     } catch (error) {
+      mien.dispose();
       this.loaded = undefined;
       throw error;
     }

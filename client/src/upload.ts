@@ -38,7 +38,7 @@ function connect(shown: HTMLElement): void {
 }
 
 function useFiles(files: FileList | undefined): void {
-  if (!files?.length) return;
+  if (!files?.length || form.hasAttribute("aria-busy")) return;
   input.files = files;
   onFile();
 }
@@ -113,8 +113,11 @@ async function showPhotos(sent: HTMLFormElement, submitter: HTMLElement | null):
       }));
     } catch (error) {
       console.warn(`mien: ${error instanceof Error ? error.message : String(error)}`);
-      use("server");
-      replaceResult(notice(t("This browser cannot analyze photos itself. Choose the file again to send it to the server.")));
+      const maySend = engineChoice?.closest("label")?.hidden === false;
+      if (maySend) use("server");
+      replaceResult(notice(maySend
+        ? t("This browser cannot analyze photos itself. Choose the file again to send it to the server.")
+        : t("This browser cannot analyze frames. Use a current browser.")));
     }
   }
   input.value = "";

@@ -90,7 +90,9 @@ export async function analyzeVideo(
     if (notice.type === "error") problem = notice.error.message;
     else if (notice.type !== "recording") return;
     else if (notice.state === "started") session = notice.session_id;
-    else if (!notice.complete) problem = t("Some results could not be stored. The others are in your sessions.");
+    else if (!notice.complete) {
+      problem = session ? t("Some results could not be stored. The others are in your sessions.") : t("Server unreachable. Try again.");
+    }
   });
   const stop = new AbortController();
   const ended = AbortSignal.any([signal, stop.signal]);

@@ -38,6 +38,8 @@ async function seek(file: Blob, { samplesPerS, maxWidth }: FilmOptions): Promise
       video.onerror = () => reject(new Error("expected a video that this browser can decode, got another file or codec"));
       video.src = address;
     });
+    // A recording of a browser may not say how long it is.
+    if (!Number.isFinite(video.duration)) throw new Error("expected a video with a duration, got one without");
   } catch (error) {
     URL.revokeObjectURL(address);
     throw error;
@@ -49,8 +51,9 @@ async function seek(file: Blob, { samplesPerS, maxWidth }: FilmOptions): Promise
       try {
         const resizeWidth = Math.min(maxWidth, video.videoWidth);
         for (let k = 0; k / samplesPerS < video.duration; k++) {
-          await new Promise((resolve) => {
+          await new Promise((resolve, reject) => {
             video.onseeked = resolve;
+            video.onerror = () => reject(new Error(`the video cannot be decoded at ${k / samplesPerS} s`));
             video.currentTime = k / samplesPerS;
           });
           const image = await createImageBitmap(video, { resizeWidth, resizeQuality: "medium" });
