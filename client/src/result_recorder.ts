@@ -20,7 +20,14 @@ export class ResultRecorder {
   private timer: ReturnType<typeof setTimeout> | undefined;
   private sending: Promise<void> = Promise.resolve();
 
-  constructor(private readonly notify: (notice: Notice) => void) {}
+  /**
+   * @param isLive results have the time of now. A session that the server has ended goes on with those; with the
+   *   times of a file it would have a gap that is not in the file, so it ends there.
+   */
+  constructor(
+    private readonly notify: (notice: Notice) => void,
+    private readonly isLive = true,
+  ) {}
 
   /**
    * @param sessionId a session to go on with
@@ -94,6 +101,10 @@ export class ResultRecorder {
       headers: { "Content-Type": "application/json" },
     });
     if (answer?.status === 507) return this.fail(answer);
+    if (answer?.status === 404 && !this.isLive) {
+      const message = t("Some results could not be stored. The others are in your sessions.");
+      return this.notify({ type: "error", error: { code: "session_ended", message } });
+    }
     if (answer?.status === 404) this.address = undefined;
     else if (answer && answer.status < 500 && answer.status !== 429) {
       // What the server refuses once, it refuses again.

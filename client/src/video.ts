@@ -93,7 +93,7 @@ export async function analyzeVideo(
     else if (!notice.complete) {
       problem = session ? t("Some results could not be stored. The others are in your sessions.") : t("Server unreachable. Try again.");
     }
-  });
+  }, false);
   const stop = new AbortController();
   const ended = AbortSignal.any([signal, stop.signal]);
   try {

@@ -322,16 +322,21 @@ def test_photo_page_keeps_photographs_on_the_device(
     assert page.problems == []
 
 
-def test_video_is_analyzed_on_the_device_if_chosen(
-    browser: Any, own_device: Any, open_page: OpenPage, tmp_path: Path
-) -> None:
-    clip = tmp_path / "three seconds.mp4"
-    with av.open(str(clip), "w") as target:
+def write_clip(path: Path) -> Path:
+    """Three seconds of two people."""
+    with av.open(str(path), "w") as target:
         stream = target.add_stream("libx264", rate=8)
         stream.width, stream.height, stream.pix_fmt = 640, 360, "yuv420p"
         for picture in clip_frames(3, 640, 360)[:24]:
             target.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         target.mux(stream.encode())
+    return path
+
+
+def test_video_is_analyzed_on_the_device_if_chosen(
+    browser: Any, own_device: Any, open_page: OpenPage, tmp_path: Path
+) -> None:
+    clip = write_clip(tmp_path / "three seconds.mp4")
     page = open_page(browser, own_device, "/video")
     sent: list[int] = []
     page.on("request", lambda request: sent.append(len(request.post_data_buffer or b"")))
@@ -359,6 +364,19 @@ def test_video_is_analyzed_on_the_device_if_chosen(
     assert page.is_enabled("button:has-text('Analyze')")
     listed = page.request.get(own_device.url + "/api/v1/sessions").json()["sessions"]
     assert [one["name"] for one in listed] == ["three seconds.mp4"]
+
+
+def test_session_of_a_video_has_no_gap_that_the_file_has_not(
+    browser: Any, own_device: Any, open_page: OpenPage, tmp_path: Path
+) -> None:
+    page = open_page(browser, own_device, "/video")
+    # As after a restart of the server, which then would go on with the time of now.
+    page.route("**/results", lambda route: route.fulfill(status=404, json={}))
+    page.select_option("[data-engine-choice]", "device")
+    page.set_input_files("#video", write_clip(tmp_path / "clip.mp4"))
+    page.click("button:has-text('Analyze')")
+    page.wait_for_selector(".drop-title:has-text('Some results could not be stored')")
+    assert page.is_enabled("button:has-text('Analyze')")
 
 
 def test_photo_page_sends_to_the_server_only_if_chosen(
