@@ -5,7 +5,7 @@ import { Continuity } from "./continuity";
 import { publish } from "./embed";
 import { History } from "./history";
 import { askForName } from "./naming";
-import { clock, deviceAddresses, find, saveFile, SERVER_UNREACHABLE } from "./page";
+import { clock, deviceAddresses, find, saveFile, SERVER_UNREACHABLE, showPlace } from "./page";
 import { PeopleView } from "./people";
 import { type FrameResult, type Notice, serverMs, toCsv } from "./result";
 import { useKeys } from "./keys";
@@ -117,9 +117,7 @@ function setEngine(name: string): void {
   if (root.dataset["engine"] === name) return;
   root.dataset["engine"] = name;
   engineChoice.value = name;
-  for (const text of root.querySelectorAll<HTMLElement>("[data-place]")) {
-    text.hidden = text.dataset["place"] !== name;
-  }
+  showPlace(name, root);
   const running = session;
   if (!running) return;
   const wasRecording = recordingRequested;

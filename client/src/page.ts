@@ -14,6 +14,11 @@ export function find<T extends Element = HTMLElement>(selector: string, root: Pa
   return element;
 }
 
+/** Shows the texts about where pictures are analyzed: `data-place` is an engine. */
+export function showPlace(engine: string, root: ParentNode = document): void {
+  for (const part of root.querySelectorAll<HTMLElement>("[data-place]")) part.hidden = part.dataset["place"] !== engine;
+}
+
 /** The class that gives an element the color of a label; as `web/words.py`. */
 export function colorClass(label: string): string {
   return EXPRESSIONS.has(label) ? `x-${label}` : `x-own-${crc32(label) % OWN_COLORS}`;

@@ -2,7 +2,7 @@
 
 import { offerCorrections } from "./correct";
 import { linkFaces } from "./faces";
-import { deviceAddresses, find } from "./page";
+import { deviceAddresses, find, showPlace } from "./page";
 import { notice, PhotoAnalyzer } from "./photo";
 import { offerPriors } from "./prior";
 import { analyzeVideo, uploadVideo } from "./video";
@@ -56,9 +56,7 @@ const photos = new PhotoAnalyzer(deviceAddresses(form));
 function use(engine: string): void {
   form.dataset["engine"] = engine;
   if (engineChoice) engineChoice.value = engine;
-  for (const part of document.querySelectorAll<HTMLElement>("[data-place]")) {
-    part.hidden = part.dataset["place"] !== engine;
-  }
+  showPlace(engine);
 }
 
 if (engineChoice) {

@@ -3,6 +3,7 @@
 import re
 import struct
 import zlib
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -71,14 +72,20 @@ def damage_of(path: Path, container: str) -> str | None:
         container: the name of its format in FFmpeg: Matroska and WebM (RFC 8794), AVI, WebP, GIF,
             Ogg (RFC 3533), ASF (WMV), MXF (SMPTE 377) and DV are looked at.
     """
-    walk = _WALKS.get(container)
-    if walk is None:
+    if container not in _WALKS:
         return None
     try:
-        with path.open("rb") as file:
-            return walk(file, path.stat().st_size)
+        found = path.stat()
+        return _walked(path, container, found.st_size, found.st_mtime_ns)
     except OSError:
         return None
+
+
+@lru_cache(maxsize=1)  # Whether it has an end and what else is wrong are two questions.
+def _walked(path: Path, container: str, size: int, modified_ns: int) -> str | None:
+    try:
+        with path.open("rb") as file:
+            return _WALKS[container](file, size)
     except (ValueError, OverflowError, IndexError, struct.error):
         return "its structure cannot be read"  # such as a length that no file can have
 
