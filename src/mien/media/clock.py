@@ -2,6 +2,7 @@
 
 import heapq
 import itertools
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,7 +138,8 @@ def find_key_frame(path: Path, before_s: float) -> KeyFrame | None:
 
     Returns:
         None where the video must be read from its beginning, for numbers and times to be right:
-        its timestamps are missing, repeated or joined, or an edit list leaves out frames.
+        its timestamps are missing, repeated or joined, an edit list leaves out frames, or packets
+        and frames do not match.
 
     Raises:
         VideoReadError: not a readable video.
@@ -156,6 +158,8 @@ def find_key_frame(path: Path, before_s: float) -> KeyFrame | None:
                     continue
                 if packet.pts is None or packet.is_discard or packet.is_corrupt:
                     return None
+                if not _has_its_frame(packet, stream.codec_context.name):
+                    return None
                 times.append((packet.pts, bool(packet.is_keyframe)))
         except require_av().FFmpegError:
             return None
@@ -173,6 +177,18 @@ def find_key_frame(path: Path, before_s: float) -> KeyFrame | None:
         if is_key:
             found = KeyFrame(index, timestamp_s, pts, first * base)
     return found
+
+
+def _has_its_frame(packet: Any, codec: str) -> bool:
+    """Whether a packet holds one frame that is shown."""
+    if codec == "mpeg4":
+        return bool(packet.size > _EMPTY_MPEG4_BYTES)
+    # The bit of VP8 that says whether a frame is shown (RFC 6386, 9.1).
+    return codec != "vp8" or bool(bytes(packet)[0] & 0x10)
+
+
+# A frame that repeats the one before it, or stands for one in an earlier packet.
+_EMPTY_MPEG4_BYTES = 16
 
 
 def _jumps(container: Any) -> bool:
@@ -213,3 +229,32 @@ class Reordering:
         """The time of the next frame; `shown` where packets have times of both kinds."""
         earliest = heapq.heappop(self._waiting) if self._waiting else None
         return earliest if self._is_needed and earliest is not None else shown
+
+
+# Frames of MPEG-4 in one packet with the one before them have times that are up to two late.
+_LOOKAHEAD = 3
+
+
+def with_times_in_order(frames: Iterator[Any]) -> Iterator[Any]:
+    """Frames in the order of showing, whose timestamps may be exchanged with those of next ones.
+
+    Packed MPEG-4 (Xvid, DivX) has a frame and the following one that it depends on in one packet,
+    and an empty packet later: FFmpeg gives them the times of their packets.
+
+    Args:
+        frames: of a decoder.
+    """
+    last, waiting = -math.inf, list[Any]()
+    for frame in itertools.chain(frames, itertools.repeat(None, _LOOKAHEAD)):
+        if frame is not None:
+            waiting.append(frame)
+        if not waiting or (frame is not None and len(waiting) <= _LOOKAHEAD):
+            continue
+        first = waiting.pop(0)
+        if first.pts is not None and first.pts >= last:
+            early = [f for f in waiting if f.pts is not None and last <= f.pts < first.pts]
+            if early:
+                other = min(early, key=lambda f: f.pts)
+                first.pts, other.pts = other.pts, first.pts
+        last = last if first.pts is None else first.pts
+        yield first

@@ -101,15 +101,26 @@ def readable_part(stream: IO[bytes]) -> bytes:
 
 
 def has_wrong_markers(content: bytes) -> bool:
-    """Whether markers stand in the data of a scan that no decoder accepts: a damaged picture."""
+    """Whether markers stand in the data of a scan that no decoder accepts: a damaged picture.
+
+    Args:
+        content: a picture, or the two fields of an interlaced one.
+    """
+    end = _end_of_picture(content)
+    second = content[end:].lstrip(_PADDING) if end else b""
+    return end is None or (second.startswith(b"\xd8") and _end_of_picture(b"\xff" + second) is None)
+
+
+def _end_of_picture(content: bytes) -> int | None:
+    """The first byte after it, 0 if it has no end, and None if it has a wrong marker."""
     data = _read_header(io.BytesIO(content)).data
     for found in _AFTER_SCAN.finditer(content, data) if data else ():
         marker = content[found.end() - 1]
         if marker == _END:
-            return False
+            return found.end()
         if marker not in _BETWEEN:
-            return True
-    return False
+            return None
+    return 0
 
 
 class WatchedJpeg(JpegImagePlugin.JpegImageFile):

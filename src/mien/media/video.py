@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mien.errors import VideoReadError, import_extra
-from mien.media.clock import Clock, KeyFrame, Reordering
+from mien.media.clock import Clock, KeyFrame, Reordering, with_times_in_order
 from mien.media.file_ends import damage_of, has_no_end
 from mien.media.formats import HEAD_BYTES, describe, sniff
 from mien.media.jpeg import END_OF_JPEG, has_wrong_markers
@@ -86,6 +86,7 @@ class VideoSource:
             stream = video_stream(container)
             self._frame_count = stream.frames
             self._codec = stream.codec_context.name
+            self._reorders = stream.codec_context.codec.reorder
             self._format = container.format.name
             self._videos = len(_videos(container))
         self._clock = Clock(self.info.frame_rate or 25.0, jumps=jumps)
@@ -122,6 +123,8 @@ class VideoSource:
             stream = video_stream(container)
             stream.thread_type = "AUTO"
             decoded_frames = self._decode(container, stream)
+            if self._codec == "mpeg4":
+                decoded_frames = with_times_in_order(decoded_frames)
             if self._entry is not None:
                 container.seek(self._entry.pts, stream=stream)
                 decoded_frames = _entered(decoded_frames, self._entry, self.path)
@@ -182,8 +185,9 @@ class VideoSource:
 
     def _decode(self, container: Any, stream: Any) -> Iterator[Any]:
         av = require_av()
-        # Other formats have times of their own, and packets whose frames are never shown.
-        damaged_in_a_row, order = 0, Reordering(is_possible=self._format in _DECODING_TIMES)
+        # Others have times of their own, and packets whose frames are never shown.
+        is_possible = self._format in _DECODING_TIMES and self._reorders and self._codec != "mpeg4"
+        damaged_in_a_row, order = 0, Reordering(is_possible=is_possible)
         packets = container.demux(stream)
         while damaged_in_a_row <= _MAX_DAMAGED_IN_A_ROW:
             try:
