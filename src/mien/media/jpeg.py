@@ -22,7 +22,8 @@ _START_OF_SCAN, _RESTART_INTERVAL, _END = 0xDA, 0xDD, 0xD9
 # What may come between scans: tables, a number of lines, comments and data of applications.
 _BETWEEN = frozenset((0xC4, 0xCC, 0xDA, 0xDB, 0xDC, 0xDD, 0xFE, *range(0xE0, 0xF0)))
 # In the data of a scan, 0xFF comes before 0, a restart marker, or the marker of what follows.
-_AFTER_SCAN = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
+_AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+_MARKER = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")  # 20 times as slow to search
 _RESTARTS = re.compile(rb"\xff([\xd0-\xd7])")
 # The decoder asks for a few bytes more than it needs; zeros and ones may pad the end.
 _LAST_BYTES = 16
@@ -187,7 +188,7 @@ class WatchedJpeg(JpegImagePlugin.JpegImageFile):
 def _is_sound(content: bytes, at: int) -> bool:
     """Whether only segments and whole scans come from a marker to the end of the picture."""
     while at < len(content):
-        found = _AFTER_SCAN.match(content, at)
+        found = _MARKER.match(content, at)
         if found is None:
             return False
         marker, start = content[found.end() - 1], found.end()
