@@ -1,9 +1,11 @@
 """Addresses of remote files."""
 
-import threading
+import contextlib
+from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from urllib.parse import unquote
 
 import pytest
@@ -13,40 +15,91 @@ from mien.cluster.inputs import Input
 from mien.errors import InputError
 
 
+class Handler(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def serving(handler: Callable[..., Handler]) -> Iterator[str]:
+    """The address of a server on a port of its own."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
 @pytest.mark.parametrize("name", ["my photo 1.png", "größe.png", "100%25.png"])
 def test_reads_addresses_as_people_write_them(tmp_path: Path, name: str) -> None:
     (tmp_path / unquote(name)).write_bytes(b"content")
-
-    class Handler(SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(tmp_path))) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        found = storage.read(f"http://127.0.0.1:{server.server_port}/{name}")
-        server.shutdown()
-    assert found == b"content"
+    with serving(partial(Handler, directory=str(tmp_path))) as base:
+        assert storage.read(f"{base}/{name}", 7) == b"content"
+        with pytest.raises(InputError, match=r"expected an image of at most 0 MiB, got more"):
+            storage.read(f"{base}/{name}", 6)
 
 
-def test_an_answer_that_breaks_off_is_a_failure_of_its_input() -> None:
-    class Handler(SimpleHTTPRequestHandler):
+def test_an_answer_that_breaks_off_is_a_failure_of_its_input(tmp_path: Path) -> None:
+    class Breaking(Handler):
         def do_GET(self) -> None:
             self.send_response(200)
             self.send_header("Content-Length", "1000")
             self.end_headers()
             self.wfile.write(b"few")
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        with pytest.raises(InputError, match=r"/a\.png: the file cannot be read: IncompleteRead"):
-            storage.read(f"http://127.0.0.1:{server.server_port}/a.png")
-        server.shutdown()
+    expected = r"/a\.png: the file cannot be read: the connection ended 997 bytes before the end"
+    with serving(Breaking) as base:
+        with pytest.raises(InputError, match=expected):
+            storage.read(f"{base}/a.png")
+        with pytest.raises(InputError, match=expected):
+            storage.download(f"{base}/a.png", tmp_path / "copy")
 
 
-def test_names_in_storage_may_have_a_number_sign() -> None:
-    assert storage.join("s3://bucket/a#1", "b.png") == "s3://bucket/a#1/b.png"
-    assert Input("a", "s3://bucket/a#1.mp4").is_video
+def test_a_server_that_hardly_sends_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Dripping(Handler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                while True:
+                    self.wfile.write(b".")
+
+    monkeypatch.setattr(storage, "_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(storage, "_SLOWEST_BYTES_PER_S", 1e12)
+    with serving(Dripping) as base, pytest.raises(InputError, match="the server is too slow"):
+        storage.read(f"{base}/a.png")
+
+
+def test_a_busy_server_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    class Busy(Handler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            code = 404 if "gone" in self.path else 503 if len(asked) < 3 else 200
+            self.send_response(code)
+            self.end_headers()
+
+    monkeypatch.setattr(storage, "_PAUSES_S", (0, 0))
+    with serving(Busy) as base:
+        assert storage.read(f"{base}/a.png") == b""
+        with pytest.raises(InputError, match="Not Found"):
+            storage.read(f"{base}/gone.png")
+    assert asked == ["/a.png"] * 3 + ["/gone.png"]
+
+
+@pytest.mark.parametrize("name", ["a#1", "what?", "a?b=c", "[a]", "a b", "größe", "a\nb"])
+def test_names_in_storage_may_have_any_characters(name: str) -> None:
+    pytest.importorskip("pyarrow")
+    assert storage.join(f"s3://bucket/{name}", "b.png") == f"s3://bucket/{name}/b.png"
+    assert Input("a", f"s3://bucket/{name}.mp4").is_video
+    options = "?endpoint_override=localhost:9000&scheme=http"
+    _, path = storage.filesystem(f"s3://bucket/{name}/a.png{options}")
+    assert path == f"bucket/{name}/a.png"
+
+
+def test_an_address_keeps_its_query() -> None:
+    options = "?region=eu-west-1"
+    assert storage.join(f"s3://bucket/a{options}", "b.png") == f"s3://bucket/a/b.png{options}"
+    assert storage.join("https://host/a?key=1", "b.png") == "https://host/a/b.png?key=1"
+    assert Input("a", "https://host/a.mp4?name=a.png").is_video
     assert Input("a", "https://host/a.mp4#t=1.jpg").suffix == ".mp4"

@@ -1,12 +1,14 @@
 """Inputs, plans and the analysis of parts; none of it needs Ray."""
 
 import contextlib
+import gzip
 import importlib.util
 import json
 import os
 import shutil
 import socket
 import subprocess
+import sys
 import tarfile
 import tempfile
 import threading
@@ -14,21 +16,26 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import ExifTags
 from PIL import Image as PillowImage
 from typer.testing import CliRunner
 
 from mien.cli.app import app
+from mien.cluster.attempts import SCRATCH, Journal, delete_left_scratch
+from mien.cluster.folder import Folder
 from mien.cluster.inputs import Input, find_inputs
-from mien.cluster.plan import Plan, make_plan
-from mien.cluster.storage import Folder, StorageError
+from mien.cluster.output import batch_status
+from mien.cluster.plan import Part, Plan, make_plan
+from mien.cluster.storage import StorageError
 from mien.cluster.summary import summarize
-from mien.cluster.worker import BatchOptions, Journal, Worker, WorkSettings
+from mien.cluster.worker import BatchOptions, Worker, WorkSettings
 from mien.config import Settings
 from mien.errors import InputError, SettingError
 from mien.media.images import open_image
 from mien.pipeline import FacePipeline
+from mien.streaming.outputs import LOCK_FILE, locked
 from mien.testing import FakePipeline, face_image
 from mien.types import Box, face_row
 
@@ -149,6 +156,39 @@ def test_names_rows_that_are_not_analyzed_again(images: Path, tmp_path: Path) ->
     assert len(kept) == 6
 
 
+def test_two_files_need_two_names(images: Path, tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        shutil.copy(images / "0.png", tmp_path / folder / "x.png")
+        (tmp_path / folder / "list.csv").write_text("uri,group\nx.png,1\n")
+    sources = [str(tmp_path / folder / "list.csv") for folder in ("a", "b")]
+    with pytest.raises(InputError, match=r"x\.png of .*/b/list\.csv is another file"):
+        list(find_inputs(sources))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a right there")
+def test_follows_links_but_finds_each_file_once(images: Path, tmp_path: Path) -> None:
+    top = tmp_path / "top"
+    (top / "z").mkdir(parents=True)
+    for name in ("back", "again"):  # Which glob would follow 2 ** 40 times.
+        (top / "z" / name).symlink_to(top)
+    (images / "nested" / "text.jpg").unlink()
+    (top / "linked").symlink_to(images)
+    recording = top / "results"
+    recording.mkdir()
+    for name in ("annotated.mp4", "frames.jsonl"):
+        (recording / name).touch()
+    expected = [f"{top}/linked/{n}.png" for n in range(6)] + [f"{top}/linked/nested/empty.png"]
+    for sources in ([f"{top}/**/*.png"], [f"{top}/**/*.png", f"{images}/*.png", str(top / "z")]):
+        assert [one.uri for one in find_inputs(sources)] == expected
+    assert [one.uri for one in find_inputs([str(top)], exclude=str(images / "nested"))] == (
+        expected[:6]
+    )
+    # Names that are patterns too.
+    (top / "people[1].csv").write_text("uri\nlinked/0.png\n")
+    assert [one.uri for one in find_inputs([f"{top}/people[1].csv"])] == ["linked/0.png"]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
@@ -219,6 +259,55 @@ def test_reads_tar_shards(images: Path, tmp_path: Path) -> None:
     failed = {str(r["uri"]): str(r["error"]) for r in rows(tmp_path / "out", "failures")}
     assert list(failed) == [f"{whole}#text.jpg", str(torn)]
     assert "the shard cannot be read" in failed[str(torn)]
+
+
+def test_a_shard_that_has_a_name_twice(images: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a.tar"
+    with tarfile.open(path, "w") as shard:
+        shard.add(images / "0.png", "0.png")
+        shard.add(images / "1.png", "0.png")
+    worker = Worker(WorkSettings(str(tmp_path / "out"), Settings(), {}), FakePipeline())
+    commit = worker.run(make_plan(find_inputs([str(path)]), workers=1).part(0))
+    assert commit["warnings"] == [f"{path}#0.png: the first of several is analyzed"]
+    assert [row["expression"] for row in rows(tmp_path / "out", "faces")] == ["happiness"]
+
+
+@pytest.mark.parametrize("place", ["header", "file", "end", "mark"])
+@pytest.mark.parametrize("damage", ["cut", "ones"])
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_damaged_shard_is_a_failure_after_its_first_files(
+    images: Path, tmp_path: Path, place: str, damage: str, compressed: bool
+) -> None:
+    """:mod:`tarfile` itself would end at many of these without an error."""
+    path = tmp_path / "a.tar"
+    noise = np.random.default_rng(1).integers(0, 255, (90, 90, 3), np.uint8)
+    with tarfile.open(path, "w") as shard:
+        for number in range(3):
+            PillowImage.fromarray(noise).save(tmp_path / "a.png")
+            shard.add(tmp_path / "a.png", f"{number}.png")
+            pass
+    with tarfile.open(path) as shard:
+        second = shard.getmembers()[1]
+    whole = path.read_bytes()
+    at = {
+        "header": second.offset + 100,
+        "file": second.offset_data + 1000,
+        "end": second.offset_data + -(-second.size // 512) * 512,
+        "mark": len(whole.rstrip(b"\0")) // 512 * 512 + 512,
+    }[place]
+    if compressed:
+        whole, at = gzip.compress(whole), int(at / len(whole) * len(gzip.compress(whole)))
+    rest = b"\xff" * 700 + whole[at + 700 :] if damage == "ones" else b""
+    path.write_bytes(whole[:at] + rest)
+    worker = Worker(WorkSettings(str(tmp_path / "out"), Settings(), {}), FakePipeline())
+    commit = worker.run(make_plan(find_inputs([str(path)]), workers=1).part(0))
+    # Where the damage is within a picture, only this one says so.
+    said = commit["errors"] or commit["warnings"]
+    expected = "the shard cannot be read" if commit["errors"] else "is truncated or damaged"
+    assert expected in said[-1]
+    if not compressed:
+        before = {"header": 1, "file": 1, "end": 2, "mark": 3}[place]
+        assert commit["counts"]["inputs"] > before
 
 
 def test_reads_remote_images_while_others_are_analyzed(images: Path, tmp_path: Path) -> None:
@@ -311,6 +400,68 @@ def test_an_output_that_cannot_be_written_is_no_failure_of_an_input(
         run(plan, blocked)
     with pytest.raises(SettingError, match="expected --out to be a folder"):
         Folder(str(blocked)).make()
+
+
+def test_what_a_killed_process_leaves_is_hidden_and_deleted(images: Path, tmp_path: Path) -> None:
+    out = Folder(str(tmp_path / "out"))
+    run(make_plan(find_inputs([str(images)]), workers=1), tmp_path / "out")
+    faces = parquet.read_table(tmp_path / "out" / "faces").num_rows
+    writing = out._writing("faces/part-000009.parquet")
+    with contextlib.suppress(KeyboardInterrupt), writing as file:
+        file.write(b"half")
+        (partial,) = (tmp_path / "out" / "faces").glob(".*.partial")
+        shutil.copy(partial, copy := partial.with_name(f".copy{partial.suffix}"))
+        raise KeyboardInterrupt
+    assert parquet.read_table(tmp_path / "out" / "faces").num_rows == faces
+    assert (partial.exists(), copy.exists()) == (False, True)
+    out.delete_partial()
+    assert not copy.exists()
+
+
+def test_deletes_scratch_folders_of_killed_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    used, left, new = (tmp_path / f"{SCRATCH}{name}" for name in ("used", "left", "new"))
+    new.mkdir()
+    left.mkdir()
+    (left / LOCK_FILE).touch()
+    with locked(used):
+        delete_left_scratch()
+        assert sorted(tmp_path.iterdir()) == [new, used]
+
+
+def test_an_input_that_hangs_ends_the_process(images: Path, tmp_path: Path) -> None:
+    program = f"""
+import time
+from mien.cluster.inputs import Input
+from mien.cluster.plan import Part
+from mien.cluster.worker import Worker, WorkSettings
+from mien.config import Settings
+from mien.streaming.outputs import LOCK_FILE, locked
+from mien.testing import FakePipeline
+
+class Hanging(FakePipeline):
+    def analyze_opened(self, image):
+        time.sleep(600)
+
+part = Part(0, (Input("0.png", {str(images / "0.png")!r}),))
+work = WorkSettings({str(tmp_path / "out")!r}, Settings(), {{}})
+Worker(work, Hanging(), stall_s=1).run(part, careful=True)
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 1
+    assert "Timeout" in ran.stderr
+    part = Part(0, (Input("0.png", str(images / "0.png")),))
+    assert Journal(Folder(str(tmp_path / "out")), part).crashes(part.inputs[0]) == 1
+
+
+def test_a_damaged_state_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_bytes(b"")
+    with pytest.raises(SettingError, match=r"expected JSON in .*run\.json, got .*restore the file"):
+        batch_status(str(tmp_path))
 
 
 def test_a_full_disk_stops_the_run_and_is_no_failure_of_an_input(

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from mien.cluster.folder import Folder
 from mien.cluster.inputs import Input
 from mien.cluster.plan import Plan, make_plan
-from mien.cluster.storage import Folder
 
 pytest.importorskip("pyarrow")
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
+from mien.cluster.folder import Folder
 from mien.cluster.inputs import Input
 from mien.cluster.plan import make_plan
-from mien.cluster.storage import Folder
 from mien.cluster.worker import Worker, WorkSettings
 from mien.config import Settings
 from mien.media.clock import find_key_frame

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mien.errors import SettingError
-from mien.streaming.outputs import _LOCK_FILE, check_unused, delete_results, locked
+from mien.streaming.outputs import LOCK_FILE, check_unused, delete_results, locked
 
 HOLD = """
 import sys, time
@@ -29,10 +29,10 @@ def test_a_folder_in_use_is_refused_until_its_process_ends(tmp_path: Path) -> No
         with pytest.raises(SettingError, match=f"process {child.pid} writes"), locked(tmp_path):
             pass
         child.kill()
-    assert (tmp_path / _LOCK_FILE).exists()
+    assert (tmp_path / LOCK_FILE).exists()
     with locked(tmp_path):
-        assert (tmp_path / _LOCK_FILE).read_text().strip() == str(os.getpid())
-    assert not (tmp_path / _LOCK_FILE).exists()
+        assert (tmp_path / LOCK_FILE).read_text().strip() == str(os.getpid())
+    assert not (tmp_path / LOCK_FILE).exists()
 
 
 def test_two_runs_in_one_process_are_refused_too(tmp_path: Path) -> None:

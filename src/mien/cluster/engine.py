@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from mien.cluster.attempts import STALL_S, Journal
+from mien.cluster.folder import Folder
 from mien.cluster.plan import Part, Plan
-from mien.cluster.storage import Folder
-from mien.cluster.worker import Journal, Worker, WorkSettings
+from mien.cluster.worker import Worker, WorkSettings
 from mien.errors import MienError, MissingExtraError, SettingError, import_extra
 
 # Ray reports usage to its vendor unless this is set, and warns about a future default.
@@ -264,10 +265,8 @@ class Pool:
                 "it runs again, use --resume"
             ) from error
         finally:
-            for actor in (
-                *self._starting.values(),
-                *(actor for actor, _ in self._running.values()),
-            ):
+            busy = [actor for actor, _ in self._running.values()]
+            for actor in (*self._starting.values(), *busy):
                 with suppress(ConnectionError):
                     self._kill(actor)
             self._starting.clear()
@@ -331,7 +330,7 @@ class Pool:
                 raise cause from None
             last = str(error).strip().rpartition("\n")[2]
             raise MienError(f"expected a worker to run, but it failed: {last}") from error
-        except (errors.RayError, errors.RaySystemError) as error:
+        except errors.RayError as error:
             self._died(part, error)
             return None
         return commit
@@ -379,7 +378,7 @@ class _Actor:
 
     def run(self, part: Part, careful: bool) -> dict[str, Any]:
         try:
-            self._worker = self._worker or Worker(self._work)
+            self._worker = self._worker or Worker(self._work, stall_s=STALL_S)
             commit = self._worker.run(part, careful=careful)
         except MissingExtraError as error:
             # Its arguments are not its message, so it cannot be sent to another process.

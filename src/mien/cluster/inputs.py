@@ -9,14 +9,15 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
-from urllib.parse import urlsplit
 
 from mien.cluster import storage
 from mien.cluster.segments import Piece
 from mien.errors import InputError, valid_text
 from mien.media.clips import VIDEO_SUFFIXES
 from mien.media.formats import SUFFIXES
+from mien.recording import FRAMES_FILE
 from mien.tables.csv_files import check_columns, parse_rows, table_lines
 
 URI_COLUMN = "uri"
@@ -48,11 +49,7 @@ class Input:
     @property
     def suffix(self) -> str:
         """The file extension in lower case, without the query of an address."""
-        path = self.address
-        if not storage.is_local(path):
-            is_web = path.startswith("http")
-            path = urlsplit(path, allow_fragments=is_web).path
-        name = path.lower()
+        name = storage.split(self.address)[0].lower()
         shard = next((suffix for suffix in _SHARD_SUFFIXES if name.endswith(suffix)), None)
         return shard or os.path.splitext(name)[1]
 
@@ -71,23 +68,29 @@ def find_inputs(
     """All inputs of the sources, in a fixed order; the same address is returned once.
 
     Args:
-        sources: folders, searched recursively by file extension, hidden files left out; patterns
-            with ``*``, ``?`` or ``[``, in which ``**`` matches nested folders; tables (CSV, TSV or
-            Parquet) with a column ``uri``, whose other columns are carried along; text files
-            with one path or address per line; images, videos and tar shards. All may be local or
-            addresses; what a table or list names may be relative to it.
+        sources: folders, searched recursively by file extension, linked ones too, hidden files and
+            recordings of mien left out; patterns with ``*``, ``?`` or ``[``, in which ``**``
+            matches nested folders; tables (CSV, TSV or Parquet) with a column ``uri``, whose
+            other columns are carried along; text files with one path or address per line; images,
+            videos and tar shards. All may be local or addresses; what a table or list names may be
+            relative to it.
         exclude: the output folder, which is not searched.
         on_again: called with the name of an input of a table that was returned before.
 
     Raises:
-        InputError: a source has no inputs or cannot be read.
+        InputError: a source has no inputs or cannot be read, or two files have one name.
     """
     with contextlib.closing(_Seen()) as seen:
         for source in sources:
             empty = True
             for found in _inputs_of(source, exclude):
                 empty = False
-                if seen.add(found.address):
+                if seen.add(_identity(found.address)):
+                    if not seen.add(f"uri {found.uri}"):
+                        raise InputError(
+                            f"expected a name for each file, but {found.uri} of {source} is "
+                            "another file than in an earlier table or list: give absolute paths"
+                        )
                     yield found
                 elif found.columns:
                     on_again(found.uri)
@@ -95,29 +98,45 @@ def find_inputs(
                 raise InputError(f"expected images, videos or shards in {source}, but it has none")
 
 
+def _identity(address: str) -> str:
+    """What addresses of one file have in common, whatever links lead to its folder."""
+    if not storage.is_local(address):
+        return address
+    parent, name = os.path.split(address)
+    return os.path.join(_real_folder(parent), name)
+
+
+@lru_cache(1024)
+def _real_folder(path: str) -> str:
+    return os.path.realpath(path)
+
+
 def _inputs_of(source: str, exclude: str) -> Iterator[Input]:
-    lower = source.lower()
-    if lower.endswith((*_TABLE_SUFFIXES, _LIST_SUFFIX)) and not glob.has_magic(source):
+    if _is_pattern(source):
+        yield from _matching(source, exclude)
+    elif storage.split(source)[0].lower().endswith((*_TABLE_SUFFIXES, _LIST_SUFFIX)):
         yield from _listed(source)
-    elif urlsplit(source).scheme in ("http", "https"):
+    elif storage.is_web(source):
         yield Input(source, source)
     elif storage.is_local(source):
         yield from _local(source, exclude)
-    elif glob.has_magic(source):
-        yield from _matching(source)
     else:
         yield from _remote(source, exclude)
+
+
+def _is_pattern(source: str) -> bool:
+    if storage.is_web(source) or not glob.has_magic(storage.split(source)[0]):
+        return False
+    if storage.is_local(source):
+        return not os.path.lexists(storage.local_path(source))
+    return _kind(source) != "File"
 
 
 def _local(source: str, exclude: str) -> Iterator[Input]:
     path = str(storage.local_path(source))
     if os.path.isdir(path):
-        for found in _walk(path, exclude):
-            yield Input(found, os.path.abspath(found))
-    elif glob.has_magic(path) and not os.path.lexists(path):
-        for found in sorted(glob.iglob(path, recursive=True)):
-            if os.path.isfile(found):
-                yield Input(found, os.path.abspath(found))
+        found = (name for name in _walk(path, exclude) if _is_input(os.path.basename(name)))
+        yield from (Input(name, os.path.abspath(name)) for name in found)
     elif os.path.lexists(path):
         yield Input(source, os.path.abspath(path))
     else:
@@ -125,17 +144,27 @@ def _local(source: str, exclude: str) -> Iterator[Input]:
 
 
 def _walk(folder: str, exclude: str) -> Iterator[str]:
+    """The files below a folder, sorted; linked folders too, but each folder once."""
     problems: list[OSError] = []
-    for parent, folders, files in os.walk(folder, onerror=problems.append):
-        folders[:] = sorted(
-            name
-            for name in folders
-            if not name.startswith(".")
-            and not (exclude and os.path.abspath(os.path.join(parent, name)) == exclude)
-        )
-        yield from (os.path.join(parent, name) for name in sorted(files) if _is_input(name))
+    seen = {_folder_id(exclude)} if exclude else set()
+    for parent, folders, files in os.walk(folder, onerror=problems.append, followlinks=True):
+        number = _folder_id(parent)
+        if number in seen or FRAMES_FILE in files:
+            folders.clear()
+            continue
+        seen.add(number)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (os.path.join(parent, name) for name in sorted(files) if name[0] != ".")
     for error in problems:
         raise InputError(f"{error.filename}: the folder cannot be read: {error.strerror}")
+
+
+def _folder_id(path: str) -> tuple[int, int] | None:
+    try:
+        facts = os.stat(path)
+    except OSError:
+        return None
+    return facts.st_dev, facts.st_ino
 
 
 def _is_input(name: str) -> bool:
@@ -146,23 +175,26 @@ def _is_input(name: str) -> bool:
 
 def _remote(source: str, exclude: str) -> Iterator[Input]:
     """The inputs below an address, or the file at it."""
-    from pyarrow.fs import FileType
-
-    files, path = storage.filesystem(source)
-    try:
-        kind = files.get_file_info(path.rstrip("/")).type
-    except OSError as error:
-        raise InputError(f"{source}: cannot be read: {error}") from None
-    if kind == FileType.File:
+    kind = _kind(source)
+    if kind == "File":
         yield Input(source, source)
         return
-    if kind == FileType.NotFound:
+    if kind == "NotFound":
         raise InputError(f"expected a file or a folder, but {source} does not exist")
     for found in _below(source):
         if not (exclude and found.startswith(f"{exclude.rstrip('/')}/")) and _is_input(
             found.rpartition("/")[2]
         ):
             yield Input(found, found)
+
+
+def _kind(address: str) -> str:
+    """``File``, ``Directory`` or ``NotFound``."""
+    files, path = storage.filesystem(address)
+    try:
+        return str(files.get_file_info(path.rstrip("/")).type.name)
+    except OSError as error:
+        raise InputError(f"{address}: cannot be read: {error}") from None
 
 
 def _below(folder: str) -> Iterator[str]:
@@ -178,19 +210,40 @@ def _below(folder: str) -> Iterator[str]:
     return (storage.join(folder, name) for name in names)
 
 
-def _matching(pattern: str) -> Iterator[Input]:
-    """The addresses that match a pattern."""
-    fixed = re.split(r"[*?\[]", pattern, maxsplit=1)[0].rpartition("/")[0]
-    matches = re.compile(_expression(pattern)).fullmatch
-    for found in _below(fixed):
-        if matches(found):
+def _matching(pattern: str, exclude: str) -> Iterator[Input]:
+    """The files that match a pattern."""
+    if storage.is_local(pattern):
+        for found in _matching_files(str(storage.local_path(pattern)), exclude):
+            yield Input(found, os.path.abspath(found))
+        return
+    base, query = storage.split(pattern)
+    fixed = re.split(r"[*?\[]", base, maxsplit=1)[0].rpartition("/")[0]
+    matches = _expression(base).fullmatch
+    for found in _below(fixed + query):
+        if matches(storage.split(found)[0]):
             yield Input(found, found)
 
 
-def _expression(pattern: str) -> str:
+def _matching_files(pattern: str, exclude: str) -> Iterator[str]:
+    parts = pattern.split(os.sep)
+    if "**" not in parts:
+        yield from (found for found in sorted(glob.iglob(pattern)) if os.path.isfile(found))
+        return
+    # The module glob would follow a link to a folder above it again and again.
+    start = parts.index("**")
+    bases = sorted(glob.iglob(os.sep.join([*parts[:start], ""]))) if start else [""]
+    matches = _expression("/".join(parts)).fullmatch
+    for base in bases:
+        for found in _walk(base or ".", exclude):
+            name = found if base else found.removeprefix(f".{os.sep}")
+            if matches(name.replace(os.sep, "/")):
+                yield name
+
+
+def _expression(pattern: str) -> re.Pattern[str]:
     """A regular expression for a pattern; only ``**`` matches across folders."""
     text = ""
-    for token in re.findall(r"\*\*/|\*\*|\*|\?|\[!?[^\]]+\]|.", pattern):
+    for token in re.findall(r"\*\*/|\*\*|\*|\?|\[!?[^\]]+\]|.", pattern, re.DOTALL):
         if token == "**/":
             text += "(?:.*/)?"
         elif token in ("**", "*", "?"):
@@ -199,17 +252,17 @@ def _expression(pattern: str) -> str:
             text += token.replace("[!", "[^", 1)
         else:
             text += re.escape(token)
-    return text
+    return re.compile(text, re.DOTALL)
 
 
 def _listed(source: str) -> Iterator[Input]:
     """The inputs of a table or list."""
     remote = not storage.is_local(source)
-    base = (
-        source.rpartition("/")[0]
-        if remote
-        else os.path.dirname(os.path.abspath(storage.local_path(source)))
-    )
+    if remote:
+        path, query = storage.split(source)
+        base = path.rpartition("/")[0] + query
+    else:
+        base = os.path.dirname(os.path.abspath(storage.local_path(source)))
     for number, row in enumerate(_rows(source), start=1):
         uri = row.pop(URI_COLUMN)
         if not isinstance(uri, str) or not uri.strip():
@@ -227,7 +280,7 @@ def _listed(source: str) -> Iterator[Input]:
 
 
 def _rows(source: str) -> Iterator[dict[str, Any]]:
-    lower = source.lower()
+    lower = storage.split(source)[0].lower()
     if lower.endswith(".parquet"):
         yield from _parquet_rows(source)
         return
@@ -266,9 +319,13 @@ def _parquet_rows(source: str) -> Iterator[dict[str, Any]]:
     import pyarrow
     from pyarrow import parquet
 
-    files, path = storage.filesystem(source)
     try:
-        with files.open_input_file(path) as stream:
+        if storage.is_web(source):
+            opened: Any = storage.fetch(source)
+        else:
+            files, path = storage.filesystem(source)
+            opened = files.open_input_file(path)
+        with opened as stream:
             table = parquet.ParquetFile(stream)
             check_columns(table.schema_arrow.names, source, [URI_COLUMN])
             for batch in table.iter_batches(10_000):

@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from mien.cluster.folder import Folder
 from mien.cluster.inputs import URI_COLUMN, Input
-from mien.cluster.storage import Folder, local_path
+from mien.cluster.storage import join, local_path
 from mien.errors import SettingError, valid_text
 from mien.labels import Expression
 from mien.streaming.outputs import is_locked
@@ -275,12 +276,19 @@ class RunFolder(Folder):
     """The output folder of a run, with its state."""
 
     def state(self) -> dict[str, Any] | None:
-        """The document in ``run.json``, if there is one."""
+        """The document in ``run.json``, if there is one of a run.
+
+        Raises:
+            SettingError: it is damaged.
+        """
         content = self.read(RUN_FILE)
         try:
             document = json.loads(content) if content is not None else None
-        except ValueError:
-            document = None
+        except ValueError as error:
+            raise SettingError(
+                f"expected JSON in {join(self.address, RUN_FILE)}, got {error}: restore the file, "
+                "or use another --out"
+            ) from None
         return document if isinstance(document, dict) and "inputs_planned" in document else None
 
     def commits(self) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -15,9 +15,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any
 
+from mien.cluster.folder import Folder
 from mien.cluster.inputs import Input
 from mien.cluster.segments import Piece, split
-from mien.cluster.storage import Folder, check_room
+from mien.cluster.storage import check_room
 from mien.errors import InputError, SettingError
 
 PLAN_FILE = "plan.parquet"

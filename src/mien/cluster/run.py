@@ -65,7 +65,12 @@ def run_batch(
     settings, resources = settings or Settings(), resources or Resources()
     options = options or BatchOptions()
     folder = RunFolder(out)
-    facts = {"settings": dataclasses.asdict(settings), **_choices(options)}
+    facts = {
+        "schema_version": SCHEMA_VERSION,
+        "settings": dataclasses.asdict(settings),
+        **_choices(options),
+        **_models(settings),
+    }
     _check_out(folder, facts, sources, resume=options.resume)
     folder.make()
     with contextlib.ExitStack() as stack:
@@ -74,6 +79,13 @@ def run_batch(
         # Another run may have ended before the lock was held.
         earlier = _check_out(folder, facts, sources, resume=options.resume)
         sources = list(sources or (earlier or {}).get("sources", ()))
+        if options.resume:
+            folder.delete_partial()
+        if earlier and earlier.get("mien_version") != __version__:
+            on_warning(
+                f"mien {earlier.get('mien_version')} began this run, and {__version__} continues "
+                "it: their results may differ"
+            )
         plan = Plan.read(folder) if earlier is not None else None
         if plan is None:
             plan = make_plan(
@@ -85,7 +97,7 @@ def run_batch(
             )
             plan.write(folder)
         _check_plan(plan, folder, earlier)
-        document = _document(sources, plan, earlier) | facts | _models(settings)
+        document = _document(sources, plan, earlier) | facts
         # Workers have folders of their own in which a relative path would mean another one.
         work = WorkSettings(folder.absolute, settings, plan.columns, options)
         run = _Run(folder, document, earlier, on_progress, on_warning)
@@ -95,7 +107,6 @@ def run_batch(
 def _document(sources: Sequence[str], plan: Plan, earlier: dict[str, Any] | None) -> dict[str, Any]:
     """What ``run.json`` says of an attempt when it starts."""
     return {
-        "schema_version": SCHEMA_VERSION,
         "mien_version": __version__,
         "status": "running",
         "error": None,
@@ -267,12 +278,17 @@ def _inputs(
     sources: Sequence[str], folder: RunFolder, on_warning: Callable[[str], None]
 ) -> Iterator[Input]:
     """The inputs of the sources, and then a warning of those that lose columns."""
-    again: list[str] = []
-    yield from find_inputs(sources, exclude=folder.absolute, on_again=again.append)
-    if again:
+    count, example = 0, ""
+
+    def on_again(uri: str) -> None:
+        nonlocal count, example
+        count, example = count + 1, example or uri
+
+    yield from find_inputs(sources, exclude=folder.absolute, on_again=on_again)
+    if count:
         on_warning(
-            f"{counted(len(again), 'row')} of tables name an input that was listed before, such as "
-            f"{again[0]}; each is analyzed once, with the columns of its first row"
+            f"{counted(count, 'row')} of tables name an input that was listed before, such as "
+            f"{example}; each is analyzed once, with the columns of its first row"
         )
 
 

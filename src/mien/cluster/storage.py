@@ -1,28 +1,41 @@
-"""Files at paths and addresses: local folders, ``s3://``, ``gs://``, ``az://``, ``https://``."""
+"""Reading at paths and addresses: local files, ``s3://``, ``gs://``, ``az://``, ``https://``."""
 
 import errno
 import os
-import shutil
+import re
 import socket
 import stat
 import tempfile
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from http.client import HTTPException
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit
 
-from mien.errors import InputError, MienError, SettingError
+from mien.errors import InputError, MienError
 from mien.tables import require_pyarrow
 
-_COPY_BYTES = 4 << 20
+COPY_BYTES = 4 << 20
 _TIMEOUT_S = 60
+_SLOWEST_BYTES_PER_S = 1000
+"""A transfer that is slower for a minute ends."""
+_BUSY = (429, 502, 503, 504)
+_PAUSES_S = (1, 4)
+"""Before a busy server of ``https://`` is asked again."""
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _SAFE = "%/:=&?~#+!$,;'@()*[]"
 """Characters of addresses that are not escaped."""
+_OPTIONS = re.compile(
+    r"\?(?:allow_|blob_storage_|credential_kind|dfs_storage_|enable_tls|endpoint_override|project_id|"
+    r"region|retry_limit|scheme|tls_)\w*=.*$",
+    re.DOTALL,
+)
+"""What pyarrow reads of an address of storage; each other "?" is a part of a name."""
 
 
 class StorageError(MienError):
@@ -55,11 +68,29 @@ def filesystem(address: str) -> tuple[Any, str]:
         from pyarrow.fs import LocalFileSystem
 
         return LocalFileSystem(), str(local_path(address).absolute())
-    # A name may have "#"; an address of storage has no fragment.
-    parts = urlsplit(address, allow_fragments=False)
-    root = urlunsplit((parts.scheme, parts.netloc, "/", parts.query, ""))
-    opened, inner = _remote(root)
-    return opened, inner + parts.path.lstrip("/") if inner else parts.path
+    base, query = split(address)
+    scheme, _, rest = base.partition("://")
+    bucket, _, path = rest.partition("/")
+    opened, inner = _remote(f"{scheme.lower()}://{bucket}/{query}")
+    return opened, inner + path.lstrip("/") if inner else f"/{path}"
+
+
+def split(address: str) -> tuple[str, str]:
+    """An address without what follows its path, and its query with the question mark."""
+    if is_local(address):
+        return address, ""
+    if is_web(address):
+        parts = urlsplit(address)
+        query = f"?{parts.query}" if parts.query else ""
+        return f"{parts.scheme}://{parts.netloc}{parts.path}", query
+    options = _OPTIONS.search(address)
+    start = options.start() if options else len(address)
+    return address[:start], address[start:]
+
+
+def is_web(address: str) -> bool:
+    """Whether an address is one of ``https://`` or ``http://``."""
+    return address.lower().startswith(("http://", "https://"))
 
 
 @cache
@@ -95,17 +126,15 @@ def join(folder: str, name: str) -> str:
     """The address of a file in a folder; a query of the address stays at its end."""
     if is_local(folder):
         return os.path.join(folder, name)
-    parts = urlsplit(folder, allow_fragments=False)
-    return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{name}"))
+    base, query = split(folder)
+    return f"{base.rstrip('/')}/{name}{query}"
 
 
 @contextmanager
 def _opened(address: str) -> Iterator[Any]:
     try:
-        if urlsplit(address).scheme in ("http", "https"):
-            # Lists have names as people write them, with spaces and letters of any language.
-            escaped = quote(address, safe=_SAFE)
-            with urllib.request.urlopen(escaped, timeout=_TIMEOUT_S) as stream:
+        if is_web(address):
+            with _answer(address) as stream:
                 yield stream
         else:
             opened, path = filesystem(address)
@@ -115,24 +144,77 @@ def _opened(address: str) -> Iterator[Any]:
         raise InputError(f"{address}: the file cannot be read: {reason_of(error)}") from None
 
 
-def read(address: str, limit: int | None = None) -> bytes:
-    """The content of a file, or its first bytes.
+def _answer(address: str) -> Any:
+    """The open answer of a web server, which is asked three times if it is busy."""
+    # Lists have names as people write them, with spaces and letters of any language.
+    escaped = quote(address, safe=_SAFE)
+    for pause_s in _PAUSES_S:
+        try:
+            return urllib.request.urlopen(escaped, timeout=_TIMEOUT_S)
+        except urllib.error.HTTPError as error:
+            if error.code not in _BUSY:
+                raise
+            error.close()
+            time.sleep(pause_s)
+    return urllib.request.urlopen(escaped, timeout=_TIMEOUT_S)
+
+
+def _pieces(stream: Any, limit: int | None = None) -> Iterator[bytes]:
+    """The content of a stream as it arrives.
+
+    Raises:
+        OSError: it breaks off, hardly moves, or has more bytes than the limit.
+    """
+    take = getattr(stream, "read1", stream.read)
+    started, done = time.monotonic(), 0
+    while piece := take(COPY_BYTES):
+        done += len(piece)
+        if limit is not None and done > limit:
+            raise OSError(f"expected an image of at most {limit >> 20} MiB, got more")
+        seconds = time.monotonic() - started
+        if seconds > _TIMEOUT_S and done < seconds * _SLOWEST_BYTES_PER_S:
+            raise OSError(f"{done} bytes in {seconds:.0f} s: the server is too slow")
+        yield piece
+    if left := getattr(stream, "length", None):
+        raise OSError(f"the connection ended {left} bytes before the end of the file")
+
+
+def head(address: str, size: int) -> bytes:
+    """The first bytes of a file, or fewer of a short one.
 
     Raises:
         InputError: it cannot be read.
     """
     with _opened(address) as stream:
-        return bytes(stream.read(limit))
+        return bytes(stream.read(size))
 
 
-def download(address: str, path: Path) -> None:
-    """Copy a file to a local one.
+def read(address: str, limit: int | None = None) -> bytes:
+    """The content of a file.
+
+    Args:
+        address: of the file.
+        limit: number of bytes that it may have.
+
+    Raises:
+        InputError: it cannot be read, or has more.
+    """
+    with _opened(address) as stream:
+        return b"".join(_pieces(stream, limit))
+
+
+def download(
+    address: str, path: Path, on_bytes: Callable[[int], None] = lambda count: None
+) -> None:
+    """Copy a file to a local one; `on_bytes` is called with each number of bytes that arrive.
 
     Raises:
         InputError: it cannot be read.
     """
     with _opened(address) as stream, path.open("wb") as file:
-        shutil.copyfileobj(stream, file, _COPY_BYTES)
+        for piece in _pieces(stream):
+            file.write(piece)
+            on_bytes(len(piece))
 
 
 def fetch(address: str) -> IO[bytes]:
@@ -142,12 +224,14 @@ def fetch(address: str) -> IO[bytes]:
         InputError: it cannot be read.
     """
     with _opened(address) as stream:
-        return _copied(stream)
+        return copied(stream)
 
 
-def _copied(stream: IO[bytes]) -> IO[bytes]:
+def copied(stream: Any) -> IO[bytes]:
+    """The rest of a stream in a file without a name."""
     file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller's
-    shutil.copyfileobj(stream, file, _COPY_BYTES)
+    for piece in _pieces(stream):
+        file.write(piece)
     file.seek(0)
     return file
 
@@ -170,7 +254,7 @@ def check_answers(address: str) -> None:
     Raises:
         StorageError: it does not.
     """
-    if is_local(address) or urlsplit(address).scheme in ("http", "https"):
+    if is_local(address) or is_web(address):
         return
     opened, path = filesystem(address)
     try:
@@ -191,7 +275,7 @@ def check_room(error: BaseException) -> None:
     """
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+        if isinstance(cause, OSError) and cause.errno in _FULL:
             raise StorageError(
                 f"expected room in {tempfile.gettempdir()} on {socket.gethostname()}, but: "
                 f"{reason_of(cause)}; "
@@ -205,125 +289,3 @@ def reason_of(error: BaseException) -> str:
     if isinstance(error, urllib.error.HTTPError):
         error.close()  # It is the open response.
     return str(getattr(error, "strerror", None) or error).split("\n", maxsplit=1)[0]
-
-
-class Folder:
-    """The output folder of a run, local or remote.
-
-    Args:
-        address: of the folder.
-    """
-
-    def __init__(self, address: str) -> None:
-        self.address = address
-        self.local = is_local(address)
-        self._files, self._root = filesystem(address.rstrip("/") or "/")
-
-    @property
-    def absolute(self) -> str:
-        """Its address, which means the same folder in every process."""
-        return str(local_path(self.address).absolute()) if self.local else self.address
-
-    def make(self) -> None:
-        """Make the folder, and check that files can be written.
-
-        Raises:
-            SettingError: they cannot.
-        """
-        try:
-            self.write("run.check", b"")
-            self.delete("run.check")
-        except StorageError as error:
-            raise SettingError(
-                f"expected --out to be a folder that can be written, got {self.address}: "
-                f"{error.__cause__ or error}"
-            ) from None
-
-    def write(self, name: str, content: bytes) -> None:
-        """Write a file in one step: a reader sees the whole file or none.
-
-        Raises:
-            StorageError: it cannot be written.
-        """
-        with self._writing(name) as stream:
-            stream.write(content)
-
-    def upload(self, file: IO[bytes], name: str) -> None:
-        """Write the rest of an open file in one step.
-
-        Raises:
-            StorageError: it cannot be written.
-        """
-        with self._writing(name) as stream:
-            shutil.copyfileobj(file, stream, _COPY_BYTES)
-
-    @contextmanager
-    def _writing(self, name: str) -> Iterator[Any]:
-        """A stream whose file appears at the end of the block, unless there is an error.
-
-        Object stores do this by themselves, also when the process is killed; a local file is
-        written beside its place and moved.
-        """
-        path = f"{self._root}/{name}"
-        partial = f"{path}.{os.getpid()}.partial" if self.local else path
-        try:
-            if self.local:
-                self._files.create_dir(os.path.dirname(path), recursive=True)
-            with self._files.open_output_stream(partial, compression=None) as stream:
-                yield stream
-            if self.local:
-                os.replace(partial, path)
-        except OSError as error:
-            raise StorageError(
-                f"expected to write {path}, but: {reason_of(error)}; make room or get access "
-                "there, then use --resume"
-            ) from error
-        finally:
-            if self.local:
-                with suppress(OSError):
-                    os.unlink(partial)
-
-    def read(self, name: str) -> bytes | None:
-        """The content of a file; None where there is none."""
-        try:
-            with self._files.open_input_stream(f"{self._root}/{name}", compression=None) as stream:
-                return bytes(stream.read())
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise InputError(f"{join(self.address, name)}: {reason_of(error)}") from None
-
-    def fetch(self, name: str) -> IO[bytes] | None:
-        """A copy of a file without a name; None where there is none."""
-        try:
-            with self._files.open_input_stream(f"{self._root}/{name}", compression=None) as stream:
-                return _copied(stream)
-        except FileNotFoundError:
-            return None
-
-    def delete(self, name: str) -> None:
-        """Delete a file, if it exists."""
-        try:
-            self._files.delete_file(f"{self._root}/{name}")
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            raise StorageError(f"{join(self.address, name)}: {reason_of(error)}") from error
-
-    def names(self, folder: str = "") -> list[str]:
-        """The names of the files in a subfolder, sorted; none where there is no such folder."""
-        return sorted(info.base_name for info in self._infos(folder) if info.is_file)
-
-    def is_empty(self, *but: str) -> bool:
-        """Whether nothing is there but hidden files, and files of these names."""
-        names = [info.base_name for info in self._infos("")]
-        return all(name.startswith(".") or name in but for name in names)
-
-    def _infos(self, folder: str) -> Iterator[Any]:
-        from pyarrow.fs import FileSelector
-
-        selector = FileSelector(f"{self._root}/{folder}".rstrip("/"), allow_not_found=True)
-        try:
-            yield from self._files.get_file_info(selector)
-        except OSError as error:
-            raise InputError(f"{join(self.address, folder)}: {reason_of(error)}") from None

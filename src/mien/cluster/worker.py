@@ -4,8 +4,6 @@ import contextlib
 import gzip
 import json
 import os
-import shutil
-import tarfile
 import tempfile
 import time
 from collections import deque
@@ -16,11 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from mien.cluster import storage
+from mien.cluster.attempts import SCRATCH, Journal, Watch, delete_left_scratch
+from mien.cluster.folder import Folder
 from mien.cluster.inputs import Input
 from mien.cluster.output import PartTables
 from mien.cluster.plan import Part
 from mien.cluster.segments import SEGMENT_S, stitch
-from mien.cluster.storage import Folder, StorageError
+from mien.cluster.shards import shard_files
+from mien.cluster.storage import StorageError
 from mien.config import Settings
 from mien.errors import (
     InputError,
@@ -32,18 +33,17 @@ from mien.errors import (
 )
 from mien.media.clips import VIDEO_SUFFIXES, Clip
 from mien.media.formats import HEAD_BYTES, SUFFIXES, sniff
-from mien.media.images import open_image
+from mien.media.images import byte_limit, open_image
 from mien.pipeline import FacePipeline
 from mien.recording import FRAMES_FILE
+from mien.streaming.outputs import locked
 
-_JOURNALS = "attempts"
 _CRASHES_ALLOWED = 1
 """How often an input may end the process of its worker and be tried again."""
 
 _CRASHED = "ended the process of its worker {} times, which it may have damaged or exhausted"
 # Errors of the installation, which every further input would have too.
 _FATAL = (StorageError, ModelError, ProviderError, MissingExtraError)
-_MAX_MEMBER_BYTES = 4 << 30
 _READERS = 4
 """Remote images that a worker reads at once; they are in memory until they are analyzed."""
 
@@ -99,12 +99,17 @@ class Worker:
     Args:
         work: what to do.
         pipeline: by default one with the settings of `work`.
+        stall_s: the process ends where an input makes no progress for so long; 0: never.
     """
 
-    def __init__(self, work: WorkSettings, pipeline: FacePipeline | None = None) -> None:
+    def __init__(
+        self, work: WorkSettings, pipeline: FacePipeline | None = None, *, stall_s: float = 0.0
+    ) -> None:
         self._work = work
         self._pipeline = pipeline or FacePipeline(work.settings)
         self._folder = Folder(work.out)
+        self._watch = Watch(stall_s)
+        delete_left_scratch()
 
     def run(self, part: Part, *, careful: bool = False) -> dict[str, Any]:
         """Analyze a part and commit it.
@@ -123,12 +128,15 @@ class Worker:
         """
         started, cpu_before_s = time.perf_counter(), time.process_time()
         journal = Journal(self._folder, part) if careful else None
-        with tempfile.TemporaryDirectory(prefix="mien-part-") as scratch:
+        with tempfile.TemporaryDirectory(prefix=SCRATCH) as scratch, locked(Path(scratch)):
             labels = self._pipeline.classifier.spec.labels
             tables = PartTables(Path(scratch), part.name, labels, self._work.carried)
-            for found, content in _read_ahead(part.inputs):
+            limit = byte_limit(self._pipeline.settings.max_megapixels)
+            for found, content in _read_ahead(part.inputs, limit):
+                self._watch.alive()
                 for member in self._members(found, tables, Path(scratch)):
                     self._try(member, content, tables, journal, Path(scratch))
+            self._watch.stop()
             facts = {
                 "seconds": round(time.perf_counter() - started, 3),
                 "cpu_s": round(time.process_time() - cpu_before_s, 3),
@@ -159,6 +167,7 @@ class Worker:
                 self._fail(found, tables, f"{found.uri}: {_CRASHED.format(crashes)}")
                 return
             journal.start(found)
+        self._watch.alive()
         try:
             if found.piece is not None and found.piece.is_join:
                 self._join(found, tables, scratch)
@@ -199,7 +208,8 @@ class Worker:
         if storage.is_local(found.address):
             storage.check_regular(found.address)
         else:
-            source = content.result() if content else storage.read(found.address)
+            source = content.result() if content else storage.read(found.address, byte_limit(limit))
+            self._watch.alive()
         result = self._pipeline.analyze_opened(open_image(source, max_megapixels=limit))
         tables.add_image(found, result)
         tables.warnings += [f"{found.uri}: {warning}" for warning in result.warnings]
@@ -217,12 +227,22 @@ class Worker:
             thumbnails=asked.report,
             overwrite=True,
         )
-        with tempfile.TemporaryDirectory(dir=scratch) as inner, _local(found, Path(inner)) as path:
+        with (
+            tempfile.TemporaryDirectory(dir=scratch) as inner,
+            self._local(found, Path(inner)) as path,
+        ):
             folder, clip = Path(inner) / "recording", Clip(found.uri, path)
             if found.piece is not None:
                 clip, selection = found.piece.clip(found.uri, path, asked.fps)
                 options = replace(options, selection=selection)
-            outcome = analyze_video(clip, folder, options, pipeline=self._pipeline)
+            outcome = analyze_video(
+                clip,
+                folder,
+                options,
+                pipeline=self._pipeline,
+                on_progress=lambda _: self._watch.alive(),
+            )
+            self._watch.stop()
             if found.piece is not None:
                 self._write_segment(found, (folder / FRAMES_FILE).read_bytes(), outcome.warnings)
                 return
@@ -243,6 +263,7 @@ class Worker:
     def _join(self, found: Input, tables: PartTables, scratch: Path) -> None:
         """Add a video whose segments are analyzed."""
         assert found.piece is not None
+        self._watch.stop()
         segments: list[tuple[float, Path]] = []
         errors: list[str] = []
         with tempfile.TemporaryDirectory(dir=scratch) as inner:
@@ -274,6 +295,20 @@ class Worker:
             with path.open("rb") as file:
                 self._folder.upload(file, f"{target}/{path.relative_to(folder).as_posix()}")
 
+    @contextlib.contextmanager
+    def _local(self, found: Input, scratch: Path) -> Iterator[Path]:
+        """The input as a local file: itself, or a copy that is deleted afterwards."""
+        if storage.is_local(found.address):
+            storage.check_regular(found.address)
+            yield storage.local_path(found.address)
+            return
+        copy = scratch / f"input{found.suffix}"
+        storage.download(found.address, copy, lambda _: self._watch.alive())
+        try:
+            yield copy
+        finally:
+            copy.unlink(missing_ok=True)
+
     def _members(self, found: Input, tables: PartTables, scratch: Path) -> Iterator[Input]:
         """The images and videos of a shard, one file at a time; or the input itself."""
         if not found.is_shard:
@@ -281,63 +316,35 @@ class Worker:
             return
         with tempfile.TemporaryDirectory(dir=scratch) as inner:
             try:
-                with _local(found, Path(inner)) as path, tarfile.open(path) as shard:
-                    empty = True
-                    for member in shard:
-                        suffix = os.path.splitext(member.name.lower())[1]
-                        if not member.isfile() or not {suffix} & (SUFFIXES | VIDEO_SUFFIXES):
-                            continue
+                empty = True
+                with self._local(found, Path(inner)) as path:
+                    warn = lambda text: tables.warnings.append(f"{found.uri}#{text}")  # noqa: E731
+                    for name, copy in shard_files(path, Path(inner), warn):
                         empty = False
-                        uri = f"{found.uri}#{member.name}"
-                        copy = Path(inner) / f"member{suffix}"
-                        yield replace(found, uri=uri, address=_extract(shard, member, copy))
-                        copy.unlink(missing_ok=True)
+                        yield replace(found, uri=f"{found.uri}#{name}", address=str(copy))
+                        self._watch.alive()
                 if empty:
                     tables.fail(found, f"{found.uri}: expected images or videos in the shard")
-            except (tarfile.TarError, EOFError, OSError, InputError) as error:
+            except Exception as error:  # noqa: BLE001 - what decompression raises differs
                 storage.check_room(error)
                 storage.check_answers(found.address)
-                tables.fail(found, f"{found.uri}: the shard cannot be read: {error}")
+                reason = str(error).partition("\n")[0]
+                tables.fail(found, f"{found.uri}: the shard cannot be read: {reason}")
 
 
-class Journal:
-    """Which inputs of a part were being analyzed when a process ended, kept in the output."""
+def _read_ahead(
+    inputs: Sequence[Input], limit: int
+) -> Iterator[tuple[Input, "Future[bytes] | None"]]:
+    """The inputs; remote images with their content, which is read while others are analyzed.
 
-    def __init__(self, folder: Folder, part: Part) -> None:
-        self._folder, self._name = folder, f"{_JOURNALS}/{part.name}.json"
-        content = folder.read(self._name)
-        self._started: dict[str, int] = json.loads(content) if content else {}
-
-    def crashes(self, found: Input) -> int:
-        """How often the process ended at this input."""
-        return self._started.get(found.uri, 0)
-
-    @property
-    def total(self) -> int:
-        return sum(self._started.values())
-
-    def start(self, found: Input) -> None:
-        """Count an input as one that ends the process, until it has ended itself."""
-        self._change(found, 1)
-
-    def end(self, found: Input) -> None:
-        self._change(found, -1)
-
-    def _change(self, found: Input, by: int) -> None:
-        self._started[found.uri] = self._started.get(found.uri, 0) + by
-        self._folder.write(self._name, json.dumps(self._started).encode())
-
-    def delete(self) -> None:
-        self._folder.delete(self._name)
-
-
-def _read_ahead(inputs: Sequence[Input]) -> Iterator[tuple[Input, "Future[bytes] | None"]]:
-    """The inputs; remote images with their content, which is read while others are analyzed."""
+    An image may have `limit` bytes.
+    """
     ahead: deque[tuple[Input, Future[bytes] | None]] = deque()
     with ThreadPoolExecutor(_READERS) as readers:
         for found in inputs:
             is_read = found.suffix in SUFFIXES and not storage.is_local(found.address)
-            ahead.append((found, readers.submit(storage.read, found.address) if is_read else None))
+            read = readers.submit(storage.read, found.address, limit) if is_read else None
+            ahead.append((found, read))
             if len(ahead) > _READERS:
                 yield ahead.popleft()
         yield from ahead
@@ -369,29 +376,4 @@ def _head(address: str) -> bytes:
         storage.check_regular(address)
         with storage.local_path(address).open("rb") as file:
             return file.read(HEAD_BYTES)
-    return storage.read(address, HEAD_BYTES)
-
-
-@contextlib.contextmanager
-def _local(found: Input, scratch: Path) -> Iterator[Path]:
-    """The input as a local file: itself, or a copy that is deleted afterwards."""
-    if storage.is_local(found.address):
-        storage.check_regular(found.address)
-        yield storage.local_path(found.address)
-        return
-    copy = scratch / f"input{found.suffix}"
-    storage.download(found.address, copy)
-    try:
-        yield copy
-    finally:
-        copy.unlink(missing_ok=True)
-
-
-def _extract(shard: tarfile.TarFile, member: tarfile.TarInfo, copy: Path) -> str:
-    """Write a member to a file, and return its path."""
-    if member.size > _MAX_MEMBER_BYTES:
-        raise InputError(f"expected at most 4 GiB in {member.name}, got {member.size >> 30} GiB")
-    with copy.open("wb") as file:
-        if content := shard.extractfile(member):
-            shutil.copyfileobj(content, file)
-    return str(copy)
+    return storage.head(address, HEAD_BYTES)

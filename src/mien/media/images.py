@@ -261,7 +261,7 @@ def _opened(path: str, max_megapixels: float) -> Iterator[BinaryIO]:
         raise ImageReadError(f"the file cannot be opened: {reason}") from None
     with stream:
         facts = os.fstat(stream.fileno())
-        limit = _byte_limit(max_megapixels)
+        limit = byte_limit(max_megapixels)
         if stat.S_ISREG(facts.st_mode) and facts.st_size > limit:
             raise ImageReadError(
                 f"expected an image of at most {limit >> 20} MiB, "
@@ -270,20 +270,21 @@ def _opened(path: str, max_megapixels: float) -> Iterator[BinaryIO]:
         yield stream
 
 
-def _byte_limit(max_megapixels: float) -> int:
+def byte_limit(max_megapixels: float) -> int:
+    """The number of bytes that the file of an image may have."""
     return int(max_megapixels * 1e6 * _MAX_BYTES_PER_PIXEL) + _METADATA_BYTES
 
 
 def _read_stream(stream: IO[bytes], reading: Reading) -> Image | LargeImage:
     if not (hasattr(stream, "seekable") and stream.seekable()):
-        stream = _buffered(stream, _byte_limit(reading.max_megapixels))
+        stream = _buffered(stream, byte_limit(reading.max_megapixels))
     start = stream.tell()
     head = stream.read(HEAD_BYTES)
     if not isinstance(head, bytes):
         raise ImageReadError(_TEXT_MODE)
     if start:  # Pillow's decoders expect the image at the beginning of the file.
         stream.seek(start)
-        stream = _buffered(stream, _byte_limit(reading.max_megapixels))
+        stream = _buffered(stream, byte_limit(reading.max_megapixels))
     name = sniff(head)
     if name not in (None, "tiff"):
         return read_picture(name or "", stream, reading)

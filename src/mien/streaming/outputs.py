@@ -37,7 +37,7 @@ from mien.tables import TableOptions, write_tables
 from mien.tables.write import TABLE_FILES
 
 _CROPS_FOLDER = "crops"
-_LOCK_FILE = ".mien.lock"
+LOCK_FILE = ".mien.lock"
 
 RESULT_FILES = (FRAMES_FILE, STATE_FILE, VIDEO_FILE, REPORT_FILE, APPLICATION_FILE, *TABLE_FILES)
 """Every file, besides pictures, that is written into the folder of a recording."""
@@ -233,7 +233,7 @@ def locked(folder: Path) -> Iterator[None]:
         SettingError: another process or thread holds it.
     """
     _make_folder(folder)
-    path = folder / _LOCK_FILE
+    path = folder / LOCK_FILE
     while True:
         file = path.open("a+", encoding="utf-8")
         if not _lock(file):
@@ -262,7 +262,7 @@ def locked(folder: Path) -> Iterator[None]:
 def is_locked(folder: Path) -> bool:
     """Whether a process holds the lock of a folder now."""
     try:
-        with (folder / _LOCK_FILE).open("a+" if os.name == "nt" else "r", encoding="utf-8") as file:
+        with (folder / LOCK_FILE).open("a+" if os.name == "nt" else "r", encoding="utf-8") as file:
             return not _lock(file)
     except OSError:
         return False

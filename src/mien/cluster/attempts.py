@@ -1,0 +1,86 @@
+"""What makes a worker survive its inputs: a journal of crashes, and a watch for hangs."""
+
+import faulthandler
+import json
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from mien.cluster.folder import Folder
+from mien.cluster.inputs import Input
+from mien.cluster.plan import Part
+from mien.streaming.outputs import LOCK_FILE, is_locked
+
+_JOURNALS = "attempts"
+_STDERR = 2
+
+SCRATCH = "mien-part-"
+"""How the names of scratch folders begin; a process locks its own."""
+STALL_S = 900.0
+"""Without progress, a worker is taken to hang, and ends."""
+
+
+class Journal:
+    """Which inputs of a part were being analyzed when a process ended, kept in the output."""
+
+    def __init__(self, folder: Folder, part: Part) -> None:
+        self._folder, self._name = folder, f"{_JOURNALS}/{part.name}.json"
+        content = folder.read(self._name)
+        self._started: dict[str, int] = json.loads(content) if content else {}
+
+    def crashes(self, found: Input) -> int:
+        """How often the process ended at this input."""
+        return self._started.get(found.uri, 0)
+
+    @property
+    def total(self) -> int:
+        return sum(self._started.values())
+
+    def start(self, found: Input) -> None:
+        """Count an input as one that ends the process, until it has ended itself."""
+        self._change(found, 1)
+
+    def end(self, found: Input) -> None:
+        self._change(found, -1)
+
+    def _change(self, found: Input, by: int) -> None:
+        self._started[found.uri] = self._started.get(found.uri, 0) + by
+        self._folder.write(self._name, json.dumps(self._started).encode())
+
+    def delete(self) -> None:
+        self._folder.delete(self._name)
+
+
+class Watch:
+    """Ends this process where nothing happens for a time, as a decoder that hangs holds it up.
+
+    The process then counts as one that its input ended. The watch needs neither Python nor its
+    global lock, so that it ends a process that hangs in a library.
+
+    Args:
+        seconds: that may pass between two signs of life; 0: any time.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._seen = seconds, 0.0
+
+    def alive(self) -> None:
+        """A sign of life; costs next to nothing."""
+        now = time.monotonic()
+        if self._seconds and now - self._seen > self._seconds / 100:
+            faulthandler.dump_traceback_later(self._seconds, exit=True, file=_STDERR)
+            self._seen = now
+
+    def stop(self) -> None:
+        """Watch no longer, until the next sign of life."""
+        if self._seconds:
+            faulthandler.cancel_dump_traceback_later()
+            self._seen = 0.0
+
+
+def delete_left_scratch() -> None:
+    """Delete the scratch folders of processes that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*"):
+        if (folder / LOCK_FILE).exists() and not is_locked(folder):
+            shutil.rmtree(folder, ignore_errors=True)
