@@ -231,6 +231,8 @@ def _check_out(
 
     A run that was killed while it searched its inputs has left nothing or its plan.
     """
+    if folder.local and local_path(folder.address).is_file():
+        raise SettingError(f"expected a folder as --out, got the file {folder.address}")
     earlier = folder.state()
     if earlier is None:
         if not sources and resume:
@@ -262,7 +264,8 @@ def _check_out(
         differing.append("sources")
     if differing:
         raise SettingError(
-            f"expected the sources and options of the run in {folder.address}, but these differ: "
+            f"expected the run in {folder.address} with its sources, options and models, but these "
+            "differ: "
             f"{', '.join(differing)}; use another --out to start over"
         )
     return earlier

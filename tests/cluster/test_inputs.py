@@ -1,0 +1,231 @@
+"""Inputs of a run: folders, patterns, tables, lists and shards."""
+
+import gzip
+import os
+import shutil
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as PillowImage
+from tests.cluster.conftest import rows, run
+
+from mien.cluster.folder import Folder
+from mien.cluster.inputs import find_inputs
+from mien.cluster.plan import Plan, make_plan
+from mien.cluster.worker import Worker, WorkSettings
+from mien.config import Settings
+from mien.errors import InputError
+from mien.testing import FakePipeline
+
+pyarrow = pytest.importorskip("pyarrow")
+parquet = pytest.importorskip("pyarrow.parquet")
+
+
+def test_finds_folders_patterns_and_lists_once(images: Path, tmp_path: Path) -> None:
+    listed = tmp_path / "list.txt"
+    listed.write_text("# two\nimages/0.png\nimages/1.png\n")
+    sources = [str(images), f"{images}/*.png", str(listed)]
+    found = [one.uri for one in find_inputs(sources)]
+    assert found == [
+        *(f"{images}/{number}.png" for number in range(6)),
+        f"{images}/nested/empty.png",
+        f"{images}/nested/text.jpg",
+    ]
+
+
+def test_manifest_carries_columns(images: Path, tmp_path: Path) -> None:
+    manifest = tmp_path / "people.csv"
+    manifest.write_text("uri,group,age,score\nimages/0.png,a,3,1\nimages/1.png,b,4,0.5\n")
+    plan = make_plan(find_inputs([str(manifest)]), workers=1)
+    assert plan.columns == {"group": "str", "age": "str", "score": "str"}
+    table = tmp_path / "people.parquet"
+    typed = {"uri": ["images/0.png"], "age": [3], "score": [0.5]}
+    parquet.write_table(pyarrow.table(typed), table)
+    plan = make_plan(find_inputs([str(table)]), workers=1)
+    assert plan.columns == {"age": "int", "score": "float"}
+    run(plan, tmp_path / "out")
+    (face,) = rows(tmp_path / "out", "faces")
+    # The table of faces has no such columns of its own.
+    assert (face["uri"], face["age"], face["list_score"]) == ("images/0.png", 3, 0.5)
+
+
+def test_manifest_columns_of_any_name_and_type(images: Path, tmp_path: Path) -> None:
+    table = tmp_path / "odd.parquet"
+    columns = {
+        "uri": ["images/0.png", "images/nested/text.jpg"],
+        "error": ["a", "b"],
+        "list_error": ["c", "d"],
+        "timestamp_s": [None, None],
+        "huge": pyarrow.array([1, 2**64 - 1], pyarrow.uint64()),
+        "nested": [{"x": 1}, {"x": 2}],
+        "": [True, None],
+    }
+    parquet.write_table(pyarrow.table(columns), table)
+    plan = make_plan(find_inputs([str(table)]), workers=1)
+    out = tmp_path / "out"
+    run(plan, out)
+    (face,) = rows(out, "faces")
+    carried = ("error", "list_error", "list_timestamp_s", "huge", "nested", "")
+    assert [face[name] for name in carried] == ["a", "c", None, "1", "{'x': 1}", True]
+    (failure,) = rows(out, "failures")
+    assert "expected an image" in str(failure["error"])
+    names = ("list_error", "list_list_error", "timestamp_s", "huge")
+    assert [failure[name] for name in names] == ["d", "b", None, str(2**64 - 1)]
+
+
+def test_file_names_that_are_not_utf8(images: Path, tmp_path: Path) -> None:
+    (images / "nested" / "text.jpg").unlink()
+    folder = os.fsencode(images)
+    os.rename(folder + b"/0.png", folder + b"/\xff.png")
+    Path(os.fsdecode(folder + b"/\xfe.jpg")).write_text("no image")
+    shard = tmp_path / "a.tar"
+    with tarfile.open(shard, "w") as made:
+        made.add(images / "1.png", os.fsdecode(b"\xfd.png"))
+    plan = make_plan(find_inputs([str(images), str(shard)]), workers=1)
+    plan.write(Folder(str(tmp_path)))
+    read = Plan.read(Folder(str(tmp_path)))
+    assert read is not None
+    assert read.digest == plan.digest
+    run(read, tmp_path / "out")
+    uris = {str(row["uri"]).rpartition("images/")[2] for row in rows(tmp_path / "out", "frames")}
+    assert {r"\xff.png", rf"{shard}#\xfd.png"} < uris
+    (failure,) = rows(tmp_path / "out", "failures")
+    assert str(failure["error"]).startswith(rf"{images}/\xfe.jpg: expected an image")
+
+
+def test_names_rows_that_are_not_analyzed_again(images: Path, tmp_path: Path) -> None:
+    manifest = tmp_path / "people.csv"
+    manifest.write_text("uri,group\nimages/0.png,a\nimages/../images/0.png,b\n")
+    again: list[str] = []
+    (found,) = find_inputs([str(manifest)], on_again=again.append)
+    assert (found.columns, again) == ({"group": "a"}, ["images/../images/0.png"])
+    # The output may be in the source.
+    kept = list(find_inputs([str(images)], exclude=str(images / "nested")))
+    assert len(kept) == 6
+
+
+def test_two_files_need_two_names(images: Path, tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        shutil.copy(images / "0.png", tmp_path / folder / "x.png")
+        (tmp_path / folder / "list.csv").write_text("uri,group\nx.png,1\n")
+    sources = [str(tmp_path / folder / "list.csv") for folder in ("a", "b")]
+    with pytest.raises(InputError, match=r"x\.png of .*/b/list\.csv is another file"):
+        list(find_inputs(sources))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a right there")
+def test_follows_links_but_finds_each_file_once(images: Path, tmp_path: Path) -> None:
+    top = tmp_path / "top"
+    (top / "z").mkdir(parents=True)
+    for name in ("back", "again"):  # Which glob would follow 2 ** 40 times.
+        (top / "z" / name).symlink_to(top)
+    (images / "nested" / "text.jpg").unlink()
+    (top / "linked").symlink_to(images)
+    recording = top / "results"
+    recording.mkdir()
+    for name in ("annotated.mp4", "frames.jsonl"):
+        (recording / name).touch()
+    expected = [f"{top}/linked/{n}.png" for n in range(6)] + [f"{top}/linked/nested/empty.png"]
+    for sources in ([f"{top}/**/*.png"], [f"{top}/**/*.png", f"{images}/*.png", str(top / "z")]):
+        assert [one.uri for one in find_inputs(sources)] == expected
+    assert [one.uri for one in find_inputs([str(top)], exclude=str(images / "nested"))] == (
+        expected[:6]
+    )
+    # Names that are patterns too.
+    (top / "people[1].csv").write_text("uri\nlinked/0.png\n")
+    assert [one.uri for one in find_inputs([f"{top}/people[1].csv"])] == ["linked/0.png"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("missing", None, "does not exist"),
+        ("no-uri.csv", "path\na.png\n", "expected a column 'uri'"),
+        ("empty.csv", "uri\n", "has none"),
+        ("wide.csv", "uri\na,b\n", "expected 1 cells in line 2"),
+        ("damaged.parquet", "x", "expected a Parquet table"),
+        ("no-cell.csv", "uri,site\na.png,x\n,y\n", "got '' in row 2"),
+        ("encoding.csv", "uri\nä.png\n", "expected UTF-8"),
+    ],
+)
+def test_rejects_bad_sources(tmp_path: Path, name: str, content: str | None, expected: str) -> None:
+    if content is not None:
+        (tmp_path / name).write_text(content, encoding="latin-1")
+    with pytest.raises(InputError, match=expected):
+        list(find_inputs([str(tmp_path / name)]))
+
+
+def test_reads_tar_shards(images: Path, tmp_path: Path) -> None:
+    whole, torn = tmp_path / "a.tar", tmp_path / "b.tar"
+    with tarfile.open(whole, "w") as shard:
+        shard.add(images / "0.png", "0.png")
+        shard.add(images / "nested" / "text.jpg", "text.jpg")
+        shard.add(__file__, "0.txt")
+    torn.write_bytes(b"no shard" * 100)
+    plan = make_plan(find_inputs([str(whole), str(torn)]), workers=1)
+    run(plan, tmp_path / "out")
+    assert [row["uri"] for row in rows(tmp_path / "out", "faces")] == [f"{whole}#0.png"]
+    failed = {str(r["uri"]): str(r["error"]) for r in rows(tmp_path / "out", "failures")}
+    assert list(failed) == [f"{whole}#text.jpg", str(torn)]
+    assert "the shard cannot be read" in failed[str(torn)]
+
+
+def test_a_shard_that_has_a_name_twice(images: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a.tar"
+    with tarfile.open(path, "w") as shard:
+        shard.add(images / "0.png", "0.png")
+        shard.add(images / "1.png", "0.png")
+    worker = Worker(WorkSettings(str(tmp_path / "out"), Settings(), {}), FakePipeline())
+    commit = worker.run(make_plan(find_inputs([str(path)]), workers=1).part(0))
+    assert commit["warnings"] == [f"{path}#0.png: the first of several is analyzed"]
+    assert [row["expression"] for row in rows(tmp_path / "out", "faces")] == ["happiness"]
+
+
+@pytest.mark.parametrize("place", ["header", "file", "end", "mark"])
+@pytest.mark.parametrize("damage", ["cut", "ones"])
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_damaged_shard_is_a_failure_after_its_first_files(
+    images: Path, tmp_path: Path, place: str, damage: str, compressed: bool
+) -> None:
+    """:mod:`tarfile` itself would end at many of these without an error."""
+    path = tmp_path / "a.tar"
+    noise = np.random.default_rng(1).integers(0, 255, (90, 90, 3), np.uint8)
+    with tarfile.open(path, "w") as shard:
+        for number in range(3):
+            PillowImage.fromarray(noise).save(tmp_path / "a.png")
+            shard.add(tmp_path / "a.png", f"{number}.png")
+            pass
+    with tarfile.open(path) as shard:
+        second = shard.getmembers()[1]
+    whole = path.read_bytes()
+    at = {
+        "header": second.offset + 100,
+        "file": second.offset_data + 1000,
+        "end": second.offset_data + -(-second.size // 512) * 512,
+        "mark": len(whole.rstrip(b"\0")) // 512 * 512 + 512,
+    }[place]
+    if compressed:
+        whole, at = gzip.compress(whole), int(at / len(whole) * len(gzip.compress(whole)))
+    rest = b"\xff" * 700 + whole[at + 700 :] if damage == "ones" else b""
+    path.write_bytes(whole[:at] + rest)
+    worker = Worker(WorkSettings(str(tmp_path / "out"), Settings(), {}), FakePipeline())
+    commit = worker.run(make_plan(find_inputs([str(path)]), workers=1).part(0))
+    # Where the damage is within a picture, only this one says so.
+    said = commit["errors"] or commit["warnings"]
+    expected = "the shard cannot be read" if commit["errors"] else "is truncated or damaged"
+    assert expected in said[-1]
+    if not compressed:
+        before = {"header": 1, "file": 1, "end": 2, "mark": 3}[place]
+        assert commit["counts"]["inputs"] > before
+
+
+def test_names_of_a_parquet_table_are_taken_as_they_are(images: Path, tmp_path: Path) -> None:
+    odd = "images/ a\nb\N{GRINNING FACE}%20.png "
+    shutil.copy(images / "0.png", tmp_path / odd)
+    parquet.write_table(pyarrow.table({"uri": [odd]}), tmp_path / "odd.parquet")
+    run(make_plan(find_inputs([str(tmp_path / "odd.parquet")]), workers=1), tmp_path / "out")
+    (frame,) = rows(tmp_path / "out", "frames")
+    assert frame["uri"] == odd
