@@ -18,9 +18,11 @@ from mien.cluster.plan import Part, Plan
 from mien.cluster.worker import Worker, WorkSettings
 from mien.errors import MienError, MissingExtraError, SettingError, import_extra
 
-# Ray reports usage to its vendor unless this is set, and warns about a future default.
+# Ray reports usage to its vendor unless this is set, warns about a future default, and prints the
+# tracebacks of further workers that fail.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
 
 _CONNECT_S = 10
 _POLL_S = 0.5
@@ -28,8 +30,7 @@ _POLL_S = 0.5
 _OBJECT_STORE_BYTES = 100 << 20
 _DEATHS_IN_A_ROW = 3
 _PATIENCE_S = 60.0
-_PROCESSES = ("raylet", "gcs_server")
-"""Without these, Ray does not work."""
+_PROCESSES = ("raylet", "gcs_server")  # Ray does not work without them.
 _START_ATTEMPTS = 3
 _NOT_STARTED = "Initialization failure from server"
 _METRICS = {
