@@ -42,6 +42,20 @@ def end_to_end() -> str:
     return table(rows)
 
 
+def peers() -> str:
+    """Accuracy beside other libraries, one row for each set of pictures."""
+    names = ("mien", "human", "fer")
+    rows = [["pictures", "n", *names]]
+    for name, found in read_result("peers").items():
+        if name != "date":
+            cells = [
+                f"{one['accuracy']} / {one['balanced']} % ({one['not_found']})"
+                for one in (found["figures"][who] for who in names)
+            ]
+            rows.append([name, str(found["pictures"]), *cells])
+    return table(rows)
+
+
 def domains() -> str:
     """Each model and prior on each data set."""
     rows = [["model", "pictures", "prior", "n", "accuracy", "balanced", "ECE"]]
@@ -295,8 +309,8 @@ def simulated() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     function.__name__.replace("_", "-"): function
     for function in (
-        end_to_end, domains, per_class, robustness, calibration, covered, detectors, stills, turned,
-        pipeline, large, runtimes, stream_cost, closed_eyes, blinks, rendered_blinks,
+        end_to_end, peers, domains, per_class, robustness, calibration, covered, detectors, stills,
+        turned, pipeline, large, runtimes, stream_cost, closed_eyes, blinks, rendered_blinks,
         movements, web_load, web_memory, browser, cluster, simulated,
     )
 }  # fmt: skip
