@@ -39,7 +39,14 @@ from rendered_heads import rotation
 from mien.landmarks import FaceMesh, roi_from_landmarks
 from mien.media.images import read_image
 from mien.pipeline import FacePipeline
-from mien.signals import action_units, estimate_gaze, estimate_pose, eye_openings, mouth_opening
+from mien.signals import (
+    action_units,
+    estimate_gaze,
+    estimate_pose,
+    eye_openings,
+    lip_corners_cm,
+    mouth_opening,
+)
 from mien.types import Image, Landmarks
 
 
@@ -121,6 +128,7 @@ class Follower:
         gaze = estimate_gaze(landmarks, estimate_pose(landmarks), closure)
         return {
             "shapes": dict(values),
+            "corners": lip_corners_cm(landmarks, estimate_pose(landmarks)),
             "mouth": mouth_opening(landmarks),
             "opening": sum(eyes) / 2,
             "gaze": None if gaze is None else (gaze.yaw_deg, gaze.pitch_deg),
@@ -159,6 +167,7 @@ def report_units(rows: list[dict[str, Any]], *, from_rest: bool) -> dict[str, An
                 row["mouth"],
                 rest and rest["shapes"],
                 rest and rest["mouth"],
+                rest and row["corners"] - rest["corners"],
             )
         )
     report = {}

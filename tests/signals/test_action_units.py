@@ -1,5 +1,6 @@
 """Action units from blendshapes: the mapping, a person's rest, and posed photographs."""
 
+import math
 from functools import cache
 
 import numpy as np
@@ -10,9 +11,9 @@ from mien.errors import InputError, SettingError
 from mien.media.images import read_image
 from mien.pipeline import FacePipeline
 from mien.samples import sample_paths
-from mien.signals import action_units
+from mien.signals import HeadPose, action_units, lip_corners_cm
 from mien.signals.movements import _above_neutral
-from mien.types import ACTION_UNITS, BLENDSHAPES, Face
+from mien.types import ACTION_UNITS, BLENDSHAPES, Face, Landmarks
 
 
 def shapes(**values: float) -> dict[str, float]:
@@ -84,11 +85,40 @@ def test_units_that_cannot_be_seen_are_missing() -> None:
 def test_units_are_measured_from_the_rest_of_the_person() -> None:
     raised = shapes(browInnerUp=0.4)
     assert action_units(shapes(browInnerUp=0.4), None, raised)["AU1"] == 0
-    assert action_units(shapes(browInnerUp=0.7), None, raised)["AU1"] == pytest.approx(0.5)
+    # From rest, the inner brow shows by two thirds of its movement.
+    assert action_units(shapes(browInnerUp=0.7), None, raised)["AU1"] == pytest.approx(0.75)
     assert _above_neutral({"jawOpen": 1.0}, {"jawOpen": 1.0}) == {"jawOpen": 0.0}
     # Lips that are parted at rest, by half of what counts as wholly parted.
     assert action_units(shapes(), 0.125, None, 0.125)["AU25"] == 0
     assert action_units(shapes(), 0.1875, None, 0.125)["AU25"] == pytest.approx(0.5)
+
+
+def test_corners_of_the_lips_that_are_lower_than_at_rest() -> None:
+    rest = shapes()
+    assert action_units(shapes(), None, rest, None, -0.05)["AU15"] == 0
+    assert action_units(shapes(), None, rest, None, -0.28)["AU15"] == pytest.approx(0.6)
+    # A raised chin and stretched lips lower them, too.
+    chin = shapes(mouthShrugLower=0.5)
+    assert action_units(chin, None, rest, None, -0.28)["AU15"] == pytest.approx(0.15)
+    stretched = shapes(mouthStretchLeft=0.6, mouthStretchRight=0.6)
+    assert action_units(stretched, None, rest, None, -0.28)["AU15"] == pytest.approx(0.06)
+    # So does the end of a smile that the person had at rest.
+    smile = shapes(mouthSmileLeft=0.5, mouthSmileRight=0.5)
+    assert action_units(shapes(), None, smile, None, -0.4)["AU15"] == 0
+    assert action_units(shapes(), None, None, None, -0.28)["AU15"] == 0
+
+
+@pytest.mark.parametrize("roll_deg", [0.0, 30.0])
+def test_lip_corners_are_measured_upright_in_the_head(roll_deg: float) -> None:
+    points = np.zeros((478, 3), np.float32)
+    points[[13, 14]] = 50, 80, 0
+    points[[61, 291]] = (30, 85, 0), (70, 85, 0)
+    angle = math.radians(roll_deg)
+    cos, sin = math.cos(angle), math.sin(angle)
+    points[:, :2] = points[:, :2] @ np.array([[cos, -sin], [sin, cos]]).T
+    pose = HeadPose(0.0, 0.0, roll_deg, px_per_cm=10.0)
+    assert lip_corners_cm(Landmarks(points, "mesh478"), pose) == pytest.approx(-0.5, abs=1e-4)
+    assert lip_corners_cm(Landmarks(points, "mesh478"), None) is None
 
 
 @pytest.mark.parametrize("person", "abcd")
@@ -117,6 +147,7 @@ def test_a_photograph_at_rest_is_the_zero_of_the_same_person(person: str) -> Non
     assert without is not None
     assert 0.5 < smiling["AU12"] <= without["AU12"]
     assert smiling["AU4"] < without["AU4"] + 0.01
+    assert smiling["AU15"] == 0
     # The shared pipeline of other calls has no neutral face.
     again = mien.analyze(rest, landmarks="face-landmarker")[0].action_units
     assert again == face(f"person-{person}-neutral").action_units

@@ -3,10 +3,16 @@
 from dataclasses import replace
 
 from mien.labels import Expression
-from mien.signals.movements import action_units, estimate_gaze, eye_openings, mouth_opening
+from mien.signals.movements import (
+    action_units,
+    estimate_gaze,
+    eye_openings,
+    lip_corners_cm,
+    mouth_opening,
+)
 from mien.signals.pose import Camera, HeadPose, estimate_pose, facing, head_position
 from mien.signals.quality import LIMITS, QualityLimits, measure
-from mien.types import Affect, ExpressionScores, Face, Image, Signals
+from mien.types import Affect, ExpressionScores, Face, Image, Landmarks, Signals
 
 __all__ = [
     "LIMITS",
@@ -20,6 +26,7 @@ __all__ = [
     "eye_openings",
     "facing",
     "head_position",
+    "lip_corners_cm",
     "measure",
     "measure_face",
     "mouth_opening",
@@ -120,6 +127,7 @@ def measure_face(
             signals.mouth_opening,
             neutral.blendshapes if neutral else None,
             neutral.signals.mouth_opening if neutral and neutral.signals else None,
+            _corners_from_rest(landmarks, pose, neutral),
         )
     return replace(
         face,
@@ -130,3 +138,14 @@ def measure_face(
         gaze=gaze,
         action_units=units,
     )
+
+
+def _corners_from_rest(
+    landmarks: Landmarks, pose: HeadPose | None, neutral: Face | None
+) -> float | None:
+    """How much higher the corners of the lips are than at rest, in cm; None where unknown."""
+    rest = neutral and neutral.landmarks
+    if not rest:
+        return None
+    now, before = lip_corners_cm(landmarks, pose), lip_corners_cm(rest, estimate_pose(rest))
+    return None if now is None or before is None else now - before

@@ -8,7 +8,7 @@ import numpy as np
 from mien.geometry import Array
 from mien.landmarks import schemes
 from mien.landmarks.schemes import IRISES
-from mien.signals.pose import HeadPose
+from mien.signals.pose import HeadPose, heights_cm
 from mien.types import ACTION_UNITS, Face, FloatArray, Gaze, Landmarks
 
 
@@ -152,6 +152,24 @@ def _angle_deg(sine: float) -> float:
     return math.degrees(math.asin(max(-_MAX_SINE, min(_MAX_SINE, sine))))
 
 
+_LIP_CORNERS, _LIP_MIDDLE = (61, 291), (13, 14)
+
+
+def lip_corners_cm(landmarks: Landmarks, pose: HeadPose | None) -> float | None:
+    """How high the corners of the lips are above the middle of the lips, upright in the head.
+
+    Args:
+        landmarks: of a mesh, with depth.
+        pose: of the same landmarks.
+
+    Returns:
+        In cm, as if the face were as large as the canonical one, below 0 where the corners are
+        lower; None without pose or its size.
+    """
+    heights = pose and heights_cm(landmarks, pose, (_LIP_CORNERS, _LIP_MIDDLE))
+    return heights[0] - heights[1] if heights else None
+
+
 _Values = Mapping[str, float]
 
 # Lips that are this far apart, as a share of the mouth's width, are wholly parted.
@@ -164,6 +182,7 @@ def _both(name: str, factor: float = 1.0) -> Callable[[_Values], float]:
 
 _smile, _squint, _blink = _both("mouthSmile"), _both("eyeSquint"), _both("eyeBlink")
 _upper_lip, _dimple = _both("mouthUpperUp"), _both("mouthDimple")
+_stretch = _both("mouthStretch")
 
 
 def _sucked_lips(values: _Values) -> float:
@@ -202,11 +221,29 @@ _FROM_BLENDSHAPES: dict[str, Callable[[_Values], float]] = {
 }
 
 
+# From a known rest: a raised inner brow shows by two thirds. The blendshape of lowered corners of
+# the lips hardly moves, so their fall is measured; a raised chin, stretched lips and the end of a
+# smile that the rest had also lower them.
+_INNER_BROW = 1.5
+_FALL_CM, _PER_CM = 0.08, 3.0
+_BY_CHIN_CM, _BY_STRETCH_CM, _BY_SMILE_CM = 0.3, 0.3, 0.8
+
+
+def _lowered_corners(values: _Values, ended_smile: float, corners_cm: float) -> float:
+    explained = (
+        _BY_CHIN_CM * values["mouthShrugLower"]
+        + _BY_STRETCH_CM * _stretch(values)
+        + _BY_SMILE_CM * max(0.0, ended_smile)
+    )
+    return max(0.0, min(1.0, _PER_CM * (-corners_cm - _FALL_CM - explained)))
+
+
 def action_units(
     blendshapes: Mapping[str, float],
     mouth_opening: float | None,
     neutral: Mapping[str, float] | None = None,
     neutral_opening: float | None = None,
+    corners_cm: float | None = None,
 ) -> dict[str, float]:
     """Intensities of action units of the Facial Action Coding System (Ekman and Friesen 1978).
 
@@ -219,6 +256,8 @@ def action_units(
         mouth_opening: of :class:`mien.types.Signals`, for AU25.
         neutral: blendshapes of the same person at rest; intensities are measured from there.
         neutral_opening: mouth opening of the same person at rest.
+        corners_cm: how much higher the corners of the lips are than at rest, for AU15; see
+            :func:`lip_corners_cm`.
 
     Returns:
         Each unit in [0, 1], by names such as ``"AU12"``.
@@ -232,6 +271,11 @@ def action_units(
     """
     values = blendshapes if neutral is None else _above_neutral(blendshapes, neutral)
     found = {name: read(values) for name, read in _FROM_BLENDSHAPES.items()}
+    if neutral is not None:
+        found["AU1"] = min(1.0, _INNER_BROW * found["AU1"])
+        if corners_cm is not None:
+            ended_smile = _smile(neutral) - _smile(blendshapes)
+            found["AU15"] = max(found["AU15"], _lowered_corners(values, ended_smile, corners_cm))
     if mouth_opening is not None:
         rest = min(1.0, (neutral_opening or 0.0) / _PARTED)
         found["AU25"] = _above(min(1.0, mouth_opening / _PARTED), rest)

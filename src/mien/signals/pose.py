@@ -1,6 +1,7 @@
 """Head pose, and whether a head faces the camera."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -103,6 +104,32 @@ def head_position(pose: HeadPose, camera: Camera) -> tuple[float, float, float] 
         for at, axis in zip(pose.middle_px, camera.center_px, strict=True)
     )
     return x, y, camera.focal_px / pose.px_per_cm
+
+
+def heights_cm(
+    landmarks: Landmarks, pose: HeadPose, parts: Sequence[Sequence[int]]
+) -> list[float] | None:
+    """How high parts of a mesh are along the upright axis of the head.
+
+    Args:
+        landmarks: of a mesh, with depth.
+        pose: of the same landmarks.
+        parts: indices of the points of each part.
+
+    Returns:
+        The mean of each part in cm, positive upwards, as if the face were as large as the canonical
+        one; only differences between parts mean something. None if the size of the face is unknown.
+    """
+    if not pose.px_per_cm:
+        return None
+    (sy, cy), (sp, cp), (sr, cr) = (
+        (math.sin(angle), math.cos(angle))
+        for angle in map(math.radians, (pose.yaw_deg, pose.pitch_deg, pose.roll_deg))
+    )
+    up = (sr * cp - cr * sy * sp, -cr * cp - sr * sy * sp, cy * sp)
+    points = landmarks.points[[index for part in parts for index in part]].astype(np.float64)
+    heights = iter((points @ up / pose.px_per_cm).tolist())
+    return [sum(next(heights) for _ in part) / len(part) for part in parts]
 
 
 def estimate_pose(landmarks: Landmarks) -> HeadPose | None:

@@ -291,19 +291,21 @@ class RestingMovements:
 
 
 def _median(faces: list[Face]) -> Face:
-    """The last of the faces, with the median of their blendshapes and openings of the mouth."""
-    shapes = [face.blendshapes for face in faces if face.blendshapes]
+    """The most usual of the faces, with the median of all blendshapes and mouth openings."""
+    names = list(faces[0].blendshapes or ())
+    shapes = np.array([[(face.blendshapes or {})[name] for name in names] for face in faces])
+    median = np.median(shapes, axis=0)
+    usual = faces[int(np.abs(shapes - median).sum(axis=1).argmin())]
     openings = [
         face.signals.mouth_opening
         for face in faces
         if face.signals and face.signals.mouth_opening is not None
     ]
-    last = faces[-1]
     return replace(
-        last,
-        blendshapes={name: float(np.median([one[name] for one in shapes])) for name in shapes[0]},
-        signals=last.signals
-        and replace(last.signals, mouth_opening=float(np.median(openings)) if openings else None),
+        usual,
+        blendshapes=dict(zip(names, median.tolist(), strict=True)),
+        signals=usual.signals
+        and replace(usual.signals, mouth_opening=float(np.median(openings)) if openings else None),
     )
 
 
