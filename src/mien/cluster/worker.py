@@ -41,7 +41,7 @@ from mien.streaming.outputs import locked
 _CRASHES_ALLOWED = 1
 """How often an input may end the process of its worker and be tried again."""
 
-_CRASHED = "ended the process of its worker {} times, which it may have damaged or exhausted"
+_CRASHED = "ended the process of its worker {} times: it may exhaust or damage it, or hang"
 # Errors of the installation, which every further input would have too.
 _FATAL = (StorageError, ModelError, ProviderError, MissingExtraError)
 _READERS = 4
