@@ -242,6 +242,17 @@ def movements() -> str:
     return table(rows)
 
 
+def apparent_movements() -> str:
+    """Units that belong to an expression, on faces with that label and on neutral ones."""
+    rows = [["expression", "unit", "neutral faces", "these faces", "area under the curve"]]
+    for label, units in read_result("apparent-movements")["pairs"].items():
+        for unit, facts in units.items():
+            rows.append(
+                [label, unit, *(f"{facts[name]:.2f}" for name in ("neutral", "mean", "auc"))]
+            )
+    return table(rows)
+
+
 def web_load() -> str:
     """Load on the live page."""
     document = read_result("web-load")
@@ -311,6 +322,6 @@ TABLES: dict[str, Callable[[], str]] = {
     for function in (
         end_to_end, peers, domains, per_class, robustness, calibration, covered, detectors, stills,
         turned, pipeline, large, runtimes, stream_cost, closed_eyes, blinks, rendered_blinks,
-        movements, web_load, web_memory, browser, cluster, simulated,
+        movements, apparent_movements, web_load, web_memory, browser, cluster, simulated,
     )
 }  # fmt: skip
