@@ -1,6 +1,7 @@
 """What inputs, disks and killed processes do to a run."""
 
 import contextlib
+import gc
 import shutil
 import socket
 import subprocess
@@ -142,21 +143,27 @@ def test_a_full_disk_stops_the_run_and_is_no_failure_of_an_input(
     assert left == []
 
 
+@pytest.mark.parametrize("full", ["member", "lock", "plan"])
 def test_a_full_scratch_disk_stops_the_run_and_is_no_failure_of_an_input(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full: str
 ) -> None:
+    """Also without a traceback from a file that is closed."""
     scratch, shard = tmp_path / "scratch", tmp_path / "a.tar"
     scratch.mkdir()
     (tmp_path / "large.png").write_bytes(bytes(2 << 20))
     with tarfile.open(shard, "w") as made:
         made.add(tmp_path / "large.png", "large.png")
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(scratch)]
+    size = {"member": "1m", "lock": "4k", "plan": "8k"}[full]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(scratch)]
     if not shutil.which("mount") or subprocess.run(mount, check=False).returncode:
         pytest.skip("a small disk needs the right to mount one")
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    many = (Input(f"{n:0600}", f"{n}") for n in range(60))
+    found = many if full == "plan" else find_inputs([str(shard)])
     try:
         with pytest.raises(StorageError, match=r"expected room in .*set TMPDIR"):
-            run(make_plan(find_inputs([str(shard)]), workers=1), tmp_path / "out")
+            run(make_plan(found, workers=1), tmp_path / "out")
+        gc.collect()
     finally:
         subprocess.run(["umount", "-l", str(scratch)], check=True)
 

@@ -11,7 +11,7 @@ import os
 import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -69,7 +69,7 @@ class Plan:
         from pyarrow import parquet
 
         self._file = file
-        weakref.finalize(self, file.close)
+        weakref.finalize(self, _close, file)
         file.seek(0)
         digest = hashlib.sha256()
         while some := file.read(1 << 20):
@@ -144,6 +144,12 @@ class Plan:
             ) from None
 
 
+def _close(file: IO[bytes]) -> None:
+    """Close a file without a name; on a full disk, its last bytes cannot be written."""
+    with suppress(OSError):
+        file.close()
+
+
 class _Rows:
     """Rows of a plan, in a file without a name."""
 
@@ -151,7 +157,7 @@ class _Rows:
         import pyarrow
 
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it ends with this object
-        weakref.finalize(self, self._file.close)
+        weakref.finalize(self, _close, self._file)
         self._stream = pyarrow.ipc.new_stream(self._file, self.schema())
         self._rows: list[_Row] = []
         self._count = 0
@@ -256,11 +262,20 @@ def _make_plan(
 
 def _written(rows: Iterable[tuple[_Rows, int]], columns: dict[str, str]) -> IO[bytes]:
     """The file of a plan: kinds of rows in order, with the number of them in a part."""
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - it ends with the plan
+    try:
+        _write(file, rows, columns)
+    except BaseException:
+        _close(file)
+        raise
+    return file
+
+
+def _write(file: IO[bytes], rows: Iterable[tuple[_Rows, int]], columns: dict[str, str]) -> None:
     import numpy as np
     import pyarrow
     from pyarrow import parquet
 
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - it ends with the plan
     schema = pyarrow.schema([("part", pyarrow.int32()), *_Rows.schema()])
     facts = {b"columns": json.dumps(columns).encode()}
     next_part = 0
@@ -274,7 +289,6 @@ def _written(rows: Iterable[tuple[_Rows, int]], columns: dict[str, str]) -> IO[b
                 writer.write_batch(pyarrow.record_batch(columns_, schema=writer.schema))
                 done += len(batch)
             next_part += -(-done // part_size)
-    return file
 
 
 @contextmanager

@@ -126,6 +126,13 @@ class Worker:
         Raises:
             MienError: something that is not due to one input.
         """
+        try:
+            return self._run(part, careful)
+        except OSError as error:
+            storage.check_room(error)
+            raise
+
+    def _run(self, part: Part, careful: bool) -> dict[str, Any]:
         started, cpu_before_s = time.perf_counter(), time.process_time()
         journal = Journal(self._folder, part) if careful else None
         with tempfile.TemporaryDirectory(prefix=SCRATCH) as scratch, locked(Path(scratch)):
