@@ -13,6 +13,8 @@ import pytest
 
 from mien.config import Settings
 from mien.detection import FaceDetector, FaceSearch, build_detector
+from mien.detection.base import Found
+from mien.detection.verifier import FaceVerifier, Verdict
 from mien.errors import InputError, MienError
 from mien.labels import Expression
 from mien.landmarks import build_landmarks
@@ -155,6 +157,41 @@ def test_the_only_face_is_found_with_a_low_score_if_nothing_else_denies_it() -> 
     assert not FacePipeline(detector=weak, min_score=0.6).analyze(image).faces
     noise = np.random.default_rng(3).integers(0, 256, (240, 320, 3)).astype(np.uint8)
     assert not FacePipeline(detector=weak).analyze(noise).faces
+
+
+class _ByPlace(FaceVerifier):
+    """A verifier that denies what is left of the middle, and is this sure of the rest."""
+
+    def __init__(self, sure: float) -> None:
+        self.name, self._sure = "by place", sure
+
+    def verify(
+        self, image: Image, detections: Sequence[Detection], landmarks: Sequence[Landmarks]
+    ) -> list[Verdict]:
+        middle = image.shape[1] / 2
+        return [Verdict(self._sure if d.box.center[0] >= middle else 0.0) for d in detections]
+
+
+class _TwoLooks(FaceSearch):
+    """Finds the first painted face, and in a second look the last one."""
+
+    def search_still(self, image: Any, min_score: float = 0.5, *, judge: Any = None) -> Found:
+        return Found([Detection(PAINTED_BOXES[0], 0.9)], [])
+
+    def detect_close(self, image: Any, min_score: float = 0.5) -> list[Detection]:
+        return [Detection(PAINTED_BOXES[2], 0.9)]
+
+
+@pytest.mark.parametrize(("sure", "count"), [(0.2, 0), (0.5, 1)])
+def test_a_second_look_must_be_surer_than_the_first(
+    painted: Image, sure: float, count: int
+) -> None:
+    looks = _TwoLooks(FakeDetector(), tiled=False)
+    pipeline = FakePipeline(detector=looks, landmarks=FakeLandmarks())
+    pipeline.verifier = _ByPlace(sure)
+    assert len(pipeline.analyze(painted)) == count
+    pipeline.settings = pipeline.settings.override(min_presence=0)
+    assert [face.box for face in pipeline.analyze(painted)] == PAINTED_BOXES[:1]
 
 
 def test_detections_that_landmarks_deny_are_no_faces(painted: Image) -> None:
