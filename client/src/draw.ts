@@ -8,6 +8,8 @@ import { labelText, percent, t } from "./words";
 export interface View {
   mirrored: boolean;
   landmarks: boolean;
+  /** Parts of the canvas that labels leave free. */
+  taken?: readonly Band[];
 }
 
 /** Scale and offset that fit an image into a canvas and keep its aspect ratio. */
@@ -21,11 +23,12 @@ export function fit(
   return { scale, left: (canvasW - imageW * scale) / 2, top: (canvasH - imageH * scale) / 2 };
 }
 
-/** Where a label is drawn. */
-interface Band {
+/** Where a label or something else is. */
+export interface Band {
   left: number;
   right: number;
   top: number;
+  bottom: number;
 }
 
 const LABEL_PX = 26;
@@ -33,7 +36,7 @@ const LABEL_PX = 26;
 /** The first place for a label that is on the canvas and covers no other one; otherwise the last. */
 export function freeTop(tops: readonly number[], left: number, right: number, height: number, others: readonly Band[]): number {
   const covers = (top: number) =>
-    others.some((other) => left < other.right && right > other.left && Math.abs(top - other.top) < LABEL_PX);
+    others.some((other) => left < other.right && right > other.left && top < other.bottom && top + LABEL_PX > other.top);
   return tops.find((top) => top >= 2 && top + LABEL_PX <= height && !covers(top)) ?? tops.at(-1) ?? 0;
 }
 
@@ -50,7 +53,7 @@ export function drawResult(canvas: HTMLCanvasElement, result: FrameResult, view:
   const { scale, left, top } = fit(imageW, imageH, width, height);
   const toCanvasX = (x: number) => (view.mirrored ? width - (left + x * scale) : left + x * scale);
   const toCanvasY = (y: number) => top + y * scale;
-  const labels: Band[] = [];
+  const labels = [...(view.taken ?? [])];
   for (const face of result.faces) {
     const color = expressionColor(face.expression?.label ?? "neutral");
     if (view.landmarks) drawPoints(context, face, toCanvasX, toCanvasY);
@@ -121,7 +124,7 @@ function drawLabel(
   const width = numberW + context.measureText(text).width + 34;
   x = Math.max(4, Math.min(x, canvas.width - width - 4));
   const top = freeTop([y - 34, y + boxH + 8, y + 8], x, x + width, canvas.height, others);
-  others.push({ left: x, right: x + width, top });
+  others.push({ left: x, right: x + width, top, bottom: top + LABEL_PX });
   context.beginPath();
   context.roundRect(x, top, width, LABEL_PX, 13);
   context.fillStyle = "rgb(14 16 17 / 84%)";

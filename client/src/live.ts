@@ -1,6 +1,7 @@
 /** The live page. */
 
-import { drawResult, saveSnapshot } from "./draw";
+import { Boxes } from "./boxes";
+import { saveSnapshot } from "./draw";
 import { Continuity } from "./continuity";
 import { publish } from "./embed";
 import { History } from "./history";
@@ -36,23 +37,19 @@ const downloads = [pick<HTMLButtonElement>("csv"), pick<HTMLButtonElement>("json
 
 const timeline = new Timeline(pick("timeline-title"), pick("plot"), pick("legend"));
 const people = new PeopleView(pick("people"), pick("people-empty"), (id) => timeline.choose(id));
+const boxes = new Boxes(overlay, pick("rec"), () => ({ mirrored: mirrored(), landmarks: landmarks.checked }));
 const history = new History();
 let continuity = new Continuity();
 const arrivals: number[] = [];
 let session: LiveSession | undefined;
-let latest: FrameResult | undefined;
 let fromCamera = false;
 let paused = false;
 let recordingSince: number | undefined;
 let recordingRequested = false;
 let recordedSession: string | undefined;
-let staleTimer: ReturnType<typeof setTimeout> | undefined;
 let lastAnnounced = "";
 let latencyMs = 0;
 let serverSmoothedMs = 0;
-
-/** Age of boxes, since their frame was taken, at which they fade and disappear. */
-const STALE_MS = { faded: 500, gone: 2000 };
 
 const STATES: Record<LinkState, string> = {
   connecting: t("Connecting to the server…"),
@@ -162,9 +159,8 @@ function stop(): void {
   closeSource(video);
   people.clear();
   timeline.clear();
-  latest = undefined;
   continuity = new Continuity();
-  clearOverlay();
+  boxes.clear();
   setPlaying(false);
   video.hidden = overlay.hidden = true;
   consent.hidden = false;
@@ -183,7 +179,7 @@ function watchCamera(): void {
       if (video.srcObject !== stream) return;
       // The last frame, or black ones, would be analyzed again and again.
       if (session) session.paused = true;
-      clearOverlay();
+      boxes.clear();
       showMessage(new SourceError("ended").message, true);
       restartButton.hidden = false;
     });
@@ -207,43 +203,13 @@ async function fillCameras(): Promise<void> {
 function onResult(received: FrameResult, tookMs: number): void {
   const now = performance.now();
   const result = continuity.join(received, now);
-  latest = result;
   history.add(result);
   publish(result);
-  showBoxes(result, tookMs);
+  boxes.show(result, tookMs, paused);
   people.show(result.faces, now, timeline.add(result.faces, result.timestamp_s ?? 0, now));
   for (const button of downloads) button.disabled = false;
   showStats(now, tookMs, result);
   announceChanges(result);
-}
-
-/**
- * Draw the boxes of a frame. They fade when the picture has moved on since, and disappear.
- *
- * @param ageMs time since the frame was taken
- */
-function showBoxes(result: FrameResult, ageMs: number): void {
-  clearTimeout(staleTimer);
-  if (ageMs >= STALE_MS.gone) {
-    clearOverlay();
-    return;
-  }
-  drawResult(overlay, result, { mirrored: mirrored(), landmarks: landmarks.checked });
-  const fade = (): void => {
-    overlay.classList.add("stale");
-    staleTimer = setTimeout(clearOverlay, STALE_MS.gone - Math.max(ageMs, STALE_MS.faded));
-  };
-  overlay.classList.remove("stale");
-  if (paused) return;
-  if (ageMs >= STALE_MS.faded) fade();
-  else staleTimer = setTimeout(fade, STALE_MS.faded - ageMs);
-}
-
-function clearOverlay(): void {
-  clearTimeout(staleTimer);
-  latest = undefined;
-  overlay.classList.remove("stale");
-  overlay.getContext("2d")?.clearRect(0, 0, overlay.width, overlay.height);
 }
 
 function showStats(now: number, tookMs: number, result: FrameResult): void {
@@ -332,12 +298,9 @@ function setPaused(requested: boolean): void {
   pauseButton.textContent = paused ? t("Resume") : t("Pause");
   showRecording();
   if (paused) {
-    // The picture stands still, and its boxes with it.
-    clearTimeout(staleTimer);
-    overlay.classList.remove("stale");
+    boxes.hold();
     video.pause();
-  }
-  else void video.play();
+  } else void video.play();
 }
 
 const mirrored = (): boolean => fromCamera && mirror.checked;
@@ -345,7 +308,7 @@ const mirrored = (): boolean => fromCamera && mirror.checked;
 function applyMirror(): void {
   video.classList.toggle("mirrored", mirrored());
   root.classList.toggle("mirror", mirrored());
-  if (latest) drawResult(overlay, latest, { mirrored: mirrored(), landmarks: landmarks.checked });
+  boxes.redraw();
 }
 
 function applyResolution(): void {

@@ -18,6 +18,7 @@ export class ResultRecorder {
   private name = "";
   private complete = true;
   private timer: ReturnType<typeof setTimeout> | undefined;
+  private dueMs = 0;
   private sending: Promise<void> = Promise.resolve();
 
   /**
@@ -52,10 +53,17 @@ export class ResultRecorder {
       this.waiting.shift();
       this.complete = false;
     }
-    this.timer ??= setTimeout(() => {
-      this.timer = undefined;
-      this.sending = this.sending.then(() => this.flush());
-    }, EVERY_MS);
+    if (this.timer === undefined) {
+      this.dueMs = performance.now() + EVERY_MS;
+      this.timer = setTimeout(() => this.send(), EVERY_MS);
+      // Browsers delay the timers of a hidden tab by up to a minute; by then the server has ended the stream.
+    } else if (performance.now() >= this.dueMs) this.send();
+  }
+
+  private send(): void {
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    this.sending = this.sending.then(() => this.flush());
   }
 
   /** Sends what waits and ends the session. */

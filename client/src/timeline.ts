@@ -197,20 +197,28 @@ function drawAxis(
   context.fillRect(0, plotH, width, 1);
 }
 
+/** Areas in steps over a ground where there are results, as `report/charts.py` draws them. */
 function stack(
   context: CanvasRenderingContext2D, series: Series, labels: readonly string[],
   from: number, to: number, toX: (timeS: number) => number, plotH: number,
 ): void {
+  // A value lasts until the next one; the last one is what a line needs.
+  const edge = (i: number) => toX(series.times[Math.min(i, to)] ?? 0) + (i > to && from === to ? 1 : 0);
+  context.fillStyle = themeColor("line");
+  context.fillRect(edge(from), 0, edge(to + 1) - edge(from), plotH);
   const below = new Array<number>(to - from + 1).fill(0);
+  const step = (i: number, x: number) => context.lineTo(edge(x), plotH * (1 - (below[i - from] ?? 0)));
   for (const label of labels) {
     const values = series.values.get(label) ?? [];
     context.beginPath();
     for (let i = from; i <= to; i++) {
-      context.lineTo(toX(series.times[i] ?? 0), plotH * (1 - (below[i - from] ?? 0)));
+      step(i, i);
+      step(i, i + 1);
     }
     for (let i = to; i >= from; i--) {
       below[i - from] = (below[i - from] ?? 0) + (values[i] ?? 0);
-      context.lineTo(toX(series.times[i] ?? 0), plotH * (1 - (below[i - from] ?? 0)));
+      step(i, i + 1);
+      step(i, i);
     }
     context.fillStyle = expressionColor(label);
     context.fill();

@@ -82,10 +82,12 @@ test("clock, serverMs and isNotice", () => {
 });
 
 test("labels of neighbors do not cover each other", () => {
-  const first = { left: 10, right: 110, top: 50 };
+  const first = { left: 10, right: 110, top: 50, bottom: 76 };
   expect(freeTop([50, 150, 90], 10, 110, 200, [])).toBe(50);
   expect(freeTop([60, 150, 90], 100, 200, 200, [first])).toBe(150);
   expect(freeTop([60, 190, 90], 100, 200, 200, [first])).toBe(90);
   expect(freeTop([-4, 190, 8], 100, 200, 200, [first])).toBe(8);
   expect(freeTop([50, 150, 90], 111, 200, 200, [first])).toBe(50);
+  // A badge is higher than a label.
+  expect(freeTop([42, 150, 90], 40, 110, 200, [{ left: 14, right: 120, top: 14, bottom: 44 }])).toBe(150);
 });

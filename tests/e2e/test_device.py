@@ -366,6 +366,52 @@ def test_video_is_analyzed_on_the_device_if_chosen(
     assert [one["name"] for one in listed] == ["three seconds.mp4"]
 
 
+# The browser cannot decode the file itself, and a seek to the sixth frame never ends.
+_STALLED = """
+    delete window.VideoDecoder;
+    const { get, set } = Object.getOwnPropertyDescriptor(HTMLMediaElement.prototype, "currentTime");
+    Object.defineProperty(HTMLMediaElement.prototype, "currentTime", {
+      get, set(at) { if (at < 0.3) set.call(this, at); }
+    });
+"""
+# Timers never run, as in a hidden tab for a minute.
+_NO_TIMERS = "window.setTimeout = () => 1;"
+
+
+def test_stop_does_not_wait_for_a_frame_of_a_video(
+    browser: Any, own_device: Any, open_page: OpenPage, tmp_path: Path
+) -> None:
+    page = open_page(browser, own_device, "/video", init_script=_STALLED)
+    page.select_option("[data-engine-choice]", "device")
+    page.set_input_files("#video", write_clip(tmp_path / "clip.mp4"))
+    page.click("button:has-text('Analyze')")
+    page.wait_for_selector(".drop-title:has-text('of 0:03 min')")
+    page.wait_for_timeout(1500)
+    page.click("[data-stop]")
+    page.wait_for_url("**/sessions/*", timeout=10_000)
+    session = page.request.get(f"{own_device.url}/api/v1{page.url.removeprefix(own_device.url)}")
+    assert 0 < session.json()["frames"] <= 5
+
+
+def test_results_of_a_video_are_sent_where_timers_are_late(
+    browser: Any, own_device: Any, open_page: OpenPage, tmp_path: Path
+) -> None:
+    page = open_page(browser, own_device, "/video", init_script=_NO_TIMERS)
+    batches: list[int] = []
+
+    def count(request: Any) -> None:
+        if request.url.endswith("/results"):
+            batches.append(len(request.post_data or ""))
+
+    page.on("request", count)
+    page.select_option("[data-engine-choice]", "device")
+    page.set_input_files("#video", write_clip(tmp_path / "clip.mp4"))
+    page.click("button:has-text('Analyze')")
+    page.wait_for_url("**/sessions/*")
+    # One at the end, and those before it each second.
+    assert len(batches) > 1
+
+
 def test_session_of_a_video_has_no_gap_that_the_file_has_not(
     browser: Any, own_device: Any, open_page: OpenPage, tmp_path: Path
 ) -> None:

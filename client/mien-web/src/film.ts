@@ -5,6 +5,8 @@ export interface FilmOptions {
   readonly samplesPerS: number;
   /** Frames are reduced to this width in pixels. */
   readonly maxWidth: number;
+  /** Ends the frames, also while one is waited for. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface Film {
@@ -28,18 +30,27 @@ export async function openFilm(file: Blob, options: FilmOptions, decoder: "auto"
   return seek(file, options);
 }
 
-async function seek(file: Blob, { samplesPerS, maxWidth }: FilmOptions): Promise<Film> {
+/** Waits for an event of a video; returns at once when the signal is aborted. */
+function waitFor(video: HTMLVideoElement, event: string, problem: string, signal?: AbortSignal): Promise<void> {
+  const done = new AbortController();
+  const options = { signal: done.signal };
+  return new Promise<void>((resolve, reject) => {
+    video.addEventListener(event, () => resolve(), options);
+    video.addEventListener("error", () => reject(new Error(problem)), options);
+    signal?.addEventListener("abort", () => resolve(), options);
+    if (signal?.aborted) resolve();
+  }).finally(() => done.abort());
+}
+
+async function seek(file: Blob, { samplesPerS, maxWidth, signal }: FilmOptions): Promise<Film> {
   const video = document.createElement("video");
   video.muted = video.playsInline = true;
   const address = URL.createObjectURL(file);
   try {
-    await new Promise((resolve, reject) => {
-      video.onloadeddata = resolve;
-      video.onerror = () => reject(new Error("expected a video that this browser can decode, got another file or codec"));
-      video.src = address;
-    });
+    video.src = address;
+    await waitFor(video, "loadeddata", "expected a video that this browser can decode, got another file or codec", signal);
     // A recording of a browser may not say how long it is.
-    if (!Number.isFinite(video.duration)) throw new Error("expected a video with a duration, got one without");
+    if (!signal?.aborted && !Number.isFinite(video.duration)) throw new Error("expected a video with a duration, got one without");
   } catch (error) {
     URL.revokeObjectURL(address);
     throw error;
@@ -51,11 +62,9 @@ async function seek(file: Blob, { samplesPerS, maxWidth }: FilmOptions): Promise
       try {
         const resizeWidth = Math.min(maxWidth, video.videoWidth);
         for (let k = 0; k / samplesPerS < video.duration; k++) {
-          await new Promise((resolve, reject) => {
-            video.onseeked = resolve;
-            video.onerror = () => reject(new Error(`the video cannot be decoded at ${k / samplesPerS} s`));
-            video.currentTime = k / samplesPerS;
-          });
+          video.currentTime = k / samplesPerS;
+          await waitFor(video, "seeked", `the video cannot be decoded at ${k / samplesPerS} s`, signal);
+          if (signal?.aborted) return;
           const image = await createImageBitmap(video, { resizeWidth, resizeQuality: "medium" });
           yield { image, timestampS: k / samplesPerS };
         }

@@ -162,7 +162,7 @@ export class Mien {
     const { signal, width = STREAM_WIDTH, samplesPerS = SAMPLES_PER_S } = options;
     let film: Film;
     try {
-      film = await openFilm(file, { samplesPerS, maxWidth: width }, options.decoder);
+      film = await openFilm(file, { samplesPerS, maxWidth: width, signal }, options.decoder);
     } catch (error) {
       throw new MienError(error instanceof Error ? error.message : String(error));
     }
