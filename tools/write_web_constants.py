@@ -55,7 +55,7 @@ def _of_one_image() -> dict[str, tuple[str, Any]]:
         ),
         "AFFECT_MIN_KNOWN": ("number", signals._MIN_KNOWN),
         "AFFECT_METHOD": ("string", signals._METHOD),
-        "PIPELINE": (_RECORD, _numbers(pipeline, "WEAK_PRESENCE")),
+        "PIPELINE": (_RECORD, _numbers(pipeline, "CLOSE_PRESENCE WEAK_PRESENCE")),
         "VERIFIER": (
             _RECORD,
             {**_numbers(verifier, "TRUSTED_PRESENCE MAX_EVIDENCE"), "PARTS": verifier.PARTS},

@@ -123,7 +123,7 @@ export class Analyzer {
   /** Where no face is found: one that fills the image, or one with a low score. */
   private async foundAgain(image: Pixels, denied: readonly Detection[], faint: readonly Detection[]): Promise<Found[]> {
     const close = denied.length ? await this.search.detectClose(image, this.minScore) : [];
-    const found = await this.present(image, close);
+    const found = (await this.present(image, close)).filter(([, , verdict]) => verdict.presence >= PIPELINE.CLOSE_PRESENCE);
     if (found.length || this.minScore > MIN_SCORE) return found;
     return (await this.lookedAt(image, faint)).filter(
       ([, points, verdict]) => Math.min(points.presence ?? 0, verdict.presence) >= PIPELINE.WEAK_PRESENCE,

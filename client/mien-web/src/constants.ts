@@ -11,7 +11,7 @@ export const RIGID_FACE: readonly (readonly [number, readonly [number, number, n
 export const AFFECT: Readonly<Record<string, readonly [number, number] | undefined>> = {"neutral": [0.0, 0.0], "happiness": [0.81, 0.51], "sadness": [-0.63, -0.27], "surprise": [0.4, 0.67], "fear": [-0.64, 0.6], "disgust": [-0.6, 0.35], "anger": [-0.51, 0.59]};
 export const AFFECT_MIN_KNOWN: number = 0.5;
 export const AFFECT_METHOD: string = "derived from probabilities";
-export const PIPELINE = {"WEAK_PRESENCE": 0.9};
+export const PIPELINE = {"CLOSE_PRESENCE": 0.4, "WEAK_PRESENCE": 0.97};
 export const VERIFIER = {"TRUSTED_PRESENCE": 0.5, "MAX_EVIDENCE": 8.0, "PARTS": ["mouth", "eyes"]};
 export const LIGHT = {"BRIGHT_SHARE": 0.98, "LEAST_BRIGHT": 64, "MAX_GAIN": 16.0};
 export const NOISE = {"TEXTURE": 0.04, "LEAST": 0.05, "STRENGTH": 3.0, "TEMPLATE_PX": 5, "SEARCH_PX": 11, "LEAST_CONTRAST": 35.0, "MIDDLE": 128.0, "LEAST_WEIGHT": 0.001, "MIN_SIDE_PX": 64, "MEDIAN": 4.047};
