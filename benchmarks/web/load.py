@@ -19,6 +19,7 @@ import multiprocessing
 import os
 import platform
 import queue
+import socket
 import subprocess
 import sys
 import tempfile
@@ -259,6 +260,7 @@ def main() -> None:
     if not arguments.soak:
         report |= {"bare_fps": round(bare_fps(data, arguments.seconds), 2), "runs": []}
     with tempfile.TemporaryDirectory() as folder:
+        _require_free_port()
         environment = {**os.environ, "MIEN_DATA_DIR": folder, "MIEN_RATE_LIMITS": "0"}
         command = [sys.executable, "-m", "mien", "serve", "--port", str(PORT)]
         command += ["--workers", arguments.workers]
@@ -303,6 +305,13 @@ def _ask_health(took_ms: list[float]) -> None:
     began = time.perf_counter()
     with urllib.request.urlopen(f"{URL}/healthz", timeout=10):
         took_ms.append(round(1000 * (time.perf_counter() - began), 1))
+
+
+def _require_free_port() -> None:
+    """Another server there would answer before this one has failed to start."""
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", PORT)) == 0:
+            sys.exit(f"expected no other server on port {PORT}, got one: end it first")
 
 
 def _wait_until_ready(server: "subprocess.Popen[bytes]") -> None:
