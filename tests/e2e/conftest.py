@@ -135,6 +135,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     started.close()
 
 
+@pytest.fixture
+def own_device(serve: Callable[..., ServerProcess]) -> ServerProcess:
+    """A server that analyzes, or lets the visitor's device do it."""
+    return serve(MIEN_LIVE="both")
+
+
 @pytest.fixture(scope="session")
 def camera_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sample clip in the format of Chromium's fake camera: concatenated JPEGs."""

@@ -94,7 +94,9 @@ export class Mien {
     if (typeof WebAssembly === "undefined") throw new MienError("expected WebAssembly, got a browser without it; use a current browser");
     if (typeof OffscreenCanvas === "undefined") throw new MienError("expected OffscreenCanvas, got a browser without it; use a current browser");
     if (!WebAssembly.validate(SIMD)) throw new MienError("expected WebAssembly with SIMD, got a browser without it; use a current browser");
-    const { assets, runtime, threads, backend: _, ...rest } = options;
+    const { assets, runtime, threads, backend = "auto", ...rest } = options;
+    if (!["auto", "wasm"].includes(backend))
+      throw new MienError(`expected the backend "auto" or "wasm", got "${backend}"; both run in WebAssembly, WebGPU is not included`);
     const folder = asFolder(new URL(assets, location.href));
     const mien = new Mien(new Worker(new URL("./worker.ts", import.meta.url), { type: "module", name: "mien" }));
     try {
