@@ -1,6 +1,7 @@
 """Measurements of a face from its pixels, landmarks and probabilities. Pure functions."""
 
 from dataclasses import replace
+from functools import lru_cache
 
 from mien.labels import Expression
 from mien.signals.movements import (
@@ -147,5 +148,11 @@ def _corners_from_rest(
     rest = neutral and neutral.landmarks
     if not rest:
         return None
-    now, before = lip_corners_cm(landmarks, pose), lip_corners_cm(rest, estimate_pose(rest))
+    now, before = lip_corners_cm(landmarks, pose), _corners_at_rest(rest)
     return None if now is None or before is None else now - before
+
+
+# The rest of a stream is the same for all of its frames.
+@lru_cache(maxsize=64)
+def _corners_at_rest(rest: Landmarks) -> float | None:
+    return lip_corners_cm(rest, estimate_pose(rest))
