@@ -106,10 +106,21 @@ def test_empty_boxes_give_no_faces(fake: FacePipeline, painted: Image) -> None:
 
 
 @pytest.mark.parametrize(
-    "boxes", [[1, 2, 3, 4], [[1, 2, 3]], [[5, 5, 5, 9]], [[0, 0, np.nan, 1]], "box", [[1, 2], [3]]]
+    "boxes",
+    [
+        [1, 2, 3, 4],
+        [[1, 2, 3]],
+        [[5, 5, 5, 9]],
+        [[0, 0, np.nan, 1]],
+        "box",
+        [[1, 2], [3]],
+        [[9000, 0, 9009, 9]],
+        [[-9, -9, -1, -1]],
+        [[0, 0, 1e30, 1e30]],
+    ],
 )
 def test_rejects_invalid_boxes(fake: FacePipeline, painted: Image, boxes: Any) -> None:
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match="expected"):
         fake.analyze(painted, boxes=boxes)
 
 

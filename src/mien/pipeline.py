@@ -153,7 +153,7 @@ threads, provider: override the settings; see :class:`mien.Settings`.
             clock.lap("detect")
             found = self._present(looks, search.faces) or self._found_again(looks, search)
         else:
-            search, found = Found([], []), looks.at(given_detections(boxes))
+            search, found = Found([], []), looks.at(given_detections(boxes, rgb.shape))
         described = self._describe_found(rgb, found, clock, camera)
         return self._result(rgb, described, clock, source, limited=search.limited)
 
@@ -259,25 +259,18 @@ threads, provider: override the settings; see :class:`mien.Settings`.
         return sorted(faces, key=lambda found: found[0].box.center[0])
 
     def _found_again(self, looks: Looks, denied: Found) -> list[Look]:
-        """Where no face is found: one that fills the image, or one with a low score.
-
-        What was denied may be a part of a larger face. And a low score is enough if landmarks and
-        verifier are sure.
-        """
+        """Where no face is found: a larger one around what was denied, or one with a low score."""
         if not isinstance(self.detector, FaceSearch):
             return []
         least = self.settings.min_score
-        if denied.faces:
-            close = self.detector.detect_close(looks.image, least)
-            found = [
-                face
-                for face in self._present(looks, close)
-                if face[2].presence is None or face[2].presence >= _CLOSE_PRESENCE
-            ]
-            if found:
-                return found
-        if self.verifier is None or least > Settings().min_score:
-            return []
+        close = self.detector.detect_close(looks.image, least) if denied.faces else []
+        found = [
+            face
+            for face in self._present(looks, close)
+            if face[2].presence is None or face[2].presence >= _CLOSE_PRESENCE
+        ]
+        if found or self.verifier is None or least > Settings().min_score:
+            return found
         return [
             face
             for face in looks.at(denied.faint)

@@ -81,11 +81,7 @@ def run_batch(
         sources = list(sources or (earlier or {}).get("sources", ()))
         if options.resume:
             folder.delete_partial()
-        if earlier and earlier.get("mien_version") != __version__:
-            on_warning(
-                f"mien {earlier.get('mien_version')} began this run, and {__version__} continues "
-                "it: their results may differ"
-            )
+        _warn_of_version(earlier, on_warning)
         plan = Plan.read(folder) if earlier is not None else None
         if plan is None:
             plan = make_plan(
@@ -102,6 +98,14 @@ def run_batch(
         work = WorkSettings(folder.absolute, settings, plan.columns, options)
         run = _Run(folder, document, earlier, on_progress, on_warning)
         return run.go(plan, work, resources, should_stop)
+
+
+def _warn_of_version(earlier: dict[str, Any] | None, on_warning: Callable[[str], None]) -> None:
+    if earlier and earlier.get("mien_version") != __version__:
+        on_warning(
+            f"mien {earlier.get('mien_version')} began this run, and {__version__} continues it: "
+            "their results may differ"
+        )
 
 
 def _document(sources: Sequence[str], plan: Plan, earlier: dict[str, Any] | None) -> dict[str, Any]:

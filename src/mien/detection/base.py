@@ -93,11 +93,15 @@ def drop_repeated(
     return kept
 
 
-def given_detections(boxes: npt.ArrayLike) -> list[Detection]:
-    """Detections of known boxes ``(N, 4)`` in pixels.
+# A larger box, in longer sides of the image, is a mistake.
+_MAX_BOX = 100
+
+
+def given_detections(boxes: npt.ArrayLike, shape: tuple[int, ...]) -> list[Detection]:
+    """Detections of known boxes ``(N, 4)`` in pixels of an image of this shape.
 
     Raises:
-        InputError: the boxes have another shape.
+        InputError: the boxes have another shape, or one is not in the image.
     """
     try:
         array = np.asarray(boxes, np.float64)
@@ -109,4 +113,13 @@ def given_detections(boxes: npt.ArrayLike) -> list[Detection]:
         raise InputError(
             f"expected boxes of shape (N, 4) as x_min, y_min, x_max, y_max, got {array.shape}"
         )
-    return [Detection(Box(*(float(value) for value in row)), score=1.0) for row in array]
+    height, width = shape[:2]
+    inside = (array[:, :2] < (width, height)).all(axis=1) & (array[:, 2:] > 0).all(axis=1)
+    inside &= (np.abs(array) <= _MAX_BOX * max(width, height)).all(axis=1)
+    found = [Detection(Box(*(float(value) for value in row)), score=1.0) for row in array]
+    if not inside.all():
+        raise InputError(
+            f"expected boxes that overlap the image of {width}×{height} pixels, got "
+            f"{array[~inside][0].tolist()}"
+        )
+    return found
