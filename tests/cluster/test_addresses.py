@@ -1,6 +1,7 @@
 """Addresses of remote files."""
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -60,11 +61,13 @@ def test_a_server_that_hardly_sends_is_left(monkeypatch: pytest.MonkeyPatch) -> 
             self.send_response(200)
             self.end_headers()
             with contextlib.suppress(OSError):
+                self.wfile.write(bytes(4_000_000))  # a fast beginning
                 while True:
                     self.wfile.write(b".")
+                    time.sleep(0.01)
 
-    monkeypatch.setattr(storage, "_TIMEOUT_S", 0.1)
-    monkeypatch.setattr(storage, "_SLOWEST_BYTES_PER_S", 1e12)
+    monkeypatch.setattr(storage, "_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(storage, "_SLOWEST_BYTES_PER_S", 10_000)
     with serving(Dripping) as base, pytest.raises(InputError, match="the server is too slow"):
         storage.read(f"{base}/a.png")
 

@@ -126,7 +126,8 @@ def test_follows_links_but_finds_each_file_once(images: Path, tmp_path: Path) ->
     (top / "linked").symlink_to(images)
     recording = top / "results"
     recording.mkdir()
-    for name in ("annotated.mp4", "frames.jsonl"):
+    (recording / "thumbnails").mkdir()
+    for name in ("annotated.mp4", "frames.jsonl", "thumbnails/1.jpg"):
         (recording / name).touch()
     expected = [f"{top}/linked/{n}.png" for n in range(6)] + [f"{top}/linked/nested/empty.png"]
     for sources in ([f"{top}/**/*.png"], [f"{top}/**/*.png", f"{images}/*.png", str(top / "z")]):
@@ -134,6 +135,9 @@ def test_follows_links_but_finds_each_file_once(images: Path, tmp_path: Path) ->
     assert [one.uri for one in find_inputs([str(top)], exclude=str(images / "nested"))] == (
         expected[:6]
     )
+    # A recording beside the video of which it was made.
+    (recording / "clip.mp4").touch()
+    assert [one.uri for one in find_inputs([str(recording)])] == [f"{recording}/clip.mp4"]
     # Names that are patterns too.
     (top / "people[1].csv").write_text("uri\nlinked/0.png\n")
     assert [one.uri for one in find_inputs([f"{top}/people[1].csv"])] == ["linked/0.png"]

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from tests.media.test_video_damage import FRAMES, write
 
-from mien.media.clock import find_key_frame
+from mien.media.clock import find_key_frame, with_times_in_order
 from mien.media.video import VideoSource
 
 av = pytest.importorskip("av", reason="videos need PyAV")
@@ -132,6 +133,22 @@ def test_packed_frames_of_mpeg4_have_their_times(tmp_path: Path, b_frames: int) 
     assert numbers == list(range(FRAMES))
     assert warnings == ()
     assert find_key_frame(path, 1.0) is None
+
+
+@pytest.mark.parametrize("b_frames", [0, 2])
+def test_frames_of_mpeg4_that_are_not_packed_have_their_times(
+    tmp_path: Path, b_frames: int
+) -> None:
+    mpeg4(tmp_path / "a.avi", b_frames)
+    times, numbers, _ = positions(tmp_path / "a.avi")
+    assert np.diff(times) == pytest.approx(1 / 25)
+    assert numbers == sorted(numbers)
+
+
+def test_a_wrong_time_of_mpeg4_moves_one_frame_only() -> None:
+    frames = [SimpleNamespace(pts=pts) for pts in [0, 1, 2, 1000, 4, 6, 5, 7, 8, 9]]
+    found = [frame.pts for frame in with_times_in_order(iter(frames))]
+    assert found == [0, 1, 2, 1000, 4, 5, 6, 7, 8, 9]
 
 
 def test_frames_of_mpeg4_that_are_not_coded_shift_no_times(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from mien.errors import InputError, valid_text
 from mien.media.clips import VIDEO_SUFFIXES
 from mien.media.formats import SUFFIXES
 from mien.recording import FRAMES_FILE
+from mien.streaming.outputs import RESULT_FOLDERS
 from mien.tables.csv_files import check_columns, parse_rows, table_lines
 
 URI_COLUMN = "uri"
@@ -149,9 +150,12 @@ def _walk(folder: str, exclude: str) -> Iterator[str]:
     seen = {_folder_id(exclude)} if exclude else set()
     for parent, folders, files in os.walk(folder, onerror=problems.append, followlinks=True):
         number = _folder_id(parent)
-        if number in seen or FRAMES_FILE in files:
+        if number in seen:
             folders.clear()
             continue
+        if FRAMES_FILE in files:  # a recording, perhaps beside videos
+            folders[:] = [name for name in folders if name not in RESULT_FOLDERS]
+            files[:] = [name for name in files if not name.startswith("annotated.")]
         seen.add(number)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (os.path.join(parent, name) for name in sorted(files) if name[0] != ".")

@@ -166,14 +166,17 @@ def _pieces(stream: Any, limit: int | None = None) -> Iterator[bytes]:
         OSError: it breaks off, hardly moves, or has more bytes than the limit.
     """
     take = getattr(stream, "read1", stream.read)
-    started, done = time.monotonic(), 0
+    started, done, lately = time.monotonic(), 0, 0
     while piece := take(COPY_BYTES):
         done += len(piece)
         if limit is not None and done > limit:
             raise OSError(f"expected an image of at most {limit >> 20} MiB, got more")
+        lately += len(piece)
         seconds = time.monotonic() - started
-        if seconds > _TIMEOUT_S and done < seconds * _SLOWEST_BYTES_PER_S:
-            raise OSError(f"{done} bytes in {seconds:.0f} s: the server is too slow")
+        if seconds > _TIMEOUT_S:
+            if lately < seconds * _SLOWEST_BYTES_PER_S:
+                raise OSError(f"{lately} bytes in {seconds:.0f} s: the server is too slow")
+            started, lately = time.monotonic(), 0
         yield piece
     if left := getattr(stream, "length", None):
         raise OSError(f"the connection ended {left} bytes before the end of the file")

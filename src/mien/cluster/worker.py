@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,7 @@ _CRASHED = "ended the process of its worker {} times: it may exhaust or damage i
 # Errors of the installation, which every further input would have too.
 _FATAL = (StorageError, ModelError, ProviderError, MissingExtraError)
 _READERS = 4
+_ASK_S = 30.0  # between signs of life while a download is waited for
 """Remote images that a worker reads at once; they are in memory until they are analyzed."""
 
 
@@ -215,6 +216,8 @@ class Worker:
         if storage.is_local(found.address):
             storage.check_regular(found.address)
         else:
+            while content and wait([content], timeout=_ASK_S).not_done:
+                self._watch.alive()
             source = content.result() if content else storage.read(found.address, byte_limit(limit))
             self._watch.alive()
         result = self._pipeline.analyze_opened(open_image(source, max_megapixels=limit))

@@ -236,7 +236,7 @@ _LOOKAHEAD = 3
 
 
 def with_times_in_order(frames: Iterator[Any]) -> Iterator[Any]:
-    """Frames in the order of showing, whose timestamps may be exchanged with those of next ones.
+    """Frames in the order of showing, whose timestamps may be swapped with those of following ones.
 
     Packed MPEG-4 (Xvid, DivX) has a frame and the following one that it depends on in one packet,
     and an empty packet later: FFmpeg gives them the times of their packets.
@@ -252,9 +252,17 @@ def with_times_in_order(frames: Iterator[Any]) -> Iterator[Any]:
             continue
         first = waiting.pop(0)
         if first.pts is not None and first.pts >= last:
-            early = [f for f in waiting if f.pts is not None and last <= f.pts < first.pts]
+            # One that is further ahead is wrong, and moves no other frame.
+            least = max(last, first.pts - _LOOKAHEAD * _period([first, *waiting]))
+            early = [f for f in waiting if f.pts is not None and least <= f.pts < first.pts]
             if early:
                 other = min(early, key=lambda f: f.pts)
                 first.pts, other.pts = other.pts, first.pts
         last = last if first.pts is None else first.pts
         yield first
+
+
+def _period(frames: Iterable[Any]) -> float:
+    """The smallest distance of their timestamps."""
+    times = sorted({frame.pts for frame in frames if frame.pts is not None})
+    return min((b - a for a, b in itertools.pairwise(times)), default=0)

@@ -179,7 +179,9 @@ def _fill(rows: Image, band: PillowImage.Image) -> None:
         return
     band = band if band.mode == "RGB" else band.convert("RGB")
     if rows.flags.c_contiguous:
-        band.save(cast(IO[bytes], _PpmReceiver(rows, band)), "PPM")
+        receiver = _PpmReceiver(rows, band)
+        band.save(cast(IO[bytes], receiver), "PPM")
+        assert receiver.is_complete
     else:
         rows[:] = np.asarray(band)
 
@@ -194,6 +196,10 @@ class _PpmReceiver:
     def __init__(self, rows: Image, picture: PillowImage.Image) -> None:
         self._bytes = memoryview(rows.reshape(-1))
         self._at = -len(b"P6\n%d %d\n255\n" % picture.size)
+
+    @property
+    def is_complete(self) -> bool:
+        return self._at == len(self._bytes)
 
     def write(self, part: bytes) -> int:
         start, self._at = self._at, self._at + len(part)

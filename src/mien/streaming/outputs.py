@@ -42,7 +42,7 @@ LOCK_FILE = ".mien.lock"
 RESULT_FILES = (FRAMES_FILE, STATE_FILE, VIDEO_FILE, REPORT_FILE, APPLICATION_FILE, *TABLE_FILES)
 """Every file, besides pictures, that is written into the folder of a recording."""
 _UNFINISHED = ("*.partial", "annotated.partial.mp4")
-_FOLDERS = (THUMBNAILS_FOLDER, _CROPS_FOLDER)
+RESULT_FOLDERS = (THUMBNAILS_FOLDER, _CROPS_FOLDER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +182,7 @@ def _make_folder(folder: Path) -> None:
 
 def _written_files(folder: Path) -> list[Path]:
     """The files in a folder that an earlier run wrote, and its folders of pictures."""
-    found = [folder / name for name in (*RESULT_FILES, *_FOLDERS) if (folder / name).exists()]
+    found = [folder / name for name in (*RESULT_FILES, *RESULT_FOLDERS) if (folder / name).exists()]
     return [*found, *parts_in(folder)]
 
 
