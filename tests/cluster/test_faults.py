@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import os
 import shutil
 import socket
 import subprocess
@@ -81,6 +82,11 @@ def test_deletes_scratch_folders_of_killed_processes(
     left.mkdir()
     (left / LOCK_FILE).touch()
     with locked(used):
+        delete_left_scratch()
+        # Perhaps not locked yet.
+        assert sorted(tmp_path.iterdir()) == [left, new, used]
+        for folder in (left, used):
+            os.utime(folder / LOCK_FILE, (0, 0))
         delete_left_scratch()
         assert sorted(tmp_path.iterdir()) == [new, used]
 

@@ -1,5 +1,6 @@
 """What makes a worker survive its inputs: a journal of crashes, and a watch for hangs."""
 
+import contextlib
 import faulthandler
 import json
 import shutil
@@ -80,7 +81,15 @@ class Watch:
 
 
 def delete_left_scratch() -> None:
-    """Delete the scratch folders of processes that were killed."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*"):
-        if (folder / LOCK_FILE).exists() and not is_locked(folder):
-            shutil.rmtree(folder, ignore_errors=True)
+    """Delete the scratch folders of processes that were killed over a minute ago.
+
+    A younger one may belong to a process that has not locked it yet.
+    """
+    for lock in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*/{LOCK_FILE}"):
+        with contextlib.suppress(OSError):
+            is_old = time.time() - lock.stat().st_mtime > _NEW_S
+            if is_old and not is_locked(lock.parent):
+                shutil.rmtree(lock.parent, ignore_errors=True)
+
+
+_NEW_S = 60.0

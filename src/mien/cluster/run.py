@@ -264,6 +264,12 @@ def _check_out(
             f"{earlier['status']}: use --resume to continue it, or another --out"
         )
     differing = [name for name, value in facts.items() if earlier.get(name) != value]
+    if "schema_version" in differing:
+        raise SettingError(
+            f"expected tables of version {SCHEMA_VERSION} in {folder.address}, got version "
+            f"{earlier.get('schema_version')} of mien {earlier.get('mien_version')}: use another "
+            "--out, or that version"
+        )
     if sources and list(sources) != earlier["sources"]:
         differing.append("sources")
     if differing:
