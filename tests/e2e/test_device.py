@@ -9,11 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import pytest
 from PIL import Image as PillowImage
-from tests.e2e.camera import start_camera, unplug_camera
+from tests.e2e.camera import clip_frames, start_camera, unplug_camera
 
 import mien
 from mien.streaming import FaceStream
@@ -21,7 +20,6 @@ from mien.types import FrameResult
 
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parents[2]
-CLIP = ROOT / "src/mien/web/static/sample.mp4"
 OpenPage = Callable[..., Any]
 
 # The library is loaded by the page's own address, as its content security policy demands.
@@ -48,15 +46,6 @@ def png(image: Any) -> str:
     buffer = io.BytesIO()
     PillowImage.fromarray(image).save(buffer, "PNG")
     return base64.b64encode(buffer.getvalue()).decode()
-
-
-def clip_frames(every: int, width: int, height: int) -> list[Any]:
-    with av.open(str(CLIP)) as source:
-        return [
-            frame.to_ndarray(width=width, height=height, format="rgb24")
-            for index, frame in enumerate(source.decode(video=0))
-            if index % every == 0
-        ]
 
 
 def points_of(face: Any) -> Any:

@@ -6,9 +6,9 @@ from typing import Any
 
 import av
 import pytest
+from tests.e2e.camera import clip_frames
 
 pytestmark = pytest.mark.e2e
-SAMPLE = Path(__file__).parents[2] / "src/mien/web/static/sample.mp4"
 OpenPage = Callable[..., Any]
 
 
@@ -17,11 +17,8 @@ def write_clip(path: Path) -> Path:
     with av.open(str(path), "w") as target:
         stream = target.add_stream("libx264", rate=8)
         stream.width, stream.height, stream.pix_fmt = 640, 360, "yuv420p"
-        with av.open(str(SAMPLE)) as source:
-            for index, frame in enumerate(source.decode(video=0)):
-                if index % 3 == 0 and index < 72:
-                    picture = frame.to_ndarray(width=640, height=360, format="rgb24")
-                    target.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        for picture in clip_frames(3, 640, 360)[:24]:
+            target.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         target.mux(stream.encode())
     return path
 

@@ -20,6 +20,7 @@ SCRATCH = "mien-part-"
 """How the names of scratch folders begin; a process locks its own."""
 STALL_S = 900.0
 """Without progress, a worker is taken to hang, and ends."""
+_NEW_S = 60.0  # A younger scratch folder may belong to a process that has not locked it yet.
 
 
 class Journal:
@@ -81,15 +82,9 @@ class Watch:
 
 
 def delete_left_scratch() -> None:
-    """Delete the scratch folders of processes that were killed over a minute ago.
-
-    A younger one may belong to a process that has not locked it yet.
-    """
+    """Delete the scratch folders of processes that were killed, unless they are new."""
     for lock in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*/{LOCK_FILE}"):
         with contextlib.suppress(OSError):
             is_old = time.time() - lock.stat().st_mtime > _NEW_S
             if is_old and not is_locked(lock.parent):
                 shutil.rmtree(lock.parent, ignore_errors=True)
-
-
-_NEW_S = 60.0
