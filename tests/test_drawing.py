@@ -1,6 +1,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -240,3 +240,8 @@ def test_draws_the_layers_that_are_named_and_no_others() -> None:
     assert set(lengths[lengths > 0].tolist()) == {lengths.max(), (lengths.max() + 1) // 2}
     with pytest.raises(InputError, match="expected draw of mesh, gaze, aus, got nose"):
         annotate(image, result, draw=["nose"])
+    assert np.array_equal(
+        annotate(image, result, draw="aus"), annotate(image, result, draw=["aus"])
+    )
+    with pytest.raises(InputError, match="expected the FrameResult of the image, got NoneType"):
+        annotate(image, cast("Any", None))

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, Literal, cast, get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -87,6 +87,18 @@ def test_keywords_override_the_settings() -> None:
         mien.FacePipeline(min_score=7)
 
 
+def test_wrong_arguments_are_named(tmp_path: Path) -> None:
+    image, anything = np.zeros((8, 8, 3), np.uint8), cast("Any", mien)
+    with pytest.raises(SettingError, match=r"settings among detector, .*, provider; got rate"):
+        anything.analyze(image, rate=3)
+    with pytest.raises(SettingError, match="expected a Settings object, got 'quick'"):
+        anything.FacePipeline("quick")
+    for clip in (None, 3):
+        with pytest.raises(InputError, match="expected the path of a video or a Clip, got"):
+            anything.analyze_video(clip, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_stream_has_a_pipeline_or_settings_of_one() -> None:
     with pytest.raises(SettingError, match="got both"):
         next(iter(mien.stream("no.mp4", pipeline=mien.FacePipeline(), min_score=0.9)))
@@ -103,6 +115,10 @@ def test_results_are_sequences_of_faces(samples: dict[str, Path]) -> None:
     assert scores["Happy"] == scores["happiness"] == scores.as_dict()["happiness"]
     with pytest.raises(InputError, match="expected an expression"):
         scores["hunger"]
+    with pytest.raises(InputError, match="expected the name of an expression, got 3"):
+        scores[cast("Any", 3)]
+    with pytest.raises(IndexError, match="expected a face below 4"):
+        result[4]
 
 
 def test_several_pictures_are_analyzed_in_one_call(samples: dict[str, Path]) -> None:
@@ -226,11 +242,6 @@ def test_everything_but_training_works_where_torch_is_not_installed() -> None:
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'emotion'"):
         _ = mien.emotion
-
-
-def test_rejects_unknown_settings() -> None:
-    with pytest.raises(TypeError, match="unexpected keyword argument 'backend'"):
-        mien.analyze("photo.jpg", backend="mtcnn")  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize("source", [None, [], [np.zeros((8, 8, 3), np.uint8)]])

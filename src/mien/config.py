@@ -129,10 +129,27 @@ class Settings:
             values: by the names of the fields.
 
         Raises:
-            SettingError: a setting has an invalid value.
+            SettingError: there is no such setting, or one has an invalid value.
         """
+        known = [entry.name for entry in dataclasses.fields(self)]
+        for name in values:
+            if name not in known:
+                raise SettingError(f"expected settings among {', '.join(known)}; got {name}")
         given = {name: value for name, value in values.items() if value is not None}
         return dataclasses.replace(self, **given) if given else self
+
+
+def given_settings(settings: Settings | None) -> Settings:
+    """These settings, or the default ones.
+
+    Raises:
+        SettingError: something else, such as the name of a model.
+    """
+    if settings is None or isinstance(settings, Settings):
+        return settings or Settings()
+    raise SettingError(
+        f"expected a Settings object, got {settings!r:.60}: name single settings, as in model=..."
+    )
 
 
 class PipelineKeywords(TypedDict, total=False):

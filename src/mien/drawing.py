@@ -70,7 +70,7 @@ def annotate(
     image: npt.ArrayLike,
     result: FrameResult,
     *,
-    draw: Collection[str] = (),
+    draw: str | Collection[str] = (),
     landmarks: bool = False,
     extend: bool = False,
 ) -> Image:
@@ -83,18 +83,17 @@ def annotate(
     Args:
         image: the analyzed image; it is not modified.
         result: the result for this image.
-        draw: what else to draw, of :data:`LAYERS`: ``"mesh"``, landmarks as lines, or dots if they
-            are no mesh; ``"gaze"``, arrows that are longer the farther it is from the camera;
-            ``"aus"``, a bar for each of the strongest action units, where there is room.
+        draw: what else to draw, one or more of :data:`LAYERS`: ``"mesh"``, landmarks as lines or
+            dots; ``"gaze"``, arrows, longer farther from the camera; ``"aus"``, bars for the
+            strongest action units, where there is room.
         landmarks: short for ``draw=("mesh", "gaze")``.
-        extend: whether to add rows below the image for labels that would be left out. Coordinates
-            stay valid.
+        extend: whether to add rows below for labels that would be left out; coordinates stay valid.
 
     Returns:
         ``(H, W, 3)`` RGB uint8, a new image; larger than the given one only with `extend`.
 
     Raises:
-        InputError: `draw` has another name.
+        InputError: `draw` has another name, or `result` is not a FrameResult.
 
     Examples:
         >>> import mien
@@ -103,10 +102,12 @@ def annotate(
         >>> drawn.shape == image.shape
         True
     """
-    unknown = sorted(set(draw) - set(LAYERS))
-    if unknown:
+    if not isinstance(result, FrameResult):
+        raise InputError(f"expected the FrameResult of the image, got {type(result).__name__}")
+    layers = {draw} if isinstance(draw, str) else {*draw}
+    if unknown := sorted(layers - {*LAYERS}):
         raise InputError(f"expected draw of {', '.join(LAYERS)}, got {', '.join(unknown)}")
-    layers = {*draw, *(("mesh", "gaze") if landmarks else ())}
+    layers |= {"mesh", "gaze"} if landmarks else set()
     canvas = imaging.as_rgb(image).copy()
     # One unit is a thin line when the image is shown on a full screen.
     unit = max(1, round(max(canvas.shape[:2]) / 1000))
@@ -114,8 +115,7 @@ def annotate(
     for face in result.faces:
         _draw_face(canvas, face, unit, occupied, layers)
     # Labels are drawn last, at positions that do not cover faces or other labels.
-    labels: list[_Spot] = []
-    left_out: list[tuple[int, Image]] = []
+    labels, left_out = list[_Spot](), list[tuple[int, Image]]()
     ordered = sorted(result.faces, key=lambda face: face.box.y_max)
     wanted = [(face, _chips(face, face.expression, unit)) for face in ordered if face.expression]
     named = len(wanted)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mien import imaging
-from mien.config import PipelineKeywords, Settings, shows_settings
+from mien.config import PipelineKeywords, Settings, given_settings, shows_settings
 from mien.detection import FaceDetector, FaceSearch, build_detector, build_verifier
 from mien.detection.base import Found, given_detections
 from mien.detection.verifier import FaceVerifier, Look, Looks, Verdict
@@ -75,7 +75,7 @@ threads, provider: override the settings; see :class:`mien.Settings`.
         neutral: npt.ArrayLike | None = None,
         **keywords: Unpack[PipelineKeywords],
     ) -> None:
-        settings = (settings or Settings()).override(
+        settings = given_settings(settings).override(
             detector=detector if isinstance(detector, str) else None,
             landmarks=landmarks if isinstance(landmarks, str) else None,
             **keywords,

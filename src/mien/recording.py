@@ -28,6 +28,7 @@ APPLICATION_FILE = "application.json"
 
 # Between two states in run.json, in seconds of the stream.
 _SAVE_EVERY_S = 1.0
+_DAMAGED = f"{STATE_FILE} cannot be read: options, warnings and the end of the run are unknown"
 # A frame at the end of a video part may be rounded to the tick of 1/90000 s below its time.
 _TICK_S = 1 / 90_000
 
@@ -95,8 +96,8 @@ class RunState:
             for name in ("size_wh", "labels", "notes", "warnings"):
                 if known.get(name) is not None:
                     known[name] = tuple(known[name])
-            return cls(**known)
-        except (OSError, ValueError, TypeError):
+            return cls(**known) if known["frames"] >= 0 and known["status"] else None
+        except (OSError, ValueError, TypeError, KeyError):
             return None
 
     def write(self, folder: Path) -> None:
@@ -309,10 +310,10 @@ class Recording:
 
     def state(self) -> RunState:
         """The state in ``run.json``; without that file, what the frames show."""
-        state = RunState.read(self.folder)
-        if state is not None:
+        if (state := RunState.read(self.folder)) is not None:
             return state
-        state = RunState(title=self.folder.name)
+        damaged = (self.folder / STATE_FILE).exists()
+        state = RunState(title=self.folder.name, warnings=(_DAMAGED,) if damaged else ())
         for result in map(FrameResult.from_dict, self.documents()):
             if result.frame_index is None or result.timestamp_s is None:
                 raise InputError(

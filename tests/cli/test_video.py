@@ -137,6 +137,24 @@ def test_report_warns_of_a_recording_that_lost_frames(tmp_path: Path, short_clip
         assert (warning in " ".join(result.stderr.split())) == (left is not whole)
 
 
+def test_report_warns_of_a_damaged_state_of_the_run(tmp_path: Path, short_clip: Path) -> None:
+    words = ["video", str(short_clip), "--out", str(tmp_path), "--no-annotate"]
+    assert RUNNER.invoke(app, words).exit_code == 0
+    state = tmp_path / "short" / "run.json"
+    for index, damage in enumerate([state.read_bytes(), b"{", b"{}", b"[]", b"\xff\xfe", b""]):
+        state.write_bytes(damage)
+        words = ["report", str(state.parent), "--out", str(tmp_path / f"again{index}")]
+        result = RUNNER.invoke(app, words)
+        assert result.exit_code == 0
+        assert ("run.json cannot be read" in " ".join(result.stderr.split())) == (index > 0)
+        page = (tmp_path / f"again{index}" / "report.html").read_text()
+        assert ("run.json cannot be read" in page) == (index > 0)
+    # A recording needs no such file.
+    state.unlink()
+    result = RUNNER.invoke(app, ["report", str(state.parent), "--out", str(tmp_path / "none")])
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
 def test_report_rejects_folders_without_a_recording(tmp_path: Path) -> None:
     result = RUNNER.invoke(app, ["report", str(tmp_path), "--out", str(tmp_path / "out")])
     assert result.exit_code == 1

@@ -355,6 +355,8 @@ def _report(
     names = ("", state.title, recording.name)
     with (recording / FRAMES_FILE).open("rb") as file:
         lines = sum(1 for _ in file)
+    for warning in state.warnings:
+        print_warning(f"{recording}: {warning}")
     if lines < state.frames:
         print_warning(
             f"{recording}: {FRAMES_FILE} has {lines:,} of the {counted(state.frames, 'frame')} of "

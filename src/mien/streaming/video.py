@@ -6,11 +6,12 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from mien.config import Settings
-from mien.errors import MienError, NoFrameError, SettingError, VideoReadError
+from mien.errors import InputError, MienError, NoFrameError, SettingError, VideoReadError
 from mien.media.clips import Clip
 from mien.media.sources import Source
 from mien.media.video_writer import end_of_parts_s, parts_in
@@ -107,6 +108,8 @@ def analyze_video(
         >>> (mien.analyze_video("clip.mp4", "results").folder / "report.html").is_file()
         True
     """
+    if not isinstance(clip, str | PathLike | Clip):
+        raise InputError(f"expected the path of a video or a Clip, got {type(clip).__name__}")
     folder, options = Path(folder), options or VideoOptions()
     if options.tables.parquet:
         require_pyarrow()

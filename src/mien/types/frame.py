@@ -108,6 +108,8 @@ class FrameResult(Document):
     def __getitem__(self, index: slice) -> tuple[Face, ...]: ...
     def __getitem__(self, index: int | slice) -> Face | tuple[Face, ...]:
         """One face, or a tuple of faces for a slice."""
+        if isinstance(index, int) and not -len(self.faces) <= index < len(self.faces):
+            raise IndexError(f"expected a face below {len(self.faces)}, the faces of this result")
         return self.faces[index]
 
     def __reduce__(self) -> tuple[Any, ...]:

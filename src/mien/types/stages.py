@@ -283,6 +283,11 @@ class ExpressionScores(Document):
         return dict(zip(self.labels, self.probabilities.tolist(), strict=True))
 
     def __getitem__(self, expression: Expression | str) -> float:
+        if not isinstance(expression, str):
+            raise InputError(
+                f"expected the name of an expression, got {expression!r}: for example "
+                '["happiness"]; `ranked()` has all in order'
+            )
         label = expression if expression in self.labels else parse_expression(expression)
         if label not in self.labels:
             known = ", ".join(self.labels)
