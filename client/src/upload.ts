@@ -129,11 +129,13 @@ async function sampleFile(sample: HTMLButtonElement): Promise<File> {
 /** The server's answer to photos: the elements of their results, or what is wrong. */
 async function answerOf(data: FormData): Promise<HTMLElement> {
   try {
-    const answer = await fetch(location.pathname, { method: "POST", body: data });
+    const answer = await fetch(location.pathname, { method: "POST", body: data, headers: { Accept: "text/html" } });
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const found = page.querySelector<HTMLElement>("main > [data-result]");
     if (found) return document.adoptNode(found);
-    const message = page.querySelector("main > .notice, main > .lead > h1 + p")?.textContent?.trim();
+    // The page's own, or that of an error page, whose first words are also those of the page without a photo.
+    const said = page.querySelector("main > .notice") ?? page.querySelector("main > .lead.narrow > h1 + p");
+    const message = said?.textContent?.trim();
     return notice(message || t("The server does not respond. Try again in a moment."));
   } catch {
     return notice(t("Server unreachable. Try again."));

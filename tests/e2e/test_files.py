@@ -28,6 +28,28 @@ def test_error_page_of_a_proxy_leaves_the_upload_form_usable(
     assert page.is_enabled("button[type=submit]")
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"no picture", "image"), (b"", "empty"), (b"x" * 2_000_000, "at most 1 MB")],
+    ids=["no picture", "empty", "too large"],
+)
+def test_reason_of_a_refused_photograph_is_shown(
+    browser: Any, serve: Callable[..., Any], open_page: OpenPage, content: bytes, said: str
+) -> None:
+    page = open_page(browser, serve(MIEN_MAX_IMAGE_MB="1"), "/photo")
+    photo = {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": content}
+    page.set_input_files("#image", photo)
+    assert said in page.inner_text("main > [role=alert]")
+    assert page.is_enabled("button:has-text('Analyze')")
+
+
+def test_reason_of_an_error_page_is_shown(browser: Any, server: Any, open_page: OpenPage) -> None:
+    page = open_page(browser, server, "/photo")
+    page.evaluate("document.querySelector('[name=csrf_token]').value = 'of yesterday'")
+    page.set_input_files("#image", SAMPLE)
+    assert "form has expired" in page.inner_text("main > [role=alert]")
+
+
 @pytest.mark.parametrize("path", ["/photo", "/video"])
 def test_lost_network_leaves_the_upload_form_usable(
     browser: Any, server: Any, open_page: OpenPage, path: str
