@@ -1,37 +1,71 @@
-/** Faces of the photo page with the label that a person gives them, kept on the server for a model of one's own. */
+/** Faces with the label that a person gives them, kept on the server for a model of one's own. */
 
 import { find } from "./page";
 import { pictureOf } from "./pictures";
-import { messageText, t } from "./words";
+import type { Face } from "./result";
+import { labelText, messageText, t } from "./words";
 
 const FACE = { margin: 1.8, longest: 320 };
 
-/** Add the form below each face of a result. */
+/** Left, top, width and height. */
+type Rect = readonly [number, number, number, number];
+
+/** Add the form below each face of a photo's result. */
 export function offerCorrections(result: HTMLElement): void {
-  const template = document.querySelector<HTMLTemplateElement>("template[data-correction]");
-  if (!template) return;
   for (const card of result.querySelectorAll<HTMLElement>("article.face")) {
-    card.append(template.content.cloneNode(true));
-    const form = find<HTMLFormElement>(".correct form", card);
-    const input = find<HTMLInputElement>("input", form);
-    const label = find<HTMLLabelElement>("label", form);
-    input.id = `label-${card.dataset["face"] ?? ""}`;
-    label.htmlFor = input.id;
-    input.placeholder = card.dataset["expression"] ?? "";
-    form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      // The page's other forms send photos.
-      event.stopPropagation();
-      void keep(result, card, input.value, find("[role=status]", card));
+    const { face = "", expression = "" } = card.dataset;
+    addForm(card, `label-${face}`, expression, () => ofPhoto(result, face));
+  }
+}
+
+/** The form on the card of a person of the live page, while the picture stands still. */
+export class StillCorrection {
+  private form: HTMLElement | undefined;
+  private face: Face | undefined;
+
+  constructor(private readonly video: HTMLVideoElement) {}
+
+  /**
+   * @param face the card's, in the picture that is shown; none where the picture moves, or the person is not in it
+   * @param wide width in pixels of the image that has the face's box
+   */
+  show(card: HTMLElement | undefined, face: Face | undefined, wide: number): void {
+    if (this.form && face && this.face?.track_id === face.track_id) return;
+    this.form?.remove();
+    this.face = face;
+    this.form = card && face && addForm(card, "label-live", labelText(face.expression?.label ?? ""), async () => {
+      const { x_min, y_min, x_max, y_max } = face.box;
+      return square(this.video, [x_min, y_min, x_max - x_min, y_max - y_min], this.video.videoWidth / wide);
     });
   }
 }
 
-async function keep(result: HTMLElement, card: HTMLElement, label: string, status: HTMLElement): Promise<void> {
+function addForm(card: HTMLElement, id: string, placeholder: string, picture: () => Promise<Blob>): HTMLElement | undefined {
+  const template = document.querySelector<HTMLTemplateElement>("template[data-correction]");
+  if (!template) return undefined;
+  card.append(template.content.cloneNode(true));
+  const added = find(".correct", card);
+  const form = find<HTMLFormElement>("form", added);
+  const input = find<HTMLInputElement>("input", form);
+  input.id = find<HTMLLabelElement>("label", form).htmlFor = id;
+  input.placeholder = placeholder;
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    // The photo page's other forms send photos.
+    event.stopPropagation();
+    void keep(form, input.value, picture, find("[role=status]", added));
+  });
+  return added;
+}
+
+async function keep(form: HTMLFormElement, label: string, picture: () => Promise<Blob>, status: HTMLElement): Promise<void> {
+  const button = find<HTMLButtonElement>("button", form);
+  if (button.disabled) return;
+  button.disabled = true;
   status.textContent = t("Storing …");
   try {
     const data = new FormData();
-    data.set("image", await picture(result, card.dataset["face"] ?? ""), "face.jpg");
+    data.set("image", await picture(), "face.jpg");
     data.set("label", label);
     const answer = await fetch("/api/v1/corrections", { method: "POST", body: data });
     const problem = answer.ok ? null : ((await answer.json()) as { error?: { message: string } });
@@ -40,19 +74,24 @@ async function keep(result: HTMLElement, card: HTMLElement, label: string, statu
   } catch {
     status.textContent = t("Server unreachable. Try again.");
   }
+  button.disabled = false;
 }
 
 /** The part of the page's picture around a face. */
-async function picture(result: HTMLElement, face: string): Promise<Blob> {
+async function ofPhoto(result: HTMLElement, face: string): Promise<Blob> {
   const drawn = find<SVGSVGElement>("svg.photo", result);
   const source = await pictureOf(result);
-  const box = find<SVGRectElement>(`a[data-face="${face}"] rect`, drawn);
-  const [x, y, wide, high] = [box.x, box.y, box.width, box.height].map((side) => side.baseVal.value);
-  const scale = source.naturalWidth / drawn.viewBox.baseVal.width;
-  const side = FACE.margin * Math.max(wide!, high!) * scale;
+  const { x, y, width, height } = find<SVGRectElement>(`a[data-face="${face}"] rect`, drawn);
+  const box = [x, y, width, height].map((side) => side.baseVal.value) as unknown as Rect;
+  return square(source, box, source.naturalWidth / drawn.viewBox.baseVal.width);
+}
+
+/** A square around a box, as JPEG; `scale` is from the box to the picture. */
+function square(source: CanvasImageSource, [x, y, wide, high]: Rect, scale: number): Promise<Blob> {
+  const side = FACE.margin * Math.max(wide, high) * scale;
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = Math.max(1, Math.round(Math.min(side, FACE.longest)));
-  const corner = [(x! + wide! / 2) * scale - side / 2, (y! + high! / 2) * scale - side / 2] as const;
+  const corner = [(x + wide / 2) * scale - side / 2, (y + high / 2) * scale - side / 2] as const;
   canvas.getContext("2d")?.drawImage(source, ...corner, side, side, 0, 0, canvas.width, canvas.height);
   return new Promise((resolve, reject) =>
     canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("no picture"))), "image/jpeg", 0.92),

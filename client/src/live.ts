@@ -3,6 +3,7 @@
 import { Boxes } from "./boxes";
 import { saveSnapshot } from "./draw";
 import { Continuity } from "./continuity";
+import { StillCorrection } from "./correct";
 import { publish } from "./embed";
 import { History } from "./history";
 import { askForName } from "./naming";
@@ -36,8 +37,9 @@ const engineChoice = pick<HTMLSelectElement>("engine-choice");
 const downloads = [pick<HTMLButtonElement>("csv"), pick<HTMLButtonElement>("json")] as const;
 
 const timeline = new Timeline(pick("timeline-title"), pick("plot"), pick("legend"));
-const people = new PeopleView(pick("people"), pick("people-empty"), (id) => timeline.choose(id));
+const people = new PeopleView(pick("people"), pick("people-empty"), choose);
 const boxes = new Boxes(overlay, pick("rec"), () => ({ mirrored: mirrored(), landmarks: landmarks.checked }));
+const correction = new StillCorrection(video);
 const history = new History();
 let continuity = new Continuity();
 const arrivals: number[] = [];
@@ -48,6 +50,8 @@ let recordingSince: number | undefined;
 let recordingRequested = false;
 let recordedSession: string | undefined;
 let lastAnnounced = "";
+let shown: FrameResult | undefined;
+let shownAt = 0;
 let latencyMs = 0;
 let serverSmoothedMs = 0;
 
@@ -158,6 +162,8 @@ function stop(): void {
   session = undefined;
   closeSource(video);
   people.clear();
+  shown = undefined;
+  offerCorrection();
   timeline.clear();
   continuity = new Continuity();
   boxes.clear();
@@ -206,10 +212,26 @@ function onResult(received: FrameResult, tookMs: number): void {
   history.add(result);
   publish(result);
   boxes.show(result, tookMs, paused);
+  [shown, shownAt] = [result, now];
   people.show(result.faces, now, timeline.add(result.faces, result.timestamp_s ?? 0, now));
+  offerCorrection();
   for (const button of downloads) button.disabled = false;
   showStats(now, tookMs, result);
   announceChanges(result);
+}
+
+function choose(id: number): void {
+  timeline.choose(id);
+  // While the picture stands still, no result would change the card.
+  if (paused && shown) people.show(shown.faces, shownAt, id);
+  offerCorrection();
+}
+
+/** A label can be corrected where the picture stands still. */
+function offerCorrection(): void {
+  const { root: card, trackId } = people.chosenCard;
+  const face = paused ? shown?.faces.find(({ track_id }) => track_id === trackId) : undefined;
+  correction.show(card, face, shown?.image_size_wh[0] ?? 1);
 }
 
 function showStats(now: number, tookMs: number, result: FrameResult): void {
@@ -301,6 +323,7 @@ function setPaused(requested: boolean): void {
     boxes.hold();
     video.pause();
   } else void video.play();
+  offerCorrection();
 }
 
 const mirrored = (): boolean => fromCamera && mirror.checked;

@@ -106,6 +106,11 @@ export class PeopleView {
     this.placeholder.hidden = this.card !== undefined || this.lanes.length > 0;
   }
 
+  /** The card that is shown, and whose it is. */
+  get chosenCard(): { root: HTMLElement | undefined; trackId: number | undefined } {
+    return { root: this.card?.root, trackId: this.chosen };
+  }
+
   /** Choose the next person in view, or the previous one. */
   step(by: 1 | -1): void {
     const present = this.lanes.map((lane) => lane.trackId).filter(Boolean);

@@ -53,6 +53,7 @@ def init_app(app: Flask) -> None:
         client=_client,
         client_is_built=lambda: bool(_manifest()),
         device_addresses=_device_addresses,
+        expressions=Expression,
     )
     app.jinja_env.filters["clock"] = _clock
     app.jinja_env.filters["local_time"] = _local_time

@@ -22,7 +22,6 @@ from mien.errors import InputError
 from mien.expression import ExpressionClassifier, build_classifier
 from mien.expression.neural import NeuralClassifier
 from mien.imaging import LargeImage
-from mien.labels import Expression
 from mien.media.images import read_image
 from mien.samples import sample_paths
 from mien.signals.movements import gaze_arrows
@@ -70,7 +69,6 @@ def _photo() -> ResponseReturnValue:
         "photo.html",
         samples=samples,
         models=_own_models(),
-        labels=[label.value for label in Expression],
     )
     if request.method == "GET":
         return page()
