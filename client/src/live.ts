@@ -321,6 +321,8 @@ function setPaused(requested: boolean): void {
   showRecording();
   if (paused) {
     boxes.hold();
+    // The badge is longer now, and labels leave it free.
+    boxes.redraw();
     video.pause();
   } else void video.play();
   offerCorrection();

@@ -145,6 +145,6 @@ async function gallery(all: readonly Shown[]): Promise<HTMLElement> {
 export function notice(text: string): HTMLElement {
   const shown = document.createElement("div");
   set(shown, { class: "notice bad", role: "alert", "data-result": "" });
-  shown.append(Object.assign(document.createElement("p"), { textContent: text }));
+  shown.append(Object.assign(document.createElement("p"), { textContent: text, dir: "auto" }));
   return shown;
 }

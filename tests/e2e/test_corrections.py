@@ -48,7 +48,7 @@ def test_label_of_a_photograph_is_corrected(browser: Any, server: Any, open_page
 def test_label_of_a_person_is_corrected_on_the_paused_live_page(
     browser: Any, own_device: Any, open_page: OpenPage
 ) -> None:
-    page = open_page(browser, own_device)
+    page = open_page(browser, own_device, viewport={"width": 820, "height": 1180})
     start_camera(page)
     page.locator(".person").nth(1).wait_for()
     assert page.locator(".correct").count() == 0
@@ -56,6 +56,10 @@ def test_label_of_a_person_is_corrected_on_the_paused_live_page(
     page.on("request", lambda request: sent.extend([request.url] * (request.method == "POST")))
     page.click("[data-pause]")
     page.wait_for_timeout(1000)  # the last result is on its way
+    # The form is not hidden in a part that scrolls.
+    assert (
+        page.locator("[data-people]").evaluate("(all) => all.scrollHeight - all.clientHeight") < 2
+    )
     for person, label in (("1", "bored"), ("2", "amused")):
         page.click(f".lane-button[data-track='{person}']")
         # The card, the timeline and the form are those of the person.

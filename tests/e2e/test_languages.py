@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from tests.e2e.test_browser import check_with_axe
+from tests.e2e.test_recordings import record
 
 pytestmark = pytest.mark.e2e
 SAMPLE = Path(__file__).parents[2] / "src/mien/samples/group.jpg"
@@ -47,6 +48,27 @@ def test_pages_in_arabic_are_accessible(
     for path in PAGES:
         page.goto(server.url + path)
         check_with_axe(page, path)
+
+
+def test_latin_names_and_sizes_keep_their_place_in_arabic(
+    browser: Any, server: Any, open_page: Callable[..., Any]
+) -> None:
+    page = open_page(browser, server, "/?lang=ar")
+    session = record(page, server, *["group.jpg"] * 2)
+    name = """(heading) => {
+        const range = document.createRange();
+        range.selectNodeContents(heading);
+        return heading.getBoundingClientRect().right - range.getBoundingClientRect().right;
+    }"""
+    for path, heading in ((f"/sessions/{session}", "h1"), ("/sessions", "h3")):
+        page.goto(server.url + path)
+        assert page.locator(heading).first.evaluate(name) < 1, path
+    page.goto(server.url + "/photo")
+    page.set_input_files("#image", SAMPLE)
+    page.wait_for_selector(".result article")
+    assert (
+        page.locator("[data-size]").evaluate("(size) => getComputedStyle(size).direction") == "ltr"
+    )
 
 
 def test_english_pages_load_no_messages(

@@ -51,6 +51,17 @@ _CROWD = """
     };
 """
 
+# Pixels of labels below the badge that says that the page is paused.
+_COVERED = """() => {
+    const part = (name) => document.querySelector(`[data-${name}]`);
+    const [canvas, badge] = [part("overlay"), part("rec")];
+    const [stage, { x, y, width, height }] = [canvas, badge].map((e) => e.getBoundingClientRect());
+    const ratio = canvas.width / stage.width;
+    const below = [x - stage.x, y - stage.y, width, height].map((value) => value * ratio);
+    const { data } = canvas.getContext("2d").getImageData(...below);
+    return data.filter((value, index) => index % 4 === 3 && value > 200).length;
+}"""
+
 
 def test_long_names_fit_a_phone(browser: Any, server: Any, open_page: Callable[..., Any]) -> None:
     page = open_page(browser, server, "/video", viewport={"width": 390, "height": 844})
@@ -120,6 +131,24 @@ def test_live_page_is_one_screen(
     assert boxes["timeline"]["top"] >= boxes["stage"]["bottom"]
     if size[0] > 1000:
         assert boxes["people"]["left"] >= boxes["stage"]["right"]
+
+
+def test_labels_leave_the_badge_of_a_pause_free(
+    browser: Any, server: Any, open_page: Callable[..., Any]
+) -> None:
+    # One face near the corner: its label is where the badge will be.
+    crowd = _CROWD.replace("(this.sent * 7) % 12", "1").replace("y_min: 40", "y_min: 90")
+    page = open_page(
+        browser, server, init_script=crowd, viewport={"width": 1280, "height": 720}
+    )  # fmt: skip
+    page.click("[data-start-clip]")
+    page.wait_for_selector(".person")
+    # No result comes after the pause.
+    page.evaluate("WebSocket.prototype.send = () => undefined")
+    page.wait_for_timeout(200)
+    page.evaluate("document.querySelector('[data-pause]').click()")
+    page.wait_for_selector("[data-rec]:visible")
+    assert page.evaluate(_COVERED) == 0
 
 
 def test_first_load_of_the_live_page_is_small(
