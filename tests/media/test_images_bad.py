@@ -131,11 +131,10 @@ def test_limit_of_megapixels_is_configurable() -> None:
 
 
 @pytest.mark.parametrize("kind", ["WEBP", "AVIF", "HEIF"])
-@pytest.mark.parametrize("share", [0.3, 0.7, 0.95])
-def test_rejects_truncated_files_that_hold_no_part(kind: str, share: float, tmp_path: Path) -> None:
+def test_rejects_truncated_files_that_hold_no_part(kind: str, tmp_path: Path) -> None:
     data = picture(kind, (64, 64))
     path = tmp_path / "cut.img"
-    path.write_bytes(data[: int(len(data) * share)])
+    path.write_bytes(data[: int(len(data) * 0.02)])
     with pytest.raises(ImageReadError, match=r"cut\.img"):
         read_image(path)
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mien.media.file_ends import damage_of, has_no_end
+from mien.media.packets import has_wrong_data
 from mien.media.video import VideoSource
 
 av = pytest.importorskip("av", reason="videos need PyAV")
@@ -93,6 +94,70 @@ def test_warns_of_lost_parts(
     count, warnings = read(path)
     assert 0 < count < FRAMES
     assert re.search("damaged|cut|skipped", " ".join(warnings))
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pixels"),
+    [
+        ("a.mkv", "ffv1", "yuv420p"),
+        ("b.nut", "ffv1", "yuv420p"),
+        ("c.avi", "huffyuv", "yuv422p"),
+        ("d.mkv", "ffvhuff", "yuv420p"),
+        ("e.avi", "utvideo", "yuv420p"),
+        ("f.mov", "qtrle", "rgb24"),
+        ("g.webm", "vp8", "yuv420p"),
+    ],
+)
+def test_warns_of_blank_parts_of_packets(
+    tmp_path: Path, name: str, codec: str, pixels: str
+) -> None:
+    path = tmp_path / name
+    try:
+        data = write(path, codec, pixels)
+    except ValueError:
+        pytest.skip(f"this PyAV has no encoder {codec}")
+    assert read(path) == (FRAMES, ())
+    with av.open(str(path)) as file:
+        largest = max((bytes(packet) for packet in file.demux(video=0)), key=len)
+    start = data.index(largest) + len(largest) // 4
+    path.write_bytes(data[:start] + bytes(512) + data[start + 512 :])
+    assert read(path) == (FRAMES, ("damaged frames, parts of which may be wrong: 1",))
+
+
+def test_slices_of_ffv1_match_their_checksums(tmp_path: Path) -> None:
+    path = tmp_path / "a.mkv"
+    data = bytearray(write(path, "ffv1", "yuv420p"))
+    data[len(data) // 2] ^= 4
+    path.write_bytes(data)
+    assert read(path) == (FRAMES, ("damaged frames, parts of which may be wrong: 1",))
+
+
+def test_zeros_may_fill_the_space_to_a_start_code() -> None:
+    padded = b"\0\0\1\xb3data" + bytes(2000) + b"\1\xb8data" + bytes(2000)
+    assert not has_wrong_data(padded, "mpeg2video", "mpegts", None)
+    assert has_wrong_data(padded + b"\2", "mpeg2video", "mpegts", None)
+    assert not has_wrong_data(b"", "mjpeg", "mjpeg", None)
+
+
+def test_blocks_of_dv_say_what_they_hold() -> None:
+    kinds = [0x1F, 0x3F, 0x3F, 0x5F, 0x5F, 0x5F, *9 * [0x7F, *15 * [0x9F]]]
+    frame = b"".join(bytes((kind,)).ljust(80, b"\xff") for kind in kinds * 12)
+    assert len(frame) == 144_000
+    assert not has_wrong_data(frame, "dvvideo", "dv", None)
+    wrong = frame[:9000] + bytes(512) + frame[9512:]
+    assert has_wrong_data(wrong, "dvvideo", "dv", None)
+
+
+@pytest.mark.parametrize("end", [1, 5])
+def test_raw_av1_ends_after_a_unit(tmp_path: Path, end: int) -> None:
+    units = (b"\x12\0", b"\x0a\x03abc", b"\x32\x82\x01" + bytes(130))
+    path = tmp_path / "a.obu"
+    path.write_bytes(b"".join(units))
+    assert damage_of(path, "obu") is None
+    path.write_bytes(b"".join(units)[:-end])
+    assert has_no_end(path, "obu")
+    path.write_bytes(b"".join(units) + bytes((0x80, 0)))
+    assert "no part of it" in (damage_of(path, "obu") or "")
 
 
 @pytest.mark.parametrize("container", ["avi", "mjpeg", "matroska"])

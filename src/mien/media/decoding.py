@@ -11,14 +11,16 @@ from typing import IO, Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, ImageFile, JpegImagePlugin
 from PIL import Image as PillowImage
+from PIL import ImageFile, JpegImagePlugin
 
 from mien import imaging
-from mien.errors import ImageReadError
+from mien.errors import ImageReadError, InputError
 from mien.imaging import LargeImage
+from mien.media.facts import add_frames, focal_length_of
 from mien.media.formats import open_as
 from mien.media.jpeg import END_OF_JPEG, WatchedJpeg, readable_part
+from mien.media.lzw import gif_damage
 from mien.media.pixels import (
     PART_MODES,
     PillowParts,
@@ -33,10 +35,12 @@ from mien.media.pixels import (
 )
 from mien.media.png_bands import PngBands, is_damaged, lacks_rows, whole_passes
 from mien.media.tone_mapping import HEAD_OF_COLORS, tone_of
+from mien.media.unwritten import KINDS, completed, written_bytes
+from mien.media.unwritten import is_damaged as is_damaged_kind
 from mien.types import Box, Image
 
-_FILM_MM = 36.0
-_SHORTEST, _LONGEST = 0.1, 100.0  # as the setting allows
+# The maximum is four channels of 16 bits.
+_MAX_BYTES_PER_PIXEL = 8
 DARK_LEVEL = 16
 """A picture of 16 bits that is darker than this holds numbers of fewer bits."""
 
@@ -58,17 +62,6 @@ class Reading:
     warnings: list[str] = field(default_factory=list)
     read: Box | None = None
     focal_length: float | None = None
-
-
-def _focal_length(picture: PillowImage.Image) -> float | None:
-    """In longer sides of the image, from the value for 35 mm film, which is 36 mm wide."""
-    with contextlib.suppress(Exception):  # damaged metadata
-        if picture.format == "PNG" and not picture.info.get("exif") and is_large(*picture.size):
-            return None  # Pillow would decode all of it, as such data may come last
-        facts = picture.getexif().get_ifd(ExifTags.IFD.Exif)
-        focal_length = float(facts[ExifTags.Base.FocalLengthIn35mmFilm]) / _FILM_MM
-        return focal_length if _SHORTEST <= focal_length <= _LONGEST else None
-    return None
 
 
 def check_size(width: int, height: int, max_megapixels: float) -> None:
@@ -94,19 +87,43 @@ def read_picture(
         orientation: where the image has none of its own.
     """
     stream.seek(0)
+    try:
+        return _read_picture(name, stream, reading, page, orientation)
+    except InputError:
+        raise
+    except Exception:
+        if name not in KINDS:
+            raise
+        # These decoders return nothing of a damaged file: what comes before the damage is read.
+        stream.seek(0)
+        content = stream.read()
+        for eighths in range(7, 0, -1):
+            del reading.warnings[:]
+            before = io.BytesIO(content[: len(content) * eighths // 8])
+            with contextlib.suppress(Exception):
+                return _read_picture(name, before, reading, page, orientation)
+        raise
+
+
+def _read_picture(
+    name: str, stream: IO[bytes], reading: Reading, page: int, orientation: int
+) -> Image | LargeImage:
     head = stream.read(HEAD_OF_COLORS)
     stream.seek(0)
+    stream, part = _completed(name, stream, reading) if name in KINDS else (stream, None)
     with open_as(name, stream) as picture:
         if page:
             picture.seek(page)
         check_size(*picture.size, reading.max_megapixels)
-        reading.focal_length = _focal_length(picture)
+        reading.focal_length = focal_length_of(picture)
         tone = tone_of(name, head, picture.info)
         plain = tone is None and not has_profile(picture)
         if name == "png" and is_large(*picture.size) and plain:
             with contextlib.suppress(Exception):  # special ones are decoded as a whole
                 return _png_in_bands(stream, reading)
         whole = _loaded(name, stream, picture, reading)
+        if part:
+            reading.read = _upright_part(whole, part, orientation)
         whole = _with_true_transparency(name, head, whole)
         low = name == "png" and head[24] == 16 and _has_low_levels(whole)
         if not low:
@@ -122,7 +139,7 @@ def read_picture(
             pixels = pixels_of(whole, reading.warnings, orientation=orientation)
             pixels = pixels if tone is None else tone(pixels)
         if name != "tiff":
-            _add_frames(name, stream, picture, reading.warnings)
+            add_frames(name, stream, picture, reading.warnings)
     return pixels
 
 
@@ -138,6 +155,30 @@ def _png_in_bands(stream: IO[bytes], reading: Reading) -> Image | LargeImage:
     say_clear_share(bands.clear_share, reading.warnings)
     _say_damage(content, reading.warnings)
     return pixels
+
+
+def _completed(
+    name: str, stream: IO[bytes], reading: Reading
+) -> tuple[IO[bytes], tuple[int, int, int, int] | None]:
+    """The file with something for its missing end, and the part of the picture that it has."""
+    content = stream.read()
+    stream.seek(0)
+    missing = written_bytes(name, content)
+    if missing is None:
+        if is_damaged_kind(name, content):
+            reading.warnings.append(DAMAGED)
+        return stream, None
+    limit = reading.max_megapixels
+    if missing[1] > len(content) + limit * 1e6 * _MAX_BYTES_PER_PIXEL:
+        return stream, None  # a damaged length
+    whole, part = completed(
+        name, content, *missing, lambda wide, high: check_size(wide, high, limit)
+    )
+    left, top, right, bottom = part
+    with open_as(name, io.BytesIO(whole)) as picture:
+        share = (right - left) * (bottom - top) / (picture.width * picture.height)
+    _say_part(share, "", reading)
+    return io.BytesIO(whole), part
 
 
 def _loaded(
@@ -162,6 +203,10 @@ def _loaded(
         elif name == "png":
             stream.seek(0)
             _say_damage(stream.read(), reading.warnings)
+        elif name == "gif":
+            stream.seek(0)
+            if gif_damage(stream.read(), pictures=1) is not None:
+                reading.warnings.append(DAMAGED)
     return picture if error is None else _as_far_as_it_goes(name, stream, picture, error, reading)
 
 
@@ -248,12 +293,16 @@ def _as_far_as_it_goes(
         raise error
     if missing.any():
         there = np.flatnonzero(~missing)
-        reading.read = _upright_rows(picture, int(there[0]), int(there[-1]) + 1)
+        bottom = int(there[-1]) + 1
+        reading.read = _upright_part(picture, (0, int(there[0]), picture.width, bottom))
+    _say_part(share, ", with less detail" if picture.info.get("progressive") else "", reading)
+    return picture
+
+
+def _say_part(share: float, detail: str, reading: Reading) -> None:
     part = f"about {share:.0%} of the picture was" if share < 0.99 else "all rows were"
-    detail = ", with less detail" if picture.info.get("progressive") else ""
     rest = "; faces in the rest are missing" if share < 0.5 else ""
     reading.warnings.append(f"{_CUT}{part} read{detail}{rest}")
-    return picture
 
 
 _CUT = "the file is truncated or damaged: "
@@ -304,41 +353,16 @@ def _missing_rows(image: Image) -> npt.NDArray[np.bool_]:
     return max(filled, key=np.count_nonzero)
 
 
-def _upright_rows(picture: PillowImage.Image, top: int, bottom: int) -> Box:
-    """The part with these rows of a picture after it is turned upright."""
-    rows = np.zeros((picture.height, picture.width, 1), np.uint8)
-    rows[top:bottom] = 1
-    turned = upright(rows, orientation_of(picture, 1))[:, :, 0]
+def _upright_part(
+    picture: PillowImage.Image, part: tuple[int, int, int, int], orientation: int = 1
+) -> Box:
+    """A part of a picture after it is turned upright."""
+    left, top, right, bottom = part
+    inside = np.zeros((picture.height, picture.width, 1), np.uint8)
+    inside[top:bottom, left:right] = 1
+    turned = upright(inside, orientation_of(picture, orientation))[:, :, 0]
     y, x = (np.flatnonzero(turned.any(axis=axis)) for axis in (1, 0))
     return Box(float(x[0]), float(y[0]), float(x[-1]) + 1, float(y[-1]) + 1)
-
-
-def _add_frames(
-    name: str, stream: IO[bytes], picture: ImageFile.ImageFile, warnings: list[str]
-) -> None:
-    """Warn of further frames, which are not read."""
-    count = 1
-    with contextlib.suppress(Exception):
-        if name == "jpeg":
-            count = _frames_of_mpo(stream, picture)
-        else:
-            count = getattr(picture, "n_frames", 1)
-    if count > 1:
-        warnings.append(f"the first of {count} frames was read")
-
-
-def _frames_of_mpo(stream: IO[bytes], picture: ImageFile.ImageFile) -> int:
-    """The number of pictures of equal size; phones add gain maps and previews in other sizes."""
-    entries = picture._getmp() if "mp" in picture.info else None  # type: ignore[attr-defined]
-    if not entries or not 1 < entries[0xB001] <= 64:
-        return 1
-    count = 1
-    for entry in entries[0xB002][1:]:
-        stream.seek(picture.info["mpoffset"] + entry["DataOffset"])
-        content = stream.read(entry["Size"])
-        with JpegImagePlugin.JpegImageFile(io.BytesIO(content)) as other:
-            count += other.size == picture.size
-    return count
 
 
 def _has_low_levels(picture: PillowImage.Image) -> bool:

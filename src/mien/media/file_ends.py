@@ -2,12 +2,14 @@
 
 import re
 import struct
-import zlib
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
 from mien.media.jpeg import END_OF_JPEG
+from mien.media.lzw import gif_damage
+from mien.media.packets import checksum
+from mien.media.unwritten import webp_damage
 
 _TS_PACKETS = (188, 192, 204)
 _TS_SYNC = 0x47
@@ -70,7 +72,7 @@ def damage_of(path: Path, container: str) -> str | None:
     Args:
         path: of the file.
         container: the name of its format in FFmpeg: Matroska and WebM (RFC 8794), AVI, WebP, GIF,
-            Ogg (RFC 3533), ASF (WMV), MXF (SMPTE 377) and DV are looked at.
+            Ogg (RFC 3533), ASF (WMV), MXF (SMPTE 377), DV and raw AV1 are looked at.
     """
     if container not in _WALKS:
         return None
@@ -95,15 +97,10 @@ def _unknown(at: int) -> str:
 
 
 def _walk_webp(file: BinaryIO, size: int) -> str | None:
-    file.seek(4)
-    at, end = 12, 8 + int.from_bytes(file.read(4), "little")
-    while at + 8 <= size:
-        file.seek(at)
-        head = file.read(8)
-        if head[:4] not in _WEBP_CHUNKS:
-            return _unknown(at)
-        at += 8 + (int.from_bytes(head[4:], "little") + 1) // 2 * 2
-    return _CUT if max(at, end) > size else None
+    content = file.read()
+    if (at := webp_damage(content)) is not None:
+        return _unknown(at)
+    return _CUT if 8 + int.from_bytes(content[4:8], "little") > size else None
 
 
 def _walk_avi(file: BinaryIO, size: int) -> str | None:
@@ -130,25 +127,8 @@ _AVI_CHUNK = re.compile(rb"\d\d[a-z]{2}|ix\d\d|[A-Za-z][A-Za-z0-9_ ]{3}")
 
 
 def _walk_gif(file: BinaryIO, size: int) -> str | None:
-    data = file.read()
-    at = 13 + _palette_bytes(data, 10)
-    while at < size and data[at : at + 1] != _GIF_END:
-        if data[at : at + 1] == b"!":
-            at += 2
-        elif data[at : at + 1] == b",":
-            at += 11 + _palette_bytes(data, at + 9)
-        else:
-            return _unknown(at)
-        while at < size and data[at]:
-            at += data[at] + 1
-        at += 1
-    return None
-
-
-def _palette_bytes(data: bytes, at: int) -> int:
-    """The size of a palette by the flags before it."""
-    flags = data[at] if at < len(data) else 0
-    return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
+    at = gif_damage(file.read())
+    return None if at is None else _unknown(at)
 
 
 def _walk(file: BinaryIO, size: int) -> str | None:
@@ -172,7 +152,6 @@ def _walk(file: BinaryIO, size: int) -> str | None:
     return None
 
 
-_WEBP_CHUNKS = {b"VP8 ", b"VP8L", b"VP8X", b"ANIM", b"ANMF", b"ALPH", b"ICCP", b"EXIF", b"XMP "}
 _MASTERS = {0x18538067, 0x1F43B675}
 # Of a file, of a segment and of a cluster (RFC 9559).
 _ELEMENTS = _MASTERS | {
@@ -241,22 +220,13 @@ def _walk_ogg(file: BinaryIO, size: int) -> str | None:
         file.seek(at)
         page = file.read(length)
         stream, number = page[14:18], int.from_bytes(page[18:22], "little")
-        if page[22:26] != _ogg_checksum(page[:22] + bytes(4) + page[26:]):
+        if int.from_bytes(page[22:26], "little") != checksum(page[:22] + bytes(4) + page[26:]):
             return f"the page at byte {at} does not match its checksum"
         if not page[_OGG_FLAGS_AT] & _OGG_FIRST and number != numbers.get(stream, -1) + 1:
             return f"pages are missing before byte {at}"
         numbers[stream] = number
         at += length
     return None
-
-
-def _ogg_checksum(page: bytes) -> bytes:
-    """That of RFC 3533: as zlib's, but with the bits in the reverse order and other constants."""
-    reverse = (zlib.crc32(page.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF).to_bytes(4, "big")
-    return reverse[::-1].translate(_REVERSED)[::-1]
-
-
-_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 def _walk_asf(file: BinaryIO, size: int) -> str | None:
@@ -360,6 +330,23 @@ _MXF_KEY = bytes.fromhex("060e2b34")
 _MXF_PARTITION = bytes.fromhex("060e2b34020501010d01020101")
 
 
+def _walk_obu(file: BinaryIO, size: int) -> str | None:
+    """The units of raw AV1 with their lengths (AV1 specification, 5.3)."""
+    at = 0
+    while at < size:
+        file.seek(at)
+        head = file.read(10)
+        if head[0] & 0x81 or not head[0] & 2:  # the forbidden and reserved bits, and no length
+            return None if not at else _unknown(at)  # with lengths before the units (Annex B)
+        start = 2 if head[0] & 4 else 1
+        count = next((n for n, byte in enumerate(head[start:], 1) if byte < 0x80), 9)
+        if count > 8:
+            return _unknown(at) if len(head) == 10 else _CUT
+        length = sum((byte & 0x7F) << 7 * n for n, byte in enumerate(head[start : start + count]))
+        at += start + count + length
+    return _CUT if at > size else None
+
+
 def _walk_dv(file: BinaryIO, size: int) -> str | None:
     """Frames of one size, each of which begins with its header (IEC 61834, SMPTE 370)."""
     head = file.read(512)
@@ -376,4 +363,5 @@ def _walk_dv(file: BinaryIO, size: int) -> str | None:
 _WALKS = {
     "matroska,webm": _walk, "webp_anim": _walk_webp, "webp_pipe": _walk_webp, "gif": _walk_gif,
     "avi": _walk_avi, "ogg": _walk_ogg, "asf": _walk_asf, "mxf": _walk_mxf, "dv": _walk_dv,
+    "obu": _walk_obu,
 }  # fmt: skip

@@ -24,7 +24,7 @@ from mien import imaging
 from mien.config import DEFAULT_MAX_MEGAPIXELS
 from mien.errors import ImageReadError, InputError
 from mien.imaging import LargeImage, OpenedImage
-from mien.media import raw, tiff
+from mien.media import raw, strips, tiff
 from mien.media.decoding import DAMAGED, DARK_LEVEL, Reading, check_size, read_picture
 from mien.media.formats import HEAD_BYTES, READABLE, describe, open_as, sniff
 from mien.media.pixels import pixels_of, upright
@@ -324,7 +324,7 @@ def _read_tiff(
     if len(full) > 1:
         reading.warnings.append(f"the first of {len(full)} pages was read")
     check_size(*page.size_wh, reading.max_megapixels)
-    if tiff.is_damaged(stream, page):
+    if strips.is_damaged(stream, page):
         reading.warnings.append(DAMAGED)
     if page.pillow_reads and page.bits != 12:
         noted = len(reading.warnings)

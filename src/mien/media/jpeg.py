@@ -19,6 +19,10 @@ _FRAMES = {
 }
 _HUFFMAN_FRAMES = (0xC0, 0xC1)
 _START_OF_SCAN, _RESTART_INTERVAL, _END = 0xDA, 0xDD, 0xD9
+_TABLES, _COUNTS = 0xC4, 17
+_GAP = bytes(256)
+# The kinds of tables (0 for means, 1 for details) that the first scan of a kind of frame uses.
+_OF_FIRST_CODES = {0xC0: {0, 1}, 0xC1: {0, 1}, 0xC2: {0}}
 # What may come between scans: tables, a number of lines, comments and data of applications.
 _BETWEEN = frozenset((0xC4, 0xCC, 0xDA, 0xDB, 0xDC, 0xDD, 0xFE, *range(0xE0, 0xF0)))
 # In the data of a scan, 0xFF comes before 0, a restart marker, or the marker of what follows.
@@ -101,8 +105,8 @@ def readable_part(stream: IO[bytes]) -> bytes:
     return content
 
 
-def has_wrong_markers(content: bytes) -> bool:
-    """Whether markers stand in the data of a scan that no decoder accepts: a damaged picture.
+def has_wrong_data(content: bytes) -> bool:
+    """Whether markers or zeros stand in the data of a scan where none may: a damaged picture.
 
     Args:
         content: a picture, or the two fields of an interlaced one.
@@ -113,15 +117,35 @@ def has_wrong_markers(content: bytes) -> bool:
 
 
 def _end_of_picture(content: bytes) -> int | None:
-    """The first byte after it, 0 if it has no end, and None if it has a wrong marker."""
-    data = _read_header(io.BytesIO(content)).data
-    for found in _AFTER_SCAN.finditer(content, data) if data else ():
+    """The first byte after it, 0 if it has no end, and None if it is damaged."""
+    header = _read_header(io.BytesIO(content))
+    for found in _AFTER_SCAN.finditer(content, header.data) if header.data else ():
         marker = content[found.end() - 1]
         if marker == _END:
-            return found.end()
+            return None if _has_gap(content, header, found.start()) else found.end()
         if marker not in _BETWEEN:
             return None
     return 0
+
+
+def _has_gap(content: bytes, header: _Header, end: int) -> bool:
+    """Whether the data of the first scan have zeros that no encoder writes.
+
+    Zeros are the first code of each table. They stand for many blocks of one color where that is
+    the code for no difference and, but for progressive pictures, that for no detail.
+    """
+    if content.find(_GAP, header.data, end) < 0 or header.frame not in _OF_FIRST_CODES:
+        return False
+    at, flat = 2, set[int]()
+    while at < header.data - 4 and content[at] == 0xFF:
+        length = int.from_bytes(content[at + 2 : at + 4], "big")
+        tables = content[at + 4 : at + 2 + length] if content[at + 1] == _TABLES else b""
+        while len(tables) > _COUNTS:
+            if tables[_COUNTS] == 0:
+                flat.add(tables[0] >> 4)
+            tables = tables[_COUNTS + sum(tables[1:_COUNTS]) :]
+        at += 2 + length
+    return not _OF_FIRST_CODES[header.frame] <= flat
 
 
 class WatchedJpeg(JpegImagePlugin.JpegImageFile):
@@ -171,7 +195,11 @@ class WatchedJpeg(JpegImagePlugin.JpegImageFile):
             yield content
             return
         end = following.start()
-        self.is_damaged = not _is_sound(content, end) or not _restarts_fit(content, header, end)
+        self.is_damaged = (
+            not _is_sound(content, end)
+            or not _restarts_fit(content, header, end)
+            or _has_gap(content, header, end)
+        )
         all_components = header.components[0] == header.components[1]
         if header.frame not in _HUFFMAN_FRAMES or not all_components:
             yield content

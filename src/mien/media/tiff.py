@@ -39,7 +39,6 @@ _COMPRESSIONS = {
     34887: "LERC", 34933: "PNG", 34934: "JPEG XR", 50001: "WebP", 50002: "JPEG XL",
 }  # fmt: skip
 _DEFLATE = (8, 32946)
-_INFLATED = 1 << 20
 _RARE = (34925, 50000, 50001)
 # OpenCV makes others black.
 _COMPRESSIONS_OF_OPENCV = (1, 5, 7, *_DEFLATE, 32773)
@@ -111,6 +110,31 @@ class Directory:
     def _kind(self) -> str:
         kinds = {_KINDS.get(value, "") for value in self.tags.get(_FORMAT) or (1,)}
         return kinds.pop() if len(kinds) == 1 else ""
+
+    @property
+    def compression(self) -> int:
+        """Of the pixels, by its number in TIFF."""
+        return self.get(_COMPRESSION, 1)
+
+    @property
+    def parts(self) -> list[tuple[int, int]]:
+        """The offset and the length of each strip or tile in the file."""
+        tiled = _TILE_OFFSETS in self.tags
+        offsets = self.tags.get(_TILE_OFFSETS if tiled else _OFFSETS, ())
+        return list(
+            zip(offsets, self.tags.get(_TILE_COUNTS if tiled else _COUNTS, ()), strict=False)
+        )
+
+    def part_bytes(self, index: int) -> int | None:
+        """The size of a strip or tile without compression; None where it is not known."""
+        (width, height), tiled = self.size_wh, _TILE_OFFSETS in self.tags
+        rows = self.get(_TILE_HEIGHT) if tiled else min(height, self.get(_ROWS, height))
+        if rows < 1 or not self.bits or self.photometric == 6:
+            return None
+        depth = 1 if self.get(_PLANAR, 1) == 2 else self.get(_SAMPLES, 1)
+        if not tiled:
+            rows = min(rows, height - rows * (index % math.ceil(height / rows)))
+        return rows * (((self.get(_TILE_WIDTH) if tiled else width) * depth * self.bits + 7) // 8)
 
     @property
     def pillow_reads(self) -> bool:
@@ -224,28 +248,6 @@ def read_page(stream: IO[bytes], page: Directory, warnings: list[str]) -> Image:
         levels = _on_white(levels, alpha, premultiplied=page.get(_EXTRA) == 1)
         say_clear_share(float((alpha < 0.5).mean()), warnings)
     return levels[:, :, 0] if colors == 1 else levels
-
-
-def is_damaged(stream: IO[bytes], page: Directory) -> bool:
-    """Whether data in deflate do not match their checksums, which libtiff passes over."""
-    if page.get(_COMPRESSION, 1) not in _DEFLATE:
-        return False
-    tiled = _TILE_OFFSETS in page.tags
-    offsets = page.tags.get(_TILE_OFFSETS if tiled else _OFFSETS, ())
-    counts = page.tags.get(_TILE_COUNTS if tiled else _COUNTS, ())
-    for offset, count in zip(offsets, counts, strict=False):
-        stream.seek(offset)
-        inflate = zlib.decompressobj()
-        try:
-            rest = stream.read(count)
-            while rest and not inflate.eof:
-                inflate.decompress(rest, _INFLATED)
-                rest = inflate.unconsumed_tail
-        except zlib.error:
-            return True
-        if not inflate.eof:
-            return True
-    return False
 
 
 def _opacity(values: npt.NDArray[Any], page: Directory) -> npt.NDArray[np.float32] | None:

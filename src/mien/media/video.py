@@ -12,7 +12,7 @@ from mien.errors import VideoReadError, import_extra
 from mien.media.clock import Clock, KeyFrame, Reordering, with_times_in_order
 from mien.media.file_ends import damage_of, has_no_end
 from mien.media.formats import HEAD_BYTES, describe, sniff
-from mien.media.jpeg import END_OF_JPEG, has_wrong_markers
+from mien.media.packets import has_wrong_data
 from mien.media.sources import Frame, Selection, SourceInfo
 from mien.media.tone_mapping import HLG, PQ, tone_map
 from mien.types import Image
@@ -196,7 +196,9 @@ class VideoSource:
                     return
                 # Packets outside of the file's edit list are decoded, but not shown.
                 self._discarded += packet.is_discard
-                self._incomplete += packet.is_corrupt or self._has_wrong_data(packet)
+                self._incomplete += packet.is_corrupt or has_wrong_data(
+                    bytes(packet), self._codec, self._format, stream.codec_context.extradata
+                )
                 if not packet.size and packet.pts is not None:
                     continue  # the last frame is shown again; a decoder would take it for the end
             except av.FFmpegError:
@@ -220,14 +222,6 @@ class VideoSource:
                 yield frame
             if packet is None:
                 return
-
-    def _has_wrong_data(self, packet: Any) -> bool:
-        """Whether FFmpeg will decode wrong pixels without a word."""
-        if self._codec != "mjpeg" or not packet.size:
-            return False
-        picture = bytes(packet)
-        is_cut = self._format == "mjpeg" and not picture.rstrip(b"\0").endswith(END_OF_JPEG)
-        return is_cut or has_wrong_markers(picture)
 
 
 def open_container(path: Path) -> Any:

@@ -1,0 +1,133 @@
+"""Whether LZW and PackBits data fit their picture, as in GIF and TIFF: decoders do not say it."""
+
+import struct
+
+import numpy as np
+import numpy.typing as npt
+
+_MAX_BITS = 12
+_GIF_END = 0x3B
+_FIRST_CODES = 1 << 12
+
+
+def count_lzw(data: bytes, bits: int, *, is_tiff: bool) -> int | None:
+    """The number of values in data of GIF or TIFF.
+
+    Only the lengths of the codes' strings are followed, not the strings.
+
+    Args:
+        data: from its first code.
+        bits: of a value; in TIFF 8.
+        is_tiff: codes have their highest bit first, and grow one code earlier.
+
+    Returns:
+        None where a code stands that cannot be known yet.
+    """
+    values = np.frombuffer(data, np.uint8)
+    stream = np.unpackbits(values, bitorder="big" if is_tiff else "little")
+    clear, at, total, count = 1 << bits, 0, 0, _FIRST_CODES
+    while True:
+        codes, ends = _codes(stream[at:], bits, count, is_tiff=is_tiff)
+        stops = np.flatnonzero((codes == clear) | (codes == clear + 1))
+        if not len(stops) and len(codes) == count:  # the table was full for long
+            count *= 2
+            continue
+        stop = int(stops[0]) if len(stops) else len(codes)
+        length = _length(codes[:stop], clear)
+        if length is None:
+            return None
+        total += length
+        if stop == len(codes) or codes[stop] == clear + 1:
+            return total
+        at, count = at + int(ends[stop]), _FIRST_CODES
+
+
+def _codes(
+    stream: npt.NDArray[np.uint8], bits: int, count: int, *, is_tiff: bool
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Codes after a clear code, and the bits after which each ends."""
+    # The table grows with each code but the first one.
+    known = (1 << bits) + 2 + np.maximum(np.arange(count) - 1, 0) + is_tiff
+    widths = np.searchsorted(1 << np.arange(_MAX_BITS), known, side="right")
+    widths = np.clip(widths, bits + 1, _MAX_BITS)
+    ends = np.cumsum(widths)
+    there = int(np.searchsorted(ends, len(stream), side="right"))
+    widths, ends = widths[:there], ends[:there]
+    codes = np.zeros(there, np.int64)
+    for bit in range(_MAX_BITS):
+        inside = bit < widths
+        places = (ends - widths + bit)[inside]
+        shifts = (widths[inside] - 1 - bit) if is_tiff else bit
+        codes[inside] |= stream[places].astype(np.int64) << shifts
+    return codes, ends
+
+
+def _length(codes: npt.NDArray[np.int64], clear: int) -> int | None:
+    """The sum of the lengths of the strings of codes between two clear codes."""
+    first = clear + 2
+    known = first + np.minimum(np.arange(len(codes)), (1 << _MAX_BITS) - first)
+    if not len(codes):
+        return 0
+    if codes[0] >= clear or (codes >= known)[1:].any():
+        return None
+    # A string is one longer than that of the code that began it: the steps to the first value of
+    # each, doubled until all are there.
+    begins = np.where(codes < first, np.arange(len(codes)), codes - first)
+    steps = (codes >= first).astype(np.int64)
+    while (more := steps[begins]).any():
+        steps, begins = steps + more, begins[begins]
+    return int(steps.sum()) + len(codes)
+
+
+def count_packbits(data: bytes) -> int:
+    """The number of bytes in PackBits data (TIFF 6.0, section 9)."""
+    at, total = 0, 0
+    while at < len(data):
+        head = data[at]
+        if head < 128:
+            total += min(head + 1, len(data) - at - 1)
+            at += head + 2
+        else:
+            total += 257 - head if head > 128 else 0
+            at += 2 if head > 128 else 1
+    return total
+
+
+def gif_damage(data: bytes, pictures: int = 0) -> int | None:
+    """Where the first thing that is no sound part of a GIF file begins.
+
+    Args:
+        data: the file.
+        pictures: that are looked at; 0 for all.
+
+    Returns:
+        None where nothing is wrong but that the file may be cut.
+    """
+    at, seen = 13 + _palette_bytes(data, 10), 0
+    while at < len(data) and data[at] != _GIF_END:
+        start, is_picture = at, data[at : at + 1] == b","
+        if not is_picture and data[at : at + 1] != b"!":
+            return at
+        at += 11 + _palette_bytes(data, at + 9) if is_picture else 2
+        first, blocks = at, []
+        while at < len(data) and data[at]:
+            blocks.append(data[at + 1 : at + 1 + data[at]])
+            at += data[at] + 1
+        at += 1
+        if is_picture and at <= len(data):
+            seen += 1
+            width, height, bits = (*struct.unpack_from("<HH", data, start + 5), data[first - 1])
+            fits = 0 < bits < _MAX_BITS and width * height == count_lzw(
+                b"".join(blocks), bits, is_tiff=False
+            )
+            if not fits:
+                return start
+            if seen == pictures:
+                break
+    return None
+
+
+def _palette_bytes(data: bytes, at: int) -> int:
+    """The size of a palette by the flags before it."""
+    flags = data[at] if at < len(data) else 0
+    return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
