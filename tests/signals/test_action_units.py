@@ -1,6 +1,7 @@
 """Action units from blendshapes: the mapping, a person's rest, and posed photographs."""
 
 import math
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -12,7 +13,7 @@ from mien.media.images import read_image
 from mien.pipeline import FacePipeline
 from mien.samples import sample_paths
 from mien.signals import HeadPose, action_units, lip_corners_cm
-from mien.signals.movements import _above_neutral
+from mien.signals.movements import _above_neutral, inner_brows_cm, lowered_brows_cm
 from mien.types import ACTION_UNITS, BLENDSHAPES, Face, Landmarks
 
 
@@ -95,17 +96,56 @@ def test_units_are_measured_from_the_rest_of_the_person() -> None:
 
 def test_corners_of_the_lips_that_are_lower_than_at_rest() -> None:
     rest = shapes()
-    assert action_units(shapes(), None, rest, None, -0.05)["AU15"] == 0
-    assert action_units(shapes(), None, rest, None, -0.28)["AU15"] == pytest.approx(0.6)
+    assert action_units(shapes(), None, rest, None, corners_cm=-0.05)["AU15"] == 0
+    assert action_units(shapes(), None, rest, None, corners_cm=-0.28)["AU15"] == pytest.approx(0.6)
     # A raised chin and stretched lips lower them, too.
     chin = shapes(mouthShrugLower=0.5)
-    assert action_units(chin, None, rest, None, -0.28)["AU15"] == pytest.approx(0.15)
+    assert action_units(chin, None, rest, None, corners_cm=-0.28)["AU15"] == pytest.approx(0.15)
     stretched = shapes(mouthStretchLeft=0.6, mouthStretchRight=0.6)
-    assert action_units(stretched, None, rest, None, -0.28)["AU15"] == pytest.approx(0.06)
+    assert action_units(stretched, None, rest, None, corners_cm=-0.28)["AU15"] == pytest.approx(
+        0.06
+    )
     # So does the end of a smile that the person had at rest.
     smile = shapes(mouthSmileLeft=0.5, mouthSmileRight=0.5)
-    assert action_units(shapes(), None, smile, None, -0.4)["AU15"] == 0
-    assert action_units(shapes(), None, None, None, -0.28)["AU15"] == 0
+    assert action_units(shapes(), None, smile, None, corners_cm=-0.4)["AU15"] == 0
+    assert action_units(shapes(), None, None, None, corners_cm=-0.28)["AU15"] == 0
+
+
+def brows(inner_px: float) -> Landmarks:
+    """Brows whose inner ends are higher than the outer ones, 10 pixels a cm."""
+    points = np.zeros((478, 3), np.float32)
+    points[[46, 70, 276, 300], 1] = 40
+    points[[55, 107, 285, 336], 1] = 40 - inner_px
+    return Landmarks(points, "mesh478")
+
+
+def test_inner_brows_that_are_low_are_a_frown() -> None:
+    pose = HeadPose(0.0, 0.0, 0.0, px_per_cm=10.0)
+    assert inner_brows_cm(brows(3), pose) == pytest.approx(0.3, abs=1e-4)
+    # A nod tilts the brows of the mesh.
+    nod = HeadPose(0.0, -10.0, 0.0, px_per_cm=10.0)
+    level = inner_brows_cm(brows(3), nod)
+    assert level == pytest.approx(0.3 * math.cos(math.radians(10)) - 0.095, abs=1e-3)
+    # What varies between people is no frown.
+    assert lowered_brows_cm(brows(1.6), pose) == 0
+    assert lowered_brows_cm(brows(0), pose) == pytest.approx(0.15, abs=1e-4)
+    assert lowered_brows_cm(brows(3), pose, 0.55) == pytest.approx(0.1, abs=1e-4)
+    assert lowered_brows_cm(brows(0), replace(pose, yaw_deg=21.0)) == pytest.approx(0.07, abs=0.01)
+    assert lowered_brows_cm(brows(0), replace(pose, yaw_deg=30.0)) == 0
+    assert lowered_brows_cm(brows(0), None) == 0
+    assert lowered_brows_cm(brows(0), pose, None) == 0
+
+
+def test_lowered_brows_add_to_their_blendshape() -> None:
+    down = shapes(browDownLeft=0.1, browDownRight=0.1)
+    assert action_units(down, None, lowered_brows_cm=0.1)["AU4"] == pytest.approx(0.4)
+    # Smiles and dropped jaws pull at the brows of the mesh.
+    smile = down | {"mouthSmileLeft": 0.5, "mouthSmileRight": 0.5}
+    assert action_units(smile, None, lowered_brows_cm=0.1)["AU4"] == pytest.approx(0.25)
+    yawn = down | {"jawOpen": 1.0}
+    assert action_units(yawn, None, lowered_brows_cm=0.5)["AU4"] == pytest.approx(0.1)
+    # Also where the person smiled at rest.
+    assert action_units(smile, None, smile, lowered_brows_cm=0.1)["AU4"] == pytest.approx(0.15)
 
 
 @pytest.mark.parametrize("roll_deg", [0.0, 30.0])

@@ -17,8 +17,13 @@ LID_ABOVE = (0.624 - 1.85 * 0.090) / 2.08 * 30
 DOWN_BY_SINE = 30 / (1.85 + 2.08)
 
 
-def eyes(right: float = 0.0, down: float = 0.0, roll_deg: float = 0.0) -> Landmarks:
-    """A mesh whose irises, and down also lids, are moved from their rest, turned as a whole."""
+def eyes(
+    right: float = 0.0, down: float = 0.0, roll_deg: float = 0.0, opening: float = 0.3
+) -> Landmarks:
+    """A mesh whose irises, and down also lids, are moved from their rest, turned as a whole.
+
+    The lower lids are an opening, in widths of an eye, below the upper ones.
+    """
     points = np.zeros((478, 3), np.float32)
     for index, place in CORNERS.items():
         points[index, :2] = place
@@ -26,6 +31,8 @@ def eyes(right: float = 0.0, down: float = 0.0, roll_deg: float = 0.0) -> Landma
         points[iris : iris + 5, :2] = x + right, down - IRIS_ABOVE
     for lid, x in (((158, 159, 160), 15.0), ((385, 386, 387), 75.0)):
         points[list(lid), :2] = x, down - LID_ABOVE
+    for lid, x in (((144, 153), 15.0), ((373, 380), 75.0)):
+        points[list(lid), :2] = x, down - LID_ABOVE + 30 * opening
     angle = math.radians(roll_deg)
     turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
     points[:, :2] = points[:, :2] @ turn.T
@@ -60,6 +67,9 @@ def test_a_turned_head_with_straight_eyes_looks_where_it_points() -> None:
 def test_closed_and_hidden_eyes_have_no_gaze() -> None:
     assert estimate_gaze(eyes(), STRAIGHT, (0.9, 0.9)) is None
     assert estimate_gaze(eyes(), STRAIGHT, (0.9, 0.0)) is not None
+    # The blendshape of closed lids is often below its limit.
+    assert estimate_gaze(eyes(opening=0.11), STRAIGHT, (0.5, 0.5)) is None
+    assert estimate_gaze(eyes(opening=0.13), STRAIGHT, (0.5, 0.5)) is not None
     assert estimate_gaze(eyes(), HeadPose(70.0, 0.0, 0.0)) is None
     assert estimate_gaze(eyes(), None) is None
     other = Landmarks(np.zeros((468, 3), np.float32), "mesh468")

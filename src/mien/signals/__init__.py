@@ -8,7 +8,9 @@ from mien.signals.movements import (
     action_units,
     estimate_gaze,
     eye_openings,
+    inner_brows_cm,
     lip_corners_cm,
+    lowered_brows_cm,
     mouth_opening,
 )
 from mien.signals.pose import Camera, HeadPose, estimate_pose, facing, head_position
@@ -31,6 +33,7 @@ __all__ = [
     "measure",
     "measure_face",
     "mouth_opening",
+    "read_action_units",
 ]
 
 _METHOD = "derived from probabilities"
@@ -123,13 +126,7 @@ def measure_face(
         # ARKit's left is the person's own: on the right in the image.
         closure = face.blendshapes["eyeBlinkRight"], face.blendshapes["eyeBlinkLeft"]
         gaze = estimate_gaze(landmarks, pose, closure)
-        units = action_units(
-            face.blendshapes,
-            signals.mouth_opening,
-            neutral.blendshapes if neutral else None,
-            neutral.signals.mouth_opening if neutral and neutral.signals else None,
-            _corners_from_rest(landmarks, pose, neutral),
-        )
+        units = read_action_units(face, pose, neutral)
     return replace(
         face,
         expression=scores,
@@ -141,18 +138,46 @@ def measure_face(
     )
 
 
-def _corners_from_rest(
-    landmarks: Landmarks, pose: HeadPose | None, neutral: Face | None
-) -> float | None:
-    """How much higher the corners of the lips are than at rest, in cm; None where unknown."""
-    rest = neutral and neutral.landmarks
-    if not rest:
+def read_action_units(
+    face: Face, pose: HeadPose | None, neutral: Face | None = None
+) -> dict[str, float] | None:
+    """The action units of a face: :func:`action_units` with all that its landmarks show.
+
+    Args:
+        face: with landmarks and blendshapes.
+        pose: of its landmarks.
+        neutral: face of the same person at rest, from which units are measured.
+
+    Returns:
+        Each unit in [0, 1]; None without landmarks or blendshapes.
+    """
+    landmarks = face.landmarks
+    if landmarks is None or face.blendshapes is None:
         return None
-    now, before = lip_corners_cm(landmarks, pose), _corners_at_rest(rest)
-    return None if now is None or before is None else now - before
+    opening = mouth_opening(landmarks)
+    if neutral is None:
+        lowered_cm = lowered_brows_cm(landmarks, pose)
+        return action_units(face.blendshapes, opening, lowered_brows_cm=lowered_cm)
+    corners_cm = lip_corners_cm(landmarks, pose)
+    rest_corners_cm, rest_brows_cm = _heights_at_rest(neutral.landmarks)
+    raised_cm = None
+    if corners_cm is not None and rest_corners_cm is not None:
+        raised_cm = corners_cm - rest_corners_cm
+    return action_units(
+        face.blendshapes,
+        opening,
+        neutral.blendshapes,
+        neutral.signals.mouth_opening if neutral.signals else None,
+        corners_cm=raised_cm,
+        lowered_brows_cm=lowered_brows_cm(landmarks, pose, rest_brows_cm),
+    )
 
 
 # The rest of a stream is the same for all of its frames.
 @lru_cache(maxsize=64)
-def _corners_at_rest(rest: Landmarks) -> float | None:
-    return lip_corners_cm(rest, estimate_pose(rest))
+def _heights_at_rest(rest: Landmarks | None) -> tuple[float | None, float | None]:
+    """Of the corners of the lips and of the inner brows, in cm; None where unknown."""
+    pose = None if rest is None else estimate_pose(rest)
+    if rest is None or pose is None:
+        return None, None
+    return lip_corners_cm(rest, pose), inner_brows_cm(rest, pose)

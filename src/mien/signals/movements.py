@@ -1,14 +1,14 @@
 """What the parts of a face do: openings of eyes and mouth, gaze, and facial action units."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from mien.geometry import Array
 from mien.landmarks import schemes
 from mien.landmarks.schemes import IRISES
-from mien.signals.pose import HeadPose, heights_cm
+from mien.signals.pose import HeadPose, facing, heights_cm
 from mien.types import ACTION_UNITS, Face, FloatArray, Gaze, Landmarks
 
 
@@ -77,9 +77,12 @@ _CORNER_DEPTH = 7.2 / 30
 # is best for heads that were left out (benchmarks/movements.py).
 _BY_IRIS, _BY_LID, _BY_HEAD, _LEVEL = 1.85, 2.08, 0.40, -0.624
 _MAX_SINE = 0.85
-# An eye that the head hides, or whose lids are closed, says nothing.
+# An eye that the head hides, or whose lids are closed, says nothing. The blendshape of closed lids
+# is 0.4 to 0.8; their opening is below 0.12 in 168 of the 169 frames of benchmarks/data/closures.csv,
+# and at least 0.17 in eyes that look down by 25 degrees or laugh.
 _MAX_YAW_DEG = 55.0
 _MAX_EYE_CLOSURE = 0.65
+_MIN_EYE_OPENING = 0.12
 
 
 def estimate_gaze(
@@ -106,9 +109,10 @@ def estimate_gaze(
     yaw, pitch = math.radians(pose.yaw_deg), math.radians(pose.pitch_deg)
     cos, sin = math.cos(roll), math.sin(roll)
     sines = []
-    eyes = zip(_CORNERS, IRISES, _UPPER_LIDS, eye_closure, strict=True)
-    for corners, iris, lid, closure in eyes:
-        if closure > _MAX_EYE_CLOSURE:
+    openings = eye_openings(landmarks) or (0.0, 0.0)
+    eyes = zip(_CORNERS, IRISES, _UPPER_LIDS, eye_closure, openings, strict=True)
+    for corners, iris, lid, closure, opening in eyes:
+        if closure > _MAX_EYE_CLOSURE or opening < _MIN_EYE_OPENING:
             continue
         (left_x, left_y), (right_x, right_y) = landmarks.points[list(corners), :2].tolist()
         iris_x, iris_y = landmarks.points[iris[0], :2].tolist()
@@ -166,7 +170,62 @@ def lip_corners_cm(landmarks: Landmarks, pose: HeadPose | None) -> float | None:
         In cm, as if the face were as large as the canonical one, below 0 where the corners are
         lower; None without pose or its size.
     """
-    heights = pose and heights_cm(landmarks, pose, (_LIP_CORNERS, _LIP_MIDDLE))
+    return _difference_cm(landmarks, pose, _LIP_CORNERS, _LIP_MIDDLE)
+
+
+_INNER_BROWS, _OUTER_BROWS = (55, 107, 285, 336), (46, 70, 276, 300)
+# The depth of the brows is measured too small by a fifth, so that a nod seems to tilt them.
+_BROWS_CM_PER_DEG = 0.0095
+
+
+def inner_brows_cm(landmarks: Landmarks, pose: HeadPose | None) -> float | None:
+    """How high the inner ends of the brows are above the outer ones, upright in the head.
+
+    The nod of the head is taken out of it. Unlike the height of the brows above the eyes, it does
+    not depend on lids and cheeks.
+
+    Args:
+        landmarks: of a mesh, with depth.
+        pose: of the same landmarks.
+
+    Returns:
+        In cm, as if the face were as large as the canonical one; None without pose or its size.
+    """
+    height = _difference_cm(landmarks, pose, _INNER_BROWS, _OUTER_BROWS)
+    return None if height is None or pose is None else height + _BROWS_CM_PER_DEG * pose.pitch_deg
+
+
+# Mean height at rest (FER+, pictures of training), and by how much it varies between people.
+_USUAL_BROWS_CM, _BROWS_VARY_CM = 0.30, 0.15
+# Cosine of the angle to the camera up to which brows are measured fully, and not at all.
+_BROWS_FULLY, _BROWS_NOT = 0.97, 0.90
+
+
+def lowered_brows_cm(
+    landmarks: Landmarks, pose: HeadPose | None, rest_cm: float | None = _USUAL_BROWS_CM
+) -> float:
+    """How far the inner ends of the brows are lower than they are without a frown.
+
+    Args:
+        landmarks: of a mesh, with depth.
+        pose: of the same landmarks.
+        rest_cm: :func:`inner_brows_cm` of the same person at rest; by default that of most people.
+
+    Returns:
+        In cm, at least 0, without what varies at rest; less in a turned head, and 0 beyond 25
+        degrees or where it is unknown.
+    """
+    now_cm = inner_brows_cm(landmarks, pose)
+    if now_cm is None or rest_cm is None or pose is None:
+        return 0.0
+    seen = (facing(pose) - _BROWS_NOT) / (_BROWS_FULLY - _BROWS_NOT)
+    return max(0.0, min(1.0, seen)) * max(0.0, rest_cm - now_cm - _BROWS_VARY_CM)
+
+
+def _difference_cm(
+    landmarks: Landmarks, pose: HeadPose | None, upper: Sequence[int], lower: Sequence[int]
+) -> float | None:
+    heights = pose and heights_cm(landmarks, pose, (upper, lower))
     return heights[0] - heights[1] if heights else None
 
 
@@ -182,7 +241,7 @@ def _both(name: str, factor: float = 1.0) -> Callable[[_Values], float]:
 
 _smile, _squint, _blink = _both("mouthSmile"), _both("eyeSquint"), _both("eyeBlink")
 _upper_lip, _dimple = _both("mouthUpperUp"), _both("mouthDimple")
-_stretch = _both("mouthStretch")
+_stretch, _brow_down = _both("mouthStretch"), _both("browDown")
 
 
 def _sucked_lips(values: _Values) -> float:
@@ -200,7 +259,7 @@ def _sucked_lips(values: _Values) -> float:
 _FROM_BLENDSHAPES: dict[str, Callable[[_Values], float]] = {
     "AU1": lambda values: values["browInnerUp"],
     "AU2": _both("browOuterUp"),
-    "AU4": _both("browDown"),
+    "AU4": _brow_down,
     "AU5": _both("eyeWide", 2.5),
     "AU6": lambda values: min(_squint(values), _smile(values)),
     "AU7": lambda values: max(0.0, _squint(values) - _smile(values)) * (1 - _blink(values)),
@@ -219,6 +278,17 @@ _FROM_BLENDSHAPES: dict[str, Callable[[_Values], float]] = {
     "AU43": lambda values: min(values["eyeBlinkLeft"], values["eyeBlinkRight"]),
     "AU45": _blink,
 }
+
+
+# Lowered brows hardly move the blendshape; their inner ends, which fall more than the outer ones,
+# tell anger better. Smiles and dropped jaws pull at the mesh of the brows, too.
+_PER_BROWS_CM = 3.0
+
+
+def _lowered_brows(values: _Values, seen: _Values, lowered_cm: float) -> float:
+    """AU4 of the values from rest, and of those that are seen now."""
+    share = (1 - _smile(seen)) * (1 - seen["jawOpen"])
+    return min(1.0, _brow_down(values) + _PER_BROWS_CM * share * lowered_cm)
 
 
 # From a known rest: a raised inner brow shows by two thirds. The blendshape of lowered corners of
@@ -243,7 +313,9 @@ def action_units(
     mouth_opening: float | None,
     neutral: Mapping[str, float] | None = None,
     neutral_opening: float | None = None,
+    *,
     corners_cm: float | None = None,
+    lowered_brows_cm: float = 0.0,
 ) -> dict[str, float]:
     """Intensities of action units of the Facial Action Coding System (Ekman and Friesen 1978).
 
@@ -258,6 +330,8 @@ def action_units(
         neutral_opening: mouth opening of the same person at rest.
         corners_cm: how much higher the corners of the lips are than at rest, for AU15; see
             :func:`lip_corners_cm`.
+        lowered_brows_cm: how far the inner ends of the brows are lower than without a frown, for
+            AU4; see :func:`lowered_brows_cm`.
 
     Returns:
         Each unit in [0, 1], by names such as ``"AU12"``.
@@ -271,6 +345,7 @@ def action_units(
     """
     values = blendshapes if neutral is None else _above_neutral(blendshapes, neutral)
     found = {name: read(values) for name, read in _FROM_BLENDSHAPES.items()}
+    found["AU4"] = _lowered_brows(values, blendshapes, lowered_brows_cm)
     if neutral is not None:
         found["AU1"] = min(1.0, _INNER_BROW * found["AU1"])
         if corners_cm is not None:
