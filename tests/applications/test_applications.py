@@ -117,6 +117,23 @@ def test_long_look_off_the_road_raises_one_alarm() -> None:
     assert alarms(DriverApplication(), [frame(n / 10, face()) for n in range(300)]) == []
 
 
+def test_looks_down_count_as_far_as_they_are() -> None:
+    # A phone in the lap is 40 degrees down, of which three fifths are measured; the dashboard 20.
+    def frames(down_deg: float) -> list[FrameResult]:
+        return [
+            frame(
+                n / 10,
+                replace(
+                    face(), gaze=Gaze(yaw_deg=0, pitch_deg=-5 - (0.6 * down_deg if n >= 200 else 0))
+                ),
+            )
+            for n in range(250)
+        ]
+
+    assert alarms(DriverApplication(), frames(40)) == [(22.0, "off_road")]
+    assert alarms(DriverApplication(), frames(20)) == []
+
+
 def test_driver_is_the_largest_face() -> None:
     passenger = face(track_id=2, size=50, closed_s=9.0, perclos=0.9)
     frames = [frame(n / 10, face(), passenger) for n in range(50)]

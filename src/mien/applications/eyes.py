@@ -135,6 +135,8 @@ class DriverApplication:
 class _Road:
     """For how long a driver has looked away from where the driver mostly looks."""
 
+    # Share of a change of the gaze up and down that is measured: see docs/results/movements.md.
+    _PITCH_SHOWN = 0.6
     _LEARN_S = 10.0
     _TIME_S = 60.0
     _MAX_STEP_S = 1.0
@@ -154,7 +156,8 @@ class _Road:
         if seen is None or seen.yaw_deg is None or seen.pitch_deg is None:
             self._away_since_s = None
             return 0.0
-        here = seen.yaw_deg, seen.pitch_deg
+        shown = self._PITCH_SHOWN if face.gaze else 1.0
+        here = seen.yaw_deg, seen.pitch_deg / shown
         is_away = math.dist(here, self._mean_deg) > self._off_road_deg
         if self._seen_s < self._LEARN_S or not is_away:
             self._seen_s += elapsed
