@@ -4,10 +4,10 @@
         --clips TABLES --output benchmarks/results/movements.json
 
 The heads are those of `movable_head.py`: each has the skin of one photograph of a person at rest,
-and another identity. PHOTOGRAPHS is the folder ``neutral`` of the Face Research Lab London Set
-(DeBruine and Jones, CC BY 4.0). The landmarks follow the head as in a stream: each picture is
-searched where the same head at rest was found. Rendered heads are no photographs: they have no
-wrinkles, and a shape of the model is one artist's idea of a movement.
+and another identity. PHOTOGRAPHS is the Face Research Lab London Set (DeBruine and Jones, CC BY
+4.0) as folders ``neutral`` and ``happiness``. The landmarks follow the head as in a stream: each
+picture is searched where the same head at rest was found. Rendered heads are no photographs: they
+have no wrinkles, and a shape of the model is one artist's idea of a movement.
 
 **Units.** Each movement alone, at half and the whole of its shape, in five poses.
 Values are measured from the front view of the same head at rest, as with ``neutral=``, and without.
@@ -23,6 +23,8 @@ relative to the camera's axis.
 **Clips.** TABLES is the output folder of `mien video` on the clips of data/action-units.csv, whose
 frames were marked by eye, by no certified coder, where a unit is clearly there or clearly not.
 
+**Photographs.** All people of PHOTOGRAPHS, who look into the camera, at rest and smiling.
+
 **Eyes.** Closed eyes beside eyes that look down, as a share of the opening of the same eye at rest.
 """
 
@@ -36,18 +38,11 @@ import numpy as np
 from movable_head import MovableHead
 from rendered_heads import rotation
 
-from mien.landmarks import FaceMesh, roi_from_landmarks
+from mien.landmarks import FaceMesh, box_from_landmarks, roi_from_landmarks
 from mien.media.images import read_image
 from mien.pipeline import FacePipeline
-from mien.signals import (
-    action_units,
-    estimate_gaze,
-    estimate_pose,
-    eye_openings,
-    lip_corners_cm,
-    mouth_opening,
-)
-from mien.types import Image, Landmarks
+from mien.signals import estimate_pose, measure_face, read_action_units
+from mien.types import Detection, Face, Image, Landmarks
 
 
 def _both(*names: str, amount: float = 1.0) -> dict[str, float]:
@@ -111,7 +106,7 @@ class Follower:
         pose_deg: tuple[float, float],
         shapes: dict[str, float] | None = None,
         gaze_deg: tuple[float, float] = (0, 0),
-    ) -> dict[str, Any]:
+    ) -> Face:
         if pose_deg not in self._found:
             picture: Image = self._head.render({}, *pose_deg)
             face = max(self._pipeline.analyze(picture).faces, key=lambda found: found.box.area)
@@ -120,20 +115,12 @@ class Follower:
         picture = self._head.render(shapes, *pose_deg, gaze_deg=gaze_deg)
         region = roi_from_landmarks(self._found[pose_deg])
         landmarks = self._model.predict_region(picture, region)
-        values = self._pipeline.read_blendshapes(landmarks)
-        eyes = eye_openings(landmarks)
-        assert values is not None
-        assert eyes is not None
-        closure = values["eyeBlinkRight"], values["eyeBlinkLeft"]
-        gaze = estimate_gaze(landmarks, estimate_pose(landmarks), closure)
-        return {
-            "shapes": dict(values),
-            "corners": lip_corners_cm(landmarks, estimate_pose(landmarks)),
-            "mouth": mouth_opening(landmarks),
-            "opening": sum(eyes) / 2,
-            "gaze": None if gaze is None else (gaze.yaw_deg, gaze.pitch_deg),
-            "points": landmarks.points,
-        }
+        found = Face(
+            Detection(box_from_landmarks(landmarks), 1.0),
+            landmarks=landmarks,
+            blendshapes=self._pipeline.read_blendshapes(landmarks),
+        )
+        return measure_face(picture, found)
 
 
 def measure(
@@ -150,7 +137,8 @@ def measure(
         for name, amount, gaze in plan:
             shapes = {key: amount * most for key, most in MOVEMENTS.get(name, {}).items()}
             facts = {"person": person, "pose": pose, "movement": name, "amount": amount}
-            rows.append(facts | {"look": gaze} | follower.measure(pose, shapes, gaze))
+            face = follower.measure(pose, shapes, gaze)
+            rows.append(facts | {"look": gaze, "face": face})
     return rows
 
 
@@ -158,18 +146,9 @@ def report_units(rows: list[dict[str, Any]], *, from_rest: bool) -> dict[str, An
     """Figures of each unit."""
     rests = {r["person"]: r for r in rows if r["movement"] == "rest" and r["pose"] == (0, 0)}
     moved = [row for row in rows if row["movement"] != "gaze"]
-    values = []
-    for row in moved:
-        rest = rests[row["person"]] if from_rest else None
-        values.append(
-            action_units(
-                row["shapes"],
-                row["mouth"],
-                rest and rest["shapes"],
-                rest and rest["mouth"],
-                rest and row["corners"] - rest["corners"],
-            )
-        )
+    values = [
+        units_of(row["face"], rests[row["person"]]["face"] if from_rest else None) for row in moved
+    ]
     report = {}
     for unit in (name for name in MOVEMENTS if name in values[0]):
         # Cheeks alone look as lids do.
@@ -201,6 +180,20 @@ def report_units(rows: list[dict[str, Any]], *, from_rest: bool) -> dict[str, An
     return report
 
 
+def units_of(face: Face, rest: Face | None = None) -> dict[str, float]:
+    assert face.landmarks is not None
+    units = read_action_units(face, estimate_pose(face.landmarks), rest)
+    assert units is not None
+    return units
+
+
+def opening_of(face: Face) -> float:
+    assert face.signals is not None
+    assert face.signals.eye_opening_left is not None
+    assert face.signals.eye_opening_right is not None
+    return (face.signals.eye_opening_left + face.signals.eye_opening_right) / 2
+
+
 def _auc(with_it: np.ndarray, without: np.ndarray) -> float:
     more = (with_it[:, None] > without[None]).mean()
     return float(more + (with_it[:, None] == without[None]).mean() / 2)
@@ -215,9 +208,10 @@ def true_gaze(pose_deg: tuple[float, float], look_deg: tuple[float, float]) -> t
 def report_gaze(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Errors of the gaze; the slope is that of measured over true angles."""
     looks = [row for row in rows if row["movement"] == "gaze"]
-    known = [row for row in looks if row["gaze"] is not None]
+    known = [row for row in looks if row["face"].gaze is not None]
     truth = np.array([true_gaze(row["pose"], row["look"]) for row in known])
-    errors = np.array([row["gaze"] for row in known]) - truth
+    found = [(row["face"].gaze.yaw_deg, row["face"].gaze.pitch_deg) for row in known]
+    errors = np.array(found) - truth
     report: dict[str, Any] = {"pictures": len(looks), "without_gaze": len(looks) - len(known)}
     for axis, name in enumerate(("yaw", "pitch")):
         turned = np.array([row["look"][axis] for row in known])
@@ -233,10 +227,14 @@ def report_gaze(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 def report_eyes(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Openings as shares of that at rest: means, and how many are below the limit of a stream."""
-    rests = {(r["person"], r["pose"]): r["opening"] for r in rows if r["movement"] == "rest"}
+    rests = {
+        (row["person"], row["pose"]): opening_of(row["face"])
+        for row in rows
+        if row["movement"] == "rest"
+    }
     groups: dict[str, list[float]] = {}
     for row in rows:
-        share = row["opening"] / rests[row["person"], row["pose"]]
+        share = opening_of(row["face"]) / rests[row["person"], row["pose"]]
         if row["movement"] == "AU43":
             groups.setdefault(f"closed by {row['amount']:.0%}", []).append(share)
         elif row["movement"] == "gaze" and row["look"][1] < 0:
@@ -250,6 +248,51 @@ def report_eyes(rows: list[dict[str, Any]]) -> dict[str, Any]:
         }
         for name, shares in sorted(groups.items())
     }
+
+
+def report_photographs(pipeline: FacePipeline, folder: Path) -> dict[str, Any]:
+    """People who look into the camera, at rest and smiling: gaze, and units of both.
+
+    The rest of a smiling face is the neutral photograph; that of the neutral one a smaller, darker,
+    mirrored copy of it.
+    """
+    gazes: dict[str, list[tuple[float, float]]] = {"neutral": [], "happiness": []}
+    units: dict[str, list[dict[str, float]]] = {}
+    for path in sorted((folder / "neutral").glob("*.jpg")):
+        picture = read_image(path)
+        copy = np.ascontiguousarray(picture[::2, ::-2] // 4 * 3)
+        rests = {"neutral": _largest(pipeline, copy), "happiness": _largest(pipeline, picture)}
+        for kind, rest in rests.items():
+            smiling = kind == "happiness"
+            face = _largest(pipeline, read_image(folder / kind / path.name)) if smiling else None
+            face = face or rests["happiness"]
+            if face.gaze is not None:
+                gazes[kind].append((face.gaze.yaw_deg, face.gaze.pitch_deg))
+            units.setdefault(kind, []).append(units_of(face))
+            units.setdefault(f"{kind} from rest", []).append(units_of(face, rest))
+    report: dict[str, Any] = {"people": len(units["neutral"]), "gaze_error_deg": {}, "units": {}}
+    for kind, found in gazes.items():
+        error = np.abs(found).mean(axis=0).round(1).tolist()
+        report["gaze_error_deg"][kind] = dict(zip(("yaw", "pitch"), error, strict=True))
+    for unit in units["neutral"][0]:
+        values = {kind: np.array([one[unit] for one in all_]) for kind, all_ in units.items()}
+        report["units"][unit] = {
+            kind: {
+                "mean": round(float(v.mean()), 2),
+                "at_limit": round(float((v >= LIMIT).mean()), 3),
+            }
+            for kind, v in values.items()
+        } | {
+            "auc": round(_auc(values["happiness"], values["neutral"]), 2),
+            "auc_from_rest": round(
+                _auc(values["happiness from rest"], values["neutral from rest"]), 2
+            ),
+        }
+    return report
+
+
+def _largest(pipeline: FacePipeline, picture: Image) -> Face:
+    return max(pipeline.analyze(picture).faces, key=lambda found: found.box.area)
 
 
 def report_clips(tables: Path) -> dict[str, Any]:
@@ -290,7 +333,7 @@ def main() -> None:
     parser.add_argument("--clips", type=Path)
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
-    photographs = sorted(options.data.glob("*.jpg"))
+    photographs = sorted((options.data / "neutral").glob("*.jpg"))
     photographs = photographs[:: max(1, len(photographs) // options.people)][: options.people]
     pipeline = FacePipeline(landmarks="face-landmarker")
     rows = [
@@ -305,6 +348,7 @@ def main() -> None:
         "units_from_rest": report_units(rows, from_rest=True),
         "gaze": report_gaze(rows),
         "eyes": report_eyes(rows),
+        "photographs": report_photographs(pipeline, options.data),
         "clips": report_clips(options.clips) if options.clips else {},
     }
     text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"

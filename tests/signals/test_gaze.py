@@ -31,8 +31,8 @@ def eyes(
         points[iris : iris + 5, :2] = x + right, down - IRIS_ABOVE
     for lid, x in (((158, 159, 160), 15.0), ((385, 386, 387), 75.0)):
         points[list(lid), :2] = x, down - LID_ABOVE
-    for lid, x in (((144, 153), 15.0), ((373, 380), 75.0)):
-        points[list(lid), :2] = x, down - LID_ABOVE + 30 * opening
+    for lower, x in (((144, 153), 15.0), ((373, 380), 75.0)):
+        points[list(lower), :2] = x, down - LID_ABOVE + 30 * opening
     angle = math.radians(roll_deg)
     turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
     points[:, :2] = points[:, :2] @ turn.T

@@ -78,8 +78,8 @@ _CORNER_DEPTH = 7.2 / 30
 _BY_IRIS, _BY_LID, _BY_HEAD, _LEVEL = 1.85, 2.08, 0.40, -0.624
 _MAX_SINE = 0.85
 # An eye that the head hides, or whose lids are closed, says nothing. The blendshape of closed lids
-# is 0.4 to 0.8; their opening is below 0.12 in 168 of the 169 frames of benchmarks/data/closures.csv,
-# and at least 0.17 in eyes that look down by 25 degrees or laugh.
+# is 0.4 to 0.8; their opening is below 0.12 in 168 of the 169 frames of
+# benchmarks/data/closures.csv, and at least 0.17 in eyes that look down by 25 degrees or laugh.
 _MAX_YAW_DEG = 55.0
 _MAX_EYE_CLOSURE = 0.65
 _MIN_EYE_OPENING = 0.12
