@@ -103,6 +103,22 @@ def test_a_list_adds_its_columns_and_groups_sum_by_them(clips: Path, tmp_path: P
     assert float(late[0]["onset_s"]) == 100.0
 
 
+def test_a_run_in_which_every_clip_fails_leaves_nothing_to_overwrite(
+    clips: Path, tmp_path: Path
+) -> None:
+    table = clips / "late.csv"
+    table.write_text("clip,day\nfirst.mp4,1\nsecond.mp4,2\n")
+    words = ["--list", table, "--out", tmp_path, "--no-annotate"]
+    result = run(*words, status=1)
+    assert "2 of 2 clips failed" in result.stderr
+    assert "all clips" not in result.stdout
+    assert not any(tmp_path.iterdir())
+    for name in ("first.mp4", "second.mp4"):
+        shutil.copy(clips / "a.mp4", clips / name)
+    run(*words)
+    assert [row["status"] for row in rows(tmp_path / "clips.csv")] == ["complete", "complete"]
+
+
 def test_an_unknown_group_is_refused_before_anything_is_analyzed(
     clips: Path, tmp_path: Path
 ) -> None:

@@ -319,7 +319,7 @@ def _print_all(
     except KeyboardInterrupt:
         interrupted = True
     bar.close()
-    if count > 1 and not json:
+    if count > max(1, failed) and not json:
         typer.echo(printable(f"all clips: clips.csv, faces.csv, tracks.csv and others in {out}"))
     if interrupted:
         print_error(

@@ -55,7 +55,8 @@ def analyze_videos(
 ) -> Iterator[ClipOutcome]:
     """Analyze clips one after another; one that fails does not stop the others.
 
-    Of several clips, and with a list or a group, tables over all of them are written into `out`.
+    Of several clips, and with a list or a group, tables over all of them are written into `out`,
+    unless every clip of a new run fails.
 
     Args:
         clips: see :func:`mien.media.clips.find_clips`.
@@ -106,7 +107,9 @@ def analyze_videos(
                 if ended[-1].status == "partial" and should_stop():
                     return
         finally:
-            if combines and ended:
+            # A first run without any result leaves nothing that the next one would have to replace.
+            worth_telling = options.resume or options.overwrite or any(one.outcome for one in ended)
+            if combines and ended and worth_telling:
                 write_combined(out, [_tables(one) for one in ended], group=group)
 
 
