@@ -6,6 +6,7 @@ top left pixel is (0.5, 0.5).
 """
 
 import math
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -131,6 +132,11 @@ def as_rgb(image: npt.ArrayLike) -> Image:
     Raises:
         InputError: unsupported shape, type or range.
     """
+    if isinstance(image, str | bytes | os.PathLike):
+        raise InputError(
+            f"expected the pixels of an image, got {type(image).__name__}: read a file, or its "
+            "bytes, with mien.read_image"
+        )
     array = np.asarray(image)
     if array.ndim == 2:
         array = array[:, :, None]

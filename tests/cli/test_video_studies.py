@@ -104,19 +104,23 @@ def test_a_list_adds_its_columns_and_groups_sum_by_them(clips: Path, tmp_path: P
 
 
 def test_a_run_in_which_every_clip_fails_leaves_nothing_to_overwrite(
-    clips: Path, tmp_path: Path
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table = clips / "late.csv"
-    table.write_text("clip,day\nfirst.mp4,1\nsecond.mp4,2\n")
-    words = ["--list", table, "--out", tmp_path, "--no-annotate"]
+    study, out = tmp_path / "study", tmp_path / "out"
+    (study / "late").mkdir(parents=True)
+    (study / "list.csv").write_text("clip,day\nlate/first.mp4,1\nsecond.mp4,2\n")
+    words = ["--list", "list.csv", "--out", out, "--no-annotate"]
+    monkeypatch.chdir(study)
     result = run(*words, status=1)
     assert "2 of 2 clips failed" in result.stderr
     assert "all clips" not in result.stdout
-    assert not any(tmp_path.iterdir())
-    for name in ("first.mp4", "second.mp4"):
-        shutil.copy(clips / "a.mp4", clips / name)
+    assert not any(out.iterdir())
+    for name in ("late/first.mp4", "second.mp4"):
+        shutil.copy(clips / "a.mp4", name)
     run(*words)
-    assert [row["status"] for row in rows(tmp_path / "clips.csv")] == ["complete", "complete"]
+    found = [(row["folder"], row["status"]) for row in rows(out / "clips.csv")]
+    # The same names as of a list that is not in the working folder.
+    assert found == [("late-first", "complete"), ("second", "complete")]
 
 
 def test_an_unknown_group_is_refused_before_anything_is_analyzed(

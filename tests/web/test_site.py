@@ -117,3 +117,13 @@ def test_pages_use_the_model_of_the_server(tmp_path: Path, model: str, engine: b
     assert client.get("/device/models/quick.onnx").status_code == 404
     assert b"data-live data-clip" in client.get("/").data
     assert b'data-engine="' + engine in client.get("/").data
+
+
+def test_pages_use_a_model_of_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(catalog.find("scratch").path, tmp_path / "my.onnx")
+    monkeypatch.chdir(tmp_path)
+    app = create_app(WebConfig(data_dir=tmp_path / "data"), FacePipeline(model="my.onnx"))
+    with app.test_client().get("/device/models/my.onnx") as network:
+        assert network.data == Path("my.onnx").read_bytes()

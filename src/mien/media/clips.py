@@ -312,7 +312,8 @@ def listed_clips(
     found: list[Clip] = []
     for row in rows:
         columns = {name: value for name, value in row.items() if name != "clip"}
-        clips = find_clips([str(folder / row["clip"])], sequence_fps=sequence_fps)
+        # Absolute, so that results have the same names from every working folder.
+        clips = find_clips([str(folder.absolute() / row["clip"])], sequence_fps=sequence_fps)
         for clip in clips:
             name = row["clip"] if len(clips) == 1 else f"{row['clip']}/{clip.name}"
             found.append(replace(clip, name=name, columns=columns))

@@ -234,7 +234,10 @@ def _network(name: str) -> Response:
     """A network; the address has its checksum, so that it can be kept for good."""
     files = {entry.path.stem: entry for entry in _networks().values()}
     entry = files.get(name) or abort(404)
-    response = send_file(entry.path, mimetype="application/octet-stream", conditional=True)
+    # Flask takes a relative path as one in its package.
+    response = send_file(
+        entry.path.absolute(), mimetype="application/octet-stream", conditional=True
+    )
     given = request.args.get("sha256", "")
     is_current = len(given) >= 16 and (entry.spec.sha256 or "").startswith(given)
     response.headers["Cache-Control"] = _FOREVER if is_current else "no-cache"
