@@ -14,6 +14,7 @@ from mien import config
 from mien.types.document import Document, entries
 
 _ROLE = re.compile(r":\w+:`~?([^`]+)`")
+_SEVERAL = re.compile(r"^    (\w+(?:, \w+)+):(.*(?:\n {6,}.*)*)", re.MULTILINE)
 _LITERAL = re.compile(r"^::\n|(?<=\w:):$", re.MULTILINE)
 
 
@@ -25,6 +26,8 @@ class Docstrings(griffe.Extension):
         if obj.docstring is None:
             return
         text = _LITERAL.sub("", _ROLE.sub(r"`\1`", obj.docstring.value))
+        before, section, rest = text.partition("Attributes:\n")
+        text = before + section + _SEVERAL.sub(_one_entry_each, rest)
         fields = _fields(obj) if obj.is_class else {}
         if fields:
             before, section, rest = text.partition("\n\nAttributes:\n")
@@ -37,6 +40,11 @@ class Docstrings(griffe.Extension):
                 if isinstance(hint, griffe.ExprSubscript) and str(hint.left) == "Annotated":
                     obj.attributes[name].annotation = hint.slice.elements[0]
         obj.docstring.value = text
+
+
+def _one_entry_each(match: re.Match[str]) -> str:
+    """The entry of several attributes for each of them: an entry of the page has one type."""
+    return "\n".join(f"    {name}:{match[2]}" for name in match[1].split(", "))
 
 
 def _fields(obj: griffe.Object) -> dict[str, str]:

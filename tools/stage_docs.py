@@ -2,8 +2,8 @@
 
 python tools/stage_docs.py
 
-These are docs/ with the tables of results, some pages of the root folder, and pages that are
-generated from the code. Links
+These are docs/ with the tables of results and the programs that pages name, some pages of the root
+folder, and pages that are generated from the code. Links
 between files of the repository become links between pages; a link to a file that is no page
 becomes plain text.
 """
@@ -15,6 +15,7 @@ import re
 import shutil
 import tempfile
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 from typer.main import get_command
@@ -35,6 +36,7 @@ PAGES = {
 }
 _LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([^)\s#]+)(#[^)\s]*)?\)")
 _TABLE = re.compile(r"<!-- table: ([a-z-]+) -->")
+_PROGRAM = re.compile(r"examples/[\w/]+\.(?:py|yaml)")
 _CODE = re.compile(r"(```.*?```)", re.DOTALL)
 
 
@@ -49,7 +51,8 @@ def main() -> None:
     for path in OUT.rglob("*.md"):
         page = path.relative_to(OUT).as_posix()
         text = _with_tables(path.read_text(encoding="utf-8"))
-        path.write_text(_with_links(text, page, origins.get(page, ROOT / "docs" / page)), "utf-8")
+        text = _with_links(text, page, origins.get(page, ROOT / "docs" / page))
+        path.write_text(_with_programs(text), encoding="utf-8")
     glossary = (OUT / "contributing.md").read_text(encoding="utf-8").split("## Glossary\n")[1]
     (OUT / "glossary.md").write_text(f"# Glossary\n{glossary}", encoding="utf-8")
     for name, text in {"options": _options(), "routes": _routes(), "schema": _schema()}.items():
@@ -79,6 +82,17 @@ def _with_links(text: str, page: str, origin: Path) -> str:
 
     parts = _CODE.split(text)
     return "".join(part if part.startswith("```") else _LINK.sub(replaced, part) for part in parts)
+
+
+def _with_programs(text: str) -> str:
+    """The page with the programs that it names, folded at its end."""
+    blocks = [
+        f'??? example "{name}"\n\n    ```{Path(name).suffix[1:]}\n'
+        + indent((ROOT / name).read_text(encoding="utf-8"), "    ")
+        + "    ```\n"
+        for name in dict.fromkeys(_PROGRAM.findall(text))
+    ]
+    return "\n".join([text, *blocks])
 
 
 def _options() -> str:

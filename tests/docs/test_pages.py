@@ -116,7 +116,8 @@ def test_code_of_page_runs(
         shutil.copy(samples["group"], folder / place)
     shutil.copy(samples["person-a-smiling"], folder / "smiling.jpg")
     shutil.copy(samples["person-a-neutral"], folder / "neutral.jpg")
-    for place in ("clip.mp4", "drive.mp4", "lesson.mp4", "night.mp4", "recordings/s01.mp4"):
+    clips = ("clip.mp4", "drive.mp4", "lesson.mp4", "night.mp4")
+    for place in (*clips, "recordings/s01.mp4", "recordings/P1/t1.mp4"):
         (folder / place).parent.mkdir(exist_ok=True)
         shutil.copy(sparse_clip, folder / place)
     shutil.copytree(ROOT / "examples", folder / "examples")
