@@ -25,6 +25,22 @@ export async function loadMien({ library: address, runtime, models }: DeviceAddr
   return Mien.create({ assets: models, runtime });
 }
 
+let prepared: Promise<library.Mien> | undefined;
+
+/** Loads what the next transport needs, while a person answers the browser's question about the camera. */
+export function prepareMien(addresses: DeviceAddresses): void {
+  prepared ??= loadMien(addresses);
+  // The transport tells what fails.
+  prepared.catch(() => undefined);
+}
+
+/** What was prepared, or else is loaded now. */
+function preparedMien(addresses: DeviceAddresses): Promise<library.Mien> {
+  const mien = prepared ?? loadMien(addresses);
+  prepared = undefined;
+  return mien;
+}
+
 export class DeviceTransport implements Transport {
   readonly name = t("this device");
   private mien: library.Mien | undefined;
@@ -72,7 +88,7 @@ export class DeviceTransport implements Transport {
   private async start(addresses: DeviceAddresses): Promise<void> {
     this.listener.onState("connecting");
     try {
-      this.mien = await loadMien(addresses);
+      this.mien = await preparedMien(addresses);
       if (this.closed) return this.mien.dispose();
       this.frames = await this.mien.open({ width: WIDTH });
       this.listener.onState("open");

@@ -4,6 +4,7 @@ import { Boxes } from "./boxes";
 import { saveSnapshot } from "./draw";
 import { Continuity } from "./continuity";
 import { StillCorrection } from "./correct";
+import { prepareMien } from "./device";
 import { publish } from "./embed";
 import { History } from "./history";
 import { askForName } from "./naming";
@@ -77,6 +78,8 @@ function showMessage(text: string, bad = false, forMs = 0): void {
 async function start(open: () => Promise<unknown>, camera: boolean): Promise<void> {
   showMessage("");
   problem.hidden = true;
+  const device = root.dataset["engine"] === "device" ? deviceAddresses(root) : null;
+  if (device && !session) prepareMien(device);
   try {
     await open();
   } catch (error) {
@@ -99,11 +102,7 @@ async function start(open: () => Promise<unknown>, camera: boolean): Promise<voi
   video.hidden = overlay.hidden = false;
   fitStage();
   applyMirror();
-  session ??= new LiveSession(
-    video,
-    { onResult, onState, onNotice, onSlow, onDeviceUnavailable },
-    root.dataset["engine"] === "device" ? deviceAddresses(root) : null,
-  );
+  session ??= new LiveSession(video, { onResult, onState, onNotice, onSlow, onDeviceUnavailable }, device);
   applyResolution();
   session.showLandmarks(landmarks.checked);
   setPaused(false);

@@ -24,6 +24,11 @@ export class PhotoAnalyzer {
 
   constructor(private readonly addresses: DeviceAddresses) {}
 
+  /** Loads the library while a person chooses a file. */
+  prepare(): void {
+    this.engine().catch(() => undefined);
+  }
+
   /** @throws Error this browser cannot run the networks */
   private engine(): NonNullable<typeof this.loaded> {
     this.loaded ??= loadMien(this.addresses).catch((error: unknown) => {

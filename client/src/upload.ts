@@ -51,6 +51,11 @@ function onFile(): void {
 
 const engineChoice = form.querySelector<HTMLSelectElement>("[data-engine-choice]");
 const photos = new PhotoAnalyzer(deviceAddresses(form));
+if (!isVideo) {
+  const prepare = () => form.dataset["engine"] === "device" && photos.prepare();
+  input.addEventListener("click", prepare, { once: true });
+  addEventListener("dragenter", prepare, { once: true });
+}
 
 /** Where files are analyzed: `data-engine` of the form says what is in use. */
 function use(engine: string): void {

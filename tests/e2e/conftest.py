@@ -196,14 +196,19 @@ def browser(launch: Callable[..., Any], camera_file: Path) -> Any:
 
 @pytest.fixture
 def open_page() -> Iterator[Callable[..., Any]]:
-    """Opens pages, each as another visitor, and collects their errors."""
+    """Opens pages, each as another visitor, and collects their errors.
+
+    What a script did not catch fails the test; answers that the browser could not load do not.
+    """
     contexts: list[Any] = []
+    pages: list[Any] = []
 
     def start(browser: Any, server: ServerProcess, path: str = "/", **options: Any) -> Any:
         script = options.pop("init_script", None)
         contexts.append(browser.new_context(**options))
         contexts[-1].set_default_timeout(TIMEOUT_MS)
         page = contexts[-1].new_page()
+        pages.append(page)
         if script:
             page.add_init_script(script)
         page.problems = []
@@ -218,6 +223,9 @@ def open_page() -> Iterator[Callable[..., Any]]:
     yield start
     for context in contexts:
         context.close()
+    not_loaded = ("Failed to load resource", "WebSocket connection to", "net::ERR_")
+    problems = [text for page in pages for text in page.problems]
+    assert [text for text in problems if not text.startswith(not_loaded)] == []
 
 
 class _Quiet(SimpleHTTPRequestHandler):

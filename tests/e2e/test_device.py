@@ -173,6 +173,24 @@ def test_live_page_keeps_frames_on_the_device(
     assert page.problems == []
 
 
+def test_library_loads_while_the_camera_and_the_file_are_chosen(
+    browser: Any, own_device: Any, open_page: OpenPage
+) -> None:
+    # The question about the camera is never answered.
+    page = open_page(
+        browser, own_device,
+        init_script="navigator.mediaDevices.getUserMedia = () => new Promise(() => undefined)",
+    )  # fmt: skip
+    page.wait_for_selector("[data-start]:enabled")
+    assert page.workers == []
+    with page.expect_event("worker"):
+        page.click("[data-start]")
+    page.goto(own_device.url + "/photo")
+    with page.expect_file_chooser(), page.expect_event("worker"):
+        page.click("label[for=image]")
+    assert page.problems == []
+
+
 def test_visitor_chooses_the_server(browser: Any, own_device: Any, open_page: OpenPage) -> None:
     page = open_page(browser, own_device)
     sockets: list[Any] = []
