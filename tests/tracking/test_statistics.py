@@ -331,6 +331,20 @@ def test_looking_down_is_neither_closed_nor_a_blink() -> None:
     assert closed.longest_closure_s == pytest.approx(2.1, abs=0.07)
 
 
+def test_narrow_eyes_are_not_closed_from_the_start() -> None:
+    # Open eyes of half the usual opening, with two blinks.
+    state, blink = EyeState(), [0.08, 0.04, 0.03, 0.06]
+    events = []
+    for n, opening in enumerate([0.13] * FPS + blink + [0.13] * FPS + blink + [0.13] * FPS):
+        events += state.update(opening, 0.0, n / FPS, sharp=True)
+    assert [event.kind for event in events] == ["blink", "blink"]
+    # Eyes that are closed from the start are closed.
+    asleep = EyeState()
+    for n in range(2 * FPS):
+        asleep.update(0.06, 0.0, n / FPS, sharp=True)
+    assert asleep.closure_s(2.0) == pytest.approx(2.0)
+
+
 def test_memory_does_not_grow_with_time() -> None:
     statistics, sizes = StreamStatistics(), []
     labels = (Expression.NEUTRAL, Expression.HAPPINESS, Expression.SADNESS)

@@ -40,8 +40,10 @@ class EyeState:
     CLOSED_SHARE = 0.68
     OPEN_SHARE = 0.76
     _SHARP_SHARES = (0.5, 0.57)
-    # Eye aspect ratio of open eyes, until the person's own is known.
+    # Eye aspect ratio of open eyes, until the person's own is known: that of most people, and for
+    # sharp lids that of narrow eyes, because a wider level is known within a second.
     _USUAL_OPENING = 0.29
+    _NARROW_OPENING = 0.2
 
     def __init__(self) -> None:
         self.blinks = 0
@@ -49,7 +51,7 @@ class EyeState:
         self.seen_s = 0.0
         self.closed_s = 0.0
         self.longest_closure_s = 0.0
-        self._level = self._USUAL_OPENING
+        self._level: float | None = None
         self._window = _Window(60.0, ("seen", "closed", "blinks"))
         self._last_s: float | None = None
         self._measured_s = 0.0
@@ -84,8 +86,12 @@ class EyeState:
             self._dip = _Dip()
             return self.end()
         self.seen_s += elapsed
+        if self._level is None:
+            self._level = self._NARROW_OPENING if sharp else self._USUAL_OPENING
         blinks, was_long = self.blinks, self._is_long
-        events = self._follow(opening, timestamp_s, count=count, sharp=sharp)
+        shares = self._SHARP_SHARES if sharp else (self.CLOSED_SHARE, self.OPEN_SHARE)
+        limits = self._level * shares[0], self._level * shares[1]
+        events = self._follow(opening, timestamp_s, limits, count=count)
         dip_s = self._dip.update(opening, timestamp_s) if sharp else None
         if self.blinks > blinks or was_long:
             self._dip.is_counted = True
@@ -93,7 +99,7 @@ class EyeState:
             events += self._blink(timestamp_s, dip_s)
         self._measured_s = timestamp_s
         closed = self.closed_since_s is not None
-        self._adapt(opening, elapsed, closed=closed)
+        self._level = self._adapted(self._level, opening, elapsed, closed=closed)
         self.closed_s += elapsed if closed else 0.0
         self._window.add(timestamp_s, seen=elapsed, closed=elapsed if closed else 0.0)
         return events
@@ -144,16 +150,15 @@ class EyeState:
         return [Event("blink", timestamp_s, details={"duration_s": round(duration_s, 3)})]
 
     def _follow(
-        self, opening: float, timestamp_s: float, *, count: bool, sharp: bool
+        self, opening: float, timestamp_s: float, limits: tuple[float, float], *, count: bool
     ) -> list[Event]:
-        shares = self._SHARP_SHARES if sharp else (self.CLOSED_SHARE, self.OPEN_SHARE)
-        closed_share, open_share = shares
+        closed_below, open_above = limits
         if self.closed_since_s is None:
-            if opening < closed_share * self._level:
+            if opening < closed_below:
                 self.closed_since_s = timestamp_s
             return []
         closure_s = timestamp_s - self.closed_since_s
-        if opening > open_share * self._level:
+        if opening > open_above:
             over = self._close(timestamp_s)
             if count and _MIN_BLINK_S <= closure_s < LONG_CLOSURE_S:
                 return self._blink(timestamp_s, closure_s)
@@ -163,20 +168,19 @@ class EyeState:
             return [Event("eyes_closed", timestamp_s, details={"duration_s": round(closure_s, 3)})]
         return []
 
-    def _adapt(self, opening: float, elapsed: float, *, closed: bool) -> None:
-        """Move the level of the open eye: up within a second, down within a minute.
+    def _adapted(self, level: float, opening: float, elapsed: float, *, closed: bool) -> float:
+        """The level of the open eye after a frame: up within a second, down within a minute.
 
         While the eyes are closed it hardly moves, so that sleep does not become the new normal;
         but in the first minute it does, so that narrow eyes do not count as closed.
         """
-        if opening > self._level:
+        if opening > level:
             time_s = 1.0
         elif not closed:
             time_s = 10.0
         else:
             time_s = 60.0 if self.seen_s < 60 else 300.0
-        self._level += (1 - math.exp(-elapsed / time_s)) * (opening - self._level)
-        self._level = max(self._level, 0.1)
+        return max(0.1, level + (1 - math.exp(-elapsed / time_s)) * (opening - level))
 
 
 class _Dip:
