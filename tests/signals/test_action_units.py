@@ -44,7 +44,9 @@ def face(name: str) -> Face:
             },
             {"AU6": 0.5, "AU12": 1.0},
         ),
-        ({"eyeSquintLeft": 0.5, "eyeSquintRight": 0.5}, {"AU7": 0.5}),
+        # Lids look tightened by 0.28 at rest.
+        ({"eyeSquintLeft": 0.64, "eyeSquintRight": 0.64}, {"AU7": 0.5}),
+        ({"eyeSquintLeft": 0.3, "eyeSquintRight": 0.26}, {}),
         # The network shows these by a part of their amount.
         ({"mouthUpperUpLeft": 0.5, "mouthUpperUpRight": 0.5}, {"AU10": 0.75}),
         ({"eyeWideLeft": 0.1, "eyeWideRight": 0.1}, {"AU5": 0.25}),
@@ -56,12 +58,12 @@ def face(name: str) -> Face:
         # Closing eyes narrow, and an open jaw draws the corners of the lips in.
         (
             {
-                "eyeSquintLeft": 0.5,
-                "eyeSquintRight": 0.5,
-                "eyeBlinkLeft": 0.8,
-                "eyeBlinkRight": 0.8,
+                "eyeSquintLeft": 1.0,
+                "eyeSquintRight": 1.0,
+                "eyeBlinkLeft": 0.5,
+                "eyeBlinkRight": 0.5,
             },
-            {"AU7": 0.1, "AU43": 0.8, "AU45": 0.8},
+            {"AU7": 0.22 / 0.72, "AU43": 0.5, "AU45": 0.5},
         ),
         ({"mouthDimpleLeft": 0.4, "mouthDimpleRight": 0.4, "jawOpen": 0.8}, {"AU26": 0.8}),
         # A wink is no closure of both eyes.
@@ -88,6 +90,8 @@ def test_units_are_measured_from_the_rest_of_the_person() -> None:
     assert action_units(shapes(browInnerUp=0.4), None, raised)["AU1"] == 0
     # From rest, the inner brow shows by two thirds of its movement.
     assert action_units(shapes(browInnerUp=0.7), None, raised)["AU1"] == pytest.approx(0.75)
+    tight = shapes(eyeSquintLeft=0.5, eyeSquintRight=0.5)
+    assert action_units(tight, None, shapes())["AU7"] == pytest.approx(0.5)
     assert _above_neutral({"jawOpen": 1.0}, {"jawOpen": 1.0}) == {"jawOpen": 0.0}
     # Lips that are parted at rest, by half of what counts as wholly parted.
     assert action_units(shapes(), 0.125, None, 0.125)["AU25"] == 0
