@@ -218,22 +218,13 @@ def blinks() -> str:
 
 def rendered_blinks() -> str:
     """Blinks of rendered heads."""
-    heads = ["model", "", "at rest", "smiling", "squinting", "talking", "false blinks"]
-    rows = [[*heads, "looks down: closed", "closures", "yawns", "false"]]
+    rows = [["model", "head turned by", "blinks found", "false a minute", "looks down: closed"]]
     for model, figures in read_result("streams-eyes")["figures"].items():
         for row in figures["rendered"]:
-            found = row["found"]
-            blinks = [f"{found[kind]} of {true}" for kind, true in row["true"].items()]
-            down = f"{found['looks down, closed']} of {found['looks down']}"
-            others = [found["closures"], found["yawns"]]
-            false = found["false closures"] + found["false yawns"]
-            shown = [
-                found["false blinks"],
-                down,
-                *(f"{one} of {row['heads']}" for one in others),
-                false,
-            ]
-            rows.append([model, row["variant"], *blinks, *map(str, shown)])
+            found = f"{row['blinks_found']} of {row['true_blinks']}"
+            false = f"{row['false_blinks'] / row['minutes']:.1f}"
+            down = f"{row['looks_down_taken_for_closed']} of {row['looks_down']} frames"
+            rows.append([model, f"{row['yaw_deg']}°", found, false, down])
     return table(rows)
 
 
