@@ -13,7 +13,7 @@ E2E := .venv-e2e
 .PHONY: run test lint types layers unit e2e soak package docs figures audit heroku-check dockerfile-check clean
 
 run: $(VENV)/.run $(CLIENT)
-	$(BIN)/mien serve
+	MIEN_DOCS_DIR="$${MIEN_DOCS_DIR-$(wildcard build/site)}" $(BIN)/mien serve
 
 test: $(VENV)/.test lint types layers unit
 

@@ -17,6 +17,7 @@ from mien.web import (
     batch,
     camera,
     corrections,
+    documentation,
     errors,
     live,
     live_socket,
@@ -96,6 +97,8 @@ def _add_pages(app: OpenAPI, config: WebConfig) -> None:
     live_socket.init_app(app)
     if config.camera:
         app.register_blueprint(camera.blueprint)
+    if config.docs_dir:
+        app.register_blueprint(documentation.blueprint)
 
 
 def _make_services(config: WebConfig, pipeline: FacePipeline) -> Services:

@@ -137,6 +137,11 @@ class WebConfig:
         "Days for which a link to a session or a video works for others; 0 for no such links.",
         low=0, high=365,
     )  # fmt: skip
+    docs_dir: str = _setting(
+        "", "MIEN_DOCS_DIR",
+        "Folder of the documentation's site, to which the pages then link; `make docs` builds it "
+        "in `build/site`.",
+    )  # fmt: skip
     rate_limits: bool = _setting(
         True, "MIEN_RATE_LIMITS", "Limit the request rate of each address."
     )
@@ -180,6 +185,11 @@ class WebConfig:
             raise SettingError(
                 "expected one process (--workers 1) with --camera, which only one process can "
                 f"open, got {self.worker_count}"
+            )
+        if self.docs_dir and not (self.docs_path / "index.html").is_file():
+            raise SettingError(
+                "expected MIEN_DOCS_DIR to be a folder with index.html, which `make docs` writes, "
+                f"got {self.docs_dir!r}"
             )
         # A missing file is reported at the start, not on the camera page.
         is_path = self.camera and not self.camera.isdecimal() and "://" not in self.camera
@@ -225,6 +235,11 @@ class WebConfig:
                 "that this user may write to"
             )
         return self.data_dir
+
+    @property
+    def docs_path(self) -> Path:
+        """The folder of the documentation's site."""
+        return Path(self.docs_dir)
 
     @property
     def worker_count(self) -> int:

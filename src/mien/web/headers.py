@@ -10,13 +10,14 @@ from flask import Flask, Response, request
 from mien.web.errors import ProblemError
 from mien.web.services import services
 
+# WebAssembly runs the networks of the live page.
+_SCRIPTS, _STYLES = "script-src 'self' 'wasm-unsafe-eval'", "style-src 'self'"
 _CONTENT_SECURITY_POLICY = "; ".join(
     (
         "default-src 'none'",
-        # WebAssembly runs the networks of the live page.
-        "script-src 'self' 'wasm-unsafe-eval'",
+        _SCRIPTS,
         "worker-src 'self' blob:",
-        "style-src 'self'",
+        _STYLES,
         "img-src 'self' blob: data:",
         "media-src 'self' blob:",
         "connect-src 'self'",
@@ -41,10 +42,29 @@ def init_app(app: Flask) -> None:
     app.after_request(_set_headers)
 
 
-def policy(frames: Sequence[str] = ()) -> str:
-    """The content security policy of a page that some sites, usually none, may show in a frame."""
+def policy(frames: Sequence[str] = (), *, trusted: bytes = b"") -> str:
+    """The content security policy of a page.
+
+    Args:
+        frames: sites that may show it in a frame.
+        trusted: the page, where the scripts in it may run, and styles that they add apply.
+    """
     allowed = " ".join(frames) or "'none'"
-    return f"{_CONTENT_SECURITY_POLICY}; frame-ancestors {allowed}"
+    found = f"{_CONTENT_SECURITY_POLICY}; frame-ancestors {allowed}"
+    if trusted:
+        found = found.replace(_SCRIPTS, f"{_SCRIPTS} {_hashes(trusted)}")
+        found = found.replace(_STYLES, f"{_STYLES} 'unsafe-inline'")
+    return found
+
+
+def _hashes(document: bytes) -> str:
+    """The hashes of the scripts in a page, by which it allows them."""
+    # Scripts with attributes are data, or files.
+    inline = re.findall(rb"<script>(.*?)</script", document, re.DOTALL)
+    return " ".join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(text).digest()).decode('ascii')}'"
+        for text in inline
+    )
 
 
 def _set_headers(response: Response) -> Response:
@@ -66,15 +86,7 @@ def _set_headers(response: Response) -> Response:
 
 def sandboxed_report(document: bytes) -> Response:
     """A video's HTML report in a sandbox; its own scripts are allowed by their hashes."""
-    # Scripts with attributes are data, or files, which are not allowed.
-    inline = re.findall(rb"<script>(.*?)</script", document, re.DOTALL)
-    scripts = (
-        " ".join(
-            f"'sha256-{base64.b64encode(hashlib.sha256(text).digest()).decode('ascii')}'"
-            for text in inline
-        )
-        or "'none'"
-    )
+    scripts = _hashes(document) or "'none'"
     response = Response(document, mimetype="text/html")
     response.headers["Content-Security-Policy"] = "; ".join(
         (
