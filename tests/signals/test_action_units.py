@@ -44,9 +44,9 @@ def face(name: str) -> Face:
             },
             {"AU6": 0.5, "AU12": 1.0},
         ),
-        # Lids look tightened by 0.28 at rest.
-        ({"eyeSquintLeft": 0.64, "eyeSquintRight": 0.64}, {"AU7": 0.5}),
-        ({"eyeSquintLeft": 0.3, "eyeSquintRight": 0.26}, {}),
+        # Lids look tightened by 0.2 at rest.
+        ({"eyeSquintLeft": 0.6, "eyeSquintRight": 0.6}, {"AU7": 0.5}),
+        ({"eyeSquintLeft": 0.2, "eyeSquintRight": 0.18}, {}),
         # The network shows these by a part of their amount.
         ({"mouthUpperUpLeft": 0.5, "mouthUpperUpRight": 0.5}, {"AU10": 0.75}),
         ({"eyeWideLeft": 0.1, "eyeWideRight": 0.1}, {"AU5": 0.25}),
@@ -63,7 +63,7 @@ def face(name: str) -> Face:
                 "eyeBlinkLeft": 0.5,
                 "eyeBlinkRight": 0.5,
             },
-            {"AU7": 0.22 / 0.72, "AU43": 0.5, "AU45": 0.5},
+            {"AU7": 0.3 / 0.8, "AU43": 0.5, "AU45": 0.5},
         ),
         ({"mouthDimpleLeft": 0.4, "mouthDimpleRight": 0.4, "jawOpen": 0.8}, {"AU26": 0.8}),
         # A wink is no closure of both eyes.
@@ -113,6 +113,18 @@ def test_corners_of_the_lips_that_are_lower_than_at_rest() -> None:
     smile = shapes(mouthSmileLeft=0.5, mouthSmileRight=0.5)
     assert action_units(shapes(), None, smile, None, corners_cm=-0.4)["AU15"] == 0
     assert action_units(shapes(), None, None, None, corners_cm=-0.28)["AU15"] == 0
+
+
+def test_closed_lids_are_wholly_closed_whatever_their_blendshape() -> None:
+    blink = shapes(eyeBlinkLeft=0.5, eyeBlinkRight=0.6)
+    units = action_units(blink, None, openings=(0.05, 0.06))
+    assert (units["AU43"], units["AU45"]) == (1, 1)
+    # An eye that looks down is no more closed than its blendshape says.
+    units = action_units(blink, None, openings=(0.17, 0.17))
+    assert (units["AU43"], units["AU45"]) == pytest.approx((0.5, 0.55))
+    # A wink: the left eye in the image is the person's right one.
+    units = action_units(shapes(eyeBlinkRight=0.5), None, openings=(0.06, 0.3))
+    assert (units["AU43"], units["AU45"]) == pytest.approx((0, 0.5))
 
 
 def brows(inner_px: float) -> Landmarks:

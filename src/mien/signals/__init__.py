@@ -154,22 +154,21 @@ def read_action_units(
     landmarks = face.landmarks
     if landmarks is None or face.blendshapes is None:
         return None
-    opening = mouth_opening(landmarks)
-    if neutral is None:
-        lowered_cm = lowered_brows_cm(landmarks, pose)
-        return action_units(face.blendshapes, opening, lowered_brows_cm=lowered_cm)
     corners_cm = lip_corners_cm(landmarks, pose)
-    rest_corners_cm, rest_brows_cm = _heights_at_rest(neutral.landmarks)
-    raised_cm = None
-    if corners_cm is not None and rest_corners_cm is not None:
-        raised_cm = corners_cm - rest_corners_cm
+    lowered_cm, raised_cm = lowered_brows_cm(landmarks, pose), None
+    if neutral is not None:
+        rest_corners_cm, rest_brows_cm = _heights_at_rest(neutral.landmarks)
+        lowered_cm = lowered_brows_cm(landmarks, pose, rest_brows_cm)
+        if corners_cm is not None and rest_corners_cm is not None:
+            raised_cm = corners_cm - rest_corners_cm
     return action_units(
         face.blendshapes,
-        opening,
-        neutral.blendshapes,
-        neutral.signals.mouth_opening if neutral.signals else None,
+        mouth_opening(landmarks),
+        neutral.blendshapes if neutral else None,
+        neutral.signals.mouth_opening if neutral and neutral.signals else None,
+        openings=eye_openings(landmarks),
         corners_cm=raised_cm,
-        lowered_brows_cm=lowered_brows_cm(landmarks, pose, rest_brows_cm),
+        lowered_brows_cm=lowered_cm,
     )
 
 

@@ -275,9 +275,25 @@ _FROM_BLENDSHAPES: dict[str, Callable[[_Values], float]] = {
     "AU24": _both("mouthPress"),
     "AU26": lambda values: values["jawOpen"],
     "AU28": _sucked_lips,
-    "AU43": lambda values: min(values["eyeBlinkLeft"], values["eyeBlinkRight"]),
-    "AU45": _blink,
 }
+
+
+# Openings of an eye that is wholly closed, and of one that is not closed at all. The blendshape of
+# wholly closed eyes is 0.4 to 0.8 only.
+_SHUT, _NOT_SHUT = 0.06, 0.15
+
+
+def _closures(values: _Values, openings: tuple[float, float] | None) -> tuple[float, float]:
+    """How far each eye is closed, by its blendshape or its opening, which is that of the other side
+    in the image."""
+    blinks = values["eyeBlinkRight"], values["eyeBlinkLeft"]
+    if openings is None:
+        return blinks
+    left, right = (
+        max(blink, min(1.0, (_NOT_SHUT - opening) / (_NOT_SHUT - _SHUT)))
+        for blink, opening in zip(blinks, openings, strict=True)
+    )
+    return left, right
 
 
 # Lowered brows hardly move the blendshape; their inner ends, which fall more than the outer ones,
@@ -291,9 +307,9 @@ def _lowered_brows(values: _Values, seen: _Values, lowered_cm: float) -> float:
     return min(1.0, _brow_down(values) + _PER_BROWS_CM * share * lowered_cm)
 
 
-# Most people's lids look tightened by this much at rest: the median of neutral news photographs and
-# of FER+ (training); other units have a median of at most 0.09.
-_USUAL_SQUINT = 0.28
+# Most people's lids look tightened by this much at rest, the median of neutral faces of FER+
+# (training); that of other units is at most 0.09.
+_USUAL_TIGHTENING = 0.2
 
 
 # From a known rest: a raised inner brow shows by two thirds. The blendshape of lowered corners of
@@ -319,6 +335,7 @@ def action_units(
     neutral: Mapping[str, float] | None = None,
     neutral_opening: float | None = None,
     *,
+    openings: tuple[float, float] | None = None,
     corners_cm: float | None = None,
     lowered_brows_cm: float = 0.0,
 ) -> dict[str, float]:
@@ -333,6 +350,8 @@ def action_units(
         mouth_opening: of :class:`mien.types.Signals`, for AU25.
         neutral: blendshapes of the same person at rest; intensities are measured from there.
         neutral_opening: mouth opening of the same person at rest.
+        openings: of the eye on the left and on the right in the image, for AU43 and AU45; see
+            :func:`eye_openings`.
         corners_cm: how much higher the corners of the lips are than at rest, for AU15; see
             :func:`lip_corners_cm`.
         lowered_brows_cm: how far the inner ends of the brows are lower than without a frown, for
@@ -350,9 +369,11 @@ def action_units(
     """
     values = blendshapes if neutral is None else _above_neutral(blendshapes, neutral)
     found = {name: read(values) for name, read in _FROM_BLENDSHAPES.items()}
+    closures = _closures(values, openings)
+    found |= {"AU43": min(closures), "AU45": sum(closures) / 2}
     found["AU4"] = _lowered_brows(values, blendshapes, lowered_brows_cm)
     if neutral is None:
-        found["AU7"] = _above(found["AU7"], _USUAL_SQUINT)
+        found["AU7"] = _above(found["AU7"], _USUAL_TIGHTENING)
     else:
         found["AU1"] = min(1.0, _INNER_BROW * found["AU1"])
         if corners_cm is not None:
