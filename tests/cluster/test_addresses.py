@@ -39,6 +39,13 @@ def test_reads_addresses_as_people_write_them(tmp_path: Path, name: str) -> None
             storage.read(f"{base}/{name}", 6)
 
 
+def test_a_server_that_is_gone_is_named_plainly() -> None:
+    with serving(Handler) as base:
+        pass
+    with pytest.raises(InputError, match=r"a\.png: the file cannot be read: Connection refused$"):
+        storage.read(f"{base}/a.png")
+
+
 def test_an_answer_that_breaks_off_is_a_failure_of_its_input(tmp_path: Path) -> None:
     class Breaking(Handler):
         def do_GET(self) -> None:

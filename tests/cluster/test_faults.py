@@ -45,6 +45,49 @@ def test_an_input_that_ends_the_process_twice_is_a_failure(images: Path, tmp_pat
     assert list((out / "attempts").iterdir()) == []
 
 
+def test_a_shard_that_ends_the_process_while_it_is_read(images: Path, tmp_path: Path) -> None:
+    """The files before are analyzed."""
+    path, out = tmp_path / "a.tar", tmp_path / "out"
+    with tarfile.open(path, "w") as shard:
+        for number in range(4):
+            shard.add(images / f"{number}.png", f"{number}.png")
+    part = make_plan(find_inputs([str(path)]), workers=1).part(0)
+    program = f"""
+import os, sys
+from mien.cluster import worker
+from mien.cluster.inputs import find_inputs
+from mien.cluster.plan import make_plan
+from mien.config import Settings
+from mien.testing import FakePipeline
+
+def dying(event, arguments):
+    # The third file is taken out of the shard.
+    if event == "open" and str(arguments[0]).endswith("member.png") and arguments[1] == "w":
+        opened.append(1)
+        if len(opened) == 3:
+            os._exit(9)
+
+opened = []
+sys.addaudithook(dying)
+part = make_plan(find_inputs([{str(path)!r}]), workers=1).part(0)
+work = worker.WorkSettings({str(out)!r}, Settings(), {{}})
+worker.Worker(work, FakePipeline()).run(part, careful=True)
+"""
+    command = [sys.executable, "-c", program]
+    for total in (1, 2):
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert ran.returncode == 9, ran.stderr
+        assert Journal(Folder(str(out)), part).total == total
+    worker = Worker(WorkSettings(str(out), Settings(), {}), FakePipeline())
+    worker.run(part, careful=True)
+    assert [row["uri"] for row in rows(out, "frames")] == [f"{path}#0.png", f"{path}#1.png"]
+    (failure,) = rows(out, "failures")
+    assert failure["uri"] == str(path)
+    assert "the shard cannot be read: ended the process of its worker 2 times" in str(
+        failure["error"]
+    )
+
+
 def test_an_output_that_cannot_be_written_is_no_failure_of_an_input(
     images: Path, tmp_path: Path
 ) -> None:
@@ -110,7 +153,7 @@ work = WorkSettings({str(tmp_path / "out")!r}, Settings(), {{}})
 Worker(work, Hanging(), stall_s=1).run(part, careful=True)
 """
     ran = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
     )
     assert ran.returncode == 1
     assert "Timeout" in ran.stderr

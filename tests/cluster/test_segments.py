@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
+from mien.cluster.attempts import WatchedSelection
 from mien.cluster.folder import Folder
 from mien.cluster.inputs import Input
 from mien.cluster.plan import make_plan
@@ -83,6 +84,18 @@ def test_videos_are_entered_at_the_start_where_times_are_unclear(
                 packet.stream = stream
                 made.mux(packet)
     assert find_key_frame(stream_path, 17.0) is None
+
+
+def test_frames_that_are_left_out_are_progress(clip: Path) -> None:
+    """A late segment may be read from the beginning for longer than a worker may stand still."""
+    read: list[int] = []
+    selection = WatchedSelection(Selection(start_s=17.0), lambda: read.append(0))
+    first = next(VideoSource(clip, selection).frames())
+    assert first.timestamp_s == pytest.approx(17.0, abs=1 / RATE)
+    assert len(read) == 17 * RATE + 1
+    read.clear()
+    find_key_frame(clip, 17.0, lambda: read.append(0))
+    assert len(read) >= SECONDS * RATE
 
 
 @pytest.mark.soak

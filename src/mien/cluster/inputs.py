@@ -25,6 +25,8 @@ URI_COLUMN = "uri"
 _SHARD_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 _TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
 _LIST_SUFFIX = ".txt"
+_NOT_HIDDEN = r"(?!(?<![^/])\.)"
+"""Not before the dot of a hidden name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +73,11 @@ def find_inputs(
     Args:
         sources: folders, searched recursively by file extension, linked ones too, hidden files and
             recordings of mien left out; patterns with ``*``, ``?`` or ``[``, in which ``**``
-            matches nested folders; tables (CSV, TSV or Parquet) with a column ``uri``, whose
-            other columns are carried along; text files with one path or address per line; images,
-            videos and tar shards. All may be local or addresses; what a table or list names may be
-            relative to it.
+            matches nested folders, and hidden names need their dot; tables (CSV, TSV or Parquet)
+            with a column ``uri``, whose other columns are carried along; text files with one path
+            or address per line; images, videos and tar shards. All may be local or addresses; what
+            a table or list names may be relative to it.
+            A folder in them that cannot be read is an input, which then fails.
         exclude: the output folder, which is not searched.
         on_again: called with the name of an input of a table that was returned before.
 
@@ -83,6 +86,8 @@ def find_inputs(
     """
     with contextlib.closing(_Seen()) as seen:
         for source in sources:
+            if not source.strip():
+                raise InputError(f"expected a folder, a file or an address, got {source!r}")
             empty = True
             for found in _inputs_of(source, exclude):
                 empty = False
@@ -136,16 +141,21 @@ def _is_pattern(source: str) -> bool:
 def _local(source: str, exclude: str) -> Iterator[Input]:
     path = str(storage.local_path(source))
     if os.path.isdir(path):
-        found = (name for name in _walk(path, exclude) if _is_input(os.path.basename(name)))
-        yield from (Input(name, os.path.abspath(name)) for name in found)
+        for name in _walk(path, exclude, lambda name: _is_input(os.path.basename(name))):
+            yield Input(name, os.path.abspath(name))
     elif os.path.lexists(path):
         yield Input(source, os.path.abspath(path))
     else:
         raise InputError(f"expected a file, a folder or a pattern, but {source} does not exist")
 
 
-def _walk(folder: str, exclude: str) -> Iterator[str]:
-    """The files below a folder, sorted; linked folders too, but each folder once."""
+def _walk(
+    folder: str, exclude: str, is_wanted: Callable[[str], bool], *, hidden: bool = False
+) -> Iterator[str]:
+    """The wanted files below a folder, sorted, and the folders that cannot be read.
+
+    Linked folders too, but each folder once; hidden ones if asked for.
+    """
     problems: list[OSError] = []
     seen = {_folder_id(exclude)} if exclude else set()
     for parent, folders, files in os.walk(folder, onerror=problems.append, followlinks=True):
@@ -157,10 +167,13 @@ def _walk(folder: str, exclude: str) -> Iterator[str]:
             folders[:] = [name for name in folders if name not in RESULT_FOLDERS]
             files[:] = [name for name in files if not name.startswith("annotated.")]
         seen.add(number)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (os.path.join(parent, name) for name in sorted(files) if name[0] != ".")
+        folders[:] = sorted(name for name in folders if hidden or name[0] != ".")
+        names = (os.path.join(parent, name) for name in sorted(files) if hidden or name[0] != ".")
+        yield from filter(is_wanted, names)
     for error in problems:
-        raise InputError(f"{error.filename}: the folder cannot be read: {error.strerror}")
+        if error.filename == folder:
+            raise InputError(f"{folder}: the folder cannot be read: {error.strerror}")
+        yield error.filename
 
 
 def _folder_id(path: str) -> tuple[int, int] | None:
@@ -185,10 +198,8 @@ def _remote(source: str, exclude: str) -> Iterator[Input]:
         return
     if kind == "NotFound":
         raise InputError(f"expected a file or a folder, but {source} does not exist")
-    for found in _below(source):
-        if not (exclude and found.startswith(f"{exclude.rstrip('/')}/")) and _is_input(
-            found.rpartition("/")[2]
-        ):
+    for found in _below(source, exclude):
+        if _is_input(found.rpartition("/")[2]):
             yield Input(found, found)
 
 
@@ -201,8 +212,8 @@ def _kind(address: str) -> str:
         raise InputError(f"{address}: cannot be read: {error}") from None
 
 
-def _below(folder: str) -> Iterator[str]:
-    """The addresses of all files below a folder, sorted."""
+def _below(folder: str, exclude: str, *, hidden: bool = False) -> Iterator[str]:
+    """The addresses of the files below a folder, sorted, as :func:`_walk` finds local ones."""
     from pyarrow.fs import FileSelector
 
     files, root = storage.filesystem(folder.rstrip("/"))
@@ -211,7 +222,23 @@ def _below(folder: str) -> Iterator[str]:
     except OSError as error:
         raise InputError(f"{folder}: the folder cannot be read: {error}") from None
     names = sorted(info.path[len(root) :].lstrip("/") for info in infos if info.is_file)
-    return (storage.join(folder, name) for name in names)
+    recordings = {os.path.dirname(name) for name in names if os.path.basename(name) == FRAMES_FILE}
+    for name in names:
+        found = storage.join(folder, name)
+        if exclude and found.startswith(f"{exclude.rstrip('/')}/"):
+            continue
+        is_hidden = any(part.startswith(".") for part in name.split("/"))
+        if (hidden or not is_hidden) and not (recordings and _is_result(name, recordings)):
+            yield found
+
+
+def _is_result(name: str, recordings: set[str]) -> bool:
+    """Whether a file belongs to one of the recordings, which are folders."""
+    parts = name.split("/")
+    if parts[-1].startswith("annotated.") and "/".join(parts[:-1]) in recordings:
+        return True
+    places = (number for number, part in enumerate(parts[:-1]) if part in RESULT_FOLDERS)
+    return any("/".join(parts[:number]) in recordings for number in places)
 
 
 def _matching(pattern: str, exclude: str) -> Iterator[Input]:
@@ -223,7 +250,7 @@ def _matching(pattern: str, exclude: str) -> Iterator[Input]:
     base, query = storage.split(pattern)
     fixed = re.split(r"[*?\[]", base, maxsplit=1)[0].rpartition("/")[0]
     matches = _expression(base).fullmatch
-    for found in _below(fixed + query):
+    for found in _below(fixed + query, exclude, hidden=_names_hidden(base[len(fixed) :])):
         if matches(storage.split(found)[0]):
             yield Input(found, found)
 
@@ -236,24 +263,36 @@ def _matching_files(pattern: str, exclude: str) -> Iterator[str]:
     # The module glob would follow a link to a folder above it again and again.
     start = parts.index("**")
     bases = sorted(glob.iglob(os.sep.join([*parts[:start], ""]))) if start else [""]
-    matches = _expression("/".join(parts)).fullmatch
+    prefix = "" if start else f".{os.sep}"
+    matches = _expression("/".join([*prefix.split(os.sep)[:-1], *parts])).fullmatch
+    hidden = _names_hidden("/".join(parts[start:]))
+
+    def is_wanted(path: str) -> bool:
+        return matches(path.replace(os.sep, "/")) is not None
+
     for base in bases:
-        for found in _walk(base or ".", exclude):
-            name = found if base else found.removeprefix(f".{os.sep}")
-            if matches(name.replace(os.sep, "/")):
-                yield name
+        for found in _walk(base or ".", exclude, is_wanted, hidden=hidden):
+            yield found.removeprefix(prefix)
+
+
+def _names_hidden(pattern: str) -> bool:
+    return pattern.startswith(".") or "/." in pattern
 
 
 def _expression(pattern: str) -> re.Pattern[str]:
-    """A regular expression for a pattern; only ``**`` matches across folders."""
+    """A regular expression for a pattern.
+
+    Only ``**`` matches across folders, and only a dot the dot at the beginning of a hidden name.
+    """
     text = ""
     for token in re.findall(r"\*\*/|\*\*|\*|\?|\[!?[^\]]+\]|.", pattern, re.DOTALL):
         if token == "**/":
-            text += "(?:.*/)?"
+            text += r"(?:(?!\.)[^/]+/)*"
         elif token in ("**", "*", "?"):
-            text += {"**": ".*", "*": "[^/]*", "?": "[^/]"}[token]
+            folders = r"[^/]*(?:/(?!\.)[^/]*)*"
+            text += _NOT_HIDDEN + {"**": folders, "*": "[^/]*", "?": "[^/]"}[token]
         elif token.startswith("[") and len(token) > 1:
-            text += token.replace("[!", "[^", 1)
+            text += _NOT_HIDDEN + token.replace("[!", "[^", 1)
         else:
             text += re.escape(token)
     return re.compile(text, re.DOTALL)
@@ -269,7 +308,7 @@ def _listed(source: str) -> Iterator[Input]:
         base = os.path.dirname(os.path.abspath(storage.local_path(source)))
     for number, row in enumerate(_rows(source), start=1):
         uri = row.pop(URI_COLUMN)
-        if not isinstance(uri, str) or not uri.strip():
+        if not isinstance(uri, str) or not uri.strip() or "\0" in uri:
             raise InputError(
                 f"expected a path or an address in the column {URI_COLUMN!r} of each row of "
                 f"{source}, got {uri!r} in row {number}"
@@ -335,4 +374,6 @@ def _parquet_rows(source: str) -> Iterator[dict[str, Any]]:
             for batch in table.iter_batches(10_000):
                 yield from batch.to_pylist()
     except (OSError, pyarrow.ArrowException) as error:
-        raise InputError(f"expected a Parquet table at {source}, but: {error}") from None
+        raise InputError(
+            f"expected a Parquet table at {source}, but: {storage.reason_of(error)}"
+        ) from None

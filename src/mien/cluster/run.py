@@ -235,6 +235,8 @@ def _check_out(
 
     A run that was killed while it searched its inputs has left nothing or its plan.
     """
+    if not folder.address.strip():
+        raise SettingError(f"expected a folder as --out, got {folder.address!r}")
     if folder.local and local_path(folder.address).is_file():
         raise SettingError(f"expected a folder as --out, got the file {folder.address}")
     earlier = folder.state()

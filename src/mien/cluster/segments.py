@@ -9,7 +9,7 @@ All statistics and events are then computed over the whole video, as in one piec
 import json
 import math
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -57,19 +57,26 @@ class Piece:
         """From where its frames count."""
         return self.number * self.seconds
 
-    def clip(self, name: str, path: Path, fps: float) -> tuple[Clip, Selection]:
+    def clip(
+        self,
+        name: str,
+        path: Path,
+        fps: float,
+        on_packet: Callable[[], None] = lambda: None,
+    ) -> tuple[Clip, Selection]:
         """What of the video is analyzed for the segment, with the overlap.
 
         Args:
             name: of the video.
             path: of the file.
             fps: at most this number of frames per second are analyzed; 0: all.
+            on_packet: called while a key frame is searched.
         """
         start_s = max(0.0, self.start_s - _OVERLAP_S)
         if fps:
             # The same frames are selected as in one piece.
             start_s = math.floor(start_s * fps) / fps
-        entry = find_key_frame(path, start_s) if start_s else None
+        entry = find_key_frame(path, start_s, on_packet) if start_s else None
         end_s = None if self.number == self.count - 1 else self.start_s + self.seconds
         return Clip(name, path, entry=entry), Selection(max_fps=fps, start_s=start_s, end_s=end_s)
 

@@ -6,6 +6,7 @@ import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from mien.cluster.storage import COPY_BYTES
 from mien.errors import InputError
 from mien.media.clips import VIDEO_SUFFIXES
 from mien.media.formats import SUFFIXES
@@ -21,10 +22,9 @@ class _Header(tarfile.TarInfo):
         try:
             return super().fromtarfile(shard)
         except tarfile.HeaderError as error:
-            if type(error).__name__ == "EOFHeaderError":
+            # The end mark, and the end of a file without one.
+            if type(error).__name__ in ("EOFHeaderError", "EmptyHeaderError"):
                 raise
-            if type(error).__name__ == "EmptyHeaderError":
-                error = tarfile.HeaderError("no end mark")
             raise tarfile.ReadError(
                 f"{error} at byte {shard.offset}: files may be missing"
             ) from None
@@ -38,7 +38,8 @@ def shard_files(
     Args:
         path: of the shard.
         folder: for the copies.
-        on_warning: called with the name of a file that the shard had before, which is left out.
+        on_warning: called with what follows the name of the shard: ``#`` and the name of a file
+            that it had before, which is left out, or what is odd at its end.
 
     Raises:
         Exception: the shard is damaged; what decompression raises differs.
@@ -54,13 +55,27 @@ def shard_files(
             if not member.isfile() or not {suffix} & (SUFFIXES | VIDEO_SUFFIXES):
                 continue
             if member.name in seen:
-                on_warning(f"{member.name}: the first of several is analyzed")
+                on_warning(f"#{member.name}: the first of several is analyzed")
                 continue
             seen.add(member.name)
             copy = folder / f"member{suffix}"
             _extract(shard, member, copy)
             yield member.name, copy
             copy.unlink(missing_ok=True)
+        _read_rest(shard, on_warning)
+
+
+def _read_rest(shard: tarfile.TarFile, on_warning: Callable[[str], None]) -> None:
+    """Read to the end of the file, where compressed data has its checksum."""
+    file = shard.fileobj
+    assert file is not None
+    if file.tell() == shard.offset:
+        on_warning(": the shard has no end mark: files may be missing after the last one")
+    is_odd = False
+    while piece := file.read(COPY_BYTES):
+        is_odd = is_odd or bool(piece.strip(b"\0"))
+    if is_odd:
+        on_warning(": data after the end mark of the shard was not read, such as another shard")
 
 
 def _extract(shard: tarfile.TarFile, member: tarfile.TarInfo, copy: Path) -> None:

@@ -188,6 +188,8 @@ def head(address: str, size: int) -> bytes:
     Raises:
         InputError: it cannot be read.
     """
+    if is_local(address):
+        check_regular(address)
     with _opened(address) as stream:
         return bytes(stream.read(size))
 
@@ -291,4 +293,6 @@ def reason_of(error: BaseException) -> str:
     """What an error says, on one line."""
     if isinstance(error, urllib.error.HTTPError):
         error.close()  # It is the open response.
+    elif isinstance(error, urllib.error.URLError) and isinstance(error.reason, OSError):
+        error = error.reason
     return str(getattr(error, "strerror", None) or error).split("\n", maxsplit=1)[0]

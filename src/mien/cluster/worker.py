@@ -7,14 +7,21 @@ import os
 import tempfile
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mien.cluster import storage
-from mien.cluster.attempts import SCRATCH, Journal, Watch, delete_left_scratch
+from mien.cluster.attempts import (
+    SCRATCH,
+    Journal,
+    Watch,
+    WatchedSelection,
+    attempt,
+    delete_left_scratch,
+)
 from mien.cluster.folder import Folder
 from mien.cluster.inputs import Input
 from mien.cluster.output import PartTables
@@ -38,15 +45,12 @@ from mien.pipeline import FacePipeline
 from mien.recording import FRAMES_FILE
 from mien.streaming.outputs import locked
 
-_CRASHES_ALLOWED = 1
-"""How often an input may end the process of its worker and be tried again."""
-
-_CRASHED = "ended the process of its worker {} times: it may exhaust or damage it, or hang"
 # Errors of the installation, which every further input would have too.
 _FATAL = (StorageError, ModelError, ProviderError, MissingExtraError)
 _READERS = 4
-_ASK_S = 30.0  # between signs of life while a download is waited for
 """Remote images that a worker reads at once; they are in memory until they are analyzed."""
+_ASK_S = 30.0
+"""How often a download that is waited for is progress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +145,8 @@ class Worker:
             tables = PartTables(Path(scratch), part.name, labels, self._work.carried)
             limit = byte_limit(self._pipeline.settings.max_megapixels)
             for found, content in _read_ahead(part.inputs, limit):
-                self._watch.alive()
-                for member in self._members(found, tables, Path(scratch)):
+                self._watch.progress()
+                for member in self._members(found, tables, journal, Path(scratch)):
                     self._try(member, content, tables, journal, Path(scratch))
             self._watch.stop()
             facts = {
@@ -169,30 +173,23 @@ class Worker:
         scratch: Path,
     ) -> None:
         """Add an input to the tables, or the reason why it cannot be analyzed."""
-        if journal is not None:
-            crashes = journal.crashes(found)
-            if crashes > _CRASHES_ALLOWED:
-                self._fail(found, tables, f"{found.uri}: {_CRASHED.format(crashes)}")
-                return
-            journal.start(found)
-        self._watch.alive()
+        self._watch.progress()
         try:
-            if found.piece is not None and found.piece.is_join:
-                self._join(found, tables, scratch)
-            elif self._is_video(found):
-                self._add_video(found, tables, scratch)
-            else:
-                self._add_image(found, content, tables)
+            with attempt(journal, found):
+                if found.piece is not None and found.piece.is_join:
+                    self._join(found, tables, scratch)
+                elif self._is_video(found):
+                    self._add_video(found, tables, scratch)
+                else:
+                    self._add_image(found, content, tables)
         except _FATAL:
             raise
         except (MienError, OSError) as error:
             storage.check_room(error)
             storage.check_answers(found.address)
-            self._fail(found, tables, _message(found, str(error)))
+            self._fail(found, tables, _message(found, error))
         except Exception as error:  # noqa: BLE001 - one input must not stop the others
             self._fail(found, tables, f"{found.uri}: {type(error).__name__}: {error}")
-        if journal is not None:
-            journal.end(found)
 
     def _fail(self, found: Input, tables: PartTables, error: str) -> None:
         if found.piece is None or found.piece.is_join:
@@ -206,7 +203,7 @@ class Worker:
         if found.suffix in VIDEO_SUFFIXES:
             return True
         try:
-            return sniff(_head(found.address)) is None
+            return sniff(storage.head(found.address, HEAD_BYTES)) is None
         except InputError:
             return False
 
@@ -217,9 +214,9 @@ class Worker:
             storage.check_regular(found.address)
         else:
             while content and wait([content], timeout=_ASK_S).not_done:
-                self._watch.alive()
+                self._watch.progress()
             source = content.result() if content else storage.read(found.address, byte_limit(limit))
-            self._watch.alive()
+            self._watch.progress()
         result = self._pipeline.analyze_opened(open_image(source, max_megapixels=limit))
         tables.add_image(found, result)
         tables.warnings += [f"{found.uri}: {warning}" for warning in result.warnings]
@@ -243,14 +240,17 @@ class Worker:
         ):
             folder, clip = Path(inner) / "recording", Clip(found.uri, path)
             if found.piece is not None:
-                clip, selection = found.piece.clip(found.uri, path, asked.fps)
+                clip, selection = found.piece.clip(found.uri, path, asked.fps, self._watch.progress)
                 options = replace(options, selection=selection)
+            # A segment may be read from the beginning of the video.
+            selection = WatchedSelection(options.selection, self._watch.progress)
+            options = replace(options, selection=selection)
             outcome = analyze_video(
                 clip,
                 folder,
                 options,
                 pipeline=self._pipeline,
-                on_progress=lambda _: self._watch.alive(),
+                on_progress=lambda _: self._watch.progress(),
             )
             self._watch.stop()
             if found.piece is not None:
@@ -313,33 +313,48 @@ class Worker:
             yield storage.local_path(found.address)
             return
         copy = scratch / f"input{found.suffix}"
-        storage.download(found.address, copy, lambda _: self._watch.alive())
+        storage.download(found.address, copy, lambda _: self._watch.progress())
         try:
             yield copy
         finally:
             copy.unlink(missing_ok=True)
 
-    def _members(self, found: Input, tables: PartTables, scratch: Path) -> Iterator[Input]:
+    def _members(
+        self, found: Input, tables: PartTables, journal: "Journal | None", scratch: Path
+    ) -> Iterator[Input]:
         """The images and videos of a shard, one file at a time; or the input itself."""
         if not found.is_shard:
             yield found
             return
-        with tempfile.TemporaryDirectory(dir=scratch) as inner:
+        with (
+            tempfile.TemporaryDirectory(dir=scratch) as inner,
+            contextlib.closing(self._shard_files(found, tables, Path(inner))) as files,
+        ):
+            count = 0
             try:
-                empty = True
-                with self._local(found, Path(inner)) as path:
-                    warn = lambda text: tables.warnings.append(f"{found.uri}#{text}")  # noqa: E731
-                    for name, copy in shard_files(path, Path(inner), warn):
-                        empty = False
-                        yield replace(found, uri=f"{found.uri}#{name}", address=str(copy))
-                        self._watch.alive()
-                if empty:
+                while True:
+                    # A process may also end while the shard itself is read.
+                    step = replace(found, uri=f"{found.uri}#{count}")
+                    with attempt(journal, step):
+                        member = next(files, None)
+                    if member is None:
+                        break
+                    count += 1
+                    yield member
+                    self._watch.progress()
+                if not count:
                     tables.fail(found, f"{found.uri}: expected images or videos in the shard")
             except Exception as error:  # noqa: BLE001 - what decompression raises differs
                 storage.check_room(error)
                 storage.check_answers(found.address)
-                reason = str(error).partition("\n")[0]
+                reason = storage.reason_of(error)
                 tables.fail(found, f"{found.uri}: the shard cannot be read: {reason}")
+
+    def _shard_files(self, found: Input, tables: PartTables, inner: Path) -> Generator[Input]:
+        warn = lambda text: tables.warnings.append(f"{found.uri}{text}")  # noqa: E731
+        with self._local(found, inner) as path:
+            for name, copy in shard_files(path, inner, warn):
+                yield replace(found, uri=f"{found.uri}#{name}", address=str(copy))
 
 
 def _read_ahead(
@@ -374,16 +389,9 @@ def _folder_name(found: Input) -> str:
     return f"{stem}-{hashlib.sha256(found.uri.encode()).hexdigest()[:8]}"
 
 
-def _message(found: Input, error: str) -> str:
+def _message(found: Input, reason: MienError | OSError) -> str:
     """An error with the name that the input has in the results."""
+    error = str(reason) if isinstance(reason, MienError) else storage.reason_of(reason)
     error = error.replace("the given bytes", found.uri, 1).replace(found.address, found.uri)
     error = valid_text(error).replace(valid_text(found.address), found.uri)
     return error if found.uri in error else f"{found.uri}: {error}"
-
-
-def _head(address: str) -> bytes:
-    if storage.is_local(address):
-        storage.check_regular(address)
-        with storage.local_path(address).open("rb") as file:
-            return file.read(HEAD_BYTES)
-    return storage.head(address, HEAD_BYTES)

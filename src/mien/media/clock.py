@@ -3,7 +3,7 @@
 import heapq
 import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -133,8 +133,15 @@ class KeyFrame:
     offset_s: float
 
 
-def find_key_frame(path: Path, before_s: float) -> KeyFrame | None:
+def find_key_frame(
+    path: Path, before_s: float, on_packet: Callable[[], None] = lambda: None
+) -> KeyFrame | None:
     """The last key frame at or before a time. Reads the file without decoding it.
+
+    Args:
+        path: of the video.
+        before_s: the time.
+        on_packet: called for each packet that is read.
 
     Returns:
         None where the video must be read from its beginning, for numbers and times to be right:
@@ -154,6 +161,7 @@ def find_key_frame(path: Path, before_s: float) -> KeyFrame | None:
             return None
         try:
             for packet in container.demux(stream):
+                on_packet()
                 if not packet.size:
                     continue
                 if packet.pts is None or packet.is_discard or packet.is_corrupt:
