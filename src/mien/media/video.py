@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from mien import imaging
 from mien.errors import VideoReadError, import_extra
 from mien.media.clock import Clock, KeyFrame, Reordering, with_times_in_order
 from mien.media.file_ends import damage_of, has_no_end
 from mien.media.formats import HEAD_BYTES, describe, sniff
+from mien.media.interlace import Fields
 from mien.media.packets import has_wrong_data
 from mien.media.sources import Frame, Selection, SourceInfo
 from mien.media.tone_mapping import HLG, PQ, tone_map
@@ -58,7 +60,8 @@ class VideoSource:
 
     Timestamps are relative to the first frame and always increase (:mod:`mien.media.clock`).
     Damaged packets are skipped. Frames have square pixels, are upright as the file's metadata says,
-    and HDR is mapped to standard RGB (:mod:`mien.media.tone_mapping`).
+    HDR is mapped to standard RGB (:mod:`mien.media.tone_mapping`), and frames are not combed
+    (:mod:`mien.media.interlace`).
 
     Args:
         path: path of the file.
@@ -94,6 +97,7 @@ class VideoSource:
             self._clock.enter(entry.timestamp_s, entry.offset_s)
         self._skipped = self._damaged = self._incomplete = self._discarded = 0
         self._cut: str | None = None
+        self._fields = Fields()
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -107,6 +111,8 @@ class VideoSource:
         damaged = max(self._damaged, self._incomplete)
         if damaged:
             found.append(f"damaged frames, parts of which may be wrong: {damaged}")
+        if self._fields.combed:
+            found.append(f"interlaced frames, of which one field was used: {self._fields.combed}")
         if self._cut:
             found.append(self._cut)
         return (*found, *self._clock.warnings)
@@ -137,7 +143,7 @@ class VideoSource:
                 if selected(index, timestamp_s):
                     used += 1
                     self._damaged += decoded.is_corrupt
-                    yield Frame(_pixels(decoded, stream), timestamp_s, index)
+                    yield Frame(_pixels(decoded, stream, self._fields), timestamp_s, index)
             else:
                 self._note_cut(index + 1, timestamp_s, last)
         if index == before:
@@ -345,15 +351,21 @@ def _seconds(decoded: Any, stream: Any) -> float | None:
     return float(decoded.pts * (decoded.time_base or stream.time_base))
 
 
-def _pixels(decoded: Any, stream: Any) -> Image:
-    """The frame in RGB with square pixels, rotated and mirrored as the file's metadata says."""
+def _pixels(decoded: Any, stream: Any, fields: Fields) -> Image:
+    """The frame in RGB with square pixels, rotated and mirrored as the file's metadata says.
+
+    Of a frame that is combed, one field is taken.
+    """
     width, height = _square_pixels(decoded.width, decoded.height, stream)
     if width * height > _MAX_PIXELS:
         raise VideoReadError(
             f"expected frames of at most {_MAX_PIXELS:,} pixels, got {width}x{height}"
         )
-    size = {} if width == decoded.width and height == decoded.height else _size(width, height)
-    if int(decoded.color_trc) in {PQ, HLG}:
+    size = _size(width, height) if (width, height) != (decoded.width, decoded.height) else {}
+    field = fields.separated(decoded)
+    if field is not None:
+        image = imaging.resize(field, (width, height)) if size else field
+    elif int(decoded.color_trc) in {PQ, HLG}:
         image = tone_map(decoded.to_ndarray(format="rgb48le", **size), int(decoded.color_trc))
     else:
         image = decoded.to_ndarray(format="rgb24", **size)
