@@ -1,6 +1,6 @@
 /** Faces with the label that a person gives them, kept on the server for a model of one's own. */
 
-import { find } from "./page";
+import { COOKIES_NEEDED, find } from "./page";
 import { pictureOf } from "./pictures";
 import type { Face } from "./result";
 import { labelText, messageText, t } from "./words";
@@ -61,6 +61,10 @@ function addForm(card: HTMLElement, id: string, placeholder: string, picture: ()
 async function keep(form: HTMLFormElement, label: string, picture: () => Promise<Blob>, status: HTMLElement): Promise<void> {
   const button = find<HTMLButtonElement>("button", form);
   if (button.disabled) return;
+  if (!navigator.cookieEnabled) {
+    status.textContent = COOKIES_NEEDED;
+    return;
+  }
   button.disabled = true;
   status.textContent = t("Storing …");
   try {

@@ -8,7 +8,7 @@ import { prepareMien } from "./device";
 import { publish } from "./embed";
 import { History } from "./history";
 import { askForName } from "./naming";
-import { clock, deviceAddresses, find, saveFile, SERVER_UNREACHABLE, showPlace } from "./page";
+import { clock, COOKIES_NEEDED, deviceAddresses, find, saveFile, SERVER_UNREACHABLE, showPlace } from "./page";
 import { PeopleView } from "./people";
 import { type FrameResult, type Notice, serverMs, toCsv } from "./result";
 import { useKeys } from "./keys";
@@ -297,6 +297,7 @@ function onSlow(): void {
 
 function setRecording(requested: boolean): void {
   if (recordingRequested === requested) return;
+  if (requested && !navigator.cookieEnabled) return showMessage(COOKIES_NEEDED, true, 8000);
   recordingRequested = requested;
   if (requested) recordedSession = undefined;
   recordButton.setAttribute("aria-pressed", String(requested));

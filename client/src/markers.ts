@@ -53,7 +53,9 @@ export class Markers {
 
   private async send(form: HTMLFormElement, button: HTMLElement | null): Promise<void> {
     const section = this.section;
-    if (!section) return;
+    // One at a time: a double click is no second marker.
+    if (!section || section.ariaBusy) return;
+    section.ariaBusy = "true";
     const data = new FormData(form);
     if (button instanceof HTMLButtonElement) data.set(button.name, button.value);
     try {
@@ -69,6 +71,8 @@ export class Markers {
       this.draw();
     } catch {
       find("[data-problem]", section).textContent = SERVER_UNREACHABLE;
+    } finally {
+      section.ariaBusy = null;
     }
   }
 }

@@ -6,6 +6,7 @@ import { EXPRESSIONS, t } from "./words";
 /** As many as mien.drawing.OWN_COLORS. */
 const OWN_COLORS = 6;
 
+export const COOKIES_NEEDED = t("Allow cookies for this page: without them, what it stores cannot be found again.");
 export const SERVER_UNREACHABLE = t("Server unreachable. Reconnecting…");
 
 export function find<T extends Element = HTMLElement>(selector: string, root: ParentNode = document): T {

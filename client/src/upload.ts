@@ -38,12 +38,12 @@ function connect(shown: HTMLElement): void {
 }
 
 function useFiles(files: FileList | undefined): void {
-  if (!files?.length || form.hasAttribute("aria-busy")) return;
+  if (!files?.length || (isVideo && form.hasAttribute("aria-busy"))) return;
   input.files = files;
   onFile();
 }
 
-/** A photo is analyzed at once; a video has options to set first. */
+/** A photo is analyzed at once, or after those that are under way; a video has options to set first. */
 function onFile(): void {
   if (isVideo) title.textContent = input.files?.[0]?.name ?? title.textContent;
   else form.requestSubmit();
@@ -96,6 +96,7 @@ async function whileBusy(task: () => Promise<void>): Promise<void> {
   }
   for (const button of buttons) button.disabled = false;
   form.removeAttribute("aria-busy");
+  if (!isVideo && input.files?.length) form.requestSubmit();
 }
 
 async function showPhotos(sent: HTMLFormElement, submitter: HTMLElement | null): Promise<void> {
@@ -106,10 +107,13 @@ async function showPhotos(sent: HTMLFormElement, submitter: HTMLElement | null):
     if (sample) data.set("sample", sample.value);
     const model = form.querySelector<HTMLSelectElement>("[data-model-choice]");
     if (model) data.set("model", model.value);
+    input.value = "";
     replaceResult(await answerOf(data));
   } else {
     try {
-      const files = sample ? [await sampleFile(sample)] : [...(input.files ?? [])];
+      const chosen = [...(input.files ?? [])];
+      input.value = "";
+      const files = sample ? [await sampleFile(sample)] : chosen;
       const count = files.length;
       replaceResult(await photos.show(files, (number) => {
         if (count > 1) title.textContent = t("Analyzing %(number)s of %(count)s…", { number, count });
@@ -123,7 +127,6 @@ async function showPhotos(sent: HTMLFormElement, submitter: HTMLElement | null):
         : t("This browser cannot analyze frames. Use a current browser.")));
     }
   }
-  input.value = "";
 }
 
 async function sampleFile(sample: HTMLButtonElement): Promise<File> {

@@ -223,7 +223,10 @@ def open_page() -> Iterator[Callable[..., Any]]:
     yield start
     for context in contexts:
         context.close()
-    not_loaded = ("Failed to load resource", "WebSocket connection to", "net::ERR_")
+    not_loaded = (
+        "Failed to load resource", "WebSocket connection to", "net::ERR_",
+        "The Cross-Origin-Opener-Policy header has been ignored",  # over plain HTTP
+    )  # fmt: skip
     problems = [text for page in pages for text in page.problems]
     assert [text for text in problems if not text.startswith(not_loaded)] == []
 

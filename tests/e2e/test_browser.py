@@ -241,7 +241,7 @@ def test_plain_http_replaces_blocked_websockets(
         browser,
         server,
         init_script="WebSocket = class extends EventTarget { constructor() { super(); "
-        "setTimeout(() => this.onclose({ code: 1006 })); } close() {} }",
+        "setTimeout(() => this.onclose({ code: 1006 })); } close() {} send() {} }",
     )
     start_camera(page)
     assert page.inner_text("[data-link]") == "HTTP"

@@ -45,6 +45,23 @@ def test_label_of_a_photograph_is_corrected(browser: Any, server: Any, open_page
     assert page.problems == []
 
 
+def test_nothing_is_stored_for_a_browser_that_blocks_cookies(
+    browser: Any, own_device: Any, open_page: OpenPage
+) -> None:
+    blocked = "Object.defineProperty(navigator, 'cookieEnabled', { get: () => false })"
+    page = open_page(browser, own_device, init_script=blocked)
+    start_camera(page)
+    page.click("[data-record]")
+    page.wait_for_selector("[data-toast]:has-text('Allow cookies')")
+    assert page.get_attribute("[data-record]", "aria-pressed") == "false"
+    page.click("[data-pause]")
+    page.click(".correct summary")
+    page.fill(".correct input", "bored")
+    page.click(".correct button")
+    page.wait_for_selector(".correct [role=status]:has-text('Allow cookies')")
+    assert kept(page, own_device) == []
+
+
 def test_label_of_a_person_is_corrected_on_the_paused_live_page(
     browser: Any, own_device: Any, open_page: OpenPage
 ) -> None:

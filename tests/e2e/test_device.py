@@ -191,6 +191,29 @@ def test_library_loads_while_the_camera_and_the_file_are_chosen(
     assert page.problems == []
 
 
+def test_page_that_is_left_sends_its_last_results(
+    browser: Any, own_device: Any, open_page: OpenPage
+) -> None:
+    page = open_page(browser, own_device)
+    start_camera(page)
+    page.click("[data-record]")
+    page.wait_for_selector("[data-rec]:visible")
+    page.wait_for_timeout(1500)
+    # From now on only what is sent while the page is left.
+    page.route("**/results", lambda route: route.abort())
+    page.wait_for_timeout(1500)
+    (session,) = page.request.get(own_device.url + "/api/v1/sessions").json()["sessions"]
+    page.unroute("**/results")
+    page.goto(own_device.url + "/sessions")
+    before = session["frames"]
+    deadline = time.monotonic() + 60
+    while session["state"] == "recording" and time.monotonic() < deadline:
+        page.wait_for_timeout(1000)
+        (session,) = page.request.get(own_device.url + "/api/v1/sessions").json()["sessions"]
+    assert session["state"] == "complete"
+    assert session["frames"] > before
+
+
 def test_visitor_chooses_the_server(browser: Any, own_device: Any, open_page: OpenPage) -> None:
     page = open_page(browser, own_device)
     sockets: list[Any] = []

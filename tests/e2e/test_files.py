@@ -122,6 +122,19 @@ def test_faces_of_a_photograph_are_linked_to_their_cards(
     assert page.problems == []
 
 
+def test_photograph_that_is_chosen_meanwhile_is_next(
+    browser: Any, own_device: Any, open_page: OpenPage
+) -> None:
+    for engine in ("device", "server"):
+        page = open_page(browser, own_device, "/photo")
+        page.select_option("[data-engine-choice]", engine)
+        page.set_input_files("#image", SAMPLE)
+        page.set_input_files("#image", SAMPLE.with_name("person-a-smiling.jpg"))
+        page.wait_for_selector("h2:has-text('1 face')")
+        assert page.get_attribute("[data-drop]", "aria-busy") is None
+        assert page.problems == []
+
+
 def test_several_photographs_at_once(browser: Any, server: Any, open_page: OpenPage) -> None:
     page = open_page(browser, server, "/photo", accept_downloads=True)
     names = ("group.jpg", "person-a-smiling.jpg", "person-b-neutral.jpg")

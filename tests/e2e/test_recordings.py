@@ -25,6 +25,16 @@ def record(page: Any, server: Any, *names: str) -> str:
     return str(session_id)
 
 
+def test_double_click_adds_one_marker(browser: Any, server: Any, open_page: OpenPage) -> None:
+    page = open_page(browser, server, "/photo")
+    page.goto(f"{server.url}/sessions/{record(page, server, *['group.jpg'] * 3)}")
+    page.fill("#text-new", "a smile")
+    page.dblclick("button:has-text('Add marker')")
+    page.wait_for_selector("[data-marker]")
+    page.reload()
+    assert page.locator("[data-marker]").count() == 1
+
+
 @pytest.mark.parametrize("size", [(1280, 720), (390, 844)])
 def test_markers_on_a_timeline(
     browser: Any, server: Any, open_page: OpenPage, size: tuple[int, int]

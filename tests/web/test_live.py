@@ -3,6 +3,7 @@
 import json
 import socket
 import threading
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,8 +19,8 @@ from wsproto.events import Message, Request
 
 from mien.testing import FakePipeline, face_image
 from mien.types import Box
-from mien.web import live_socket
-from mien.web.app import stop
+from mien.web import live, live_socket
+from mien.web.app import start, stop
 from mien.web.live_socket import LockedSocket
 from mien.web.schemas import FrameResultDocument
 
@@ -258,6 +259,26 @@ def test_idle_streams_are_closed(app: Flask) -> None:
     client.post("/api/v1/live")
     assert streams.find(opened["id"], "") is None
     assert streams.count == 1
+
+
+def test_recording_of_a_page_that_was_left_is_completed(
+    app: Flask, smile: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "_IDLE_CHECK_S", 0.01)
+    monkeypatch.setattr(live, "_IDLE_TIMEOUT_S", 0.5)
+    client = app.test_client()
+    opened: Any = client.post("/api/v1/live").json
+    url = f"/api/v1/live/{opened['id']}"
+    started: Any = client.post(f"{url}/recording").json
+    client.post(f"{url}/frames", data=smile)
+    start(app)
+    deadline = time.monotonic() + 20
+    session: Any = {"state": "recording"}
+    while session["state"] == "recording" and time.monotonic() < deadline:
+        time.sleep(0.05)
+        session = client.get(f"/api/v1/sessions/{started['session_id']}").json
+    stop(app)
+    assert (session["state"], session["frames"]) == ("complete", 1)
 
 
 def test_recordings_are_completed_at_shutdown(app: Flask, smile: bytes) -> None:

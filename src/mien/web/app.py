@@ -143,6 +143,8 @@ def start(app: Flask) -> None:
             "public, and any host name is answered: set MIEN_ALLOWED_HOSTS to the server's names"
         )
     start_thread(made.inference.warm_up, "mien-warm-up", lambda: None)
+    streams = made.live_streams
+    start_thread(streams.keep_closing_idle, "mien-idle-streams", streams.close_all)
     made.jobs.start(workers=made.config.job_threads if made.config.jobs == "inline" else 0)
 
 

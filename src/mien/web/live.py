@@ -42,6 +42,7 @@ _MOST_LABELS = 50
 _MAX_PLACE = 1_000_000_000
 # A stream over plain HTTP has no connection whose end could be noticed.
 _IDLE_TIMEOUT_S = 20.0
+_IDLE_CHECK_S = 5.0
 _MAX_FRAME_MEGAPIXELS = 4
 
 
@@ -158,6 +159,7 @@ class LiveStreams:
         self._on_change = on_change
         self._streams: dict[str, LiveStream] = {}
         self._lock = threading.Lock()
+        self._stopped = threading.Event()
 
     @property
     def count(self) -> int:
@@ -201,8 +203,15 @@ class LiveStreams:
     def close_all(self) -> None:
         """Close every stream and open no more, as when the server shuts down."""
         self.capacity = 0
+        self._stopped.set()
         for stream_id in list(self._streams):
             self.close(stream_id)
+
+    def keep_closing_idle(self) -> None:
+        """Close idle streams until :meth:`close_all`, so that the recording of a page that was left
+        is complete though no other stream is opened."""
+        while not self._stopped.wait(_IDLE_CHECK_S):
+            self._close_idle()
 
     def _close_idle(self) -> None:
         before = time.monotonic() - _IDLE_TIMEOUT_S
