@@ -1,7 +1,7 @@
 """Throughput, overhead and memory of `mien batch`, and a simulation of larger clusters.
 
     python benchmarks/cluster.py [--images 200] [--growth 1000 10000 50000]
-                                 [--only workers|growth|crops|simulation]
+                                 [--only workers|growth|crops|frames|simulation]
 
 Needs the extra `cluster`. Writes results/cluster.json; what is not measured stays. Throughput is
 CPU time, as the kernel counts it for the worker processes, so that other work on the machine does
@@ -30,6 +30,7 @@ from PIL import Image as PillowImage
 from mien.samples import sample_paths
 
 RESULTS = Path(__file__).with_name("results") / "cluster.json"
+CLIP = Path(__file__).parents[1] / "src/mien/web/static/sample.mp4"
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -260,6 +261,24 @@ def crop_batches(names: Sequence[str]) -> dict[str, Any]:
     return {str(size): round(median(seen), 2) for size, seen in times.items()}
 
 
+def frame_cost() -> dict[str, float]:
+    """CPU milliseconds of a frame of the sample clip (960 x 540 pixels, two people)."""
+    from mien.pipeline import FacePipeline
+    from mien.streaming.outputs import VideoOptions
+    from mien.streaming.video import analyze_video
+
+    pipeline = FacePipeline()
+    times: dict[str, list[float]] = {"analyzed": [], "analyzed and drawn": []}
+    for _ in range(5):
+        for name, seen in times.items():
+            options = VideoOptions(annotate="drawn" in name)
+            with tempfile.TemporaryDirectory() as scratch:
+                before = time.process_time()
+                ran = analyze_video(CLIP, Path(scratch) / "out", options, pipeline=pipeline)
+                seen.append((time.process_time() - before) * 1000 / ran.frames)
+    return {name: round(median(seen), 1) for name, seen in times.items()}
+
+
 def throughput(images: int, folder: Path) -> list[dict[str, Any]]:
     """The bare pipeline and the engine with one and two workers, one after the other."""
     names = make_images(folder / "faces", images, faces=True)
@@ -282,7 +301,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--growth", type=int, nargs="*", default=[1000, 10_000, 50_000])
-    parser.add_argument("--only", choices=("workers", "growth", "crops", "simulation"))
+    parser.add_argument("--only", choices=("workers", "growth", "crops", "frames", "simulation"))
     chosen = parser.parse_args()
     result = json.loads(RESULTS.read_text())
     with tempfile.TemporaryDirectory() as scratch:
@@ -292,14 +311,17 @@ def main() -> None:
             result["growth"] = [grown(count, Path(scratch)) for count in chosen.growth]
     if chosen.only in (None, "crops"):
         result["crop_ms_by_batch"] = crop_batches(list(map(str, sample_paths())))
+    if chosen.only in (None, "frames"):
+        result["frame_ms"] = frame_cost()
     given = Assumptions()
     image_s = result["workers"][0]["worker_cpu_s_per_image"]
     result["assumptions"] = asdict(given)
     result["simulated, a million images"] = [
         simulate(nodes, 1_000_000, image_s, given) for nodes in (10, 100, 1000)
     ]
-    # A frame is taken to cost a photograph; it costs less, as streams search for faces less often.
-    result["bill in dollars"] = bill(image_s, image_s, given)
+    # The faces of a stream are searched for less often than those of photographs.
+    frame_s = result["frame_ms"]["analyzed"] / 1000
+    result["bill in dollars"] = bill(image_s, frame_s, given)
     RESULTS.write_text(json.dumps(result, indent=2) + "\n")
     print(json.dumps(result, indent=2))
 
