@@ -144,3 +144,11 @@ def test_code_of_page_runs(
     printed = output.read_text(encoding="utf-8")
     assert status == "0\n", printed[-6000:]
     assert WANTED.get(page, "") in printed
+
+
+def test_the_site_has_every_program() -> None:
+    # tools/stage_docs.py adds the programs that a page names.
+    text = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "docs").rglob("*.md"))
+    programs = [path.name for path in (ROOT / "examples").glob("*.py")]
+    assert programs
+    assert [name for name in programs if f"examples/{name}" not in text] == []
