@@ -218,13 +218,17 @@ def blinks() -> str:
 
 def rendered_blinks() -> str:
     """Blinks of rendered heads."""
-    rows = [["model", "head turned by", "blinks found", "false a minute", "looks down: closed"]]
+    heads = ["model", "", *(f"blinks {kind}" for kind in ("at rest", "smiling", "squinting"))]
+    rows = [[*heads, "talking", "false", "looks down: closed", "closures", "yawns", "false"]]
     for model, figures in read_result("streams-eyes")["figures"].items():
         for row in figures["rendered"]:
-            found = f"{row['blinks_found']} of {row['true_blinks']}"
-            false = f"{row['false_blinks'] / row['minutes']:.1f}"
-            down = f"{row['looks_down_taken_for_closed']} of {row['looks_down']} frames"
-            rows.append([model, f"{row['yaw_deg']}°", found, false, down])
+            found = row["found"]
+            blinks = [f"{found[kind]} of {true}" for kind, true in row["true"].items()]
+            down = f"{found['looks down, closed']} of {found['looks down']} frames"
+            others = [f"{found[kind]} of {row['heads']}" for kind in ("closures", "yawns")]
+            false = str(found["false closures"] + found["false yawns"])
+            blinks.append(str(found["false blinks"]))
+            rows.append([model, row["variant"], *blinks, down, *others, false])
     return table(rows)
 
 
