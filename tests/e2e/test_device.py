@@ -85,6 +85,22 @@ def test_analyzes_images_as_python_does(browser: Any, server: Any, open_page: Op
         assert FrameResult.from_dict(result).models == pipeline.models
 
 
+def test_labels_can_be_read_where_a_large_picture_is_shown_small(
+    browser: Any, server: Any, open_page: OpenPage
+) -> None:
+    font = """async () => {
+      const { draw } = await import("/static/dist/device/mien-web.js");
+      const canvas = document.createElement("canvas");
+      [canvas.width, canvas.height] = [1280, 400];
+      canvas.style.width = "360px";
+      document.body.append(canvas);
+      const box = { x_min: 100, y_min: 100, x_max: 300, y_max: 300 };
+      draw(canvas, { image_size_wh: [1280, 400], faces: [{ box, expression: null }] });
+      return parseFloat(canvas.getContext("2d").font.match(/([\\d.]+)px/)[1]) * 360 / 1280;
+    }"""
+    assert open_page(browser, server, "/photo").evaluate(font) > 11
+
+
 def test_backends_are_named_where_another_is_asked_for(
     browser: Any, server: Any, open_page: OpenPage
 ) -> None:

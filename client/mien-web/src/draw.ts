@@ -27,7 +27,9 @@ export function draw(canvas: HTMLCanvasElement | OffscreenCanvas, result: FrameR
   const [scaleX, scaleY] = [canvas.width / wide, canvas.height / high];
   context.clearRect(0, 0, canvas.width, canvas.height);
   const toX = (x: number) => (mirrored ? canvas.width - x * scaleX : x * scaleX);
-  const unit = Math.max(1, canvas.width / 640);
+  // Labels are as large as text where the page shows the canvas smaller than it is.
+  const shown = "clientWidth" in canvas && canvas.clientWidth ? canvas.clientWidth : canvas.width;
+  const unit = Math.max(1, canvas.width / 640, (0.85 * canvas.width) / shown);
   for (const face of result.faces) {
     const color = COLORS.get(face.expression?.label ?? "neutral") ?? "#fff";
     drawMesh(context, face, toX, scaleY, unit);
