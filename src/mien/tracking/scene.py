@@ -80,7 +80,7 @@ class SceneCutDetector:
         power = float(before @ before) * float(gradients @ gradients)
         together = float(before @ gradients)
         is_same = grid.std() >= _MIN_CONTRAST and together >= _SURELY_SAME * power**0.5
-        structure = 1.0 if is_same else _correlation(last, grid)
+        structure = 1.0 if is_same else correlation(last, grid)
         if structure is None and timestamp_s - self._reference_s <= _MAX_SKIPPED_S:
             self._gradients = before
             return False
@@ -100,7 +100,7 @@ def _gradients(grid: Grid) -> npt.NDArray[np.float32]:
     return np.concatenate([(grid[:, 1:] - grid[:, :-1]).ravel(), (grid[1:] - grid[:-1]).ravel()])
 
 
-def _correlation(a: Grid, b: Grid) -> float | None:
+def correlation(a: Grid, b: Grid) -> float | None:
     """Correlation of the gradients of two grids in [-1, 1]; None where there is too little."""
     usable = np.maximum(a, b) < _WHITE
     across, down = usable[:, 1:] & usable[:, :-1], usable[1:] & usable[:-1]
@@ -126,7 +126,7 @@ def _shifted_correlation(a: Grid, b: Grid) -> float:
             part_b = b[
                 max(0, -down) : rows - max(0, down), max(0, -right) : columns - max(0, right)
             ]
-            found = _correlation(part_a, part_b)
+            found = correlation(part_a, part_b)
             best = best if found is None else max(best, found)
     return best
 
