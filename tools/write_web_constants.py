@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mien import imaging, pipeline, signals
-from mien.config import Settings
+from mien.config import DEFAULT_MAX_MEGAPIXELS, Settings
 from mien.detection import verifier
 from mien.expression import noise
 from mien.landmarks import schemes
@@ -33,6 +33,7 @@ def _of_one_image() -> dict[str, tuple[str, Any]]:
     return {
         "MIN_SCORE": ("number", Settings().min_score),
         "MIN_PRESENCE": ("number", Settings().min_presence),
+        "MAX_MEGAPIXELS": ("number", DEFAULT_MAX_MEGAPIXELS),
         "FOCAL_LENGTH": ("number", pose.USUAL_FOCAL_LENGTH),
         "LIMITS": (_RECORD, dataclasses.asdict(LIMITS)),
         "EYES": (_LISTS, schemes.EYE_CONTOURS["mesh468"]),

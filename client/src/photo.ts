@@ -1,5 +1,6 @@
 /** Photographs analyzed on this device by the library mien-web: the same elements as the server's page. */
 
+import { MAX_MEGAPIXELS } from "../mien-web/src/constants";
 import type * as library from "../mien-web/src/index";
 import { fillFace, fillMark, partOf, repeat, set, withoutPoints, write } from "./cards";
 import { loadMien, type DeviceAddresses } from "./device";
@@ -72,6 +73,11 @@ async function analyzed(mien: library.Mien, file: File, detail: number): Promise
   const { name } = file;
   const image = await createImageBitmap(file).catch(() => null);
   if (!image) return { name, problem: t("%(name)s is no picture that this browser can decode. The server reads more formats.", { name }) };
+  const most = MAX_MEGAPIXELS;
+  if (image.width * image.height > most * 1e6) {
+    image.close();
+    return { name, problem: t("%(name)s has more than %(most)s megapixels. Make it smaller.", { name, most }) };
+  }
   try {
     const result = { ...(await mien.analyze(image, { landmarks: true })), source: name };
     return { name, result, picture: part(image, [0, 0, image.width, image.height], detail) };

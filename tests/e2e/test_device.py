@@ -374,6 +374,18 @@ def test_photo_page_keeps_photographs_on_the_device(
     assert page.problems == []
 
 
+def test_photo_page_refuses_more_pixels_than_a_device_should_hold(
+    browser: Any, own_device: Any, open_page: OpenPage, tmp_path: Path
+) -> None:
+    wide = tmp_path / "wide.png"
+    PillowImage.new("L", (20_000, 6_250)).save(wide)
+    page = open_page(browser, own_device, "/photo")
+    page.set_input_files("#image", wide)
+    page.wait_for_selector("[role=alert]:has-text('wide.png has more than 100 megapixels')")
+    page.set_input_files("#image", SAMPLES / "group.jpg")
+    page.wait_for_selector("h2:has-text('4 faces')")
+
+
 def test_photo_page_sends_to_the_server_only_if_chosen(
     browser: Any, own_device: Any, open_page: OpenPage
 ) -> None:

@@ -2,6 +2,7 @@
 
 export const MIN_SCORE: number = 0.5;
 export const MIN_PRESENCE: number = 0.05;
+export const MAX_MEGAPIXELS: number = 100;
 export const FOCAL_LENGTH: number = 0.8;
 export const LIMITS = {"min_size_px": 20.0, "min_sharpness": 0.025, "min_brightness": 0.04, "max_brightness": 0.85, "max_yaw_deg": 40.0, "max_pitch_deg": 35.0, "max_roll_deg": 60.0, "min_inside": 0.75, "min_presence": 0.5};
 export const EYES: readonly (readonly number[])[] = [[33, 160, 158, 133, 153, 144], [362, 385, 387, 263, 373, 380]];

@@ -1,6 +1,7 @@
 /** The library's entry: faces and their apparent expressions, computed on the device. */
 
 import type { AnalyzeOptions } from "./analyzer";
+import { MAX_MEGAPIXELS } from "./constants";
 import type { FrameResult } from "./documents";
 import { openFilm, type Film } from "./film";
 import type { Prior } from "./priors";
@@ -116,9 +117,14 @@ export class Mien {
     return mien;
   }
 
-  /** Faces of a still image, from left to right. */
+  /** Faces of a still image of at most 100 megapixels, from left to right. */
   async analyze(source: ImageSource, options: AnalyzeOptions = {}): Promise<FrameResult> {
     const image = await bitmapOf(source);
+    const { width, height } = image;
+    if (width * height > MAX_MEGAPIXELS * 1e6) {
+      image.close();
+      throw new MienError(`expected at most ${MAX_MEGAPIXELS} megapixels, got ${width} x ${height} pixels; make the image smaller`);
+    }
     return (await this.call({ type: "analyze", image, options }, [image])) as FrameResult;
   }
 
