@@ -2,6 +2,7 @@
 
 import io
 import re
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from PIL import Image
 
 from mien.media.images import decode_image, open_image, read_image
-from mien.media.lzw import count_lzw, count_packbits, gif_damage
+from mien.media.lzw import LzwCheck, count_packbits, gif_damage
 from mien.media.unwritten import is_damaged, written_bytes
 
 DAMAGED = "the file is damaged: parts of the picture may be wrong"
@@ -188,12 +189,67 @@ def test_counts_the_pixels_of_gif(bits: int, size: tuple[int, int]) -> None:
     assert gif_damage(cut(data)) is None  # it is cut, and its parts are sound
 
 
-def test_counts_values_of_lzw_and_packbits() -> None:
-    # Clear, 7, 258 (7 and 7), end: nine bits each.
-    codes = "".join(f"{code:09b}" for code in (256, 7, 258, 257)).ljust(40, "0")
-    assert count_lzw(int(codes, 2).to_bytes(5, "big"), 8, is_tiff=True) == 3
-    unknown = "".join(f"{code:09b}" for code in (256, 7, 259, 257)).ljust(40, "0")
-    assert count_lzw(int(unknown, 2).to_bytes(5, "big"), 8, is_tiff=True) is None
+def packed(*codes: int) -> bytes:
+    """Codes of nine bits, as in TIFF."""
+    bits = "".join(f"{code:09b}" for code in codes)
+    return int(bits.ljust(-(-len(bits) // 8) * 8, "0"), 2).to_bytes(-(-len(bits) // 8), "big")
+
+
+def test_compares_values_of_lzw_with_the_size() -> None:
+    def fits(data: bytes, *wanted: int) -> bool:
+        return LzwCheck().fits(data, 8, {*wanted}, is_tiff=True)
+
+    # Clear, 7, 258 (7 and 7), end.
+    assert fits(packed(256, 7, 258, 257), 3)
+    assert not fits(packed(256, 7, 258, 257), 4)
+    assert fits(packed(256, 7, 258, 257), 2, 3)
+    assert not fits(packed(256, 7, 258, 257), 2)
+    assert not fits(packed(256, 7, 259, 257), 3)
+    assert LzwCheck().fits(b"", 8, {0}, is_tiff=False)
+    assert not LzwCheck().fits(b"", 8, {1}, is_tiff=False)
+    # Of a table for each value, as many as are followed may be wrong.
+    many = [code for value in range(40) for code in (256, value)]
+    assert not fits(packed(*many[:40], 257), 40)
+    assert fits(packed(*many, 257), 1000)
+
+
+def test_counts_values_of_packbits() -> None:
     assert count_packbits(bytes((2, 1, 2, 3, 254, 9, 128))) == 6
     assert count_packbits(bytes((5, 1, 2))) == 2
-    assert count_lzw(b"", 8, is_tiff=False) == 0
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "packbits"])
+def test_last_strip_of_tiff_may_be_full(photo: Image.Image, compression: str) -> None:
+    rows, values = 64, np.asarray(photo)
+    height = len(values)
+    full = np.pad(values, ((0, -height % rows), (0, 0), (0, 0)), mode="edge")
+    data = saved(Image.fromarray(full), "TIFF", compression=compression, tiffinfo={278: rows})
+    entry = data.index(struct.pack("<HHLL", 257, 3, 1, len(full)))
+    fewer = bytearray(data)
+    fewer[entry : entry + 12] = struct.pack("<HHLL", 257, 3, 1, height)
+    decoded = decode_image(bytes(fewer))
+    assert decoded.warnings == ()
+    assert np.array_equal(decoded.pixels, values)
+
+
+def chunk(name: bytes, data: bytes) -> bytes:
+    return name + len(data).to_bytes(4, "little") + data + bytes(len(data) % 2)
+
+
+def test_further_chunks_and_bytes_after_webp_are_no_damage(photo: Image.Image) -> None:
+    whole = saved(photo, "WEBP")
+    signed = whole + chunk(b"C2PA", b"signed content" * 50)
+    signed = signed[:4] + (len(signed) - 8).to_bytes(4, "little") + signed[8:]
+    for data in (signed, whole + bytes(512), whole + b"\r\n--boundary--\r\n"):
+        assert decode_image(data).warnings == ()
+        assert not is_damaged("webp", data)
+
+
+@pytest.mark.parametrize("kind", ["AVIF", "HEIF"])
+def test_padding_of_metadata_and_free_boxes_are_no_damage(photo: Image.Image, kind: str) -> None:
+    metadata = Image.Exif()
+    metadata[0xEA1C] = bytes(2060)  # as Windows pads it
+    whole = saved(photo, kind, exif=metadata.tobytes())
+    free = (8 + 4096).to_bytes(4, "big") + b"free" + bytes(4096)
+    for data in (whole, whole + free, whole + bytes(4096)):
+        assert decode_image(data).warnings == ()

@@ -22,11 +22,18 @@ def scene(step: int) -> Image:
     return np.repeat(image[:, :, None], 3, axis=2)
 
 
-def write(path: Path, frames: list[Image], *, flagged: bool = False, codec: str = "ffv1") -> None:
+def write(
+    path: Path,
+    frames: list[Image],
+    *,
+    flagged: bool = False,
+    codec: str = "ffv1",
+    pixels: str = "yuv420p",
+) -> None:
     with av.open(str(path), "w") as file:
         stream = file.add_stream(codec, rate=25)
         stream.width, stream.height = frames[0].shape[1::-1]
-        stream.pix_fmt = "yuv420p"
+        stream.pix_fmt = pixels
         if flagged:
             stream.codec_context.flags |= int(av.codec.context.Flags.interlaced_dct)
             stream.codec_context.flags |= int(av.codec.context.Flags.interlaced_me)
@@ -108,3 +115,28 @@ def test_only_the_combed_frames_of_pulldown_are_changed(tmp_path: Path) -> None:
     assert max(difference(images[n], frames[n]) for n in whole) < 1
     assert min(difference(images[n], frames[n]) for n in combed) > 1
     assert len(warnings) == 1
+
+
+def test_gif_is_never_interlaced(tmp_path: Path) -> None:
+    # Dither alternates from row to row, as these frames do.
+    frames = [woven(scene(2 * n), scene(2 * n + 1)) for n in range(FRAMES)]
+    write(tmp_path / "a.gif", frames, codec="gif", pixels="rgb8")
+    images, warnings = read(tmp_path / "a.gif")
+    assert warnings == ()
+    assert len(images) == FRAMES
+    assert difference(images[-1], frames[-1]) < 20  # of the colors
+
+
+def test_reads_frames_that_are_stored_upside_down(tmp_path: Path) -> None:
+    frames = [scene(n) for n in range(FRAMES)]
+    path = tmp_path / "a.avi"
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("amv", rate=16, options={"strict": "-1"})
+        stream.width, stream.height = WH
+        stream.pix_fmt = "yuvj420p"
+        for image in frames:
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        file.mux(stream.encode(None))
+    images, warnings = read(path)
+    assert (len(images), warnings) == (FRAMES, ())
+    assert difference(images[-1], frames[-1]) < 15

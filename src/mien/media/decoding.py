@@ -97,11 +97,15 @@ def read_picture(
         # These decoders return nothing of a damaged file: what comes before the damage is read.
         stream.seek(0)
         content = stream.read()
-        for eighths in range(7, 0, -1):
+        for eighths in (7, 6, 4, 2):
             del reading.warnings[:]
             before = io.BytesIO(content[: len(content) * eighths // 8])
-            with contextlib.suppress(Exception):
+            try:
                 return _read_picture(name, before, reading, page, orientation)
+            except (InputError, MemoryError):
+                raise
+            except Exception:  # noqa: BLE001 - Pillow's decoders raise almost any
+                pass
         raise
 
 

@@ -49,6 +49,8 @@ class Fields:
         """
         self._seen += 1
         is_known = self._is_known or bool(decoded.interlaced_frame)
+        if not is_known and (decoded.format.is_rgb or decoded.format.has_palette):
+            return None  # of screens and GIF, whose dither alternates from row to row
         if decoded.height < _MIN_ROWS or not (is_known or self._seen % _EVERY == 0):
             return None
         gray = _sampled(decoded)
@@ -81,8 +83,8 @@ def _first_field(image: Image) -> Image:
 def _sampled(decoded: Any) -> npt.NDArray[np.int16]:
     """Gray levels of all rows, in some columns."""
     step = max(1, decoded.width // _COLUMNS)
-    if decoded.format.name in _EIGHT_BITS:
-        plane = decoded.planes[0]
+    plane = decoded.planes[0]
+    if decoded.format.name in _EIGHT_BITS and plane.line_size > 0:  # negative: upside down
         rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
         gray = rows[: decoded.height, : decoded.width]
     else:

@@ -1,65 +1,91 @@
 """Whether LZW and PackBits data fit their picture, as in GIF and TIFF: decoders do not say it."""
 
 import struct
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 
 _MAX_BITS = 12
 _GIF_END = 0x3B
-_FIRST_CODES = 1 << 12
+# Codes that are read at once: more than most tables have before they are cleared.
+_CODES = 1 << 12
+_TABLES = 32
+"""Code tables of one file or picture that are followed: all of them would take longer to follow
+than to decode."""
 
 
-def count_lzw(data: bytes, bits: int, *, is_tiff: bool) -> int | None:
-    """The number of values in data of GIF or TIFF.
+class LzwCheck:
+    """Compares data with the size of their picture, as far as a number of code tables reach.
 
     Only the lengths of the codes' strings are followed, not the strings.
-
-    Args:
-        data: from its first code.
-        bits: of a value; in TIFF 8.
-        is_tiff: codes have their highest bit first, and grow one code earlier.
-
-    Returns:
-        None where a code stands that cannot be known yet.
     """
-    values = np.frombuffer(data, np.uint8)
-    stream = np.unpackbits(values, bitorder="big" if is_tiff else "little")
-    clear, at, total, count = 1 << bits, 0, 0, _FIRST_CODES
-    while True:
-        codes, ends = _codes(stream[at:], bits, count, is_tiff=is_tiff)
-        stops = np.flatnonzero((codes == clear) | (codes == clear + 1))
-        if not len(stops) and len(codes) == count:  # the table was full for long
-            count *= 2
-            continue
-        stop = int(stops[0]) if len(stops) else len(codes)
-        length = _length(codes[:stop], clear)
-        if length is None:
-            return None
-        total += length
-        if stop == len(codes) or codes[stop] == clear + 1:
-            return total
-        at, count = at + int(ends[stop]), _FIRST_CODES
+
+    def __init__(self, tables: int = _TABLES) -> None:
+        self._left = tables
+
+    def fits(self, data: bytes, bits: int, wanted: set[int], *, is_tiff: bool) -> bool:
+        """Whether data of GIF or TIFF may be those of a picture.
+
+        Args:
+            data: from its first code.
+            bits: of a value; in TIFF 8.
+            wanted: the possible numbers of values.
+            is_tiff: codes have their highest bit first, and grow one code earlier.
+
+        Returns:
+            False where a code stands that cannot be known yet, or the number of values is wrong.
+        """
+        values = np.frombuffer(data + bytes(2), np.uint8)
+        clear, at, total, count = 1 << bits, 0, 0, _CODES
+        while self._left > 0:
+            codes, ends = _codes(values, at, bits, count, is_tiff=is_tiff)
+            stops = np.flatnonzero((codes == clear) | (codes == clear + 1))
+            if not len(stops) and len(codes) == count:  # the table was full for long
+                count *= 2
+                continue
+            self._left -= max(1, count // _CODES)
+            stop = int(stops[0]) if len(stops) else len(codes)
+            length = _length(codes[:stop], clear)
+            if length is None:
+                return False
+            total += length
+            is_over = stop == len(codes) or codes[stop] == clear + 1
+            if is_over or total > max(wanted):
+                return total in wanted
+            at, count = int(ends[stop]), _CODES
+        return True
+
+
+@cache
+def _widths(bits: int, count: int, is_tiff: bool) -> npt.NDArray[np.int64]:
+    """The bits of each code after a clear code: the table grows with each but the first one."""
+    known = (1 << bits) + 2 + np.maximum(np.arange(count) - 1, 0) + is_tiff
+    widths = np.searchsorted(1 << np.arange(_MAX_BITS), known, side="right")
+    return np.clip(widths, bits + 1, _MAX_BITS)
 
 
 def _codes(
-    stream: npt.NDArray[np.uint8], bits: int, count: int, *, is_tiff: bool
+    values: npt.NDArray[np.uint8], at: int, bits: int, count: int, *, is_tiff: bool
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Codes after a clear code, and the bits after which each ends."""
-    # The table grows with each code but the first one.
-    known = (1 << bits) + 2 + np.maximum(np.arange(count) - 1, 0) + is_tiff
-    widths = np.searchsorted(1 << np.arange(_MAX_BITS), known, side="right")
-    widths = np.clip(widths, bits + 1, _MAX_BITS)
-    ends = np.cumsum(widths)
-    there = int(np.searchsorted(ends, len(stream), side="right"))
+    """Codes after a clear code that ends at a bit, and the bits at which they end.
+
+    Two more bytes stand after the data.
+    """
+    widths = _widths(bits, min(count, _CODES), is_tiff)
+    widths = np.pad(widths, (0, count - len(widths)), constant_values=_MAX_BITS)
+    ends = at + np.cumsum(widths)
+    there = int(np.searchsorted(ends, 8 * (len(values) - 2), side="right"))
     widths, ends = widths[:there], ends[:there]
-    codes = np.zeros(there, np.int64)
-    for bit in range(_MAX_BITS):
-        inside = bit < widths
-        places = (ends - widths + bit)[inside]
-        shifts = (widths[inside] - 1 - bit) if is_tiff else bit
-        codes[inside] |= stream[places].astype(np.int64) << shifts
-    return codes, ends
+    starts = ends - widths
+    first = starts >> 3
+    a, b, c = (values[first + n].astype(np.int64) for n in range(3))
+    inside = starts & 7
+    if is_tiff:
+        codes = (a << 16 | b << 8 | c) >> (24 - inside - widths)
+    else:
+        codes = (c << 16 | b << 8 | a) >> inside
+    return codes & ((1 << widths) - 1), ends
 
 
 def _length(codes: npt.NDArray[np.int64], clear: int) -> int | None:
@@ -117,10 +143,10 @@ def gif_damage(data: bytes, pictures: int = 0) -> int | None:
         if is_picture and at <= len(data):
             seen += 1
             width, height, bits = (*struct.unpack_from("<HH", data, start + 5), data[first - 1])
-            fits = 0 < bits < _MAX_BITS and width * height == count_lzw(
-                b"".join(blocks), bits, is_tiff=False
-            )
-            if not fits:
+            content = b"".join(blocks)
+            if not 0 < bits < _MAX_BITS or not LzwCheck().fits(
+                content, bits, {width * height}, is_tiff=False
+            ):
                 return start
             if seen == pictures:
                 break

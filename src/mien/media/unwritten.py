@@ -16,13 +16,12 @@ from mien.media.formats import open_as
 KINDS = frozenset(("webp", "avif", "heif"))
 # Some fillings are no valid data, by the kind of coding and where it was cut.
 _FILLINGS = (b"", b"\x20" * 16, b"\1" * 16, b"\x55" * 2, b"\xff" * 16)
-_WEBP_CHUNKS = {b"VP8 ", b"VP8L", b"VP8X", b"ANIM", b"ANMF", b"ALPH", b"ICCP", b"EXIF", b"XMP "}
 _PICTURES = {b"VP8 ", b"VP8L", b"ANMF"}
 # Pictures of one color have some zeros in a row, by their size: at most 1,542 for 16 megapixels,
 # and 153 for 320x214 pixels without loss.
 _ZEROS, _PIXELS_OF_A_ZERO, _LOSSLESS_PIXELS_OF_A_ZERO = 256, 4096, 64
-# Metadata in HEIC files may have many.
-_ISO_ZEROS = 2048
+# Data of AVIF and HEIC files may have metadata with 2,060.
+_ISO_ZEROS, _ISO_DATA = 2400, b"mdat"
 # Of a picture, that must be there.
 _LEAST = 0.02
 
@@ -31,7 +30,7 @@ def webp_damage(content: bytes) -> int | None:
     """Where the first chunk begins that is no sound part of a WebP file; None if all are sound."""
     zeros = bytes(_zeros_of_webp(content))
     for name, start, end in _chunks(content):
-        if name not in _WEBP_CHUNKS:
+        if not (name.isascii() and name.decode("ascii").isprintable()):
             return start
         if name in _PICTURES and content.find(zeros, start, end) >= 0:
             return start
@@ -58,8 +57,8 @@ def _zeros_of_webp(content: bytes) -> int:
 
 def _chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
     """The name of each chunk of a WebP file, and where it begins and should end."""
-    at = 12
-    while at + 8 <= len(content):
+    at, last = 12, min(len(content), 8 + int.from_bytes(content[4:8], "little"))
+    while at + 8 <= last:
         size = int.from_bytes(content[at + 4 : at + 8], "little")
         yield content[at : at + 4], at, at + 8 + size
         at += 8 + size + size % 2
@@ -69,7 +68,12 @@ def is_damaged(name: str, content: bytes) -> bool:
     """Whether the data of a whole file have parts that no encoder writes."""
     if name == "webp":
         return webp_damage(content) is not None
-    return bytes(_ISO_ZEROS) in content
+    zeros = bytes(_ISO_ZEROS)
+    return any(
+        content.find(zeros, start, end) >= 0
+        for kind, start, end in _boxes(content)
+        if kind == _ISO_DATA
+    )
 
 
 def written_bytes(name: str, content: bytes) -> tuple[int, int] | None:
@@ -87,22 +91,27 @@ def written_bytes(name: str, content: bytes) -> tuple[int, int] | None:
         wanted = pictures[0] if pictures else last
         zeros = _zeros_of_webp(content)
     else:
-        wanted = last = _end_of_boxes(content)
+        boxes = [(kind, end) for kind, _, end in _boxes(content)]
+        last = boxes[-1][1] if boxes else 0
+        wanted = max((end for kind, end in boxes if kind == _ISO_DATA), default=last)
         zeros = _ISO_ZEROS
     missing = last > len(content) or wanted - written >= zeros
     return (min(written, wanted), wanted) if missing else None
 
 
-def _end_of_boxes(content: bytes) -> int:
+def _boxes(content: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """The name of each box of an AVIF or HEIC file, and where it begins and should end."""
     at = 0
     while at + 16 <= len(content):
-        size = int.from_bytes(content[at : at + 4], "big")
+        size, name = int.from_bytes(content[at : at + 4], "big"), content[at + 4 : at + 8]
         if size == 1:
             size = int.from_bytes(content[at + 8 : at + 16], "big")
-        if size < 8 or not content[at + 4 : at + 8].isalnum():
-            break
+        elif size == 0:  # to the end of the file
+            size = len(content) - at
+        if size < 8 or not name.isalnum():
+            return
+        yield name, at, at + size
         at += size
-    return at
 
 
 def completed(

@@ -108,12 +108,9 @@ def analyze_video(
         >>> (mien.analyze_video("clip.mp4", "results").folder / "report.html").is_file()
         True
     """
-    if not isinstance(clip, str | PathLike | Clip):
-        raise InputError(f"expected the path of a video or a Clip, got {type(clip).__name__}")
-    folder, options = Path(folder), options or VideoOptions()
+    clip, folder, options = _as_clip(clip), Path(folder), options or VideoOptions()
     if options.tables.parquet:
         require_pyarrow()
-    clip = clip if isinstance(clip, Clip) else Clip(str(clip), Path(clip))
     source = clip.open(options.selection)
     pipeline = for_streams(pipeline or FacePipeline(Settings().with_blendshapes()))
     settings = _thorough(settings, options)
@@ -141,6 +138,14 @@ def analyze_video(
         )
         state = _with_warnings(recording.state, options, source.warnings, stream.warnings_at_end())
         return _finish(folder, options, clip, state=state, application=application, failure=failure)
+
+
+def _as_clip(clip: str | Path | Clip) -> Clip:
+    if isinstance(clip, Clip):
+        return clip
+    if isinstance(clip, str | PathLike):
+        return Clip(str(clip), Path(clip))
+    raise InputError(f"expected the path of a video or a Clip, got {type(clip).__name__}")
 
 
 def _written_again(
