@@ -127,6 +127,27 @@ def test_several_photographs_become_a_gallery(
     assert {row["expression"] for row in rows} >= {"happiness", "neutral"}
 
 
+# Werkzeug leaves the parts of a form that it refuses to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_gallery_has_as_many_photographs_as_a_request_of_the_api(
+    client: FlaskClient, csrf_of: CsrfOf
+) -> None:
+    token = csrf_of(client, "/photo")
+
+    def sent(count: int) -> tuple[int, str]:
+        images = [(io.BytesIO(b"no"), f"{n}.jpg") for n in range(count)]
+        form = {"image": images, "csrf_token": token, "model": ""}
+        answer = client.post("/photo", data=form, headers={"Accept": "text/html"})
+        return answer.status_code, answer.text
+
+    status, page = sent(100)
+    assert (status, "100 photos" in page) == (200, True)
+    for count, named in ((101, "got 101:"), (500, "got more than 400 parts")):
+        status, page = sent(count)
+        assert status == 413
+        assert f"Expected at most 100 images in one request, {named}" in page
+
+
 def test_page_shows_the_faces_of_a_real_photograph(
     tmp_path: Path, samples: dict[str, Path]
 ) -> None:

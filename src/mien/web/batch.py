@@ -8,8 +8,6 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from flask import Response, jsonify, request
-from werkzeug.datastructures import FileStorage
-from werkzeug.exceptions import RequestEntityTooLarge
 
 from mien.web import security
 from mien.web.api import check_form, image_body, noun, returns
@@ -19,7 +17,6 @@ from mien.web.photos import analyzed_photo
 from mien.web.schemas import BatchDocument, PhotoQuery
 from mien.web.services import services
 
-_MAX_IMAGES = 100
 _MAX_WAIT_S = 20.0
 _ZIP_TYPES = {"application/zip", "application/x-zip-compressed"}
 
@@ -38,8 +35,6 @@ blueprint = noun("batch", "Many photographs in one request.")[1]
 @security.limited(security.UPLOAD_LIMIT)
 def _analyze_batch(query: PhotoQuery) -> Response:
     config = services().config
-    # Some more than are allowed, so that the answer can say what is.
-    request.max_form_parts = 4 * _MAX_IMAGES
     security.limit_body(config.max_video_mb)
     results = []
     # All images are taken apart before the first is analyzed, so that a wrong request costs little.
@@ -76,7 +71,7 @@ def _images() -> Iterator[tuple[str, bytes | ProblemError]]:
     if request.mimetype in _ZIP_TYPES:
         yield from _images_of_archive(request.get_data(cache=False))
         return
-    uploads = _parts()
+    uploads = request.files.getlist("image")
     archive = request.files.get("archive")
     if not uploads and archive is None:
         raise ProblemError(
@@ -84,7 +79,7 @@ def _images() -> Iterator[tuple[str, bytes | ProblemError]]:
             f"{', '.join(sorted(request.files)) or 'no file'}."
         )  # fmt: skip
     check_form((), ("image", "archive"), many=True)
-    _check_count(len(uploads))
+    security.check_image_count(len(uploads))
     for number, upload in enumerate(uploads, start=1):
         yield upload.filename or f"image-{number}", _within_limit(upload.stream.read())
     if archive is not None:
@@ -102,31 +97,12 @@ def _images_of_archive(data: bytes) -> Iterator[tuple[str, bytes | ProblemError]
             400, "image_missing", "Expected a ZIP archive with at least one image, got one of "
             f"{len(archive.infolist())} folders and files of operating systems."
         )  # fmt: skip
-    _check_count(len(entries))
+    security.check_image_count(len(entries))
     left = services().config.max_video_mb * MEGABYTE
     for entry in entries:
         content = _read_entry(archive, entry, left)
         left -= 0 if isinstance(content, ProblemError) else len(content)
         yield entry.filename, content
-
-
-def _parts() -> list[FileStorage]:
-    try:
-        return request.files.getlist("image")
-    except RequestEntityTooLarge:
-        # The size was checked before, where it is known.
-        if (request.content_length or 0) > (request.max_content_length or 0):
-            raise
-        _check_count(f"more than {request.max_form_parts} parts")
-        raise
-
-
-def _check_count(count: int | str) -> None:
-    if isinstance(count, str) or count > _MAX_IMAGES:
-        raise ProblemError(
-            413, "too_large", f"Expected at most {_MAX_IMAGES} images in one request, got {count}: "
-            "send them in several requests."
-        )  # fmt: skip
 
 
 def _is_image(entry: zipfile.ZipInfo) -> bool:

@@ -79,7 +79,7 @@ class ProblemError(Exception):
 def init_app(app: Flask) -> None:
     """Return every error in the one format."""
     app.register_error_handler(ProblemError, problem_response)
-    app.register_error_handler(HTTPException, _http_exception)
+    app.register_error_handler(HTTPException, http_response)
     app.register_error_handler(Exception, _unexpected)
 
 
@@ -110,7 +110,8 @@ def wants_html() -> bool:
     return best == "text/html"
 
 
-def _http_exception(error: HTTPException) -> Response:
+def http_response(error: HTTPException) -> Response:
+    """The response for an error of Werkzeug, in the one format."""
     if error.response is not None and error.code is None:
         return make_response(error.response)
     status = error.code or 500

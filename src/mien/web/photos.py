@@ -75,6 +75,7 @@ def _photo() -> ResponseReturnValue:
     try:
         uploads = request.files.getlist("image")
         if len(uploads) > 1:
+            security.check_image_count(len(uploads))
             return page(**_gallery(uploads))
         chosen = request.form.get("sample")
         data, name = _image_from_request() if chosen is None else (_sample_bytes(chosen), chosen)

@@ -31,11 +31,11 @@ from flask.sessions import SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
-from werkzeug.exceptions import TooManyRequests
+from werkzeug.exceptions import RequestEntityTooLarge, TooManyRequests
 
 from mien.web import headers
 from mien.web.config import MEGABYTE, is_loopback
-from mien.web.errors import ProblemError, problem_response, wants_html
+from mien.web.errors import ProblemError, http_response, problem_response, wants_html
 from mien.web.services import services
 
 blueprint = Blueprint("security", __name__)
@@ -44,6 +44,9 @@ ANALYZE_LIMIT = "300/minute"
 UPLOAD_LIMIT = "20/minute;200/hour"
 _LOGIN_LIMIT = "10/minute"
 _FORM_OVERHEAD = 64 * 1024
+_MAX_IMAGES = 100
+# Some more than are allowed, so that the answer can say how many came.
+_MAX_FORM_PARTS = 4 * _MAX_IMAGES
 # The bodies in JSON are small and flat.
 _MAX_JSON_BYTES = 64 * 1024
 _MAX_JSON_DEPTH = 16
@@ -92,11 +95,12 @@ def init_app(app: Flask) -> None:
         RATELIMIT_ENABLED=config.rate_limits,
         MAX_CONTENT_LENGTH=config.max_video_mb * MEGABYTE + _FORM_OVERHEAD,
         MAX_FORM_MEMORY_SIZE=MEGABYTE,
-        MAX_FORM_PARTS=20,
+        MAX_FORM_PARTS=_MAX_FORM_PARTS,
     )
     app.session_interface = _Cookies()
     _limiter.init_app(app)
     app.register_error_handler(TooManyRequests, _too_many_requests)
+    app.register_error_handler(RequestEntityTooLarge, _too_large)
     app.before_request(_check_address)
     app.before_request(_check_text)
     headers.init_app(app)
@@ -143,6 +147,32 @@ def limit_body(megabytes: int) -> None:
     request.max_content_length = max_bytes
     if (request.content_length or 0) > max_bytes:
         raise ProblemError(413, "too_large", f"Expected at most {megabytes} MB.")
+
+
+def check_image_count(count: int) -> None:
+    """Refuse more images than one request may have.
+
+    Raises:
+        ProblemError: status 413.
+    """
+    if count > _MAX_IMAGES:
+        raise _too_many_images(str(count))
+
+
+def _too_many_images(count: str) -> ProblemError:
+    return ProblemError(
+        413, "too_large", f"Expected at most {_MAX_IMAGES} images in one request, got {count}: "
+        "send them in several requests."
+    )  # fmt: skip
+
+
+def _too_large(error: RequestEntityTooLarge) -> Response:
+    fits = 0 < (request.content_length or 0) <= (request.max_content_length or 0)
+    if request.mimetype == "multipart/form-data" and fits:
+        # The form has too many parts, or too much text in them.
+        found = f"more than {_MAX_FORM_PARTS} parts or {MEGABYTE} bytes of text"
+        return problem_response(_too_many_images(found))
+    return http_response(error)
 
 
 def _too_many_requests(error: TooManyRequests) -> Response:
