@@ -289,7 +289,7 @@ def test_limits_hold_for_parallel_requests_to_two_processes(
     assert links.count(409) == 20
 
     def mark(number: int) -> int:
-        body = json.dumps({"at_s": number, "text": "here"}).encode()
+        body = json.dumps({"at_s": 0, "text": f"here {number}"}).encode()
         url = f"{web.url}/api/v1/recordings/{job_id}/markers"
         kind = {"Content-Type": "application/json", "Cookie": cookie}
         return int(request(url, body, **kind)[0])

@@ -1,5 +1,6 @@
 """Markers: times of a session or a video that a person notes something about."""
 
+import math
 import re
 
 import sqlalchemy as sa
@@ -14,9 +15,13 @@ from mien.web.recordings import StoredRecording, require_recording
 from mien.web.schemas import ID, DeletedDocument, MarkerBody, MarkerDocument, MarkersDocument
 from mien.web.services import services
 from mien.web.store.database import markers, new_id, serialize
+from mien.web.words import clock, message
 
 _MOST = 200
-_CLOCK = re.compile(r"(?:(?:(\d{1,3}):)?(\d{1,3}):)?(\d{1,6}(?:\.\d{1,4})?)")
+# The pattern of the field for the time, too.
+_CLOCK = re.compile(
+    r"(\d{1,3}:[0-5]?\d:|\d{1,5}:)[0-5]?\d(\.\d{1,4})?|\d{1,6}(\.\d{1,4})?", re.ASCII
+)
 
 pages, blueprint = noun("markers", "Marked times of sessions and videos.", "/recordings")
 
@@ -92,6 +97,7 @@ def _delete(path: _MarkerPath) -> Response:
 
 
 def _insert(recording: StoredRecording, body: MarkerBody) -> str:
+    _check_time(recording, body)
     marker_id = new_id()
     count = sa.select(sa.func.count()).where(recording.has(markers))
     with services().database.begin() as connection:
@@ -108,9 +114,23 @@ def _insert(recording: StoredRecording, body: MarkerBody) -> str:
 
 
 def _update(recording: StoredRecording, marker_id: str, body: MarkerBody) -> None:
+    _check_time(recording, body)
     change = sa.update(markers).where(recording.has(markers), markers.c.id == marker_id)
     if not services().database.execute(change.values(at_s=body.at_s, text=body.text.strip())):
         raise _no_marker()
+
+
+def _check_time(recording: StoredRecording, body: MarkerBody) -> None:
+    """Refuse a time after the end, up to the tenth of a second that the pages show."""
+    end_s = math.ceil(round(10 * recording.end_s(), 3)) / 10
+    if body.at_s > end_s:
+        text = "Expected a time up to %(end)s, the end of the recording."
+        raise ProblemError(422, "invalid", _said(text) % {"end": clock(end_s, 1)})
+
+
+def _said(text: str) -> str:
+    """A text for a program, or in the language of the page."""
+    return text if request.path.startswith("/api/") else message(text)
 
 
 def _remove(recording: StoredRecording, marker_id: str) -> int:
@@ -124,13 +144,12 @@ def _no_marker() -> ProblemError:
 
 def _body_of_form() -> MarkerBody:
     """The time as a clock shows it or in seconds, and the text."""
-    found = _CLOCK.fullmatch(request.form.get("at", "").strip())
+    at = request.form.get("at", "").strip()
     at_s = 0.0
-    for part in found.groups("0") if found else ("nan",):
+    for part in at.split(":") if _CLOCK.fullmatch(at) else ("nan",):
         at_s = 60 * at_s + float(part)
     try:
         return MarkerBody(at_s=round(at_s, 4), text=request.form.get("text", ""))
     except ValidationError:
-        raise ProblemError(
-            422, "invalid", "Expected a time such as 1:02.5 and a note of 1 to 200 characters."
-        ) from None
+        text = "Expected a time such as 1:02.5 and a note of 1 to 200 characters."
+        raise ProblemError(422, "invalid", _said(text)) from None

@@ -55,7 +55,6 @@ def init_app(app: Flask) -> None:
         device_addresses=_device_addresses,
         expressions=Expression,
     )
-    app.jinja_env.filters["clock"] = _clock
     app.jinja_env.filters["local_time"] = _local_time
     app.jinja_env.filters["code"] = _with_code
     app.context_processor(_template_context)
@@ -64,12 +63,6 @@ def init_app(app: Flask) -> None:
 def _with_code(text: str) -> Markup:
     """Text whose parts between backticks are marked as code."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
-
-
-def _clock(seconds: float, digits: int = 2) -> str:
-    """Minutes and seconds with decimals, as forms accept them."""
-    minutes, rest = divmod(round(seconds, digits), 60)
-    return f"{minutes:.0f}:{rest:0{3 + digits if digits else 2}.{digits}f}"
 
 
 def _local_time(iso: str) -> Markup:

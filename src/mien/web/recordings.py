@@ -88,6 +88,16 @@ class StoredRecording:
         people = person_charts(read_frames(self._frames()))
         return {"start_s": 0.0, "people": [asdict(one) for one in people], "events": []}
 
+    def end_s(self) -> float:
+        """The time of its last frame so far, in seconds; 0 where there is none yet."""
+        if self.kind == "session":
+            session = services().session_store.find(self.id, g.visitor.id)
+            return session["duration_s"] if session else 0.0
+        shown = self.view() or {"people": []}
+        # Documents of earlier versions have it with each person only.
+        ends = [one["end_s"] for one in (shown, *shown["people"]) if "end_s" in one]
+        return float(max(ends, default=0.0))
+
     def size_wh(self) -> tuple[int, int] | None:
         """The size of its pictures; None where there are no frames yet."""
         first = next(self._frames(), None)
@@ -195,11 +205,14 @@ def page_document(folder: Path) -> bytes:
     """
     events: list[Event] = []
     first_s: list[float] = []
+    end_s = 0.0
 
     def watched() -> Iterator[RecordedFrame]:
+        nonlocal end_s
         for frame in Recording(folder).frames():
+            end_s = max(end_s, frame.result.timestamp_s or 0.0)
             if not first_s:
-                first_s.append(frame.result.timestamp_s or 0.0)
+                first_s.append(end_s)
             events.extend(event for event in frame.events if event.kind not in _NOT_SHOWN)
             yield frame
 
@@ -211,6 +224,7 @@ def page_document(folder: Path) -> bytes:
             person["picture"] = f"data:image/jpeg;base64,{data}"
     document = {
         "start_s": first_s[0] if first_s else 0.0,
+        "end_s": end_s,
         "people": people,
         "events": [_event(event) for event in events[:_MAX_EVENTS]],
         "more_events": max(0, len(events) - _MAX_EVENTS),

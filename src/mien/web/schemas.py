@@ -13,6 +13,7 @@ from pydantic import (
     ConfigDict,
     Field,
     StrictBool,
+    StrictFloat,
     StrictInt,
     create_model,
 )
@@ -189,7 +190,9 @@ class CorrectionsDocument(Document):
 
 
 class MarkerBody(Document):
-    at_s: float = Field(ge=0, le=1_000_000, description="Time in the recording, in seconds.")
+    at_s: StrictFloat = Field(
+        ge=0, le=1_000_000, description="Time in the recording, in seconds, up to its end."
+    )
     text: str = Field(
         pattern=r"^\s*[^\s\x00-\x1f][^\x00-\x1f\x7f]*$", max_length=200,
         description="What is there, in any words.",

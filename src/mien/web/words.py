@@ -41,6 +41,8 @@ WORDS = (
     "The request is too large. Make the file smaller, or cut the video.",
     "The server is busy. Try again in a moment.",
     "Choose a video first.",
+    "Expected a time such as 1:02.5 and a note of 1 to 200 characters.",
+    "Expected a time up to %(end)s, the end of the recording.",
     "An internal error occurred. It was logged; try again, or ask the administrator.",
     "There is no such job, or it was deleted.",
     "There is no such session, or it was deleted.",
@@ -106,8 +108,10 @@ def init_app(app: Flask) -> None:
     babel.domain_instance = _Catalogs()
     babel.init_app(app, locale_selector=lambda: language().code)
     app.register_blueprint(blueprint)
-    filters = {"label": _label, "color": _color, "message": _message, "chart": _chart}
-    app.jinja_env.filters.update(filters, word=_word, percent=_percent, decimal=_decimal)
+    filters = {"label": _label, "color": _color, "message": message, "chart": _chart}
+    app.jinja_env.filters.update(
+        filters, word=_word, percent=_percent, decimal=_decimal, clock=clock
+    )
     app.context_processor(lambda: {"language": language(), "languages": LANGUAGES.values()})
     app.after_request(_set_headers)
 
@@ -122,7 +126,7 @@ def language() -> Language:
     return found
 
 
-def _message(text: object) -> str:
+def message(text: object) -> str:
     """A message of the server in the language of the page; unknown ones as they are."""
     plain = str(text or "")
     # The empty message is the header of a catalog.
@@ -131,12 +135,12 @@ def _message(text: object) -> str:
 
 def _word(name: object) -> str:
     """A name that results and jobs have, such as a state or a reason, as words of the page."""
-    return _message(str(name or "").replace("_", " "))
+    return message(str(name or "").replace("_", " "))
 
 
 def _label(name: object) -> str:
     """One of the eight expressions in the language of the page; a model's own label as it is."""
-    return _message(name) if name in _LABELS else str(name or "")
+    return message(name) if name in _LABELS else str(name or "")
 
 
 def _color(label: object) -> str:
@@ -152,12 +156,12 @@ def _chart(svg: str) -> Markup:
 
     def stretch(found: re.Match[str]) -> str:
         parts = unescape(found[1]).split(", ")
-        what = _message(", ").join(_message(one) if one in known else one for one in parts)
-        times = _message("%(from)s to %(to)s") % {"from": found[2], "to": found[3]}
-        return f"<title>{escape(what + _message(', ') + times)}</title>"
+        what = message(", ").join(message(one) if one in known else one for one in parts)
+        times = message("%(from)s to %(to)s") % {"from": found[2], "to": found[3]}
+        return f"<title>{escape(what + message(', ') + times)}</title>"
 
     def name(found: re.Match[str]) -> str:
-        text = _message("Timeline of person %(id)s") % {"id": found[1]}
+        text = message("Timeline of person %(id)s") % {"id": found[1]}
         return f'aria-label="{escape(text)}"'
 
     return Markup(_NAME.sub(name, _STRETCH.sub(stretch, svg)))
@@ -178,6 +182,12 @@ def _decimal(value: float, digits: int = 1, *, signed: bool = False) -> str:
     pattern = "0." + "0" * digits
     pattern = f"+{pattern};-{pattern}" if signed else pattern
     return numbers.format_decimal(value, format=pattern, locale=language().code)
+
+
+def clock(seconds: float, digits: int = 2) -> str:
+    """Minutes and seconds with decimals, as forms accept them."""
+    minutes, rest = divmod(round(seconds, digits), 60)
+    return f"{minutes:.0f}:{rest:0{3 + digits if digits else 2}.{digits}f}"
 
 
 @blueprint.get("/words/<code>.json")
