@@ -155,6 +155,9 @@ def test_unknown_environment_variables_are_named(
         (["image", "x.jpg", "--detector", "yunet:"], "the path of a YuNet file after yunet:"),
         (["image", "x.jpg", "--prior", "nope"], "a JSON file, got 'nope', which is no readable"),
         (["live", "--yes", "--camera", "rtsp://127.0.0.1:1/x"], "(rtsp://USER:PASSWORD@HOST:554/"),
+        (["live", "--yes", "--camera", "-1"], "number of a camera from 0 to 99, got -1"),
+        (["live", "--yes", "--camera", f"{10**19}"], "number of a camera from 0 to 99, got 1000"),
+        (["live", "--yes", "--camera", "9" * 5000], "File name too long"),
     ],
 )
 def test_messages_say_what_to_do(mien: Any, words: list[str], expected: str) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import mien
-from mien.errors import CameraError
+from mien.errors import CameraError, InputError
 from mien.media import camera as camera_module
 from mien.media.camera import CameraSource
 from mien.testing import FakePipeline
@@ -19,6 +19,12 @@ from mien.testing import FakePipeline
 def test_reports_a_missing_camera() -> None:
     with pytest.raises(CameraError, match="camera 97"):
         next(CameraSource(97).frames())
+
+
+@pytest.mark.parametrize("number", [-1, 100, 2**31, 10**20])
+def test_refuses_numbers_that_no_camera_has(number: int) -> None:
+    with pytest.raises(InputError, match=f"number of a camera from 0 to 99, got {number}$"):
+        next(iter(mien.stream(number, pipeline=FakePipeline())))
 
 
 def test_leaving_the_loop_ends_the_waiting_for_a_lost_camera(

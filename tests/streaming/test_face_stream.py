@@ -126,6 +126,16 @@ def test_time_must_go_forward(pipeline: FacePipeline, smile_frames: Frames) -> N
         stream.update(smile_frames[1][0], 1.0)
 
 
+@pytest.mark.parametrize("timestamp_s", [float("nan"), float("inf"), float("-inf")])
+def test_a_time_that_is_not_finite_is_refused_and_changes_nothing(timestamp_s: float) -> None:
+    stream, image = FaceStream(FakePipeline()), np.zeros((32, 32, 3), np.uint8)
+    for last_s in (None, 0.0):
+        with pytest.raises(InputError, match=f"expected a finite timestamp_s, got {timestamp_s}"):
+            stream.update(image, timestamp_s)
+        found = stream.update(image, 0.0 if last_s is None else 0.04)
+    assert (found.frame_index, found.timestamp_s) == (1, 0.04)
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 900), (3, 2)])
 def test_accepts_frames_of_any_size(pipeline: FacePipeline, size: tuple[int, int]) -> None:
     assert FaceStream(pipeline).update(np.zeros((*size, 3), np.uint8), 0.0).faces == ()

@@ -1,6 +1,7 @@
 """``mien live``: analyze a camera stream; ``mien report``: what a recording shows, again."""
 
 import json as json_module
+import re
 import sys
 import time
 from collections import deque
@@ -214,7 +215,7 @@ def _sinks(
 
 
 def _source(camera: str, on_state: Callable[[str], None]) -> Source:
-    if camera.isdecimal():
+    if re.fullmatch(r"-?\d{1,20}", camera):
         return CameraSource(int(camera), on_state=on_state)
     if "://" in camera:
         return CameraSource(camera, on_state=on_state)

@@ -10,13 +10,15 @@ from pathlib import Path
 
 import cv2
 
-from mien.errors import CameraError
+from mien.errors import CameraError, InputError
 from mien.media.sources import Frame, SourceInfo
 from mien.types import Image
 
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 5.0
 _NETWORK_TIMEOUT_MS = 5000
+# OpenCV reads the hundreds of a larger number as the name of a driver; -1 ends the process.
+_LAST_NUMBER = 99
 
 
 class CameraSource:
@@ -26,12 +28,15 @@ class CameraSource:
     :meth:`frames` is iterated, because opening a camera switches its light on.
 
     Args:
-        camera: number of an attached camera, or an address such as ``rtsp://…``.
+        camera: number of an attached camera, from 0 to 99, or an address such as ``rtsp://…``.
         on_state: called with ``"open"``, ``"lost"`` and ``"waiting"``.
         size_wh: requested size of an attached camera, which may return another one.
 
     Attributes:
         info: properties of the camera; its size is not known before it is open.
+
+    Raises:
+        InputError: there is no camera of such a number.
     """
 
     def __init__(
@@ -41,6 +46,10 @@ class CameraSource:
         on_state: Callable[[str], None] = lambda state: None,
         size_wh: tuple[int, int] | None = None,
     ) -> None:
+        if isinstance(camera, int) and not 0 <= camera <= _LAST_NUMBER:
+            raise InputError(
+                f"expected the number of a camera from 0 to {_LAST_NUMBER}, got {camera}"
+            )
         self._camera = camera
         self._on_state = on_state
         self._size_wh = size_wh

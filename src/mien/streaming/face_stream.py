@@ -1,5 +1,6 @@
 """One stream of frames: its tracks, their smoothed labels and their statistics."""
 
+import math
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -144,10 +145,12 @@ class FaceStream:
             `expression_raw` is of this frame alone, and `track` has the running statistics.
 
         Raises:
-            InputError: not an image, or time does not go forward.
+            InputError: not an image, or time is not finite or does not go forward.
             MissingExtraError: lapx is not installed.
         """
         rgb = imaging.as_rgb(image)
+        if not math.isfinite(timestamp_s):
+            raise InputError(f"expected a finite timestamp_s, got {timestamp_s}")
         if self._last_s is not None and timestamp_s <= self._last_s:
             raise InputError(
                 f"expected a frame later than the last one at {self._last_s:g} s, "
