@@ -100,7 +100,7 @@ def test_summarizes_beside_foreign_files_and_says_what_is_damaged(
 ) -> None:
     pytest.importorskip("duckdb")
     manifest = tmp_path / "people.csv"
-    manifest.write_text('uri,"a ""site"""\nimages/0.png,x\nimages/1.png,y\n')
+    manifest.write_text('uri,"a ""site"""\nimages/0.png,x [/b]\nimages/1.png,y\n')
     # A folder whose name is a pattern.
     out = tmp_path / "[o]ut's"
     plan = make_plan(find_inputs([str(manifest)]), workers=1, part_size=2)
@@ -113,8 +113,10 @@ def test_summarizes_beside_foreign_files_and_says_what_is_damaged(
         file.with_name(f"._{file.name}").write_bytes(b"Mac OS X")
     found = summarize(str(out), group='a "site"')
     assert [(row["group"], row["expression"]) for row in found["shares"]] == [
-        *(("x", "happiness"), ("y", "anger"))
+        *(("x [/b]", "happiness"), ("y", "anger"))
     ]
+    ran = CliRunner().invoke(app, ["summarize", str(out), "--group", 'a "site"'])
+    assert "x [/b]" in ran.stdout
     file = out / "faces" / "part-000000.parquet"
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(

@@ -212,3 +212,9 @@ def test_rejects_incomparable_predictions() -> None:
         compare(a, dataclasses.replace(a, labels=(Expression.NEUTRAL, Expression.ANGER)))
     with pytest.raises(DataError, match="true labels"):
         compare(a, dataclasses.replace(a, truth=1 - a.truth))
+
+
+def test_names_in_texts_of_markdown_are_shown_as_they_are() -> None:
+    found = dataclasses.replace(predictions(30, 10), data="set [a] *b*")
+    page = report.to_markdown(summarize(found))
+    assert page.splitlines()[0].endswith(r" on set \[a] \*b\*")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from mien.evaluation.summary import first_names, markdown_table, percent
+from mien.evaluation.summary import as_markdown, first_names, markdown_table, percent
 
 _STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}
 table{border-collapse:collapse;margin:1rem 0}td,th{border-bottom:1px solid #ccc;padding:.3rem .8rem}
@@ -21,7 +21,7 @@ _PARTS = {
 
 def to_markdown(result: Mapping[str, Any]) -> str:
     """A result of :meth:`Adaptation.to_dict` as Markdown."""
-    blocks = [f"# {_title(result)}", *_paragraphs(result)]
+    blocks = [as_markdown(text) for text in (f"# {_title(result)}", *_paragraphs(result))]
     blocks += [markdown_table(header, rows) for header, rows in _tables(result)]
     return "\n\n".join(blocks) + "\n"
 

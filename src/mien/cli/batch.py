@@ -20,6 +20,7 @@ from mien.cli.console import (
     print_error,
     print_json,
     print_warning,
+    printable,
     stdout_console,
     text_progress,
 )
@@ -293,7 +294,7 @@ def _summarize(
     for row in found["shares"]:
         interval = f"{row['low']:.1%} to {row['high']:.1%}"
         cells = (row["expression"], str(row["faces"]), f"{row['share']:.1%}", interval)
-        table.add_row(str(row["group"] or ""), *cells)
+        table.add_row(*map(printable, (str(row["group"] or ""), *cells)))
     console.print(table)
     for row in found["failures"]:
-        console.print(f"{row['inputs']} failed: {row['error']}", markup=False)
+        console.print(printable(f"{row['inputs']} failed: {row['error']}"))

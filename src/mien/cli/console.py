@@ -37,14 +37,21 @@ _CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class _StdoutConsole(Console):
+class PlainConsole(Console):
+    """A console that prints texts as they are: brackets in a name or a label are not markup."""
+
+    def __init__(self, *, stderr: bool = False, width: int | None = None) -> None:
+        super().__init__(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)
+
+
+class _StdoutConsole(PlainConsole):
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
 
 
 def stdout_console() -> Console:
     """A console on stdout, with a fixed width if stdout is not a terminal."""
-    return _StdoutConsole(width=None if sys.stdout.isatty() else _PIPED_WIDTH, highlight=False)
+    return _StdoutConsole(width=None if sys.stdout.isatty() else _PIPED_WIDTH)
 
 
 def printable(text: str) -> str:
@@ -60,7 +67,7 @@ def print_json(document: Any, *, indent: int | None = 2) -> None:
 
 
 def print_error(message: str) -> None:
-    """Print ``Error: message`` on stderr. Brackets in the message are not markup."""
+    """Print ``Error: message`` on stderr."""
     _print_line("Error:", "bold red", message)
 
 
@@ -71,24 +78,24 @@ def print_warning(message: str) -> None:
 
 def _print_line(word: str, style: str, message: str) -> None:
     text = Text.assemble((word, style), f" {printable(message)}")
-    Console(stderr=True, highlight=False).print(text, soft_wrap=True)
+    PlainConsole(stderr=True).print(text, soft_wrap=True)
 
 
 def progress_bars(progress: ProgressColumn, *, transient: bool = True) -> Progress:
     """Bars on stderr; `progress` is the column between the bar and the remaining time."""
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         progress,
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=PlainConsole(stderr=True),
         transient=transient,
     )
 
 
 def text_progress() -> Progress:
     """Bars on stderr with the field `text` of each task; they show nothing but on a terminal."""
-    bars = progress_bars(TextColumn("{task.fields[text]}"))
+    bars = progress_bars(TextColumn("{task.fields[text]}", markup=False))
     bars.disable = not sys.stderr.isatty()
     return bars
 

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from mien.applications import APPLICATIONS, Application, ReplayedRecording, build_application
 from mien.cli import video as option
-from mien.cli.console import graceful_stop, print_json, print_warning
+from mien.cli.console import PlainConsole, graceful_stop, print_json, print_warning, printable
 from mien.cli.options import (
     DrawOption,
     NeutralOption,
@@ -239,7 +239,7 @@ class _Screen:
     def __init__(self, application: Application | None, *, json: bool) -> None:
         self._json = json
         self._application = application
-        self._console = Console(stderr=json)
+        self._console = PlainConsole(stderr=json)
         self._live: Live | None = None
         self._events: deque[Event] = deque(maxlen=6)
         self._times: deque[float] = deque(maxlen=60)
@@ -262,9 +262,9 @@ class _Screen:
     def print(self, words: str) -> None:
         """Print a permanent line on stderr."""
         if self._live is not None:
-            self._live.console.print(Text(words))
+            self._live.console.print(printable(words))
         else:
-            Console(stderr=True, highlight=False).print(Text(words), soft_wrap=True)
+            PlainConsole(stderr=True).print(printable(words), soft_wrap=True)
 
     def show_state(self, state: str) -> None:
         """Report that the camera was lost or reconnected."""
@@ -299,7 +299,7 @@ class _Screen:
             label = scores.label.value if scores else "–"
             table.add_row(
                 str(face.track_id),
-                Text(label if sure or track is None else f"{label} ({track.state})"),
+                label if sure or track is None else f"{label} ({track.state})",
                 f"{scores[scores.label]:.0%}" if scores else "–",
                 raw.top.value if raw else "–",
                 f"{signals.facing:.2f}" if signals and signals.facing is not None else "–",
@@ -379,4 +379,4 @@ def _report(
         document = {"recording": str(recording), "report": str(report_file), "tracks": tracks}
         print_json(document, indent=None)
     else:
-        typer.echo(f"{recording}: {counted(tracks, 'track')}: {report_file}")
+        typer.echo(printable(f"{recording}: {counted(tracks, 'track')}: {report_file}"))

@@ -16,6 +16,7 @@ from mien.evaluation.robustness import measure_robustness
 from mien.evaluation.summary import (
     MIN_IN_CLASS,
     MIN_IN_SLICE,
+    as_markdown,
     first_names,
     markdown_table,
     percent,
@@ -126,8 +127,8 @@ def read_predictions(path: Path) -> Predictions:
 def to_markdown(summary: dict[str, Any]) -> str:
     """An evaluation as Markdown tables."""
     blocks = [
-        f"# {summary['model']} on {summary['data']}",
-        _facts(summary),
+        as_markdown(f"# {summary['model']} on {summary['data']}"),
+        as_markdown(_facts(summary)),
         _main_figures(summary),
         _classes(summary),
         _confusion(summary),
@@ -137,7 +138,7 @@ def to_markdown(summary: dict[str, Any]) -> str:
         blocks.append(_robustness(summary["robustness"]))
     if summary["left_out"]:
         lines = [
-            f"- {reason}: {e['count']} ({first_names(e['names'], e['count'])})"
+            as_markdown(f"- {reason}: {e['count']} ({first_names(e['names'], e['count'])})")
             for reason, e in summary["left_out"].items()
         ]
         blocks.append("\n".join(["## Left out", "", *lines]))
@@ -213,7 +214,11 @@ def _slice(name: str, table: dict[str, Any]) -> str:
     ]
     header = [name, "n", "accuracy", "interval", "balanced accuracy", "interval"]
     note = f"\n\nNot shown, under {MIN_IN_SLICE} people: {table['too_small']}."
-    return f"## By {name}\n\n" + markdown_table(header, rows) + (note if table["too_small"] else "")
+    return (
+        f"## By {as_markdown(name)}\n\n"
+        + markdown_table(header, rows)
+        + (note if table["too_small"] else "")
+    )
 
 
 def _robustness(robustness: dict[str, Any]) -> str:

@@ -185,9 +185,14 @@ def plain(value: Any) -> Any:
 _MARKUP = re.compile(r"[\\|<`*\[]")
 
 
+def as_markdown(text: str) -> str:
+    """A text that Markdown shows as it is, such as a label or the name of a file."""
+    return _MARKUP.sub(r"\\\g<0>", text)
+
+
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table as Markdown, whose cells are shown as they are."""
-    first, *others = [[_MARKUP.sub(r"\\\g<0>", cell) for cell in line] for line in (header, *rows)]
+    first, *others = [list(map(as_markdown, line)) for line in (header, *rows)]
     lines = [first, ["---"] * len(first), *others]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -289,7 +294,8 @@ def _same_rows(a: Predictions, b: Predictions) -> tuple[Predictions, Predictions
 
 def compared_markdown(summary: dict[str, Any]) -> str:
     """A comparison as Markdown."""
-    a, b = (_name(summary[side]) for side in "ab")
+    names = [_name(summary[side]) for side in "ab"]
+    a, b = map(as_markdown, names)
     rows = []
     for name in ("accuracy", "balanced_accuracy", "macro_f1"):
         entry = summary[name]
@@ -298,10 +304,10 @@ def compared_markdown(summary: dict[str, Any]) -> str:
         both = percent(entry["a"]), percent(entry["b"])
         rows.append([name.replace("_", " "), *both, difference, " to ".join(edges)])
     return (
-        f"# {b} against {a} on {summary['data']}\n\n"
+        f"# {b} against {a} on {as_markdown(summary['data'])}\n\n"
         f"{summary['n']} pictures that both models saw. Differences are {b} minus {a}, with "
         "95 % intervals over the pictures.\n\n"
-        + markdown_table(["figure", a, b, "difference", "interval"], rows)
+        + markdown_table(["figure", *names, "difference", "interval"], rows)
         + f"\n\nOnly {a} right: {summary['only_a_right']}; only {b} right: "
         f"{summary['only_b_right']}; McNemar's exact test: p = {summary['mcnemar_p']:.3g}.\n"
     )
