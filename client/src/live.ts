@@ -275,7 +275,7 @@ function onNotice(notice: Notice): void {
     showMessage(t("The server is busy. Sending fewer frames."), false, 2500);
   } else if (notice.type === "error") {
     showMessage(messageText(notice.error.message), true);
-    if (["storage_unavailable", "storage_full"].includes(notice.error.code)) setRecording(false);
+    if (["storage_unavailable", "storage_full", "session_deleted"].includes(notice.error.code)) setRecording(false);
   } else if (notice.type === "recording" && notice.state === "started") {
     recordedSession = notice.session_id;
     recordingSince ??= performance.now();

@@ -108,7 +108,8 @@ export class ResultRecorder {
       body: JSON.stringify({ results }),
       headers: { "Content-Type": "application/json" },
     });
-    if (answer?.status === 507) return this.fail(answer);
+    // No space, or the session was deleted.
+    if (answer?.status === 507 || answer?.status === 410) return this.fail(answer);
     if (answer?.status === 404 && !this.isLive) {
       const message = t("Some results could not be stored. The others are in your sessions.");
       return this.notify({ type: "error", error: { code: "session_ended", message } });
@@ -129,6 +130,8 @@ export class ResultRecorder {
     if (this.address) await request(this.address, { method: "DELETE" });
     this.address = undefined;
     const said = (await answer.json().catch(() => null)) as { error?: { code: string; message: string } } | null;
+    if (this.sessionId) this.notify({ type: "recording", state: "stopped", session_id: this.sessionId, complete: false });
+    this.sessionId = undefined;
     const message = messageText(said?.error?.message ?? "") || t("Recording is not possible now. Try again in a moment.");
     this.notify({ type: "error", error: { code: said?.error?.code ?? "storage_unavailable", message } });
   }

@@ -164,8 +164,10 @@ export class HttpTransport implements Transport {
     } else if (response?.status === 503) {
       const seconds = Number(response.headers.get("Retry-After") ?? 1);
       this.listener.onMessage({ type: "busy", retry_after_ms: 1000 * seconds });
-    } else if (response?.status === 400) {
+    } else if (response && [400, 410, 507].includes(response.status)) {
       const { error } = (await response.json()) as { error: { code: string; message: string } };
+      // Of the other two, the image has no answer: a recording has ended by itself.
+      if (response.status !== 400) this.listener.onMessage({ type: "dropped", frames: 1 });
       this.listener.onMessage({ type: "error", error });
     } else {
       this.url = undefined;

@@ -250,6 +250,50 @@ def test_plain_http_streams_record_and_close(app: Flask, smile: bytes) -> None:
     assert client.post(f"{url}/frames", data=smile).status_code == 404
 
 
+def test_stream_says_when_its_session_is_deleted(
+    app: Flask, serve: Serve, smile: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mien.web.store.sessions._WRITE_EVERY_S", 0.0)
+    client = app.test_client()
+    with connected(serve(app)) as socket_client:
+        started = ask(socket_client, {"type": "record"})
+        assert "faces" in ask(socket_client, smile)
+        client.delete(f"/api/v1/sessions/{started['session_id']}")
+        assert "faces" in ask(socket_client, smile)
+        stopped = json.loads(socket_client.receive(timeout=600))
+        assert stopped == {
+            "type": "recording", "state": "stopped",
+            "session_id": started["session_id"], "complete": False,
+        }  # fmt: skip
+        ended = json.loads(socket_client.receive(timeout=600))
+        assert ended["error"]["code"] == "session_deleted"
+        assert "faces" in ask(socket_client, smile)
+
+
+@pytest.mark.parametrize("route", ["frames", "results"])
+def test_http_stream_says_when_its_sessions_are_deleted(
+    app: Flask, smile: bytes, route: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mien.web.store.sessions._WRITE_EVERY_S", 0.0)
+    client = app.test_client()
+    client.get("/photo")
+    url = f"/api/v1/live/{client.post('/api/v1/live').json['id']}"  # type: ignore[index]
+    client.post(f"{url}/recording")
+
+    def go_on(at_s: float) -> int:
+        if route == "frames":
+            return client.post(f"{url}/frames", data=smile).status_code
+        results = [result_at(at_s, round(10 * at_s))]
+        return client.post(f"{url}/results", json={"results": results}).status_code
+
+    assert go_on(0.1) == 200
+    assert client.delete("/api/v1/sessions").json == {"deleted": 1}
+    assert [go_on(0.2), go_on(0.3)] == [410, 410]
+    assert client.delete(f"{url}/recording").json["complete"] is False  # type: ignore[index]
+    assert go_on(0.4) == (200 if route == "frames" else 409)
+    assert client.get("/api/v1/sessions").json == {"sessions": []}
+
+
 def test_idle_streams_are_closed(app: Flask) -> None:
     client = app.test_client()
     streams = app.extensions["mien"].live_streams

@@ -123,6 +123,20 @@ class LiveStream:
                 ) from None
         return {"type": "recording", "state": "started", "session_id": self.recording.session_id}
 
+    def check_recording(self) -> None:
+        """Say why a recording has ended by itself.
+
+        Raises:
+            ProblemError: the server's space is used up, or the session was deleted.
+        """
+        recording = self.recording
+        if recording is not None and recording.deleted:
+            raise ProblemError(
+                410, "session_deleted", "The session was deleted, so its recording has ended."
+            )
+        if recording is not None and recording.full:
+            raise storage_full()
+
     def stop_recording(self) -> dict[str, Any]:
         """End the recording, if there is one; returns the message for the client."""
         recording, self.recording = self.recording, None
@@ -260,26 +274,31 @@ def _open_stream() -> tuple[Response, int]:
 @blueprint.post(
     "/<stream_id>/frames",
     summary="Analyze a stream's next frame",
-    responses=returns(FrameResultDocument, 404, 413, 503),
+    responses=returns(FrameResultDocument, 404, 410, 413, 503, 507),
     openapi_extensions=image_body("image/jpeg"),
 )
 def _next_frame(path: _LivePath, query: AnalyzeQuery) -> Response:
-    """The body is the image. Results have tracks, as over the WebSocket."""
+    """The body is the image. Results have tracks, as over the WebSocket.
+
+    Where a recording has ended by itself, each answer says why until it is stopped.
+    """
     security.limit_body(MAX_FRAME_MB)
     stream = _require_stream(path.stream_id)
     with image_problems():
         result = stream.analyze(request.get_data(cache=False))
+    stream.check_recording()
     return jsonify(result.to_dict(landmarks=query.landmarks))
 
 
 @blueprint.post(
     "/<stream_id>/results",
     summary="Record results that a browser computed",
-    responses=returns(AddedDocument, 404, 409, 413, 422, 507),
+    responses=returns(AddedDocument, 404, 409, 410, 413, 422, 507),
 )
 def _add_results(path: _LivePath, body: ResultsBody) -> Response:
     """The results of a stream that is recorded, analyzed by the caller; images stay there."""
-    recording = _require_stream(path.stream_id).recording
+    stream = _require_stream(path.stream_id)
+    recording = stream.recording
     if recording is None:
         raise ProblemError(409, "not_recording", "Expected a stream that is recorded; record it.")
     try:
@@ -301,8 +320,7 @@ def _add_results(path: _LivePath, body: ResultsBody) -> Response:
         ):
             raise ProblemError(422, "invalid", f"Expected at most {_MOST_LABELS} labels of a face.")
     added = sum(map(recording.add, results))
-    if recording.full:
-        raise storage_full()
+    stream.check_recording()
     return jsonify({"added": added})
 
 

@@ -27,7 +27,6 @@ from mien.web.photos import image_error_text
 from mien.web.schemas import parse_bool
 from mien.web.security import owner
 from mien.web.services import services
-from mien.web.videos import storage_full
 
 _TRY_AGAIN_LATER = 1013
 _POLICY_VIOLATION = 1008
@@ -173,10 +172,10 @@ class _Conversation:
             self._send_error("image_unreadable", image_error_text(error))
             return
         self._send(document)
-        recording = self._stream.recording
-        if recording is not None and recording.full:
+        try:
+            self._stream.check_recording()
+        except ProblemError as problem:
             self._send(self._stream.stop_recording())
-            problem = storage_full()
             self._send_error(problem.code, problem.message)
 
     def _send_error(self, code: str, message: str) -> None:

@@ -44,6 +44,7 @@ WORDS = (
     "Expected a time such as 1:02.5 and a note of 1 to 200 characters.",
     "Expected a time up to %(end)s, the end of the recording.",
     "An internal error occurred. It was logged; try again, or ask the administrator.",
+    "The session was deleted, so its recording has ended.",
     "There is no such job, or it was deleted.",
     "There is no such session, or it was deleted.",
     "This link has expired, or was revoked.",

@@ -47,6 +47,7 @@ class Recording:
     Attributes:
         session_id: the recorded session.
         full: whether results were discarded because the limit is reached; no more are added then.
+        deleted: whether the session was deleted meanwhile; no results are added then, either.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class Recording:
         max_stored: int | None = None,
     ) -> None:
         self.session_id = session_id
-        self.full = False
+        self.full = self.deleted = False
         self._max_stored = max_stored
         self._database = database
         self._lock = threading.Lock()
@@ -83,7 +84,7 @@ class Recording:
         A client that had no answer sends results again.
         """
         with self._lock:
-            if self.full or len(self._waiting) >= _MAX_WAITING:
+            if self.full or self.deleted or len(self._waiting) >= _MAX_WAITING:
                 return False
             timestamp_s = result.timestamp_s or 0.0
             if self._first_s is None:
@@ -113,7 +114,7 @@ class Recording:
     def finish(self) -> bool:
         """Write the rest and mark the session as complete; returns whether all is stored."""
         with self._lock:
-            return self._write("complete") and not self.full
+            return self._write("complete") and not (self.full or self.deleted)
 
     def _write(self, state: str) -> bool:
         self._wrote_at = time.monotonic()
@@ -134,14 +135,14 @@ class Recording:
                         "duration_s": self._last_s,
                         "size": sessions.c.size + len(data),
                     }
+                there = sa.update(sessions).where(sessions.c.id == self.session_id)
+                self.deleted = not connection.execute(there.values(**values)).rowcount
+                if self._waiting and not (self.full or self.deleted):
                     connection.execute(
                         sa.insert(session_chunks).values(
                             session_id=self.session_id, sequence=self._sequence, data=data
                         )
                     )
-                connection.execute(
-                    sa.update(sessions).where(sessions.c.id == self.session_id).values(**values)
-                )
         except SQLAlchemyError:
             return False
         self._waiting.clear()
