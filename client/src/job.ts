@@ -67,7 +67,7 @@ async function poll(): Promise<void> {
     if (job.state === "running") await grow();
     status.textContent = job.state === "queued"
       ? t("Waiting in the queue")
-      : `${percent(job.progress)}, ${tn("%(num)s frame", "%(num)s frames", job.frames_done)}${timeLeft(job.progress)}`;
+      : `${percent(job.progress)}${report ? `, ${tn("%(num)s frame", "%(num)s frames", job.frames_done)}` : ""}${timeLeft(job.progress)}`;
   }
   location.reload();
 }

@@ -1,6 +1,7 @@
 """Faces that a visitor labels, and the model that is adapted to them."""
 
 import io
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from html import escape
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image as PillowImage
@@ -157,7 +159,10 @@ def test_adapted_model_is_used_exported_and_deleted(
     assert result["n"] == 8
     assert sorted(result["labels"]) == ["grin", "neutral"]
     assert result["kept"]
-    assert "Your labels" in visitor.get(f"/jobs/{job['id']}").text
+    page = visitor.get(f"/jobs/{job['id']}").text
+    assert "Your labels" in page
+    assert "The model was kept. Balanced accuracy in cross-validation: " in page
+    assert 'value="keep"' not in page
     assert visitor.get("/api/v1/jobs").json["jobs"]  # type: ignore[index]
     assert "Model: calm, grin" not in visitor.get("/video").text
     assert "Model: calm, grin" in visitor.get("/photo").text
@@ -170,6 +175,26 @@ def test_adapted_model_is_used_exported_and_deleted(
     assert strangers.post(use, data=photos["person-a-smiling"]).status_code == 404
     visitor.delete(f"/api/v1/jobs/{job['id']}")
     assert visitor.post(use, data=photos["person-a-smiling"]).status_code == 404
+
+
+def test_page_says_that_a_model_was_not_kept(app: Flask, visitor: FlaskClient) -> None:
+    for path in sample_paths():
+        if path.stem != "group":
+            label(visitor, "left" if path.stem[7] in "ac" else "right", path.read_bytes())
+    job: Any = visitor.post(f"{URL}/adapt").json
+    url = f"/jobs/{job['id']}"
+    jobs = database.jobs
+    running = sa.update(jobs).where(jobs.c.id == job["id"])
+    app.extensions["mien"].database.execute(running.values(state="running", frames_done=12))
+    assert "frames" not in visitor.get(url).text
+    app.extensions["mien"].database.execute(running.values(state="queued", frames_done=0))
+    assert app.extensions["mien"].jobs.run_next()
+    page = visitor.get(url).text
+    reason = "the labels cannot be distinguished better than by chance"
+    assert f"The model was not better and was not kept: {reason}." in page
+    assert re.search(r"Balanced accuracy in cross-validation: \d+\u202f%\.", page)
+    assert "not better</span>" in page
+    assert 'value="keep"' not in page
 
 
 def test_failed_adaptation_says_why(tmp_path: Path, make_app: MakeApp) -> None:

@@ -59,8 +59,23 @@ def _job(job_id: str) -> str:
     task = row["options"].get("task", "video")
     found = require_recording(job_id) if task == "video" else None
     return render_template(
-        "job.html", job=_job_document(row), task=task, recording=found, shown=found and found.view()
+        "job.html",
+        job=_job_document(row),
+        task=task,
+        recording=found,
+        shown=found and found.view(),
+        adapted=None if found else _adaptation(job_id),
     )
+
+
+def _adaptation(job_id: str) -> dict[str, Any] | None:
+    """What adapting a model gave, see :class:`mien.Adaptation`; None until then."""
+    store = services().job_store
+    for entry in store.files(job_id, role="result"):
+        if entry["name"] == "result.json":
+            result: dict[str, Any] = json.loads(b"".join(store.read_file(entry["id"])))
+            return result
+    return None
 
 
 @pages.get("/jobs/<job_id>/timelines")

@@ -45,6 +45,8 @@ WORDS = (
     "Expected a time up to %(end)s, the end of the recording.",
     "An internal error occurred. It was logged; try again, or ask the administrator.",
     "The session was deleted, so its recording has ended.",
+    "the labels cannot be distinguished better than by chance",
+    "nothing is gained over the model as it is",
     "There is no such job, or it was deleted.",
     "There is no such session, or it was deleted.",
     "This link has expired, or was revoked.",
