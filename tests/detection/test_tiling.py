@@ -2,11 +2,14 @@
 
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image as PillowImage
+from PIL import ImageFilter
 
 from mien import geometry, imaging
 from mien.detection import BlazeFace, FaceSearch, build_detector
@@ -201,6 +204,25 @@ def test_a_still_shows_faces_cut_by_the_border_beside_whole_ones(
         "bottom": lambda: np.vstack([other, first[: round(box.y_max - cut)]]),
     }[side]()
     assert len(still_search.search_still(np.ascontiguousarray(image)).faces) == 2
+
+
+def test_a_still_shows_each_of_many_faces_side_by_side(
+    still_search: FaceSearch, samples: dict[str, Path]
+) -> None:
+    side, portraits = 120, []
+    for name in sorted(name for name in samples if name.startswith("person")):
+        with PillowImage.open(samples[name]) as image:
+            (face,) = still_search.search_still(np.asarray(image.convert("RGB"))).faces
+            half = 0.75 * max(face.box.width, face.box.height)
+            x, y = face.box.center
+            part = image.crop((int(x - half), int(y - half), int(x + half), int(y + half)))
+            portraits.append(part.resize((side, side)).filter(ImageFilter.GaussianBlur(4)))
+    wall = PillowImage.new("RGB", (6 * side, 4 * side))
+    for i in range(24):
+        wall.paste(portraits[i % len(portraits)], (i % 6 * side, i // 6 * side))
+    faces = still_search.search_still(np.asarray(wall)).faces
+    assert len({tuple(int(at // side) for at in face.box.center) for face in faces}) == 24
+    assert len(faces) == 24
 
 
 @pytest.mark.parametrize("angle_deg", [90, 135, 180, 225, 270])
