@@ -15,21 +15,28 @@ from flask.testing import FlaskClient
 from PIL import Image as PillowImage
 
 from mien.adaptation import faces
+from mien.pipeline import FacePipeline
 from mien.samples import sample_paths
+from mien.testing import face_image
+from mien.types import Box
+from mien.web.app import create_app
+from mien.web.config import WebConfig
 from mien.web.store import database, sessions
 
 URL = "/api/v1/corrections"
 MakeApp = Callable[..., Flask]
 
 
-def jpeg(shade: int, size: int = 64) -> bytes:
+def jpeg(*left: int, size_wh: tuple[int, int] = (96, 96), **options: Any) -> bytes:
+    """A picture with fake faces of 60 pixels at these places."""
     buffer = io.BytesIO()
-    PillowImage.new("RGB", (size, size), (shade, shade, shade)).save(buffer, "JPEG")
+    faces = [(Box(x, 18, x + 60, 78), "neutral") for x in left]
+    PillowImage.fromarray(face_image(faces, size_wh)).save(buffer, "JPEG", **options)
     return buffer.getvalue()
 
 
 def label(client: FlaskClient, name: str, picture: bytes | None = None) -> Any:
-    data = {"image": (io.BytesIO(jpeg(90) if picture is None else picture), "f.jpg"), "label": name}
+    data = {"image": (io.BytesIO(jpeg(18) if picture is None else picture), "f.jpg"), "label": name}
     return client.post(URL, data=data)
 
 
@@ -85,11 +92,10 @@ def test_form_deletes(visitor: FlaskClient, csrf_of: Any) -> None:
 
 
 def test_pictures_are_small_and_say_nothing_else(visitor: FlaskClient) -> None:
-    buffer = io.BytesIO()
     exif = PillowImage.Exif()
     exif[0x010E] = "a secret place"
-    PillowImage.new("RGB", (1200, 800)).save(buffer, "JPEG", exif=exif)
-    found = label(visitor, "bored", buffer.getvalue()).json["id"]
+    picture = jpeg(18, size_wh=(1200, 800), exif=exif)
+    found = label(visitor, "bored", picture).json["id"]
     stored = visitor.get(f"/corrections/{found}.jpg").data
     assert b"secret" not in stored
     assert PillowImage.open(io.BytesIO(stored)).size == (320, 213)
@@ -102,7 +108,7 @@ def test_rejects_labels(visitor: FlaskClient, name: str) -> None:
 
 def test_rejects_what_is_no_picture(visitor: FlaskClient, client: FlaskClient) -> None:
     assert label(visitor, "bored", b"no picture").status_code == 400
-    assert label(visitor, "bored", jpeg(0, 5000)).status_code == 400
+    assert label(visitor, "bored", jpeg(18, size_wh=(5000, 5000))).status_code == 400
     assert visitor.post(URL, data={"label": "bored"}).status_code == 422
 
 
@@ -121,7 +127,10 @@ def test_space_is_limited(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("mien.web.videos.MEGABYTE", 1000)
     client = make_app(max_stored_mb=6).test_client()
     client.get("/photo")
-    assert {label(client, "a", jpeg(90, 300)).status_code for _ in range(5)} == {201, 507}
+    assert {label(client, "a", jpeg(18, size_wh=(300, 300))).status_code for _ in range(5)} == {
+        201,
+        507,
+    }
 
 
 def test_expires(visitor: FlaskClient, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,9 +152,35 @@ def test_needs_enough_faces(visitor: FlaskClient) -> None:
     assert answer.json["error"]["code"] == "too_few_labels"
 
 
-def test_adapted_model_is_used_exported_and_deleted(
-    make_app: MakeApp, app: Flask, visitor: FlaskClient
-) -> None:
+def test_counts_what_labels_mean(visitor: FlaskClient) -> None:
+    for name in ("Happy", "happiness", "Bored", "bored", "HAPPY"):
+        assert label(visitor, name).json["label"] == name
+    page = visitor.get("/corrections").text
+    assert re.findall(r"<li><b>(\d)</b> (\w+)", page) == [("2", "Bored"), ("3", "happiness")]
+    assert "disabled" in page
+    label(visitor, "bored")
+    job: Any = visitor.post(f"{URL}/adapt").json
+    assert job["name"] == "Model: Bored, happiness"
+
+
+def test_rejects_pictures_without_one_face(visitor: FlaskClient) -> None:
+    for picture, code in ((jpeg(), "no_face"), (jpeg(0, 100, size_wh=(200, 96)), "several_faces")):
+        answer = label(visitor, "bored", picture)
+        assert (answer.status_code, answer.json["error"]["code"]) == (422, code)
+    # The half of a neighbor at the edge.
+    assert label(visitor, "bored", jpeg(18, 95)).status_code == 201
+
+
+def real_app(folder: Path) -> Flask:
+    """An application with real networks, which find the faces of photographs."""
+    config = WebConfig(data_dir=folder, rate_limits=False)
+    return create_app(config, FacePipeline(landmarks="face-landmarker"))
+
+
+def test_adapted_model_is_used_exported_and_deleted(tmp_path: Path) -> None:
+    app = real_app(tmp_path)
+    visitor = app.test_client()
+    visitor.get("/photo")
     photos = {path.stem: path.read_bytes() for path in sample_paths() if path.stem != "group"}
     assert len(photos) == 8 > 2 * faces.LEAST
     for name, photo in photos.items():
@@ -164,20 +199,24 @@ def test_adapted_model_is_used_exported_and_deleted(
     assert "The model was kept. Balanced accuracy in cross-validation: " in page
     assert 'value="keep"' not in page
     assert visitor.get("/api/v1/jobs").json["jobs"]  # type: ignore[index]
-    assert "Model: calm, grin" not in visitor.get("/video").text
-    assert "Model: calm, grin" in visitor.get("/photo").text
+    assert "Model: grin, neutral" not in visitor.get("/video").text
+    assert "Model: grin, neutral" in visitor.get("/photo").text
     assert len(visitor.get(files["model.onnx"]).data) > 1_000_000
 
     use = f"/api/v1/analyze?model={job['id']}"
     answer: Any = visitor.post(use, data=photos["person-a-smiling"])
     assert answer.status_code == 200
-    strangers = make_app().test_client()
+    strangers = app.test_client()
+    strangers.get("/photo")
     assert strangers.post(use, data=photos["person-a-smiling"]).status_code == 404
     visitor.delete(f"/api/v1/jobs/{job['id']}")
     assert visitor.post(use, data=photos["person-a-smiling"]).status_code == 404
 
 
-def test_page_says_that_a_model_was_not_kept(app: Flask, visitor: FlaskClient) -> None:
+def test_page_says_that_a_model_was_not_kept(tmp_path: Path) -> None:
+    app = real_app(tmp_path)
+    visitor = app.test_client()
+    visitor.get("/photo")
     for path in sample_paths():
         if path.stem != "group":
             label(visitor, "left" if path.stem[7] in "ac" else "right", path.read_bytes())
@@ -202,8 +241,8 @@ def test_failed_adaptation_says_why(tmp_path: Path, make_app: MakeApp) -> None:
     visitor = app.test_client()
     visitor.get("/photo")
     for name in ("a", "b"):
-        for shade in (20, 90, 200):
-            label(visitor, name, jpeg(shade))
+        for left in (0, 18, 36):
+            label(visitor, name, jpeg(left))
     job: Any = visitor.post(f"{URL}/adapt").json
     app.extensions["mien"].jobs.run_next()
     job = visitor.get(f"/api/v1/jobs/{job['id']}").json

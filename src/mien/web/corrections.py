@@ -4,6 +4,7 @@ import csv
 import io
 import zipfile
 from collections import Counter
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -17,7 +18,14 @@ from mien.labels import own_labels
 from mien.web import security
 from mien.web.api import check_form, noun, returns
 from mien.web.errors import ProblemError, sentence
-from mien.web.photos import ADAPT, MODEL, adaptations, image_problems, stored_face
+from mien.web.photos import (
+    ADAPT,
+    MODEL,
+    adaptations,
+    analyzed_photo,
+    image_problems,
+    stored_face,
+)
 from mien.web.schemas import (
     ID,
     CorrectionDocument,
@@ -34,6 +42,8 @@ from mien.web.videos import check_space, create_job
 _LEAST_OF_LABEL = 3
 _MOST_LABELS = 20
 _MOST = 600
+# Of the largest face: the area of another one that the label could be about.
+_ALIKE = 0.5
 
 pages, blueprint = noun("corrections", "Corrected labels, and models for them.", "/corrections")
 
@@ -46,7 +56,7 @@ class _CorrectionPath(BaseModel):
 def _page() -> str:
     """The visitor's labeled faces, and the models that were adapted to them."""
     found = _list()
-    counts = Counter(one["label"] for one in found)
+    counts = Counter(_meanings(one["label"] for one in found))
     return render_template(
         "corrections.html",
         corrections=found,
@@ -83,7 +93,7 @@ def _picture(correction_id: str) -> Response:
     summary="Label a face",
     description="Keeps the picture of one face with the label that it should have, for clients "
     "that keep the cookie. The picture is stored, and deleted after the time of recorded sessions.",
-    responses=returns(CorrectionDocument, 413, 507, status=201),
+    responses=returns(CorrectionDocument, 413, 503, 507, status=201),
 )
 @security.limited(security.ANALYZE_LIMIT)
 def _add(form: CorrectionForm) -> tuple[Response, int]:
@@ -96,6 +106,7 @@ def _add(form: CorrectionForm) -> tuple[Response, int]:
         raise ProblemError(422, "invalid", sentence(str(error))) from None
     with image_problems():
         face = stored_face(form.image.read())
+    _check_face(face)
     values = {"id": new_id(), "label": form.label.strip()}
     _store(face, **values)
     return jsonify(values), 201
@@ -154,6 +165,31 @@ def _list() -> list[dict[str, Any]]:
     return [{**row, "created_at": iso(row["created_at"])} for row in rows]
 
 
+def _check_face(picture: bytes) -> None:
+    """Refuse a picture in which the labeled face is not found, or is one of several."""
+    with analyzed_photo(picture, None) as (_, result):
+        wide, high = result.image_size_wh
+        boxes = sorted((face.box for face in result.faces), key=lambda box: -box.area)
+    if not boxes:
+        raise ProblemError(
+            422, "no_face", "Expected a picture with one face, got one without. Choose a larger or "
+            "sharper face."
+        )  # fmt: skip
+    # Others at the edge are common where people stand close.
+    others = [
+        box
+        for box in boxes[1:]
+        if box.area >= _ALIKE * boxes[0].area
+        and 0 <= box.center[0] <= wide
+        and 0 <= box.center[1] <= high
+    ]
+    if others:
+        raise ProblemError(
+            422, "several_faces", f"Expected a picture with one face, got one with "
+            f"{1 + len(others)}. Cut it around the face."
+        )  # fmt: skip
+
+
 def _store(face: bytes, **values: str) -> None:
     moment = now()
     row = sa.insert(corrections).values(
@@ -191,8 +227,9 @@ def _start_adapting() -> str:
     config, database = services().config, services().database
     query = sa.select(corrections.c.label, corrections.c.picture).where(*_own())
     rows = database.rows(query.order_by(corrections.c.created_at, corrections.c.id))
-    labeled = [(row["label"], bytes(row["picture"])) for row in rows]
-    counts = Counter(label for label, _ in labeled)
+    labels = _meanings(row["label"] for row in rows)
+    labeled = [(label, bytes(row["picture"])) for label, row in zip(labels, rows, strict=True)]
+    counts = Counter(labels)
     if not _is_enough(counts):
         raise ProblemError(
             409, "too_few_labels", f"Expected 2 to {_MOST_LABELS} labels with {_LEAST_OF_LABEL} "
@@ -208,6 +245,13 @@ def _start_adapting() -> str:
         options={"task": ADAPT, "hours": 24 * config.session_days},
         hours=24 * config.session_days,
     )
+
+
+def _meanings(labels: Iterable[str]) -> list[str]:
+    """What a model is adapted to for each: "happiness" for "Happy", one spelling of own labels."""
+    meant = [own_labels([label])[label].value for label in labels]
+    spelling = {label.casefold(): label for label in sorted(meant, reverse=True)}
+    return [spelling[label.casefold()] for label in meant]
 
 
 def _is_enough(counts: Counter[str]) -> bool:
