@@ -3,6 +3,7 @@
 import { COOKIES_NEEDED, find } from "./page";
 import { pictureOf } from "./pictures";
 import type { Face } from "./result";
+import type { Picture } from "./session";
 import { labelText, messageText, t } from "./words";
 
 const FACE = { margin: 1.8, longest: 320 };
@@ -18,25 +19,42 @@ export function offerCorrections(result: HTMLElement): void {
   }
 }
 
+/** A face of the live page, and the frame that it was found in. */
+export interface Still {
+  readonly face: Face;
+  readonly picture: Picture;
+  /** Width in pixels of the image that has the face's box. */
+  readonly wide: number;
+}
+
 /** The form on the card of a person of the live page, while the picture stands still. */
 export class StillCorrection {
   private form: HTMLElement | undefined;
-  private face: Face | undefined;
-
-  constructor(private readonly video: HTMLVideoElement) {}
+  private still: Still | undefined;
 
   /**
-   * @param face the card's, in the picture that is shown; none where the picture moves, or the person is not in it
-   * @param wide width in pixels of the image that has the face's box
+   * @param still the card's face; none where the picture moves, or the person is not in it. The last result comes after
+   *   the picture stands still: the form, and what is written in it, stays for the newer face of its person.
    */
-  show(card: HTMLElement | undefined, face: Face | undefined, wide: number): void {
-    if (this.form && face && this.face?.track_id === face.track_id) return;
+  show(card: HTMLElement | undefined, still: Still | undefined): void {
+    const stays = this.form && still && this.still?.face.track_id === still.face.track_id;
+    this.still = still;
+    const label = labelText(still?.face.expression?.label ?? "");
+    if (stays) {
+      find<HTMLInputElement>("input", this.form).placeholder = label;
+      return;
+    }
     this.form?.remove();
-    this.face = face;
-    this.form = card && face && addForm(card, "label-live", labelText(face.expression?.label ?? ""), async () => {
-      const { x_min, y_min, x_max, y_max } = face.box;
-      return square(this.video, [x_min, y_min, x_max - x_min, y_max - y_min], this.video.videoWidth / wide);
-    });
+    this.form = card && still && addForm(card, "label-live", label, () => this.cut());
+  }
+
+  /** The shown video is not cut: it went on while the frame of the result was analyzed. */
+  private async cut(): Promise<Blob> {
+    if (!this.still) throw new Error("no picture");
+    const { face: { box }, picture, wide } = this.still;
+    const source = picture instanceof Blob ? await createImageBitmap(picture) : picture;
+    const sides = [box.x_min, box.y_min, box.x_max - box.x_min, box.y_max - box.y_min] as const;
+    return square(source, sides, source.width / wide);
   }
 }
 

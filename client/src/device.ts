@@ -68,8 +68,8 @@ export class DeviceTransport implements Transport {
     void this.analyze(frame, (performance.now() - this.startedMs) / 1000);
   }
 
-  sendFrame(video: HTMLVideoElement): void {
-    void this.analyze(video, (performance.now() - this.startedMs) / 1000);
+  sendFrame(frame: ImageBitmap): void {
+    void this.analyze(frame, (performance.now() - this.startedMs) / 1000);
   }
 
   command(command: Command): void {
@@ -97,7 +97,7 @@ export class DeviceTransport implements Transport {
     }
   }
 
-  private async analyze(image: Blob | HTMLVideoElement, timestampS: number): Promise<void> {
+  private async analyze(image: Blob | ImageBitmap, timestampS: number): Promise<void> {
     let result: FrameResult | undefined;
     try {
       result = await this.frames?.push(image, timestampS, { landmarks: this.landmarks });

@@ -12,7 +12,7 @@ import { clock, COOKIES_NEEDED, deviceAddresses, find, saveFile, SERVER_UNREACHA
 import { PeopleView } from "./people";
 import { type FrameResult, type Notice, serverMs, toCsv } from "./result";
 import { useKeys } from "./keys";
-import { LiveSession } from "./session";
+import { LiveSession, type Picture, release } from "./session";
 import { closeSource, listCameras, openCamera, openClip, SourceError } from "./source";
 import { Timeline } from "./timeline";
 import type { LinkState } from "./transport";
@@ -40,7 +40,7 @@ const downloads = [pick<HTMLButtonElement>("csv"), pick<HTMLButtonElement>("json
 const timeline = new Timeline(pick("timeline-title"), pick("plot"), pick("legend"));
 const people = new PeopleView(pick("people"), pick("people-empty"), choose);
 const boxes = new Boxes(overlay, pick("rec"), () => ({ mirrored: mirrored(), landmarks: landmarks.checked }));
-const correction = new StillCorrection(video);
+const correction = new StillCorrection();
 const history = new History();
 let continuity = new Continuity();
 const arrivals: number[] = [];
@@ -52,6 +52,7 @@ let recordingRequested = false;
 let recordedSession: string | undefined;
 let lastAnnounced = "";
 let shown: FrameResult | undefined;
+let shownPicture: Picture | undefined;
 let shownAt = 0;
 let latencyMs = 0;
 let serverSmoothedMs = 0;
@@ -161,7 +162,7 @@ function stop(): void {
   session = undefined;
   closeSource(video);
   people.clear();
-  shown = undefined;
+  setShown(undefined, undefined);
   offerCorrection();
   timeline.clear();
   continuity = new Continuity();
@@ -205,13 +206,19 @@ async function fillCameras(): Promise<void> {
   );
 }
 
-function onResult(received: FrameResult, tookMs: number): void {
+function setShown(result: FrameResult | undefined, picture: Picture | undefined): void {
+  release(shownPicture);
+  [shown, shownPicture] = [result, picture];
+}
+
+function onResult(received: FrameResult, tookMs: number, picture: Picture | undefined): void {
   const now = performance.now();
   const result = continuity.join(received, now);
   history.add(result);
   publish(result);
   boxes.show(result, tookMs, paused);
-  [shown, shownAt] = [result, now];
+  setShown(result, picture);
+  shownAt = now;
   people.show(result.faces, now, timeline.add(result.faces, result.timestamp_s ?? 0, now));
   offerCorrection();
   for (const button of downloads) button.disabled = false;
@@ -230,7 +237,7 @@ function choose(id: number): void {
 function offerCorrection(): void {
   const { root: card, trackId } = people.chosenCard;
   const face = paused ? shown?.faces.find(({ track_id }) => track_id === trackId) : undefined;
-  correction.show(card, face, shown?.image_size_wh[0] ?? 1);
+  correction.show(card, face && shown && shownPicture && { face, picture: shownPicture, wide: shown.image_size_wh[0] });
 }
 
 function showStats(now: number, tookMs: number, result: FrameResult): void {

@@ -7,8 +7,12 @@ import { type FrameResult, isNotice, type Message, type Notice, serverMs } from 
 import { FrameGrabber } from "./source";
 import { HttpTransport, type LinkState, SocketTransport, type Transport } from "./transport";
 
+/** A frame as it was analyzed, whose pixels the boxes of its result are of. */
+export type Picture = Blob | ImageBitmap;
+
 export interface Hooks {
-  onResult(result: FrameResult, latencyMs: number): void;
+  /** @param picture the result's; the receiver releases it, see {@link release} */
+  onResult(result: FrameResult, latencyMs: number, picture: Picture | undefined): void;
   onState(state: LinkState, transport: string): void;
   onNotice(notice: Notice): void;
   /** Called when a slow network requires smaller images. */
@@ -24,23 +28,28 @@ const MIN_INTERVAL_MS = 1000 / 30;
 
 /** Sent frames without a result yet. Results arrive in the order of the frames. */
 export class PendingFrames {
-  private readonly sentAt: number[] = [];
+  private readonly frames: { readonly sentAt: number; readonly picture: Picture | undefined }[] = [];
   private timedOut = 0;
 
   /** Whether a result is expected. */
   get waiting(): boolean {
-    return this.sentAt.length > this.timedOut;
+    return this.frames.length > this.timedOut;
   }
 
-  sent(nowMs: number): void {
-    this.sentAt.push(nowMs);
+  sent(nowMs: number, picture?: Picture): void {
+    this.frames.push({ sentAt: nowMs, picture });
   }
 
-  /** @returns time since the frame was sent, also for a frame that timed out */
-  received(nowMs: number): number {
-    const sentAt = this.sentAt.shift() ?? nowMs;
+  /** @returns the frame that was sent, and the time since then, also for a frame that timed out */
+  received(nowMs: number): { latencyMs: number; picture: Picture | undefined } {
+    const { sentAt, picture } = this.frames.shift() ?? { sentAt: nowMs, picture: undefined };
     this.timedOut = Math.max(0, this.timedOut - 1);
-    return nowMs - sentAt;
+    return { latencyMs: nowMs - sentAt, picture };
+  }
+
+  /** The next frame gets no result. */
+  dropped(): void {
+    release(this.received(0).picture);
   }
 
   /**
@@ -49,14 +58,15 @@ export class PendingFrames {
    * @returns whether any frame timed out
    */
   checkTimeout(nowMs: number, afterMs: number): boolean {
-    const newest = this.sentAt.at(-1);
-    if (!this.waiting || newest === undefined || nowMs - newest <= afterMs) return false;
-    this.timedOut = this.sentAt.length;
+    const newest = this.frames.at(-1);
+    if (!this.waiting || newest === undefined || nowMs - newest.sentAt <= afterMs) return false;
+    this.timedOut = this.frames.length;
     return true;
   }
 
   clear(): void {
-    this.sentAt.length = this.timedOut = 0;
+    for (const { picture } of this.frames) release(picture);
+    this.frames.length = this.timedOut = 0;
   }
 }
 
@@ -114,6 +124,7 @@ export class LiveSession {
 
   close(): void {
     this.running = false;
+    this.pending.clear();
     this.transport.close();
   }
 
@@ -125,41 +136,47 @@ export class LiveSession {
       if (this.paused) this.keepAlive(now);
       const due = now >= this.notBefore && now - this.sentAt >= MIN_INTERVAL_MS - 2;
       if (this.paused || this.pending.waiting || !due || !this.transport.ready) continue;
-      if (this.transport.sendFrame) {
-        if (!this.video.videoWidth || this.video.paused) continue;
-        this.sentAt = performance.now();
-        this.pending.sent(this.sentAt);
-        this.transport.sendFrame(this.video);
+      const frame = await this.grab();
+      if (!frame || !this.running || !this.transport.ready) {
+        release(frame);
         continue;
       }
-      const { width, jpeg } = this.fixedWidth
-        ? { width: this.fixedWidth, jpeg: 0.8 }
-        : this.quality.level;
-      const frame = await this.grabber.grab(this.video, width, jpeg);
-      if (!frame || !this.running || !this.transport.ready) continue;
       this.sentAt = performance.now();
-      this.pending.sent(this.sentAt);
-      this.transport.send(frame);
+      this.pending.sent(this.sentAt, frame);
+      if (frame instanceof Blob) this.transport.send(frame);
+      else this.transport.sendFrame?.(frame);
     }
+  }
+
+  private async grab(): Promise<Picture | undefined> {
+    if (this.transport.sendFrame) {
+      if (!this.video.videoWidth || this.video.paused) return undefined;
+      return createImageBitmap(this.video).catch(() => undefined);
+    }
+    const { width, jpeg } = this.fixedWidth
+      ? { width: this.fixedWidth, jpeg: 0.8 }
+      : this.quality.level;
+    return (await this.grabber.grab(this.video, width, jpeg)) ?? undefined;
   }
 
   private onMessage(message: Message): void {
     const now = performance.now();
     if (isNotice(message)) {
       if (message.type === "busy") {
-        this.pending.received(now);
+        this.pending.dropped();
         this.notBefore = now + Math.min(5000, message.retry_after_ms);
       } else if (message.type === "dropped") {
-        for (let i = 0; i < message.frames; i++) this.pending.received(now);
+        for (let i = 0; i < message.frames; i++) this.pending.dropped();
       } else if (message.type === "error" && message.error.code === "image_unreadable") {
-        this.pending.received(now);
+        this.pending.dropped();
       }
       this.hooks.onNotice(message);
       return;
     }
-    const latencyMs = this.pending.received(now);
+    if (!this.running) return;
+    const { latencyMs, picture } = this.pending.received(now);
     this.adapt(latencyMs - serverMs(message));
-    this.hooks.onResult(message, latencyMs);
+    this.hooks.onResult(message, latencyMs, picture);
   }
 
   private adapt(networkMs: number): void {
@@ -173,6 +190,11 @@ export class LiveSession {
     if (state === "open" && this.landmarks) this.showLandmarks(true);
     this.hooks.onState(state, this.transport?.name ?? "WebSocket");
   }
+}
+
+/** Free the memory of a picture that is used no more. */
+export function release(picture: Picture | undefined): void {
+  if (picture && "close" in picture) picture.close();
 }
 
 function nextFrame(video: HTMLVideoElement): Promise<void> {

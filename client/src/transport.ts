@@ -22,8 +22,8 @@ export interface Transport {
   readonly name: string;
   readonly ready: boolean;
   send(frame: Blob): void;
-  /** Takes frames of the video as they are, where they need not travel. */
-  sendFrame?(video: HTMLVideoElement): void;
+  /** Takes frames as they are, where they need not travel; they stay the caller's. */
+  sendFrame?(frame: ImageBitmap): void;
   command(command: Command): void;
   close(): void;
 }
