@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image as PillowImage
+from PIL import ImageFilter
 from tests.e2e.camera import clip_frames, start_camera, unplug_camera
 
 import mien
@@ -83,6 +84,24 @@ def test_analyzes_images_as_python_does(browser: Any, server: Any, open_page: Op
     assert probability < 0.01
     for result in results:
         assert FrameResult.from_dict(result).models == pipeline.models
+
+
+def test_finds_each_of_many_faces_side_by_side_as_python_does(
+    browser: Any, server: Any, open_page: OpenPage
+) -> None:
+    side, wall = 120, PillowImage.new("RGB", (720, 480))
+    portraits = []
+    for path in sorted(SAMPLES.glob("person-*.jpg")):
+        with PillowImage.open(path) as image:
+            (face,) = mien.analyze(image)
+            half, (x, y) = 0.75 * max(face.box.width, face.box.height), face.box.center
+            part = image.crop((int(x - half), int(y - half), int(x + half), int(y + half)))
+            portraits.append(part.resize((side, side)).filter(ImageFilter.GaussianBlur(4)))
+    for i in range(24):
+        wall.paste(portraits[i % len(portraits)], (i % 6 * side, i // 6 * side))
+    page = open_page(browser, server)
+    (result,) = page.evaluate(ANALYZE, [[png(np.asarray(wall))], None])
+    assert len(result["faces"]) == len(mien.analyze(wall, model="quick")) == 24
 
 
 def test_labels_can_be_read_where_a_large_picture_is_shown_small(

@@ -25,6 +25,9 @@ const TURN_SCALE = 2.5;
 const TURN_GAIN = 0.1;
 const TURNED_SCORE = 0.7;
 const TURNED_SIDE = 1024;
+const COMPANY_SHARES = [0.6, 1.6] as const;
+const COMPANY_SCALE = 2.5;
+const MAX_COMPANY = 16;
 const COPIES_SCALE = 1.3;
 const COPIES_SCORE = 0.6;
 const COPY_SIZE = 192;
@@ -113,7 +116,15 @@ export class FaceSearch {
     found = distinct(found);
     if (!found.length) found = await (still ? this.findInCopies(image, minScore) : this.detectClose(image, minScore));
     const isFaint = (one: Detection) => still && one.score >= FAINT_SHARE * minScore && !found.includes(one);
-    return [found, best.filter(isFaint).slice(0, MAX_FAINT)];
+    const faint = best.filter(isFaint);
+    if (found.length) {
+      for (const one of inCompany(faint, found).slice(0, MAX_COMPANY)) {
+        const again = await detectAgain(image, this.detector, one.box, COMPANY_SCALE, minScore);
+        if (again) found.push(again);
+      }
+      found = distinct(found);
+    }
+    return [found, faint.slice(0, MAX_FAINT)];
   }
 
   /** What looks a little like a face in any view, and the longer side of the view. */
@@ -178,6 +189,14 @@ export class FaceSearch {
     }
     return found;
   }
+}
+
+/** Those beside the one or more faces that were found, and about as large. */
+function inCompany(faint: readonly Detection[], found: readonly Detection[]): Detection[] {
+  const side = ({ box }: Detection) => Math.max(width(box), height(box));
+  const sides = found.map(side);
+  const [low, high] = [COMPANY_SHARES[0] * Math.min(...sides), COMPANY_SHARES[1] * Math.max(...sides)];
+  return faint.filter((one) => side(one) >= low && side(one) <= high && !found.some((face) => iou(one.box, face.box) > 0));
 }
 
 function isClearlyUpright({ points, score }: Detection): boolean {
