@@ -110,7 +110,7 @@ function fillBars(list: HTMLElement, probabilities: Readonly<Record<string, numb
 
 function facts({ score, quality, affect }: Face): Record<string, string | undefined> {
   const angles = [quality?.yaw_deg, quality?.pitch_deg, quality?.roll_deg].map((angle) => `${(angle ?? 0).toFixed(0)}°`);
-  const signed = (value: number): string => (value < 0 ? "" : "+") + decimal(value, 2);
+  const signed = (value: number): string => decimal(value, 2, true);
   return {
     score: decimal(score, 2),
     size: quality ? `${quality.size_px.toFixed(0)} px` : undefined,

@@ -72,7 +72,7 @@ export class PhotoAnalyzer {
 async function analyzed(mien: library.Mien, file: File, detail: number): Promise<Shown> {
   const { name } = file;
   const image = await createImageBitmap(file).catch(() => null);
-  if (!image) return { name, problem: t("%(name)s is no picture that this browser can decode. The server reads more formats.", { name }) };
+  if (!image) return { name, problem: t("%(name)s is no picture that this browser can decode. Choose a JPEG or PNG file.", { name }) };
   const most = MAX_MEGAPIXELS;
   if (image.width * image.height > most * 1e6) {
     image.close();

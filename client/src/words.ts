@@ -66,13 +66,20 @@ export function list(names: readonly string[]): string {
 
 export function percent(fraction: number): string {
   if (english) return `${Math.round(100 * fraction)}\u202f%`;
-  return new Intl.NumberFormat(locale, { style: "percent" }).format(fraction);
+  return isolated(new Intl.NumberFormat(locale, { style: "percent" }).format(fraction));
 }
 
 /** A number with a fixed count of decimals. */
-export function decimal(value: number, digits = 1): string {
-  if (english) return value.toFixed(digits);
-  return new Intl.NumberFormat(locale, { minimumFractionDigits: digits, maximumFractionDigits: digits, useGrouping: false }).format(value);
+export function decimal(value: number, digits = 1, signed = false): string {
+  const plus = signed && value >= 0 ? "+" : "";
+  if (english) return plus + value.toFixed(digits);
+  const format = new Intl.NumberFormat(locale, { minimumFractionDigits: digits, maximumFractionDigits: digits, useGrouping: false });
+  return isolated(plus + format.format(value));
+}
+
+/** A number that keeps its sign on its side in a text from right to left. */
+function isolated(number: string): string {
+  return root?.dir === "rtl" ? `\u2066${number}\u2069` : number;
 }
 
 export function dateTime(date: Date): string {

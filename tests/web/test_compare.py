@@ -1,5 +1,6 @@
 """People of sessions and videos side by side."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ def test_session_and_video_are_compared(app: Flask, smile: bytes, walk: Path) ->
     page = client.get("/compare", query_string=[("side", f"{session_id}.1"), ("side", job_id)]).text
     assert page.count('class="course" data-person="1"') == 2
     assert "Difference of 1 and 2" in page
+    assert re.search(r'<td><bdi dir="ltr">[+-]?\d+</bdi></td>', page)
     assert f'<option value="{job_id}.1" selected>walk.mp4, person 1</option>' in page
     # Both timelines end with the longer recording.
     ends = {part.split('"', 1)[0] for part in page.split('data-end="')[1:]}

@@ -7,6 +7,7 @@ import io
 import json
 import re
 import struct
+import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -106,6 +107,26 @@ def test_busy_server_returns_503_with_retry_after(
     assert answer.headers["Retry-After"] == "2"
     assert answer.json is not None
     assert answer.json["error"]["details"] == [{"retry_after_ms": 2400}]
+
+
+def test_visitors_are_not_asked_to_install(
+    client: FlaskClient,
+    csrf_of: CsrfOf,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    # As where the extra is not installed.
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64)
+    answer = client.post(URL, data=heic)
+    message = "This server cannot read pictures of this kind. Choose a JPEG or PNG file."
+    assert answer.json is not None
+    assert (answer.status_code, answer.json["error"]["message"]) == (400, message)
+    assert "pip install 'mien[heif]'" in caplog.text
+    form = {"image": (io.BytesIO(heic), "a.heic"), "csrf_token": csrf_of(client, "/photo")}
+    page = client.post("/photo?lang=de", data=form).text
+    assert "Dieser Server kann Bilder dieser Art nicht lesen." in page
+    assert "pip" not in page
 
 
 def test_several_photographs_become_a_gallery(

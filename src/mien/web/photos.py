@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import logging
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
@@ -34,6 +35,8 @@ from mien.web.inference import BusyError
 from mien.web.schemas import FrameResultDocument, PhotoQuery
 from mien.web.security import owner
 from mien.web.services import services
+
+log = logging.getLogger("mien.web")
 
 _PAGE_IMAGE_PX = 1600
 _GALLERY_IMAGE_PX = 480
@@ -216,7 +219,13 @@ def image_problems() -> Iterator[None]:
 
 
 def image_error_text(error: InputError) -> str:
-    """The text of an error about an uploaded image, which has no path to name."""
+    """The text of an error about an uploaded image, which has no path to name.
+
+    What the administrator could install is for the log.
+    """
+    if "pip install" in str(error):
+        log.warning("%s", error)
+        return "This server cannot read pictures of this kind. Choose a JPEG or PNG file."
     return sentence(str(error).removeprefix("the given bytes: "))
 
 

@@ -41,6 +41,7 @@ WORDS = (
     "The request is too large. Make the file smaller, or cut the video.",
     "The server is busy. Try again in a moment.",
     "Choose a video first.",
+    "This server cannot read pictures of this kind. Choose a JPEG or PNG file.",
     "Expected a time such as 1:02.5 and a note of 1 to 200 characters.",
     "Expected a time up to %(end)s, the end of the recording.",
     "An internal error occurred. It was logged; try again, or ask the administrator.",
@@ -175,7 +176,7 @@ def _percent(share: float) -> str:
     code = language().code
     if code == "en":
         return f"{100 * share:.0f}\u202f%"
-    return numbers.format_percent(share, locale=code)
+    return _isolated(numbers.format_percent(share, locale=code))
 
 
 def _decimal(value: float, digits: int = 1, *, signed: bool = False) -> str:
@@ -184,7 +185,12 @@ def _decimal(value: float, digits: int = 1, *, signed: bool = False) -> str:
         return f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}"
     pattern = "0." + "0" * digits
     pattern = f"+{pattern};-{pattern}" if signed else pattern
-    return numbers.format_decimal(value, format=pattern, locale=language().code)
+    return _isolated(numbers.format_decimal(value, format=pattern, locale=language().code))
+
+
+def _isolated(number: str) -> str:
+    """A number that keeps its sign on its side in a text from right to left."""
+    return f"\u2066{number}\u2069" if language().direction == "rtl" else number
 
 
 def clock(seconds: float, digits: int = 2) -> str:
