@@ -29,6 +29,22 @@ def test_pages_fit_a_phone(
     assert page.evaluate(FITS)
 
 
+@pytest.mark.parametrize("language", ["ar", "de", "fr", "es", "zh"])
+def test_page_of_a_recording_fits_a_narrow_phone(
+    browser: Any, server: Any, open_page: Callable[..., Any], language: str
+) -> None:
+    size = {"width": 320, "height": 700}
+    page = open_page(browser, server, f"/photo?lang={language}", viewport=size)
+    session = record(page, server, *["group.jpg"] * 2)
+    page.goto(f"{server.url}/sessions/{session}")
+    assert page.evaluate(FITS)
+    page.fill("#text-new", "a note of many words, which is as long as notes may well be")
+    page.click("button[value=add]")
+    page.click("li[data-marker] summary")
+    page.wait_for_selector("li[data-marker] input[name=text]")
+    assert page.evaluate(FITS)
+
+
 def test_live_page_in_arabic(browser: Any, server: Any, open_page: Callable[..., Any]) -> None:
     size = {"width": 390, "height": 844}
     page = open_page(browser, server, "/?lang=ar", viewport=size, bypass_csp=True)
