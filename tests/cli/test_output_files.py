@@ -208,3 +208,61 @@ def test_a_file_in_place_of_a_folder_is_named(
     assert ran.status == 2
     assert f"expected a folder for {option}, got the file" in ran.stderr
     assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("option", ["--annotate", "--crops"])
+@pytest.mark.parametrize("spelling", ["in", "in/../in", "link"])
+def test_the_folder_of_the_originals_is_refused_before_any_work(
+    mien: Any, samples: dict[str, Path], tmp_path: Path, *, option: str, spelling: str, quick: Any
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (tmp_path / "link").symlink_to(folder)
+    Image.open(samples["person-a-smiling"]).save(folder / "a.webp")
+    shutil.copy(samples["person-a-smiling"], folder / "b.jpg")
+    ran = mien("image", folder, option, tmp_path / spelling, "--json", *quick)
+    assert ran.status == 2
+    assert f"a folder of its own for {option}, got" in " ".join(ran.stderr.split())
+    assert ran.stdout == ""
+    assert sorted(path.name for path in folder.iterdir()) == ["a.webp", "b.jpg"]
+    # A folder in it is passed over by the search.
+    assert mien("image", folder, option, folder / "out", *quick).status == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "original"),
+    [
+        (["image", "--annotate"], "b.jpg"),
+        (["image", "--crops"], "b-face1.jpg"),
+        (["image", "--crops"], "B-FACE2-3.png"),
+        (["explain", "--masks", "2", "--out"], "b.explained.png"),
+    ],
+)
+def test_an_original_among_the_outputs_is_found_before_any_work(
+    mien: Any, samples: dict[str, Path], tmp_path: Path, *, words: list[str], original: str
+) -> None:
+    inputs, out = tmp_path / "in", tmp_path / "out"
+    for folder in (inputs, out):
+        folder.mkdir()
+    for name in ("a.jpg", "b.jpg"):
+        shutil.copy(samples["person-a-smiling"], inputs / name)
+    Image.new("RGB", (8, 8)).save(out / original)
+    before = (out / original).read_bytes()
+    ran = mien(words[0], inputs / "a.jpg", inputs / "b.jpg", *words[1:], out)
+    assert ran.status == 2
+    assert f"{original} would be overwritten" in " ".join(ran.stderr.split())
+    assert ran.stdout == ""
+    assert [path.name for path in out.iterdir()] == [original]
+    assert (out / original).read_bytes() == before
+
+
+def test_a_neutral_photograph_is_not_replaced(
+    mien: Any, samples: dict[str, Path], tmp_path: Path, quick: list[str]
+) -> None:
+    photograph, out = samples["person-a-smiling"], tmp_path / "out"
+    assert mien("image", photograph, "--annotate", out, *quick).status == 0
+    (written,) = out.iterdir()
+    before = written.read_bytes()
+    ran = mien("image", photograph, "--annotate", out, "--neutral", written)
+    assert ran.status == 2
+    assert written.read_bytes() == before

@@ -326,9 +326,10 @@ def _explain(
     settings: Settings,
 ) -> None:
     """Show which parts of each face determined its predicted expression."""
+    files = ImageFiles(out, "--out", photographs)
+    files.check(map(_explained_name, photographs))
     pipeline = FacePipeline(settings)
     documents, failures = [], 0
-    files = ImageFiles(out, "--out", photographs)
     with ProgressBar(len(photographs), "pictures", enabled=not json) as bar:
         for photograph in photographs:
             try:
@@ -345,7 +346,7 @@ def _explain(
             ]
             path = None
             if drawn:
-                path = files.write(np.vstack(drawn), PurePath(f"{photograph.stem}.explained.png"))
+                path = files.write(np.vstack(drawn), _explained_name(photograph))
             faces = [
                 {
                     "box": face.box.to_dict(),
@@ -370,3 +371,7 @@ def _explain(
         print_json({"results": documents})
     if failures:
         raise typer.Exit(1)
+
+
+def _explained_name(photograph: Path) -> PurePath:
+    return PurePath(f"{photograph.stem}.explained.png")

@@ -108,10 +108,11 @@ def _image(
         raise typer.BadParameter("expected --annotate FOLDER together with --blur-faces")
     if all_rows and csv is None:
         raise typer.BadParameter("expected --csv FILE together with --all-rows")
-    check_folders({"--annotate": annotate, "--crops": crops})
+    check_folders({"--annotate": annotate, "--crops": crops}, paths)
     inputs = list(find_images(paths, exclude=[annotate, crops]))
     sources = [entry.source for entry in inputs]
     check_outputs([("--csv", csv, "table")], [*sources, *dataclasses.astuple(settings)])
+    annotated, cut_out = _image_files(inputs, neutral, annotate, crops)
     layers, settings = parse_draw(draw, settings, None if annotate else "--annotate FOLDER")
     pipeline = FacePipeline(settings if neutral is None else settings.with_blendshapes())
     read_neutral(pipeline, neutral)
@@ -125,13 +126,12 @@ def _image(
             labels, moves = pipeline.classifier.spec.labels, pipeline.blendshapes is not None
             columns = [*face_columns(labels, still=True, blendshapes=moves)]
             outputs.append(_CsvOutput(file, columns, all_rows=all_rows))
-        if annotate is not None:
-            files = ImageFiles(annotate, "--annotate", sources)
+        if annotated is not None:
             outputs.append(
-                _AnnotatedOutput(files, blur_faces=blur_faces, draw=layers, landmarks=points)
+                _AnnotatedOutput(annotated, blur_faces=blur_faces, draw=layers, landmarks=points)
             )
-        if crops is not None:
-            outputs.append(_CropsOutput(ImageFiles(crops, "--crops", sources)))
+        if cut_out is not None:
+            outputs.append(_CropsOutput(cut_out))
         if json:
             outputs.append(_JsonOutput(sys.stdout, landmarks=points))
         elif jsonl:
@@ -146,6 +146,22 @@ def _image(
             _check_interrupted(should_stop)
     if failed:
         raise typer.Exit(1)
+
+
+def _image_files(
+    inputs: Sequence[ImageInput], neutral: Path | None, annotate: Path | None, crops: Path | None
+) -> tuple[ImageFiles | None, ImageFiles | None]:
+    """Where annotated images and faces are written, if they would replace nothing else."""
+    kept: list[str | Path] = [entry.source for entry in inputs]
+    kept += [neutral] if neutral else []
+    names = [entry.relative for entry in inputs if entry.problem is None]
+    annotated = ImageFiles(annotate, "--annotate", kept) if annotate else None
+    if annotated is not None:
+        annotated.check(names)
+    cut_out = ImageFiles(crops, "--crops", kept) if crops else None
+    if cut_out is not None:
+        cut_out.check_faces(names)
+    return annotated, cut_out
 
 
 def _check_interrupted(should_stop: Callable[[], bool]) -> None:
@@ -319,8 +335,7 @@ class _CropsOutput(_Output):
         image = image.whole() if isinstance(image, LargeImage) else image
         for number, face in enumerate(result.faces, start=1):
             crop = drawing.cut_out(image, face.box)
-            name = relative.with_name(f"{relative.stem}-face{number}{relative.suffix}")
-            self._files.write(crop, name)
+            self._files.write(crop, self._files.face_name(relative, number))
 
 
 def _empty_table(*, header: bool) -> Table:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePath
 from typing import Any
@@ -19,6 +20,8 @@ _ENDINGS = {
 }
 _BINARY = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"%PDF", b"PK\3\4", b"RIFF")
 _HEAD_BYTES = 4096
+# A second number tells apart the faces of images with one name.
+_FACE = re.compile(r"(.*)-face\d+(?:-\d+)?\.(?:jpg|png)", re.IGNORECASE | re.DOTALL)
 
 
 def check_outputs(
@@ -92,11 +95,39 @@ class ImageFiles:
         self._inputs = _names_of_all(inputs)
         self._used_names: set[str] = set()
 
+    def check(self, relatives: Iterable[PurePath]) -> None:
+        """Refuse to write images of these names over something else; call it before any work.
+
+        Raises:
+            SettingError: an image would replace an input or an image that mien did not write.
+        """
+        for relative in relatives:
+            self._check(self._folder / self._unused_name(relative))
+        self._used_names.clear()
+
+    def check_faces(self, relatives: Iterable[PurePath]) -> None:
+        """The same for the :meth:`face_name` of all faces that these images may have."""
+        there: dict[PurePath, dict[str, list[Path]]] = {}
+        for relative in relatives:
+            parent = relative.parent
+            if parent not in there:
+                there[parent] = _by_image(self._folder / parent)
+            for path in there[parent].get(relative.stem.casefold(), ()):
+                self._check(path)
+
+    @staticmethod
+    def face_name(relative: PurePath, number: int) -> PurePath:
+        """The name for a face of an image."""
+        return relative.with_name(f"{relative.stem}-face{number}{relative.suffix}")
+
+    def _check(self, path: Path) -> None:
+        if path.exists() and (_names_of(path) & self._inputs or not is_own_image(path)):
+            raise _would_replace(path, self._option)
+
     def write(self, image: Image, relative: PurePath) -> Path:
         """Write an image as JPEG, or as PNG if its name ends in ``.png``; return its path."""
         path = self._folder / self._unused_name(relative)
-        if path.exists() and (_names_of(path) & self._inputs or not is_own_image(path)):
-            raise _would_replace(path, self._option)
+        self._check(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_image(path, image)
         return path
@@ -112,15 +143,21 @@ class ImageFiles:
         return name
 
 
-def check_folders(folders: Mapping[str, Path | None]) -> None:
-    """Refuse files in place of folders, by their option.
+def check_folders(folders: Mapping[str, Path | None], sources: Iterable[str]) -> None:
+    """Refuse folders for images, by their option, that are files or are searched for inputs.
 
     Raises:
-        SettingError: there is such a file.
+        SettingError: there is such a file, or the images would be inputs of the next run.
     """
+    searched = [os.path.realpath(source) for source in sources if os.path.isdir(source)]
     for option, folder in folders.items():
         if folder is not None and folder.exists() and not folder.is_dir():
             raise SettingError(f"expected a folder for {option}, got the file {folder}")
+        if folder is not None and os.path.realpath(folder) in searched:
+            raise SettingError(
+                f"expected a folder of its own for {option}, got {folder}, whose images are "
+                "analyzed: choose another folder, also one in it"
+            )
 
 
 @contextlib.contextmanager
@@ -130,6 +167,15 @@ def naming(path: str | Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise type(error)(error.errno, error.strerror, str(path)) from error
+
+
+def _by_image(folder: Path) -> dict[str, list[Path]]:
+    """The images of faces in a folder, by the name of the image that they may be from."""
+    found: dict[str, list[Path]] = {}
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if match := _FACE.fullmatch(path.name):
+            found.setdefault(match[1].casefold(), []).append(path)
+    return found
 
 
 def _would_replace(path: str | Path, option: str) -> SettingError:
