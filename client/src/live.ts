@@ -76,13 +76,16 @@ function showMessage(text: string, bad = false, forMs = 0): void {
   toast.hidden = !text;
 }
 
-async function start(open: () => Promise<unknown>, camera: boolean): Promise<void> {
+/** Where the device analyzes frames, what it needs for that. */
+const deviceInUse = () => (root.dataset["engine"] === "device" ? deviceAddresses(root) : null);
+
+async function start(open: () => Promise<boolean>, camera: boolean): Promise<void> {
   showMessage("");
   problem.hidden = true;
-  const device = root.dataset["engine"] === "device" ? deviceAddresses(root) : null;
+  const device = deviceInUse();
   if (device && !session) prepareMien(device);
   try {
-    await open();
+    if (!(await open())) return;
   } catch (error) {
     if (!(error instanceof SourceError)) throw error;
     closeSource(video);
@@ -103,14 +106,19 @@ async function start(open: () => Promise<unknown>, camera: boolean): Promise<voi
   video.hidden = overlay.hidden = false;
   fitStage();
   applyMirror();
-  session ??= new LiveSession(video, { onResult, onState, onNotice, onSlow, onDeviceUnavailable }, device);
-  applyResolution();
-  session.showLandmarks(landmarks.checked);
+  connect();
   setPaused(false);
   if (camera) {
     watchCamera();
     await fillCameras();
   }
+}
+
+function connect(): LiveSession {
+  session ??= new LiveSession(video, { onResult, onState, onNotice, onSlow, onDeviceUnavailable }, deviceInUse());
+  applyResolution();
+  session.showLandmarks(landmarks.checked);
+  return session;
 }
 
 /** Where frames are analyzed: `data-engine` of the page says what is in use. */
@@ -125,7 +133,8 @@ function setEngine(name: string): void {
   setRecording(false);
   running.close();
   session = undefined;
-  void (fromCamera ? startCamera() : startClip()).then(() => setRecording(wasRecording));
+  connect().paused = running.paused;
+  setRecording(wasRecording);
 }
 
 /** The page promised that no picture leaves the device: the server gets them after the visitor starts again. */
@@ -331,7 +340,7 @@ function setPaused(requested: boolean): void {
     // The badge is longer now, and labels leave it free.
     boxes.redraw();
     video.pause();
-  } else void video.play();
+  } else video.play().catch(() => undefined); // another pause, or the end, interrupts it
   offerCorrection();
 }
 
@@ -354,12 +363,18 @@ function toggleFullScreen(): void {
 
 const cameraButton = pick<HTMLButtonElement>("start");
 const clipButton = pick<HTMLButtonElement>("start-clip");
-cameraButton.addEventListener("click", () => void startCamera());
-clipButton.addEventListener("click", () => void startClip());
-restartButton.addEventListener("click", () => {
-  closeSource(video);
-  void startCamera();
-});
+let pressed: HTMLButtonElement | undefined;
+for (const [button, begin] of [[cameraButton, startCamera], [clipButton, startClip]] as const) {
+  button.addEventListener("click", () => {
+    // A second click, while the browser asks for the camera, asks for nothing more.
+    if (pressed === button) return;
+    pressed = button;
+    void begin().finally(() => {
+      if (pressed === button) pressed = undefined;
+    });
+  });
+}
+restartButton.addEventListener("click", () => void startCamera());
 pick("stop").addEventListener("click", stop);
 pauseButton.addEventListener("click", () => setPaused(!paused));
 recordButton.addEventListener("click", () => setRecording(!recordingRequested));
@@ -367,16 +382,10 @@ pick("snapshot").addEventListener("click", () => saveSnapshot(video, overlay, mi
 mirror.addEventListener("change", applyMirror);
 engineChoice.addEventListener("change", () => setEngine(engineChoice.value));
 landmarks.addEventListener("change", () => session?.showLandmarks(landmarks.checked));
-cameraChoice.addEventListener("change", () => {
-  closeSource(video);
-  void startCamera();
-});
+cameraChoice.addEventListener("change", () => void startCamera());
 resolution.addEventListener("change", () => {
   applyResolution();
-  if (fromCamera) {
-    closeSource(video);
-    void startCamera();
-  }
+  if (fromCamera) void startCamera();
 });
 downloads[0].addEventListener("click", () => saveFile("mien.csv", toCsv(history.all()), "text/csv"));
 downloads[1].addEventListener("click", () =>

@@ -34,13 +34,14 @@ export function problemOf(error: unknown): SourceProblem {
   return "busy";
 }
 
-export async function openCamera(
-  video: HTMLVideoElement,
-  deviceId: string,
-  width: number,
-): Promise<MediaStream> {
+/** Number of the newest source; what an earlier one opens late is closed again. */
+let newest = 0;
+
+/** @returns whether it plays; false where another source replaced it, or it was closed, before it was open */
+export async function openCamera(video: HTMLVideoElement, deviceId: string, width: number): Promise<boolean> {
   if (!isSecureContext) throw new SourceError("insecure");
   if (!navigator.mediaDevices?.getUserMedia) throw new SourceError("unsupported");
+  const source = replaceSource(video);
   let stream: MediaStream;
   try {
     stream = await navigator.mediaDevices.getUserMedia({
@@ -52,33 +53,52 @@ export async function openCamera(
       },
     });
   } catch (error) {
+    if (source !== newest) return false;
     throw new SourceError(problemOf(error));
   }
-  video.removeAttribute("src");
+  if (source !== newest) {
+    stopTracks(stream);
+    return false;
+  }
   video.loop = false;
   video.srcObject = stream;
-  await video.play();
-  return stream;
+  return play(video, source, "busy");
 }
 
-export async function openClip(video: HTMLVideoElement, url: string): Promise<void> {
-  video.srcObject = null;
+/** @returns as of {@link openCamera} */
+export async function openClip(video: HTMLVideoElement, url: string): Promise<boolean> {
+  const source = replaceSource(video);
   video.src = url;
   video.loop = true;
-  try {
-    await video.play();
-  } catch {
-    throw new SourceError("clip");
-  }
+  return play(video, source, "clip");
 }
 
 export function closeSource(video: HTMLVideoElement): void {
-  const stream = video.srcObject;
-  if (stream instanceof MediaStream) for (const track of stream.getTracks()) track.stop();
+  replaceSource(video);
+}
+
+function replaceSource(video: HTMLVideoElement): number {
+  stopTracks(video.srcObject);
   video.pause();
   video.srcObject = null;
   video.removeAttribute("src");
   video.load();
+  return ++newest;
+}
+
+function stopTracks(stream: unknown): void {
+  if (stream instanceof MediaStream) for (const track of stream.getTracks()) track.stop();
+}
+
+async function play(video: HTMLVideoElement, source: number, problem: SourceProblem): Promise<boolean> {
+  try {
+    await video.play();
+  } catch (error) {
+    // A pause interrupts it, too.
+    const interrupted = error instanceof DOMException && error.name === "AbortError";
+    if (source === newest && !interrupted) throw new SourceError(problem);
+  }
+  return source === newest;
 }
 
 export async function listCameras(): Promise<MediaDeviceInfo[]> {

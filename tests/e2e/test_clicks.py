@@ -1,0 +1,93 @@
+"""Clicks on the live page that are doubled, or come while the camera opens."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.e2e
+OpenPage = Callable[..., Any]
+
+# Keeps the streams that the camera gave, each after 0.3 s, as when the browser asks.
+_STREAMS = """
+    window.asked = 0; window.streams = [];
+    const camera = MediaDevices.prototype.getUserMedia;
+    MediaDevices.prototype.getUserMedia = async function (wanted) {
+      window.asked += 1;
+      const stream = await camera.call(this, wanted);
+      window.streams.push(stream);
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      return stream;
+    };
+"""
+_LIVE = """() => window.streams.flatMap((stream) => stream.getTracks())
+    .filter(({ readyState }) => readyState === "live").length"""
+
+
+def stop(page: Any) -> None:
+    page.click("[data-stop]")
+    page.wait_for_selector("[data-consent]:visible")
+
+
+def click_at_once(page: Any, *names: str) -> None:
+    click = "names => names.forEach((name) => document.querySelector(`[data-${name}]`).click())"
+    page.evaluate(click, names)
+
+
+def test_double_click_opens_the_camera_once(browser: Any, server: Any, open_page: OpenPage) -> None:
+    page = open_page(browser, server, init_script=_STREAMS)
+    page.dblclick("[data-start]")
+    page.wait_for_selector(".person")
+    assert page.evaluate("window.asked") == 1
+    assert page.evaluate(_LIVE) == 1
+    stop(page)
+    assert page.evaluate(_LIVE) == 0
+    assert page.problems == []
+
+
+def test_no_camera_stays_open_after_a_stop(
+    browser: Any, own_device: Any, open_page: OpenPage
+) -> None:
+    page = open_page(browser, own_device, init_script=_STREAMS)
+    # The clip is chosen while the camera opens.
+    click_at_once(page, "start", "start-clip")
+    page.wait_for_selector(".person")
+    page.wait_for_function("() => window.streams.length === 1")
+    page.wait_for_timeout(600)
+    assert page.evaluate(_LIVE) == 0
+    assert page.evaluate("document.querySelector('video').srcObject") is None
+    stop(page)
+    page.click("[data-start]")
+    page.wait_for_selector(".person")
+    page.click("[data-settings]")
+    page.select_option("[data-engine-choice]", "server")
+    # Each choice opens the camera again; the newest counts.
+    for width in ("320", "640", "960"):
+        page.select_option("[data-resolution]", width)
+    page.wait_for_function("() => window.streams.length === 5")
+    page.wait_for_selector("[data-link]:has-text('WebSocket')")
+    page.wait_for_function("() => document.querySelector('video').videoWidth > 0")
+    assert page.evaluate(_LIVE) == 1
+    page.select_option("[data-resolution]", "320")
+    page.keyboard.press("Escape")
+    stop(page)
+    page.wait_for_function("() => window.streams.length === 6")
+    page.wait_for_timeout(600)
+    assert page.evaluate(_LIVE) == 0
+    assert page.is_visible("[data-consent]")
+    assert page.problems == []
+
+
+def test_double_click_plays_the_clip(browser: Any, server: Any, open_page: OpenPage) -> None:
+    page = open_page(browser, server)
+    page.dblclick("[data-start-clip]")
+    page.wait_for_selector(".person")
+    assert page.is_hidden("[data-problem]")
+    stop(page)
+    page.click("[data-start-clip]")
+    page.wait_for_selector("[data-stop]:visible")
+    # A pause and a stop while it begins are no problems, either.
+    click_at_once(page, "pause", "pause", "stop")
+    page.wait_for_timeout(500)
+    assert page.is_hidden("[data-problem]")
+    assert page.problems == []
