@@ -170,3 +170,29 @@ def test_the_kept_face_is_of_the_frame_that_was_analyzed(
         assert abs((face.box.x_min + face.box.x_max) / 2 - picture.width / 2) < 0.09 * picture.width
         assert np.argmax(picture.convert("RGB").getpixel((2, 2))) == ground
     assert page.problems == []
+
+
+# What is wider than its place: a card, all of the people, or the page.
+_WIDER = """() => [...document.querySelectorAll("article, .card, .people, html")]
+    .filter((one) => one.clientWidth && one.scrollWidth > one.clientWidth)
+    .map((one) => `${one.className} ${one.scrollWidth} ${one.clientWidth}`)"""
+
+
+@pytest.mark.parametrize("width", [390, 640, 1024, 1280])
+def test_form_fits_its_card(browser: Any, server: Any, open_page: OpenPage, width: int) -> None:
+    label = "W" * 40
+    page = open_page(browser, server, "/photo", viewport={"width": width, "height": 800})
+    page.set_input_files("#image", SAMPLES / "group.jpg")
+    first = page.locator("article.face").first
+    first.wait_for()
+    assert page.evaluate(_WIDER) == []
+    correct(first, label)
+    assert page.evaluate(_WIDER) == []
+    # The label that is typed can still be read.
+    assert first.locator(".correct input").bounding_box()["width"] > 100
+    page.goto(server.url + "/")
+    start_camera(page)
+    page.click("[data-pause]")
+    correct(page.locator(".chosen"), label)
+    assert page.evaluate(_WIDER) == []
+    assert page.locator(".correct input").bounding_box()["width"] > 100
