@@ -8,7 +8,7 @@ import { prepareMien } from "./device";
 import { publish } from "./embed";
 import { History } from "./history";
 import { askForName } from "./naming";
-import { clock, COOKIES_NEEDED, deviceAddresses, find, saveFile, SERVER_UNREACHABLE, showPlace } from "./page";
+import { clock, COOKIES_NEEDED, deviceAddresses, find, onePress, saveFile, SERVER_UNREACHABLE, showPlace } from "./page";
 import { PeopleView } from "./people";
 import { type FrameResult, type Notice, serverMs, toCsv } from "./result";
 import { useKeys } from "./keys";
@@ -363,17 +363,7 @@ function toggleFullScreen(): void {
 
 const cameraButton = pick<HTMLButtonElement>("start");
 const clipButton = pick<HTMLButtonElement>("start-clip");
-let pressed: HTMLButtonElement | undefined;
-for (const [button, begin] of [[cameraButton, startCamera], [clipButton, startClip]] as const) {
-  button.addEventListener("click", () => {
-    // A second click, while the browser asks for the camera, asks for nothing more.
-    if (pressed === button) return;
-    pressed = button;
-    void begin().finally(() => {
-      if (pressed === button) pressed = undefined;
-    });
-  });
-}
+onePress([cameraButton, startCamera], [clipButton, startClip]);
 restartButton.addEventListener("click", () => void startCamera());
 pick("stop").addEventListener("click", stop);
 pauseButton.addEventListener("click", () => setPaused(!paused));

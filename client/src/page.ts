@@ -68,3 +68,17 @@ export function deviceAddresses({ dataset }: HTMLElement): DeviceAddresses {
   const { library = "", runtime = "", models = "" } = dataset;
   return { library, runtime, models };
 }
+
+/** A second click on a button, while what the first one began is under way, begins nothing more. */
+export function onePress(...buttons: (readonly [HTMLButtonElement, () => Promise<void>])[]): void {
+  let pressed: HTMLButtonElement | undefined;
+  for (const [button, begin] of buttons) {
+    button.addEventListener("click", () => {
+      if (pressed === button) return;
+      pressed = button;
+      void begin().finally(() => {
+        if (pressed === button) pressed = undefined;
+      });
+    });
+  }
+}
