@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -226,3 +227,26 @@ def test_errors_of_usage_are_one_line(mien: Any, args: tuple[str, ...], message:
 
 def test_one_is_not_plural() -> None:
     assert [counted(n, "face") for n in (0, 1, 2000)] == ["0 faces", "1 face", "2,000 faces"]
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        ("pyarrow", ["video", "a.mp4", "b.mp4", "--parquet", "--out", "out"]),
+        ("pyarrow", ["report", "recording", "--parquet", "--out", "out"]),
+        ("av", ["video", "a.mp4", "b.mp4", "--out", "out"]),
+        ("matplotlib", ["evaluate", "data", "--plots", "out"]),
+    ],
+)
+def test_a_missing_extra_is_named_once_before_any_work(
+    mien: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, module: str, words: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).write_bytes(b"")
+    monkeypatch.setitem(sys.modules, module, None)
+    ran = mien(*words)
+    assert ran.status == 2
+    (line,) = ran.stderr.splitlines()
+    assert line.startswith(f"Error: {module} is needed to ")
+    assert not [path for path in tmp_path.rglob("out/*") if path.name != ".lock"]

@@ -23,6 +23,7 @@ from mien.evaluation.readers import read_data
 from mien.evaluation.report import (
     PLOT_FILES,
     read_predictions,
+    require_matplotlib,
     to_markdown,
     write_json,
     write_plots,
@@ -126,6 +127,8 @@ def _evaluate(
         [data, domains, *(compare or ()), *dataclasses.astuple(settings)],
     )
     check_images(plots, "--plots", PLOT_FILES)
+    if plots is not None:
+        require_matplotlib()
     if domains is not None:
         _run_domains(domains, settings, json, markdown)
         return

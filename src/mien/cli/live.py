@@ -351,6 +351,7 @@ def _report(
 ) -> None:
     """Create the tables and the report of a recording."""
     check_folder(out, "--out", outputs.RESULT_FILES, [video, trials])
+    options = option.table_options(parquet, landmark_table, trials, time_offset)
     found = ReplayedRecording(recording, application) if application else Recording(recording)
     state = found.state()
     names = ("", state.title, recording.name)
@@ -363,7 +364,6 @@ def _report(
             f"{recording}: {FRAMES_FILE} has {lines:,} of the {counted(state.frames, 'frame')} of "
             "the run: tables and report show only these"
         )
-    options = option.table_options(parquet, landmark_table, trials, time_offset)
     options = replace(options, trials=tuple(t for t in options.trials if t.clip in names))
     with outputs.locked(out):
         if not (out / FRAMES_FILE).exists() or not out.samefile(recording):

@@ -35,7 +35,7 @@ from mien.pipeline import FacePipeline
 from mien.streaming import StreamSettings
 from mien.streaming.batch import ClipOutcome, analyze_videos
 from mien.streaming.outputs import RESULT_FILES, VideoOptions
-from mien.tables import TableOptions, read_trials
+from mien.tables import TableOptions, read_trials, require_pyarrow
 from mien.tables.combined import COMBINED_FILES
 from mien.tables.csv_files import read_rows
 
@@ -253,6 +253,8 @@ def table_options(
     parquet: bool, landmarks: bool, trials: Path | None, time_offset_s: float
 ) -> TableOptions:
     """Which tables are written, by the options that ``mien video`` and ``mien report`` share."""
+    if parquet:
+        require_pyarrow()
     found = tuple(read_trials(trials)) if trials else ()
     return TableOptions(parquet, landmarks, found, time_offset_s)
 

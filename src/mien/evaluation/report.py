@@ -242,6 +242,15 @@ def _figure(value: float | None, interval: list[float] | None = None) -> list[st
     return [percent(value), between]
 
 
+def require_matplotlib() -> None:
+    """Check that plots can be drawn.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    import_extra("matplotlib", "eval", "draw plots")
+
+
 def write_plots(summary: dict[str, Any], folder: Path) -> list[Path]:
     """Draw the confusion matrix, the reliability diagram and the risk-coverage curve.
 
@@ -254,7 +263,7 @@ def write_plots(summary: dict[str, Any], folder: Path) -> list[Path]:
     draws = [_draw_confusion, _draw_reliability, _draw_risk_coverage, _draw_robustness]
     known = summary["reliability"] is not None
     drawn = [True, known, known, bool(summary.get("robustness"))]
-    import_extra("matplotlib", "eval", "draw plots")
+    require_matplotlib()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

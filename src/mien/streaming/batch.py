@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from mien.errors import MienError, SettingError
+from mien.errors import MienError, MissingExtraError, SettingError
 from mien.media.clips import Clip
 from mien.pipeline import FacePipeline
 from mien.streaming.face_stream import StreamSettings
@@ -74,6 +74,7 @@ def analyze_videos(
 
     Raises:
         SettingError: a folder has the results of an earlier run; nothing is analyzed then.
+        MissingExtraError: PyAV, lapx or pyarrow is not installed.
     """
     if group is not None:
         check_group([clip.columns for clip in clips], group)
@@ -99,6 +100,8 @@ def analyze_videos(
                         on_progress=lambda now, clip=clip: on_progress(clip, now),  # type: ignore[misc]
                         should_stop=should_stop,
                     )
+                except MissingExtraError:
+                    raise  # every clip would fail
                 except (MienError, OSError) as error:
                     ended.append(ClipOutcome(clip, folder, error=str(error)))
                 else:
