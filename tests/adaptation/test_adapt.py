@@ -133,7 +133,8 @@ def test_the_same_picture_under_two_labels_is_left_out(tmp_path: Path) -> None:
     for name in ("0.png", "1.png", "2.png"):
         (data / "sad" / name).write_bytes((data / "happy" / name).read_bytes())
     with pytest.raises(
-        DataError, match=r"got happiness: 1, sadness: 1; the same picture has another label, too: 6"
+        DataError,
+        match=r"got happiness: 1, sadness: 1; the same picture has another label, too: 6 \(",
     ):
         mien.adapt(data, tmp_path / "m.onnx", crops=True, settings=FAST)
 
@@ -151,7 +152,8 @@ def test_names_pictures_without_face_and_unreadable_ones(tmp_path: Path) -> None
     data = _folders(tmp_path / "data", ("happy", "sad"), 3)
     (data / "sad" / "0.png").write_bytes(b"damaged")
     with pytest.raises(
-        DataError, match=r"no face was found: 5; the picture cannot be read: 1 \(use"
+        DataError,
+        match=r"no face was found: 5 \(.*; the picture cannot be read: 1 \(sad/0.png\) \(use",
     ):
         mien.adapt(data, tmp_path / "m.onnx", settings=FAST)
 
@@ -163,3 +165,25 @@ def test_rejects_bad_targets_and_models(tmp_path: Path) -> None:
         mien.adapt(tmp_path, tmp_path / "m.bin")
     with pytest.raises(ModelError, match="expected a network to adapt, got 'classical'"):
         mien.adapt(tmp_path, tmp_path / "m.onnx", settings=mien.Settings(model="classical"))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            b"photo,what\na.png,x\n",
+            r"columns image and label \(or expression\) in .*, got photo, what",
+        ),
+        (b"image,label\na.png,\nb.png,\n", "no usable row; the label is empty: line 2, line 3"),
+        (b"image,label\na.png,x,1\n", "shorter or longer than the header: line 2"),
+        (b"image,label\na.png,x\nb.png,\n", r"got x; the label is empty: 1 \(line 3\)"),
+        (b"\x89PNG\xff\xfe\0", "not text in UTF-8: save the table as CSV UTF-8"),
+    ],
+)
+def test_says_what_is_wrong_with_a_table(tmp_path: Path, content: bytes, message: str) -> None:
+    _folders(tmp_path, ("x",), 1)
+    table = tmp_path / "rows.csv"
+    table.write_bytes(content)
+    (tmp_path / "a.png").write_bytes((tmp_path / "x" / "0.png").read_bytes())
+    with pytest.raises(DataError, match=message):
+        mien.adapt(table, tmp_path / "m.onnx", crops=True, settings=FAST)

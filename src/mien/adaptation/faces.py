@@ -11,6 +11,7 @@ from mien.errors import DataError, ImageReadError
 from mien.evaluation.data_check import near_duplicate_groups
 from mien.evaluation.dataset import SUBJECT, UNLABELED, IntArray, LabeledSet
 from mien.evaluation.predict import Progress, choose_face
+from mien.evaluation.summary import first_names
 from mien.expression.crop import face_crop, landmarks_of_crop
 from mien.expression.neural import NeuralClassifier
 from mien.expression.priors import softmax, uniform_shift
@@ -64,7 +65,7 @@ def find_faces(
         *(label for label in spec.labels if label in there),
         *(label for label in kept.labels if label in there and label not in spec.labels),
     )
-    _check_counts(rows, kept, lost)
+    _check_counts(rows, kept, {**data.left_out, **lost})
     images = tuple(crops.values())
     groups = person_groups(kept, images)
     if len(np.unique(groups)) < 2:
@@ -171,16 +172,19 @@ def _surplus(data: LabeledSet, rows: LabeledSet) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _check_counts(rows: LabeledSet, kept: LabeledSet, lost: dict[str, list[str]]) -> None:
+def _check_counts(rows: LabeledSet, kept: LabeledSet, lost: Mapping[str, Sequence[str]]) -> None:
     counts = kept.counts()
     given = {label: n for label, n in rows.counts().items() if n}
-    reasons = "".join(f"; {reason}: {len(names)}" for reason, names in lost.items())
+    reasons = "".join(
+        f"; {reason}: {len(names)} ({first_names(names, len(names))})"
+        for reason, names in lost.items()
+    )
     if "no face was found" in lost and not rows.face_crops:
         reasons += " (use --crops if the pictures are tight face crops)"
     if len(given) < 2:
         raise DataError(
             f"expected pictures of at least two labels in {rows.name}, got "
-            f"{', '.join(given) or 'none'}"
+            f"{', '.join(given) or 'none'}{reasons}"
         )
     few = {label: counts[label] for label in given if counts[label] < LEAST}
     if few:

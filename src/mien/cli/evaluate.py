@@ -43,7 +43,7 @@ explain_app = typer.Typer(add_completion=False)
 _NAMES_SHOWN = 5
 
 _DATA_HELP = (
-    "Labeled pictures: a folder with one folder per expression, a CSV file of image,expression, "
+    "Labeled pictures: a folder with one folder per expression, a CSV file of image,label, "
     "fer2013.csv, FER+'s folders, or a .npz file."
 )
 _Labeling = Annotated[

@@ -13,7 +13,7 @@ _FER2013_FILE = "fer2013.csv"
 _TABLE_FILES = ("labels.csv", "label.csv")
 
 _EXPECTED = (
-    "one folder for each expression, a CSV file with the columns image and expression, Kaggle's "
+    "one folder for each expression, a CSV file with the columns image and label, Kaggle's "
     "fer2013.csv (with FER+'s fer2013new.csv beside it or without), FER+'s folders of PNG files "
     "with label.csv, or a .npz file with images and votes"
 )
@@ -25,7 +25,7 @@ def read_data(
     """Read a labeled data set in any of these formats.
 
     Args:
-        path: a folder with one folder for each expression; a CSV file of ``image,expression``;
+        path: a folder with one folder for each expression; a CSV file of ``image,label``;
             Kaggle's ``fer2013.csv``, with FER+'s ``fer2013new.csv`` beside it or without; FER+'s
             folders of PNG files; or a ``.npz`` file with pictures and votes.
         labeling: ``"ferplus"`` or ``"fer2013"``: which labels, where a data set has both.

@@ -1,4 +1,4 @@
-"""Labels in tables and in names of folders: CSV files of ``image,expression``; class folders."""
+"""Labels in tables and in names of folders: CSV files of ``image,label``; class folders."""
 
 import csv
 from collections import defaultdict
@@ -52,7 +52,12 @@ def iterate_rows(path: Path) -> Iterator[list[str]]:
             for row in csv.reader(file):
                 if any(row):
                     yield [field.strip() for field in row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError:
+        raise DataError(
+            f"expected a CSV file at {path}, but it is not text in UTF-8: save the table as CSV "
+            "UTF-8"
+        ) from None
+    except (OSError, csv.Error) as error:
         raise DataError(f"expected a CSV file at {path}, but it cannot be read: {error}") from None
 
 
@@ -103,18 +108,25 @@ def read_table(path: Path, read_labels: ReadLabels) -> LabeledSet:
     image_at, label_at = column_of(header, _IMAGE_COLUMNS), column_of(header, _LABEL_COLUMNS)
     if image_at is None or label_at is None:
         raise DataError(
-            f"expected the columns image and expression in {path}, got {', '.join(header)}"
+            f"expected the columns image and label (or expression) in {path}, got "
+            f"{', '.join(header)}"
         )
     left_out: dict[str, list[str]] = defaultdict(list)
     meaning = read_labels({row[label_at] for _, row in rows})
     kept = [(row, meaning[row[label_at]]) for _, row in rows if row[label_at] in meaning]
-    for _, row in rows:
-        if row[label_at] not in meaning:
+    for number, row in rows:
+        if not row[label_at]:
+            left_out["the label is empty"].append(f"line {number}")
+        elif row[label_at] not in meaning:
             left_out[f"the label {row[label_at]!r} is no expression"].append(row[image_at])
     if cut:
         left_out["the row is shorter or longer than the header"].extend(cut)
     if not kept:
-        raise DataError(f"expected labeled pictures in {path}, found no usable row")
+        reasons = "".join(
+            f"; {reason}: {', '.join(names[:5])}{', …' * (len(names) > 5)}"
+            for reason, names in left_out.items()
+        )
+        raise DataError(f"expected labeled pictures in {path}, found no usable row{reasons}")
     labels = _all_labels(label for _, label in kept)
     split_at = column_of(header, _SPLIT_COLUMNS)
     group_at = column_of(header, (_GROUP_COLUMN,))
