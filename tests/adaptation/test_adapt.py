@@ -1,5 +1,6 @@
 """From pictures to a file that the rest of mien takes."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -187,3 +188,26 @@ def test_says_what_is_wrong_with_a_table(tmp_path: Path, content: bytes, message
     (tmp_path / "a.png").write_bytes((tmp_path / "x" / "0.png").read_bytes())
     with pytest.raises(DataError, match=message):
         mien.adapt(table, tmp_path / "m.onnx", crops=True, settings=FAST)
+
+
+def test_warns_of_a_kept_model_that_chance_explains(adapted: mien.Adaptation) -> None:
+    assert adapted.warnings == ()
+    after = {**adapted.after, "intervals": {"balanced_accuracy": [0.412, 0.8]}}
+    by_chance = dataclasses.replace(adapted, after=after)
+    (warning,) = by_chance.warnings
+    assert "is 41.2 to 80.0 % (95 % interval), and chance is 50.0 %" in warning
+    assert by_chance.to_dict()["warnings"] == [warning]
+    assert dataclasses.replace(by_chance, kept=False, model=None).warnings == ()
+
+
+def test_the_command_prints_that_warning(
+    adapted: mien.Adaptation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    after = {**adapted.after, "intervals": {**adapted.after["intervals"]}}
+    after["intervals"]["balanced_accuracy"] = [0.412, 0.8]
+    by_chance = dataclasses.replace(adapted, after=after)
+    monkeypatch.setattr("mien.adaptation.adapt", lambda *_, **__: by_chance)
+    done = CliRunner().invoke(app, ["adapt", str(tmp_path), "--out", str(tmp_path / "m.onnx")])
+    assert done.exit_code == 0
+    assert done.stderr.startswith("Warning: the balanced accuracy of the adapted model")
+    assert "Warning: the balanced accuracy" in done.stdout

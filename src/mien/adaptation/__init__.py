@@ -70,11 +70,25 @@ class Adaptation:
     after: dict[str, Any]
     left_out: dict[str, tuple[str, ...]]
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a user of a kept model should know: whether chance explains its figures, too."""
+        chance = 1 / len(self.facts["labels"])
+        interval = self.after["intervals"].get("balanced_accuracy")
+        if not self.kept or interval is None or interval[0] > chance:
+            return ()
+        return (
+            f"the balanced accuracy of the adapted model is {100 * interval[0]:.1f} to "
+            f"{100 * interval[1]:.1f} % (95 % interval), and chance is {100 * chance:.1f} %: the "
+            "model may have learned nothing; add pictures",
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """All of it, ready for JSON."""
         return {
             "kept": self.kept,
             "reason": self.reason,
+            "warnings": list(self.warnings),
             "model": None if self.model is None else str(self.model),
             **self.facts,
             "before": self.before,

@@ -55,6 +55,7 @@ def _paragraphs(result: Mapping[str, Any]) -> list[str]:
     )
     texts = [
         f"{verdict}: {result['reason']}.",
+        *(f"Warning: {warning}." for warning in result["warnings"]),
         f"{result['n']} pictures in {result['groups']} groups of persons or near-duplicates; "
         f"labels: {', '.join(result['labels'])}. Fitted on {seen}; pull to the model's own "
         f"mapping: {pull['outputs']:g}.",

@@ -10,7 +10,14 @@ import typer
 from rich.markdown import Markdown
 from rich.table import Table
 
-from mien.cli.console import ProgressBar, print_error, print_json, printable, stdout_console
+from mien.cli.console import (
+    ProgressBar,
+    print_error,
+    print_json,
+    print_warning,
+    printable,
+    stdout_console,
+)
 from mien.cli.options import JsonFlag, takes_settings
 from mien.cli.output_files import ImageFiles, check_images, check_outputs, naming
 from mien.config import Settings
@@ -240,6 +247,8 @@ def _adapt(
         with naming(page):
             page.write_text(to_html(document), encoding="utf-8")
     _show(document, result.to_markdown(), json)
+    for warning in result.warnings:
+        print_warning(warning)
     if result.model is not None and json != "-":
         typer.echo(f"wrote {result.model}; use it with --model {result.model}")
 
