@@ -132,7 +132,7 @@ export class LiveSession {
     while (this.running) {
       await nextFrame(this.video);
       const now = performance.now();
-      if (this.pending.checkTimeout(now, TIMEOUT_MS)) this.adapt(TIMEOUT_MS);
+      if (this.hasNetwork && this.pending.checkTimeout(now, TIMEOUT_MS)) this.adapt(TIMEOUT_MS);
       if (this.paused) this.keepAlive(now);
       const due = now >= this.notBefore && now - this.sentAt >= MIN_INTERVAL_MS - 2;
       if (this.paused || this.pending.waiting || !due || !this.transport.ready) continue;
@@ -179,7 +179,13 @@ export class LiveSession {
     this.hooks.onResult(message, latencyMs, picture);
   }
 
+  /** Where frames do not travel, each is answered, however late. */
+  private get hasNetwork(): boolean {
+    return !this.transport.sendFrame;
+  }
+
   private adapt(networkMs: number): void {
+    if (!this.hasNetwork) return;
     const before = this.quality.level.width;
     this.quality.observe(networkMs, performance.now());
     if (this.quality.level.width < before && this.fixedWidth === null) this.hooks.onSlow();

@@ -91,3 +91,44 @@ def test_double_click_plays_the_clip(browser: Any, server: Any, open_page: OpenP
     page.wait_for_timeout(500)
     assert page.is_hidden("[data-problem]")
     assert page.problems == []
+
+
+def test_double_click_on_record_stores_nothing(
+    browser: Any, own_device: Any, open_page: OpenPage
+) -> None:
+    page = open_page(browser, own_device)
+    for engine in ("device", "server"):
+        assert page.get_attribute("[data-live]", "data-engine") == engine
+        page.click("[data-start-clip]")
+        page.wait_for_selector(".person")
+        page.click("[data-pause]")
+        page.wait_for_timeout(1000)
+        page.dblclick("[data-record]")
+        page.wait_for_timeout(1000)
+        assert page.get_attribute("[data-record]", "aria-pressed") == "false"
+        assert page.inner_text("[data-rec-state]") == "Paused"
+        sessions = page.request.get(own_device.url + "/api/v1/sessions").json()["sessions"]
+        assert sessions == []
+        stop(page)
+        page.select_option("[data-engine-choice]", "server", force=True)
+    assert page.problems == []
+
+
+def test_slow_device_is_no_slow_network(browser: Any, own_device: Any, open_page: OpenPage) -> None:
+    slow = """
+        const post = Worker.prototype.postMessage;
+        Worker.prototype.postMessage = function (...sent) {
+          setTimeout(() => post.apply(this, sent), 700);
+        };
+        window.said = [];
+        addEventListener("DOMContentLoaded", () => {
+          const toast = document.querySelector("[data-toast]");
+          new MutationObserver(() => window.said.push(toast.textContent))
+            .observe(toast, { childList: true });
+        });
+    """
+    page = open_page(browser, own_device, init_script=slow)
+    page.click("[data-start-clip]")
+    page.wait_for_selector(".person")
+    page.wait_for_timeout(4000)
+    assert "network" not in " ".join(page.evaluate("window.said"))
