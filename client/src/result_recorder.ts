@@ -17,6 +17,7 @@ export class ResultRecorder {
   private sessionId: string | undefined;
   private name = "";
   private complete = true;
+  private stored = false;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private dueMs = 0;
   private sending: Promise<void> = Promise.resolve();
@@ -42,6 +43,7 @@ export class ResultRecorder {
     }
     this.wanted = this.complete = true;
     this.sessionId = sessionId;
+    this.stored = sessionId !== undefined;
     this.name = name;
     this.sending = this.sending.then(() => this.open());
   }
@@ -77,7 +79,8 @@ export class ResultRecorder {
     const complete = this.complete && !this.waiting.length;
     this.waiting = [];
     if (this.address) await request(this.address, { method: "DELETE" });
-    this.notify({ type: "recording", state: "stopped", session_id: this.sessionId ?? null, complete });
+    // The server keeps no session without results.
+    this.notify({ type: "recording", state: "stopped", session_id: (this.stored && this.sessionId) || null, complete });
     this.address = this.sessionId = undefined;
   }
 
@@ -118,6 +121,7 @@ export class ResultRecorder {
     else if (answer && answer.status < 500 && answer.status !== 429) {
       // What the server refuses once, it refuses again.
       this.complete &&= answer.ok;
+      this.stored ||= answer.ok;
       this.waiting = this.waiting.slice(results.length);
       if (this.waiting.length) await this.flush();
     }

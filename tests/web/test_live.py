@@ -294,6 +294,16 @@ def test_http_stream_says_when_its_sessions_are_deleted(
     assert client.get("/api/v1/sessions").json == {"sessions": []}
 
 
+def test_recording_without_results_is_not_kept(app: Flask) -> None:
+    client = app.test_client()
+    client.get("/photo")
+    url = f"/api/v1/live/{client.post('/api/v1/live').json['id']}"  # type: ignore[index]
+    assert client.post(f"{url}/recording").json["session_id"]  # type: ignore[index]
+    stopped: Any = client.delete(f"{url}/recording").json
+    assert (stopped["session_id"], stopped["complete"]) == (None, True)
+    assert client.get("/api/v1/sessions").json["sessions"] == []  # type: ignore[index]
+
+
 def test_idle_streams_are_closed(app: Flask) -> None:
     client = app.test_client()
     streams = app.extensions["mien"].live_streams

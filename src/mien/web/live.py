@@ -140,11 +140,12 @@ class LiveStream:
     def stop_recording(self) -> dict[str, Any]:
         """End the recording, if there is one; returns the message for the client."""
         recording, self.recording = self.recording, None
+        complete = True if recording is None else recording.finish()
         return {
             "type": "recording",
             "state": "stopped",
-            "session_id": None if recording is None else recording.session_id,
-            "complete": True if recording is None else recording.finish(),
+            "session_id": None if recording is None or recording.empty else recording.session_id,
+            "complete": complete,
         }
 
 

@@ -48,6 +48,7 @@ class Recording:
         session_id: the recorded session.
         full: whether results were discarded because the limit is reached; no more are added then.
         deleted: whether the session was deleted meanwhile; no results are added then, either.
+        empty: whether the recording ended without a stored result; then there is no session.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class Recording:
         max_stored: int | None = None,
     ) -> None:
         self.session_id = session_id
-        self.full = self.deleted = False
+        self.full = self.deleted = self.empty = False
         self._max_stored = max_stored
         self._database = database
         self._lock = threading.Lock()
@@ -112,7 +113,10 @@ class Recording:
             return True
 
     def finish(self) -> bool:
-        """Write the rest and mark the session as complete; returns whether all is stored."""
+        """Write the rest and mark the session as complete; returns whether all is stored.
+
+        A session without results is deleted.
+        """
         with self._lock:
             return self._write("complete") and not (self.full or self.deleted)
 
@@ -143,6 +147,11 @@ class Recording:
                             session_id=self.session_id, sequence=self._sequence, data=data
                         )
                     )
+                if state == "complete":
+                    nothing = sa.delete(sessions).where(
+                        sessions.c.id == self.session_id, sessions.c.frames == 0
+                    )
+                    self.empty = connection.execute(nothing).rowcount > 0
         except SQLAlchemyError:
             return False
         self._waiting.clear()
@@ -201,6 +210,8 @@ class SessionStore:
                 sessions.c.id == session_id,
                 sessions.c.owner == owner,
                 sessions.c.updated_at > moment - _RESUME_WITHIN,
+                # An empty one is deleted when its lost stream is closed.
+                sessions.c.frames > 0,
             )
             .values(state="recording", updated_at=moment)
         )
