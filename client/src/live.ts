@@ -47,7 +47,8 @@ const arrivals: number[] = [];
 let session: LiveSession | undefined;
 let fromCamera = false;
 let paused = false;
-let recordingSince: number | undefined;
+let recording = false;
+let recordingSince = 0;
 let recordingRequested = false;
 let recordedSession: string | undefined;
 let lastAnnounced = "";
@@ -179,7 +180,7 @@ function stop(): void {
   setPlaying(false);
   video.hidden = overlay.hidden = true;
   consent.hidden = false;
-  recordingSince = undefined;
+  recording = false;
   showRecording();
   showMessage("");
   history.clear();
@@ -259,9 +260,7 @@ function showStats(now: number, tookMs: number, result: FrameResult): void {
   serverSmoothedMs = serverSmoothedMs ? 0.8 * serverSmoothedMs + 0.2 * serverMs(result) : serverMs(result);
   pick("server").textContent = serverSmoothedMs.toFixed(0);
   pick("size").textContent = result.image_size_wh.join(" × ");
-  if (recordingSince !== undefined) {
-    pick("rec-time").textContent = clock((now - recordingSince) / 1000);
-  }
+  if (recording) pick("rec-time").textContent = clock((now - recordingSince) / 1000);
 }
 
 /** Announce changes to screen readers, not every frame. */
@@ -281,7 +280,7 @@ function onState(state: LinkState, transport: string): void {
     if (recordingRequested) session?.record(true, recordedSession);
   }
   if (state === "unreachable") {
-    recordingSince = undefined;
+    recording = false;
     showRecording();
   }
 }
@@ -293,12 +292,15 @@ function onNotice(notice: Notice): void {
     showMessage(messageText(notice.error.message), true);
     if (["storage_unavailable", "storage_full", "session_deleted"].includes(notice.error.code)) setRecording(false);
   } else if (notice.type === "recording" && notice.state === "started") {
+    // A session that goes on after a lost connection has its whole time.
+    if (recordedSession !== notice.session_id) recordingSince = performance.now();
     recordedSession = notice.session_id;
-    recordingSince ??= performance.now();
+    recording = true;
     showRecording();
-  } else if (notice.type === "recording" && notice.state === "stopped" && notice.session_id) {
-    recordingSince = undefined;
+  } else if (notice.type === "recording" && notice.state === "stopped") {
+    recording = false;
     showRecording();
+    if (!notice.session_id) return;
     const text = notice.complete
       ? t("Recording saved in your sessions.")
       : t("The end of the recording could not be saved.");
@@ -323,7 +325,6 @@ function setRecording(requested: boolean): void {
 }
 
 function showRecording(): void {
-  const recording = recordingSince !== undefined;
   pick("rec").hidden = !recording && !paused;
   pick("rec").classList.toggle("on", recording && !paused);
   pick("rec-state").textContent = recording ? (paused ? t("Recording paused") : t("Recording")) : t("Paused");

@@ -4,6 +4,7 @@ import csv
 import itertools
 import json
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -170,6 +171,7 @@ def test_live_page_reconnects_after_a_server_crash(
     page.click("[data-record]")
     page.wait_for_selector("[data-rec]:visible")
     stored(1)
+    began = time.monotonic()
     server.kill()
     page.wait_for_selector("[data-toast]:has-text('Server unreachable')")
     page.wait_for_timeout(1500)
@@ -177,7 +179,10 @@ def test_live_page_reconnects_after_a_server_crash(
     page.wait_for_selector("[data-link]:has-text('WebSocket')")
     # The recording continues in the same session; the time without a server is a gap.
     page.wait_for_selector("[data-rec]:visible")
+    lost_s = int(time.monotonic() - began)
     page.wait_for_timeout(1500)
+    minutes, seconds = page.inner_text("[data-rec-time]").split(":")
+    assert 60 * int(minutes) + int(seconds) >= lost_s
     page.click("[data-record]")
     page.wait_for_selector("[data-toast]:has-text('in your sessions')")
     (session,) = stored(1)
