@@ -55,8 +55,7 @@ def analyze_videos(
 ) -> Iterator[ClipOutcome]:
     """Analyze clips one after another; one that fails does not stop the others.
 
-    Of several clips, and with a list or a group, tables over all of them are written into `out`,
-    unless every clip of a new run fails.
+    Tables over several clips, a list or a group are written into `out`, unless all clips fail.
 
     Args:
         clips: see :func:`mien.media.clips.find_clips`.
@@ -76,9 +75,7 @@ def analyze_videos(
         SettingError: a folder has the results of an earlier run; nothing is analyzed then.
         MissingExtraError: PyAV, lapx or pyarrow is not installed.
     """
-    if group is not None:
-        check_group([clip.columns for clip in clips], group)
-    _check_trials(clips, options)
+    _check(clips, options, group)
     folders = _folders(clips, out)
     combines = len(clips) > 1 or group is not None or any(clip.columns for clip in clips)
     ended: list[ClipOutcome] = []
@@ -116,7 +113,9 @@ def analyze_videos(
                 write_combined(out, [_tables(one) for one in ended], group=group)
 
 
-def _check_trials(clips: Sequence[Clip], options: VideoOptions) -> None:
+def _check(clips: Sequence[Clip], options: VideoOptions, group: str | None) -> None:
+    if group is not None:
+        check_group([clip.columns for clip in clips], group)
     known = {name for clip in clips for name in ("", clip.name, clip.title)}
     unknown = {trial.clip for trial in options.tables.trials} - known
     if unknown:

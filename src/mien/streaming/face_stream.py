@@ -149,13 +149,7 @@ class FaceStream:
             MissingExtraError: lapx is not installed.
         """
         rgb = imaging.as_rgb(image)
-        if not math.isfinite(timestamp_s):
-            raise InputError(f"expected a finite timestamp_s, got {timestamp_s}")
-        if self._last_s is not None and timestamp_s <= self._last_s:
-            raise InputError(
-                f"expected a frame later than the last one at {self._last_s:g} s, "
-                f"got one at {timestamp_s:g} s"
-            )
+        self._check_time(timestamp_s)
         self._last_s = timestamp_s
         self._frame_index = self._frame_index + 1 if frame_index is None else frame_index
         self._statistics.begin_frame(timestamp_s)
@@ -201,6 +195,15 @@ class FaceStream:
             source=self.source,
             warnings=self._warn(seen, whose),
         )
+
+    def _check_time(self, timestamp_s: float) -> None:
+        if not math.isfinite(timestamp_s):
+            raise InputError(f"expected a finite timestamp_s, got {timestamp_s}")
+        if self._last_s is not None and timestamp_s <= self._last_s:
+            raise InputError(
+                f"expected a frame later than the last one at {self._last_s:g} s, "
+                f"got one at {timestamp_s:g} s"
+            )
 
     def finish(self) -> tuple[Event, ...]:
         """End every track, at the end of the stream, and return what that ended.
