@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
+from PIL import Image
 from tests.web.conftest import analyze_video, record
 from tests.web.test_live import result_at
 
@@ -78,9 +79,11 @@ def test_markers_of_a_session(app: Flask) -> None:
     assert app.extensions["mien"].database.rows(sa.select(tables.markers)) == []
 
 
-def test_markers_of_a_session_without_frames_are_in_its_table(app: Flask) -> None:
+def test_markers_of_a_session_without_faces_are_in_its_table(app: Flask) -> None:
     client = app.test_client()
-    session_id = record(client, b"", count=0)
+    empty = io.BytesIO()
+    Image.new("RGB", (64, 64), "gray").save(empty, "JPEG")
+    session_id = record(client, empty.getvalue(), count=1)
     assert events_of(client, f"/api/v1/sessions/{session_id}/events.csv") == []
     assert mark(client, session_id, 0, "No camera").status_code == 201
     found = events_of(client, f"/api/v1/sessions/{session_id}/events.csv")

@@ -137,11 +137,19 @@ EVENTS: Mapping[str, str] = {
 """The kinds of events with their details."""
 
 
+_TRACKS_TEXT = (
+    "One row for each track, in the order in which they ended. The time between two frames counts "
+    "for what is seen in the second one. In `events.csv`, `expression` lasts from the first frame "
+    "of a label to the first one of the next. So the two differ by up to one sampling interval for "
+    "each change, which shows at one frame a second and hardly at ten."
+)
+
+
 def tables() -> Iterator[tuple[str, str, Mapping[str, str]]]:
     """Each table: file name, what a row is, and the columns with their descriptions."""
     yield "faces.csv", "One row for each face in each frame.", face_column_descriptions()
     yield "frames.csv", "One row for each analyzed frame, also without faces.", FRAMES
-    yield "tracks.csv", "One row for each track, in the order in which they ended.", TRACKS
+    yield "tracks.csv", _TRACKS_TEXT, TRACKS
     yield "events.csv", "One row for each event, by onset.", EVENT_TABLE
     yield "trials.csv", "With --trials: one row for each trial and track.", TRIALS
     yield "landmarks.csv", "With --landmark-table: one row for each face in each frame.", _LANDMARKS
