@@ -53,6 +53,16 @@ def read(path: Path) -> tuple[int, tuple[str, ...]]:
     return sum(1 for _ in source.frames()), source.warnings
 
 
+def whole(path: Path, codec: str, pixels: str) -> bytes:
+    """A file that is read without a warning."""
+    try:
+        data = write(path, codec, pixels)
+    except ValueError:
+        pytest.skip(f"this PyAV has no encoder {codec}")
+    assert read(path) == (FRAMES, ())
+    return data
+
+
 @pytest.mark.parametrize(
     ("name", "codec", "pixels", "damage"),
     [
@@ -85,11 +95,7 @@ def test_warns_of_lost_parts(
     tmp_path: Path, name: str, codec: str, pixels: str, damage: Damage
 ) -> None:
     path = tmp_path / name
-    try:
-        data = write(path, codec, pixels)
-    except ValueError:
-        pytest.skip(f"this PyAV has no encoder {codec}")
-    assert read(path) == (FRAMES, ())
+    data = whole(path, codec, pixels)
     path.write_bytes(damage(data))
     count, warnings = read(path)
     assert 0 < count < FRAMES
@@ -112,11 +118,7 @@ def test_warns_of_blank_parts_of_packets(
     tmp_path: Path, name: str, codec: str, pixels: str
 ) -> None:
     path = tmp_path / name
-    try:
-        data = write(path, codec, pixels)
-    except ValueError:
-        pytest.skip(f"this PyAV has no encoder {codec}")
-    assert read(path) == (FRAMES, ())
+    data = whole(path, codec, pixels)
     with av.open(str(path)) as file:
         largest = max((bytes(packet) for packet in file.demux(video=0)), key=len)
     start = data.index(largest) + len(largest) // 4
@@ -130,6 +132,12 @@ def test_slices_of_ffv1_match_their_checksums(tmp_path: Path) -> None:
     data[len(data) // 2] ^= 4
     path.write_bytes(data)
     assert read(path) == (FRAMES, ("damaged frames, parts of which may be wrong: 1",))
+
+
+def test_zeros_may_fill_a_frame_of_prores_to_its_size() -> None:
+    coded = bytes(range(1, 200)) * 4
+    assert not has_wrong_data(coded + bytes(4096), "prores", "mov", None)
+    assert has_wrong_data(coded + bytes(4096) + coded, "prores", "mov", None)
 
 
 def test_zeros_may_fill_the_space_to_a_start_code() -> None:

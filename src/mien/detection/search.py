@@ -69,8 +69,7 @@ _COMPANY_SCALE, _MAX_COMPANY = 2.5, 16
 # and turned. Of 60 news photographs turned by 0, 90, 180 and 270 degrees it finds 99 %.
 _COPIES_SCALE = 1.3
 _COPIES_SCORE = 0.6
-# Bounds of the work on pictures in which everywhere is something like a face. In a group photograph
-# with 24 pixels a face, a tile of 512 pixels has fewer faces.
+# Bounds of the work on pictures in which everywhere is something like a face.
 _MAX_CANDIDATES = 1000
 _MAX_TURNED = 100
 # Of a picture without faces, this many of the best candidates, down to a fraction of min_score, are
@@ -84,7 +83,7 @@ class FaceSearch:
     The views are the whole image, the tiles of a large one, and one around each detection that is
     very small or large. Each view costs one run of the detector: one for most images of up to 768
     pixels, two or three for those without a face, and with tiles 16 for 1920 by 1080 pixels plus
-    one for each small face.
+    one for each small face; in a still image, one more for each weak candidate beside faces.
 
     Args:
         detector: one that works well for faces of a tenth to two fifths of the image.

@@ -43,6 +43,8 @@ def has_wrong_data(packet: bytes, codec: str, container: str, extradata: bytes |
     if codec == "dvvideo":
         kinds = packet[::80].translate(_KIND)
         return kinds != _DV_KINDS * (len(kinds) // len(_DV_KINDS))
+    if codec == "prores":  # zeros may fill a frame to its size (SMPTE RDD 36)
+        packet = packet.rstrip(b"\0")
     is_wrong = codec == "ffv1" and bool(extradata) and not _ffv1_fits(packet)
     return is_wrong or (codec in _NEVER_BLANK and _BLANK in packet)
 
