@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pillow_heif
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from mien.media.images import decode_image, open_image, read_image
 from mien.media.lzw import LzwCheck, count_packbits, gif_damage
@@ -243,6 +243,22 @@ def test_further_chunks_and_bytes_after_webp_are_no_damage(photo: Image.Image) -
     for data in (signed, whole + bytes(512), whole + b"\r\n--boundary--\r\n"):
         assert decode_image(data).warnings == ()
         assert not is_damaged("webp", data)
+
+
+@pytest.mark.parametrize(("mode", "lossless"), [("RGB", False), ("RGBA", True)])
+def test_blank_parts_of_an_animation_are_no_damage(
+    photo: Image.Image, mode: str, *, lossless: bool
+) -> None:
+    first = photo.resize((320, 320)).convert(mode)
+    if mode == "RGBA":
+        shape = Image.new("L", first.size, 0)
+        shape.paste(255, (5, 5, 100, 160))
+        first.putalpha(shape)
+    second = first.copy()
+    second.paste(ImageOps.mirror(first).crop((0, 0, 160, 320)), (0, 0))
+    data = saved(first, "WEBP", save_all=True, append_images=[second], lossless=lossless)
+    assert bytes(300) in data
+    assert not is_damaged("webp", data)
 
 
 @pytest.mark.parametrize("kind", ["AVIF", "HEIF"])

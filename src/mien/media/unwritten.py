@@ -16,7 +16,8 @@ from mien.media.formats import open_as
 KINDS = frozenset(("webp", "avif", "heif"))
 # Some fillings are no valid data, by the kind of coding and where it was cut.
 _FILLINGS = (b"", b"\x20" * 16, b"\1" * 16, b"\x55" * 2, b"\xff" * 16)
-_PICTURES = {b"VP8 ", b"VP8L", b"ANMF"}
+_FRAME, _FRAME_HEADER = b"ANMF", 24
+_PICTURES = {b"VP8 ", b"VP8L", _FRAME}
 # Pictures of one color have some zeros in a row, by their size: at most 1,542 for 16 megapixels,
 # and 153 for 320x214 pixels without loss.
 _ZEROS, _PIXELS_OF_A_ZERO, _LOSSLESS_PIXELS_OF_A_ZERO = 256, 4096, 64
@@ -32,9 +33,21 @@ def webp_damage(content: bytes) -> int | None:
     for name, start, end in _chunks(content):
         if not (name.isascii() and name.decode("ascii").isprintable()):
             return start
-        if name in _PICTURES and content.find(zeros, start, end) >= 0:
+        if any(content.find(zeros, *data) >= 0 for data in _coded(content, name, start, end)):
             return start
     return None
+
+
+def _coded(content: bytes, name: bytes, start: int, end: int) -> list[tuple[int, int]]:
+    """Where a chunk has data of pictures in which many zeros are damage.
+
+    Frames of an animation are blank where they are as the one before, which is many zeros in
+    lossless data and in those of transparency.
+    """
+    if name != _FRAME:
+        return [(start, end)] if name in _PICTURES else []
+    inner = _chunks(content, start + _FRAME_HEADER, min(end, len(content)))
+    return [(at, until) for kind, at, until in inner if kind == b"VP8 "]
 
 
 def _zeros_of_webp(content: bytes) -> int:
@@ -55,9 +68,12 @@ def _zeros_of_webp(content: bytes) -> int:
     )
 
 
-def _chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
+def _chunks(
+    content: bytes, at: int = 12, last: int | None = None
+) -> Iterator[tuple[bytes, int, int]]:
     """The name of each chunk of a WebP file, and where it begins and should end."""
-    at, last = 12, min(len(content), 8 + int.from_bytes(content[4:8], "little"))
+    if last is None:
+        last = min(len(content), 8 + int.from_bytes(content[4:8], "little"))
     while at + 8 <= last:
         size = int.from_bytes(content[at + 4 : at + 8], "little")
         yield content[at : at + 4], at, at + 8 + size
