@@ -1,11 +1,11 @@
 """Throughput, overhead and memory of `mien batch`, and a simulation of larger clusters.
 
-    python benchmarks/cluster.py [--images 200] [--growth 1000 10000 50000]
+    python benchmarks/cluster.py [--images 200] [--rounds 5] [--growth 1000 10000 50000]
                                  [--only workers|growth|crops|frames|simulation]
 
 Needs the extra `cluster`. Writes results/cluster.json; what is not measured stays. Throughput is
-CPU time, as the kernel counts it for the worker processes, so that other work on the machine does
-not count; pairs of the bare pipeline and the engine run one after the other.
+CPU time, as the kernel counts it for the workers, the driver and Ray's own processes, so that other
+work on the machine does not count; the bare pipeline and the engine run in turn.
 """
 
 import argparse
@@ -176,7 +176,7 @@ def bare(names: Sequence[str], processes: int) -> float:
 
 
 def engine(names: Sequence[str], workers: int, folder: Path) -> dict[str, Any]:
-    """CPU seconds per image of the workers of `mien batch`, and of its driver."""
+    """CPU seconds per image of the workers of `mien batch`, and of its driver and Ray."""
     from mien.cluster.engine import Resources
     from mien.cluster.run import run_batch
     from mien.cluster.worker import BatchOptions
@@ -184,11 +184,11 @@ def engine(names: Sequence[str], workers: int, folder: Path) -> dict[str, Any]:
     folder.mkdir()
     listed = folder / "list.txt"
     listed.write_text("\n".join(names))
-    peak = {"driver_mb": 0.0, "worker_mb": 0.0}
+    seen = {"driver_mb": 0.0, "worker_mb": 0.0, "other_cpu_s_per_image": math.nan}
     stop = threading.Event()
-    watching = threading.Thread(target=_watch, args=(peak, stop))
+    watching = threading.Thread(target=_watch, args=(seen, stop, folder / "out/commits"))
     watching.start()
-    before, wall = time.process_time(), time.perf_counter()
+    wall = time.perf_counter()
     try:
         document = run_batch(
             [str(listed)],
@@ -199,42 +199,66 @@ def engine(names: Sequence[str], workers: int, folder: Path) -> dict[str, Any]:
     finally:
         stop.set()
         watching.join()
-    commits = [json.loads(p.read_text()) for p in sorted((folder / "out/commits").glob("*.json"))]
     # The first part of a worker loads its pipeline; the others show the steady state.
-    seen: set[int] = set()
-    steady = [c for c in commits if c["pid"] in seen or seen.add(c["pid"])]
+    commits = _commits(folder / "out/commits")
+    first = {c["pid"]: number for number, c in reversed(list(enumerate(commits)))}
+    steady = [c for number, c in enumerate(commits) if first[c["pid"]] != number]
     counted = sum(c["counts"]["inputs"] for c in steady)
     return {
         "images": document["inputs"],
         "failed": document["failed"],
         "worker_cpu_s_per_image": sum(c["cpu_s"] for c in steady) / max(counted, 1),
-        "driver_cpu_s_per_image": (time.process_time() - before) / len(names),
         "wall_s": time.perf_counter() - wall,
-        **peak,
+        **seen,
     }
 
 
-def _watch(peak: dict[str, float], stop: threading.Event) -> None:
-    """The largest resident memory of this process and of one of its workers."""
+def _commits(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+
+
+def _watch(seen: dict[str, float], stop: threading.Event, commits: Path) -> None:
+    """The largest resident memory of this process and of one of its workers.
+
+    Also the CPU time for an image, from the first commit on, of this process and of those that Ray
+    started beside the workers; without that of this thread.
+    """
+    used: dict[int, float] = {}
+    before: dict[int, float] = {}
+    done_before = 0
     while not stop.wait(1.0):
-        peak["driver_mb"] = max(peak["driver_mb"], resident_mb(os.getpid()))
-        for pid in _workers():
+        seen["driver_mb"] = max(seen["driver_mb"], resident_mb(os.getpid()))
+        workers, others = _processes()
+        for pid in workers:
             with suppress(OSError):
-                peak["worker_mb"] = max(peak["worker_mb"], resident_mb(pid))
+                seen["worker_mb"] = max(seen["worker_mb"], resident_mb(pid))
+        if not (done := sum(c["counts"]["inputs"] for c in _commits(commits))):
+            continue
+        done_before = done_before or done
+        for pid in others:
+            with suppress(OSError):
+                own = time.thread_time() if pid == os.getpid() else 0.0
+                now = cpu_s(pid) - own
+                used[pid] = now - before.setdefault(pid, now)
+        if done > done_before:
+            seen["other_cpu_s_per_image"] = sum(used.values()) / (done - done_before)
 
 
-def _workers() -> list[int]:
-    """The workers of this process, which are children of the Ray that it started."""
-    parents, found = {}, []
+def _processes() -> tuple[set[int], set[int]]:
+    """The workers of this process, and it with the other processes of Ray that it started."""
+    parents: dict[int, int] = {}
+    workers: set[int] = set()
     for entry in Path("/proc").iterdir():
         with suppress(OSError):
             if entry.name.isdigit():
-                parents[int(entry.name)] = int(
-                    (entry / "stat").read_text().rpartition(") ")[2].split()[1]
-                )
-                if b"ray::_Actor" in (entry / "cmdline").read_bytes():
-                    found.append(int(entry.name))
-    return [pid for pid in found if parents.get(parents[pid]) == os.getpid()]
+                fields = (entry / "stat").read_text().rpartition(") ")[2].split()
+                parents[int(entry.name)] = int(fields[1])
+                if b"ray::Actor" in (entry / "cmdline").read_bytes():
+                    workers.add(int(entry.name))
+    found = {os.getpid()}
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found & workers, found - workers
 
 
 def crop_batches(names: Sequence[str]) -> dict[str, Any]:
@@ -279,18 +303,29 @@ def frame_cost() -> dict[str, float]:
     return {name: round(median(seen), 1) for name, seen in times.items()}
 
 
-def throughput(images: int, folder: Path) -> list[dict[str, Any]]:
-    """The bare pipeline and the engine with one and two workers, one after the other."""
+def throughput(images: int, rounds: int, folder: Path) -> list[dict[str, Any]]:
+    """The bare pipeline and the engine with one and two workers in turn; medians of rounds.
+
+    The efficiency is the share of the bare pipeline's images for a second of CPU time: where all
+    cores are busy, that of its images per second. The clock of a core may change, so the bare
+    pipeline runs before and after each run of the engine.
+    """
     names = make_images(folder / "faces", images, faces=True)
-    pairs = []
+    found = []
     for workers in (1, 2):
+        seen = []
         plain = bare(names, workers)
-        run = engine(names, workers, folder / f"run-{workers}")
-        ratio = plain / run["worker_cpu_s_per_image"]
-        pairs.append(
-            {"workers": workers, "bare_cpu_s_per_image": plain, "efficiency": ratio, **run}
-        )
-    return pairs
+        for number in range(rounds):
+            before = plain
+            run = engine(names, workers, folder / f"run-{workers}-{number}")
+            plain = bare(names, workers)
+            spent = run["worker_cpu_s_per_image"] + run["other_cpu_s_per_image"]
+            around = (before + plain) / 2
+            seen.append({"bare_cpu_s_per_image": around, "efficiency": around / spent, **run})
+        ratios = [round(one["efficiency"], 3) for one in seen]
+        medians = {name: median(one[name] for one in seen) for name in seen[0]}
+        found.append({"workers": workers, **medians, "efficiency of rounds": ratios})
+    return found
 
 
 def grown(count: int, folder: Path) -> dict[str, Any]:
@@ -300,13 +335,14 @@ def grown(count: int, folder: Path) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--growth", type=int, nargs="*", default=[1000, 10_000, 50_000])
     parser.add_argument("--only", choices=("workers", "growth", "crops", "frames", "simulation"))
     chosen = parser.parse_args()
     result = json.loads(RESULTS.read_text())
     with tempfile.TemporaryDirectory() as scratch:
         if chosen.only in (None, "workers"):
-            result["workers"] = throughput(chosen.images, Path(scratch))
+            result["workers"] = throughput(chosen.images, chosen.rounds, Path(scratch))
         if chosen.only in (None, "growth"):
             result["growth"] = [grown(count, Path(scratch)) for count in chosen.growth]
     if chosen.only in (None, "crops"):

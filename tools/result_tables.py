@@ -295,15 +295,18 @@ def browser() -> str:
 
 
 def cluster() -> str:
-    """CPU time of an image in a worker."""
-    rows = [["workers", "worker", "bare pipeline", "memory of a worker"]]
+    """CPU time of an image in a worker, and beside it."""
+    rows = [
+        ["workers", "worker", "Ray, driver", "bare pipeline", "efficiency", "memory of a worker"]
+    ]
     for row in read_result("cluster")["workers"]:
-        times = [f"{1000 * row[key]:.0f} ms" for key in _CLUSTER_TIMES]
-        rows.append([str(row["workers"]), *times, f"{row['worker_mb']:.0f} MB"])
+        times = [f"{1000 * row[f'{key}_cpu_s_per_image']:.1f} ms" for key in _CLUSTER_TIMES]
+        efficiency = f"{row['efficiency']:.2f}"
+        rows.append([str(row["workers"]), *times, efficiency, f"{row['worker_mb']:.0f} MB"])
     return table(rows)
 
 
-_CLUSTER_TIMES = ("worker_cpu_s_per_image", "bare_cpu_s_per_image")
+_CLUSTER_TIMES = ("worker", "other", "bare")
 
 
 def simulated() -> str:

@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from mien.cluster.attempts import STALL_S, Journal
+from mien.cluster.actor import Actor
+from mien.cluster.attempts import Journal
 from mien.cluster.folder import Folder
 from mien.cluster.plan import Part, Plan
-from mien.cluster.worker import Worker, WorkSettings
-from mien.errors import MienError, MissingExtraError, SettingError, import_extra
+from mien.cluster.worker import WorkSettings
+from mien.errors import MienError, SettingError, import_extra
 
 # Ray reports usage to its vendor unless this is set, warns about a future default, and prints the
 # tracebacks of further workers that fail.
@@ -31,14 +32,10 @@ _OBJECT_STORE_BYTES = 100 << 20
 _DEATHS_IN_A_ROW = 3
 _PATIENCE_S = 60.0
 _PROCESSES = ("raylet", "gcs_server")  # Ray does not work without them.
+# They copy the output of workers, serve pages and ask for machines, none of which a run here uses.
+_IDLE_PROCESSES = ("log_monitor", "dashboard", "monitor")
 _START_ATTEMPTS = 3
 _NOT_STARTED = "Initialization failure from server"
-_METRICS = {
-    "inputs": "inputs, those that failed included",
-    "failures": "inputs that failed",
-    "faces": "faces",
-    "frames": "images, and analyzed frames of videos",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +141,16 @@ def _start_local(ray: Any, resources: Resources, options: dict[str, Any]) -> Non
                     "machine overloaded, or /tmp full?"
                 ) from error
         else:
-            return
+            break
+    node = _started_node(ray)
+    for name in _IDLE_PROCESSES:
+        with suppress(AttributeError):
+            getattr(node, f"kill_{name}")(check_alive=False)
+
+
+def _started_node(ray: Any) -> Any:
+    """Ray's processes that this one started; None where there are none."""
+    return getattr(ray._private.worker, "_global_node", None)
 
 
 def _check_reachable(address: str) -> None:
@@ -287,7 +293,7 @@ class Pool:
         """
         if not self._ray.is_initialized():
             raise ConnectionError("the connection ended")
-        node = getattr(self._ray._private.worker, "_global_node", None)
+        node = _started_node(self._ray)
         dead = [name for name, _ in node.dead_processes()] if node else []
         if lost := [name for name in dead if name in _PROCESSES]:
             raise MienError(
@@ -357,44 +363,10 @@ class Pool:
     def _start_actor(self) -> None:
         """Start a worker, which gets a part when it runs: it may never find a machine."""
         self._check_ray()
-        actor = self._ray.remote(_Actor).options(
+        actor = self._ray.remote(Actor).options(
             num_cpus=self._resources.cpus_per_worker,
             num_gpus=self._resources.gpus_per_worker,
             max_restarts=0,
         )
         started = actor.remote(self._work)
         self._starting[started.started.remote()] = started
-
-
-class _Actor:
-    """A worker in its own process; its pipeline is built by the first part, and stays."""
-
-    def __init__(self, work: WorkSettings) -> None:
-        self._work = work
-        self._worker: Worker | None = None
-        self._counters: dict[str, Any] = {}
-
-    def started(self) -> dict[str, Any]:
-        return {}
-
-    def run(self, part: Part, careful: bool) -> dict[str, Any]:
-        try:
-            self._worker = self._worker or Worker(self._work, stall_s=STALL_S)
-            commit = self._worker.run(part, careful=careful)
-        except MissingExtraError as error:
-            # Its arguments are not its message, so it cannot be sent to another process.
-            raise MienError(str(error)) from None
-        self._count(commit)
-        return commit
-
-    def _count(self, commit: dict[str, Any]) -> None:
-        """Add a part to the metrics that Ray serves on each machine."""
-        from ray.util.metrics import Counter
-
-        counts = {name: commit["counts"].get(name, 0) for name in _METRICS}
-        for name, value in {**counts, "seconds": commit["seconds"], "parts": 1}.items():
-            if name not in self._counters:
-                about = f"`mien batch`: {_METRICS.get(name, name)} of the parts that are complete."
-                self._counters[name] = Counter(f"mien_batch_{name}", about, tag_keys=("run",))
-            if value:
-                self._counters[name].inc(value, tags={"run": self._work.out})
