@@ -76,7 +76,7 @@ def test_library_calls_do_not_read_the_environment(
     monkeypatch.setenv("MIEN_DETECTOR", "nosuch")
     monkeypatch.setenv("MIEN_THREADS", "many")
     assert mien.FacePipeline().settings == mien.Settings()
-    assert mien.FaceStream().pipeline.settings == mien.Settings()
+    assert mien.FaceStream().pipeline.settings == mien.Settings().for_streams()
     assert len(mien.analyze(samples["person-a-smiling"])) == 1
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from mien import imaging
 from mien.expression.noise import without_noise
 from mien.media.images import read_image
+from mien.pipeline import FacePipeline
 from mien.samples import sample_paths
 from mien.streaming import FaceStream
 from mien.types import FrameResult, Image
@@ -104,7 +105,7 @@ def frame(parts: list[Part], known: Image) -> Image:
 
 def results(name: str, known: Image) -> Iterator[FrameResult]:
     """What a stream sees in a clip, frame by frame."""
-    stream = FaceStream()
+    stream = FaceStream(FacePipeline())
     for k in range(FRAMES):
         yield stream.update(frame(CLIPS[name](k), known), k / PER_S)
 

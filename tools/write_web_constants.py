@@ -19,7 +19,7 @@ from mien.landmarks import schemes
 from mien.signals import LIMITS, pose
 from mien.streaming import locator
 from mien.streaming.face_stream import StreamSettings
-from mien.tracking import eyes, scene, smoothing, statistics, tracker
+from mien.tracking import scene, smoothing, statistics, tracker
 
 TARGET = Path(__file__).resolve().parent.parent / "client/mien-web/src/constants.ts"
 
@@ -99,19 +99,9 @@ def _of_streams() -> dict[str, tuple[str, Any]]:
                      "MIN_CONTRAST MAX_SKIPPED_S MAX_STEP_S MIN_DIFFERENCE "
                      "MIN_HISTOGRAM_DISTANCE BINS MIN_CHANGE REACH"),
         ),
-        "EYE_STATE": (
-            _RECORD,
-            {
-                **_numbers(eyes, "MIN_BLINK_S MIN_SEEN_S"),
-                "MAX_YAW_DEG": eyes.MAX_YAW_DEG,
-                "LONG_CLOSURE_S": eyes.LONG_CLOSURE_S,
-                "CLOSED_SHARE": eyes.EyeState.CLOSED_SHARE,
-                "OPEN_SHARE": eyes.EyeState.OPEN_SHARE,
-            },
-        ),
         "STATISTICS": (
             _RECORD,
-            _numbers(statistics, "MOOD_TIME_S MIN_SIZE_PX MAX_INTERVAL_S"),
+            _numbers(statistics, "MOOD_TIME_S"),
         ),
     }  # fmt: skip
 

@@ -143,14 +143,14 @@ export interface Track {
   age_s: number;
   /** How reliable the label is: clear; uncertain where no expression stands out; not visible where the face is turned, hidden or blurred too much. */
   state: "clear" | "uncertain" | "not visible";
-  /** Since the track began; null where the eyes were not seen, or frames are too far apart to count. */
+  /** Since the track began; null where the eyes were not seen, frames are too far apart to count, or without blendshapes, because the lids of facemesh do not show them. */
   blinks: number | null;
-  /** Over the last minute that the eyes were seen; null in the first 10 s. */
+  /** Over the last minute that the eyes were seen; null in the first 10 s, and as blinks. */
   blink_rate_per_min: number | null;
-  /** Share of the last minute with the eyes closed, counted over the time that they were seen; null in the first 10 s. */
+  /** Share of the last minute with the eyes closed, counted over the time that they were seen; null in the first 10 s, and as blinks. */
   perclos: number | null;
-  /** How long the eyes have been closed now; 0 where they are open. */
-  eyes_closed_s: number;
+  /** How long the eyes have been closed now; 0 where they are open, null where they are not seen, and without blendshapes. */
+  eyes_closed_s: number | null;
   /** Since the track began; null where frames are too far apart to count, or without blendshapes. */
   yawns: number | null;
   /** Slow mean of valence (time constant 30 s). */

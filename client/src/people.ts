@@ -6,10 +6,10 @@ import { decimal, labelText, list, percent, t, word } from "./words";
 
 const SVG = "http://www.w3.org/2000/svg";
 const REMOVE_AFTER_MS = 2500;
-/** Name and text of each signal; null if it was not measured. */
+/** Name and text of each signal; null if it was not measured, and not shown before it was. */
 const SIGNALS: readonly [string, (face: Face) => string | null][] = [
   [t("Facing the camera"), ({ signals }) => fraction(signals?.facing)],
-  [t("Eyes"), ({ track, signals }) => signals?.eye_opening_left == null || !track
+  [t("Eyes"), ({ track }) => track?.eyes_closed_s == null
     ? null : track.eyes_closed_s > 0 ? t("closed %(seconds)s s", { seconds: decimal(track.eyes_closed_s) }) : t("open")],
   [t("Mouth open"), ({ signals }) => fraction(signals?.mouth_opening)],
   [t("Blinks"), ({ track }) => track?.blinks == null ? null : String(track.blinks)],
@@ -177,6 +177,7 @@ export class PeopleView {
     const facts = element("dl", "facts");
     const signals = SIGNALS.map(([title]) => {
       const pair = element("div");
+      pair.hidden = true;
       const shown = element("dd");
       pair.append(element("dt", "", title), shown);
       facts.append(pair);
@@ -316,7 +317,10 @@ function fillCard(card: Card, face: Face): void {
   }
   SIGNALS.forEach(([, text], index) => {
     const shown = card.signals[index];
-    if (shown) shown.textContent = text(face) ?? "–";
+    const value = text(face);
+    if (!shown) return;
+    shown.textContent = value ?? "–";
+    if (value !== null && shown.parentElement) shown.parentElement.hidden = false;
   });
   fillMovements(card, face);
   const reasons = quality?.reasons ?? [];

@@ -45,8 +45,8 @@ class Settings:
     landmarks: str = setting(
         "default",
         "Landmark model: facemesh, the default; face-landmarker, with irises, and so gaze, "
-        "blendshapes, action units and yawns, the default of `mien video` and the applications "
-        "driver and attention; or detector for the few landmarks of the detector.",
+        "blendshapes, action units, blinks, closed eyes and yawns, the default of `mien video`, "
+        "`mien live` and streams in Python; or detector for the few landmarks of the detector.",
     )
     model: str = setting(
         "default",
@@ -109,16 +109,24 @@ class Settings:
         environment = os.environ if environment is None else environment
         return cls(**read_environment(cls, environment, error=SettingError)).override(**overrides)
 
-    def with_blendshapes(self) -> "Settings":
-        """These settings with the landmarks that blendshapes, action units and gaze need.
+    def for_streams(self) -> "Settings":
+        """These settings with the landmarks that show blinks, closures and yawns, unless they name
+        others."""
+        return self.with_blendshapes() if self.landmarks == "default" else self
+
+    def with_blendshapes(self, user: str = "blendshapes") -> "Settings":
+        """These settings with the landmarks that blendshapes, action units, gaze and lids need.
+
+        Args:
+            user: what needs them, for the error.
 
         Raises:
             SettingError: they name other landmarks.
         """
         if self.landmarks not in {"default", BLENDSHAPE_LANDMARKS}:
             raise SettingError(
-                f"expected the landmarks {BLENDSHAPE_LANDMARKS} for blendshapes, got "
-                f"{self.landmarks!r}: leave --landmarks and MIEN_LANDMARKS out"
+                f"expected the landmarks {BLENDSHAPE_LANDMARKS} for {user}, got "
+                f"{self.landmarks!r}: leave --landmarks, --preset fast and MIEN_LANDMARKS out"
             )
         return self.override(landmarks=BLENDSHAPE_LANDMARKS)
 

@@ -248,11 +248,8 @@ def test_applications_without_expressions_never_load_the_model(
         stream.pipeline.classify([smile_frames[0][0]])
 
 
-@pytest.mark.parametrize(
-    ("chosen", "scheme"),
-    [("default", "mesh478"), ("facemesh", "mesh468"), ("detector", "detector")],
-)
-def test_chosen_landmarks_win_over_those_of_an_application(chosen: str, scheme: str) -> None:
+def test_an_application_of_eyes_refuses_landmarks_without_lids() -> None:
     pytest.importorskip("lap", reason="tracking needs lapx")
-    stream = open_stream(DriverApplication(), Settings(landmarks=chosen))
-    assert stream.pipeline.landmarks.scheme == scheme
+    assert open_stream(DriverApplication()).pipeline.landmarks.scheme == "mesh478"
+    with pytest.raises(SettingError, match="face-landmarker for the application driver, got 'fac"):
+        open_stream(DriverApplication(), Settings(landmarks="facemesh"))

@@ -166,7 +166,7 @@ def test_driver_monitor_reports_closed_eyes_and_a_missing_face() -> None:
             eyes.eye_opening = 0.02 if timestamp_s >= 1 else 0.3
             yield image, timestamp_s
 
-    stream = FaceStream(FakePipeline(landmarks=eyes))
+    stream = FaceStream(FakePipeline(landmarks=eyes, blendshapes={}))
     application = DriverApplication(max_closure_s=1.0)
     lines = list(load("driver_monitor").monitor(run_now(source(), stream), application))
     assert len(lines) == 2

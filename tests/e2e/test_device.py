@@ -134,7 +134,7 @@ def test_backends_are_named_where_another_is_asked_for(
 def test_follows_faces_as_python_does(browser: Any, server: Any, open_page: OpenPage) -> None:
     frames = clip_frames(every=2, width=640, height=360)[:90]
     times = [index / 15 for index in range(len(frames))]
-    stream = FaceStream()
+    stream = FaceStream(mien.FacePipeline())
     expected = [
         stream.update(frame, time_s).to_dict(landmarks=True)
         for frame, time_s in zip(frames, times, strict=True)

@@ -48,7 +48,7 @@ def closed_eyes(
 
 
 def test_finds_eye_closures_in_rendered_images(samples: dict[str, Path]) -> None:
-    pipeline = FacePipeline()
+    pipeline = FacePipeline(landmarks="face-landmarker")
     opened = imaging.resize(read_image(samples["person-a-neutral"]), (320, 320))
     (face,) = pipeline.analyze(opened).faces
     assert face.landmarks is not None

@@ -1,8 +1,8 @@
 """Statistics of tracks whose truth is known, at several sampling rates."""
 
 import pickle
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -124,6 +124,9 @@ class Moment:
     opening: float | None = None
     mouth: float | None = None
     facing: float | None = None
+    shapes: Mapping[str, float] | None = field(
+        default_factory=lambda: dict.fromkeys(BLENDSHAPES, 0.0)
+    )
 
     @property
     def face(self) -> Face:
@@ -136,6 +139,7 @@ class Moment:
             affect=Affect(0.1, 0.2, "test"),
             signals=Signals(self.opening, self.opening, self.mouth, self.facing),
             track_id=3,
+            blendshapes=self.shapes,
         )
 
 
@@ -265,10 +269,15 @@ def test_what_was_never_seen_is_empty_and_not_zero() -> None:
     assert summary["eyes_seen_s"] == 0
     assert (summary["blinks"], summary["longest_closure_s"]) == (None, None)
     assert running[-1].blinks is None
-    # The distance of the lips alone does not tell a yawn from a song.
-    wide = [replace(m, opening=OPEN, mouth=0.8) for m in moments([(Expression.SURPRISE, 5)])]
-    summary, _, running = play(wide)
-    assert (summary["blinks"], summary["yawns"], running[-1].yawns) == (0, None, None)
+    # Facemesh, without blendshapes, shows no lids, and no yawn from a song.
+    asleep = [
+        replace(m, opening=CLOSED, mouth=0.8, shapes=None)
+        for m in moments([(Expression.SURPRISE, 12)])
+    ]
+    summary, events, running = play(asleep)
+    assert (summary["blinks"], summary["longest_closure_s"], summary["yawns"]) == (None,) * 3
+    assert (running[-1].perclos, running[-1].eyes_closed_s, running[-1].yawns) == (None,) * 3
+    assert not {"eyes_closed", "closure"} & {event.kind for event in events}
 
 
 def test_shares_of_labels_that_the_model_does_not_know_are_empty() -> None:
@@ -309,10 +318,10 @@ def test_a_yawn_drops_the_jaw_without_a_smile_or_round_lips(
 
 
 def sharp(openings: Iterable[float]) -> EyeState:
-    """The state after openings of the sharp lids of mesh478, a second of open eyes first."""
+    """The state after openings of lids, a second of open eyes first."""
     state = EyeState()
     for n, opening in enumerate([0.30] * FPS + list(openings) + [0.30] * FPS):
-        state.update(opening, 0.0, n / FPS, sharp=True)
+        state.update(opening, 0.0, n / FPS)
     return state
 
 
@@ -336,13 +345,14 @@ def test_narrow_eyes_are_not_closed_from_the_start() -> None:
     state, blink = EyeState(), [0.08, 0.04, 0.03, 0.06]
     events = []
     for n, opening in enumerate([0.13] * FPS + blink + [0.13] * FPS + blink + [0.13] * FPS):
-        events += state.update(opening, 0.0, n / FPS, sharp=True)
+        events += state.update(opening, 0.0, n / FPS)
     assert [event.kind for event in events] == ["blink", "blink"]
     # Eyes that are closed from the start are closed.
     asleep = EyeState()
     for n in range(2 * FPS):
-        asleep.update(0.06, 0.0, n / FPS, sharp=True)
-    assert asleep.closure_s(2.0) == pytest.approx(2.0)
+        asleep.update(0.06, 0.0, n / FPS)
+    last_s = (2 * FPS - 1) / FPS
+    assert asleep.closure_s(last_s) == pytest.approx(last_s)
 
 
 def test_memory_does_not_grow_with_time() -> None:

@@ -45,8 +45,7 @@ class _NoExpressions:
 def open_stream(application: Application, settings: Settings | None = None) -> FaceStream:
     """Open a stream that measures what an application needs, and nothing else.
 
-    Without expressions it takes the landmarks that show lids, lips and irises best, unless the
-    settings name others.
+    Without expressions it takes the landmarks that show lids, lips and irises.
 
     Args:
         application: says by `reads_expressions` whether it needs the expression model.
@@ -55,16 +54,17 @@ def open_stream(application: Application, settings: Settings | None = None) -> F
     Returns:
         A stream for :meth:`mien.FaceStream.update`.
 
+    Raises:
+        SettingError: the settings name landmarks that do not show the lids.
+
     Examples:
         >>> from mien.applications import DriverApplication, open_stream
         >>> open_stream(DriverApplication()).settings.expressions
         False
     """
     if application.reads_expressions:
-        return FaceStream(FacePipeline(settings))
-    settings = settings or Settings()
-    if settings.landmarks == "default":
-        settings = settings.with_blendshapes()
+        return FaceStream(FacePipeline((settings or Settings()).for_streams()))
+    settings = (settings or Settings()).with_blendshapes(f"the application {application.name}")
     # Its spec is a read-only property, unlike the protocol's.
     pipeline = FacePipeline(settings, classifier=_NoExpressions())  # type: ignore[arg-type]
     return FaceStream(pipeline, StreamSettings(expressions=False))

@@ -73,8 +73,8 @@ class DriverApplication:
         self._perclos_reported_s: float | None = None
         self._alarms = {"long_closure": 0, "perclos": 0, "off_road": 0}
         self._perclos: float | None = None
-        self._longest_s = 0.0
-        self._yawns = 0
+        self._longest_s: float | None = None
+        self._yawns: int | None = None
 
     def update(self, result: FrameResult, events: Sequence[Event]) -> list[Event]:
         """Process the next frame.
@@ -92,17 +92,19 @@ class DriverApplication:
             self._closure_reported = self._off_road_reported = False
             return []
         track = face.track
-        self._yawns += sum(
-            event.kind == "yawn" and event.track_id == face.track_id for event in events
-        )
-        self._perclos = track.perclos
-        self._longest_s = max(self._longest_s, track.eyes_closed_s)
+        if track.yawns is not None:
+            self._yawns = (self._yawns or 0) + sum(
+                event.kind == "yawn" and event.track_id == face.track_id for event in events
+            )
+        self._perclos, closed_s = track.perclos, track.eyes_closed_s or 0.0
+        if track.eyes_closed_s is not None:
+            self._longest_s = max(self._longest_s or 0.0, closed_s)
         alarms = []
-        if track.eyes_closed_s < self._max_closure_s:
+        if closed_s < self._max_closure_s:
             self._closure_reported = False
         elif not self._closure_reported:
             self._closure_reported = True
-            alarms.append(self._alarm("long_closure", track.eyes_closed_s, now, face.track_id))
+            alarms.append(self._alarm("long_closure", closed_s, now, face.track_id))
         if track.perclos is not None and track.perclos > self._max_perclos:
             reported_s = self._perclos_reported_s
             if reported_s is None or now - reported_s >= self._repeat_s:
@@ -119,11 +121,14 @@ class DriverApplication:
         return alarms
 
     def summary(self) -> dict[str, Any]:
-        """Numbers of alarms by reason, PERCLOS in [0, 1] or None, and seconds, ready for JSON."""
+        """Numbers of alarms by reason, PERCLOS in [0, 1], seconds and yawns, ready for JSON.
+
+        None is what was never measured.
+        """
         return {
             "alarms": dict(self._alarms),
             "perclos": self._perclos,
-            "longest_closure_s": round(self._longest_s, 3),
+            "longest_closure_s": None if self._longest_s is None else round(self._longest_s, 3),
             "yawns": self._yawns,
         }
 
@@ -275,7 +280,7 @@ class AttentionApplication:
 
 
 def _state(face: Face) -> str:
-    if face.track is not None and face.track.eyes_closed_s >= _CLOSED_S:
+    if face.track is not None and (face.track.eyes_closed_s or 0.0) >= _CLOSED_S:
         return "eyes_closed"
     if face.gaze is not None:
         return "facing" if facing(face.gaze) >= _FACING_COSINE else "turned_away"

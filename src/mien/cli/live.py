@@ -40,6 +40,7 @@ from mien.streaming.background import Counter
 from mien.streaming.receivers import EventDispatcher, OscSink, command, webhook
 from mien.tables import write_tables
 from mien.tracking import Event
+from mien.types import TrackStatistics
 
 app = typer.Typer(add_completion=False)
 report_app = typer.Typer(add_completion=False)
@@ -303,7 +304,7 @@ class _Screen:
                 f"{scores[scores.label]:.0%}" if scores else "–",
                 raw.top.value if raw else "–",
                 f"{signals.facing:.2f}" if signals and signals.facing is not None else "–",
-                "closed" if track and track.eyes_closed_s > 0 else "open",
+                _eyes_word(track),
                 f"{track.perclos:.0%}" if track and track.perclos is not None else "–",
             )
         return table
@@ -319,6 +320,12 @@ class _Screen:
             if event.kind != "track_ended"
         ]
         return Text("\n".join(lines))
+
+
+def _eyes_word(track: TrackStatistics | None) -> str:
+    if track is None or track.eyes_closed_s is None:
+        return "–"
+    return "closed" if track.eyes_closed_s > 0 else "open"
 
 
 @report_app.command("report", epilog="Exit status: 0, 1 not a recording, 2 invalid usage.")

@@ -218,8 +218,6 @@ def _video(
     results = (*RESULT_FILES, *COMBINED_FILES)
     inputs = [*(clip.path for clip in found), list_file, trials, neutral]
     check_folder(out, "--out", results, inputs)
-    if settings.landmarks == "default":
-        settings = settings.with_blendshapes()
     pipeline, stream_settings = open_pipeline(
         build_application(application) if application else None,
         settings,
@@ -281,8 +279,7 @@ def open_pipeline(
     """What analyzes a stream, by the options that ``mien video`` and ``mien live`` share."""
     if neutral_track and neutral is None:
         raise SettingError("expected --neutral PHOTO together with --neutral-track")
-    if neutral is not None:
-        settings = settings.with_blendshapes()
+    settings = settings.for_streams() if neutral is None else settings.with_blendshapes()
     if rules is None or rules.reads_expressions:
         pipeline, found = FacePipeline(settings), StreamSettings(baseline=baseline)
     elif baseline:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy.typing as npt
 
 from mien import imaging
+from mien.config import Settings
 from mien.errors import InputError
 from mien.pipeline import FacePipeline
 from mien.signals import derive_affect, measure_face
@@ -76,8 +77,8 @@ class FaceStream:
     time; the pipeline behind it may be shared by many streams in many threads.
 
     Args:
-        pipeline: by default one with the default settings. Where it names no expression model,
-            the stream uses `quick`.
+        pipeline: by default one with the default settings and the landmarks that show blinks.
+            Where it names no expression model, the stream uses `quick`.
         settings: how the stream is followed.
         source: name of the stream in its results.
 
@@ -106,7 +107,7 @@ class FaceStream:
         *,
         source: str | None = None,
     ) -> None:
-        self.pipeline = for_streams(pipeline or FacePipeline())
+        self.pipeline = for_streams(pipeline or FacePipeline(Settings().for_streams()))
         self.settings = settings or StreamSettings()
         self.source = source
         self.events: tuple[Event, ...] = ()

@@ -91,7 +91,7 @@ def stream(
     Args:
         source: path of a video, number or address of a camera, or a source of your own. A camera
             is opened by the first `next`.
-        pipeline: by default one with the following settings.
+        pipeline: by default one with the following settings, and the landmarks that show blinks.
         settings: how the stream is followed.
         selection: which frames of a file are wanted.
         neutral: photograph of a person at rest, with one face, as :func:`mien.read_image` takes it:
@@ -121,7 +121,7 @@ max_megapixels, focal_length, threads, provider: see :class:`mien.Settings`.
         raise SettingError("expected a pipeline or settings of one, got both: set them in it")
     if pipeline is None:
         rest = None if neutral is None else read_image(neutral)
-        pipeline = FacePipeline(own, neutral=rest)
+        pipeline = FacePipeline(own.for_streams(), neutral=rest)
     opened = open_source(source, selection)
     follower = FaceStream(pipeline, settings, source=opened.info.name)
     for step in run(opened, follower, sinks=sinks, on_event=on_event):

@@ -112,7 +112,7 @@ def analyze_video(
     if options.tables.parquet:
         require_pyarrow()
     source = clip.open(options.selection)
-    pipeline = for_streams(pipeline or FacePipeline(Settings().with_blendshapes()))
+    pipeline = for_streams(pipeline or FacePipeline(Settings().for_streams()))
     settings = _thorough(settings, options)
     plan = _plan(clip, options, pipeline, settings, application)
     with _removed_if_unreadable(folder), locked(folder):

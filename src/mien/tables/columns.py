@@ -29,8 +29,8 @@ TRACKS = {
     "the face was turned away, hidden or blurred; in [0, 1].",
     "expression_changes": "How often the label changed.",
     "episodes": "Number of stretches of an expression other than neutral.",
-    "blinks": "Number of blinks; empty where the eyes were not seen, or frames are over 0.15 s "
-    "apart.",
+    "blinks": "Number of blinks; empty where the eyes were not seen, with facemesh, or frames "
+    "are over 0.15 s apart.",
     "eyes_seen_s": "Seconds in which the eyelids could be measured; empty where frames are too far "
     "apart.",
     "share_eyes_closed": "Share of these with closed eyes; in [0, 1].",

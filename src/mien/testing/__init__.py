@@ -27,6 +27,7 @@ from mien.landmarks import LandmarkPredictor, Region
 from mien.pipeline import FacePipeline
 from mien.testing.mesh import face_mesh
 from mien.types import (
+    BLENDSHAPES,
     AlignmentTemplate,
     Box,
     Detection,
@@ -307,6 +308,8 @@ class FakePipeline(FacePipeline):
         settings: the defaults if None; the environment is not read.
         boxes: see :class:`FakeDetector` and :class:`FakeLandmarks`.
         probabilities: see :class:`FakeClassifier`.
+        blendshapes: those above 0 of every face; without them, as with facemesh, streams do not
+            know blinks, closures and yawns.
         detector, landmarks, classifier: stages to use instead of the fake ones.
 
     Examples:
@@ -323,16 +326,24 @@ class FakePipeline(FacePipeline):
         *,
         boxes: Sequence[Box] | None = None,
         probabilities: Mapping[str, float] | _Rule | None = None,
+        blendshapes: Mapping[str, float] | None = None,
         detector: FaceDetector | None = None,
         landmarks: LandmarkPredictor | None = None,
         classifier: ExpressionClassifier | None = None,
     ) -> None:
+        self._shown = blendshapes
         super().__init__(
             settings or Settings(),
             detector=detector or FakeDetector(boxes),
             landmarks=landmarks or FakeLandmarks(boxes=boxes),
             classifier=classifier or FakeClassifier(probabilities),
         )
+
+    def read_blendshapes(self, landmarks: Landmarks) -> Mapping[str, float] | None:
+        """See :meth:`mien.pipeline.FacePipeline.read_blendshapes`."""
+        if self._shown is None:
+            return super().read_blendshapes(landmarks)
+        return dict.fromkeys(BLENDSHAPES, 0.0) | {**self._shown}
 
 
 def _painted_boxes(image: Image) -> list[Box]:

@@ -18,16 +18,14 @@ class EyeState:
     """Follows the opening of a person's eyes, in bounded memory.
 
     Closed is judged against the person's own open eyes, because open eyes differ between people
-    by more than a factor of two: below `CLOSED_SHARE` of the running level of the open eye, and
-    open again above `OPEN_SHARE` of it. The mesh never closes an eye wholly: in the blink of one
-    person its opening fell to a half, and in laughing it stayed above 0.78, between which the
-    shares lie. benchmarks/streams shows what they find in another person's clip.
+    by more than a factor of two: below a half of the running level of the open eye, and open again
+    above 0.57 of it. In all clips, closed eyes of ``"mesh478"`` fell below 0.12, and eyes that
+    looked down stayed above 0.16. A blink also counts where the camera missed its lowest point; see
+    :class:`_Dip`. The blendshape eyeBlink, made from the same points, did not tell the two apart:
+    0.46 for looking down, and 0.47 for a closed eye of a turned head.
 
-    The lids of ``"mesh478"`` are sharper: in all clips closed eyes fell below 0.12, and eyes that
-    looked down stayed above 0.16. So its shares are lower, and looking down is not closed. There, a
-    blink also counts where the camera missed its lowest point; see :class:`_Dip`. The blendshape
-    eyeBlink, made from the same points, did not tell the two apart: 0.46 for looking down, and 0.47
-    for a closed eye of a turned head.
+    The lids of ``"mesh468"`` are not followed: whether they move in a blink at all depends on the
+    person. A half of the blinks of benchmarks/streams moved them, and none of some people.
 
     Attributes:
         blinks: number of blinks so far.
@@ -37,12 +35,9 @@ class EyeState:
             not over where its end was not seen.
     """
 
-    CLOSED_SHARE = 0.68
-    OPEN_SHARE = 0.76
-    _SHARP_SHARES = (0.5, 0.57)
-    # Eye aspect ratio of open eyes, until the person's own is known: that of most people, and for
-    # sharp lids that of narrow eyes, because a wider level is known within a second.
-    _USUAL_OPENING = 0.29
+    _CLOSED_SHARE, _OPEN_SHARE = 0.5, 0.57
+    # Eye aspect ratio of narrow open eyes, until the person's own is known: a wider level is known
+    # within a second.
     _NARROW_OPENING = 0.2
 
     def __init__(self) -> None:
@@ -54,7 +49,7 @@ class EyeState:
         self._level: float | None = None
         self._window = _Window(60.0, ("seen", "closed", "blinks"))
         self._last_s: float | None = None
-        self._measured_s = 0.0
+        self._measured_s = -math.inf
         self._is_long = False
         self._dip = _Dip()
 
@@ -65,16 +60,15 @@ class EyeState:
         timestamp_s: float,
         *,
         count: bool = True,
-        sharp: bool = False,
     ) -> list[Event]:
         """Add a frame.
 
         Args:
-            opening: mean eye aspect ratio of both eyes; None where they were not measured.
+            opening: mean eye aspect ratio of both eyes in ``"mesh478"``; None where they were not
+                measured.
             yaw_deg: turn of the head, if known.
             timestamp_s: of the frame.
             count: whether frames follow each other closely enough for blinks to be counted.
-            sharp: whether the opening is that of ``"mesh478"``.
 
         Returns:
             The blink, the long closure, or its end that this frame shows; without a track_id.
@@ -87,12 +81,10 @@ class EyeState:
             return self.end()
         self.seen_s += elapsed
         if self._level is None:
-            self._level = self._NARROW_OPENING if sharp else self._USUAL_OPENING
+            self._level = self._NARROW_OPENING
         blinks, was_long = self.blinks, self._is_long
-        shares = self._SHARP_SHARES if sharp else (self.CLOSED_SHARE, self.OPEN_SHARE)
-        limits = self._level * shares[0], self._level * shares[1]
-        events = self._follow(opening, timestamp_s, limits, count=count)
-        dip_s = self._dip.update(opening, timestamp_s) if sharp else None
+        events = self._follow(opening, timestamp_s, self._level, count=count)
+        dip_s = self._dip.update(opening, timestamp_s)
         if self.blinks > blinks or was_long:
             self._dip.is_counted = True
         elif dip_s is not None and count and self.closed_since_s is None:
@@ -124,8 +116,10 @@ class EyeState:
         details = {"start_s": round(start_s, 4), "duration_s": round(end_s - start_s, 4)}
         return [Event("closure", end_s, details=details)] if is_long else []
 
-    def closure_s(self, timestamp_s: float) -> float:
-        """How long the eyes have been closed."""
+    def closure_s(self, timestamp_s: float) -> float | None:
+        """How long the eyes have been closed; None where they were not measured at that time."""
+        if self._measured_s != timestamp_s:
+            return None
         return 0.0 if self.closed_since_s is None else timestamp_s - self.closed_since_s
 
     @property
@@ -150,15 +144,14 @@ class EyeState:
         return [Event("blink", timestamp_s, details={"duration_s": round(duration_s, 3)})]
 
     def _follow(
-        self, opening: float, timestamp_s: float, limits: tuple[float, float], *, count: bool
+        self, opening: float, timestamp_s: float, level: float, *, count: bool
     ) -> list[Event]:
-        closed_below, open_above = limits
         if self.closed_since_s is None:
-            if opening < closed_below:
+            if opening < level * self._CLOSED_SHARE:
                 self.closed_since_s = timestamp_s
             return []
         closure_s = timestamp_s - self.closed_since_s
-        if opening > open_above:
+        if opening > level * self._OPEN_SHARE:
             over = self._close(timestamp_s)
             if count and _MIN_BLINK_S <= closure_s < LONG_CLOSURE_S:
                 return self._blink(timestamp_s, closure_s)

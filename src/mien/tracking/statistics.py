@@ -211,14 +211,15 @@ class _Track:
         eye_opening = None
         shapes = None
         if signals and shows_lids(face) and sampling.seconds <= LONG_CLOSURE_S:
-            eye_opening = _mean(signals.eye_opening_left, signals.eye_opening_right)
             shapes = face.blendshapes
+        # Landmarks without blendshapes do not follow the lids: see EyeState.
+        if signals and shapes is not None:
+            eye_opening = _mean(signals.eye_opening_left, signals.eye_opening_right)
         events = self._eyes.update(
             eye_opening,
             quality.yaw_deg if quality else None,
             timestamp_s,
             count=self._counts_blinks,
-            sharp=face.blendshapes is not None,
         )
         return events + self._follow_mouth(shapes, timestamp_s)
 

@@ -151,15 +151,15 @@ class TrackStatistics(Document):
     blinks: Annotated[
         int | None,
         Declared(
-            "Since the track began; null where the eyes were not seen, or frames are too far apart "
-            "to count.",
+            "Since the track began; null where the eyes were not seen, frames are too far apart "
+            "to count, or without blendshapes, because the lids of facemesh do not show them.",
             minimum=0,
         ),
     ] = 0
     blink_rate_per_min: Annotated[
         float | None,
         Declared(
-            "Over the last minute that the eyes were seen; null in the first 10 s.",
+            "Over the last minute that the eyes were seen; null in the first 10 s, and as blinks.",
             digits=1,
             minimum=0,
         ),
@@ -168,16 +168,19 @@ class TrackStatistics(Document):
         float | None,
         Declared(
             "Share of the last minute with the eyes closed, counted over the time that they were "
-            "seen; null in the first 10 s.",
+            "seen; null in the first 10 s, and as blinks.",
             **_SHARE,
         ),
     ] = None
     eyes_closed_s: Annotated[
-        float,
+        float | None,
         Declared(
-            "How long the eyes have been closed now; 0 where they are open.", digits=3, minimum=0
+            "How long the eyes have been closed now; 0 where they are open, null where they are "
+            "not seen, and without blendshapes.",
+            digits=3,
+            minimum=0,
         ),
-    ] = 0.0
+    ] = None
     yawns: Annotated[
         int | None,
         Declared(
