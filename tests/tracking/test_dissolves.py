@@ -36,6 +36,21 @@ def wipe(share: float) -> Image:
     return image
 
 
+def iris(share: float) -> Image:
+    """A circle with a soft edge that opens."""
+    down, right = np.mgrid[: A.shape[0], : A.shape[1]]
+    away = np.hypot(down - A.shape[0] / 2, right - A.shape[1] / 2) / np.hypot(*A.shape[:2])
+    weight = np.clip((1.6 * share - 0.5 - 2 * away) / 0.6 + 1, 0, 1)[..., None]
+    mixed: Image = (A + weight * (B.astype(float) - A)).astype(np.uint8)
+    return mixed
+
+
+def dither(share: float) -> Image:
+    """Single pixels turn, in a random order."""
+    mask = np.random.default_rng(3).random(A.shape[:2])[..., None] < share
+    return np.where(mask, B, A).astype(np.uint8)
+
+
 def brighten(share: float) -> Image:
     return (A * (0.4 + 0.6 * share)).astype(np.uint8)
 
@@ -60,7 +75,7 @@ def cuts_s(
 
 
 @pytest.mark.parametrize("length_s", [0.4, 1.0, 1.9])
-@pytest.mark.parametrize("frame", [dissolve, wipe])
+@pytest.mark.parametrize("frame", [dissolve, wipe, iris, dither])
 def test_finds_transitions_to_another_face(
     frame: Callable[[float], Image], length_s: float
 ) -> None:

@@ -1,4 +1,4 @@
-"""Gradual cuts: a dissolve or a wipe that turns a face into that of another person at its place."""
+"""Gradual cuts: a dissolve, a wipe or an iris that turns a face into another one at its place."""
 
 from collections import deque
 from collections.abc import Mapping
@@ -13,12 +13,15 @@ from mien.types import FloatArray
 _WINDOWS_S = (0.4, 0.8, 1.6)
 _EVERY_S = 0.1
 # In the middle of a dissolve, a frame is a mixture of the frames before and after: what is left is
-# at most 0.02 of their difference, and 0.03 and more where things move. In that of a wipe, a part
-# is as before or as after, but for 0.05 of the difference; 0.2 and more where things move.
-_MIXTURE, _SWITCHED = 0.02, 0.08
+# at most 0.02 of their difference, and 0.03 and more where things move. In that of a wipe, of a
+# shape that opens, or of blocks, each cell is as before, as after or between: 0.03 and less of the
+# difference is outside, and 0.04 and more where things, or the camera, move so far.
+_MIXTURE, _OUTSIDE = 0.02, 0.03
 _MIDDLE = 0.25, 0.75
 # The frames must differ, and not in their light alone.
 _MIN_CHANGE, _SAME_STRUCTURE = 0.05, 0.85
+# Where each cell may have its own share, small movements look alike: up to 0.56 is left of them.
+_OTHER_STRUCTURE = 0.5
 # Gray levels' standard deviation; a picture that fades in from black begins with less.
 _MIN_CONTRAST = 0.05
 # Faces a second apart have 0.87 and more where the picture but fades from one moment to another.
@@ -79,9 +82,11 @@ def _is_transition(first: Grid, middle: Grid, last: Grid) -> bool:
     share = float((part * change).sum()) / power
     if not _MIDDLE[0] < share < _MIDDLE[1]:
         return False
-    mixed = float(((part - share * change) ** 2).sum()) < _MIXTURE * power
-    switched = np.minimum(np.abs(part), np.abs(part - change)).sum()
-    if not mixed and float(switched) >= _SWITCHED * float(np.abs(change).sum()):
-        return False
     structure = correlation(first, last)
-    return structure is not None and structure < _SAME_STRUCTURE
+    if structure is None or structure >= _SAME_STRUCTURE:
+        return False
+    if float(((part - share * change) ** 2).sum()) < _MIXTURE * power:
+        return True
+    inside = np.clip(part, np.minimum(change, 0), np.maximum(change, 0))
+    outside = float(np.abs(part - inside).sum())
+    return structure < _OTHER_STRUCTURE and outside < _OUTSIDE * float(np.abs(change).sum())
