@@ -1,5 +1,6 @@
 """The command line as a whole: commands, help, errors."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -215,6 +216,9 @@ main()
         (("image", "x.jpg", "--nosuch"), "No such option: --nosuch; see"),
         (("--nosuch",), "No such option: --nosuch"),
         (("models", "nosuch"), "No such command"),
+        (("imgae", "x.jpg"), "got 'imgae': did you mean mien image?"),
+        (("x.jpg", "--json"), "mien image x.jpg or mien video x.jpg --out FOLDER?"),
+        (("predict", "x.jpg"), "train, export; see mien --help"),
     ],
 )
 def test_errors_of_usage_are_one_line(mien: Any, args: tuple[str, ...], message: str) -> None:
@@ -250,3 +254,24 @@ def test_a_missing_extra_is_named_once_before_any_work(
     (line,) = ran.stderr.splitlines()
     assert line.startswith(f"Error: {module} is needed to ")
     assert not [path for path in tmp_path.rglob("out/*") if path.name != ".lock"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX shells close streams")
+@pytest.mark.parametrize(
+    ("redirected", "status"),
+    [("settings >&-", 0), ("image - <&-", 1), ("nosuch 2>&-", 2), ("--version >/dev/full", 1)],
+)
+def test_closed_streams_and_full_disks_are_no_tracebacks(redirected: str, status: int) -> None:
+    command = f"{sys.executable} -m mien {redirected}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == status
+    assert "Traceback" not in done.stderr
+
+
+def test_help_into_a_closed_pipe() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "mien", "image", "--help"]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, b"")

@@ -154,6 +154,19 @@ def test_crops_are_written_as_files(mien: Any, group: Path, tmp_path: Path, fake
     assert "/crops/" not in mien("image", tmp_path / "in", "--crops", crops, "--jsonl").stdout
 
 
+def test_annotated_images_and_crops_share_a_folder(
+    mien: Any, group: Path, tmp_path: Path, fake: None
+) -> None:
+    paths = [tmp_path / name for name in ("a.jpg", "a-face1.jpg")]
+    for path in paths:
+        shutil.copy(group, path)
+    out = tmp_path / "out"
+    assert mien("image", *paths, "--annotate", out, "--crops", out).status == 0
+    # Two annotated images, and four faces of each, none of which replaces another.
+    assert len(list(out.iterdir())) == 10
+    assert read_image(out / "a-face1-2.jpg").shape == read_image(paths[0]).shape
+
+
 def test_json_lines(mien: Any, group: Path, tmp_path: Path, fake: None) -> None:
     blank = tmp_path / "blank.png"
     Image.new("RGB", (64, 64), "gray").save(blank)

@@ -7,6 +7,7 @@ then stays fast and works without the extras. Raise a MienError on failure; this
 and chooses the exit status.
 """
 
+import contextlib
 import dataclasses
 import difflib
 import importlib
@@ -17,7 +18,9 @@ import signal
 import sys
 import warnings
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -113,7 +116,7 @@ class _LazyGroup(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            ctx.fail(f"expected a command out of {', '.join(COMMANDS)}, got {args[0]!r}")
+            ctx.fail(f"expected a command, got {args[0]!r}{_advice(args)}")
         name, placeholder, rest = super().resolve_command(ctx, args)
         if placeholder is None or name is None:
             return name, placeholder, rest
@@ -127,33 +130,52 @@ class _LazyGroup(TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if not args:
             return super().parse_args(ctx, args)  # shows the help
-        try:
+        with _errors_reported():
             return super().parse_args(ctx, args)
-        except _UsageError as error:
-            raise _reported(error) from None
 
     def invoke(self, ctx: Any) -> Any:
-        try:
+        with _errors_reported():
             value = super().invoke(ctx)
             sys.stdout.flush()
-        except MienError as error:
-            print_error(str(error))
-            raise typer.Exit(
-                _WRONG_USAGE if isinstance(error, _USAGE_ERRORS) else _FAILED
-            ) from None
-        except _UsageError as error:
-            raise _reported(error) from None
-        except BrokenPipeError:
-            _discard_stdout()
-            raise typer.Exit(_PIPE_CLOSED) from None
-        except KeyboardInterrupt:
-            print_error("interrupted")
-            raise typer.Exit(_INTERRUPTED) from None
-        except OSError as error:
-            where = f"{error.filename}: " if error.filename else ""
-            print_error(f"{where}{error.strerror or error}")
-            raise typer.Exit(_FAILED) from None
         return value
+
+
+@contextlib.contextmanager
+def _errors_reported() -> Iterator[None]:
+    """Print an error of the command, and exit with its status."""
+    try:
+        yield
+    except MienError as error:
+        print_error(str(error))
+        status = _WRONG_USAGE if isinstance(error, _USAGE_ERRORS) else _FAILED
+        raise typer.Exit(status) from None
+    except _UsageError as error:
+        raise _reported(error) from None
+    except BrokenPipeError:
+        _discard_stdout()
+        raise typer.Exit(_PIPE_CLOSED) from None
+    except SystemExit as error:
+        # Of Rich, which prints the help, and has opened stdout again.
+        if isinstance(error.__context__, BrokenPipeError):
+            raise typer.Exit(_PIPE_CLOSED) from None
+        raise
+    except KeyboardInterrupt:
+        print_error("interrupted")
+        raise typer.Exit(_INTERRUPTED) from None
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print_error(f"{where}{error.strerror or error}")
+        raise typer.Exit(_FAILED) from None
+
+
+def _advice(args: list[str]) -> str:
+    """What to write in place of the arguments, the first of which is no command."""
+    close = difflib.get_close_matches(args[0].lower(), COMMANDS, n=1)
+    if close:
+        return f": did you mean mien {close[0]}?"
+    if Path(args[0]).suffix or os.path.exists(args[0]):
+        return f": did you mean mien image {args[0]} or mien video {args[0]} --out FOLDER?"
+    return f" out of {', '.join(COMMANDS)}; see mien --help"
 
 
 def _reported(error: Any) -> typer.Exit:

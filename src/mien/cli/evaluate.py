@@ -338,7 +338,7 @@ def _explain(
     settings: Settings,
 ) -> None:
     """Show which parts of each face determined its predicted expression."""
-    files = ImageFiles(out, "--out", photographs)
+    files = ImageFiles(out, "--out", photographs, set())
     files.check(map(_explained_name, photographs))
     pipeline = FacePipeline(settings)
     documents, failures = [], 0

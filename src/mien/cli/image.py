@@ -155,10 +155,11 @@ def _image_files(
     kept: list[str | Path] = [entry.source for entry in inputs]
     kept += [neutral] if neutral else []
     names = [entry.relative for entry in inputs if entry.problem is None]
-    annotated = ImageFiles(annotate, "--annotate", kept) if annotate else None
+    used: set[str] = set()
+    annotated = ImageFiles(annotate, "--annotate", kept, used) if annotate else None
     if annotated is not None:
         annotated.check(names)
-    cut_out = ImageFiles(crops, "--crops", kept) if crops else None
+    cut_out = ImageFiles(crops, "--crops", kept, used) if crops else None
     if cut_out is not None:
         cut_out.check_faces(names)
     return annotated, cut_out

@@ -87,13 +87,21 @@ class ImageFiles:
     """Writes images to a folder, each under its own name, never over an input or other images.
 
     The folder is made when the first image is written.
+
+    Args:
+        folder: for the images; they may be in subfolders.
+        option: which names the folder, for errors.
+        inputs: files that are kept.
+        used_names: of the images written so far, shared by those that may write to one folder.
     """
 
-    def __init__(self, folder: Path, option: str, inputs: Iterable[str | Path]) -> None:
+    def __init__(
+        self, folder: Path, option: str, inputs: Iterable[str | Path], used_names: set[str]
+    ) -> None:
         self._folder = folder
         self._option = option
         self._inputs = _names_of_all(inputs)
-        self._used_names: set[str] = set()
+        self._used_names = used_names
 
     def check(self, relatives: Iterable[PurePath]) -> None:
         """Refuse to write images of these names over something else; call it before any work.
@@ -136,10 +144,10 @@ class ImageFiles:
         suffix = ".png" if relative.suffix.lower() == ".png" else ".jpg"
         name = relative.with_suffix(suffix)
         number = 2
-        while str(name).casefold() in self._used_names:
+        while (used := os.path.realpath(self._folder / name).casefold()) in self._used_names:
             name = relative.with_name(f"{relative.stem}-{number}{suffix}")
             number += 1
-        self._used_names.add(str(name).casefold())
+        self._used_names.add(used)
         return name
 
 
