@@ -12,6 +12,7 @@ from mien import imaging
 from mien.config import PipelineKeywords, Settings, given_settings, shows_settings
 from mien.detection import FaceDetector, FaceSearch, build_detector, build_verifier
 from mien.detection.base import Found, given_detections
+from mien.detection.halftone import without_dots
 from mien.detection.verifier import FaceVerifier, Look, Looks, Verdict
 from mien.errors import InputError
 from mien.expression import ExpressionClassifier, build_classifier
@@ -146,6 +147,7 @@ threads, provider: override the settings; see :class:`mien.Settings`.
         focal_length: float | None = None,
     ) -> FrameResult:
         clock = _Clock()
+        rgb = without_dots(rgb)
         looks = self._looks(rgb)
         camera = self.camera_of(rgb, focal_length)
         if boxes is None:
