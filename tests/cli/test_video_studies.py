@@ -190,7 +190,7 @@ def test_an_application_writes_its_alarms_and_summary(
     monkeypatch.setattr(
         "mien.applications.FacePipeline",
         lambda settings, classifier: FakePipeline(
-            settings, classifier=classifier, landmarks=Asleep()
+            settings, classifier=classifier, landmarks=Asleep(), blendshapes={}
         ),
     )
     run(clips / "a.mp4", "--out", tmp_path, "--application", "driver")
