@@ -157,7 +157,9 @@ def test_table_of_photographs(tmp_path: Path) -> None:
             ["image", "expression", "split", "camera", "x_min", "y_min", "x_max", "y_max", "group"],
             ["photos/a.png", "Happy", "training", "phone", 1, 2, 30, 40, "p"],
             ["photos/b.png", "sad", "", "webcam", "", "", "", "", "p"],
+            [],
             ["photos/c.png", "bored", "", "webcam", "", "", "", "", "q"],
+            [""] * 9,
             ["photos/d.png", "sad"],
         ],
     )
@@ -173,7 +175,7 @@ def test_table_of_photographs(tmp_path: Path) -> None:
     assert int(data.load(0).max()) == 9
     assert data.left_out == {
         "the label 'bored' is no expression": ("photos/c.png",),
-        "the row is shorter or longer than the header": ("line 5",),
+        "the row is shorter or longer than the header": ("line 7",),
     }
     with pytest.raises(ImageReadError, match=r"b\.png"):
         data.load(1)

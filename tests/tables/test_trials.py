@@ -2,12 +2,14 @@
 
 import csv
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mien.errors import InputError
 from mien.recording import RecordedFrame
-from mien.tables.trials import Trial, trial_lines, trials_outside
+from mien.tables.trials import Trial, read_trials, trial_lines, trials_outside
 from mien.tracking import Event
 from mien.types import Box, Detection, Face, FrameResult, Quality, TrackStatistics
 
@@ -59,3 +61,10 @@ def test_many_trials_outside_are_summed_up() -> None:
     found = trials_outside([Trial(str(n), 20 + n, 21 + n) for n in range(30)], 0, 10)
     assert len(found) == 6
     assert found[-1] == "25 more trials like these"
+
+
+def test_names_the_line_of_a_bad_trial_below_empty_ones(tmp_path: Path) -> None:
+    table = tmp_path / "trials.csv"
+    table.write_text('trial,onset_s,note\n\none,1,"two\nlines"\n,,\ntwo,soon,\n')
+    with pytest.raises(InputError, match="in line 6 of"):
+        read_trials(table)

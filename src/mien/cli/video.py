@@ -260,7 +260,7 @@ def table_options(
 def _clips(paths: list[str], list_file: Path | None, out: Path, sequence_fps: float) -> list[Clip]:
     found = find_clips(paths, sequence_fps=sequence_fps, exclude=out)
     if list_file is not None:
-        rows = read_rows(list_file, required=("clip",))
+        rows = [row for _, row in read_rows(list_file, required=("clip",))]
         found += listed_clips(rows, list_file.parent, sequence_fps=sequence_fps)
     if not found:
         raise SettingError("expected videos, folders, patterns or --list, got none")

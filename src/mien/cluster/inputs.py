@@ -332,7 +332,7 @@ def _rows(source: str) -> Iterator[dict[str, Any]]:
             stripped = (line.strip() for line in lines)
             yield from ({URI_COLUMN: name} for name in stripped if name and name[0] != "#")
         else:
-            yield from parse_rows(lines, source, [URI_COLUMN])
+            yield from (row for _, row in parse_rows(lines, source, [URI_COLUMN]))
 
 
 class _Seen:

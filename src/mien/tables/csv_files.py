@@ -31,8 +31,8 @@ def write_lines(path: Path, lines: Iterable[str]) -> int:
     return count
 
 
-def read_rows(path: Path, required: Iterable[str] = ()) -> list[dict[str, str]]:
-    """The rows of a CSV file; see :func:`parse_rows`.
+def read_rows(path: Path, required: Iterable[str] = ()) -> list[tuple[int, dict[str, str]]]:
+    """The numbered rows of a CSV file; see :func:`parse_rows`.
 
     Raises:
         InputError: not a readable table, or a column is missing.
@@ -59,8 +59,10 @@ def table_lines(file: IO[bytes], source: str) -> Generator[str, None, None]:
 
 def parse_rows(
     lines: Iterator[str], source: str, required: Iterable[str] = ()
-) -> Iterator[dict[str, str]]:
-    """The rows of CSV with a header; comma, semicolon or tab as delimiter.
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """The rows of CSV with a header, and the numbers of their (last) lines.
+
+    Comma, semicolon or tab is the delimiter; empty rows are left out.
 
     Args:
         lines: of the file, with their ends.
@@ -84,7 +86,7 @@ def parse_rows(
                     "put cells that contain the delimiter in quotes"
                 )
             if any(value.strip() for value in row.values()):
-                yield {name: value.strip() for name, value in row.items()}
+                yield reader.line_num, {name: value.strip() for name, value in row.items()}
     except csv.Error as error:
         raise InputError(
             f"expected CSV in {source}, but line {reader.line_num} cannot be read: {error}"

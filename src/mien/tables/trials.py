@@ -50,13 +50,13 @@ def read_trials(path: Path) -> list[Trial]:
         InputError: not such a table.
     """
     rows = read_rows(path, required=("trial", "onset_s"))
-    for name in rows[0] if rows else ():
+    for name in rows[0][1] if rows else ():
         if name in TRIALS and name not in _OWN_COLUMNS:
             raise InputError(
                 f"expected other columns than those of trials.csv in {path}, got {name!r}: "
                 "rename the column"
             )
-    found = [_trial(row, f"line {number} of {path}") for number, row in enumerate(rows, start=2)]
+    found = [_trial(row, f"line {number} of {path}") for number, row in rows]
     found.sort(key=lambda trial: (trial.clip, trial.onset_s))
     ended = []
     for trial, after in zip(found, [*found[1:], None], strict=True):

@@ -15,7 +15,7 @@ from mien.evaluation.readers.tables import (
     column_of,
     iterate_rows,
     parse_split,
-    read_rows,
+    read_header,
     split_rows,
 )
 from mien.labels import FER2013_ORDER, Expression
@@ -50,7 +50,7 @@ def read_fer2013(path: Path, labeling: Labeling) -> LabeledSet | None:
         return _read_folders(path) if any(table.is_file() for table in tables) else None
     if path.suffix.lower() == ".npz":
         return _read_npz(path, labeling)
-    header = next(iterate_rows(path), []) if path.suffix.lower() == ".csv" else []
+    header = read_header(path) if path.suffix.lower() == ".csv" else []
     if column_of(header, ("pixels",)) is not None:
         return _read_csv(path, labeling)
     if "image name" in [name.lower() for name in header] and "NF" in header:
@@ -100,14 +100,14 @@ class _Pictures:
 def _read_pictures(path: Path) -> _Pictures:
     """Every row, one at a time: the text of the file is four times as large as its pictures."""
     rows = iterate_rows(path)
-    header = next(rows, [])
+    _, header = next(rows, (0, []))
     pixels_at, emotion_at, usage_at = (
         column_of(header, (name,)) for name in ("pixels", "emotion", "usage")
     )
     if pixels_at is None:
         raise DataError(f"expected the column pixels in {path}, got {', '.join(header)}")
     table = _Pictures()
-    for number, row in enumerate(rows):
+    for number, (_, row) in enumerate(rows):
         whole = len(row) == len(header)
         picture = _parse_pixels(row[pixels_at]) if whole else None
         name = f"row {number}"
@@ -140,7 +140,7 @@ def _parse_label(text: str) -> int:
 
 def _votes_in_order(path: Path, split: list[str]) -> npt.NDArray[np.uint8]:
     """The votes of every row, checked to be about the same rows by their splits."""
-    header, rows, cut = split_rows(read_rows(path), path)
+    header, rows, cut = split_rows(path)
     usage_at = column_of(header, ("usage",))
     places = [column_of(header, (name.lower(),)) for name in FERPLUS_COLUMNS]
     if usage_at is None or None in places:
@@ -203,13 +203,13 @@ def _named_votes(folder: Path) -> list[tuple[Path, npt.NDArray[np.uint8], str]]:
     for inner in [folder, *(folder / name for name in _SPLIT_FOLDERS)]:
         if (inner / _FOLDER_TABLE).is_file():
             split = _SPLIT_FOLDERS.get(inner.resolve().name, "")
-            for row in read_rows(inner / _FOLDER_TABLE):
+            for _, row in iterate_rows(inner / _FOLDER_TABLE):
                 # With the box or without it, the votes are the last fields.
                 if len(row) > width and row[0]:
                     entries.append((inner / row[0], _parse_votes(row[-width:]), split))
     if entries or not (folder / _VOTES_FILE).is_file():
         return entries
-    header, rows, _ = split_rows(read_rows(folder / _VOTES_FILE), folder / _VOTES_FILE)
+    header, rows, _ = split_rows(folder / _VOTES_FILE)
     name_at, usage_at = column_of(header, ("image name",)), column_of(header, ("usage",))
     if name_at is None or usage_at is None:
         raise DataError(f"expected FER+'s columns in {folder / _VOTES_FILE}, got {header}")

@@ -40,8 +40,10 @@ def parse_split(text: str) -> str | None:
     return _SPLITS.get(text.strip().lower())
 
 
-def iterate_rows(path: Path) -> Iterator[list[str]]:
-    """The rows of a CSV file, stripped, empty ones left out, one at a time.
+def iterate_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a CSV file with the numbers of their (last) lines, one at a time.
+
+    Cells are stripped, and empty rows left out.
 
     Raises:
         DataError: it cannot be read.
@@ -49,9 +51,10 @@ def iterate_rows(path: Path) -> Iterator[list[str]]:
     csv.field_size_limit(_LONGEST_FIELD)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            for row in csv.reader(file):
+            reader = csv.reader(file)
+            for row in reader:
                 if any(row):
-                    yield [field.strip() for field in row]
+                    yield reader.line_num, [field.strip() for field in row]
     except UnicodeDecodeError:
         raise DataError(
             f"expected a CSV file at {path}, but it is not text in UTF-8: save the table as CSV "
@@ -61,9 +64,9 @@ def iterate_rows(path: Path) -> Iterator[list[str]]:
         raise DataError(f"expected a CSV file at {path}, but it cannot be read: {error}") from None
 
 
-def read_rows(path: Path) -> list[list[str]]:
-    """All rows of a CSV file; see :func:`iterate_rows`."""
-    return list(iterate_rows(path))
+def read_header(path: Path) -> list[str]:
+    """The first row of a CSV file; empty if there is none."""
+    return next((row for _, row in iterate_rows(path)), [])
 
 
 def column_of(header: Sequence[str], names: Sequence[str]) -> int | None:
@@ -73,24 +76,24 @@ def column_of(header: Sequence[str], names: Sequence[str]) -> int | None:
 
 
 def split_rows(
-    rows: list[list[str]], path: Path
+    path: Path,
 ) -> tuple[list[str], list[tuple[int, list[str]]], tuple[str, ...]]:
     """The header, the rows that are as long as it with their line numbers, and the others' names.
 
     Raises:
-        DataError: there is no header.
+        DataError: it cannot be read, or there is no header.
     """
-    if not rows:
+    (_, header), *rows = list(iterate_rows(path)) or [(0, [])]
+    if not header:
         raise DataError(f"expected a header and rows in {path}, but it is empty")
-    header = rows[0]
-    whole = [(n, row) for n, row in enumerate(rows[1:], 2) if len(row) == len(header)]
-    cut = tuple(f"line {n}" for n, row in enumerate(rows[1:], 2) if len(row) != len(header))
+    whole = [(number, row) for number, row in rows if len(row) == len(header)]
+    cut = tuple(f"line {number}" for number, row in rows if len(row) != len(header))
     return header, whole, cut
 
 
 def is_table(path: Path) -> bool:
     """Whether there is a CSV file whose header has columns of pictures and labels."""
-    header = next(iterate_rows(path), []) if path.is_file() else []
+    header = read_header(path) if path.is_file() else []
     return None not in (column_of(header, _IMAGE_COLUMNS), column_of(header, _LABEL_COLUMNS))
 
 
@@ -104,7 +107,7 @@ def read_table(path: Path, read_labels: ReadLabels) -> LabeledSet:
     Raises:
         DataError: it is no such file, or has no usable row.
     """
-    header, rows, cut = split_rows(read_rows(path), path)
+    header, rows, cut = split_rows(path)
     image_at, label_at = column_of(header, _IMAGE_COLUMNS), column_of(header, _LABEL_COLUMNS)
     if image_at is None or label_at is None:
         raise DataError(
@@ -245,7 +248,7 @@ def _pictures(folder: Path) -> tuple[list[Path], list[Path]]:
 def _info_columns(path: Path, pictures: list[Path]) -> dict[str, TextArray]:
     if not path.is_file():
         return {}
-    header, rows, _ = split_rows(read_rows(path), path)
+    header, rows, _ = split_rows(path)
     by_key = {Path(row[0]).stem: row for _, row in rows}
     empty = [""] * len(header)
     matched = [by_key.get(picture.stem, empty) for picture in pictures]
