@@ -1,5 +1,6 @@
 """The exported site: any static host, no Python behind it."""
 
+import base64
 import dataclasses
 from fractions import Fraction
 from pathlib import Path
@@ -252,9 +253,39 @@ def test_files_that_are_no_pictures_are_named(
     film.write_bytes(b"no video")
     page = open_page(browser, site)
     page.wait_for_selector("html[data-isolated='true']")
+    portrait = next(path for path in sample_paths() if path.stem == "person-a-smiling")
     for path, kind in ((broken, "picture"), (film, "video")):
+        page.set_input_files("[data-files]", [portrait])
+        page.wait_for_selector("[data-faces] section")
         page.set_input_files("[data-files]", [path])
         page.wait_for_selector(f"[data-status].bad:has-text('{path.name} is no {kind}')")
+        assert page.locator("[data-faces] section, [data-stage]:visible").count() == 0
+        assert page.is_disabled("[data-csv]")
+
+
+def test_a_stream_ends_with_its_video(browser: Any, site: Any, open_page: Any) -> None:
+    page = open_page(browser, site)
+    page.wait_for_selector("html[data-isolated='true']")
+    clip = base64.b64encode(CLIP.read_bytes()).decode()
+    seen = page.evaluate(
+        """async (clip) => {
+            const { Mien } = await import("/mien-web.js");
+            const mien = await Mien.create({ assets: "/models/", runtime: "/runtime/" });
+            const bytes = Uint8Array.from(atob(clip), (one) => one.charCodeAt(0));
+            const blob = new Blob([bytes], { type: "video/mp4" });
+            const video = document.createElement("video");
+            video.muted = true;
+            video.src = URL.createObjectURL(blob);
+            await video.play();
+            video.currentTime = video.duration - 0.5;
+            let seen = 0;
+            await mien.stream(video, { onResult: () => seen++ });
+            mien.dispose();
+            return seen;
+        }""",
+        clip,
+    )
+    assert seen > 0
 
 
 def test_a_model_of_ones_own_runs_in_the_browser(

@@ -5,6 +5,7 @@ import type { FrameResult } from "../src/documents";
 import { toCsv } from "../../src/result";
 
 const ENOUGH_RESULTS = 100_000;
+const LOADING = "Loading the networks…";
 
 const find = <T extends HTMLElement>(name: string): T => {
   const element = document.querySelector<T>(`[data-${name}]`);
@@ -33,10 +34,11 @@ function say(text: string, isBad = false): void {
 
 async function engine(): Promise<library.Mien> {
   if (mien) return mien;
-  say("Loading the networks…");
+  say(LOADING);
   ({ Mien, draw } = (await import(/* @vite-ignore */ new URL("./mien-web.js", location.href).href)) as typeof library);
   mien = await Mien.create({ assets: "models/", runtime: "runtime/" });
-  say("");
+  // Another message may have come meanwhile: that the camera was denied.
+  if (status.textContent === LOADING) say("");
   return mien;
 }
 
@@ -44,7 +46,7 @@ async function engine(): Promise<library.Mien> {
 async function run(task: (signal: AbortSignal) => Promise<void>): Promise<void> {
   running?.abort();
   const own = (running = new AbortController());
-  results = [];
+  clear();
   stopButton.hidden = false;
   try {
     await task(own.signal);
@@ -55,6 +57,14 @@ async function run(task: (signal: AbortSignal) => Promise<void>): Promise<void> 
   }
   if (running !== own) return;
   stopButton.hidden = progress.hidden = true;
+}
+
+/** Removes what was shown, so that no message stands above the faces of another picture. */
+function clear(): void {
+  results = [];
+  faces.replaceChildren();
+  stage.hidden = true;
+  for (const button of downloads) button.disabled = true;
 }
 
 function show(result: FrameResult, canvas: HTMLCanvasElement, mirrored = false): void {
@@ -101,7 +111,10 @@ function fitOverlay(): void {
 }
 
 async function watchCamera(signal: AbortSignal): Promise<void> {
-  const loaded = await engine();
+  if (!navigator.mediaDevices) throw new Error("Browsers allow camera access only on secure pages. Use HTTPS, or http://localhost.");
+  // The networks load while the visitor answers the browser's question about the camera.
+  const loading = engine();
+  loading.catch(() => undefined);
   let camera: MediaStream;
   try {
     camera = await navigator.mediaDevices.getUserMedia({ audio: false, video: { width: 640, facingMode: "user" } });
@@ -113,8 +126,10 @@ async function watchCamera(signal: AbortSignal): Promise<void> {
         : "No camera can be used. Connect one, close programs that use it, then start again.",
     );
   }
-  video.srcObject = camera;
   try {
+    const loaded = await loading;
+    if (signal.aborted) return;
+    video.srcObject = camera;
     await video.play();
     useVideo(true);
     fitOverlay();
@@ -129,7 +144,7 @@ async function watchCamera(signal: AbortSignal): Promise<void> {
 
 async function analyzePhotos(files: readonly File[], signal: AbortSignal): Promise<void> {
   const loaded = await engine();
-  stage.hidden = photo.hidden = false;
+  photo.hidden = false;
   stage.classList.remove("mirrored");
   video.hidden = true;
   progress.hidden = files.length < 2;
@@ -138,6 +153,8 @@ async function analyzePhotos(files: readonly File[], signal: AbortSignal): Promi
     progress.value = k / files.length;
     const image = await createImageBitmap(file).catch(() => null);
     if (!image) {
+      faces.replaceChildren();
+      stage.hidden = true;
       say(`${file.name} is no picture that this browser can decode.`, true);
       continue;
     }
@@ -146,7 +163,7 @@ async function analyzePhotos(files: readonly File[], signal: AbortSignal): Promi
     photo.width = overlay.width = image.width;
     photo.height = overlay.height = image.height;
     photo.getContext("2d")?.drawImage(image, 0, 0);
-    overlay.hidden = false;
+    stage.hidden = overlay.hidden = false;
     image.close();
     show(result, overlay);
   }
@@ -155,7 +172,7 @@ async function analyzePhotos(files: readonly File[], signal: AbortSignal): Promi
 async function analyzeVideo(file: File, signal: AbortSignal): Promise<void> {
   const loaded = await engine();
   stage.classList.remove("mirrored");
-  stage.hidden = photo.hidden = overlay.hidden = false;
+  photo.hidden = overlay.hidden = false;
   video.hidden = true;
   progress.hidden = false;
   progress.value = 0;
@@ -166,6 +183,7 @@ async function analyzeVideo(file: File, signal: AbortSignal): Promise<void> {
       signal,
       onResult: (result, image) => {
         if (signal.aborted) return;
+        stage.hidden = false;
         photo.width = overlay.width = image.width;
         photo.height = overlay.height = image.height;
         photo.getContext("2d")?.drawImage(image, 0, 0);

@@ -20,16 +20,25 @@ export class AssetError extends Error {
 export async function loadSpec(assets: string, name: string): Promise<ModelSpec> {
   const url = new URL(`${name}.json`, assets);
   const store = await openCache();
-  let bytes: Bytes;
   try {
-    bytes = await fetched(url);
+    const bytes = await fetched(url);
+    const spec = parsed(bytes, url);
     keep(store, url, bytes);
+    return spec;
   } catch (error) {
     const older = await store?.match(url.href);
     if (!older) throw error;
-    bytes = new Uint8Array(await older.arrayBuffer());
+    return parsed(new Uint8Array(await older.arrayBuffer()), url);
   }
-  return JSON.parse(new TextDecoder().decode(bytes)) as ModelSpec;
+}
+
+/** A spec; a host may answer with a page of its own, which must not replace one that was kept. */
+function parsed(bytes: Bytes, url: URL): ModelSpec {
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes)) as ModelSpec;
+  } catch {
+    throw new AssetError(`expected the JSON of a model at ${url.href}, got another file; check the folder \`assets\``);
+  }
 }
 
 /**
@@ -56,16 +65,14 @@ export async function loadNetwork(assets: string, spec: ModelSpec): Promise<Byte
 }
 
 async function fetched(url: URL): Promise<Bytes> {
-  let response: Response;
-  try {
-    response = await fetch(url);
-  } catch (error) {
-    throw new AssetError(`expected a model at ${url.href}, got no answer (${String(error)}); check the connection`);
-  }
+  const lost = (error: unknown): never => {
+    throw new AssetError(`expected a model at ${url.href}, got no whole answer (${String(error)}); check the connection`);
+  };
+  const response = await fetch(url).catch(lost);
   if (!response.ok) {
     throw new AssetError(`expected a model at ${url.href}, got HTTP ${response.status}; check the folder \`assets\``);
   }
-  return new Uint8Array(await response.arrayBuffer());
+  return new Uint8Array(await response.arrayBuffer().catch(lost));
 }
 
 /** Writes in the background. With a full disk or in a private window, a model is used all the same. */

@@ -1,6 +1,6 @@
 /** `<mien-camera assets="/mien-web/models/">`: a camera with a box around each face. Importing this module defines it. */
 
-import { draw, Mien, type FrameResult } from "mien-web";
+import { draw, Mien, MienError, type FrameResult } from "mien-web";
 
 const STYLE = `
   :host { display: block; position: relative; max-width: 40rem; background: #14161a; aspect-ratio: 4 / 3; }
@@ -42,13 +42,17 @@ export class MienCamera extends HTMLElement {
     if (this.running) return;
     const { signal } = (this.running = new AbortController());
     this.button.hidden = true;
-    let mien: Mien | undefined;
+    let loading: Promise<Mien> | undefined;
     let camera: MediaStream | undefined;
     try {
       const attribute = (name: string) => this.getAttribute(name) ?? undefined;
       const [assets = "models/", runtime, model] = ["assets", "runtime", "model"].map(attribute);
+      if (!navigator.mediaDevices) throw new MienError("expected a secure page for the camera, got one without HTTPS; use HTTPS, or http://localhost");
+      // The networks load while a person answers the browser's question about the camera.
+      loading = Mien.create({ assets, ...(runtime && { runtime }), ...(model && { model }) });
+      loading.catch(() => undefined);
       camera = await navigator.mediaDevices.getUserMedia({ audio: false, video: { width: 640, facingMode: "user" } });
-      mien = await Mien.create({ assets, ...(runtime && { runtime }), ...(model && { model }) });
+      const mien = await loading;
       if (signal.aborted) return;
       camera.getVideoTracks()[0]?.addEventListener("ended", () => this.stop());
       this.video.srcObject = camera;
@@ -58,7 +62,7 @@ export class MienCamera extends HTMLElement {
     } catch (error) {
       if (!signal.aborted) this.dispatchEvent(new CustomEvent("error", { detail: error }));
     } finally {
-      mien?.dispose();
+      void loading?.then((mien) => mien.dispose(), () => undefined);
       for (const track of camera?.getTracks() ?? []) track.stop();
       this.video.srcObject = null;
       if (this.running?.signal === signal) this.stop();

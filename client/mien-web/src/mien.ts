@@ -129,7 +129,7 @@ export class Mien {
   }
 
   /**
-   * Follows the faces of a video or a camera until `signal` is aborted or the video is removed.
+   * Follows the faces of a video or a camera until it ends or `signal` is aborted.
    *
    * Frames that arrive while one is being analyzed are dropped, so that results never lag.
    */
@@ -138,7 +138,7 @@ export class Mien {
     const frames = await this.open(options);
     const started = performance.now();
     try {
-      while (!options.signal?.aborted) {
+      while (!options.signal?.aborted && !video.ended) {
         await nextFrame(video, options.signal);
         if (options.signal?.aborted) break;
         if (video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA || !video.videoWidth) continue;
@@ -218,7 +218,12 @@ export class Mien {
     const id = this.nextId++;
     return new Promise((resolve, reject) => {
       this.waiting.set(id, { resolve, reject });
-      this.worker.postMessage({ ...request, id } satisfies Call, transfer);
+      try {
+        this.worker.postMessage({ ...request, id } satisfies Call, transfer);
+      } catch (error) {
+        this.waiting.delete(id);
+        reject(new MienError(`expected an image that this page may read, got one of another site; serve it with CORS, or from this site (${String(error)})`));
+      }
     });
   }
 

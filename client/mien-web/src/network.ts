@@ -22,7 +22,10 @@ export function start({ runtime, threads }: RuntimeOptions): Promise<unknown> {
   ort.env.wasm.wasmPaths = runtime;
   ort.env.wasm.numThreads = threads;
   ort.env.logLevel = "error";
-  return (started = ort.InferenceSession.create(IDENTITY));
+  started = ort.InferenceSession.create(IDENTITY).catch((error: unknown) => {
+    throw new Error(`expected onnxruntime to start from ${runtime}, and a Content-Security-Policy with 'wasm-unsafe-eval' if there is one, got: ${String(error)}`);
+  });
+  return started;
 }
 
 export type Outputs = Readonly<Record<string, Float32Array>>;
