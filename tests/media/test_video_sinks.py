@@ -100,13 +100,13 @@ def test_parts_of_several_runs_become_one_video(tmp_path: Path, smile_frames: Fr
     assert times == pytest.approx([n / 25 for n in range(75)], abs=1e-3)
 
 
-def test_sound_that_mp4_cannot_hold_is_encoded(tmp_path: Path, smile_frames: Frames) -> None:
-    original = tmp_path / "pcm.avi"
-    with av.open(str(original), "w") as container:
-        picture = container.add_stream("mpeg4", rate=25)
+def with_sound(path: Path, frames: Frames, codecs: tuple[str, str]) -> Path:
+    """A file of pictures, and a second of sound."""
+    with av.open(str(path), "w") as container:
+        picture = container.add_stream(codecs[0], rate=25)
         picture.width, picture.height, picture.pix_fmt = 480, 270, "yuv420p"
-        sound = container.add_stream("pcm_s16le", rate=16_000, layout="mono")
-        for image, _ in smile_frames[:25]:
+        sound = container.add_stream(codecs[1], rate=16_000, layout="mono")
+        for image, _ in frames:
             frame = av.VideoFrame.from_ndarray(image, format="rgb24")
             container.mux(picture.encode(frame))
         container.mux(picture.encode(None))
@@ -114,10 +114,36 @@ def test_sound_that_mp4_cannot_hold_is_encoded(tmp_path: Path, smile_frames: Fra
         chunk.sample_rate, chunk.pts = 16_000, 0
         container.mux(sound.encode(chunk))
         container.mux(sound.encode(None))
-    made = written(tmp_path, smile_frames[:25], original)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "codecs", "times"),
+    [
+        ("pcm.avi", ("mpeg4", "pcm_s16le"), 1),
+        ("joined.ts", ("mpeg2video", "aac"), 2),
+        ("joined.ts", ("mpeg2video", "mp2"), 2),
+    ],
+)
+def test_sound_that_mp4_cannot_hold_is_encoded_and_joined_sound_goes_on(
+    tmp_path: Path, smile_frames: Frames, name: str, codecs: tuple[str, str], times: int
+) -> None:
+    original = with_sound(tmp_path / name, smile_frames[:25], codecs)
+    original.write_bytes(times * original.read_bytes())
+    made = written(tmp_path, smile_frames[: 25 * times], original)
     with av.open(str(made)) as container:
         assert container.streams.audio[0].codec_context.name == "aac"
-        assert sum(frame.samples for frame in container.decode(audio=0)) >= 14_000
+        assert sum(frame.samples for frame in container.decode(audio=0)) >= 14_000 * times
+
+
+def test_pictures_of_other_sizes_are_shown_whole(tmp_path: Path) -> None:
+    gray, ramp = np.full((60, 80, 3), 90, np.uint8), np.full((240, 320, 3), 90, np.uint8)
+    ramp[-60:, -80:] = 250
+    made = written(tmp_path, [(gray, 0.0), (ramp, 0.04), (gray, 0.08)])
+    with av.open(str(made)) as container:
+        shown = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert [picture.shape for picture in shown] == [(60, 80, 3)] * 3
+    assert shown[1][50:, 65:].mean() > 230
 
 
 def test_join_skips_files_that_are_not_videos(tmp_path: Path, smile_frames: Frames) -> None:

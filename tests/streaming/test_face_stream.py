@@ -96,6 +96,24 @@ def test_a_face_that_returns_keeps_its_track_id(
     assert seen[24:] == [[1]] * 6
 
 
+def test_a_face_goes_on_in_frames_of_another_size(
+    pipeline: FacePipeline, smile_frames: Frames
+) -> None:
+    sizes_wh = [(480, 270)] * 6 + [(200, 150)] + [(480, 270)] * 6 + [(960, 540)] * 6
+    stream = FaceStream(pipeline)
+    results = [
+        stream.update(np.asarray(PillowImage.fromarray(image).resize(size)), timestamp_s)
+        for size, (image, timestamp_s) in zip(sizes_wh, smile_frames, strict=False)
+    ]
+    assert [[face.track_id for face in result] for result in results] == [[1]] * 19
+    assert [result.image_size_wh for result in results] == sizes_wh
+    small, large = results[6], results[-1]
+    assert small.faces[0].box.center[0] / 200 == pytest.approx(0.5, abs=0.05)
+    assert large.faces[0].box.center[0] / 960 == pytest.approx(0.5, abs=0.05)
+    (warning,) = [text for result in results for text in result.warnings]
+    assert "200x150 at 0.24 s after 480x270" in warning
+
+
 def test_a_cut_ends_the_tracks(
     pipeline: FacePipeline, smile_frames: Frames, samples: dict[str, Path]
 ) -> None:

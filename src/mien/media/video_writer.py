@@ -5,17 +5,20 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mien import imaging
 from mien.drawing import annotate, blur_faces
 from mien.errors import VideoReadError
+from mien.media.clock import Clock
 from mien.media.sources import Frame
-from mien.media.video import open_container, require_av
+from mien.media.video import DISCONTINUOUS, open_container, require_av
 from mien.tracking import Event
-from mien.types import FrameResult, Image
+from mien.types import Box, Detection, Face, FrameResult, Image
 
 # One tick of an annotated video, in seconds.
 _TIME_BASE = Fraction(1, 90_000)
@@ -67,6 +70,7 @@ class AnnotatedVideoSink:
             for part in parts_in(folder):
                 part.unlink()
         self._first_tick = 0
+        self._size_wh = 0, 0
         self._container: Any = None
         self._stream: Any = None
 
@@ -97,6 +101,7 @@ class AnnotatedVideoSink:
     def _begin(self, width: int, height: int, tick: int) -> None:
         av = require_av()
         self._first_tick = tick
+        self._size_wh = width, height
         self._container = av.open(
             str(_part_path(self._folder, tick)),
             "w",
@@ -113,32 +118,36 @@ class AnnotatedVideoSink:
         self._stream.options = {"preset": "veryfast", "crf": "21", "bf": "0"}
 
     def _fitting(self, picture: Image) -> Image:
-        """The picture in the size of the first one, repeated at the edge or cut."""
-        height, width = self._stream.height, self._stream.width
-        if picture.shape[:2] == (height, width):
-            return picture
-        cut = picture[:height, :width]
-        pad = ((0, height - cut.shape[0]), (0, width - cut.shape[1]), (0, 0))
-        return np.ascontiguousarray(np.pad(cut, pad, mode="edge"))
+        """The whole picture in the size of the first one, with even sides."""
+        if picture.shape[1::-1] != self._size_wh:
+            picture, _ = imaging.letterbox(picture, self._size_wh)
+        width, height = self._size_wh
+        if width % 2 or height % 2:
+            pad = ((0, height % 2), (0, width % 2), (0, 0))
+            picture = np.ascontiguousarray(np.pad(picture, pad, mode="edge"))
+        return picture
 
 
 class _Blurring:
     """Blurs the faces of a frame, and for a while the last positions of lost faces."""
 
     def __init__(self) -> None:
-        self._last: dict[int, tuple[float, Any]] = {}
+        self._last: dict[int, tuple[float, Box]] = {}
+        self._size_wh = 0, 0
 
     def __call__(self, image: Image, result: FrameResult) -> Image:
         now = result.timestamp_s or 0.0
-        for face in result.faces:
-            if face.track_id is not None:
-                self._last[face.track_id] = (now, face)
-        self._last = {
-            key: (seen_s, face)
-            for key, (seen_s, face) in self._last.items()
-            if now - seen_s <= _BLUR_AFTER_S
-        }
-        faces = tuple(face for _, face in self._last.values())
+        before, self._size_wh = self._size_wh, (image.shape[1], image.shape[0])
+        kept = {key: last for key, last in self._last.items() if now - last[0] <= _BLUR_AFTER_S}
+        if before != self._size_wh:
+            x, y = (new / max(1, old) for new, old in zip(self._size_wh, before, strict=True))
+            kept = {
+                key: (seen_s, Box(box.x_min * x, box.y_min * y, box.x_max * x, box.y_max * y))
+                for key, (seen_s, box) in kept.items()
+            }
+        seen = {face.track_id: (now, face.box) for face in result.faces}
+        self._last = kept | {key: last for key, last in seen.items() if key is not None}
+        faces = tuple(Face(Detection(box, score=1.0)) for _, box in self._last.values())
         return blur_faces(image, FrameResult(faces, result.image_size_wh))
 
 
@@ -240,6 +249,7 @@ class _Sound:
     def __init__(self, original: Path | None, output: Any) -> None:
         self._output = output
         self._source: Any = None
+        self._last: int | None = None
         if original is None:
             return
         try:
@@ -264,21 +274,32 @@ class _Sound:
             return
         with self._source:
             shift_s = start_s + _first_picture_s(self._source)
-            for packet, _ in _whole_packets(self._source, self._input):
-                seconds = float(packet.pts * packet.time_base) - shift_s
+            for packet, now_s in self._timed():
                 # A codec's first packet may lie before the first picture, to start it up.
-                if -0.1 <= seconds <= end_s - start_s + 0.1:
-                    self._mux(packet, shift_s)
+                if -0.1 <= now_s - shift_s <= end_s - start_s + 0.1:
+                    self._mux(packet, now_s - shift_s)
             if not self._copied:
-                self._output.mux(self._stream.encode(None))
+                self._write(self._stream.encode(None))
 
-    def _mux(self, packet: Any, shift_s: float) -> None:
+    def _timed(self) -> Iterator[tuple[Any, float]]:
+        """Packets with times that go on where the file's start over, as those of its pictures."""
+        packets = _whole_packets(self._source, self._input)
+        first, start_s = next(packets, (None, Fraction(0)))
+        if first is None:
+            return
+        jumps = bool(self._source.format.flags & DISCONTINUOUS)
+        clock = Clock(float(1 / ((first.duration or 0) * first.time_base or 0.02)), jumps=jumps)
+        timed = ((packet, float(s)) for packet, s in chain([(first, start_s)], packets))
+        for packet, elapsed_s in clock.times(timed):
+            yield packet, float(start_s) + elapsed_s
+
+    def _mux(self, packet: Any, now_s: float) -> None:
         av = require_av()
+        shift = packet.pts - round(now_s / packet.time_base)
         if self._copied:
-            packet.pts -= round(shift_s / packet.time_base)
+            packet.pts -= shift
             packet.dts = packet.pts
-            packet.stream = self._stream
-            self._output.mux(packet)
+            self._write([packet])
             return
         try:
             decoded = packet.decode()
@@ -286,8 +307,16 @@ class _Sound:
             return
         for frame in decoded:
             if frame.pts is not None:
-                frame.pts -= round(shift_s / frame.time_base)
-            self._output.mux(self._stream.encode(frame))
+                frame.pts -= round(shift * packet.time_base / frame.time_base)
+            self._write(self._stream.encode(frame))
+
+    def _write(self, packets: Sequence[Any]) -> None:
+        for packet in packets:
+            # Rounded, two may have one time, which MP4 does not accept.
+            if self._last is None or packet.dts > self._last:
+                self._last = packet.dts
+                packet.stream = self._stream
+                self._output.mux(packet)
 
 
 def _first_picture_s(source: Any) -> float:

@@ -13,7 +13,7 @@ from mien.errors import InputError
 from mien.pipeline import FacePipeline
 from mien.signals import derive_affect, measure_face
 from mien.streaming.expressions import ExpressionCache, for_streams
-from mien.streaming.locator import FaceLocator, SearchSettings
+from mien.streaming.locator import FaceLocator, SearchSettings, inside
 from mien.tracking import (
     BlendshapeSmoother,
     Event,
@@ -127,6 +127,7 @@ class FaceStream:
         self._smoothers: dict[int, _Smoothers] = {}
         self._last_s: float | None = None
         self._last_image: Image | None = None
+        self._is_resized = False
         self._frame_index = -1
         self._at_rest: set[int] = set()
         self._warned: set[bool] = set()
@@ -158,13 +159,16 @@ class FaceStream:
         events: list[Event] = []
         grid = coarse(rgb)
         before, self._last_image = self._last_image, rgb
+        warnings: tuple[str, ...] = ()
+        if before is not None and before.shape != rgb.shape:
+            before, warnings = self._resize(before, rgb, timestamp_s)
         if self._is_cut(rgb, before, grid, timestamp_s):
             self._dissolves.forget()
             events.append(Event("scene_cut", timestamp_s))
             events += self._end([track.track_id for track in self._tracker.end_all()])
         observations = self._locator.locate(rgb, self._tracker.tracks, timestamp_s, grid)
         if self.settings.region is not None:
-            observations = _inside(observations, self.settings.region, rgb)
+            observations = inside(observations, self.settings.region, rgb)
         located = time.perf_counter()
         owners, ended = self._tracker.update(observations, timestamp_s, rgb)
         events += self._end([track.track_id for track in ended])
@@ -194,7 +198,7 @@ class FaceStream:
             },
             models=self.pipeline.models,
             source=self.source,
-            warnings=self._warn(seen, whose),
+            warnings=(*warnings, *self._warn(seen, whose)),
         )
 
     def _check_time(self, timestamp_s: float) -> None:
@@ -205,6 +209,19 @@ class FaceStream:
                 f"expected a frame later than the last one at {self._last_s:g} s, "
                 f"got one at {timestamp_s:g} s"
             )
+
+    def _resize(self, before: Image, image: Image, at_s: float) -> tuple[Image, tuple[str, ...]]:
+        """Move what is known to frames of another size: the frame before, and a warning once."""
+        (old_height, old_width), (height, width) = before.shape[:2], image.shape[:2]
+        self._tracker.resize(width / old_width, height / old_height)
+        for smoothers in self._smoothers.values():
+            smoothers.landmarks = LandmarkSmoother()
+        text = (
+            f"frames have several sizes: {width}x{height} at {at_s:g} s after "
+            f"{old_width}x{old_height}. Boxes and landmarks are in pixels of their own frame"
+        )
+        known, self._is_resized = self._is_resized, True
+        return imaging.resize(before, (width, height)), () if known else (text,)
 
     def finish(self) -> tuple[Event, ...]:
         """End every track, at the end of the stream, and return what that ended.
@@ -380,18 +397,3 @@ class _Smoothers:
     rest: RestingMovements | None
     landmarks: LandmarkSmoother = field(default_factory=LandmarkSmoother)
     blendshapes: BlendshapeSmoother = field(default_factory=BlendshapeSmoother)
-
-
-def _inside(
-    observations: Sequence[Observation], region: tuple[float, float, float, float], image: Image
-) -> list[Observation]:
-    """The faces whose middle is in a region; see :class:`StreamSettings`."""
-    height, width = image.shape[:2]
-    scale_x, scale_y = (width, height) if max(region) <= 1 else (1, 1)
-    x_min, y_min, x_max, y_max = region
-    kept = []
-    for observation in observations:
-        x, y = observation.detection.box.center
-        if x_min <= x / scale_x <= x_max and y_min <= y / scale_y <= y_max:
-            kept.append(observation)
-    return kept

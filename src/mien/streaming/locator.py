@@ -270,6 +270,21 @@ class FaceLocator:
         return any(timestamp_s - track.detector_s < limit_s for track in tracks)
 
 
+def inside(
+    observations: Sequence[Observation], region: tuple[float, float, float, float], image: Image
+) -> list[Observation]:
+    """The faces whose middle is in a region; see :class:`mien.StreamSettings`."""
+    height, width = image.shape[:2]
+    scale_x, scale_y = (width, height) if max(region) <= 1 else (1, 1)
+    x_min, y_min, x_max, y_max = region
+    kept = []
+    for observation in observations:
+        x, y = observation.detection.box.center
+        if x_min <= x / scale_x <= x_max and y_min <= y / scale_y <= y_max:
+            kept.append(observation)
+    return kept
+
+
 def _is_due(timestamp_s: float, last_s: float, every_s: float) -> bool:
     # Half a millisecond of tolerance, so that a rounded timestamp does not cost a whole frame.
     return timestamp_s - last_s >= every_s - 5e-4

@@ -1,7 +1,7 @@
 """What tells the faces of a stream apart: where they move, and how they look."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -65,6 +65,18 @@ class Motion:
             (1 - weight) * self.velocity_x + weight * (x - self.x) / elapsed,
             (1 - weight) * self.velocity_y + weight * (y - self.y) / elapsed,
             timestamp_s,
+        )
+
+    def resized(self, scale_x: float, scale_y: float) -> "Motion":
+        """The motion in frames of another size."""
+        return replace(
+            self,
+            x=self.x * scale_x,
+            y=self.y * scale_y,
+            width=self.width * scale_x,
+            height=self.height * scale_y,
+            velocity_x=self.velocity_x * scale_x,
+            velocity_y=self.velocity_y * scale_y,
         )
 
     def predict(self, timestamp_s: float, *, keeps_velocity: bool = False) -> tuple[float, float]:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -215,6 +215,16 @@ class Tracker:
         ended = [track for track in self.tracks if track.track_id is not None]
         self.tracks = []
         return ended
+
+    def resize(self, scale_x: float, scale_y: float) -> None:
+        """Move every track to frames of another size."""
+        for track in self.tracks:
+            track.motion = track.motion.resized(scale_x, scale_y)
+            if track.landmarks is not None:
+                scale = np.array([scale_x, scale_y, scale_x], np.float32)
+                points = track.landmarks.points
+                points = points * scale[: points.shape[1]]
+                track.landmarks = replace(track.landmarks, points=points)
 
     def restore(self, track_id: int, box: Box, timestamp_s: float) -> None:
         """Restore a track of an earlier run at its last position."""
