@@ -1,5 +1,6 @@
 """Formats of still images: recognized by their first bytes, and opened by Pillow."""
 
+import codecs
 import importlib
 from typing import IO
 
@@ -122,9 +123,21 @@ def describe(head: bytes) -> str:
     found = next((description for is_this, description in further if is_this), None)
     if found:
         return found
-    if all(byte >= 0x80 or 0x20 <= byte < 0x7F or byte in b"\t\n\r\f" for byte in head):
-        return "text"
-    return f"unknown data that starts with {head[:8].hex(' ')}"
+    return "text" if _is_text(head) else f"unknown data that starts with {head[:8].hex(' ')}"
+
+
+def _is_text(head: bytes) -> bool:
+    """Whether bytes are text in UTF-8, or in another encoding and mostly of ASCII."""
+    allowed = bytes(range(0x20, 0x7F)) + b"\t\n\r\f"
+    others = head.translate(None, allowed)
+    if any(byte < 0x80 for byte in others):
+        return False
+    # A character at the end may be cut.
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return 2 * len(others) < len(head)
+    return True
 
 
 def open_as(name: str, stream: IO[bytes]) -> ImageFile.ImageFile:
