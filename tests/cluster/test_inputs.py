@@ -224,6 +224,11 @@ def test_rejects_bad_sources(tmp_path: Path, name: str, content: str | None, exp
         list(find_inputs([str(tmp_path / name)]))
 
 
+def test_rejects_addresses_of_file_systems_that_need_more() -> None:
+    with pytest.raises(InputError, match="expected a path, or an address such as s3"):
+        list(find_inputs(["ftp://nowhere.invalid/photos"]))
+
+
 def test_an_empty_source_is_not_the_current_folder() -> None:
     with pytest.raises(InputError, match="expected a folder, a file or an address, got ''"):
         list(find_inputs([""]))

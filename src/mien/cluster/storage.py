@@ -1,6 +1,7 @@
 """Reading at paths and addresses: local files, ``s3://``, ``gs://``, ``az://``, ``https://``."""
 
 import errno
+import inspect
 import os
 import re
 import socket
@@ -115,8 +116,10 @@ def _remote(root: str) -> tuple[Any, str]:
     try:
         import fsspec
 
+        # A file system that needs a host or more, such as ftp://, would fail when it is made.
+        inspect.signature(fsspec.get_filesystem_class(parts.scheme).__init__).bind(None)
         return PyFileSystem(FSSpecHandler(fsspec.filesystem(parts.scheme))), bucket
-    except (ImportError, ValueError, OSError):
+    except (ImportError, TypeError, ValueError, OSError):
         raise InputError(
             f"expected a path, or an address such as s3://bucket/folder, got {root}: {reason}"
         ) from None
