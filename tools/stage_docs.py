@@ -114,12 +114,21 @@ def _command(name: str, command: Any) -> list[str]:
         if parameter.param_type_name == "argument":
             names = f"`{parameter.metavar or parameter.name.upper()}`"
         help_text = _plain(getattr(parameter, "help", None) or "").replace("\n", " ")
+        if parameter.required:
+            help_text += " Required."
+        elif getattr(parameter, "show_default", True) and _is_value(parameter.default):
+            help_text += f" Default: `{parameter.default}`."
         rows.append(f"| {names} | {help_text.replace('|', chr(92) + '|')} |")
     if rows:
         parts.append("\n".join(["| option | meaning |", "| --- | --- |", *rows]))
     for child, subcommand in getattr(command, "commands", {}).items():
         parts += _command(f"{name} {child}", subcommand)
     return parts
+
+
+def _is_value(default: Any) -> bool:
+    """Whether a default is worth telling: not of a flag, and not nothing."""
+    return isinstance(default, str | int | float) and not isinstance(default, bool)
 
 
 def _plain(help_text: str) -> str:

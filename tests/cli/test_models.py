@@ -60,6 +60,10 @@ def test_check(mien: Any) -> None:
     ran = mien("models", "check")
     assert ran.status == 0
     assert ran.stdout.count("ok  ") == len(catalog.entries())
+    rows = json.loads(mien("models", "check", "--json").stdout)
+    assert [row["model"] for row in rows if row["error"] is None] == [
+        entry.spec.name for entry in catalog.entries()
+    ]
 
 
 def test_add_use_check_remove(mien: Any, address: tuple[str, str], samples: Any) -> None:
@@ -74,6 +78,10 @@ def test_add_use_check_remove(mien: Any, address: tuple[str, str], samples: Any)
     checked = mien("models", "check")
     assert checked.status == 1
     assert "mine.onnx is damaged" in checked.stderr
+    checked = mien("models", "check", "--json")
+    errors = {row["model"]: row["error"] for row in json.loads(checked.stdout)}
+    assert (checked.status, "damaged" in errors.pop("mine")) == (1, True)
+    assert not any(errors.values())
 
     assert mien("models", "remove", "mine").status == 0
     assert list(models_folder().iterdir()) == []

@@ -263,7 +263,10 @@ class _Log:
 def _summarize(
     out: Annotated[str, typer.Argument(help="Output folder of `mien batch`.", show_default=False)],
     group: Annotated[
-        str | None, typer.Option(help="Column of the manifest to group by.", metavar="COLUMN")
+        str | None,
+        typer.Option(
+            help="Column to group by, of the table that named the inputs.", metavar="COLUMN"
+        ),
     ] = None,
     html: Annotated[
         Path | None, typer.Option(help="Also write a page with plots to this file.", metavar="FILE")

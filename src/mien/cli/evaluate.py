@@ -50,7 +50,7 @@ explain_app = typer.Typer(add_completion=False)
 _NAMES_SHOWN = 5
 
 _DATA_HELP = (
-    "Labeled pictures: a folder with one folder per expression, a CSV file of image,label, "
+    "Labeled pictures: a folder with one folder per label, a CSV file of image,label, "
     "fer2013.csv, FER+'s folders, or a .npz file."
 )
 _Labeling = Annotated[
@@ -105,7 +105,11 @@ _Markdown = Annotated[
 _Plots = Annotated[Path | None, typer.Option(help="Write plots as PNG.", metavar="FOLDER")]
 
 
-@app.command("evaluate", epilog="Data formats and the meaning of each figure: docs/evaluation.md.")
+@app.command(
+    "evaluate",
+    epilog="Exit status: 0 measured, 1 unusable data, 2 invalid usage. Data formats and the "
+    "meaning of each figure: the page 'Evaluate on your images' of the documentation.",
+)
 @takes_settings
 def _evaluate(
     data: _Data = None,
@@ -208,7 +212,11 @@ def _show(
     stdout_console().print(Markdown(printable(page)))
 
 
-@adapt_app.command("adapt", epilog="How it works, and what to expect: docs/adapting.md.")
+@adapt_app.command(
+    "adapt",
+    epilog="Exit status: 0 also where no better model was found, 1 unusable data, 2 invalid usage. "
+    "The page 'Adapt to your labels' of the documentation explains it.",
+)
 @takes_settings
 def _adapt(
     data: Annotated[Path, typer.Argument(help=_DATA_HELP, show_default=False)],
@@ -258,13 +266,16 @@ def _data() -> None:
     """Labeled data sets, for training and evaluation."""
 
 
-@data_app.command("check", epilog="Exit status: 0 no problems found, 1 problems found.")
+@data_app.command(
+    "check",
+    epilog="Exit status: 0 no problems found, 1 problems found or unusable data, 2 invalid usage.",
+)
 def _check(
     path: Annotated[Path, typer.Argument(help=_DATA_HELP, metavar="DATA")],
     labeling: _Labeling = "ferplus",
     json: JsonFlag = False,
 ) -> None:
-    """Count classes; find unreadable files, label conflicts and duplicates across splits."""
+    """Count labels; find unreadable files, near-duplicates with other labels or in other splits."""
     labeled = read_data(path, labeling)
     with ProgressBar(len(labeled), "pictures") as bar:
         report = check_data(labeled, bar.set)
@@ -319,7 +330,7 @@ def _print_named(what: str, named: dict[str, Any]) -> None:
 
 @explain_app.command(
     "explain",
-    epilog="Exit status: 0 all explained, 1 some inputs failed, 2 wrong usage. An explanation "
+    epilog="Exit status: 0 all explained, 1 some inputs failed, 2 invalid usage. An explanation "
     "describes the model, not the person.",
 )
 @takes_settings

@@ -22,6 +22,7 @@ from mien.cli import video as option
 from mien.cli.console import PlainConsole, graceful_stop, print_json, print_warning, printable
 from mien.cli.options import (
     DrawOption,
+    JsonFlag,
     NeutralOption,
     NeutralTrackOption,
     parse_draw,
@@ -82,12 +83,15 @@ _Osc = Annotated[
 _Application = Annotated[
     str | None,
     typer.Option(
-        help=f"Rules for one use: {', '.join(APPLICATIONS)}; see docs/applications.md.",
+        help=f"Rules for one use, with events of their own: {', '.join(APPLICATIONS)}.",
         metavar="NAME",
     ),
 ]
 _Baseline = Annotated[
-    bool, typer.Option("--baseline", help="Use each person's resting face as neutral.")
+    bool,
+    typer.Option(
+        "--baseline", help="Use each person's resting face, seen at the start, as neutral."
+    ),
 ]
 _Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Delete an earlier recording in the folder.")
@@ -101,7 +105,7 @@ _Duration = Annotated[
 @app.command(
     "live",
     epilog="Nothing is saved without --record. Expressions are apparent: what a face shows, not "
-    "what a person feels. Ctrl-C stops. Exit status: 0, 1 no camera, 2 invalid usage.",
+    "what a person feels. Exit status: 0 also where Ctrl-C stops it, 1 no camera, 2 invalid usage.",
 )
 @takes_settings
 def _live(
@@ -328,7 +332,7 @@ def _eyes_word(track: TrackStatistics | None) -> str:
     return "closed" if track.eyes_closed_s > 0 else "open"
 
 
-@report_app.command("report", epilog="Exit status: 0, 1 not a recording, 2 invalid usage.")
+@report_app.command("report", epilog="Exit status: 0 written, 1 not a recording, 2 invalid usage.")
 def _report(
     recording: Annotated[
         Path,
@@ -354,7 +358,7 @@ def _report(
     trials: option.Trials = None,
     time_offset: option.TimeOffset = 0.0,
     overwrite: option.Overwrite = False,
-    json: option.Json = False,
+    json: JsonFlag = False,
 ) -> None:
     """Create the tables and the report of a recording."""
     check_folder(out, "--out", outputs.RESULT_FILES, [video, trials])

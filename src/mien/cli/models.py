@@ -42,18 +42,26 @@ def _models(context: typer.Context, json: JsonFlag = False) -> None:
 
 
 @app.command("check")
-def _check() -> None:
+def _check(context: typer.Context, json: JsonFlag = False) -> None:
     """Verify the checksum of every model file."""
+    json = json or bool(context.parent and context.parent.params["json"])
     entries = catalog.entries()
+    rows: list[dict[str, Any]] = []
     failed = 0
     for entry in entries:
+        problem = None
         try:
             catalog.verify(entry)
         except ModelFileError as error:
             failed += 1
-            print_error(str(error))
+            problem = str(error)
+            print_error(problem)
         else:
-            typer.echo(f"ok  {entry.spec.name}  {entry.path}")
+            if not json:
+                typer.echo(f"ok  {entry.spec.name}  {entry.path}")
+        rows.append({"model": entry.spec.name, "path": str(entry.path), "error": problem})
+    if json:
+        print_json(rows)
     if failed:
         print_error(f"{failed} of {counted(len(entries), 'model')} failed")
         raise typer.Exit(1)

@@ -49,7 +49,7 @@ NeutralTrackOption = Annotated[
     int,
     typer.Option(
         "--neutral-track",
-        help="The track whom --neutral shows, where several people are in view; 0: the only one.",
+        help="The track that --neutral shows, where several people are in view; 0: the only one.",
         metavar="NUMBER",
         min=0,
     ),
@@ -167,10 +167,12 @@ def _option(facts: dict[str, Any]) -> inspect.Parameter:
 def _parameter(
     name: str, kind: type[Any], help_text: str, *, choices: tuple[str, ...], default: Any = None
 ) -> inspect.Parameter:
+    if default not in (None, "default"):  # which is explained in the text
+        help_text = f"{help_text} Default: {default}."
     option = typer.Option(
         f"--{name.replace('_', '-')}",
         help=help_text,
-        show_default=False if default is None else str(default),
+        show_default=False,
         metavar="|".join(choices) or None,
         autocompletion=(lambda: list(choices)) if choices else None,
         rich_help_panel=_PANEL,

@@ -15,14 +15,19 @@ export_app = typer.Typer(add_completion=False)
 @app.command(
     "serve",
     epilog="Environment variables: MIEN_ACCESS_TOKEN, MIEN_PUBLIC, MIEN_SECRET_KEY, "
-    "MIEN_DATA_DIR, PORT, DATABASE_URL, MIEN_JOBS; see docs/web.md.",
+    "MIEN_DATA_DIR, PORT, DATABASE_URL, MIEN_JOBS; the page 'Web application' of the "
+    "documentation explains them.",
 )
 def _serve(
     host: Annotated[
-        str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")
+        str | None,
+        typer.Option(help="Address to listen on. Default: 127.0.0.1.", show_default=False),
     ] = None,
     port: Annotated[
-        int | None, typer.Option(help="Port to listen on.", show_default="8000", min=0, max=65_535)
+        int | None,
+        typer.Option(
+            help="Port to listen on. Default: 8000.", show_default=False, min=0, max=65_535
+        ),
     ] = None,
     camera: Annotated[
         str | None,
@@ -30,7 +35,10 @@ def _serve(
     ] = None,
     workers: Annotated[
         str | None,
-        typer.Option(help="Processes: a number, or auto for one for each core.", show_default="1"),
+        typer.Option(
+            help="Processes: a number, or auto for one for each core. Default: 1.",
+            show_default=False,
+        ),
     ] = None,
     public: Annotated[bool, typer.Option("--public", help="Allow access without a token.")] = False,
 ) -> None:

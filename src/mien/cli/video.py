@@ -95,13 +95,13 @@ _Roi = Annotated[
 ]
 _Baseline = Annotated[
     bool,
-    _frames("--baseline", help="Use each person's resting face as neutral; see docs/streams.md."),
+    _frames("--baseline", help="Use each person's resting face, seen at the start, as neutral."),
 ]
 ApplicationName = Annotated[
     str | None,
     _frames(
         "--application",
-        help=f"Rules for one use: {', '.join(APPLICATIONS)}; see docs/applications.md.",
+        help=f"Rules for one use, with events of their own: {', '.join(APPLICATIONS)}.",
         metavar="NAME",
     ),
 ]
