@@ -30,6 +30,8 @@ log = logging.getLogger("mien.web")
 _TIMEOUT_S = 10.0
 # After which attempt how long to wait; results are kept for a day by default.
 _WAITS_S = (10, 60, 300, 1_800, 7_200, 21_600)
+# The last parts of names that no public DNS has.
+_LOCAL_NAMES = {"localhost", "local", "internal", "lan", "home", "intranet"}
 # Networks whose addresses contain IPv4 addresses.
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
@@ -51,7 +53,9 @@ def webhook(
     if url is None or secret is None:
         raise ProblemError(422, "invalid", "Expected both webhook_url and webhook_secret.")
     try:
-        _parse(url, config)
+        host, port, _, public = _parse(url, config)
+        if public:
+            _refuse_private(host, port)
     except _WebhookError as error:
         raise ProblemError(422, "invalid", f"The webhook_url is not allowed: {error}.") from None
 
@@ -152,6 +156,23 @@ def _parse(url: str, config: WebConfig) -> tuple[str, int, bool, bool]:
         raise _WebhookError("expected https")
     secure = parts.scheme == "https"
     return host, port or (443 if secure else 80), secure, allowed == "public"
+
+
+def _refuse_private(host: str, port: int) -> None:
+    """Refuse an address that is plainly private; that of a name is checked when a message is sent.
+
+    A name is not asked for here: what DNS says of it may be another answer then.
+    """
+    name = host.rstrip(".").lower()
+    if name.rpartition(".")[2] in _LOCAL_NAMES or "." not in f"{name.replace(':', '.')}":
+        raise _WebhookError(f"{host} is a name of a private network")
+    try:
+        # Also in the spellings of C: 127.1, 0x7f.1.
+        found = socket.getaddrinfo(name, port, flags=socket.AI_NUMERICHOST)
+    except (OSError, UnicodeError):
+        return
+    if not all(_is_public(str(entry[4][0])) for entry in found):
+        raise _WebhookError(f"{host} is an address that is not public")
 
 
 def _addresses(host: str, port: int, *, public: bool) -> list[str]:
