@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from mien.errors import MienError
 from mien.expression import ExpressionClassifier
 from mien.imaging import LargeImage
+from mien.media.decoding import check_size
 from mien.media.images import open_image, size_of
 from mien.media.pixels import is_large
 from mien.pipeline import FacePipeline
@@ -274,7 +275,11 @@ class InferenceEngine:
         if min_presence is not None:
             pipeline.settings = pipeline.settings.override(min_presence=min_presence)
         max_megapixels = pipeline.settings.max_megapixels
-        large = is_large(*size_of(data))
+        size_wh = size_of(data)
+        # Before the gates: what is refused waits for nothing.
+        if all(size_wh):
+            check_size(*size_wh, max_megapixels)
+        large = is_large(*size_wh)
         with self.large_gate.admitted() if large else nullcontext(), self.gate.admitted():
             opened = open_image(data, max_megapixels=max_megapixels)
             result = pipeline.analyze_opened(opened, source=source)
