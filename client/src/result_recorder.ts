@@ -3,23 +3,28 @@
 import { proposedName } from "./naming";
 import type { FrameResult, Notice } from "./result";
 import { recordQuery } from "./transport";
-import { messageText, t } from "./words";
+import { t } from "./words";
 
 const EVERY_MS = 1000;
 // While the server is unreachable, results of some minutes wait; more are discarded.
 const MAX_WAITING = 6000;
 const MAX_BATCH = 100;
 
+/** One recording: its own results and address, as the next one may start before it has ended. */
+interface Recording {
+  readonly name: string;
+  sessionId: string | undefined;
+  address: string | undefined;
+  waiting: FrameResult[];
+  complete: boolean;
+  stored: boolean;
+}
+
 export class ResultRecorder {
-  private address: string | undefined;
-  private waiting: FrameResult[] = [];
-  private wanted = false;
-  private sessionId: string | undefined;
-  private name = "";
-  private complete = true;
-  private stored = false;
+  private current: Recording | undefined;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private dueMs = 0;
+  /** One request after the other, those of an earlier recording first. */
   private sending: Promise<void> = Promise.resolve();
 
   /**
@@ -36,108 +41,113 @@ export class ResultRecorder {
    * @param name of a new session
    */
   start(sessionId?: string, name = proposedName()): void {
-    if (this.wanted) {
+    if (this.current) {
       // Asked again while paused: the server must not end the stream meanwhile.
-      if (this.address) void request(`${this.address}/recording`, { method: "POST" });
+      const { address } = this.current;
+      if (address) void request(`${address}/recording`, { method: "POST" });
       return;
     }
-    this.wanted = this.complete = true;
-    this.sessionId = sessionId;
-    this.stored = sessionId !== undefined;
-    this.name = name;
-    this.sending = this.sending.then(() => this.open());
+    const stored = sessionId !== undefined;
+    const begun: Recording = { name, sessionId, address: undefined, waiting: [], complete: true, stored };
+    this.current = begun;
+    this.sending = this.sending.then(() => this.open(begun));
   }
 
   add(result: FrameResult): void {
-    if (!this.wanted) return;
-    this.waiting.push(result);
-    if (this.waiting.length > MAX_WAITING) {
-      this.waiting.shift();
-      this.complete = false;
+    const recording = this.current;
+    if (!recording) return;
+    recording.waiting.push(result);
+    if (recording.waiting.length > MAX_WAITING) {
+      recording.waiting.shift();
+      recording.complete = false;
     }
     if (this.timer === undefined) {
       this.dueMs = performance.now() + EVERY_MS;
-      this.timer = setTimeout(() => this.send(), EVERY_MS);
+      this.timer = setTimeout(() => this.send(recording), EVERY_MS);
       // Browsers delay the timers of a hidden tab by up to a minute; by then the server has ended the stream.
-    } else if (performance.now() >= this.dueMs) this.send();
+    } else if (performance.now() >= this.dueMs) this.send(recording);
   }
 
-  private send(): void {
+  private send(recording: Recording): void {
     clearTimeout(this.timer);
     this.timer = undefined;
-    this.sending = this.sending.then(() => this.flush());
+    this.sending = this.sending.then(() => this.flush(recording));
   }
 
   /** Sends what waits and ends the session. */
   async stop(): Promise<void> {
-    if (!this.wanted) return;
-    this.wanted = false;
+    const ended = this.current;
+    if (!ended) return;
+    this.current = undefined;
     clearTimeout(this.timer);
     this.timer = undefined;
+    this.sending = this.sending.then(() => this.end(ended));
     await this.sending;
-    await this.flush();
-    const complete = this.complete && !this.waiting.length;
-    this.waiting = [];
-    if (this.address) await request(this.address, { method: "DELETE" });
+  }
+
+  private async end(ended: Recording): Promise<void> {
+    await this.flush(ended);
+    const complete = ended.complete && !ended.waiting.length;
+    if (ended.address) await request(ended.address, { method: "DELETE" });
     // The server keeps no session without results.
-    this.notify({ type: "recording", state: "stopped", session_id: (this.stored && this.sessionId) || null, complete });
-    this.address = this.sessionId = undefined;
+    this.notify({ type: "recording", state: "stopped", session_id: (ended.stored && ended.sessionId) || null, complete });
   }
 
   async close(): Promise<void> {
     await this.stop();
   }
 
-  private async open(): Promise<void> {
+  private async open(recording: Recording): Promise<void> {
     const opened = await request("/api/v1/live", { method: "POST" });
-    if (!opened?.ok) return this.fail(opened);
+    if (!opened?.ok) return this.fail(recording, opened);
     const { id } = (await opened.json()) as { id: string };
-    const started = await request(`/api/v1/live/${id}/recording${recordQuery({ session_id: this.sessionId, name: this.name })}`, { method: "POST" });
-    if (!started?.ok) return this.fail(started);
+    const query = recordQuery({ session_id: recording.sessionId, name: recording.name });
+    const started = await request(`/api/v1/live/${id}/recording${query}`, { method: "POST" });
+    if (!started?.ok) return this.fail(recording, started);
     const notice = (await started.json()) as Extract<Notice, { type: "recording"; state: "started" }>;
-    this.address = `/api/v1/live/${id}`;
-    this.sessionId = notice.session_id;
+    recording.address = `/api/v1/live/${id}`;
+    recording.sessionId = notice.session_id;
     this.notify(notice);
   }
 
-  private async flush(): Promise<void> {
-    if (!this.waiting.length) return;
+  private async flush(recording: Recording): Promise<void> {
+    if (!recording.waiting.length) return;
     // A stream that the server has ended, as after a restart, is opened again and goes on.
-    if (!this.address) await this.open();
-    if (!this.address) return;
-    const results = this.waiting.slice(0, MAX_BATCH);
-    const answer = await request(`${this.address}/results`, {
+    if (!recording.address) await this.open(recording);
+    if (!recording.address) return;
+    const results = recording.waiting.slice(0, MAX_BATCH);
+    const answer = await request(`${recording.address}/results`, {
       method: "POST",
       body: JSON.stringify({ results }),
       headers: { "Content-Type": "application/json" },
     });
     // No space, or the session was deleted.
-    if (answer?.status === 507 || answer?.status === 410) return this.fail(answer);
+    if (answer?.status === 507 || answer?.status === 410) return this.fail(recording, answer);
     if (answer?.status === 404 && !this.isLive) {
       const message = t("Some results could not be stored. The others are in your sessions.");
       return this.notify({ type: "error", error: { code: "session_ended", message } });
     }
-    if (answer?.status === 404) this.address = undefined;
+    if (answer?.status === 404) recording.address = undefined;
     else if (answer && answer.status < 500 && answer.status !== 429) {
       // What the server refuses once, it refuses again.
-      this.complete &&= answer.ok;
-      this.stored ||= answer.ok;
-      this.waiting = this.waiting.slice(results.length);
-      if (this.waiting.length) await this.flush();
+      recording.complete &&= answer.ok;
+      recording.stored ||= answer.ok;
+      recording.waiting = recording.waiting.slice(results.length);
+      if (recording.waiting.length) await this.flush(recording);
     }
   }
 
-  private async fail(answer: Response | undefined): Promise<void> {
+  private async fail(failed: Recording, answer: Response | undefined): Promise<void> {
     if (!answer || answer.status === 503) return;
-    this.wanted = false;
-    this.waiting = [];
-    if (this.address) await request(this.address, { method: "DELETE" });
-    this.address = undefined;
+    if (this.current === failed) this.current = undefined;
+    failed.waiting = [];
+    if (failed.address) await request(failed.address, { method: "DELETE" });
+    failed.address = undefined;
     const said = (await answer.json().catch(() => null)) as { error?: { code: string; message: string } } | null;
-    if (this.sessionId) this.notify({ type: "recording", state: "stopped", session_id: this.sessionId, complete: false });
-    this.sessionId = undefined;
-    const message = messageText(said?.error?.message ?? "") || t("Recording is not possible now. Try again in a moment.");
-    this.notify({ type: "error", error: { code: said?.error?.code ?? "storage_unavailable", message } });
+    if (failed.sessionId) this.notify({ type: "recording", state: "stopped", session_id: failed.sessionId, complete: false });
+    failed.sessionId = undefined;
+    const unknown = { code: "recording_failed", message: t("Recording is not possible now. Try again in a moment.") };
+    this.notify({ type: "error", error: said?.error ?? unknown });
   }
 }
 

@@ -113,6 +113,8 @@ export class HttpTransport implements Transport {
   private url: string | undefined;
   private closed = false;
   private landmarks = false;
+  /** Requests of recordings, one after the other: two at once may arrive in the other order. */
+  private recording: Promise<void> = Promise.resolve();
 
   constructor(private readonly listener: Listener) {
     void this.open();
@@ -128,7 +130,7 @@ export class HttpTransport implements Transport {
 
   command(command: Command): void {
     if (command.type === "options") this.landmarks = command.landmarks ?? false;
-    else if (this.url) void this.record(command);
+    else if (this.url) this.recording = this.recording.then(() => this.record(command));
   }
 
   close(): void {
@@ -178,6 +180,7 @@ export class HttpTransport implements Transport {
 
   private async record(command: Command): Promise<void> {
     const method = command.type === "record" ? "POST" : "DELETE";
+    if (!this.url) return;
     const response = await request(`${this.url}/recording${recordQuery(command)}`, { method });
     if (response) this.listener.onMessage((await response.json()) as Message);
   }

@@ -1,0 +1,49 @@
+import { expect, test, vi } from "vitest";
+import type { FrameResult, Notice } from "../src/result";
+import { ResultRecorder } from "../src/result_recorder";
+import { HttpTransport } from "../src/transport";
+
+/** A server whose first answers take longest, so that requests that do not wait overtake each other. */
+function slowServer(): string[] {
+  const arrived: string[] = [];
+  let opened = 0;
+  let waitMs = 40;
+  vi.stubGlobal("fetch", async (url: string, { method = "GET" }: RequestInit = {}) => {
+    waitMs = Math.max(0, waitMs - 10);
+    await new Promise((resolve) => setTimeout(resolve, waitMs));
+    arrived.push(`${method} ${url}`);
+    if (url === "/api/v1/live") return Response.json({ id: `s${++opened}` });
+    const started = method === "POST" && url.includes("/recording");
+    return Response.json({ type: "recording", state: started ? "started" : "stopped", session_id: `of-s${opened}`, complete: true });
+  });
+  return arrived;
+}
+
+test("record and stop over HTTP arrive in their order", async () => {
+  const arrived = slowServer();
+  const transport = new HttpTransport({ onMessage: () => undefined, onState: () => undefined });
+  await vi.waitFor(() => expect(transport.ready).toBe(true));
+  transport.command({ type: "record" });
+  transport.command({ type: "stop_recording" });
+  await vi.waitFor(() => expect(arrived).toHaveLength(3));
+  expect(arrived.slice(1)).toEqual(["POST /api/v1/live/s1/recording", "DELETE /api/v1/live/s1/recording"]);
+});
+
+test("a recording that starts while another one ends takes nothing from it", async () => {
+  slowServer();
+  const notices: Notice[] = [];
+  const recorder = new ResultRecorder((notice) => notices.push(notice));
+  const result = { faces: [] } as unknown as FrameResult;
+  recorder.start(undefined, "first");
+  recorder.add(result);
+  const first = recorder.stop();
+  recorder.start(undefined, "second");
+  recorder.add(result);
+  await Promise.all([first, recorder.stop()]);
+  expect(notices.map((notice) => notice.type === "recording" && [notice.state, notice.session_id])).toEqual([
+    ["started", "of-s1"],
+    ["stopped", "of-s1"],
+    ["started", "of-s2"],
+    ["stopped", "of-s2"],
+  ]);
+});
