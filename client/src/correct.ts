@@ -4,7 +4,7 @@ import { COOKIES_NEEDED, find } from "./page";
 import { pictureOf } from "./pictures";
 import type { Face } from "./result";
 import type { Picture } from "./session";
-import { labelText, messageText, t } from "./words";
+import { labelText, problemText, t } from "./words";
 
 const FACE = { margin: 1.8, longest: 320 };
 
@@ -90,8 +90,8 @@ async function keep(form: HTMLFormElement, label: string, picture: () => Promise
     data.set("image", await picture(), "face.jpg");
     data.set("label", label);
     const answer = await fetch("/api/v1/corrections", { method: "POST", body: data });
-    const problem = answer.ok ? null : ((await answer.json()) as { error?: { message: string } });
-    status.textContent = problem ? (messageText(problem.error?.message ?? "") || t("This failed. Try again.")) : `${t("Kept as %(label)s.", { label })} `;
+    const problem = answer.ok ? null : ((await answer.json()) as { error?: { code: string; message: string } });
+    status.textContent = problem ? ((problem.error && problemText(problem.error)) || t("This failed. Try again.")) : `${t("Kept as %(label)s.", { label })} `;
     if (!problem) status.append(Object.assign(document.createElement("a"), { href: "/corrections", textContent: t("Your labels") }));
   } catch {
     status.textContent = t("Server unreachable. Try again.");

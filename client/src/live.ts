@@ -16,7 +16,7 @@ import { LiveSession, type Picture, release } from "./session";
 import { closeSource, listCameras, openCamera, openClip, SourceError } from "./source";
 import { Timeline } from "./timeline";
 import type { LinkState } from "./transport";
-import { decimal, labelText, messageText, t, word } from "./words";
+import { decimal, labelText, problemText, t, word } from "./words";
 
 const root = find("[data-live]");
 const pick = <T extends HTMLElement = HTMLElement>(name: string): T => find<T>(`[data-${name}]`, root);
@@ -289,8 +289,8 @@ function onNotice(notice: Notice): void {
   if (notice.type === "busy") {
     showMessage(t("The server is busy. Sending fewer frames."), false, 2500);
   } else if (notice.type === "error") {
-    showMessage(messageText(notice.error.message), true);
-    if (["storage_unavailable", "storage_full", "session_deleted"].includes(notice.error.code)) setRecording(false);
+    showMessage(problemText(notice.error), true);
+    if (["storage_unavailable", "storage_full", "session_deleted", "recording_failed"].includes(notice.error.code)) setRecording(false);
   } else if (notice.type === "recording" && notice.state === "started") {
     // A session that goes on after a lost connection has its whole time.
     if (recordedSession !== notice.session_id) recordingSince = performance.now();
@@ -298,7 +298,9 @@ function onNotice(notice: Notice): void {
     recording = true;
     showRecording();
   } else if (notice.type === "recording" && notice.state === "stopped") {
-    recording = false;
+    // That of an earlier recording may arrive after the start of the next one.
+    const isEarlier = recordingRequested && recordedSession !== undefined && notice.session_id !== recordedSession;
+    recording &&= isEarlier;
     showRecording();
     if (!notice.session_id) return;
     const text = notice.complete

@@ -5,11 +5,11 @@ import { loadMien } from "./device";
 import { clock, deviceAddresses, find } from "./page";
 import type { Notice } from "./result";
 import { ResultRecorder } from "./result_recorder";
-import { messageText, t } from "./words";
+import { problemText, t } from "./words";
 
 interface Created {
   id?: string;
-  error?: { message: string };
+  error?: { code: string; message: string };
 }
 
 // An upload of which nothing arrives for so long is over; browsers would wait for many minutes.
@@ -59,7 +59,7 @@ export function uploadVideo(video: File, form: HTMLFormElement, bar: HTMLProgres
     request.onload = () => {
       const created = parse(request.responseText);
       if (created.id) resolve(`/jobs/${created.id}`);
-      else reject(new Error(messageText(created.error?.message ?? "") || (FAILED[request.status] ?? t("Upload failed. Try again."))));
+      else reject(new Error((created.error && problemText(created.error)) || (FAILED[request.status] ?? t("Upload failed. Try again."))));
     };
     request.onerror = request.onabort = () => reject(new Error(t("Server unreachable. Try again.")));
     request.onloadend = () => clearTimeout(stalled);
@@ -87,7 +87,7 @@ export async function analyzeVideo(
   let session = "";
   let problem = "";
   const recorder = new ResultRecorder((notice: Notice) => {
-    if (notice.type === "error") problem = notice.error.message;
+    if (notice.type === "error") problem = problemText(notice.error);
     else if (notice.type !== "recording") return;
     else if (notice.state === "started") session = notice.session_id;
     else if (!notice.complete) {

@@ -49,6 +49,14 @@ export function messageText(text: string): string {
   return typeof found === "string" ? found : text;
 }
 
+/** What the server says is wrong; the words of the code before it where no catalog has the message. */
+export function problemText({ code, message }: { code: string; message: string }): string {
+  const own = messageText(message);
+  const words = messageText(code);
+  // In isolates, as the direction of the message is another than that of the words.
+  return english || own !== message || words === code ? own : `${words} (\u2068${message}\u2069)`;
+}
+
 /** A name that results and jobs have, such as a state or a reason, as words of the page. */
 export function word(name: string): string {
   return messageText(name.replaceAll("_", " "));

@@ -177,7 +177,7 @@ def real_app(folder: Path) -> Flask:
     return create_app(config, FacePipeline(landmarks="face-landmarker"))
 
 
-def test_adapted_model_is_used_exported_and_deleted(tmp_path: Path) -> None:
+def test_adapted_model_is_used_exported_and_deleted(tmp_path: Path, csrf_of: Any) -> None:
     app = real_app(tmp_path)
     visitor = app.test_client()
     visitor.get("/photo")
@@ -209,7 +209,8 @@ def test_adapted_model_is_used_exported_and_deleted(tmp_path: Path) -> None:
     strangers = app.test_client()
     strangers.get("/photo")
     assert strangers.post(use, data=photos["person-a-smiling"]).status_code == 404
-    visitor.delete(f"/api/v1/jobs/{job['id']}")
+    form = {"csrf_token": csrf_of(visitor, "/photo"), "action": "delete"}
+    assert visitor.post(f"/jobs/{job['id']}", data=form).location == "/corrections"
     assert visitor.post(use, data=photos["person-a-smiling"]).status_code == 404
 
 

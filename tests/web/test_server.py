@@ -90,6 +90,19 @@ def _ask(port: int, path: str, sent: bytes, *, promised: int) -> tuple[bool, boo
     return answer.getheader("Connection") == "keep-alive", False
 
 
+def _check_long_requests(port: int) -> None:
+    """The errors of the HTTP server itself have the one format."""
+    for address, header, code in (
+        ("x" * 9000, "", "uri_too_long"),
+        ("x", "x" * 99_000, "headers_too_large"),
+    ):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        connection.request("GET", f"/{address}", headers={"Cookie": header})
+        error = json.loads(connection.getresponse().read())["error"]
+        assert error["code"] == code
+        connection.close()
+
+
 def _check_kept_connections(port: int) -> None:
     for path in ("/photo", "/api/v1/analyze", "/api/v1/videos", "/no/such/page"):
         for sent in (b"", bytes(200_000)):
@@ -109,6 +122,7 @@ def test_processes_share_a_port_and_pass_requests_of_streams_on(smile: bytes) ->
         _wait_until_ready(url)
         _send_too_much(int(url.rpartition(":")[2]))
         _check_kept_connections(int(url.rpartition(":")[2]))
+        _check_long_requests(int(url.rpartition(":")[2]))
         streams: list[str] = []
         # Each process has its sign. One may still load its models when the other is ready.
         for _ in range(2400):

@@ -134,6 +134,11 @@ def test_pages_rename_and_delete(app: Flask, smile: bytes, csrf_of: CsrfOf) -> N
     assert "Breakfast &lt;b&gt;" in client.get("/sessions").text
     client.post(f"/sessions/{first}", data={**form, "action": "delete"})
     assert client.get(f"/sessions/{first}").status_code == 404
+    assert "A recording is running" not in client.get("/sessions").text
+    url = f"/api/v1/live/{client.post('/api/v1/live').json['id']}"  # type: ignore[index]
+    client.post(f"{url}/recording")
+    client.post(f"{url}/frames", data=smile)
+    assert "A recording is running" in client.get("/sessions").text
     client.post("/sessions", data={**form, "action": "delete-all"})
     assert "No sessions yet" in client.get("/sessions").text
 

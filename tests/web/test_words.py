@@ -1,9 +1,12 @@
 """The pages in several languages: nothing is untranslated, and each visitor gets their own."""
 
+import ast
 import importlib.util
+import io
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from babel.messages.catalog import Catalog, Message
@@ -12,7 +15,7 @@ from flask.testing import FlaskClient
 
 from mien import drawing
 from mien.labels import Expression, exact_label
-from mien.web import words
+from mien.web import errors, words
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = sorted((ROOT / "src/mien/web/templates").glob("*.html"))
@@ -177,6 +180,40 @@ def test_expressions_have_words_and_programs_their_names(client: FlaskClient) ->
     assert problem
     assert problem["error"]["message"].startswith("There is no page")
     assert "Seite nicht gefunden" in page(client, "/none", **{"Accept-Language": "de"})
+
+
+def test_every_error_has_words() -> None:
+    """Of every code that an error of the server has, wherever it is made."""
+    found = set(errors.CODES.values())
+    for path in sorted((ROOT / "src/mien/web").rglob("*.py")):
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(call, ast.Call):
+                name = getattr(call.func, "id", getattr(call.func, "attr", ""))
+                place = {"ProblemError": 1, "_send_error": 0}.get(name)
+                code = None if place is None else call.args[place]
+                if isinstance(code, ast.Constant):
+                    found.add(str(code.value))
+    assert len(found) > 30
+    assert found - set(errors.WORDS) == set()
+
+
+def test_errors_are_in_the_language_of_the_page(client: FlaskClient) -> None:
+    german = {"Accept-Language": "de", "Accept": "text/html"}
+    form: dict[str, Any] = {"image": (io.BytesIO(b"no picture"), "a.jpg")}
+    text = client.post("/photo", data=form, headers=german).text
+    assert "Diese Datei kann nicht als Bild gelesen werden." in text
+    assert "Das wurde nicht gefunden" in client.get("/samples/none.jpg", headers=german).text
+    answer: Any = client.get("/words/de.json").json
+    assert set(errors.WORDS) <= set(answer)
+    # A message that is translated has no words before it.
+    missing = client.get(f"/sessions/{'x' * 22}", headers=german).text
+    assert "wurde gelöscht" in missing
+    assert "(\u2068" not in missing
+    # Pages without scripts do not load the messages of scripts.
+    assert ['rel="preload"' in page(client, f"{one}?lang=de") for one in ("/about", "/photo")] == [
+        False,
+        True,
+    ]
 
 
 def test_numbers_have_the_form_of_the_language(client: FlaskClient) -> None:

@@ -6,6 +6,7 @@ imported, and a process that is forked afterwards aborts at its end because that
 
 import ctypes
 import http.client
+import json
 import logging
 import mmap
 import os
@@ -19,14 +20,20 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
+from gunicorn.http.errors import (  # type: ignore[import-untyped]
+    LimitRequestHeaders,
+    LimitRequestLine,
+)
 from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
 
 from mien.web.config import WebConfig
+from mien.web.errors import CODES, WORDS
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -236,11 +243,31 @@ class _Worker(ThreadWorker):  # type: ignore[misc]
         req.should_close = lambda: by_headers() or _is_unread(req.body)
         return super().handle_request(req, conn)
 
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
+        """Answer requests that are too long in the one format of errors; gunicorn's is HTML."""
+        status = 414 if isinstance(exc, LimitRequestLine) else 431
+        if not isinstance(exc, LimitRequestLine | LimitRequestHeaders):
+            super().handle_error(req, client, addr, exc)
+            return
+        with suppress(OSError):
+            client.sendall(_refusal(status))
+
     def handle(self, conn: Any) -> Any:
         kept = super().handle(conn)
         if kept is False:
             _shutdown(conn.sock)
         return kept
+
+
+def _refusal(status: int) -> bytes:
+    """The answer to a request whose headers were not read, so that its language is unknown."""
+    error = {"code": CODES[status], "message": WORDS[CODES[status]], "status": status}
+    body = json.dumps({"error": {**error, "request_id": "", "details": []}}).encode() + b"\n"
+    head = (
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nConnection: close\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
 
 
 def _is_unread(body: Any) -> bool:

@@ -27,7 +27,7 @@ from mien import drawing
 from mien.labels import Expression
 from mien.runtime.catalog import CatalogEntry
 from mien.runtime.spec import spec_to_json
-from mien.web import api
+from mien.web import api, words
 from mien.web.config import is_loopback
 from mien.web.services import services
 from mien.web.site import networks, runs_in_browsers
@@ -135,6 +135,9 @@ def _client(name: str) -> Markup:
         return str(escape(url_for("static", filename=f"dist/{file}")))
 
     tags = [f'<link rel="stylesheet" href="{address(sheet)}">' for sheet in sheets]
+    # Only where a script will ask for them: browsers warn of what is loaded for nothing.
+    if texts := words.language().words:
+        tags.append(f'<link rel="preload" href="{escape(texts)}" as="fetch" crossorigin>')
     tags += [f'<link rel="modulepreload" href="{address(module)}">' for module in modules]
     tags.append(f'<script type="module" src="{address(entry["file"])}"></script>')
     return Markup("\n".join(tags))

@@ -62,7 +62,12 @@ def _sessions() -> str:
     # One more than is shown says whether there is another page.
     found = _visitors_sessions(words=words, offset=(page - 1) * _PAGE, limit=_PAGE + 1)
     return render_template(
-        "sessions.html", sessions=found[:_PAGE], words=words, page=page, has_more=len(found) > _PAGE
+        "sessions.html",
+        sessions=found[:_PAGE],
+        words=words,
+        page=page,
+        has_more=len(found) > _PAGE,
+        recording=services().session_store.is_recording(owner()),
     )
 
 

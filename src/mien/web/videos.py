@@ -14,6 +14,7 @@ from mien.web import headers, security
 from mien.web.api import attachment, check_form, noun, returns
 from mien.web.config import MEGABYTE
 from mien.web.errors import ProblemError
+from mien.web.photos import ADAPT
 from mien.web.recordings import StoredRecording, require_recording
 from mien.web.schemas import ID, DeletedDocument, JobDocument, JobsDocument, VideoForm
 from mien.web.security import owner
@@ -87,11 +88,12 @@ def _timelines(job_id: str) -> str:
 @pages.post("/jobs/<job_id>")
 def _change_job(job_id: str) -> ResponseReturnValue:
     """Cancel, keep or delete a job."""
-    _require_job(job_id)
+    task = _require_job(job_id)["options"].get("task")
     action = request.form.get("action")
     if action == "delete":
         services().job_store.delete(job_id)
-        return redirect(url_for("videos_pages.video"), 303)
+        page = "corrections_pages.page" if task == ADAPT else "videos_pages.video"
+        return redirect(url_for(page), 303)
     if action == "cancel":
         services().job_store.cancel(job_id)
     elif action == "keep":

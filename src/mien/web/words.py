@@ -22,6 +22,7 @@ from markupsafe import Markup
 
 from mien.drawing import own_color
 from mien.labels import Expression
+from mien.web import errors
 
 CATALOGS = Path(__file__).parent / "translations"
 
@@ -36,16 +37,11 @@ WORDS = (
     *("comes into view", "leaves", "eyes closed", "blink", "yawn", "scene cut"),
     *("uncertain", "not visible"),
     *("derived from probabilities", "group", "person", "smiling"),
+    *dict.fromkeys(errors.WORDS.values()),
     "There is no page at this address. Check its spelling; the page may have been deleted.",
-    "This address does not support this request method.",
-    "The request is too large. Make the file smaller, or cut the video.",
-    "The server is busy. Try again in a moment.",
-    "Choose a video first.",
     "This server cannot read pictures of this kind. Choose a JPEG or PNG file.",
     "Expected a time such as 1:02.5 and a note of 1 to 200 characters.",
     "Expected a time up to %(end)s, the end of the recording.",
-    "An internal error occurred. It was logged; try again, or ask the administrator.",
-    "The session was deleted, so its recording has ended.",
     "the labels cannot be distinguished better than by chance",
     "nothing is gained over the model as it is",
     "There is no such job, or it was deleted.",
@@ -114,7 +110,7 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(blueprint)
     filters = {"label": _label, "color": _color, "message": message, "chart": _chart}
     app.jinja_env.filters.update(
-        filters, word=_word, percent=_percent, decimal=_decimal, clock=clock
+        filters, problem=_problem, word=_word, percent=_percent, decimal=_decimal, clock=clock
     )
     app.context_processor(lambda: {"language": language(), "languages": LANGUAGES.values()})
     app.after_request(_set_headers)
@@ -135,6 +131,18 @@ def message(text: object) -> str:
     plain = str(text or "")
     # The empty message is the header of a catalog.
     return str(_translations(language().code).ugettext(plain)) if plain else ""
+
+
+def _problem(problem: errors.ProblemError) -> str:
+    """What a visitor reads of an error.
+
+    That is its message, or the words of its code before it where no catalog has the message.
+    """
+    own = message(problem.message)
+    if language().code == "en" or own != problem.message:
+        return own
+    # In isolates, as the direction of the message is another than that of the words.
+    return f"{message(errors.WORDS[problem.code])} (\u2068{problem.message}\u2069)"
 
 
 def _word(name: object) -> str:
@@ -272,6 +280,9 @@ def _client_messages(code: str) -> str:
                 texts[text] = translated
         elif used and translated:
             texts[text[0]] = {name: translated[k] for name, k in forms.items()}
+    # Scripts have the code of an error, and not the words of it.
+    if code != "en":
+        texts |= {name: str(known[text].string) for name, text in errors.WORDS.items()}
     return json.dumps(texts, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
 

@@ -264,6 +264,13 @@ class SessionStore:
         query = sa.select(sessions.c.id).where(sessions.c.id == session_id)
         return bool(visitor and self._database.rows(query.where(sessions.c.owner == visitor)))
 
+    def is_recording(self, owner: str) -> bool:
+        """Whether a session of the visitor is being recorded."""
+        query = sa.select(sessions.c.id).where(
+            sessions.c.owner == owner, sessions.c.state == "recording"
+        )
+        return bool(self._database.rows(query.limit(1)))
+
     def read_frames(self, session_id: str) -> Iterator[dict[str, Any]]:
         """A session's FrameResult documents, in order, read chunk by chunk."""
         sequence = -1
