@@ -80,7 +80,8 @@ class DriverApplication:
         """Process the next frame.
 
         Args:
-            result: of a stream, with tracks.
+            result: of a stream that :func:`open_stream` opens; with other landmarks than its,
+                closed eyes and yawns are unknown and raise no alarm.
             events: of the same frame.
 
         Returns:
@@ -227,7 +228,8 @@ class AttentionApplication:
         """Process the next frame.
 
         Args:
-            result: of a stream, with tracks.
+            result: of a stream that :func:`open_stream` opens; with other landmarks than its,
+                closed eyes are unknown.
             events: of the same frame.
 
         Returns:
