@@ -11,16 +11,15 @@ import numpy.typing as npt
 from mien import imaging
 from mien.types import Image
 
-# Nine parts of this side are looked at. Of 2 million pixels with six faces, printed with a screen
-# of 3 to 8 pixels, all nine have more than half of their detail in two waves at a right angle; in
-# 289 photographs and pictures without people no part has.
+# Nine parts of this side are looked at. A screen has much of the detail in two waves at a right
+# angle; of 289 photographs and pictures without people, none is taken for a print.
 _SIDE = 128
 _COARSEST, _FINEST = 11.0, 2.5
 _LEAST_ENERGY, _LEAST_SECOND = 0.5, 0.1
 _LEAST_PARTS, _MOST_WITHOUT, _SAME = 3, 2, 0.1
-# Parts with less detail for their contrast have no dots, and need no transform. Prints have 0.6.
+# Parts with less detail for their contrast have no dots, and need no transform.
 _LEAST_SHARPNESS = 0.3
-# In periods of the screen. Of 76 faces in 24 pictures with screens of 4 and 6 pixels, 22 are found
+# In periods of the screen. Of 76 faces in 24 pictures with screens of 4 and 6 pixels, 21 are found
 # without smoothing, 64 with 0.28 and 73 with 0.35.
 _SMOOTHING = 0.35
 _NEAR = 2
