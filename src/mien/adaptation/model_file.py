@@ -59,6 +59,8 @@ def with_extra_outputs(
     added = [
         name for name in _EXTRA_OUTPUTS if name in wanted and (aligned or name == BLENDSHAPE_OUTPUT)
     ]
+    if able:  # an adapted model may have some of them inside
+        added = [name for name in added if free_prefix(model, name) == name]
     if not able or not added or {*_EXTRA_OUTPUTS} & {*base.spec.outputs}:
         yield base
         return

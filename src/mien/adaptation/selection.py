@@ -21,8 +21,8 @@ from mien.geometry import Array
 
 # The candidates of the cross-validation, the usual choice first (docs/adapting.md).
 _STRENGTHS = (
-    Strength(30.0, 1.0),
     Strength(100.0, None),
+    Strength(30.0, 1.0),
     Strength(100.0, 0.3),
     Strength(10.0, 1.0),
     Strength(3.0, 0.3),
@@ -36,9 +36,8 @@ _STRENGTHS = (
 _FOLDS = 5
 # Above, one choice for all folds is biased by less than it is uncertain.
 _NESTED_UP_TO = 700
-# In standard errors: how much better a candidate must be than the usual choice; with the other
-# networks a part of the gain is known without a fit.
-_CLEARLY, _CLEARLY_OTHERS = 1.5, 1.0
+_CLEARLY = 2.0
+"""In standard errors: how much better a candidate must be than the usual choice."""
 _TINY = 1e-12
 
 
@@ -131,8 +130,7 @@ def _prefer(problem: _Problem, logits: Array, truth: IntArray) -> int:
     losses *= weights
     best = int(losses.mean(axis=1).argmin())
     gain = losses[0] - losses[best]
-    clearly = _CLEARLY if strengths[best].others is None else _CLEARLY_OTHERS
-    return best if gain.mean() > clearly * gain.std() / np.sqrt(len(gain)) else 0
+    return best if gain.mean() > _CLEARLY * gain.std() / np.sqrt(len(gain)) else 0
 
 
 def _starting_logits(problem: _Problem, strength: Strength) -> Array:
