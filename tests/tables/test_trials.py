@@ -68,3 +68,21 @@ def test_names_the_line_of_a_bad_trial_below_empty_ones(tmp_path: Path) -> None:
     table.write_text('trial,onset_s,note\n\none,1,"two\nlines"\n,,\ntwo,soon,\n')
     with pytest.raises(InputError, match="in line 6 of"):
         read_trials(table)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('trial, onset_s, word\n1, 2.5, "yes, no"\n', ("1", 2.5, "yes, no")),
+        ("sep=;\r\ntrial;onset_s;word\r\n1;2.5;ja\r\n", ("1", 2.5, "ja")),
+        ("sep=;\ntrial;onset_s\n1;2,5\n", "line 3 of .*got '2,5': write a point before the dec"),
+    ],
+)
+def test_tables_of_spreadsheets(tmp_path: Path, text: str, expected: Any) -> None:
+    (tmp_path / "t.csv").write_bytes(text.encode())
+    if isinstance(expected, str):
+        with pytest.raises(InputError, match=expected):
+            read_trials(tmp_path / "t.csv")
+        return
+    (trial,) = read_trials(tmp_path / "t.csv")
+    assert (trial.name, trial.onset_s, trial.columns["word"]) == expected

@@ -319,7 +319,9 @@ def video_stream(container: Any) -> Any:
 
 
 def _videos(container: Any) -> list[Any]:
-    return [s for s in container.streams.video if not getattr(s, "disposition", 0) & _COVER]
+    found = [s for s in container.streams.video if not getattr(s, "disposition", 0) & _COVER]
+    # Animated AVIF and HEIC files also hold a still, which has no duration.
+    return [s for s in found if s.frames != 1 or s.duration is not None] or found
 
 
 def _clock_time_s(text: str) -> float:
@@ -361,7 +363,9 @@ def _pixels(decoded: Any, stream: Any, fields: Fields) -> Image:
         raise VideoReadError(
             f"expected frames of at most {_MAX_PIXELS:,} pixels, got {width}x{height}"
         )
-    size = _size(width, height) if (width, height) != (decoded.width, decoded.height) else {}
+    size: dict[str, Any] = {"width": width, "height": height, "interpolation": "BICUBIC"}
+    if (width, height) == (decoded.width, decoded.height):
+        size = {}
     field = fields.separated(decoded)
     if field is not None:
         image = imaging.resize(field, (width, height)) if size else field
@@ -370,10 +374,6 @@ def _pixels(decoded: Any, stream: Any, fields: Fields) -> Image:
     else:
         image = decoded.to_ndarray(format="rgb24", **size)
     return _oriented(image, decoded)
-
-
-def _size(width: int, height: int) -> dict[str, Any]:
-    return {"width": width, "height": height, "interpolation": "BICUBIC"}
 
 
 def _square_pixels(width: int, height: int, stream: Any) -> tuple[int, int]:

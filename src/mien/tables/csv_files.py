@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
@@ -73,8 +74,12 @@ def parse_rows(
         InputError: not a readable table, or a column is missing.
     """
     header = next(lines, "")
+    first = 0
+    if re.fullmatch(r"sep=.\s*", header):  # Excel's
+        first, header = 1, next(lines, "")
     delimiter = max(",;\t", key=header.count)
-    reader = csv.DictReader(chain([header], lines), delimiter=delimiter, restval="")
+    rows = chain([header], lines)
+    reader = csv.DictReader(rows, delimiter=delimiter, restval="", skipinitialspace=True)
     try:
         names = [name.strip() for name in reader.fieldnames or ()]
         reader.fieldnames = names
@@ -82,14 +87,14 @@ def parse_rows(
         for row in reader:
             if None in row:
                 raise InputError(
-                    f"expected {len(names)} cells in line {reader.line_num} of {source}, got more: "
-                    "put cells that contain the delimiter in quotes"
+                    f"expected {len(names)} cells in line {first + reader.line_num} of {source}, "
+                    "got more: put cells that contain the delimiter in quotes"
                 )
             if any(value.strip() for value in row.values()):
-                yield reader.line_num, {name: value.strip() for name, value in row.items()}
+                yield first + reader.line_num, {name: value.strip() for name, value in row.items()}
     except csv.Error as error:
         raise InputError(
-            f"expected CSV in {source}, but line {reader.line_num} cannot be read: {error}"
+            f"expected CSV in {source}, but line {first + reader.line_num} cannot be read: {error}"
         ) from None
 
 

@@ -88,7 +88,8 @@ def _seconds(text: str, name: str, where: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise InputError(f"expected {name} in seconds in {where}, got {text!r}")
+        hint = ": write a point before the decimals" if "," in text else ""
+        raise InputError(f"expected {name} in seconds in {where}, got {text!r}{hint}")
     return value
 
 
