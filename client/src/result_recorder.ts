@@ -50,7 +50,7 @@ export class ResultRecorder {
     const stored = sessionId !== undefined;
     const begun: Recording = { name, sessionId, address: undefined, waiting: [], complete: true, stored };
     this.current = begun;
-    this.sending = this.sending.then(() => this.open(begun));
+    this.queue(() => this.open(begun));
   }
 
   add(result: FrameResult): void {
@@ -68,10 +68,15 @@ export class ResultRecorder {
     } else if (performance.now() >= this.dueMs) this.send(recording);
   }
 
+  /** A task that fails, as on the page of a proxy, stops no later one. */
+  private queue(task: () => Promise<void>): void {
+    this.sending = this.sending.then(task).catch(() => undefined);
+  }
+
   private send(recording: Recording): void {
     clearTimeout(this.timer);
     this.timer = undefined;
-    this.sending = this.sending.then(() => this.flush(recording));
+    this.queue(() => this.flush(recording));
   }
 
   /** Sends what waits and ends the session. */
@@ -81,7 +86,7 @@ export class ResultRecorder {
     this.current = undefined;
     clearTimeout(this.timer);
     this.timer = undefined;
-    this.sending = this.sending.then(() => this.end(ended));
+    this.queue(() => this.end(ended));
     await this.sending;
   }
 

@@ -113,7 +113,7 @@ export class HttpTransport implements Transport {
   private url: string | undefined;
   private closed = false;
   private landmarks = false;
-  /** Requests of recordings, one after the other: two at once may arrive in the other order. */
+  /** Requests of recordings, one after the other, as two at once may arrive in the other order; one that fails stops no later one. */
   private recording: Promise<void> = Promise.resolve();
 
   constructor(private readonly listener: Listener) {
@@ -130,7 +130,7 @@ export class HttpTransport implements Transport {
 
   command(command: Command): void {
     if (command.type === "options") this.landmarks = command.landmarks ?? false;
-    else if (this.url) this.recording = this.recording.then(() => this.record(command));
+    else if (this.url) this.recording = this.recording.then(() => this.record(command)).catch(() => undefined);
   }
 
   close(): void {
