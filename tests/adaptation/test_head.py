@@ -145,3 +145,20 @@ def test_numbers_of_groups_start_at_zero() -> None:
         group=np.array([900, 7, 900]),
     )
     assert person_groups(data, ()).tolist() == [1, 0, 1]
+
+
+def test_empty_cells_are_not_one_person() -> None:
+    rng = np.random.default_rng(0)
+    images = tuple(rng.integers(0, 255, (24, 24), np.uint8) for _ in range(5))
+    data = LabeledSet(
+        "made",
+        (Expression.NEUTRAL,),
+        np.zeros(5, np.int64),
+        tuple("abcde"),
+        list(images),
+        np.full(5, ""),
+        columns={"person": np.array(["", "p", " ", "p", "q"])},
+    )
+    groups = person_groups(data, images).tolist()
+    assert len(set(groups)) == 4
+    assert groups[1] == groups[3]

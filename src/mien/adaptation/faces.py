@@ -196,15 +196,21 @@ def _check_counts(rows: LabeledSet, kept: LabeledSet, lost: Mapping[str, Sequenc
 
 
 def person_groups(kept: LabeledSet, crops: tuple[Image, ...]) -> IntArray:
-    """``(N,)`` equal numbers below N for one person, or for near-duplicates without persons."""
+    """``(N,)`` equal numbers below N for one person, or for near-duplicates of unknown persons."""
     if kept.group is not None:
         return np.unique(kept.group, return_inverse=True)[1]
     subjects = (
-        np.unique(values, return_inverse=True)[1]
+        np.asarray(values).astype(str)
         for name, values in kept.columns.items()
         if name.lower() in (SUBJECT, "person", "group")
     )
     named = next(subjects, None)
-    if named is not None:
-        return np.asarray(named, np.int64)
-    return near_duplicate_groups(crops)
+    if named is None:
+        return near_duplicate_groups(crops)
+    unknown = np.char.strip(named) == ""
+    groups = np.unique(named, return_inverse=True)[1].astype(np.int64)
+    if unknown.any():  # an empty cell says nothing about who it is: these are not one person
+        groups[unknown] = len(named) + near_duplicate_groups(
+            tuple(crop for crop, blank in zip(crops, unknown, strict=True) if blank)
+        )
+    return np.asarray(np.unique(groups, return_inverse=True)[1], np.int64)
