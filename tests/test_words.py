@@ -1,6 +1,6 @@
 """Text and identifiers use plain technical English with American spelling.
 
-The glossary in CONTRIBUTING.md has the terms of this project.
+docs/glossary.md has the terms of this project.
 """
 
 import re

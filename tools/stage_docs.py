@@ -53,8 +53,6 @@ def main() -> None:
         text = _with_tables(path.read_text(encoding="utf-8"))
         text = _with_links(text, page, origins.get(page, ROOT / "docs" / page))
         path.write_text(_with_programs(text), encoding="utf-8")
-    glossary = (OUT / "contributing.md").read_text(encoding="utf-8").split("## Glossary\n")[1]
-    (OUT / "glossary.md").write_text(f"# Glossary\n{glossary}", encoding="utf-8")
     for name, text in {"options": _options(), "routes": _routes(), "schema": _schema()}.items():
         (OUT / "reference" / f"{name}.md").write_text(text, encoding="utf-8")
 
