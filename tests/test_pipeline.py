@@ -15,7 +15,7 @@ from mien.config import Settings
 from mien.detection import FaceDetector, FaceSearch, build_detector
 from mien.detection.base import Found
 from mien.detection.verifier import FaceVerifier, Verdict
-from mien.errors import InputError, MienError
+from mien.errors import InputError, MienError, SettingError
 from mien.labels import Expression
 from mien.landmarks import build_landmarks
 from mien.media.images import read_image
@@ -323,3 +323,8 @@ def test_error_for_an_unknown_model_lists_models_of_the_task() -> None:
     names = r"\(ensemble, classical, direct, opencv-fer, quick, scratch, transfer\)"
     with pytest.raises(MienError, match=names):
         FacePipeline(Settings(model="no-such"))
+
+
+def test_refuses_what_is_no_detector() -> None:
+    with pytest.raises(SettingError, match=r"a method detect.*got object"):
+        FacePipeline(detector=object())  # type: ignore[arg-type]

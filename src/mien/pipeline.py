@@ -82,15 +82,11 @@ threads, provider: override the settings; see :class:`mien.Settings`.
             **keywords,
         )
         self.settings = settings = settings if neutral is None else settings.with_blendshapes()
-        self.detector: FaceDetector = (
-            build_detector(
-                settings.detector,
-                tiles=settings.tiles,
-                threads=settings.threads,
-                provider=settings.provider,
-            )
-            if detector is None or isinstance(detector, str)
-            else detector
+        self.detector: FaceDetector = build_detector(
+            settings.detector if detector is None or isinstance(detector, str) else detector,
+            tiles=settings.tiles,
+            threads=settings.threads,
+            provider=settings.provider,
         )
         # With networks, which run in onnxruntime, OpenCV only warps small pictures.
         imaging.limit_threads(1 if isinstance(self.detector, FaceSearch) else settings.threads)

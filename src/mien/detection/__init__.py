@@ -27,7 +27,7 @@ _YUNET_PREFIX = "yunet:"
 
 
 def build_detector(
-    name_or_path: str | Path = "blazeface",
+    name_or_path: str | Path | FaceDetector = "blazeface",
     *,
     threads: int = 1,
     provider: str = "cpu",
@@ -39,7 +39,7 @@ def build_detector(
         name_or_path: ``"blazeface"`` (the default; falls back to ``"blazeface-short"`` where it
             finds nothing), ``"blazeface-short"``, ``"haar"``, ``"yunet:PATH"`` with the path of a
             YuNet file, or the path of a model file whose spec has the parameter ``architecture``
-            set to ``"blazeface"`` or ``"yunet"``.
+            set to ``"blazeface"`` or ``"yunet"``. A detector is returned as it is.
         threads: maximum number of threads per run. Haar cascades and YuNet use OpenCV's threads.
         provider: execution provider; a key of :data:`mien.runtime.session.PROVIDERS`. Haar cascades
             and YuNet run on the CPU.
@@ -50,8 +50,15 @@ def build_detector(
         ModelNotFoundError: no such detector and no such file.
         SpecError: the file has no spec, or an architecture that mien cannot decode.
         ProviderError: the provider is not installed.
-        SettingError: tiles is neither ``"auto"`` nor ``"off"``.
+        SettingError: tiles is neither ``"auto"`` nor ``"off"``, or not a detector.
     """
+    if not isinstance(name_or_path, str | Path):
+        if not isinstance(name_or_path, FaceDetector):
+            raise SettingError(
+                "expected a detector with a name and a method detect(image, *, min_score), "
+                f"got {type(name_or_path).__name__}"
+            )
+        return name_or_path
     if tiles not in ("auto", "off"):
         raise SettingError(f"expected tiles to be auto or off, got {tiles!r}")
     name = str(name_or_path)
