@@ -5,6 +5,7 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mien.errors import InputError, SettingError
@@ -210,3 +211,13 @@ def test_rejects_lines_that_are_no_results(tmp_path: Path, line: str) -> None:
         Recording(tmp_path).state()
     with pytest.raises(InputError, match="expected"):
         list(Recording(tmp_path).frames())
+
+
+def test_the_size_of_a_run_is_that_of_its_first_frame(tmp_path: Path) -> None:
+    sink = RecordingSink(tmp_path, RunState(size_wh=(6, 4)))
+    for number, shape in enumerate([(6, 4, 3), (8, 8, 3)]):
+        image = np.zeros(shape, np.uint8)
+        result = FrameResult((), (shape[1], shape[0]), number, number / 10)
+        sink.write(Frame(image, number / 10, number), result, ())
+    sink.close((), complete=True)
+    assert sink.state.size_wh == (4, 6)

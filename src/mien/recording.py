@@ -222,6 +222,7 @@ class RecordingSink:
         self.state.write(folder)
 
     def write(self, frame: Frame, result: FrameResult, events: Sequence[Event]) -> None:
+        is_first = self._pending is None  # its size is upright, which the header's is not
         self._write_pending()
         self._pending = frame_document(result, events, landmarks=self._landmarks)
         self.state = replace(
@@ -229,8 +230,7 @@ class RecordingSink:
             frames=self.state.frames + 1,
             frame_index=frame.index,
             timestamp_s=frame.timestamp_s,
-            # The header's size does not know the rotation.
-            size_wh=result.image_size_wh,
+            size_wh=result.image_size_wh if is_first else self.state.size_wh,
             warnings=tuple(dict.fromkeys((*self.state.warnings, *result.warnings))),
         )
         if frame.timestamp_s - self._saved_s >= _SAVE_EVERY_S:
