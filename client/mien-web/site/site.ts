@@ -23,7 +23,7 @@ const stopButton = find<HTMLButtonElement>("stop");
 const downloads = [find<HTMLButtonElement>("csv"), find<HTMLButtonElement>("json")] as const;
 
 let { Mien, draw } = {} as typeof library;
-let mien: library.Mien | undefined;
+let engineLoading: Promise<library.Mien> | undefined;
 let results: FrameResult[] = [];
 let running: AbortController | undefined;
 
@@ -32,11 +32,19 @@ function say(text: string, isBad = false): void {
   status.classList.toggle("bad", isBad);
 }
 
-async function engine(): Promise<library.Mien> {
-  if (mien) return mien;
+/** One engine, also for tasks that begin while it loads. */
+function engine(): Promise<library.Mien> {
+  engineLoading ??= load().catch((error: unknown) => {
+    engineLoading = undefined;
+    throw error;
+  });
+  return engineLoading;
+}
+
+async function load(): Promise<library.Mien> {
   say(LOADING);
   ({ Mien, draw } = (await import(/* @vite-ignore */ new URL("./mien-web.js", location.href).href)) as typeof library);
-  mien = await Mien.create({ assets: "models/", runtime: "runtime/" });
+  const mien = await Mien.create({ assets: "models/", runtime: "runtime/" });
   // Another message may have come meanwhile: that the camera was denied.
   if (status.textContent === LOADING) say("");
   return mien;
@@ -53,7 +61,7 @@ async function run(task: (signal: AbortSignal) => Promise<void>): Promise<void> 
   } catch (error) {
     if (!own.signal.aborted) say(error instanceof Error ? error.message : String(error), true);
     // A worker that ended is replaced at the next start.
-    if (/running worker/.test(String(error))) mien = undefined;
+    if (/running worker/.test(String(error))) engineLoading = undefined;
   }
   if (running !== own) return;
   stopButton.hidden = progress.hidden = true;
