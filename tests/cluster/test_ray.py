@@ -28,7 +28,7 @@ from mien.cluster.segments import split
 from mien.cluster.summary import summarize
 from mien.cluster.worker import BatchOptions, Worker, WorkSettings
 from mien.config import Settings
-from mien.errors import MienError, SettingError
+from mien.errors import InputError, MienError, SettingError
 from mien.pipeline import FacePipeline
 from mien.samples import sample_paths
 
@@ -174,6 +174,13 @@ def test_a_run_stops_where_another_one_took_its_place(tmp_path: Path) -> None:
         run_batch([str(images)], out.address, resources=Resources(workers=1), on_progress=take)
     state = json.loads(out.read("run.json") or b"")
     assert (state["attempt"], state["status"]) == ("another", "running")
+
+
+@pytest.mark.e2e
+def test_a_run_without_inputs_leaves_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="does not exist"):
+        run_batch([str(tmp_path / "none")], str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.e2e

@@ -8,6 +8,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from mien import __version__
@@ -72,8 +73,11 @@ def run_batch(
         **_models(settings),
     }
     _check_out(folder, facts, sources, resume=options.resume)
+    is_new = folder.local and not local_path(out).exists()
     folder.make()
     with contextlib.ExitStack() as stack:
+        if is_new:  # a run without a plan leaves nothing
+            stack.callback(_remove_empty, local_path(out))
         if folder.local:
             stack.enter_context(locked(local_path(out)))
         # Another run may have ended before the lock was held.
@@ -98,6 +102,11 @@ def run_batch(
         work = WorkSettings(folder.absolute, settings, plan.columns, options)
         run = _Run(folder, document, earlier, on_progress, on_warning)
         return run.go(plan, work, resources, should_stop)
+
+
+def _remove_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def _warn_of_version(earlier: dict[str, Any] | None, on_warning: Callable[[str], None]) -> None:

@@ -50,7 +50,7 @@ def shard_files(
     except tarfile.ReadError:
         raise InputError("expected a tar file, also with gzip, bzip2 or xz") from None
     with opened as shard:
-        for member in shard:
+        for member in _members(shard):
             suffix = os.path.splitext(member.name.lower())[1]
             if not member.isfile() or not {suffix} & (SUFFIXES | VIDEO_SUFFIXES):
                 continue
@@ -65,11 +65,39 @@ def shard_files(
         _read_rest(shard, on_warning)
 
 
+def _members(shard: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """The members, also where the shard ends with the last byte of one, without padding.
+
+    Raises:
+        tarfile.ReadError: it ends within a member.
+    """
+    last: tarfile.TarInfo | None = None
+    while True:
+        try:
+            member = shard.next()
+        except tarfile.ReadError:
+            if last is None or not _is_whole(shard, last):
+                raise
+            return
+        if member is None:
+            return
+        yield (last := member)
+
+
+def _is_whole(shard: tarfile.TarFile, member: tarfile.TarInfo) -> bool:
+    """Whether the file ends after the last byte of a member, and before its padding does."""
+    file = shard.fileobj
+    assert file is not None
+    padding = -member.size % tarfile.BLOCKSIZE
+    file.seek(max(0, member.offset_data + member.size - 1))
+    return bool(file.read(1)) and len(file.read(padding)) < padding
+
+
 def _read_rest(shard: tarfile.TarFile, on_warning: Callable[[str], None]) -> None:
     """Read to the end of the file, where compressed data has its checksum."""
     file = shard.fileobj
     assert file is not None
-    if file.tell() == shard.offset:
+    if file.tell() <= shard.offset:
         on_warning(": the shard has no end mark: files may be missing after the last one")
     is_odd = False
     while piece := file.read(COPY_BYTES):
