@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 
 from mien import drawing
 from mien.labels import Expression, exact_label
-from mien.web import errors, words
+from mien.web import error_words, pages, words
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = sorted((ROOT / "src/mien/web/templates").glob("*.html"))
@@ -184,7 +184,7 @@ def test_expressions_have_words_and_programs_their_names(client: FlaskClient) ->
 
 def test_every_error_has_words() -> None:
     """Of every code that an error of the server has, wherever it is made."""
-    found = set(errors.CODES.values())
+    found = set(error_words.CODES.values())
     for path in sorted((ROOT / "src/mien/web").rglob("*.py")):
         for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(call, ast.Call):
@@ -194,22 +194,26 @@ def test_every_error_has_words() -> None:
                 if isinstance(code, ast.Constant):
                     found.add(str(code.value))
     assert len(found) > 30
-    assert found - set(errors.WORDS) == set()
+    assert found - set(error_words.WORDS) == set()
 
 
-def test_errors_are_in_the_language_of_the_page(client: FlaskClient) -> None:
+def test_errors_are_in_the_language_of_the_page(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     german = {"Accept-Language": "de", "Accept": "text/html"}
     form: dict[str, Any] = {"image": (io.BytesIO(b"no picture"), "a.jpg")}
     text = client.post("/photo", data=form, headers=german).text
     assert "Diese Datei kann nicht als Bild gelesen werden." in text
     assert "Das wurde nicht gefunden" in client.get("/samples/none.jpg", headers=german).text
     answer: Any = client.get("/words/de.json").json
-    assert set(errors.WORDS) <= set(answer)
+    assert set(error_words.WORDS) <= set(answer)
     # A message that is translated has no words before it.
     missing = client.get(f"/sessions/{'x' * 22}", headers=german).text
     assert "wurde gelöscht" in missing
     assert "(\u2068" not in missing
     # Pages without scripts do not load the messages of scripts.
+    built: dict[str, dict[str, Any]] = {"src/upload.ts": {"file": "upload.js"}}
+    monkeypatch.setattr(pages, "_manifest", lambda: built)
     assert ['rel="preload"' in page(client, f"{one}?lang=de") for one in ("/about", "/photo")] == [
         False,
         True,

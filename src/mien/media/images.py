@@ -152,7 +152,7 @@ def write_image(path: Path, image: Image, *, quality: int = 92) -> None:
     mark.add_text("Comment", OWN_MARK)
     PillowImage.fromarray(image).save(buffer, kind, quality=quality, comment=OWN_MARK, pnginfo=mark)
     try:
-        path.write_bytes(buffer.getbuffer())
+        path.write_bytes(buffer.getvalue())
     except OSError as error:
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)

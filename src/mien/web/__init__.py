@@ -13,7 +13,8 @@
     store/        the database: its tables, sessions, jobs and their files
     jobs.py       runs video jobs             worker.py     analyzes an upload, separate process
     security.py   access, limits              headers.py    browsers, other sites
-    api.py, schemas.py, errors.py, metrics.py, pages.py, site.py, webhooks.py, words.py
+    api.py, schemas.py, errors.py, error_words.py, metrics.py, pages.py, site.py, webhooks.py,
+    words.py
 
 Needs the extra ``mien[web]``.
 """

@@ -33,7 +33,7 @@ from gunicorn.http.errors import (  # type: ignore[import-untyped]
 from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
 
 from mien.web.config import WebConfig
-from mien.web.errors import CODES, WORDS
+from mien.web.error_words import CODES, WORDS
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -22,7 +22,7 @@ from markupsafe import Markup
 
 from mien.drawing import own_color
 from mien.labels import Expression
-from mien.web import errors
+from mien.web import error_words, errors
 
 CATALOGS = Path(__file__).parent / "translations"
 
@@ -37,7 +37,7 @@ WORDS = (
     *("comes into view", "leaves", "eyes closed", "blink", "yawn", "scene cut"),
     *("uncertain", "not visible"),
     *("derived from probabilities", "group", "person", "smiling"),
-    *dict.fromkeys(errors.WORDS.values()),
+    *dict.fromkeys(error_words.WORDS.values()),
     "There is no page at this address. Check its spelling; the page may have been deleted.",
     "This server cannot read pictures of this kind. Choose a JPEG or PNG file.",
     "Expected a time such as 1:02.5 and a note of 1 to 200 characters.",
@@ -142,7 +142,7 @@ def _problem(problem: errors.ProblemError) -> str:
     if language().code == "en" or own != problem.message:
         return own
     # In isolates, as the direction of the message is another than that of the words.
-    return f"{message(errors.WORDS[problem.code])} (\u2068{problem.message}\u2069)"
+    return f"{message(error_words.WORDS[problem.code])} (\u2068{problem.message}\u2069)"
 
 
 def _word(name: object) -> str:
@@ -282,7 +282,7 @@ def _client_messages(code: str) -> str:
             texts[text[0]] = {name: translated[k] for name, k in forms.items()}
     # Scripts have the code of an error, and not the words of it.
     if code != "en":
-        texts |= {name: str(known[text].string) for name, text in errors.WORDS.items()}
+        texts |= {name: str(known[text].string) for name, text in error_words.WORDS.items()}
     return json.dumps(texts, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
 
