@@ -164,6 +164,7 @@ export class PeopleView {
     const circle = svg("circle", { cx: "5", cy: "5", r: "5" });
     dot.append(circle);
     const name = element("span");
+    name.dataset.label = ""; // has a capital, as on the other pages
     title.append(dot, name);
     middle.append(title);
     const value = element("p", "big-value");
