@@ -143,16 +143,16 @@ threads, provider: override the settings; see :class:`mien.Settings`.
         focal_length: float | None = None,
     ) -> FrameResult:
         clock = _Clock()
-        rgb = without_dots(rgb)
-        looks = self._looks(rgb)
-        camera = self.camera_of(rgb, focal_length)
         if boxes is None:
-            search = self._search(rgb, looks)
-            clock.lap("detect")
-            found = self._present(looks, search.faces) or self._found_again(looks, search)
+            search, found = self._seek(rgb, clock)
+            # Photographs have fine patterns, too, and the faces in front of them are sharp.
+            if (smooth := without_dots(rgb)) is not rgb:
+                other = self._seek(smooth, clock)
+                if len(other[1]) > len(found):
+                    rgb, (search, found) = smooth, other
         else:
-            search, found = Found([], []), looks.at(given_detections(boxes, rgb.shape))
-        described = self._describe_found(rgb, found, clock, camera)
+            search, found = Found([], []), self._looks(rgb).at(given_detections(boxes, rgb.shape))
+        described = self._describe_found(rgb, found, clock, self.camera_of(rgb, focal_length))
         return self._result(rgb, described, clock, source, limited=search.limited)
 
     def _result(
@@ -161,7 +161,6 @@ threads, provider: override the settings; see :class:`mien.Settings`.
         faces: Sequence[Face],
         clock: "_Clock",
         source: str | None,
-        *,
         limited: bool,
     ) -> FrameResult:
         return FrameResult(
@@ -232,6 +231,11 @@ threads, provider: override the settings; see :class:`mien.Settings`.
 
     def _looks(self, image: Image) -> Looks:
         return Looks(image, self.landmarks, self.verifier, self.settings.min_presence)
+
+    def _seek(self, image: Image, clock: "_Clock") -> tuple[Found, list[Look]]:
+        search = self._search(image, looks := self._looks(image))
+        clock.lap("detect")
+        return search, self._present(looks, search.faces) or self._found_again(looks, search)
 
     def _search(self, image: Image, looks: Looks | None) -> Found:
         """Every detection, the largest first; in a still, with looks, also some weaker ones."""

@@ -28,3 +28,16 @@ def test_finds_the_faces_of_a_printed_photograph() -> None:
     image = read_image(path)
     assert without_dots(image) is image
     assert len(FacePipeline().analyze(_printed(image)).faces) == 4
+
+
+def test_sharp_faces_before_a_fine_pattern_stay_as_they_are() -> None:
+    (path,) = (path for path in sample_paths() if path.stem == "group")
+    faces = cv2.resize(read_image(path), (400, 125), interpolation=cv2.INTER_AREA)
+    y, x = np.mgrid[:512, :900] * (2 * np.pi / 8)
+    wall = (128 + 60 * np.cos(x) * np.cos(y)).astype(np.uint8)
+    image = np.repeat(wall[..., None], 3, axis=2)
+    image[200:325, 250:650] = faces
+    assert without_dots(image) is not image
+    found = FacePipeline().analyze(image).faces
+    assert len(found) == 4
+    assert not any("blurred" in face.quality.reasons for face in found if face.quality)

@@ -1,4 +1,4 @@
-"""Printed pictures: the dots of a screen are smoothed away before a picture is searched.
+"""Printed pictures: a copy without the dots of a screen is searched, too.
 
 Newspapers, magazines and books print gray as dots of different sizes. Networks that find faces and
 landmarks never saw such pictures.
