@@ -73,6 +73,8 @@ def test_rows_of_a_list_carry_their_columns(tmp_path: Path) -> None:
         ("day/b.mp4", "P1"),
         ("c.mp4", "P2"),
     ]
+    with pytest.raises(InputError, match="got an empty cell beside P3"):
+        listed_clips([*rows, {"clip": " ", "person": "P3"}], tmp_path)
 
 
 @pytest.mark.parametrize("path", ["empty", "*.avi", "img_%03d.png", "list.csv", "@list.csv"])

@@ -307,10 +307,16 @@ def listed_clips(
         sequence_fps: frame rate of numbered pictures.
 
     Raises:
-        InputError: a clip is missing.
+        InputError: a clip is missing, or its cell is empty.
     """
     found: list[Clip] = []
     for row in rows:
+        if not row["clip"].strip():  # the folder itself, with all that is in it
+            others = ", ".join(value for name, value in row.items() if name != "clip" and value)
+            raise InputError(
+                "expected a file, a folder or a pattern in the column clip of each row, got an "
+                f"empty cell beside {others or 'empty cells'}"
+            )
         columns = {name: value for name, value in row.items() if name != "clip"}
         # Absolute, so that results have the same names from every working folder.
         clips = find_clips([str(folder.absolute() / row["clip"])], sequence_fps=sequence_fps)
