@@ -21,7 +21,8 @@ from mien.landmarks import build_landmarks
 from mien.media.images import read_image
 from mien.pipeline import FacePipeline
 from mien.samples import sample_paths
-from mien.testing import FakeDetector, FakeLandmarks, FakePipeline, face_image
+from mien.streaming import FaceStream
+from mien.testing import FakeClassifier, FakeDetector, FakeLandmarks, FakePipeline, face_image
 from mien.types import Box, Detection, FrameResult, Image, Landmarks
 
 SAMPLES = {path.stem: path for path in sample_paths()}
@@ -325,6 +326,46 @@ def test_error_for_an_unknown_model_lists_models_of_the_task() -> None:
         FacePipeline(Settings(model="no-such"))
 
 
-def test_refuses_what_is_no_detector() -> None:
+def test_refuses_what_is_no_stage() -> None:
     with pytest.raises(SettingError, match=r"a method detect.*got object"):
         FacePipeline(detector=object())  # type: ignore[arg-type]
+    with pytest.raises(SettingError, match=r"a method predict.*got int"):
+        FacePipeline(landmarks=3)  # type: ignore[arg-type]
+
+
+_POINTS = Landmarks(np.eye(5, 2), "five")
+
+
+@pytest.mark.parametrize(
+    ("detections", "points", "expected"),
+    [
+        (None, [_POINTS], "of Detection, got NoneType"),
+        ("no", [_POINTS], "of Detection, got str"),
+        ([(1, 2, 3, 4)], [_POINTS], "of Detection, got one with tuple"),
+        ([Detection(PAINTED_BOXES[0], 1.0)], None, "of Landmarks, got NoneType"),
+        ([Detection(PAINTED_BOXES[0], 1.0)], [np.eye(5)], "of Landmarks, got one with ndarray"),
+        ([Detection(PAINTED_BOXES[0], 1.0)], [_POINTS] * 2, "one for each of 1, got 2"),
+        (
+            [Detection(PAINTED_BOXES[0], 1.0)],
+            [Landmarks(np.eye(5, 2), "mesh468")],
+            "468 points of the scheme mesh468, got 5",
+        ),
+    ],
+)
+def test_names_what_a_stage_of_ones_own_returns_wrongly(
+    painted: Image, detections: Any, points: Any, expected: str
+) -> None:
+    class Own:
+        name, scheme = "own", "five"
+
+        def detect(self, image: Image, *, min_score: float = 0.5) -> Any:
+            return detections
+
+        def predict(self, image: Image, detections: Sequence[Detection]) -> Any:
+            return points
+
+    pipeline = FacePipeline(detector=Own(), landmarks=Own(), classifier=FakeClassifier())
+    with pytest.raises(InputError, match=expected):
+        pipeline.analyze(painted)
+    with pytest.raises(InputError, match=expected):
+        FaceStream(pipeline).update(painted, 0.0)

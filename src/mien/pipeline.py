@@ -11,14 +11,20 @@ import numpy.typing as npt
 from mien import imaging
 from mien.config import PipelineKeywords, Settings, given_settings, shows_settings
 from mien.detection import FaceDetector, FaceSearch, build_detector, build_verifier
-from mien.detection.base import Found, given_detections
+from mien.detection.base import Found, find_faces, given_detections
 from mien.detection.halftone import without_dots
 from mien.detection.verifier import FaceVerifier, Look, Looks, Verdict
 from mien.errors import InputError
 from mien.expression import ExpressionClassifier, build_classifier
 from mien.expression.crop import as_crop, face_crop
 from mien.imaging import LargeImage, OpenedImage
-from mien.landmarks import FaceMesh, LandmarkPredictor, build_blendshapes, build_landmarks
+from mien.landmarks import (
+    FaceMesh,
+    LandmarkPredictor,
+    build_blendshapes,
+    build_landmarks,
+    find_landmarks,
+)
 from mien.signals import Camera, measure_face
 from mien.signals.pose import USUAL_FOCAL_LENGTH
 from mien.signals.quality import cut_by
@@ -82,35 +88,31 @@ threads, provider: override the settings; see :class:`mien.Settings`.
             **keywords,
         )
         self.settings = settings = settings if neutral is None else settings.with_blendshapes()
+        threads, provider = settings.threads, settings.provider
         self.detector: FaceDetector = build_detector(
             settings.detector if detector is None or isinstance(detector, str) else detector,
             tiles=settings.tiles,
-            threads=settings.threads,
-            provider=settings.provider,
+            threads=threads,
+            provider=provider,
         )
         # With networks, which run in onnxruntime, OpenCV only warps small pictures.
         imaging.limit_threads(1 if isinstance(self.detector, FaceSearch) else settings.threads)
-        self.landmarks: LandmarkPredictor = (
-            build_landmarks(
-                settings.landmarks, threads=settings.threads, provider=settings.provider
-            )
-            if landmarks is None or isinstance(landmarks, str)
-            else landmarks
+        self.landmarks: LandmarkPredictor = build_landmarks(
+            settings.landmarks if landmarks is None or isinstance(landmarks, str) else landmarks,
+            threads=threads,
+            provider=provider,
         )
         self.blendshapes = build_blendshapes(
-            self.landmarks.scheme, threads=settings.threads, provider=settings.provider
+            self.landmarks.scheme, threads=threads, provider=provider
         )
         # It is trained with the presence that these landmarks have.
         self.verifier: FaceVerifier | None = (
-            build_verifier(threads=settings.threads, provider=settings.provider)
+            build_verifier(threads=threads, provider=provider)
             if isinstance(self.landmarks, FaceMesh)
             else None
         )
         self.classifier = classifier or build_classifier(
-            settings.model,
-            prior=settings.prior,
-            threads=settings.threads,
-            provider=settings.provider,
+            settings.model, prior=settings.prior, threads=threads, provider=provider
         )
         self.neutral: Face | None = None
         self.neutral = None if neutral is None else resting_face(self.analyze(neutral))
@@ -243,7 +245,7 @@ threads, provider: override the settings; see :class:`mien.Settings`.
         if looks is not None and isinstance(self.detector, FaceSearch):
             found = self.detector.search_still(image, least, judge=looks)
         else:
-            found = Found(self.detector.detect(image, min_score=least), [])
+            found = Found(find_faces(self.detector, image, least), [])
         found.faces.sort(key=lambda face: -face.box.width * face.box.height)
         return found
 
@@ -308,7 +310,7 @@ threads, provider: override the settings; see :class:`mien.Settings`.
         clock, camera = clock or _Clock(), camera or self.camera_of(image)
         verdicts = verdicts or [Verdict()] * len(detections)
         if landmarks is None:
-            landmarks = self.landmarks.predict(image, detections)
+            landmarks = find_landmarks(self.landmarks, image, detections)
         clock.lap("landmarks")
         blendshapes = [self.read_blendshapes(points) for points in landmarks]
         clock.lap("blendshapes")

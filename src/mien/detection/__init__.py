@@ -10,6 +10,7 @@ from mien.detection.verifier import FaceVerifier
 from mien.detection.yunet import YuNet
 from mien.errors import ModelNotFoundError, SettingError, SpecError
 from mien.runtime import catalog
+from mien.types.contract import check_stage
 
 __all__ = [
     "BlazeFace",
@@ -53,11 +54,8 @@ def build_detector(
         SettingError: tiles is neither ``"auto"`` nor ``"off"``, or not a detector.
     """
     if not isinstance(name_or_path, str | Path):
-        if not isinstance(name_or_path, FaceDetector):
-            raise SettingError(
-                "expected a detector with a name and a method detect(image, *, min_score), "
-                f"got {type(name_or_path).__name__}"
-            )
+        expected = "a detector with a name and a method detect(image, *, min_score)"
+        check_stage(name_or_path, FaceDetector, expected)
         return name_or_path
     if tiles not in ("auto", "off"):
         raise SettingError(f"expected tiles to be auto or off, got {tiles!r}")

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from mien import geometry
 from mien.errors import InputError
 from mien.types import Box, Detection, Image
+from mien.types.contract import as_results
 
 _REPEATED_IOU = 0.3
 _REPEATED_CONTAINED = 0.6
@@ -36,6 +37,16 @@ class FaceDetector(Protocol):
             there is no face. A box extends beyond the image where the edge cuts a face off.
         """
         ...
+
+
+def find_faces(detector: FaceDetector, image: Image, min_score: float) -> list[Detection]:
+    """The faces of an image, by a detector that may be a user's own.
+
+    Raises:
+        InputError: it returns something else than detections.
+    """
+    found = detector.detect(image, min_score=min_score)
+    return as_results(found, Detection, f"{type(detector).__name__}.detect")
 
 
 class Found(NamedTuple):

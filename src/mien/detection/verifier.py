@@ -7,7 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from mien import imaging
-from mien.landmarks import LandmarkPredictor, Region, roi_from_detection, roi_from_landmarks
+from mien.landmarks import (
+    LandmarkPredictor,
+    Region,
+    find_landmarks,
+    roi_from_detection,
+    roi_from_landmarks,
+)
 from mien.runtime.catalog import CatalogEntry
 from mien.runtime.session import Session
 from mien.runtime.spec import read_parameters
@@ -141,7 +147,7 @@ class Looks:
     def at(self, detections: Sequence[Detection]) -> list[Look]:
         """One look for each detection, in order."""
         new = [detection for detection in detections if id(detection) not in self._known]
-        landmarks = self._landmarks.predict(self.image, new)
+        landmarks = find_landmarks(self._landmarks, self.image, new)
         verdicts = [Verdict()] * len(new)
         if self._verifier is not None:
             verdicts = self._verifier.verify(self.image, new, landmarks)

@@ -11,12 +11,13 @@ import numpy as np
 from mien import geometry, imaging
 from mien.config import BLENDSHAPE_LANDMARKS
 from mien.errors import InputError, ModelNotFoundError, SpecError
-from mien.landmarks.schemes import eye_line_angle_deg
+from mien.landmarks.schemes import POINTS, eye_line_angle_deg
 from mien.runtime import catalog
 from mien.runtime.catalog import CatalogEntry
 from mien.runtime.session import Session
 from mien.runtime.spec import read_parameters
 from mien.types import Box, Detection, Image, Landmarks
+from mien.types.contract import as_results, check_stage
 
 __all__ = [
     "Blendshapes",
@@ -26,6 +27,7 @@ __all__ = [
     "box_from_landmarks",
     "build_blendshapes",
     "build_landmarks",
+    "find_landmarks",
     "roi_from_detection",
     "roi_from_landmarks",
 ]
@@ -55,6 +57,26 @@ class LandmarkPredictor(Protocol):
             face at that place.
         """
         ...
+
+
+def find_landmarks(
+    predictor: LandmarkPredictor, image: Image, detections: Sequence[Detection]
+) -> list[Landmarks]:
+    """The landmarks of each face, by a predictor that may be a user's own.
+
+    Raises:
+        InputError: it returns something else, or another number of points than its scheme has.
+    """
+    by = f"{type(predictor).__name__}.predict"
+    found = as_results(predictor.predict(image, detections), Landmarks, by, len(detections))
+    for landmarks in found:
+        expected = POINTS.get(landmarks.scheme, len(landmarks))
+        if len(landmarks) != expected:
+            raise InputError(
+                f"expected {by} to return {expected} points of the scheme {landmarks.scheme}, "
+                f"got {len(landmarks)}"
+            )
+    return found
 
 
 _NO_POINTS = Landmarks(np.empty((0, 2), np.float32), "none")
@@ -258,20 +280,25 @@ _NAMES = "facemesh, face-landmarker, detector"
 
 
 def build_landmarks(
-    name: str | Path = "default", *, threads: int = 1, provider: str = "cpu"
+    name: str | Path | LandmarkPredictor = "default", *, threads: int = 1, provider: str = "cpu"
 ) -> LandmarkPredictor:
     """Build a landmark model by name, or from a model file.
 
     Args:
         name: name of the model or path of its file; ``"default"`` is facemesh, and ``"detector"``
-            uses the landmarks of the face detector.
+            uses the landmarks of the face detector. A predictor is returned as it is.
         threads, provider: see :class:`mien.runtime.session.Session`.
 
     Raises:
         ModelNotFoundError: no such model.
         SpecError: the model has no spec, or is for another task.
         ProviderError: the provider is not installed.
+        SettingError: neither a name nor a predictor.
     """
+    if not isinstance(name, str | Path):
+        expected = "landmarks with a name, a scheme and a method predict(image, detections)"
+        check_stage(name, LandmarkPredictor, expected)
+        return name
     if name == "detector":
         return _DetectorLandmarks()
     try:

@@ -11,6 +11,9 @@ from mien.types import FloatArray, Landmarks
 _MESHES = frozenset({"mesh468", "mesh478"})
 """MediaPipe's meshes: ``"mesh478"`` is ``"mesh468"`` and then the irises."""
 
+POINTS = {"mesh468": 468, "mesh478": 478, "ibug68": 68, "five": 5, "eyes2": 2, "blazeface6": 6}
+"""Number of points of each scheme."""
+
 _EYES: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     **dict.fromkeys(_MESHES, ((33, 133), (362, 263))),
     "ibug68": ((36, 39), (42, 45)),

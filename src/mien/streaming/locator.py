@@ -14,7 +14,7 @@ import numpy as np
 
 from mien import geometry
 from mien.detection.views import tiles
-from mien.landmarks import Region, box_from_landmarks, roi_from_landmarks
+from mien.landmarks import Region, box_from_landmarks, find_landmarks, roi_from_landmarks
 from mien.pipeline import FacePipeline
 from mien.tracking import Observation, Track
 from mien.tracking.motion import face_patch, similarity
@@ -120,7 +120,7 @@ class FaceLocator:
             return followed
         if self._settings.max_faces:
             new = new[: max(0, self._settings.max_faces - len(followed))]
-        landmarks = self._pipeline.landmarks.predict(image, new) if new else []
+        landmarks = find_landmarks(self._pipeline.landmarks, image, new)
         return followed + [Observation(d, p) for d, p in zip(new, landmarks, strict=True)]
 
     def continues(
