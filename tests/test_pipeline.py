@@ -333,7 +333,7 @@ def test_refuses_what_is_no_stage() -> None:
         FacePipeline(landmarks=3)  # type: ignore[arg-type]
 
 
-_POINTS = Landmarks(np.eye(5, 2), "five")
+_POINTS = Landmarks(np.eye(5, 2, dtype=np.float32), "five")
 
 
 @pytest.mark.parametrize(
@@ -347,7 +347,7 @@ _POINTS = Landmarks(np.eye(5, 2), "five")
         ([Detection(PAINTED_BOXES[0], 1.0)], [_POINTS] * 2, "one for each of 1, got 2"),
         (
             [Detection(PAINTED_BOXES[0], 1.0)],
-            [Landmarks(np.eye(5, 2), "mesh468")],
+            [Landmarks(np.eye(5, 2, dtype=np.float32), "mesh468")],
             "468 points of the scheme mesh468, got 5",
         ),
     ],
