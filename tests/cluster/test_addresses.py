@@ -44,22 +44,41 @@ def test_a_server_that_is_gone_is_named_plainly() -> None:
         pass
     with pytest.raises(InputError, match=r"a\.png: the file cannot be read: Connection refused$"):
         storage.read(f"{base}/a.png")
+    with pytest.raises(InputError, match="the file cannot be read: Invalid IPv6 URL"):
+        storage.read(Input("a", "http://[::1/a.png").address)
 
 
-def test_an_answer_that_breaks_off_is_a_failure_of_its_input(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("Content-Length", r"the connection ended 997 bytes before the end"),
+        ("Transfer-Encoding", r"the connection ended before the end of the file"),
+    ],
+)
+def test_an_answer_that_breaks_off_is_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, header: str, expected: str
+) -> None:
+    asked: list[str] = []
+
     class Breaking(Handler):
         def do_GET(self) -> None:
+            asked.append(self.path)
+            if "reset" in self.path and len(asked) == 1:
+                return
             self.send_response(200)
-            self.send_header("Content-Length", "1000")
+            if "always" in self.path:
+                self.send_header(header, "1000" if header == "Content-Length" else "chunked")
             self.end_headers()
-            self.wfile.write(b"few")
+            self.wfile.write(b"few" if header == "Content-Length" else b"1000\r\nfew")
 
-    expected = r"/a\.png: the file cannot be read: the connection ended 997 bytes before the end"
+    monkeypatch.setattr(storage, "_PAUSES_S", (0, 0))
     with serving(Breaking) as base:
+        assert b"few" in storage.read(f"{base}/reset.png")
+        with pytest.raises(InputError, match=rf"/always\.png: the file cannot be read: {expected}"):
+            storage.read(f"{base}/always.png")
         with pytest.raises(InputError, match=expected):
-            storage.read(f"{base}/a.png")
-        with pytest.raises(InputError, match=expected):
-            storage.download(f"{base}/a.png", tmp_path / "copy")
+            storage.download(f"{base}/always.png", tmp_path / "copy")
+    assert [asked.count(f"/{name}.png") for name in ("reset", "always")] == [2, 6]
 
 
 def test_a_server_that_hardly_sends_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +104,7 @@ def test_a_busy_server_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     class Busy(Handler):
         def do_GET(self) -> None:
             asked.append(self.path)
-            code = 404 if "gone" in self.path else 503 if len(asked) < 3 else 200
+            code = 404 if "gone" in self.path else (500, 503, 200)[len(asked) - 1]
             self.send_response(code)
             self.end_headers()
 

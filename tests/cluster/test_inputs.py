@@ -53,6 +53,15 @@ def test_manifest_carries_columns(images: Path, tmp_path: Path) -> None:
     assert (face["uri"], face["age"], face["list_score"]) == ("images/0.png", 3, 0.5)
 
 
+def test_a_pattern_may_name_tables(images: Path, tmp_path: Path) -> None:
+    for number in range(2):
+        (tmp_path / f"{number}.csv").write_text(f"uri;site\nimages/{number}.png;{number}\n")
+    found = list(find_inputs([f"{tmp_path}/[01].csv"]))
+    assert [(one.uri, one.columns) for one in found] == [
+        (f"images/{number}.png", {"site": str(number)}) for number in range(2)
+    ]
+
+
 def test_manifest_columns_of_any_name_and_type(images: Path, tmp_path: Path) -> None:
     table = tmp_path / "odd.parquet"
     columns = {
@@ -214,6 +223,11 @@ def test_a_folder_that_cannot_be_read_is_a_failure(images: Path, tmp_path: Path)
         ("damaged.parquet", "x", "expected a Parquet table"),
         ("no-cell.csv", "uri,site\na.png,x\n,y\n", "got '' in row 2"),
         ("nul.csv", "uri\na\0.png\n", r"got 'a\\x00\.png' in row 1"),
+        (
+            "quote.csv",
+            'uri\na.png\n"b.png\nc.png\n',
+            "row at line 3 cannot be read: unexpected end",
+        ),
         ("encoding.csv", "uri\nä.png\n", "expected UTF-8"),
     ],
 )
@@ -234,19 +248,32 @@ def test_an_empty_source_is_not_the_current_folder() -> None:
         list(find_inputs([""]))
 
 
-def test_reads_tar_shards(images: Path, tmp_path: Path) -> None:
-    whole, torn = tmp_path / "a.tar", tmp_path / "b.tar"
-    with tarfile.open(whole, "w") as shard:
-        shard.add(images / "0.png", "0.png")
+@pytest.mark.parametrize("suffix", ["tar", "tar.gz", "tar.bz2", "txz", "tar.zst"])
+def test_reads_tar_shards(images: Path, tmp_path: Path, suffix: str) -> None:
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    whole, torn = folder / f"a.{suffix}", folder / "b.tar"
+    modes = {"tar.gz": "w:gz", "tar.bz2": "w:bz2", "txz": "w:xz"}
+    with tarfile.open(whole, modes.get(suffix, "w")) as shard:  # type: ignore[call-overload]
+        shard.add(images / "0.png", "./0.png")
         shard.add(images / "nested" / "text.jpg", "text.jpg")
-        shard.add(__file__, "0.txt")
+        for name in ("0.txt", "sub/._0.png", ".hidden/1.png"):
+            shard.add(__file__, name)
+        for name in ("link.png", "other.png"):
+            link = tarfile.TarInfo(name)
+            link.type, link.linkname = tarfile.SYMTYPE, "0.png"
+            shard.addfile(link)
+    if suffix == "tar.zst":
+        whole.write_bytes(pyarrow.compress(whole.read_bytes(), "zstd", asbytes=True))
     torn.write_bytes(b"no shard" * 100)
-    plan = make_plan(find_inputs([str(whole), str(torn)]), workers=1)
-    run(plan, tmp_path / "out")
-    assert [row["uri"] for row in rows(tmp_path / "out", "faces")] == [f"{whole}#0.png"]
+    plan = make_plan(find_inputs([str(folder)]), workers=1)
+    commit = run(plan, tmp_path / "out").run(plan.part(0))
+    assert [row["uri"] for row in rows(tmp_path / "out", "faces")] == [f"{whole}#./0.png"]
     failed = {str(r["uri"]): str(r["error"]) for r in rows(tmp_path / "out", "failures")}
     assert list(failed) == [f"{whole}#text.jpg", str(torn)]
     assert "the shard cannot be read" in failed[str(torn)]
+    (warning,) = commit["warnings"]
+    assert warning.startswith(f"{whole}: 2 links such as link.png left out")
 
 
 def test_a_shard_that_has_a_name_twice(images: Path, tmp_path: Path) -> None:

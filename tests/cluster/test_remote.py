@@ -37,6 +37,20 @@ def test_other_addresses_are_refused(address: str) -> None:
         remote.RemoteWork(address, no_work)
 
 
+@pytest.mark.parametrize(
+    ("resources", "expected"),
+    [
+        (Resources(workers=9999), "at most .* workers on this machine"),
+        (Resources("ray://[x"), "--address to be local, auto, ray://host:10001"),
+    ],
+)
+def test_resources_that_cannot_be_used_are_refused(resources: Resources, expected: str) -> None:
+    import ray
+
+    with pytest.raises(SettingError, match=expected):
+        engine._start(ray, resources)
+
+
 def test_a_head_that_cannot_start_a_client_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     import ray
 

@@ -29,6 +29,8 @@ _CONNECT_S = 10
 _POLL_S = 0.5
 # Commits are a few hundred bytes; the smallest object store that Ray accepts is 75 MiB.
 _OBJECT_STORE_BYTES = 100 << 20
+_MOST_PER_CPU = 8
+"""Workers on a machine; each takes about 300 MB."""
 _DEATHS_IN_A_ROW = 3
 _PATIENCE_S = 60.0
 _PROCESSES = ("raylet", "gcs_server")  # Ray does not work without them.
@@ -121,13 +123,17 @@ def _start(ray: Any, resources: Resources) -> None:
 
 def _start_local(ray: Any, resources: Resources, options: dict[str, Any]) -> None:
     """Start Ray on this machine; it gives up after 30 s, which an overloaded machine may exceed."""
-    count = resources.local_workers
+    count, most = resources.local_workers, _MOST_PER_CPU * (os.cpu_count() or 1)
+    if count > most:
+        raise SettingError(
+            f"expected at most {most} workers on this machine, {_MOST_PER_CPU} for each CPU, got "
+            f"{count}: they would exhaust its memory; use --address for a cluster"
+        )
     for attempts_left in reversed(range(_START_ATTEMPTS)):
         try:
             ray.init(
                 address="local",
                 num_cpus=max(1, round(count * resources.cpus_per_worker)),
-                num_gpus=round(count * resources.gpus_per_worker) or None,
                 include_dashboard=False,
                 object_store_memory=_OBJECT_STORE_BYTES,
                 _metrics_export_port=resources.metrics_port or None,
@@ -155,17 +161,17 @@ def _started_node(ray: Any) -> Any:
 
 def _check_reachable(address: str) -> None:
     """Fail fast, where Ray would wait for minutes."""
-    parts = urlsplit(address if "://" in address else f"ray://{address}")
     try:
-        port = parts.port
+        parts = urlsplit(address if "://" in address else f"ray://{address}")
+        host, port = parts.hostname, parts.port
     except ValueError:
-        port = None
-    if parts.scheme != "ray" or not parts.hostname or port is None:
+        host = port = None
+    if not host or port is None or parts.scheme != "ray":
         raise SettingError(
             f"expected --address to be local, auto, ray://host:10001 or host:6379, got {address!r}"
         )
     try:
-        socket.create_connection((parts.hostname, port), timeout=_CONNECT_S).close()
+        socket.create_connection((host, port), timeout=_CONNECT_S).close()
     except OSError as error:
         raise _unreachable(address, error) from None
 

@@ -22,7 +22,12 @@ from mien.streaming.outputs import RESULT_FOLDERS
 from mien.tables.csv_files import check_columns, parse_rows, table_lines
 
 URI_COLUMN = "uri"
-_SHARD_SUFFIXES = (".tar", ".tar.gz", ".tgz")
+_COMPRESSED = ("gz", "bz2", "xz", "zst")
+_SHARD_SUFFIXES = (
+    ".tar",
+    *(f"{start}{kind}" for kind in _COMPRESSED for start in (".tar.", ".t")),
+    ".tgz",
+)
 _TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
 _LIST_SUFFIX = ".txt"
 _NOT_HIDDEN = r"(?!(?<![^/])\.)"
@@ -118,9 +123,11 @@ def _real_folder(path: str) -> str:
 
 
 def _inputs_of(source: str, exclude: str) -> Iterator[Input]:
+    is_table = storage.split(source)[0].lower().endswith((*_TABLE_SUFFIXES, _LIST_SUFFIX))
     if _is_pattern(source):
-        yield from _matching(source, exclude)
-    elif storage.split(source)[0].lower().endswith((*_TABLE_SUFFIXES, _LIST_SUFFIX)):
+        for found in _matching(source, exclude):
+            yield from _listed(found.address) if is_table else (found,)
+    elif is_table:
         yield from _listed(source)
     elif storage.is_web(source):
         yield Input(source, source)

@@ -12,7 +12,6 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from mien import geometry
 from mien.cluster import storage
@@ -105,7 +104,7 @@ def _remote_duration_s(address: str, seconds: float) -> float | None:
 
     Only parts of the file are read, which servers of ``https://`` need not offer.
     """
-    if urlsplit(address).scheme in ("http", "https"):
+    if storage.is_web(address):
         return None
     import av
 

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from mien.cluster.storage import COPY_BYTES
-from mien.errors import InputError
+from mien.errors import InputError, counted
 from mien.media.clips import VIDEO_SUFFIXES
 from mien.media.formats import SUFFIXES
 
 _MAX_FILE_BYTES = 4 << 30
+_ZSTD = b"\x28\xb5\x2f\xfd"
 
 
 class _Header(tarfile.TarInfo):
@@ -39,20 +40,24 @@ def shard_files(
         path: of the shard.
         folder: for the copies.
         on_warning: called with what follows the name of the shard: ``#`` and the name of a file
-            that it had before, which is left out, or what is odd at its end.
+            that it had before, which is left out, links, which are, too, or what is odd at its end.
 
     Raises:
         Exception: the shard is damaged; what decompression raises differs.
     """
     seen: set[str] = set()
+    links: list[str] = []
     try:
-        opened = tarfile.open(path, tarinfo=_Header)  # noqa: SIM115 - closed by the `with` below
+        opened = tarfile.open(_without_zstd(path, folder), tarinfo=_Header)  # noqa: SIM115 - below
     except tarfile.ReadError:
-        raise InputError("expected a tar file, also with gzip, bzip2 or xz") from None
+        raise InputError("expected a tar file, also with gzip, bzip2, xz or zstd") from None
     with opened as shard:
         for member in _members(shard):
             suffix = os.path.splitext(member.name.lower())[1]
-            if not member.isfile() or not {suffix} & (SUFFIXES | VIDEO_SUFFIXES):
+            if not {suffix} & (SUFFIXES | VIDEO_SUFFIXES) or _is_hidden(member.name):
+                continue
+            if not member.isfile():
+                links += [member.name] * (member.issym() or member.islnk())
                 continue
             if member.name in seen:
                 on_warning(f"#{member.name}: the first of several is analyzed")
@@ -62,7 +67,31 @@ def shard_files(
             _extract(shard, member, copy)
             yield member.name, copy
             copy.unlink(missing_ok=True)
+        if links:
+            on_warning(
+                f": {counted(len(links), 'link')} such as {links[0]} left out: pack the files "
+                "themselves, as tar does with --dereference and --hard-dereference"
+            )
         _read_rest(shard, on_warning)
+
+
+def _without_zstd(path: Path, folder: Path) -> Path:
+    """A shard, or a copy of one with zstd, which :mod:`tarfile` knows only from Python 3.14 on."""
+    import pyarrow
+
+    with path.open("rb") as file:
+        if file.read(len(_ZSTD)) != _ZSTD:
+            return path
+        file.seek(0)
+        copy = folder / "shard.tar"
+        with pyarrow.CompressedInputStream(file, "zstd") as content, copy.open("wb") as target:
+            shutil.copyfileobj(content, target, COPY_BYTES)
+        return copy
+
+
+def _is_hidden(name: str) -> bool:
+    """Whether a file is hidden, as in folders; such as "._" files of macOS."""
+    return any(part.startswith(".") for part in name.split("/") if part not in (".", ".."))
 
 
 def _members(shard: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:

@@ -13,21 +13,22 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from http.client import HTTPException
+from http.client import HTTPException, IncompleteRead
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 from mien.errors import InputError, MienError
 from mien.tables import require_pyarrow
 
+_T = TypeVar("_T")
 COPY_BYTES = 4 << 20
 _TIMEOUT_S = 60
 _SLOWEST_BYTES_PER_S = 1000
 """A transfer that is slower for a minute ends."""
-_BUSY = (429, 502, 503, 504)
+_BUSY = (429, 500, 502, 503, 504)
 _PAUSES_S = (1, 4)
-"""Before a busy server of ``https://`` is asked again."""
+"""Before a server of ``https://`` that failed for the moment is asked again."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _SAFE = "%/:=&?~#+!$,;'@()*[]"
 """Characters of addresses that are not escaped."""
@@ -81,9 +82,8 @@ def split(address: str) -> tuple[str, str]:
     if is_local(address):
         return address, ""
     if is_web(address):
-        parts = urlsplit(address)
-        query = f"?{parts.query}" if parts.query else ""
-        return f"{parts.scheme}://{parts.netloc}{parts.path}", query
+        path, mark, query = address.partition("#")[0].partition("?")
+        return path, mark + query
     options = _OPTIONS.search(address)
     start = options.start() if options else len(address)
     return address[:start], address[start:]
@@ -100,15 +100,15 @@ def _remote(root: str) -> tuple[Any, str]:
     from pyarrow import ArrowException
     from pyarrow.fs import FileSystem, FSSpecHandler, PyFileSystem, S3FileSystem
 
-    parts = urlsplit(root)
-    bucket = f"{parts.netloc}/"
+    scheme, _, rest = root.partition("://")
+    bucket, _, query = rest.partition("/")
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     try:
-        if parts.scheme == "s3" and not parts.query and (endpoint or region):
+        if scheme == "s3" and not query and (endpoint or region):
             return S3FileSystem(
                 endpoint_override=endpoint, region=region or "us-east-1", request_timeout=_TIMEOUT_S
-            ), bucket
+            ), f"{bucket}/"
         opened, path = FileSystem.from_uri(root)
         return opened, path.rstrip("/") + "/"
     except (OSError, ValueError, ArrowException) as error:
@@ -117,8 +117,8 @@ def _remote(root: str) -> tuple[Any, str]:
         import fsspec
 
         # A file system that needs a host or more, such as ftp://, would fail when it is made.
-        inspect.signature(fsspec.get_filesystem_class(parts.scheme).__init__).bind(None)
-        return PyFileSystem(FSSpecHandler(fsspec.filesystem(parts.scheme))), bucket
+        inspect.signature(fsspec.get_filesystem_class(scheme).__init__).bind(None)
+        return PyFileSystem(FSSpecHandler(fsspec.filesystem(scheme))), f"{bucket}/"
     except (ImportError, TypeError, ValueError, OSError):
         raise InputError(
             f"expected a path, or an address such as s3://bucket/folder, got {root}: {reason}"
@@ -135,31 +135,42 @@ def join(folder: str, name: str) -> str:
 
 @contextmanager
 def _opened(address: str) -> Iterator[Any]:
-    try:
-        if is_web(address):
-            with _answer(address) as stream:
-                yield stream
-        else:
-            opened, path = filesystem(address)
-            with opened.open_input_stream(path, compression=None) as stream:
-                yield stream
-    except (OSError, ValueError, HTTPException) as error:
-        raise InputError(f"{address}: the file cannot be read: {reason_of(error)}") from None
+    if is_web(address):
+        # Lists have names as people write them, with spaces and letters of any language.
+        escaped = quote(address, safe=_SAFE)
+        with urllib.request.urlopen(escaped, timeout=_TIMEOUT_S) as stream:
+            yield stream
+    else:
+        opened, path = filesystem(address)
+        with opened.open_input_stream(path, compression=None) as stream:
+            yield stream
 
 
-def _answer(address: str) -> Any:
-    """The open answer of a web server, which is asked three times if it is busy."""
-    # Lists have names as people write them, with spaces and letters of any language.
-    escaped = quote(address, safe=_SAFE)
-    for pause_s in _PAUSES_S:
+def _transferred(address: str, take: Callable[[Any], _T]) -> _T:
+    """What `take` makes of a file's stream; a web server that fails for the moment is asked again.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    pauses_s = list(_PAUSES_S) if is_web(address) else []
+    while True:
         try:
-            return urllib.request.urlopen(escaped, timeout=_TIMEOUT_S)
-        except urllib.error.HTTPError as error:
-            if error.code not in _BUSY:
-                raise
-            error.close()
-            time.sleep(pause_s)
-    return urllib.request.urlopen(escaped, timeout=_TIMEOUT_S)
+            with _opened(address) as stream:
+                return take(stream)
+        except (OSError, ValueError, HTTPException) as error:
+            reason = reason_of(error)
+            if not pauses_s or not _may_pass(error):
+                raise InputError(f"{address}: the file cannot be read: {reason}") from None
+            time.sleep(pauses_s.pop(0))
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether a server may answer soon: it is busy, or its connection broke off."""
+    if isinstance(error, urllib.error.HTTPError):
+        return error.code in _BUSY
+    cause = getattr(error, "reason", error)
+    is_broken = isinstance(cause, ConnectionError | IncompleteRead)
+    return is_broken and not isinstance(cause, ConnectionRefusedError)
 
 
 def _pieces(stream: Any, limit: int | None = None) -> Iterator[bytes]:
@@ -182,7 +193,7 @@ def _pieces(stream: Any, limit: int | None = None) -> Iterator[bytes]:
             started, lately = time.monotonic(), 0
         yield piece
     if left := getattr(stream, "length", None):
-        raise OSError(f"the connection ended {left} bytes before the end of the file")
+        raise ConnectionError(f"the connection ended {left} bytes before the end of the file")
 
 
 def head(address: str, size: int) -> bytes:
@@ -193,8 +204,7 @@ def head(address: str, size: int) -> bytes:
     """
     if is_local(address):
         check_regular(address)
-    with _opened(address) as stream:
-        return bytes(stream.read(size))
+    return _transferred(address, lambda stream: bytes(stream.read(size)))
 
 
 def read(address: str, limit: int | None = None) -> bytes:
@@ -207,8 +217,7 @@ def read(address: str, limit: int | None = None) -> bytes:
     Raises:
         InputError: it cannot be read, or has more.
     """
-    with _opened(address) as stream:
-        return b"".join(_pieces(stream, limit))
+    return _transferred(address, lambda stream: b"".join(_pieces(stream, limit)))
 
 
 def download(
@@ -219,10 +228,14 @@ def download(
     Raises:
         InputError: it cannot be read.
     """
-    with _opened(address) as stream, path.open("wb") as file:
-        for piece in _pieces(stream):
-            file.write(piece)
-            on_bytes(len(piece))
+
+    def save(stream: Any) -> None:
+        with path.open("wb") as file:
+            for piece in _pieces(stream):
+                file.write(piece)
+                on_bytes(len(piece))
+
+    _transferred(address, save)
 
 
 def fetch(address: str) -> IO[bytes]:
@@ -231,8 +244,7 @@ def fetch(address: str) -> IO[bytes]:
     Raises:
         InputError: it cannot be read.
     """
-    with _opened(address) as stream:
-        return copied(stream)
+    return _transferred(address, copied)
 
 
 def copied(stream: Any) -> IO[bytes]:
@@ -298,4 +310,6 @@ def reason_of(error: BaseException) -> str:
         error.close()  # It is the open response.
     elif isinstance(error, urllib.error.URLError) and isinstance(error.reason, OSError):
         error = error.reason
+    elif isinstance(error, IncompleteRead):
+        return "the connection ended before the end of the file"
     return str(getattr(error, "strerror", None) or error).split("\n", maxsplit=1)[0]

@@ -385,7 +385,7 @@ def _folder_name(found: Input) -> str:
     """The name of a video's subfolder: its file name, and what tells equal names apart."""
     import hashlib
 
-    stem = os.path.splitext(found.uri.rpartition("/")[2].rpartition("#")[2])[0][:80]
+    stem = os.path.splitext(found.uri.rpartition("/")[2])[0][:80]
     return f"{stem}-{hashlib.sha256(found.uri.encode()).hexdigest()[:8]}"
 
 

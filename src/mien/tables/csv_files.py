@@ -79,7 +79,10 @@ def parse_rows(
         first, header = 1, next(lines, "")
     delimiter = max(",;\t", key=header.count)
     rows = chain([header], lines)
-    reader = csv.DictReader(rows, delimiter=delimiter, restval="", skipinitialspace=True)
+    # Without strict, a quote that is not closed takes all further rows into its cell.
+    reader = csv.DictReader(
+        rows, delimiter=delimiter, restval="", skipinitialspace=True, strict=True
+    )
     try:
         names = [name.strip() for name in reader.fieldnames or ()]
         reader.fieldnames = names
@@ -94,7 +97,8 @@ def parse_rows(
                 yield first + reader.line_num, {name: value.strip() for name, value in row.items()}
     except csv.Error as error:
         raise InputError(
-            f"expected CSV in {source}, but line {first + reader.line_num} cannot be read: {error}"
+            f"expected CSV in {source}, but the row at line {first + reader.line_num + 1} cannot "
+            f"be read: {error}"
         ) from None
 
 
