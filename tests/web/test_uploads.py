@@ -10,7 +10,10 @@ import pytest
 from flask import Flask
 
 from mien.errors import VideoReadError
+from mien.pipeline import FacePipeline
+from mien.streaming import FaceStream
 from mien.web import worker
+from mien.web.config import WebConfig
 from mien.web.store import jobs
 from mien.web.store.jobs import JobStore
 
@@ -138,3 +141,14 @@ def test_rejects_too_many_frames(
     folder.mkdir()
     with pytest.raises(VideoReadError, match="at most 12 frames"):
         work(walk, folder, {**OPTIONS, "every": 1}, lambda done, share: None)
+
+
+def test_videos_have_the_models_of_mien_video_unless_the_settings_name_others() -> None:
+    work = worker.video_work(FacePipeline(), WebConfig())
+    assert isinstance(work, worker._UploadAnalyzer)
+    assert work._pipeline.models == FaceStream().pipeline.models
+    work = worker.video_work(
+        named := FacePipeline(landmarks="facemesh", model="quick"), WebConfig()
+    )
+    assert isinstance(work, worker._UploadAnalyzer)
+    assert work._pipeline is named

@@ -14,6 +14,7 @@ from mien.adaptation import adapt
 from mien.adaptation.report import to_html
 from mien.config import Settings
 from mien.errors import MienError, VideoReadError
+from mien.landmarks import FaceMesh
 from mien.media.sources import Selection
 from mien.media.video import VideoSource
 from mien.pipeline import FacePipeline
@@ -37,7 +38,7 @@ def video_work(pipeline: FacePipeline, config: WebConfig) -> VideoWork:
         MissingExtraError: the extra `cluster` is not installed.
     """
     if not config.ray_address:
-        return _UploadAnalyzer(for_streams(pipeline), config.max_video_s)
+        return _UploadAnalyzer(_for_videos(pipeline), config.max_video_s)
     from mien.cluster.remote import RemoteWork
 
     return RemoteWork(
@@ -46,7 +47,18 @@ def video_work(pipeline: FacePipeline, config: WebConfig) -> VideoWork:
 
 
 def _work_of_cluster(settings: Settings, max_video_s: int) -> "_UploadAnalyzer":
-    return _UploadAnalyzer(for_streams(FacePipeline(settings)), max_video_s)
+    return _UploadAnalyzer(_for_videos(FacePipeline(settings)), max_video_s)
+
+
+def _for_videos(pipeline: FacePipeline) -> FacePipeline:
+    """The pipeline with the landmarks that `mien video` takes; the server's live streams, whose
+    time counts, have those of photographs."""
+    settings, in_streams = pipeline.settings, for_streams(pipeline)
+    if settings.landmarks != "default" or not isinstance(pipeline.landmarks, FaceMesh):
+        return in_streams
+    return FacePipeline(
+        settings.for_streams(), detector=pipeline.detector, classifier=in_streams.classifier
+    )
 
 
 class _UploadAnalyzer:
