@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from mien.web import pages
 
 STATIC = Path(pages.__file__).parent / "static"
-SHEET = STATIC / "mien.css"
+SHEET = STATIC / "base.css"
 
 
 def _get(client: FlaskClient, address: str, headers: dict[str, str] | None = None) -> Any:
@@ -26,7 +26,7 @@ def test_pages_name_files_that_are_kept_until_they_change(client: FlaskClient) -
     with client.application.test_request_context():
         assert url_for("static", filename="dist/device/runtime/").endswith("/runtime/")
     found = re.findall(r'(?:src|href)="(/static/[^"]+)"', client.get("/photo").text)
-    assert any(address.startswith("/static/mien.css?v=") for address in found)
+    assert any(address.startswith("/static/base.css?v=") for address in found)
     for address in found:
         answer = _get(client, address)
         assert answer.status_code == 200
@@ -34,7 +34,7 @@ def test_pages_name_files_that_are_kept_until_they_change(client: FlaskClient) -
 
 
 def test_other_addresses_are_asked_for_again(client: FlaskClient) -> None:
-    for address in ("/static/mien.css", "/static/mien.css?v=old"):
+    for address in ("/static/base.css", "/static/mien.css?v=old"):
         answer = _get(client, address)
         assert answer.headers["Cache-Control"] == "no-cache"
         assert answer.data == SHEET.read_bytes()
@@ -44,7 +44,7 @@ def test_other_addresses_are_asked_for_again(client: FlaskClient) -> None:
 
 def test_text_is_compressed_for_browsers_that_read_it(client: FlaskClient) -> None:
     headers = {"Accept-Encoding": "gzip"}
-    answer = _get(client, "/static/mien.css", headers=headers)
+    answer = _get(client, "/static/base.css", headers=headers)
     assert answer.headers["Content-Encoding"] == "gzip"
     assert "Accept-Encoding" in answer.headers["Vary"]
     assert answer.mimetype == "text/css"
@@ -52,7 +52,7 @@ def test_text_is_compressed_for_browsers_that_read_it(client: FlaskClient) -> No
     assert len(answer.data) < SHEET.stat().st_size / 2
     video = _get(client, "/static/sample.mp4", headers=headers)
     assert "Content-Encoding" not in video.headers
-    part = _get(client, "/static/mien.css", headers={**headers, "Range": "bytes=0-9"})
+    part = _get(client, "/static/base.css", headers={**headers, "Range": "bytes=0-9"})
     assert (part.status_code, part.data) == (206, SHEET.read_bytes()[:10])
 
 

@@ -179,7 +179,7 @@ def test_rejects_forms_of_other_sites(client: FlaskClient, csrf_of: CsrfOf) -> N
 
 
 def test_every_response_has_security_headers(client: FlaskClient) -> None:
-    for path in ("/", "/api/v1/health", "/nowhere", "/static/mien.css"):
+    for path in ("/", "/api/v1/health", "/nowhere", "/static/base.css"):
         with client.get(path) as answer:
             headers = answer.headers
         policy = headers["Content-Security-Policy"]
