@@ -65,6 +65,7 @@ const STATES: Record<LinkState, string> = {
   full: t("The server has reached its limit of live connections. Retrying…"),
 };
 
+const onSlow = (): void => showMessage(t("The network is slow. Sending smaller images."), false, 4000);
 let messageTimer: ReturnType<typeof setTimeout> | undefined;
 
 /** @param forMs duration of the message; 0 shows it until it is replaced */
@@ -161,10 +162,8 @@ function setPlaying(playing: boolean): void {
   for (const name of ["controls", "timeline"]) pick(name).hidden = !playing;
 }
 
-const startCamera = (): Promise<void> =>
-  start(() => openCamera(video, cameraChoice.value, Number(resolution.value) || 640), true);
-const startClip = (): Promise<void> =>
-  start(() => openClip(video, root.dataset["clip"] ?? ""), false);
+const startCamera = (): Promise<void> => start(() => openCamera(video, cameraChoice.value, Number(resolution.value) || 640), true);
+const startClip = (): Promise<void> => start(() => openClip(video, root.dataset["clip"] ?? ""), false);
 
 function stop(): void {
   setRecording(false);
@@ -289,11 +288,16 @@ function onNotice(notice: Notice): void {
   if (notice.type === "busy") {
     showMessage(t("The server is busy. Sending fewer frames."), false, 2500);
   } else if (notice.type === "error") {
+    // Of an earlier recording: the next one, which was asked for, has no session yet.
+    if (notice.error.code === "session_deleted" && recordingRequested && !recordedSession) return;
     showMessage(problemText(notice.error), true);
     if (["storage_unavailable", "storage_full", "session_deleted", "recording_failed"].includes(notice.error.code)) setRecording(false);
   } else if (notice.type === "recording" && notice.state === "started") {
     // A session that goes on after a lost connection has its whole time.
-    if (recordedSession !== notice.session_id) recordingSince = performance.now();
+    if (recordedSession !== notice.session_id) {
+      recordingSince = performance.now();
+      if (toast.classList.contains("bad")) showMessage("");
+    }
     recordedSession = notice.session_id;
     recording = true;
     showRecording();
@@ -309,10 +313,6 @@ function onNotice(notice: Notice): void {
     showMessage(text, !notice.complete, 4000);
     if (notice.complete) askForName(root, notice.session_id, showMessage);
   }
-}
-
-function onSlow(): void {
-  showMessage(t("The network is slow. Sending smaller images."), false, 4000);
 }
 
 function setRecording(requested: boolean): void {

@@ -95,7 +95,8 @@ async function single({ name, result, picture, problem }: Shown, spec: string): 
   shown.classList.toggle("wide", wide > 1.6 * high || faces.length > 3);
   if (spec) shown.dataset["frequencies"] = spec;
   const drawn = find<SVGSVGElement>("svg.photo", shown);
-  set(drawn, { viewBox: `0 0 ${wide} ${high}`, "aria-label": name });
+  const scale = 4000 / longest;
+  set(drawn, { viewBox: `0 0 ${wide} ${high}`, width: scale * wide, height: scale * high, "aria-label": name });
   set(find("image", drawn), { href: await address(picture), width: wide, height: high });
   set(find("feGaussianBlur", drawn), { stdDeviation: (longest / 60).toFixed(1) });
   repeat(find("a.face-mark", drawn), faces, (mark, face, k) => fillMark(mark, face, k + 1, longest));

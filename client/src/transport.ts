@@ -125,7 +125,7 @@ export class HttpTransport implements Transport {
   }
 
   send(frame: Blob): void {
-    void this.post(frame);
+    this.post(frame).catch(() => undefined);
   }
 
   command(command: Command): void {
@@ -182,7 +182,9 @@ export class HttpTransport implements Transport {
     const method = command.type === "record" ? "POST" : "DELETE";
     if (!this.url) return;
     const response = await request(`${this.url}/recording${recordQuery(command)}`, { method });
-    if (response) this.listener.onMessage((await response.json()) as Message);
+    if (!response) return;
+    const answer = (await response.json()) as Message | { error: { code: string; message: string } };
+    this.listener.onMessage("error" in answer && !response.ok ? { type: "error", error: answer.error } : (answer as Message));
   }
 }
 

@@ -34,7 +34,7 @@ def test_pages_name_files_that_are_kept_until_they_change(client: FlaskClient) -
 
 
 def test_other_addresses_are_asked_for_again(client: FlaskClient) -> None:
-    for address in ("/static/base.css", "/static/mien.css?v=old"):
+    for address in ("/static/base.css", "/static/base.css?v=old"):
         answer = _get(client, address)
         assert answer.headers["Cache-Control"] == "no-cache"
         assert answer.data == SHEET.read_bytes()

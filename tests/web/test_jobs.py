@@ -2,7 +2,6 @@
 
 import csv
 import errno
-import html
 import io
 import re
 import shutil
@@ -299,10 +298,13 @@ def test_job_of_a_cut_video_says_what_is_missing(
     assert "run.json" in {entry["name"] for entry in document["files"]}
     lines = client.get(f"/api/v1{job_url}/files/frames.jsonl").text.splitlines()
     assert 0 < document["frames_done"] == len(lines) < 48
-    assert document["message"]
-    notice = re.search(r'<p class="notice"[^>]*>([^<]+)</p>', client.get(job_url).text)
-    assert notice is not None
-    assert html.unescape(notice[1]) == document["message"]
+    assert re.search(r"^The file is cut: \d", document["message"], re.M)
+    page = client.get(job_url, headers={"Accept-Language": "de"}).text
+    assert re.search(
+        r"<p dir=\"auto\">Die Datei ist abgeschnitten: \d+,\d\d von 6,00 Sekunden", page
+    )
+    for address in (job_url, "/video"):
+        assert ">done, with warnings</span>" in client.get(address).text
 
 
 def test_lease_lost_to_the_database_does_not_cancel_the_job(

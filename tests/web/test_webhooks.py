@@ -159,7 +159,10 @@ def test_deleted_jobs_are_not_notified(make_app: MakeApp, receive: Any, walk: Pa
         "https://" + "a" * 500, "https://example.org/\r\nX: y",
         # Plainly private.
         "https://10.1.2.3/", "https://[::1]/", "https://127.1/", "https://0x7f.1/", "https://intern/",
-        "https://2130706433/", "https://localhost./", "https://a.localhost/", "https://db.internal/",
+        "https://2130706433/", "https://localhost./",
+        "HTTPS://LocalHost/", "https://%6cocalhost/", "https://example.org\\@10.0.0.1/",
+        "https://a..example.org/", "https://-a.example.org/", "https://example.org:0/",
+        "https://a.localhost/", "https://db.internal/",
     ],
 )  # fmt: skip
 def test_rejects_urls(client: FlaskClient, walk: Path, url: str) -> None:

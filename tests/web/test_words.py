@@ -4,6 +4,7 @@ import ast
 import importlib.util
 import io
 import re
+import wave
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from mien import drawing
+from mien.errors import InputError
 from mien.labels import Expression, exact_label
+from mien.media.images import open_image, read_image
+from mien.media.video import VideoSource
 from mien.web import error_words, pages, words
+from mien.web.errors import sentence
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = sorted((ROOT / "src/mien/web/templates").glob("*.html"))
@@ -203,10 +208,14 @@ def test_errors_are_in_the_language_of_the_page(
     german = {"Accept-Language": "de", "Accept": "text/html"}
     form: dict[str, Any] = {"image": (io.BytesIO(b"no picture"), "a.jpg")}
     text = client.post("/photo", data=form, headers=german).text
-    assert "Diese Datei kann nicht als Bild gelesen werden." in text
+    assert "Diese Datei ist kein Bild." in text
     assert "Das wurde nicht gefunden" in client.get("/samples/none.jpg", headers=german).text
     answer: Any = client.get("/words/de.json").json
     assert set(error_words.WORDS) <= set(answer)
+    for address, more in (("/?" + "x" * 5000, {}), ("/", {"X-Long": "x" * 9000})):
+        refused = client.get(address, headers={**german, **more})
+        assert refused.status_code in {414, 431}
+        assert '<html lang="de"' in refused.text
     # A message that is translated has no words before it.
     missing = client.get(f"/sessions/{'x' * 22}", headers=german).text
     assert "wurde gelöscht" in missing
@@ -218,6 +227,36 @@ def test_errors_are_in_the_language_of_the_page(
         False,
         True,
     ]
+
+
+def test_what_the_library_says_of_files_has_words(app: Flask, tmp_path: Path) -> None:
+    """Of files that visitors choose by mistake or that are damaged, as the library says it."""
+    photo = (ROOT / "src/mien/samples/person-a-neutral.jpg").read_bytes()
+    clip = (ROOT / "src/mien/web/static/sample.mp4").read_bytes()
+    start, end = clip.index(b"moov") - 4, clip.index(b"mdat") - 4
+    sound = io.BytesIO()
+    with wave.open(sound, "wb") as written:
+        written.setparams((1, 2, 8000, 0, "NONE", ""))
+        written.writeframes(bytes(16000))
+    files = {
+        "text": (b"no video " * 20, "kann nicht als Video gelesen", "ist kein Bild"),
+        "sound": (sound.getvalue(), "nur Ton", "ist kein Bild"),
+        "no index": (clip[:start] + clip[end:], "Index fehlt", "ist ein Video"),
+        "no picture": (photo[:300], "", "beschädigt und kann nicht"),
+    }
+    for name, (content, as_video, as_photo) in files.items():
+        path = tmp_path / name
+        path.write_bytes(content)
+        for read, expected in ((VideoSource, as_video), (read_image, as_photo)):
+            if expected:
+                with pytest.raises(InputError) as raised:
+                    read(path)
+                with app.test_request_context("/?lang=de"):
+                    assert expected in words._said(sentence(str(raised.value)))
+    path.write_bytes(photo[: len(photo) // 2])
+    with app.test_request_context("/?lang=de"):
+        (said,) = map(words._said, open_image(path).warnings)
+    assert re.fullmatch(r"Die Datei ist beschädigt: \d\d Prozent des Bildes .*", said)
 
 
 def test_numbers_have_the_form_of_the_language(client: FlaskClient) -> None:

@@ -40,7 +40,7 @@ WORDS = {
     ),
     **dict.fromkeys(
         ("too_large", "length_needed"),
-        "The request is too large. Make the file smaller, or cut the video.",
+        "This is too large. Make it smaller, or send less at once.",
     ),
     **dict.fromkeys(
         ("changed", "not_found", "range_not_satisfiable"), "This was not found, or was deleted."

@@ -205,6 +205,9 @@ def _options(config: WebConfig) -> dict[str, Any]:
         # More connections than live streams must be accepted, to tell clients the reason.
         "worker_connections": 1000,
         "keepalive": 5,
+        # More than the application accepts, which answers in the language of the visitor.
+        "limit_request_line": 8190,
+        "limit_request_field_size": 32_760,
         "timeout": 60,
         # Ends before the 30 s after which hosts kill a process; a busy machine may need most of it.
         "graceful_timeout": 20,

@@ -293,8 +293,8 @@ class _Heartbeat:
 
 
 def _warning(state: RunState | None) -> str | None:
-    """What the visitor should know about a finished job."""
-    return sentence("; ".join(state.warnings)) if state and state.warnings else None
+    """What the visitor should know about a finished job, one warning a line."""
+    return "\n".join(map(sentence, state.warnings)) or None if state else None
 
 
 def _safe_name(name: str) -> str:

@@ -136,7 +136,7 @@ class VideoForm(BaseModel):
     annotate: _FormBool = Field(True, description="Whether to make the annotated video.")
     blur_faces: _FormBool = Field(False, description="Whether the annotated video hides the faces.")
     webhook_url: str | None = Field(
-        None, pattern=r"^https?://[!-~]+$", max_length=500,
+        None, pattern=r"^[Hh][Tt][Tt][Pp][Ss]?://[!-~]+$", max_length=500,
         description="Where to send the job when it has ended.",
     )  # fmt: skip
     webhook_secret: str | None = Field(
@@ -158,7 +158,9 @@ class JobDocument(Document):
     state: Literal["queued", "running", "done", "failed", "cancelled"]
     progress: float = Field(ge=0, le=1)
     frames_done: int
-    message: str | None
+    message: str | None = Field(
+        description="Why a job failed; of a done one its warnings, one a line."
+    )
     attempts: int
     created_at: str
     finished_at: str | None

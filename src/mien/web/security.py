@@ -35,6 +35,7 @@ from werkzeug.exceptions import RequestEntityTooLarge, TooManyRequests
 
 from mien.web import headers
 from mien.web.config import MEGABYTE, is_loopback
+from mien.web.error_words import CODES, WORDS
 from mien.web.errors import ProblemError, http_response, problem_response, wants_html
 from mien.web.services import services
 
@@ -50,6 +51,8 @@ _MAX_FORM_PARTS = 4 * _MAX_IMAGES
 # The bodies in JSON are small and flat.
 _MAX_JSON_BYTES = 64 * 1024
 _MAX_JSON_DEPTH = 16
+# Less than the server reads.
+_MAX_ADDRESS, _MAX_HEADER = 4094, 8190
 _MAX_DISCARDED_BYTES = 16 * MEGABYTE
 # The results of a second with many faces.
 _RESULTS_ENDPOINT = "live.add_results"
@@ -101,6 +104,7 @@ def init_app(app: Flask) -> None:
     _limiter.init_app(app)
     app.register_error_handler(TooManyRequests, _too_many_requests)
     app.register_error_handler(RequestEntityTooLarge, _too_large)
+    app.before_request(_check_length)
     app.before_request(_check_address)
     app.before_request(_check_text)
     headers.init_app(app)
@@ -222,6 +226,18 @@ def _check_address() -> None:
             "This server accepts requests from its own machine only. To accept others, set "
             "MIEN_ACCESS_TOKEN, or MIEN_PUBLIC=1 to serve everyone.",
         )
+
+
+def _check_length() -> None:
+    """Refuse a long address or header with a page, where the server's own answer has none."""
+    raw = request.environ
+    too_long = None
+    if len(raw.get("PATH_INFO", "")) + len(raw.get("QUERY_STRING", "")) > _MAX_ADDRESS:
+        too_long = 414
+    elif any(len(value) > _MAX_HEADER for _, value in request.headers):
+        too_long = 431
+    if too_long:
+        raise ProblemError(too_long, CODES[too_long], WORDS[CODES[too_long]])
 
 
 def _check_text() -> None:

@@ -9,6 +9,7 @@ import http.client
 import ipaddress
 import json
 import logging
+import re
 import socket
 import ssl
 import threading
@@ -30,6 +31,9 @@ log = logging.getLogger("mien.web")
 _TIMEOUT_S = 10.0
 # After which attempt how long to wait; results are kept for a day by default.
 _WAITS_S = (10, 60, 300, 1_800, 7_200, 21_600)
+# Labels between dots; a name or an IPv4 address.
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?"
+_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
 # The last parts of names that no public DNS has.
 _LOCAL_NAMES = {"localhost", "local", "internal", "lan", "home", "intranet"}
 # Networks whose addresses contain IPv4 addresses.
@@ -148,6 +152,10 @@ def _parse(url: str, config: WebConfig) -> tuple[str, int, bool, bool]:
         raise _WebhookError("expected a URL such as https://example.org/done") from None
     if parts.scheme not in {"http", "https"} or not host or "@" in parts.netloc:
         raise _WebhookError("expected a URL such as https://example.org/done, without a password")
+    if port == 0 or not (":" in host or _HOST.fullmatch(host)):
+        raise _WebhookError(
+            f"expected a host such as example.org and a port from 1, got {parts.netloc}"
+        )
     # The names of settings have IPv6 addresses in brackets.
     allowed = config.webhook_host(f"[{host}]" if ":" in host else host)
     if allowed is None:

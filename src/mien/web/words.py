@@ -22,7 +22,7 @@ from markupsafe import Markup
 
 from mien.drawing import own_color
 from mien.labels import Expression
-from mien.web import error_words, errors
+from mien.web import error_words, errors, file_words
 
 CATALOGS = Path(__file__).parent / "translations"
 
@@ -33,11 +33,12 @@ WORDS = (
     *_LABELS,
     *("small", "blurred", "dark", "bright", "turned", "tilted", "cut off", "unclear", "covered"),
     *("eyes covered", "nose covered", "mouth covered"),
-    *("queued", "running", "done", "failed", "cancelled"),
+    *("queued", "running", "done", "failed", "cancelled", "done, with warnings", "not better"),
     *("comes into view", "leaves", "eyes closed", "blink", "yawn", "scene cut"),
     *("uncertain", "not visible"),
     *("derived from probabilities", "group", "person", "smiling"),
     *dict.fromkeys(error_words.WORDS.values()),
+    *file_words.SENTENCES,
     "There is no page at this address. Check its spelling; the page may have been deleted.",
     "This server cannot read pictures of this kind. Choose a JPEG or PNG file.",
     "Expected a time such as 1:02.5 and a note of 1 to 200 characters.",
@@ -110,7 +111,13 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(blueprint)
     filters = {"label": _label, "color": _color, "message": message, "chart": _chart}
     app.jinja_env.filters.update(
-        filters, problem=_problem, word=_word, percent=_percent, decimal=_decimal, clock=clock
+        filters,
+        problem=_problem,
+        said=_said,
+        word=_word,
+        percent=_percent,
+        decimal=_decimal,
+        clock=clock,
     )
     app.context_processor(lambda: {"language": language(), "languages": LANGUAGES.values()})
     app.after_request(_set_headers)
@@ -133,12 +140,24 @@ def message(text: object) -> str:
     return str(_translations(language().code).ugettext(plain)) if plain else ""
 
 
+def _said(text: str) -> str:
+    """What the library or the server says of a file, as a sentence of the page where it has one."""
+    found = file_words.sentence_of(text)
+    if found is None:
+        return message(text)
+    numbers = {
+        name: _decimal(float(value), len(value.partition(".")[2])) if "." in value else value
+        for name, value in found[1].items()
+    }
+    return message(found[0]) % numbers
+
+
 def _problem(problem: errors.ProblemError) -> str:
     """What a visitor reads of an error.
 
     That is its message, or the words of its code before it where no catalog has the message.
     """
-    own = message(problem.message)
+    own = _said(problem.message)
     if language().code == "en" or own != problem.message:
         return own
     # In isolates, as the direction of the message is another than that of the words.
