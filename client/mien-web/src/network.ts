@@ -2,6 +2,7 @@
 
 import * as ort from "onnxruntime-web/wasm";
 import { loadNetwork, loadSpec } from "./assets";
+import { prepared } from "./onnx";
 import type { ModelSpec } from "./specs";
 
 export interface RuntimeOptions {
@@ -56,8 +57,9 @@ export class Network {
 
   private async load(): Promise<ort.InferenceSession> {
     const bytes = await loadNetwork(this.assets, this.spec);
+    const { model, isPlain } = prepared(bytes);
     await started;
-    return ort.InferenceSession.create(bytes, { executionProviders: ["wasm"], graphOptimizationLevel: "all" });
+    return ort.InferenceSession.create(model, { executionProviders: ["wasm"], graphOptimizationLevel: isPlain ? "disabled" : "all" });
   }
 
   /** Runs a batch of `count` inputs of `size_wh`; only the named outputs are computed. */
