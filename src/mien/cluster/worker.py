@@ -6,9 +6,8 @@ import json
 import os
 import tempfile
 import time
-from collections import deque
 from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from mien.cluster.attempts import (
     delete_left_scratch,
 )
 from mien.cluster.folder import Folder
+from mien.cluster.images import FaceBatches, read_ahead
 from mien.cluster.inputs import Input
 from mien.cluster.output import PartTables
 from mien.cluster.plan import Part
@@ -47,8 +47,6 @@ from mien.streaming.outputs import locked
 
 # Errors of the installation, which every further input would have too.
 _FATAL = (StorageError, ModelError, ProviderError, MissingExtraError)
-_READERS = 4
-"""Remote images that a worker reads at once; they are in memory until they are analyzed."""
 _ASK_S = 30.0
 """How often a download that is waited for is progress."""
 
@@ -144,10 +142,13 @@ class Worker:
             labels = self._pipeline.classifier.spec.labels
             tables = PartTables(Path(scratch), part.name, labels, self._work.carried)
             limit = byte_limit(self._pipeline.settings.max_megapixels)
-            for found, content in _read_ahead(part.inputs, limit):
+            self._faces = FaceBatches(self._pipeline)
+            for found, content in read_ahead(part.inputs, limit):
                 self._watch.progress()
                 for member in self._members(found, tables, journal, Path(scratch)):
                     self._try(member, content, tables, journal, Path(scratch))
+                    self._add_classified(tables)
+            self._add_classified(tables, 0)
             self._watch.stop()
             facts = {
                 "seconds": round(time.perf_counter() - started, 3),
@@ -181,21 +182,34 @@ class Worker:
                 elif self._is_video(found):
                     self._add_video(found, tables, scratch)
                 else:
-                    self._add_image(found, content, tables)
-        except _FATAL:
-            raise
-        except (MienError, OSError) as error:
+                    self._add_image(found, content)
+                    if journal:
+                        self._add_classified(tables, 0)
+        except Exception as error:  # noqa: BLE001 - one input must not stop the others
+            self._fail(found, tables, error)
+
+    def _add_classified(self, tables: PartTables, *least: int) -> None:
+        """Add the images whose faces are classified together, if they are enough."""
+        for found, result in self._faces.take(*least):
+            if isinstance(result, Exception):
+                self._fail(found, tables, result)
+            else:
+                tables.add_image(found, result)
+                tables.warnings += [f"{found.uri}: {warning}" for warning in result.warnings]
+
+    def _fail(self, found: Input, tables: PartTables, error: Exception) -> None:
+        """Add an input with the reason why it cannot be analyzed, unless others cannot, too."""
+        if isinstance(error, _FATAL):
+            raise error
+        message = f"{found.uri}: {type(error).__name__}: {error}"
+        if isinstance(error, MienError | OSError):
             storage.check_room(error)
             storage.check_answers(found.address)
-            self._fail(found, tables, _message(found, error))
-        except Exception as error:  # noqa: BLE001 - one input must not stop the others
-            self._fail(found, tables, f"{found.uri}: {type(error).__name__}: {error}")
-
-    def _fail(self, found: Input, tables: PartTables, error: str) -> None:
+            message = _message(found, error)
         if found.piece is None or found.piece.is_join:
-            tables.fail(found, error)
+            tables.fail(found, message)
         else:
-            self._write_segment(found, b"", error=error)
+            self._write_segment(found, b"", error=message)
 
     def _is_video(self, found: Input) -> bool:
         if found.suffix in SUFFIXES:
@@ -207,7 +221,7 @@ class Worker:
         except InputError:
             return False
 
-    def _add_image(self, found: Input, content: "Future[bytes] | None", tables: PartTables) -> None:
+    def _add_image(self, found: Input, content: "Future[bytes] | None") -> None:
         limit = self._pipeline.settings.max_megapixels
         source: str | bytes = found.address
         if storage.is_local(found.address):
@@ -217,9 +231,7 @@ class Worker:
                 self._watch.progress()
             source = content.result() if content else storage.read(found.address, byte_limit(limit))
             self._watch.progress()
-        result = self._pipeline.analyze_opened(open_image(source, max_megapixels=limit))
-        tables.add_image(found, result)
-        tables.warnings += [f"{found.uri}: {warning}" for warning in result.warnings]
+        self._faces.add(found, open_image(source, max_megapixels=limit))
 
     def _add_video(self, found: Input, tables: PartTables, scratch: Path) -> None:
         from mien.media.sources import Selection
@@ -355,24 +367,6 @@ class Worker:
         with self._local(found, inner) as path:
             for name, copy in shard_files(path, inner, warn):
                 yield replace(found, uri=f"{found.uri}#{name}", address=str(copy))
-
-
-def _read_ahead(
-    inputs: Sequence[Input], limit: int
-) -> Iterator[tuple[Input, "Future[bytes] | None"]]:
-    """The inputs; remote images with their content, which is read while others are analyzed.
-
-    An image may have `limit` bytes.
-    """
-    ahead: deque[tuple[Input, Future[bytes] | None]] = deque()
-    with ThreadPoolExecutor(_READERS) as readers:
-        for found in inputs:
-            is_read = found.suffix in SUFFIXES and not storage.is_local(found.address)
-            read = readers.submit(storage.read, found.address, limit) if is_read else None
-            ahead.append((found, read))
-            if len(ahead) > _READERS:
-                yield ahead.popleft()
-        yield from ahead
 
 
 def _segment_files(found: Input, number: int) -> tuple[str, str]:

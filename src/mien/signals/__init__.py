@@ -34,6 +34,7 @@ __all__ = [
     "measure_face",
     "mouth_opening",
     "read_action_units",
+    "with_expression",
 ]
 
 _METHOD = "derived from probabilities"
@@ -103,9 +104,7 @@ def measure_face(
         presence: probability in [0, 1] that it is a face; by default that of the landmarks.
         covered: parts of the face that something hides; its expression is uncertain then.
     """
-    landmarks, scores = face.landmarks, face.expression
-    if scores is not None and covered:
-        scores = replace(scores, uncertain=True)
+    landmarks = face.landmarks
     pose = None if landmarks is None else estimate_pose(landmarks)
     x_cm, y_cm, z_cm = (pose and camera and head_position(pose, camera)) or (None, None, None)
     eyes = None if landmarks is None else eye_openings(landmarks)
@@ -117,9 +116,6 @@ def measure_face(
         head_x_cm=x_cm,
         head_y_cm=y_cm,
         head_z_cm=z_cm,
-        expressivity=None
-        if scores is None or Expression.NEUTRAL not in scores.labels
-        else 1 - scores[Expression.NEUTRAL],
     )
     gaze = units = None
     if landmarks is not None and face.blendshapes is not None:
@@ -127,15 +123,30 @@ def measure_face(
         closure = face.blendshapes["eyeBlinkRight"], face.blendshapes["eyeBlinkLeft"]
         gaze = estimate_gaze(landmarks, pose, closure)
         units = read_action_units(face, pose, neutral)
-    return replace(
+    measured = replace(
         face,
-        expression=scores,
         quality=measure(image, face.detection, landmarks, pose, presence=presence, covered=covered),
         signals=signals,
-        affect=None if scores is None else derive_affect(scores),
+        affect=None,
         gaze=gaze,
         action_units=units,
     )
+    return measured if face.expression is None else with_expression(measured, face.expression)
+
+
+def with_expression(face: Face, scores: ExpressionScores) -> Face:
+    """A measured face with its expression, and with what is derived from it.
+
+    Args:
+        face: with quality and signals; where something covers it, the expression is uncertain.
+        scores: its expression.
+    """
+    signals = face.signals or Signals()
+    if Expression.NEUTRAL in scores.labels:
+        signals = replace(signals, expressivity=1 - scores[Expression.NEUTRAL])
+    if face.quality is not None and "covered" in face.quality.reasons:
+        scores = replace(scores, uncertain=True)
+    return replace(face, expression=scores, signals=signals, affect=derive_affect(scores))
 
 
 def read_action_units(
