@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -10,11 +11,16 @@ import pytest
 from typer.testing import CliRunner
 
 import mien
+from mien import adaptation
+from mien.adaptation.faces import read_features
+from mien.adaptation.head import OTHER_LOGS, Features
 from mien.adaptation.model_file import _CARD_KEY
 from mien.cli.app import app
 from mien.errors import DataError, ModelError, SettingError
+from mien.expression.neural import NeuralClassifier
 from mien.runtime import catalog
 from mien.runtime.session import Session
+from mien.types import Image
 
 SAMPLE = catalog.shipped_folder().parent / "samples" / "person-a-neutral.jpg"
 FAST = mien.Settings(model="scratch")
@@ -85,6 +91,22 @@ def test_an_adapted_model_can_be_adapted_and_evaluated(
     assert json.loads(done.stdout)["n"] == 5, done.stderr
 
 
+@pytest.fixture
+def tries_few(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, bool]]:
+    """For each reading of features: the number of faces, and whether of all networks."""
+    asked: list[tuple[int, bool]] = []
+
+    def read(crops: Sequence[Image], network: NeuralClassifier, progress: None) -> Features:
+        asked.append((len(crops), OTHER_LOGS in network.spec.outputs))
+        return read_features(crops, network, progress)
+
+    monkeypatch.setattr(adaptation, "read_features", read)
+    monkeypatch.setattr(adaptation, "_TRIED", 0)
+    monkeypatch.setattr(adaptation, "_LEAST_TRIED", 3)
+    return asked
+
+
+@pytest.mark.usefixtures("tries_few")
 def test_command_writes_json_and_page(tmp_path: Path) -> None:
     data = _folders(tmp_path / "data", ("happy", "sad"), each=6)
     arguments = ["adapt", str(data), "--crops", "--out", str(tmp_path / "m.onnx")]
@@ -99,12 +121,16 @@ def test_command_writes_json_and_page(tmp_path: Path) -> None:
     assert "<table>" in (tmp_path / "m.html").read_text(encoding="utf-8")
 
 
-def test_refuses_labels_that_mean_nothing(tmp_path: Path) -> None:
+def test_refuses_labels_that_mean_nothing(
+    tmp_path: Path, tries_few: list[tuple[int, bool]]
+) -> None:
     data = _folders(tmp_path / "a", ("x",), each=12)
     (data / "y").mkdir()
     for path in sorted((data / "x").iterdir())[::2]:
         path.rename(data / "y" / path.name)
     result = mien.adapt(data, tmp_path / "m.onnx", crops=True, settings=FAST)
+    assert tries_few == [(6, True), (6, False)]  # the others would not have helped
+    assert result.after["n"] == 12
     assert not result.kept
     assert result.model is None
     assert not (tmp_path / "m.onnx").exists()

@@ -96,7 +96,7 @@ def test_a_model_that_does_not_use_the_embedding_still_tells_it(
     base = catalog.find("quick")
     features = read_features(crops_and_values[0][:4], NeuralClassifier(base))
     truth = np.array([0, 1, 0, 1])
-    head = fit_head(features, truth, np.zeros((8, 2)), Strength(100.0, None), features.spaces())
+    head = fit_head(features, truth, np.zeros((8, 2)), Strength(100.0, None))
     assert head.used() == []
     labels = (exact_label("calm"), exact_label("glad"))
     spec = dataclasses.replace(base.spec, labels=labels, training_prior=(0.5, 0.5))

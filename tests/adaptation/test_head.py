@@ -37,10 +37,10 @@ def _features(truth: np.ndarray, confused: bool, noise: float = 1.0) -> Features
 
 def test_minimizes_the_penalized_cross_entropy() -> None:
     rows, start = RNG.normal(size=(40, 3)), RNG.normal(size=(3, 4))
-    targets, weights = np.eye(4)[RNG.integers(0, 4, 40)], RNG.uniform(0.5, 2, 40)
+    truth, weights = RNG.integers(0, 4, 40), RNG.uniform(0.5, 2, 40)
     penalty = np.array([1.0, 3.0, 0.5])
-    found = _multinomial(rows, targets, weights, penalty, start)
-    errors = (softmax(rows @ found) - targets) * weights[:, None]
+    found = _multinomial(rows, truth, weights, penalty, start)
+    errors = (softmax(rows @ found) - np.eye(4)[truth]) * weights[:, None]
     # At the minimum the gradient is zero.
     gradient = rows.T @ errors + penalty[:, None] * (found - start)
     assert np.abs(gradient).max() < 0.01
@@ -50,7 +50,7 @@ def test_a_strong_pull_keeps_the_mapping() -> None:
     truth = np.repeat(np.arange(3), 3)
     features = _features(truth, confused=True)
     strength = Strength(1e6, 1e6, 1e6)
-    head = fit_head(features, truth, np.eye(3), strength, features.spaces())
+    head = fit_head(features, truth, np.eye(3), strength)
     kept = features.log_probabilities[:, 0].argmax(axis=1)
     assert head.logits(features).argmax(axis=1).tolist() == kept.tolist()
 

@@ -99,20 +99,21 @@ def _measure(
     classifier = pipeline.classifier
     base = base_network(pipeline.settings)
     rows, labels = _rows(domain, classifier.spec.labels)
-    crops, _ = find_crops(rows, pipeline, progress)
-    if not crops:
+    found, _ = find_crops(rows, pipeline, progress)
+    if not found:
         raise DataError(f"expected faces in the pictures of {rows.name}, found none")
-    seen = np.array(list(crops))
+    seen = np.array(list(found))
+    crops, scores = zip(*found.values(), strict=True)
     with with_extra_outputs(base) as wide:
-        features = read_features(list(crops.values()), NeuralClassifier(wide), progress)
+        features = read_features(crops, NeuralClassifier(wide), progress)
     before = np.full((len(rows), len(labels)), np.nan)
     mapping = whole_mapping(classifier.spec, labels, features)
-    known = known_probabilities(classifier, list(crops.values()), mapping)
+    known = known_probabilities(np.array(scores, np.float64), mapping)
     assert known is not None
     before[seen] = known
     main = figures(before, rows.label_index)
     large = np.flatnonzero(main.matrix.sum(axis=1) >= MIN_IN_CLASS)
-    groups = person_groups(rows.take(seen), tuple(crops.values()))
+    groups = person_groups(rows.take(seen), crops)
     truth = rows.label_index[seen]
     return {
         "n": len(rows),

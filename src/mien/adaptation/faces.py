@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 
 import numpy as np
@@ -10,7 +11,7 @@ from mien.adaptation.head import LOG_FLOOR, OTHER_LOGS, PARTS, Features
 from mien.errors import DataError, ImageReadError
 from mien.evaluation.data_check import near_duplicate_groups
 from mien.evaluation.dataset import SUBJECT, UNLABELED, IntArray, LabeledSet
-from mien.evaluation.predict import Progress, choose_face
+from mien.evaluation.predict import Progress, choose_face, in_batches
 from mien.evaluation.summary import first_names
 from mien.expression.crop import face_crop, landmarks_of_crop
 from mien.expression.neural import NeuralClassifier
@@ -18,10 +19,14 @@ from mien.expression.priors import softmax, uniform_shift
 from mien.geometry import Array
 from mien.labels import Expression
 from mien.pipeline import FacePipeline
-from mien.types import Image
+from mien.types import FloatArray, Image
 
 LEAST, MOST = 3, 500
 """Pictures of each label that are needed, and that are used."""
+
+
+SeenFace = tuple[Image, FloatArray]
+"""An aligned crop, and the probabilities ``(C,)`` of the model as it is."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,6 +37,7 @@ class LabeledFaces:
         labels: ``(K,)`` of the data set, those of the model first.
         truth: ``(N,)`` index of the label.
         crops: ``N`` aligned crops.
+        scores: ``(N, C)`` what the model as it is says about them.
         groups: ``(N,)`` equal numbers for one person, or for near-duplicates.
         names: of the pictures.
         left_out: the names of the pictures that are not among them, by reason.
@@ -40,6 +46,7 @@ class LabeledFaces:
     labels: tuple[Expression, ...]
     truth: IntArray
     crops: tuple[Image, ...]
+    scores: Array
     groups: IntArray
     names: tuple[str, ...]
     left_out: dict[str, tuple[str, ...]]
@@ -55,18 +62,18 @@ def find_faces(
     """
     rows = _at_most(data.labeled())
     spec = pipeline.classifier.spec
-    crops, lost = find_crops(rows, pipeline, progress)
-    for index in _with_other_labels(rows, crops):
-        del crops[index]
+    found, lost = find_crops(rows, pipeline, progress)
+    for index in _with_other_labels(rows, found):
+        del found[index]
         lost.setdefault("the same picture has another label, too", []).append(rows.names[index])
-    kept = rows.take(list(crops))
+    kept = rows.take(list(found))
     there = {label for label, count in kept.counts().items() if count}
     labels = (
         *(label for label in spec.labels if label in there),
         *(label for label in kept.labels if label in there and label not in spec.labels),
     )
     _check_counts(rows, kept, {**data.left_out, **lost})
-    images = tuple(crops.values())
+    images = tuple(crop for crop, _ in found.values())
     groups = person_groups(kept, images)
     if len(np.unique(groups)) < 2:
         raise DataError(
@@ -77,6 +84,7 @@ def find_faces(
         labels=labels,
         truth=kept.relabel(labels).label_index,
         crops=images,
+        scores=np.array([scores for _, scores in found.values()], np.float64),
         groups=groups,
         names=kept.names,
         left_out={
@@ -87,10 +95,10 @@ def find_faces(
     )
 
 
-def _with_other_labels(rows: LabeledSet, crops: Mapping[int, Image]) -> list[int]:
+def _with_other_labels(rows: LabeledSet, found: Mapping[int, SeenFace]) -> list[int]:
     """The rows whose crop is also that of a row with another label."""
     labels: dict[bytes, set[int]] = {}
-    marks = {index: sha256(crop.tobytes()).digest() for index, crop in crops.items()}
+    marks = {index: sha256(crop.tobytes()).digest() for index, (crop, _) in found.items()}
     for index, mark in marks.items():
         labels.setdefault(mark, set()).add(int(rows.label_index[index]))
     return [index for index, mark in marks.items() if len(labels[mark]) > 1]
@@ -103,13 +111,16 @@ def read_features(
     spec = classifier.spec
     extra = [name for name in (*PARTS, OTHER_LOGS) if name in spec.outputs]
     wanted = [spec.outputs[0], *extra]
-    found: list[list[Array]] = []
-    for number, crop in enumerate(crops):
-        views = classifier.run([crop, np.ascontiguousarray(crop[:, ::-1])], wanted)
-        found.append([view.astype(np.float64) for view in views])
-        if progress is not None:
-            progress(number + 1, len(crops))
-    values = dict(zip(wanted, map(np.stack, zip(*found, strict=True)), strict=True))
+
+    def read(rows: Sequence[int]) -> list[tuple[FloatArray, ...]]:
+        views = [view for row in rows for view in (crops[row], crops[row][:, ::-1])]
+        outputs = classifier.run(list(map(np.ascontiguousarray, views)), wanted)
+        return list(zip(*(output.reshape(len(rows), 2, -1) for output in outputs), strict=True))
+
+    found = zip(*in_batches(len(crops), read, progress), strict=True)
+    values = {
+        name: np.stack(rows).astype(np.float64) for name, rows in zip(wanted, found, strict=True)
+    }
     logits = values.pop(spec.outputs[0])
     logs = np.log(np.maximum(softmax(logits / spec.temperature + uniform_shift(spec)), 1e-12))
     other_logs = values.pop(OTHER_LOGS, np.zeros((*logits.shape[:2], 0)))
@@ -118,23 +129,33 @@ def read_features(
 
 def find_crops(
     rows: LabeledSet, pipeline: FacePipeline, progress: Progress | None = None
-) -> tuple[dict[int, Image], dict[str, list[str]]]:
-    """The crops of the pictures' faces by row, and the names of the other pictures by reason."""
-    crops: dict[int, Image] = {}
+) -> tuple[dict[int, SeenFace], dict[str, list[str]]]:
+    """The pictures' faces by row, and the names of the other pictures by reason."""
+    faces: dict[int, SeenFace] = {}
     lost: dict[str, list[str]] = {}
-    for index in range(len(rows)):
-        found = _find_crop(rows, index, pipeline)
+    results = in_batches(len(rows), partial(_find_part, rows, pipeline), progress)
+    for index, found in enumerate(results):
         if isinstance(found, str):
             lost.setdefault(found, []).append(rows.names[index])
         else:
-            crops[index] = found
-        if progress is not None:
-            progress(index + 1, len(rows))
-    return crops, lost
+            faces[index] = found
+    return faces, lost
 
 
-def _find_crop(rows: LabeledSet, index: int, pipeline: FacePipeline) -> Image | str:
-    """The crop of a picture's face, or why there is none."""
+def _find_part(
+    rows: LabeledSet, pipeline: FacePipeline, indices: Sequence[int]
+) -> list[SeenFace | str]:
+    found = [_find_face(rows, index, pipeline) for index in indices]
+    crops = [crop for crop in found if isinstance(crop, np.ndarray)]
+    scores = iter(pipeline.classifier.classify(crops))
+    return [
+        (crop, next(scores).probabilities) if isinstance(crop, np.ndarray) else crop
+        for crop in found
+    ]
+
+
+def _find_face(rows: LabeledSet, index: int, pipeline: FacePipeline) -> SeenFace | Image | str:
+    """A picture's face, of a face crop only the aligned one, or why there is none."""
     try:
         image = rows.load(index)
     except ImageReadError:
@@ -147,7 +168,9 @@ def _find_crop(rows: LabeledSet, index: int, pipeline: FacePipeline) -> Image | 
     face = choose_face(faces, rows.box(index))
     if face is None:
         return "the labeled face was not found" if faces else "no face was found"
-    return face_crop(image, face.box, face.landmarks, spec).image
+    assert face.expression is not None
+    crop = face_crop(image, face.box, face.landmarks, spec).image
+    return crop, face.expression.probabilities
 
 
 def _at_most(data: LabeledSet) -> LabeledSet:

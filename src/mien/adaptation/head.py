@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from mien.evaluation.dataset import IntArray
-from mien.expression.priors import softmax
 from mien.geometry import Array
 from mien.runtime.spec import EMBEDDING
 
@@ -51,6 +50,11 @@ class Strength:
     blendshapes: float | None = None
     others: float | None = None
 
+    def needed(self) -> list[str]:
+        """The names of the outputs that it uses."""
+        found = [name for name in PARTS if self.of(name) is not None]
+        return found if self.others is None else [*found, OTHER_LOGS]
+
     def of(self, part: str) -> float | None:
         """The penalty of a part of the features; None where it is left out."""
         if part == BLENDSHAPE_OUTPUT:
@@ -80,12 +84,29 @@ class Features:
         parts = {name: values[rows] for name, values in self.parts.items()}
         return Features(self.log_probabilities[rows], parts, self.other_logs[rows])
 
+    def joined(self, others: "Features") -> "Features":
+        """These rows, then others', with the parts that both have."""
+        parts = {
+            name: np.concatenate([self.parts[name], values])
+            for name, values in others.parts.items()
+            if name in self.parts
+        }
+        logs = np.concatenate([self.log_probabilities, others.log_probabilities])
+        width = min(self.other_logs.shape[2], others.other_logs.shape[2])
+        both = (self.other_logs[:, :, :width], others.other_logs[:, :, :width])
+        return Features(logs, parts, np.concatenate(both))
+
     def spaces(self) -> dict[str, "Space"]:
         """Of each part, by its name."""
         return {
             name: _blendshape_space(values) if name == BLENDSHAPE_OUTPUT else _make_space(values)
             for name, values in self.parts.items()
         }
+
+    def projected(self, spaces: Mapping[str, "Space"]) -> "Features":
+        """The same, with each part in its space."""
+        parts = {name: spaces[name].project(values) for name, values in self.parts.items()}
+        return Features(self.log_probabilities, parts, self.other_logs)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,6 +143,12 @@ class Head:
             self.bias / temperature,
         )
 
+    def of_parts(self, spaces: Mapping[str, "Space"]) -> "Head":
+        """The head for features as they are, of one that was fitted on their projection."""
+        parts = {name: spaces[name].components @ found for name, found in self.parts.items()}
+        means = [spaces[name].mean @ weights for name, weights in parts.items()]
+        return Head(self.outputs, self.other_outputs, parts, self.bias - np.sum(means, axis=0))
+
     def used(self) -> list[str]:
         """The names of the outputs that it needs beside the first."""
         weights = {**self.parts, OTHER_LOGS: self.other_outputs}
@@ -153,8 +180,12 @@ def _make_space(embedding: Array) -> Space:
     mean, deviation = rows.mean(axis=0), rows.std(axis=0)
     # Features that hardly vary in a few pictures would otherwise count as much as any other.
     scale = 1 / ((deviation + 0.05 * rows.std()) * np.sqrt(rows.shape[1]) + 1e-12)
-    _, _, axes = np.linalg.svd((rows - mean) * scale, full_matrices=False)
-    return Space(mean, scale[:, None] * axes[:_COMPONENTS].T)
+    scaled = (rows - mean) * scale
+    if len(rows) < rows.shape[1]:
+        axes = np.linalg.svd(scaled, full_matrices=False)[2].T
+    else:  # the same axes, in a fraction of the time
+        axes = np.linalg.eigh(scaled.T @ scaled)[1][:, ::-1]
+    return Space(mean, scale[:, None] * axes[:, :_COMPONENTS])
 
 
 def _blendshape_space(blendshapes: Array) -> Space:
@@ -181,21 +212,14 @@ def starting_weights(mapping: Array, own: int, strength: Strength) -> tuple[Arra
     return (1 - _OTHERS_SHARE) * mapping[:own], _OTHER_SHARE * mapping[own:]
 
 
-def fit_head(
-    features: Features,
-    truth: IntArray,
-    mapping: Array,
-    strength: Strength,
-    spaces: Mapping[str, Space],
-) -> Head:
+def fit_head(features: Features, truth: IntArray, mapping: Array, strength: Strength) -> Head:
     """Fit a head with all labels counting the same.
 
     Args:
-        features: of the pictures.
+        features: of the pictures, with each part in its space (:meth:`Features.projected`).
         truth: ``(N,)`` index of the label, each at least once.
         mapping: ``(C + O, K)``, as for :func:`starting_weights`.
         strength: of the pull toward it.
-        spaces: of the parts of the features.
     """
     count = mapping.shape[1]
     views = features.log_probabilities.shape[1]
@@ -206,13 +230,13 @@ def fit_head(
         blocks.append((_in_rows(features.other_logs), strength.others, others))
     names = [name for name in features.parts if strength.of(name) is not None]
     for name in names:
-        rows = _in_rows(spaces[name].project(features.parts[name]))
+        rows = _in_rows(features.parts[name])
         blocks.append((rows, strength.of(name) or 0.0, np.zeros((rows.shape[1], count))))
     blocks.append((np.ones((len(logs), 1)), _BIAS_PENALTY, np.zeros((1, count))))
     share = len(truth) / (count * np.maximum(np.bincount(truth, minlength=count), 1))
     weights = _multinomial(
         np.concatenate([rows for rows, _, _ in blocks], axis=1),
-        np.eye(count)[np.repeat(truth, views)],
+        np.repeat(truth, views),
         np.repeat(share[truth], views) / views,
         np.concatenate([np.full(rows.shape[1], penalty) for rows, penalty, _ in blocks]),
         np.concatenate([start for _, _, start in blocks]),
@@ -222,14 +246,12 @@ def fit_head(
     if strength.others is not None:
         others = found.pop(0)
     parts = {name: np.zeros((values.shape[2], count)) for name, values in features.parts.items()}
-    for name, of_space in zip(names, found, strict=True):
-        parts[name] = spaces[name].components @ of_space
-        bias = bias - spaces[name].mean @ parts[name]
+    parts |= dict(zip(names, found, strict=True))
     return Head(of_outputs, others, parts, bias.reshape(count))
 
 
 def _multinomial(
-    rows: Array, targets: Array, row_weights: Array, penalty: Array, start: Array
+    rows: Array, truth: IntArray, row_weights: Array, penalty: Array, start: Array
 ) -> Array:
     """Minimize the weighted cross entropy plus half the penalized squared distance to `start`.
 
@@ -238,25 +260,32 @@ def _multinomial(
     restarts (O'Donoghue and Candès, "Adaptive restart for accelerated gradient schemes", 2015).
 
     Args:
-        rows, targets, row_weights: ``(N, F)``, ``(N, K)`` one-hot, and ``(N,)``.
+        rows, truth, row_weights: ``(N, F)``, ``(N,)`` index of the label, and ``(N,)``.
         penalty, start: ``(F,)`` above 0, and ``(F, K)``, as the result.
     """
-    base, scale = rows @ start, 1 / np.sqrt(penalty)
+    scale = 1 / np.sqrt(penalty)
     scaled = rows * scale
     curvature, axes = np.linalg.eigh((scaled * row_weights[:, None]).T @ scaled)
-    turned = scaled @ axes
-    step = (1 / (np.maximum(curvature, 0) / 2 + 1))[:, None]
-    weights = ahead = np.zeros_like(start)
+    # The steps are most of the time: half the precision, and labels in rows of memory.
+    turned = np.asarray(scaled @ axes, np.float32)
+    base = np.asarray((rows @ start).T, np.float32)
+    step = np.asarray(1 / (np.maximum(curvature, 0) / 2 + 1), np.float32)
+    share = np.asarray(row_weights, np.float32)
+    at = truth, np.arange(len(truth))
+    weights = ahead = np.zeros((start.shape[1], len(step)), np.float32)
     momentum = 1.0
     for _ in range(_STEPS):
-        errors = (softmax(base + turned @ ahead) - targets) * row_weights[:, None]
-        found = ahead - step * (turned.T @ errors + ahead)
-        if np.sum((ahead - found) * (found - weights)) > 0:
+        errors = base + ahead @ turned.T
+        np.exp(errors - errors.max(axis=0), out=errors)
+        errors /= errors.sum(axis=0)
+        errors[at] -= 1
+        found = ahead - step * ((errors * share) @ turned + ahead)
+        change = found - weights
+        if np.vdot(ahead - found, change) > 0:
             momentum = 1.0
         following = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
-        change = found - weights
-        ahead = found + (momentum - 1) / following * change
+        ahead = found + np.float32((momentum - 1) / following) * change
         weights, momentum = found, following
         if np.abs(change).max() < _TOLERANCE:
             break
-    return np.asarray(start + scale[:, None] * (axes @ weights))
+    return np.asarray(start + scale[:, None] * (axes @ weights.T))

@@ -1,6 +1,5 @@
 """Choosing how strongly a head is pulled to the network's own mapping, by cross-validation."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +8,6 @@ from mien.adaptation.head import (
     BLENDSHAPE_OUTPUT,
     Features,
     Head,
-    Space,
     Strength,
     fit_head,
     starting_weights,
@@ -66,7 +64,7 @@ def choose_head(features: Features, truth: IntArray, mapping: Array, groups: Int
         groups: ``(N,)`` equal numbers for pictures of one person, which share a fold.
     """
     spaces = features.spaces()
-    problem = _Problem(features, mapping, spaces)
+    problem = _Problem(features.projected(spaces), mapping)
     fold = stratified_folds(truth, groups, _FOLDS)
     logits = _candidates(problem, truth, fold)
     best = _prefer(problem, logits, truth)
@@ -77,21 +75,31 @@ def choose_head(features: Features, truth: IntArray, mapping: Array, groups: Int
             if not len(test):
                 continue
             inner = stratified_folds(truth[train], groups[train], 3)
-            part = _Problem(features.take(train), mapping, spaces)
+            part = _Problem(problem.features.take(train), mapping)
             found = _prefer(part, _candidates(part, truth[train], inner), truth[train])
             held_out[test] = logits[found][test]
     temperature = calibration.fit_temperature(logits[best], truth)
     probabilities = calibration.cross_fitted_probabilities(held_out, truth, groups=groups)
     strength = problem.strengths()[best]
-    head = fit_head(features, truth, mapping, strength, spaces)
+    head = fit_head(problem.features, truth, mapping, strength).of_parts(spaces)
     return Chosen(head.divided(temperature), strength, probabilities)
+
+
+def choose_strength(
+    features: Features, truth: IntArray, mapping: Array, groups: IntArray
+) -> Strength:
+    """The strength that cross-validation prefers; see :func:`choose_head`."""
+    problem = _Problem(features.projected(features.spaces()), mapping)
+    logits = _candidates(problem, truth, stratified_folds(truth, groups, _FOLDS))
+    return problem.strengths()[_prefer(problem, logits, truth)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Problem:
+    """Features with each part in its space, and the networks' own mapping."""
+
     features: Features
     mapping: Array
-    spaces: Mapping[str, Space]
 
     def strengths(self) -> tuple[Strength, ...]:
         """The candidates: without those that use what is not there."""
@@ -111,7 +119,7 @@ def _candidates(problem: _Problem, truth: IntArray, fold: IntArray) -> Array:
         train, test = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
         seen, unseen = problem.features.take(train), problem.features.take(test)
         for place, strength in enumerate(strengths):
-            head = fit_head(seen, truth[train], problem.mapping, strength, problem.spaces)
+            head = fit_head(seen, truth[train], problem.mapping, strength)
             logits[place, test] = head.logits(unseen)
     return logits
 

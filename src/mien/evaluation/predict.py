@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,8 @@ from mien.types import Face, FloatArray, Image
 
 Progress = Callable[[int, int], None]
 """Called with the number of pictures done, and their total."""
+
+_Found = TypeVar("_Found")
 
 _Change = Callable[[Image, int], Image]
 """Changes a picture before it is analyzed; gets its row as well."""
@@ -195,7 +198,7 @@ def predict(
             }
         return [found.get(index, (_UNREADABLE, None, "")) for index in indices]
 
-    results = _in_batches(len(rows), predict_part, progress)
+    results = in_batches(len(rows), predict_part, progress)
     return _assembled(rows, labels, pipeline, results)
 
 
@@ -239,11 +242,12 @@ def choose_face(faces: Sequence[Face], box_xyxy: npt.ArrayLike | None) -> Face |
     return faces[best] if overlaps[best] >= _MIN_IOU else None
 
 
-def _in_batches(
-    count: int, predict: Callable[[Sequence[int]], list[_Row]], progress: Progress | None
-) -> list[_Row]:
+def in_batches(
+    count: int, predict: Callable[[Sequence[int]], list[_Found]], progress: Progress | None
+) -> list[_Found]:
+    """What a function finds for the rows of a batch, for all rows; batches run in two threads."""
     batches = [range(start, min(start + _BATCH, count)) for start in range(0, count, _BATCH)]
-    results: list[_Row] = []
+    results: list[_Found] = []
     pool = ThreadPoolExecutor(_WORKERS)
     try:
         for part in pool.map(predict, batches):
