@@ -240,6 +240,16 @@ def test_leaves_out_counts_that_the_sampling_rate_cannot_show(fps: float) -> Non
     assert not {"blink", "yawn"} & {event.kind for event in events}
 
 
+@pytest.mark.parametrize("steps_s", [(0.125,), (0.033, 0.033, 0.4)])
+def test_blinks_that_may_have_passed_between_frames_are_unknown(steps_s: tuple[float, ...]) -> None:
+    times_s = np.cumsum([steps_s[n % len(steps_s)] for n in range(150)])
+    frames = [Moment(float(now), Expression.NEUTRAL, opening=OPEN) for now in times_s]
+    summary, _, running = play(frames)
+    assert summary["blinks"] is running[-1].blinks is running[-1].blink_rate_per_min is None
+    assert running[-1].perclos == 0
+    assert summary["eyes_seen_s"] > 10
+
+
 def test_counts_blinks_and_perclos_at_full_rate() -> None:
     frames = [
         replace(m, opening=CLOSED if n % 90 in (60, 61, 62) else OPEN)

@@ -30,11 +30,11 @@ TRACKS = {
     "expression_changes": "How often the label changed.",
     "episodes": "Number of stretches of an expression other than neutral.",
     "blinks": "Number of blinks; empty where the eyes were not seen, with facemesh, or frames "
-    "are over 0.15 s apart.",
+    "are over 0.1 s apart.",
     "eyes_seen_s": "Seconds in which the eyelids could be measured; empty where frames are too far "
     "apart.",
     "share_eyes_closed": "Share of these with closed eyes; in [0, 1].",
-    "longest_closure_s": "Longest closure of the eyes in seconds; empty like blinks.",
+    "longest_closure_s": "Longest closure of the eyes in seconds; empty like eyes_seen_s.",
     "yawns": "Number of yawns; empty where frames are too far apart, or without blendshapes.",
     "share_facing": "Share of the time in view with the head within 20 degrees of the camera.",
     "mean_valence": "Mean valence over time, from -1 (unpleasant) to 1 (pleasant).",

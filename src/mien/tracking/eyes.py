@@ -10,6 +10,8 @@ _MIN_BLINK_S = 0.04
 LONG_CLOSURE_S = 0.5
 # Rates over a shorter time mean little.
 _MIN_SEEN_S = 10.0
+# A longer step may hide a blink, and so may many of them.
+_MAX_STEP_S, _MIN_WATCHED = 0.15, 0.8
 # Beyond this turn the far eye is foreshortened and the aspect ratio no longer measures its opening.
 MAX_YAW_DEG = 35.0
 
@@ -31,6 +33,7 @@ class EyeState:
         blinks: number of blinks so far.
         closed_since_s: start of the closure under way; None while the eyes are open.
         seen_s, closed_s: seconds in which the eyes were measured, and in which they were closed.
+        watched_s: of those seen, in which no blink could pass between two frames.
         longest_closure_s: of those that are over, in seconds; one of less than half a second is
             not over where its end was not seen.
     """
@@ -43,11 +46,11 @@ class EyeState:
     def __init__(self) -> None:
         self.blinks = 0
         self.closed_since_s: float | None = None
-        self.seen_s = 0.0
+        self.seen_s = self.watched_s = 0.0
         self.closed_s = 0.0
         self.longest_closure_s = 0.0
         self._level: float | None = None
-        self._window = _Window(60.0, ("seen", "closed", "blinks"))
+        self._window = _Window(60.0, ("seen", "watched", "closed", "blinks"))
         self._last_s: float | None = None
         self._measured_s = -math.inf
         self._is_long = False
@@ -80,6 +83,8 @@ class EyeState:
             self._dip = _Dip()
             return self.end()
         self.seen_s += elapsed
+        watched_s = elapsed if count and elapsed <= _MAX_STEP_S else 0.0
+        self.watched_s += watched_s
         if self._level is None:
             self._level = self._NARROW_OPENING
         blinks, was_long = self.blinks, self._is_long
@@ -93,7 +98,8 @@ class EyeState:
         closed = self.closed_since_s is not None
         self._level = self._adapted(self._level, opening, elapsed, closed=closed)
         self.closed_s += elapsed if closed else 0.0
-        self._window.add(timestamp_s, seen=elapsed, closed=elapsed if closed else 0.0)
+        closed_s = elapsed if closed else 0.0
+        self._window.add(timestamp_s, seen=elapsed, watched=watched_s, closed=closed_s)
         return events
 
     def end(self) -> list[Event]:
@@ -134,9 +140,14 @@ class EyeState:
 
     @property
     def blink_rate_per_min(self) -> float | None:
-        """Blinks a minute over the seen part of the last minute."""
-        seen = self._window.total("seen")
-        return 60 * self._window.total("blinks") / seen if seen >= _MIN_SEEN_S else None
+        """Blinks a minute over the watched part of the last minute."""
+        watched = self._window.total("watched")
+        return 60 * self._window.total("blinks") / watched if watched >= _MIN_SEEN_S else None
+
+    @property
+    def has_watched(self) -> bool:
+        """Whether nearly all blinks could be seen while the eyes were."""
+        return self.seen_s > 0 and self.watched_s >= _MIN_WATCHED * self.seen_s
 
     def _blink(self, timestamp_s: float, duration_s: float) -> list[Event]:
         self.blinks += 1
