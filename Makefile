@@ -27,9 +27,10 @@ types: $(VENV)/.test
 layers: $(VENV)/.test
 	$(BIN)/lint-imports
 
-# `make docs` runs the notebooks.
+# `make docs` runs the notebooks and the code of the pages.
 unit: $(VENV)/.test
-	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal --ignore tests/docs/test_notebooks.py
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal \
+		--ignore tests/docs/test_notebooks.py --ignore tests/docs/test_pages.py
 
 # Tests that need a browser, databases, torch, or minutes. Chromium, PostgreSQL and Node are system
 # packages. Tests with missing requirements are skipped, but fail if CI=true is set.
@@ -46,11 +47,11 @@ package: $(VENV)/.test $(CLIENT)
 	$(BIN)/python tools/check_package.py
 
 # The site of the documentation, in build/site; it needs no network once it is built. Broken links
-# are errors. Also runs the notebooks.
+# are errors. Also runs the notebooks and the code of the pages.
 docs: $(VENV)/.docs
 	$(BIN)/python tools/stage_docs.py
 	$(BIN)/zensical build --strict
-	$(BIN)/pytest tests/docs/test_notebooks.py
+	$(BIN)/pytest -n 2 --dist loadfile tests/docs/test_notebooks.py tests/docs/test_pages.py
 
 # The plots in docs/images, from benchmarks/results.
 figures: $(VENV)/.docs

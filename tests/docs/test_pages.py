@@ -1,7 +1,7 @@
 """The code of the pages runs, in the order of each page, in a clean folder and without a network.
 
 A block in `console` or `py` is only shown: it needs a camera, a server, another library, or runs
-until Ctrl-C. One in `r` runs where R is installed.
+until Ctrl-C. One in `r` runs where R is installed. `make docs` runs this file, not `make test`.
 """
 
 import json
@@ -24,15 +24,6 @@ ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```(sh|python|r)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 # tests/e2e/test_examples.py runs those of docs/api.md beside a server.
 ELSEWHERE = {"docs/api.md"}
-# Pages that take more than a few seconds; `make e2e` runs them.
-HEAVY = {
-    "README.md",
-    "docs/adapting.md",
-    "docs/get-started.md",
-    "docs/how-to/driver.md",
-    "docs/index.md",
-    "docs/studies.md",
-}
 # What a page prints, where that can be known.
 WANTED = {
     "docs/index.md": "happiness",
@@ -100,9 +91,7 @@ def pages() -> dict[str, list[tuple[str, str]]]:
     return {page: blocks for page, blocks in found.items() if blocks and page not in ELSEWHERE}
 
 
-@pytest.mark.parametrize(
-    "page", [pytest.param(p, marks=[pytest.mark.e2e] if p in HEAVY else []) for p in pages()]
-)
+@pytest.mark.parametrize("page", pages())
 def test_code_of_page_runs(
     page: str,
     runner: tuple[IO[str], IO[str]],
