@@ -74,3 +74,19 @@ def test_closed_and_hidden_eyes_have_no_gaze() -> None:
     assert estimate_gaze(eyes(), None) is None
     other = Landmarks(np.zeros((468, 3), np.float32), "mesh468")
     assert estimate_gaze(other, STRAIGHT) is None
+
+
+def test_a_winking_eye_does_not_change_the_gaze() -> None:
+    both = estimate_gaze(eyes(), STRAIGHT)
+    winking = eyes().points.copy()
+    # The lids of the right eye in the image are closed to a half, the upper one is lower.
+    winking[[385, 386, 387], 1] += 0.15 * 30
+    # Its iris is that of another eye; those of both lie outside the middle of the corners.
+    winking[473:, 0] += 5
+    winking[468:473, 0] -= 0.12 * IRIS_RADIUS
+    found = estimate_gaze(Landmarks(winking, "mesh478"), STRAIGHT)
+    assert both is not None
+    assert found is not None
+    assert (found.yaw_deg, found.pitch_deg) == pytest.approx(
+        (both.yaw_deg, both.pitch_deg), abs=1e-3
+    )

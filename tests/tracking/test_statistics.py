@@ -261,6 +261,20 @@ def test_counts_blinks_and_perclos_at_full_rate() -> None:
     assert [event.kind for event in events].count("blink") == 10
 
 
+def test_a_wink_is_neither_a_blink_nor_a_closure() -> None:
+    statistics, events = StreamStatistics(), []
+    for moment in moments([(Expression.NEUTRAL, 12)]):
+        statistics.begin_frame(moment.timestamp_s)
+        # The lids of the other eye follow by a sixth, as in rendered winks.
+        winks = moment.timestamp_s % 3 > 2.6
+        pair = (CLOSED, OPEN * 5 / 6) if winks else (OPEN, OPEN)
+        face = replace(moment.face, signals=Signals(*pair))
+        now, more = statistics.update(face, "clear", moment.timestamp_s)
+        events += more
+    assert not {"blink", "closure"} & {event.kind for event in events}
+    assert (now.blinks, now.perclos) == (0, 0)
+
+
 def test_the_sampling_interval_is_robust_against_pauses() -> None:
     sampling, now = SamplingInterval(), 0.0
     for n in range(40):

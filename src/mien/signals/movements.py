@@ -83,6 +83,10 @@ _MAX_SINE = 0.85
 _MAX_YAW_DEG = 55.0
 _MAX_EYE_CLOSURE = 0.65
 _MIN_EYE_OPENING = 0.12
+# Straight eyes point outward by a sine of 0.07 to 0.23 (four clips), if each is measured alone.
+_OUTWARD = (-0.12, 0.12)
+# An eye that winks closes to 0.5 to 0.6 of the other one, and its lid would look down.
+_WINKS = 0.7
 
 
 def estimate_gaze(
@@ -101,18 +105,18 @@ def estimate_gaze(
             [0, 1]; a closed eye has no gaze.
 
     Returns:
-        None without irises or pose, beyond a yaw of 55 degrees, or with both eyes closed.
+        At most 58 degrees; None without irises or pose, beyond a yaw of 55, or with closed eyes.
     """
     if landmarks.scheme != "mesh478" or pose is None or abs(pose.yaw_deg) > _MAX_YAW_DEG:
         return None
-    roll = math.radians(pose.roll_deg)
-    yaw, pitch = math.radians(pose.yaw_deg), math.radians(pose.pitch_deg)
+    yaw, pitch, roll = map(math.radians, (pose.yaw_deg, pose.pitch_deg, pose.roll_deg))
     cos, sin = math.cos(roll), math.sin(roll)
     sines = []
     openings = eye_openings(landmarks) or (0.0, 0.0)
-    eyes = zip(_CORNERS, IRISES, _UPPER_LIDS, eye_closure, openings, strict=True)
-    for corners, iris, lid, closure, opening in eyes:
-        if closure > _MAX_EYE_CLOSURE or opening < _MIN_EYE_OPENING:
+    least = max(_MIN_EYE_OPENING, _WINKS * max(openings))
+    eyes = zip(_CORNERS, IRISES, _UPPER_LIDS, _OUTWARD, eye_closure, openings, strict=True)
+    for corners, iris, lid, outward, closure, opening in eyes:
+        if closure > _MAX_EYE_CLOSURE or opening < least:
             continue
         (left_x, left_y), (right_x, right_y) = landmarks.points[list(corners), :2].tolist()
         iris_x, iris_y = landmarks.points[iris[0], :2].tolist()
@@ -127,7 +131,7 @@ def estimate_gaze(
         lid_above = (sin * (lid_x - middle_x) - cos * (lid_y - middle_y)) / width
         sines.append(
             (
-                (along + _CORNER_DEPTH * math.sin(yaw)) / _IRIS_RADIUS,
+                (along + _CORNER_DEPTH * math.sin(yaw)) / _IRIS_RADIUS - outward,
                 _BY_IRIS * above + _BY_LID * lid_above + _BY_HEAD * math.sin(pitch) + _LEVEL,
             )
         )
@@ -342,8 +346,8 @@ def action_units(
     """Intensities of action units of the Facial Action Coding System (Ekman and Friesen 1978).
 
     The mapping is our own. It is not that of a certified coder. What the network cannot see is
-    missing: AU9 (nose wrinkler), AU13, AU16, AU18, AU22, AU27 and the cheeks. AU43 and AU45 are the
-    closure of the eyes in this picture; whether it is a blink shows only in a stream.
+    missing: AU9 (nose wrinkler), AU13, AU16, AU18, AU22, AU27, AU46 (wink) and the cheeks. AU43 and
+    AU45 are the closure of both eyes in this picture; whether it is a blink shows only in a stream.
 
     Args:
         blendshapes: by ARKit's names, in [0, 1].
@@ -370,7 +374,7 @@ def action_units(
     values = blendshapes if neutral is None else _above_neutral(blendshapes, neutral)
     found = {name: read(values) for name, read in _FROM_BLENDSHAPES.items()}
     closures = _closures(values, openings)
-    found |= {"AU43": min(closures), "AU45": sum(closures) / 2}
+    found |= dict.fromkeys(("AU43", "AU45"), min(closures))
     found["AU4"] = _lowered_brows(values, blendshapes, lowered_brows_cm)
     if neutral is None:
         found["AU7"] = _above(found["AU7"], _USUAL_TIGHTENING)

@@ -62,10 +62,10 @@ class Event:
     Attributes:
         kind: ``track_started``, ``scene_cut``; ``track_ended``, whose details are the track's row
             in the table of tracks; ``expression``: the held label of a track changed; ``episode``:
-            an expression other than neutral is over; ``blink``, ``yawn``: one is over;
-            ``eyes_closed``: the eyes have been closed for half a second; ``closure``: such a
-            closure is over, or could not be seen any longer; ``alarm`` and
-            ``attention``: from :mod:`mien.applications`; ``marker``: a person marked the time.
+            an expression other than neutral is over; ``blink``: one is over; ``yawn``: the jaw has
+            been dropped for two seconds; ``eyes_closed``: the eyes have been closed for half a
+            second; ``closure``: such a closure is over, or could not be seen any longer; ``alarm``
+            and ``attention``: from :mod:`mien.applications`; ``marker``: a person marked the time.
         timestamp_s: time in the stream, in seconds.
         track_id: the person; None for the whole stream.
         details: numbers and words that belong to the kind.

@@ -217,7 +217,8 @@ class _Track:
             shapes = face.blendshapes
         # Landmarks without blendshapes do not follow the lids: see EyeState.
         if signals and shapes is not None:
-            eye_opening = _mean(signals.eye_opening_left, signals.eye_opening_right)
+            both = signals.eye_opening_left, signals.eye_opening_right
+            eye_opening = max((one for one in both if one is not None), default=None)
         events = self._eyes.update(
             eye_opening,
             quality.yaw_deg if quality else None,
@@ -337,12 +338,6 @@ def _is_yawning(shapes: Mapping[str, float] | None) -> bool:
     smile = (shapes["mouthSmileLeft"] + shapes["mouthSmileRight"]) / 2
     shown = {"mouthSmile": smile, **shapes}
     return shapes["jawOpen"] >= _YAWN_JAW and all(shown[k] < v for k, v in _NO_YAWN.items())
-
-
-def _mean(left: float | None, right: float | None) -> float | None:
-    """The mean of what was measured."""
-    measured = [value for value in (left, right) if value is not None]
-    return sum(measured) / len(measured) if measured else None
 
 
 def _share(amount: float, of: float) -> float | None:
