@@ -174,6 +174,13 @@ def test_a_run_stops_where_another_one_took_its_place(tmp_path: Path) -> None:
         run_batch([str(images)], out.address, resources=Resources(workers=1), on_progress=take)
     state = json.loads(out.read("run.json") or b"")
     assert (state["attempt"], state["status"]) == ("another", "running")
+    with pytest.raises(SettingError, match=r"these differ: settings\.min_score; use another"):
+        run_batch(
+            [str(images)],
+            out.address,
+            settings=Settings(min_score=0.9),
+            options=BatchOptions(resume=True),
+        )
 
 
 @pytest.mark.e2e
@@ -206,7 +213,8 @@ def test_tells_programs_what_it_does(tmp_path: Path) -> None:
         return "ray_mien_batch_inputs_total" in metrics
 
     wait_for(scraped, ran)
-    ran.send_signal(signal.SIGINT)
+    # Ray itself would end the program here with a stack trace.
+    ran.send_signal(signal.SIGTERM)
     _, errors = ran.communicate()
     assert ran.returncode == 130, errors
     assert metrics["ray_mien_batch_inputs_total"] >= 5

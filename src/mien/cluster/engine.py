@@ -3,7 +3,9 @@
 import logging
 import math
 import os
+import signal
 import socket
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -88,12 +90,26 @@ def connected(resources: Resources) -> Iterator[Resources]:
     ray = require_ray()
     started = not ray.is_initialized()
     if started:
-        _start(ray, resources)
+        with _own_signals():
+            _start(ray, resources)
     try:
         yield _with_workers(ray, resources)
     finally:
         if started:
             ray.shutdown()
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Keep what this program does at SIGTERM, at which Ray would end it with a stack trace."""
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    except SystemExit:  # of Ray's handler, while it starts
+        raise KeyboardInterrupt from None
+    finally:
+        if callable(handler) and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
 
 
 def _start(ray: Any, resources: Resources) -> None:

@@ -281,6 +281,10 @@ def _check_out(
             f"{earlier.get('schema_version')} of mien {earlier.get('mien_version')}: use another "
             "--out, or that version"
         )
+    if "settings" in differing:
+        before, mine = earlier.get("settings") or {}, facts["settings"]
+        differing += [f"settings.{name}" for name in mine if before.get(name) != mine[name]]
+        differing.remove("settings")
     if sources and list(sources) != earlier["sources"]:
         differing.append("sources")
     if differing:
