@@ -78,10 +78,11 @@ export class DeviceTransport implements Transport {
     else void this.recorder.stop();
   }
 
-  close(): void {
+  close(leaving = false): void {
     this.closed = true;
     this.frames = undefined;
-    void this.recorder.close();
+    if (leaving) this.recorder.leave();
+    else void this.recorder.stop();
     this.mien?.dispose();
   }
 

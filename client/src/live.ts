@@ -55,8 +55,7 @@ let lastAnnounced = "";
 let shown: FrameResult | undefined;
 let shownPicture: Picture | undefined;
 let shownAt = 0;
-let latencyMs = 0;
-let serverSmoothedMs = 0;
+let [latencyMs, serverSmoothedMs] = [0, 0];
 
 const STATES: Record<LinkState, string> = {
   connecting: t("Connecting to the server…"),
@@ -165,7 +164,8 @@ function setPlaying(playing: boolean): void {
 const startCamera = (): Promise<void> => start(() => openCamera(video, cameraChoice.value, Number(resolution.value) || 640), true);
 const startClip = (): Promise<void> => start(() => openClip(video, root.dataset["clip"] ?? ""), false);
 
-function stop(): void {
+function stop(leaving = false): void {
+  if (leaving) session?.close(true);
   setRecording(false);
   session?.close();
   session = undefined;
@@ -179,7 +179,7 @@ function stop(): void {
   setPlaying(false);
   video.hidden = overlay.hidden = true;
   consent.hidden = false;
-  recording = false;
+  recording = paused = false;
   showRecording();
   showMessage("");
   history.clear();
@@ -204,8 +204,7 @@ function watchCamera(): void {
 async function fillCameras(): Promise<void> {
   const cameras = await listCameras();
   const stream = video.srcObject;
-  const current =
-    stream instanceof MediaStream ? stream.getVideoTracks()[0]?.getSettings().deviceId : undefined;
+  const current = stream instanceof MediaStream ? stream.getVideoTracks()[0]?.getSettings().deviceId : undefined;
   cameraChoice.replaceChildren(
     ...cameras.map((camera, index) => {
       const option = new Option(camera.label || t("Camera %(number)s", { number: index + 1 }), camera.deviceId);
@@ -368,7 +367,7 @@ const cameraButton = pick<HTMLButtonElement>("start");
 const clipButton = pick<HTMLButtonElement>("start-clip");
 onePress([cameraButton, startCamera], [clipButton, startClip]);
 restartButton.addEventListener("click", () => void startCamera());
-pick("stop").addEventListener("click", stop);
+pick("stop").addEventListener("click", () => stop());
 pauseButton.addEventListener("click", () => setPaused(!paused));
 recordButton.addEventListener("click", () => setRecording(!recordingRequested));
 pick("snapshot").addEventListener("click", () => saveSnapshot(video, overlay, mirrored()));
@@ -396,5 +395,6 @@ useKeys(pick<HTMLInputElement>("shortcuts"), pick("help"), {
 const fullScreenButton = pick("fullscreen");
 fullScreenButton.hidden = !document.fullscreenEnabled;
 fullScreenButton.addEventListener("click", toggleFullScreen);
-addEventListener("pagehide", () => session?.close());
+// Browsers may show the page again as it was, when a visitor goes back.
+addEventListener("pagehide", () => stop(true));
 cameraButton.disabled = clipButton.disabled = false;

@@ -98,8 +98,17 @@ export class ResultRecorder {
     this.notify({ type: "recording", state: "stopped", session_id: (ended.stored && ended.sessionId) || null, complete });
   }
 
-  async close(): Promise<void> {
-    await this.stop();
+  /** The page ends: sends what waits and the end at once, as no answer will be read. */
+  leave(): void {
+    const ended = this.current;
+    this.current = undefined;
+    clearTimeout(this.timer);
+    if (!ended?.address) return;
+    const { address, waiting } = ended;
+    // Nothing is left to a request that is under way.
+    Object.assign(ended, { address: undefined, waiting: [] });
+    if (waiting.length) void request(`${address}/results`, { ...posted(waiting.slice(0, MAX_BATCH)), keepalive: true });
+    void request(address, { method: "DELETE" });
   }
 
   private async open(recording: Recording): Promise<void> {
@@ -121,11 +130,7 @@ export class ResultRecorder {
     if (!recording.address) await this.open(recording);
     if (!recording.address) return;
     const results = recording.waiting.slice(0, MAX_BATCH);
-    const answer = await request(`${recording.address}/results`, {
-      method: "POST",
-      body: JSON.stringify({ results }),
-      headers: { "Content-Type": "application/json" },
-    });
+    const answer = await request(`${recording.address}/results`, posted(results));
     // No space, or the session was deleted.
     if (answer?.status === 507 || answer?.status === 410) return this.fail(recording, answer);
     if (answer?.status === 404 && !this.isLive) {
@@ -156,9 +161,13 @@ export class ResultRecorder {
   }
 }
 
+function posted(results: readonly FrameResult[]): RequestInit {
+  return { method: "POST", body: JSON.stringify({ results }), headers: { "Content-Type": "application/json" } };
+}
+
 async function request(url: string, init: RequestInit): Promise<Response | undefined> {
   try {
-    return await fetch(url, { ...init, keepalive: init.method === "DELETE", signal: AbortSignal.timeout(10_000) });
+    return await fetch(url, { ...init, keepalive: init.keepalive ?? init.method === "DELETE", signal: AbortSignal.timeout(10_000) });
   } catch {
     return undefined;
   }

@@ -24,6 +24,8 @@ export interface Hooks {
 // After this time without a result, the next frame is sent.
 const TIMEOUT_MS = 6000;
 const KEEP_ALIVE_MS = 10_000;
+/** How long a session that is closed waits for the end of its recording. */
+const LAST_NOTICE_MS = 5000;
 const MIN_INTERVAL_MS = 1000 / 30;
 
 /** Sent frames without a result yet. Results arrive in the order of the frames. */
@@ -79,6 +81,8 @@ export class LiveSession {
   private transport: Transport;
   private landmarks = false;
   private recording = false;
+  /** Whether a recording was ended, and nothing has said so yet. */
+  private ending = false;
   private readonly pending = new PendingFrames();
   private sentAt = 0;
   private notBefore = 0;
@@ -110,6 +114,7 @@ export class LiveSession {
 
   /** @param sessionId a session to go on with after a lost connection */
   record(enabled: boolean, sessionId?: string): void {
+    this.ending = this.recording && !enabled;
     this.recording = enabled;
     const session = sessionId === undefined ? { name: proposedName() } : { session_id: sessionId };
     this.transport.command(enabled ? { type: "record", ...session } : { type: "stop_recording" });
@@ -122,10 +127,12 @@ export class LiveSession {
     this.transport.command({ type: "record" });
   }
 
-  close(): void {
+  /** @param leaving the page ends now; else the end of a recording is waited for, and told */
+  close(leaving = false): void {
     this.running = false;
     this.pending.clear();
-    this.transport.close();
+    if (leaving || !this.ending) this.transport.close(leaving);
+    else setTimeout(() => this.transport.close(), LAST_NOTICE_MS);
   }
 
   private async loop(): Promise<void> {
@@ -169,6 +176,9 @@ export class LiveSession {
         for (let i = 0; i < message.frames; i++) this.pending.dropped();
       } else if (message.type === "error" && message.error.code === "image_unreadable") {
         this.pending.dropped();
+      } else if (message.type === "recording" && message.state === "stopped") {
+        this.ending = false;
+        if (!this.running) this.transport.close();
       }
       this.hooks.onNotice(message);
       return;
@@ -192,6 +202,7 @@ export class LiveSession {
   }
 
   private onState(state: LinkState): void {
+    if (!this.running) return;
     this.pending.clear();
     if (state === "open" && this.landmarks) this.showLandmarks(true);
     this.hooks.onState(state, this.transport?.name ?? "WebSocket");

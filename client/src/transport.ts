@@ -25,7 +25,8 @@ export interface Transport {
   /** Takes frames as they are, where they need not travel; they stay the caller's. */
   sendFrame?(frame: ImageBitmap): void;
   command(command: Command): void;
-  close(): void;
+  /** @param leaving the page ends now */
+  close(leaving?: boolean): void;
 }
 
 const TRY_AGAIN_LATER = 1013;

@@ -30,6 +30,17 @@ test.each([0, 2])("record and stop over HTTP arrive in their order, also after a
   expect(arrived.slice(1)).toEqual(["POST /api/v1/live/s1/recording", "DELETE /api/v1/live/s1/recording"]);
 });
 
+test("what waits is sent at once where the page ends", async () => {
+  const arrived = slowServer();
+  const recorder = new ResultRecorder(() => undefined);
+  recorder.start(undefined, "left");
+  await vi.waitFor(() => expect(arrived).toHaveLength(2));
+  recorder.add({ faces: [] } as unknown as FrameResult);
+  recorder.leave();
+  await vi.waitFor(() => expect(arrived).toHaveLength(4));
+  expect(arrived.slice(2).sort()).toEqual(["DELETE /api/v1/live/s1", "POST /api/v1/live/s1/results"]);
+});
+
 test("a recording that starts while another one ends takes nothing from it", async () => {
   slowServer();
   const notices: Notice[] = [];

@@ -132,3 +132,36 @@ def test_slow_device_is_no_slow_network(browser: Any, own_device: Any, open_page
     page.wait_for_selector(".person")
     page.wait_for_timeout(4000)
     assert "network" not in " ".join(page.evaluate("window.said"))
+
+
+@pytest.mark.parametrize("engine", ["device", "server"])
+def test_stop_and_leaving_end_a_recording(
+    browser: Any, own_device: Any, open_page: OpenPage, engine: str
+) -> None:
+    page = open_page(browser, own_device)
+
+    def record() -> None:
+        page.select_option("[data-engine-choice]", engine, force=True)
+        page.click("[data-start-clip]")
+        page.wait_for_selector(".person")
+        page.click("[data-record]")
+        page.wait_for_selector("[data-rec].on")
+        page.wait_for_timeout(2500)
+
+    record()
+    page.click("[data-pause]")
+    stop(page)
+    # The name is asked for, as after the other button.
+    page.wait_for_selector("[data-saved]:popover-open")
+    assert "saved" in page.inner_text("[data-toast]")
+    assert page.is_hidden("[data-rec]")
+    page.keyboard.press("Escape")
+    record()
+    # Browsers may keep the page, and show it again when the visitor comes back.
+    page.evaluate("dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))")
+    assert page.is_visible("[data-consent]")
+    page.wait_for_timeout(1500)
+    page.goto(own_device.url + "/sessions")
+    sessions = page.request.get(own_device.url + "/api/v1/sessions").json()["sessions"]
+    assert [one["state"] for one in sessions] == ["complete", "complete"]
+    assert all(one["frames"] > 0 for one in sessions)
