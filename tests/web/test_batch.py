@@ -14,9 +14,9 @@ from mien.web.schemas import BatchDocument
 URL = "/api/v1/batch"
 
 
-def archive(files: dict[str, bytes]) -> bytes:
+def archive(files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as target:
+    with zipfile.ZipFile(buffer, "w", method) as target:
         for name, data in files.items():
             target.writestr(name, data)
     return buffer.getvalue()
@@ -79,6 +79,18 @@ def test_size_an_archive_claims_is_not_believed(
 
 
 @pytest.mark.parametrize(
+    "method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+)
+def test_a_damaged_entry_does_not_stop_the_others(
+    client: FlaskClient, smile: bytes, method: int
+) -> None:
+    data = bytearray(archive({"bad.jpg": smile, "smile.jpg": smile}, method))
+    data[50:90] = bytes(range(200, 240))
+    answer = client.post(URL, data=bytes(data), content_type="application/zip")
+    assert outcomes(answer) == [("bad.jpg", "archive_unreadable"), ("smile.jpg", 1)]
+
+
+@pytest.mark.parametrize(
     ("request_body", "status", "code"),
     [
         ({"data": b"PK no archive", "content_type": "application/zip"}, 400, "archive_unreadable"),
@@ -88,6 +100,8 @@ def test_size_an_archive_claims_is_not_believed(
             {"data": archive({f"{n}.jpg": b"" for n in range(101)}),
              "content_type": "application/zip"}, 413, "too_large",
         ),
+        # A directory of empty entries, which is refused before it is read.
+        ({"data": b"PK\1\2" * 5000, "content_type": "application/zip"}, 413, "too_large"),
         ({"data": b"", "query_string": {"landmarks": "perhaps"}}, 422, "invalid"),
     ],
 )  # fmt: skip
