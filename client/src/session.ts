@@ -127,7 +127,7 @@ export class LiveSession {
     this.transport.command({ type: "record" });
   }
 
-  /** @param leaving the page ends now; else the end of a recording is waited for, and told */
+  /** @param leaving the page ends now; else the end of a recording is awaited, and reported */
   close(leaving = false): void {
     this.running = false;
     this.pending.clear();

@@ -226,6 +226,13 @@ def test_client_that_never_reads_is_disconnected(
         wait_until(lambda: streams.count == 0, seconds=30)
 
 
+def test_a_connection_that_has_ended_is_no_error() -> None:
+    """The reader closes it at once, after a message that breaks the protocol."""
+    with socket.socket() as ended:
+        pass
+    live_socket._set_send_timeout(ended, 1.0)
+
+
 def test_plain_http_streams_record_and_close(app: Flask, smile: bytes) -> None:
     client = app.test_client()
     opened = client.post("/api/v1/live")

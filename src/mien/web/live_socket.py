@@ -223,5 +223,8 @@ def _set_send_timeout(sock: socket.socket, timeout_s: float) -> None:
 
     It would occupy its stream and its threads forever.
     """
-    if hasattr(socket, "TCP_USER_TIMEOUT"):
+    if not hasattr(socket, "TCP_USER_TIMEOUT"):
+        return
+    # The thread that reads may have closed it already, after a message that breaks the protocol.
+    with suppress(OSError):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(1000 * timeout_s))
