@@ -34,7 +34,7 @@ from mien.landmarks import (
 from mien.media.images import read_image
 from mien.pipeline import FacePipeline
 from mien.signals import estimate_pose, read_action_units
-from mien.types import Detection, Face, Image
+from mien.types import ACTION_UNITS, Detection, Face, Image
 
 PAIRS = {
     "happiness": ("AU6", "AU12"),
@@ -105,11 +105,13 @@ def _choose(file: Path) -> list[tuple[Image, str]]:
 
 def report(faces: list[tuple[str, dict[str, float]]]) -> dict[str, Any]:
     """Mean values by expression, and how the pairs differ from neutral faces."""
-    names, values = list(faces[0][1]), {}
+    names, values = ACTION_UNITS, {}
     labels = [label for label in PAIRS if any(name == label for name, _ in faces)]
     for label in ("neutral", *labels):
         own = [units for name, units in faces if name == label]
-        values[label] = {name: np.array([units[name] for units in own]) for name in names}
+        values[label] = {
+            name: np.array([units[name] for units in own if name in units]) for name in names
+        }
     return {
         "faces": {label: len(units["AU1"]) for label, units in values.items()},
         "means": {

@@ -156,11 +156,17 @@ def report_units(rows: list[dict[str, Any]], *, from_rest: bool) -> dict[str, An
         own = np.array([row["movement"] == name for row in moved])
         whole = own & np.array([row["amount"] == 1 for row in moved])
         without = ~own & np.array([row["movement"] not in ALSO.get(unit, ()) for row in moved])
-        found = np.array([one[unit] for one in values])
+        found = np.array([one.get(unit, np.nan) for one in values])
+        own, whole, without = (some & ~np.isnan(found) for some in (own, whole, without))
         amounts = np.array([row["amount"] for row in moved])
-        rest_or_own = own | np.array([row["movement"] == "rest" for row in moved])
+        rest = np.array([row["movement"] == "rest" for row in moved])
+        rest_or_own = (own | rest) & ~np.isnan(found)
         means = {
-            other: float(np.mean([one[other] for one, w in zip(values, whole, strict=True) if w]))
+            other: float(
+                np.mean(
+                    [one[other] for one, w in zip(values, whole, strict=True) if w and other in one]
+                )
+            )
             for other in values[0]
         }
         report[unit] = {
@@ -275,7 +281,10 @@ def report_photographs(pipeline: FacePipeline, folder: Path) -> dict[str, Any]:
         error = np.abs(found).mean(axis=0).round(1).tolist()
         report["gaze_error_deg"][kind] = dict(zip(("yaw", "pitch"), error, strict=True))
     for unit in units["neutral"][0]:
-        values = {kind: np.array([one[unit] for one in all_]) for kind, all_ in units.items()}
+        values = {
+            kind: np.array([one[unit] for one in all_ if unit in one])
+            for kind, all_ in units.items()
+        }
         report["units"][unit] = {
             kind: {
                 "mean": round(float(v.mean()), 2),
@@ -306,7 +315,8 @@ def report_clips(tables: Path) -> dict[str, Any]:
                 found = [
                     float(row[column])
                     for row in csv.DictReader(faces)
-                    if int(mark["first_frame"])
+                    if row[column]
+                    and int(mark["first_frame"])
                     <= int(row["frame_index"])
                     <= int(mark["last_frame"])
                 ]

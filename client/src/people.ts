@@ -243,6 +243,11 @@ function fillBars(list: HTMLElement, bars: Bars, values: Record<string, number>)
     fill.setAttribute("width", (100 * value).toFixed(1));
     text.textContent = decimal(value, 2);
   }
+  for (const [name, { fill, value }] of bars) {
+    if (name in values) continue;
+    fill.setAttribute("width", "0");
+    value.textContent = "–";
+  }
 }
 
 function addBar(

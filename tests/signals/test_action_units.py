@@ -12,9 +12,9 @@ from mien.errors import InputError, SettingError
 from mien.media.images import read_image
 from mien.pipeline import FacePipeline
 from mien.samples import sample_paths
-from mien.signals import HeadPose, action_units, lip_corners_cm
+from mien.signals import HeadPose, action_units, lip_corners_cm, read_action_units
 from mien.signals.movements import _above_neutral, inner_brows_cm, lowered_brows_cm
-from mien.types import ACTION_UNITS, BLENDSHAPES, Face, Landmarks
+from mien.types import ACTION_UNITS, BLENDSHAPES, Box, Detection, Face, Landmarks
 
 
 def shapes(**values: float) -> dict[str, float]:
@@ -222,3 +222,15 @@ def test_people_look_into_the_camera(person: str) -> None:
     assert gaze is not None
     assert abs(gaze.yaw_deg) < 5
     assert abs(gaze.pitch_deg) < 12
+
+
+@pytest.mark.parametrize(("pitch_deg", "is_seen"), [(10, True), (15, False)])
+def test_a_chin_that_is_seen_from_below_says_nothing(pitch_deg: float, is_seen: bool) -> None:
+    raised = Face(
+        Detection(Box(0, 0, 100, 100), 1.0),
+        landmarks=brows(0.0),
+        blendshapes=shapes(mouthShrugLower=0.8),
+    )
+    units = read_action_units(raised, HeadPose(0.0, pitch_deg, 0.0))
+    assert units is not None
+    assert ("AU17" in units) == is_seen

@@ -149,6 +149,11 @@ def with_expression(face: Face, scores: ExpressionScores) -> Face:
     return replace(face, expression=scores, signals=signals, affect=derive_affect(scores))
 
 
+# Seen from below, a chin at rest looks raised: AU17 is 0.2 and more in 8 % of level neutral faces
+# of news photographs and in 41 % of those above; in rendered heads, it is up to 0.9 at 24 degrees.
+_CHIN_SEEN_TO_DEG = 12.0
+
+
 def read_action_units(
     face: Face, pose: HeadPose | None, neutral: Face | None = None
 ) -> dict[str, float] | None:
@@ -160,7 +165,8 @@ def read_action_units(
         neutral: face of the same person at rest, from which units are measured.
 
     Returns:
-        Each unit in [0, 1]; None without landmarks or blendshapes.
+        Each unit in [0, 1], without AU17 where the head is turned up by more than 12 degrees; None
+        without landmarks or blendshapes.
     """
     landmarks = face.landmarks
     if landmarks is None or face.blendshapes is None:
@@ -172,7 +178,7 @@ def read_action_units(
         lowered_cm = lowered_brows_cm(landmarks, pose, rest_brows_cm)
         if corners_cm is not None and rest_corners_cm is not None:
             raised_cm = corners_cm - rest_corners_cm
-    return action_units(
+    units = action_units(
         face.blendshapes,
         mouth_opening(landmarks),
         neutral.blendshapes if neutral else None,
@@ -181,6 +187,9 @@ def read_action_units(
         corners_cm=raised_cm,
         lowered_brows_cm=lowered_cm,
     )
+    if pose is not None and pose.pitch_deg > _CHIN_SEEN_TO_DEG:
+        del units["AU17"]
+    return units
 
 
 # The rest of a stream is the same for all of its frames.
