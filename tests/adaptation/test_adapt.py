@@ -205,6 +205,11 @@ def test_rejects_bad_targets_and_models(tmp_path: Path) -> None:
         (b"image,label\na.png,x,1\n", "shorter or longer than the header: line 2"),
         (b"image,label\na.png,x\nb.png,\n", r"got x; the label is empty: 1 \(line 3\)"),
         (b"\x89PNG\xff\xfe\0", "not text in UTF-8: save the table as CSV UTF-8"),
+        (b'image,label\n"a.png,x\nb.png,y\n', "row at line 4 cannot be read: .*; check its quotes"),
+        (
+            b"image,label\na.png,x\nb.png,y\nhttps://a.org/c.png,y\n",
+            r"missing: 1 \(b.png\); the picture is at a URL: .*: 1 \(https://a.org/c.png\)",
+        ),
     ],
 )
 def test_says_what_is_wrong_with_a_table(tmp_path: Path, content: bytes, message: str) -> None:
@@ -214,6 +219,14 @@ def test_says_what_is_wrong_with_a_table(tmp_path: Path, content: bytes, message
     (tmp_path / "a.png").write_bytes((tmp_path / "x" / "0.png").read_bytes())
     with pytest.raises(DataError, match=message):
         mien.adapt(table, tmp_path / "m.onnx", crops=True, settings=FAST)
+
+
+def test_warns_of_few_people(adapted: mien.Adaptation) -> None:
+    facts = {**adapted.facts, "groups": 4, "groups_per_label": {"bored": 4, "pain": 1}}
+    alone = dataclasses.replace(adapted, kept=False, model=None, facts=facts)
+    assert alone.warnings[0].startswith("all pictures of pain are of one person, or copies of one")
+    facts["groups_per_label"]["pain"] = 2
+    assert alone.warnings[0].startswith("the pictures are of 4 people only")
 
 
 def test_warns_of_a_kept_model_that_chance_explains(adapted: mien.Adaptation) -> None:

@@ -157,7 +157,8 @@ def test_empty_cells_are_not_one_person() -> None:
         tuple("abcde"),
         list(images),
         np.full(5, ""),
-        columns={"person": np.array(["", "p", " ", "p", "q"])},
+        group=np.zeros(5, np.int64),  # of near-duplicates, or of an experiment
+        columns={"Subject": np.full(5, " "), "person": np.array(["", "p", " ", "p", "q"])},
     )
     groups = person_groups(data, images).tolist()
     assert len(set(groups)) == 4

@@ -11,7 +11,7 @@ from PIL import Image as PillowImage
 from mien.errors import DataError, ImageReadError
 from mien.evaluation.dataset import FERPLUS_COLUMNS, LabeledSet
 from mien.evaluation.readers import read_data
-from mien.labels import Expression
+from mien.labels import Expression, own_labels
 
 
 def save_picture(path: Path, level: int = 100) -> None:
@@ -143,10 +143,15 @@ def test_class_folders_in_any_spelling(tmp_path: Path) -> None:
 def test_class_folders_below_splits_and_columns_beside_them(tmp_path: Path) -> None:
     save_picture(tmp_path / "train" / "fear" / "1.png")
     save_picture(tmp_path / "val" / "fear" / "2.png")
-    write_csv(tmp_path / "info.csv", [["picture", "light"], ["1", "dim"], ["9", "bright"]])
+    rows: list[list[object]] = [["picture", "light"], ["1", "dim"], ["9", "bright"]]
+    write_csv(tmp_path / "info.csv", rows)
     data = read_data(tmp_path)
     assert data.split.tolist() == ["train", "valid"]
     assert data.columns["light"].tolist() == ["dim", ""]
+    assert data.columns["subject"].tolist() == ["1", "2"]
+    rows[0][1] = "Subject"  # whose names are better than those of files
+    write_csv(tmp_path / "info.csv", rows)
+    assert read_data(tmp_path).columns.keys() == {"Subject"}
 
 
 def test_table_of_photographs(tmp_path: Path) -> None:
@@ -179,6 +184,34 @@ def test_table_of_photographs(tmp_path: Path) -> None:
     }
     with pytest.raises(ImageReadError, match=r"b\.png"):
         data.load(1)
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("image;expression;group\nin/a.png;happy;1\nin/a.png; sad;\nin/a.png;sad;\n", "utf-8-sig"),
+        ("sep=;\nimage;label;group\nin/a.png;happy;1\nin/a.png;sad;\nin/a.png;sad;", "utf-8"),
+        ("image\tlabel\tgroup\nin\\a.png\thappy\t1\nin/a.png\tsad\t\nin/a.png\tsad\t", "utf-16"),
+    ],
+)
+def test_tables_of_spreadsheets(tmp_path: Path, text: str, encoding: str) -> None:
+    save_picture(tmp_path / "in" / "a.png", 9)
+    (tmp_path / "t.csv").write_bytes(text.encode(encoding))
+    data = read_data(tmp_path / "t.csv")
+    assert labels_of(data) == ["happiness", "sadness", "sadness"]
+    assert [int(data.load(index).max()) for index in range(3)] == [9, 9, 9]
+    # Two rows of unknown groups are not one group.
+    assert data.group is not None
+    assert len(set(data.group.tolist())) == 3
+
+
+def test_folders_of_persons_above_those_of_labels(tmp_path: Path) -> None:
+    for name in ("p1/happy/a.png", "p1/bored/b.png", "p2/happy/a.png", "p2/Sad/c.png"):
+        save_picture(tmp_path / name)
+    data = read_data(tmp_path, read_labels=own_labels)
+    assert labels_of(data) == ["bored", "happiness", "sadness", "happiness"]
+    assert data.columns["subject"].tolist() == ["p1", "p1", "p2", "p2"]
+    assert data.left_out == {}
 
 
 def test_folder_with_labels_csv(tmp_path: Path) -> None:

@@ -44,6 +44,9 @@ _FIGURES = (
 # draws of 22 to 200 pictures a label, what was chosen on 25 was what all pictures chose.
 _TRIED, _LEAST_TRIED = 200, 25
 
+_FEW_PEOPLE = 5
+"""With fewer, the folds of the cross-validation are not of five parts of the people."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Adaptation:
@@ -75,7 +78,24 @@ class Adaptation:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a user of a kept model should know: whether chance explains its figures, too."""
+        """What a reader of the figures should know: of how few people they are, or by chance."""
+        return (*self._few_people(), *self._by_chance())
+
+    def _few_people(self) -> tuple[str, ...]:
+        alone = [label for label, count in self.facts["groups_per_label"].items() if count == 1]
+        if alone:
+            return (
+                f"all pictures of {', '.join(alone)} are of one person, or copies of one picture, "
+                "and what was learned could not be checked on others: add pictures of other people",
+            )
+        if self.facts["groups"] < _FEW_PEOPLE:
+            return (
+                f"the pictures are of {self.facts['groups']} people only, and the figures say "
+                "little about others: add pictures of other people",
+            )
+        return ()
+
+    def _by_chance(self) -> tuple[str, ...]:
         chance = 1 / len(self.facts["labels"])
         interval = self.after["intervals"].get("balanced_accuracy")
         if not self.kept or interval is None or interval[0] > chance:
@@ -319,6 +339,10 @@ def _facts(
         "labels": [label.value for label in faces.labels],
         "n": len(faces.truth),
         "groups": len(np.unique(faces.groups)),
+        "groups_per_label": {
+            label.value: len(np.unique(faces.groups[faces.truth == index]))
+            for index, label in enumerate(faces.labels)
+        },
         "pull": dataclasses.asdict(chosen.strength),
     }
 

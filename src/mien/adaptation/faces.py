@@ -21,6 +21,8 @@ from mien.labels import Expression
 from mien.pipeline import FacePipeline
 from mien.types import FloatArray, Image
 
+_PERSON_COLUMNS = (SUBJECT, "person", "participant", "group")
+
 LEAST, MOST = 3, 500
 """Pictures of each label that are needed, and that are used."""
 
@@ -159,7 +161,7 @@ def _find_face(rows: LabeledSet, index: int, pipeline: FacePipeline) -> SeenFace
     try:
         image = rows.load(index)
     except ImageReadError:
-        return "the picture cannot be read"
+        return rows.why_unreadable(index)
     spec = pipeline.classifier.spec
     if rows.face_crops:
         points = landmarks_of_crop(image, pipeline.landmarks)
@@ -220,17 +222,15 @@ def _check_counts(rows: LabeledSet, kept: LabeledSet, lost: Mapping[str, Sequenc
 
 def person_groups(kept: LabeledSet, crops: tuple[Image, ...]) -> IntArray:
     """``(N,)`` equal numbers below N for one person, or for near-duplicates of unknown persons."""
-    if kept.group is not None:
-        return np.unique(kept.group, return_inverse=True)[1]
-    subjects = (
-        np.asarray(values).astype(str)
-        for name, values in kept.columns.items()
-        if name.lower() in (SUBJECT, "person", "group")
-    )
-    named = next(subjects, None)
-    if named is None:
+    named = np.full(len(kept), "")
+    for name, values in kept.columns.items():
+        if name.lower() in _PERSON_COLUMNS:  # the first that is not empty
+            named = np.where(named == "", np.char.strip(np.asarray(values).astype(str)), named)
+    unknown = named == ""
+    if unknown.all():
+        if kept.group is not None:
+            return np.unique(kept.group, return_inverse=True)[1]
         return near_duplicate_groups(crops)
-    unknown = np.char.strip(named) == ""
     groups = np.unique(named, return_inverse=True)[1].astype(np.int64)
     if unknown.any():  # an empty cell says nothing about who it is: these are not one person
         groups[unknown] = len(named) + near_duplicate_groups(

@@ -86,6 +86,15 @@ class LabeledSet:
         image = self.images[index]
         return read_image(image) if isinstance(image, Path) else image
 
+    def why_unreadable(self, index: int) -> str:
+        """The reason under which a picture that cannot be loaded is left out."""
+        image = self.images[index]
+        if not isinstance(image, Path) or image.exists():
+            return "the picture cannot be read"
+        if "://" in self.names[index]:
+            return "the picture is at a URL: download it, and name the file"
+        return "the file is missing"
+
     @property
     def pixels(self) -> Image | None:
         """All pictures as one ``(N, H, W)`` array where they are in memory, else None."""

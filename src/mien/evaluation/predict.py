@@ -282,8 +282,9 @@ def _assembled(
             "`mien data check` names them and says what they are"
         )
     left_out = dict(data.left_out)
-    if unreadable.any():
-        left_out["the picture cannot be read"] = data.take(unreadable).names
+    for index in np.flatnonzero(unreadable).tolist():
+        reason = data.why_unreadable(index)
+        left_out[reason] = (*left_out.get(reason, ()), data.names[index])
     facts = {
         "model": classifier.name,
         "prior": classifier.prior,

@@ -73,12 +73,7 @@ def parse_rows(
     Raises:
         InputError: not a readable table, or a column is missing.
     """
-    header = next(lines, "")
-    first = 0
-    if re.fullmatch(r"sep=.\s*", header):  # Excel's
-        first, header = 1, next(lines, "")
-    delimiter = max(",;\t", key=header.count)
-    rows = chain([header], lines)
+    first, delimiter, rows = start_of_table(lines)
     # Without strict, a quote that is not closed takes all further rows into its cell.
     reader = csv.DictReader(
         rows, delimiter=delimiter, restval="", skipinitialspace=True, strict=True
@@ -100,6 +95,15 @@ def parse_rows(
             f"expected CSV in {source}, but the row at line {first + reader.line_num + 1} cannot "
             f"be read: {error}"
         ) from None
+
+
+def start_of_table(lines: Iterator[str]) -> tuple[int, str, Iterator[str]]:
+    """The number of lines before the header, the delimiter, and the lines from the header on."""
+    header = next(lines, "")
+    before = 0
+    if re.fullmatch(r"sep=.\s*", header):  # Excel's
+        before, header = 1, next(lines, "")
+    return before, max(",;\t", key=header.count), chain([header], lines)
 
 
 def check_columns(names: list[str], source: str, required: Iterable[str]) -> None:

@@ -1,20 +1,24 @@
 """Labels in tables and in names of folders: CSV files of ``image,label``; class folders."""
 
+import codecs
 import csv
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from mien.errors import DataError
-from mien.evaluation.dataset import SUBJECT, LabeledSet, TextArray
-from mien.labels import Expression, ReadLabels
+from mien.evaluation.dataset import SUBJECT, IntArray, LabeledSet, TextArray
+from mien.labels import Expression, ReadLabels, known_labels
 from mien.media.formats import SUFFIXES
+from mien.tables.csv_files import start_of_table
 from mien.types import FloatArray
 
 # A picture of 48×48 as text takes 9 kB; this leaves room for larger ones.
 _LONGEST_FIELD = 1 << 22
+
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 _IMAGE_COLUMNS = ("image", "path", "file", "filename", "file_name", "image_name", "image name")
 _LABEL_COLUMNS = ("expression", "label", "emotion", "class")
@@ -43,24 +47,33 @@ def parse_split(text: str) -> str | None:
 def iterate_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """The rows of a CSV file with the numbers of their (last) lines, one at a time.
 
-    Cells are stripped, and empty rows left out.
+    Comma, semicolon or tab is the delimiter. Cells are stripped, and empty rows left out.
 
     Raises:
         DataError: it cannot be read.
     """
     csv.field_size_limit(_LONGEST_FIELD)
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
+        with path.open("rb") as file:
+            encoding = "utf-16" if file.read(2) in _UTF_16 else "utf-8-sig"
+        with path.open(encoding=encoding, newline="") as lines:
+            before, delimiter, rows = start_of_table(lines)
+            # Without strict, a quote that is not closed takes all further rows into its cell.
+            reader = csv.reader(rows, delimiter=delimiter, skipinitialspace=True, strict=True)
             for row in reader:
                 if any(row):
-                    yield reader.line_num, [field.strip() for field in row]
-    except UnicodeDecodeError:
+                    yield before + reader.line_num, [field.strip() for field in row]
+    except UnicodeError:
         raise DataError(
             f"expected a CSV file at {path}, but it is not text in UTF-8: save the table as CSV "
             "UTF-8"
         ) from None
-    except (OSError, csv.Error) as error:
+    except csv.Error as error:
+        raise DataError(
+            f"expected a CSV file at {path}, but the row at line {before + reader.line_num + 1} "
+            f"cannot be read: {error}; check its quotes"
+        ) from None
+    except OSError as error:
         raise DataError(f"expected a CSV file at {path}, but it cannot be read: {error}") from None
 
 
@@ -139,23 +152,35 @@ def read_table(path: Path, read_labels: ReadLabels) -> LabeledSet:
         for at, name in enumerate(header)
         if at not in special and name.lower() not in _BOX_COLUMNS
     }
-    groups = None
-    if group_at is not None:
-        groups = np.unique([row[group_at] for row, _ in kept], return_inverse=True)[1]
     return LabeledSet(
         name=path.parent.name if path.stem == "labels" else path.stem,
         labels=labels,
         label_index=np.array([labels.index(label) for _, label in kept], np.int64),
         names=tuple(row[image_at] for row, _ in kept),
-        images=[path.parent / row[image_at] for row, _ in kept],
+        images=[_picture(path.parent, row[image_at]) for row, _ in kept],
         split=np.array(
             ["" if split_at is None else parse_split(row[split_at]) or "" for row, _ in kept]
         ),
-        group=groups,
+        group=None if group_at is None else _groups([row[group_at] for row, _ in kept]),
         columns=columns,
         boxes_xyxy=_boxes(header, [row for row, _ in kept]),
         left_out={reason: tuple(names) for reason, names in left_out.items()},
     )
+
+
+def _picture(folder: Path, written: str) -> Path:
+    """The path of a cell, also where it is written as on Windows."""
+    path = folder / written
+    return folder / written.replace("\\", "/") if "\\" in written and not path.exists() else path
+
+
+def _groups(cells: Sequence[str]) -> IntArray | None:
+    """Equal numbers for equal cells; an empty one is a group of its own."""
+    if not any(cells):
+        return None
+    keys = [(cell, -1) if cell else ("", at) for at, cell in enumerate(cells)]
+    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    return np.array([numbers[key] for key in keys], np.int64)
 
 
 def _boxes(header: Sequence[str], rows: Sequence[Sequence[str]]) -> FloatArray | None:
@@ -175,8 +200,9 @@ _INFO = "info.csv"
 
 
 def read_class_folders(folder: Path, read_labels: ReadLabels) -> LabeledSet | None:
-    """Read ``folder/<expression>/*.jpg`` or ``folder/<split>/<expression>/*.jpg``.
+    """Read ``folder/<expression>/*.jpg``, also below folders of splits or of persons.
 
+    Folders above those of the labels are persons where only the inner ones name expressions.
     Folders may be named in any of the field's spellings; those that name no expression are left
     out by name. ``info.csv`` beside them adds columns to slice by: its first column holds file
     names or their stems, and pictures that share one become one ``subject``.
@@ -187,12 +213,14 @@ def read_class_folders(folder: Path, read_labels: ReadLabels) -> LabeledSet | No
     Raises:
         DataError: there is no picture in them.
     """
-    names = [inner.name for inner in _folders(folder)]
-    if not any(parse_split(name) for name in names) and not read_labels(names):
+    outer = _folders(folder)
+    names = [inner.name for inner in outer]
+    persons = _are_persons(outer)
+    if not persons and not any(parse_split(name) for name in names) and not read_labels(names):
         return None
     found: list[tuple[Path, Expression, str]] = []
     left_out: dict[str, list[str]] = defaultdict(list)
-    class_folders = _class_folders(folder)
+    class_folders = [(x, "") for y in outer for x in _folders(y)] if persons else _in_splits(outer)
     meaning = read_labels({inner.name for inner, _ in class_folders})
     for class_folder, split in class_folders:
         pictures, others = _pictures(class_folder)
@@ -209,6 +237,10 @@ def read_class_folders(folder: Path, read_labels: ReadLabels) -> LabeledSet | No
             f"{folder}, found none"
         )
     labels = _all_labels(label for _, label, _ in found)
+    columns = _info_columns(folder / _INFO, [path for path, _, _ in found])
+    if persons:
+        of_person = [path.relative_to(folder).parts[0] for path, _, _ in found]
+        columns = {**columns, SUBJECT: np.array(of_person, np.str_)}
     return LabeledSet(
         name=folder.resolve().name,
         labels=labels,
@@ -216,16 +248,28 @@ def read_class_folders(folder: Path, read_labels: ReadLabels) -> LabeledSet | No
         names=tuple(str(path.relative_to(folder)) for path, _, _ in found),
         images=[path for path, _, _ in found],
         split=np.array([split for _, _, split in found], np.str_),
-        columns=_info_columns(folder / _INFO, [path for path, _, _ in found]),
+        columns=columns,
         left_out={reason: tuple(names) for reason, names in left_out.items() if names},
     )
 
 
-def _class_folders(folder: Path) -> list[tuple[Path, str]]:
+def _are_persons(folders: Sequence[Path]) -> bool:
+    """Whether only the folders in these name expressions: the same ones in several of them."""
+    if any(parse_split(inner.name) for inner in folders) or known_labels(x.name for x in folders):
+        return False
+    inner = Counter(label for x in folders for label in _known_in(x))
+    return len(inner) > 1 and max(inner.values()) > 1
+
+
+def _known_in(folder: Path) -> set[Expression]:
+    return set(known_labels(inner.name for inner in _folders(folder)).values())
+
+
+def _in_splits(folders: Sequence[Path]) -> list[tuple[Path, str]]:
     """The folders of the labels with their split, or an empty text."""
     return [
         (class_folder, split or "")
-        for inner in _folders(folder)
+        for inner in folders
         for split in [parse_split(inner.name)]
         for class_folder in ([inner] if split is None else _folders(inner))
     ]
@@ -257,7 +301,9 @@ def _info_columns(path: Path, pictures: list[Path]) -> dict[str, TextArray]:
         for at, name in enumerate(header)
         if at > 0
     }
-    return {**columns, SUBJECT: np.array([picture.stem for picture in pictures], np.str_)}
+    own = any(name.lower() == SUBJECT for name in columns)
+    stems = np.array([picture.stem for picture in pictures], np.str_)
+    return columns if own else {**columns, SUBJECT: stems}
 
 
 def _all_labels(found: Iterable[Expression]) -> tuple[Expression, ...]:
