@@ -244,15 +244,23 @@ def test_login_attempts_are_limited(make_app: MakeApp, csrf_of: CsrfOf) -> None:
 def test_wrong_bearer_tokens_are_limited(make_app: MakeApp) -> None:
     client = make_app(access_token=TOKEN, rate_limits=True).test_client()
 
-    def status(token: str, address: str = "192.0.2.1") -> int:
+    def status(token: str, address: str = "192.0.2.1", scheme: str = "Bearer") -> int:
         return client.get(
             "/api/v1/health",
-            headers={"Authorization": f"Bearer {token}"},
+            headers={"Authorization": f"{scheme} {token}"},
             environ_overrides={"REMOTE_ADDR": address},
         ).status_code
 
     assert [status(TOKEN) for _ in range(15)] == [200] * 15
+    assert status(TOKEN, scheme="bearer") == 200
+    # That of a proxy is no guess.
+    assert [status("dXNlcjpwYXNz", scheme="Basic") for _ in range(12)] == [401] * 12
     assert [status(f"guess {n}") for n in range(12)] == [401] * 10 + [429] * 2
+    # All addresses of an IPv6 network are one caller's.
+    ways = [status("guess", f"2001:db8:1:2:{n}::{n}") for n in range(1, 13)]
+    assert ways == [401] * 10 + [429] * 2
+    assert status(TOKEN, "2001:db8:1:3::1") == 200
+    assert status(TOKEN, "::ffff:192.0.2.1") == 429
     # A correct guess must look like a wrong one now; other addresses are not affected.
     assert status(TOKEN) == 429
     assert status(TOKEN, "192.0.2.2") == 200

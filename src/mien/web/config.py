@@ -1,5 +1,6 @@
 """Settings of the web application: from the environment, overridden by the command line."""
 
+import ipaddress
 import os
 import re
 import stat
@@ -342,3 +343,14 @@ def _is_among(host: str, names: tuple[str, ...]) -> bool:
 def is_loopback(host: str) -> bool:
     """Whether an address can be reached from this machine only."""
     return host in {"localhost", "::1"} or host.startswith(("127.", "unix:"))
+
+
+def network_of(address: str) -> str:
+    """An IPv4 address, or the network of an IPv6 one, of which a subscriber has all addresses."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    return str(found.ipv4_mapped or ipaddress.ip_network((found, 64), strict=False))

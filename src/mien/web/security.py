@@ -30,11 +30,10 @@ from flask import (
 from flask.sessions import SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 from flask_limiter import Limiter
-from flask_limiter.util import get_remote_address
 from werkzeug.exceptions import RequestEntityTooLarge, TooManyRequests
 
 from mien.web import headers
-from mien.web.config import MEGABYTE, is_loopback
+from mien.web.config import MEGABYTE, is_loopback, network_of
 from mien.web.error_words import CODES, WORDS
 from mien.web.errors import ProblemError, http_response, problem_response, wants_html
 from mien.web.services import services
@@ -56,7 +55,14 @@ _MAX_ADDRESS, _MAX_HEADER = 4094, 8190
 _MAX_DISCARDED_BYTES = 16 * MEGABYTE
 # The results of a second with many faces.
 _RESULTS_ENDPOINT = "live.add_results"
-_limiter = Limiter(get_remote_address, strategy="moving-window", storage_uri="memory://")
+
+
+def _sender() -> str:
+    """The address, or network of addresses, whose requests limits count."""
+    return network_of(request.remote_addr or "127.0.0.1")
+
+
+_limiter = Limiter(_sender, strategy="moving-window", storage_uri="memory://")
 _View = TypeVar("_View", bound=Callable[..., Any])
 
 _HEALTH_ENDPOINTS = {"metrics.healthz", "metrics.readyz"}
@@ -195,7 +201,7 @@ def _rate_problem(limit: str, reset_s: float) -> ProblemError:
 
 def address_mark() -> str:
     """Stands for the sender's address in the database, which does not keep the address itself."""
-    return keyed_mark("address", get_remote_address())
+    return keyed_mark("address", _sender())
 
 
 def keyed_mark(purpose: str, text: str) -> str:
@@ -301,11 +307,13 @@ def _check_metrics_token() -> None:
 
 def _bearer_matches(*tokens: str) -> bool:
     """Whether the request has one of the tokens; wrong ones are limited as in the login form."""
-    given = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
-    if not given:
+    scheme, _, given = request.headers.get("Authorization", "").strip().partition(" ")
+    given = given.strip()
+    # Others, such as Basic, are for a proxy before this server.
+    if scheme.lower() != "bearer" or not given:
         return False
     rule = limits.parse(_LOGIN_LIMIT)
-    key = ("bearer", get_remote_address())
+    key = ("bearer", _sender())
     if _limiter.enabled and not _limiter.limiter.test(rule, *key):
         raise _rate_problem(str(rule), _limiter.limiter.get_window_stats(rule, *key).reset_time)
     matches = any(hmac.compare_digest(given.encode(), token.encode()) for token in tokens)
