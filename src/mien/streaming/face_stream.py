@@ -12,6 +12,7 @@ from mien.config import Settings
 from mien.errors import InputError
 from mien.pipeline import FacePipeline
 from mien.signals import derive_affect, measure_face
+from mien.streaming.cuts import CutFinder
 from mien.streaming.expressions import ExpressionCache, for_streams
 from mien.streaming.locator import FaceLocator, SearchSettings, inside
 from mien.tracking import (
@@ -23,15 +24,11 @@ from mien.tracking import (
     NeutralBaseline,
     Observation,
     RestingMovements,
-    SceneCutDetector,
     StreamStatistics,
     Tracker,
     coarse,
     quality_weight,
 )
-from mien.tracking.dissolves import DissolveDetector
-from mien.tracking.motion import face_patch
-from mien.tracking.scene import Grid
 from mien.types import Box, ExpressionState, Face, FrameResult, Image
 
 
@@ -121,8 +118,7 @@ class FaceStream:
             min_presence=self.pipeline.settings.min_presence,
             sampling=self._statistics.sampling,
         )
-        self._cuts = SceneCutDetector()
-        self._dissolves, self._has_dissolved = DissolveDetector(), False
+        self._cuts = CutFinder(self._locator, self._tracker)
         self._cache = ExpressionCache(self.pipeline.classify, same_below=self.settings.same_look)
         self._smoothers: dict[int, _Smoothers] = {}
         self._last_s: float | None = None
@@ -162,8 +158,7 @@ class FaceStream:
         warnings: tuple[str, ...] = ()
         if before is not None and before.shape != rgb.shape:
             before, warnings = self._resize(before, rgb, timestamp_s)
-        if self._is_cut(rgb, before, grid, timestamp_s):
-            self._dissolves.forget()
+        if self._cuts.is_cut(rgb, before, grid, timestamp_s):
             events.append(Event("scene_cut", timestamp_s))
             events += self._end([track.track_id for track in self._tracker.end_all()])
         observations = self._locator.locate(rgb, self._tracker.tracks, timestamp_s, grid)
@@ -172,7 +167,7 @@ class FaceStream:
         located = time.perf_counter()
         owners, ended = self._tracker.update(observations, timestamp_s, rgb)
         events += self._end([track.track_id for track in ended])
-        self._has_dissolved = self._look_for_dissolve(rgb, grid, timestamp_s)
+        self._cuts.note_faces(rgb, grid, timestamp_s)
         seen = [
             (track.track_id, observation)
             for track, observation in zip(owners, observations, strict=True)
@@ -270,22 +265,6 @@ class FaceStream:
                     last_seen.pop(event.track_id or 0, None)
         for track_id, (box, timestamp_s) in last_seen.items():
             self._tracker.restore(track_id, box, timestamp_s)
-
-    def _is_cut(self, image: Image, before: Image | None, grid: Grid, timestamp_s: float) -> bool:
-        is_cut = self._cuts.is_cut(grid, timestamp_s)
-        if self._has_dissolved:
-            return True
-        if not is_cut and not self._cuts.is_unsure:
-            return False
-        continues = self._locator.continues(image, before, self._tracker.tracks, timestamp_s)
-        return not continues if is_cut else continues is False
-
-    def _look_for_dissolve(self, image: Image, grid: Grid, timestamp_s: float) -> bool:
-        if not self._dissolves.is_due(timestamp_s):
-            return False
-        in_view = [track for track in self._tracker.tracks if track.last_s >= timestamp_s]
-        patches = {track.key: face_patch(image, track.landmarks) for track in in_view}
-        return self._dissolves.is_cut(grid, patches, timestamp_s)
 
     def _whose_rest(self, seen: Sequence[tuple[int, Observation]]) -> int | None:
         """The track of the person in the neutral photograph; None where that is not known."""

@@ -17,6 +17,7 @@ from mien.detection.views import tiles
 from mien.landmarks import Region, box_from_landmarks, find_landmarks, roi_from_landmarks
 from mien.pipeline import FacePipeline
 from mien.tracking import Observation, Track
+from mien.tracking.blocks import is_found
 from mien.tracking.motion import face_patch, similarity
 from mien.tracking.scene import Grid, MotionGate
 from mien.types import Box, Detection, Image, Landmarks
@@ -146,7 +147,11 @@ class FaceLocator:
             for key in seen.followed
         ]
         compared = [value for value in alike if value is not None]
-        return any(value >= _SAME_PATCH for value in compared) if compared else None
+        if any(value >= _SAME_PATCH for value in compared):
+            return True
+        if any(is_found(before, image, *_boxes(track, timestamp_s)) for track in in_view):
+            return True
+        return False if compared else None
 
     def _count_views(self, image: Image) -> int:
         """How many detector runs a search of the whole frame takes."""
@@ -288,6 +293,12 @@ def inside(
 def _is_due(timestamp_s: float, last_s: float, every_s: float) -> bool:
     # Half a millisecond of tolerance, so that a rounded timestamp does not cost a whole frame.
     return timestamp_s - last_s >= every_s - 5e-4
+
+
+def _boxes(track: Track, timestamp_s: float) -> tuple[Box, Box]:
+    """The box of a face in the frame before, and where it is expected now."""
+    box, (x, y) = track.motion.box, track.motion.predict(timestamp_s)
+    return box, box.moved(x - track.motion.x, y - track.motion.y)
 
 
 def _missing(tracks: Sequence[Track], followed: Sequence[Observation]) -> list[Track]:

@@ -24,6 +24,8 @@ _WHITE = 0.96
 _MIN_CELLS = 60
 # Gray levels' standard deviation that a frame needs to be compared; a black one has less.
 _MIN_CONTRAST = 0.008
+# Two frames of a blank wall differ by a camera's noise alone.
+_NOISE = 3 / 255
 # After this time without comparable frames every track is over.
 _MAX_SKIPPED_S = 2.0
 # Frames further apart differ in structure without a cut: then brightness must change as well.
@@ -79,7 +81,9 @@ class SceneCutDetector:
         before, self._gradients = self._gradients, gradients
         power = float(before @ before) * float(gradients @ gradients)
         together = float(before @ gradients)
-        is_same = grid.std() >= _MIN_CONTRAST and together >= _SURELY_SAME * power**0.5
+        is_same = grid.std() >= _MIN_CONTRAST and (
+            together >= _SURELY_SAME * power**0.5 or np.abs(grid - last).mean() < _NOISE
+        )
         structure = 1.0 if is_same else correlation(last, grid)
         if structure is None and timestamp_s - self._reference_s <= _MAX_SKIPPED_S:
             self._gradients = before

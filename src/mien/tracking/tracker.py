@@ -226,6 +226,16 @@ class Tracker:
                 points = points * scale[: points.shape[1]]
                 track.landmarks = replace(track.landmarks, points=points)
 
+    def move(self, right: float, down: float) -> None:
+        """Move every track with the camera, by pixels; how it moved before says nothing then."""
+        for track in self.tracks:
+            x, y = track.motion.x + right, track.motion.y + down
+            track.motion = replace(track.motion, x=x, y=y, velocity_x=0.0, velocity_y=0.0)
+            if track.landmarks is not None:
+                points = track.landmarks.points.copy()
+                points[:, :2] += np.array([right, down], np.float32)
+                track.landmarks = replace(track.landmarks, points=points)
+
     def restore(self, track_id: int, box: Box, timestamp_s: float) -> None:
         """Restore a track of an earlier run at its last position."""
         track = self._begin(Observation(Detection(box, score=1.0)), timestamp_s)

@@ -1,0 +1,102 @@
+"""Where the parts of a frame were in the frame before: camera motion, or another scene."""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from mien import imaging
+from mien.types import Box, Image
+
+_SIZE_WH = (128, 72)
+_SIDE, _REACH = 16, 24
+# Gray levels' standard deviation of a block that can be found again.
+_MIN_TEXTURE = 3.0
+_MIN_BLOCKS = 5
+# A block is found where its correlation is this high, and a block beside it moved alike: by at most
+# three pixels more or less. Of frames that the coarse grid takes for another scene, 0.6 and more
+# of the blocks are found after a shake by a fifth of the width, and 0.3 after a turn by 5 degrees
+# or a zoom by a fifth; of 690 pairs of pictures of other scenes at most 0.38.
+_FOUND, _ALIKE_PX, _SAME_SCENE = 0.8, 3, 0.4
+# A face is searched at this size, in a square of this many times its side.
+_FACE_PX, _FACE_REACH = 24, 2.2
+_SAME_FACE, _MIN_PART_PX = 0.85, 10
+
+
+def camera_motion(before: Image, image: Image) -> tuple[float, float] | None:
+    """How far the picture moved, in pixels to the right and down; None for another scene.
+
+    Method: block matching, as video encoders do, on gray pictures of 128 by 72 pixels. It costs 10
+    ms, and is for frames only that the coarse grid cannot tell from another scene: shaken, panned,
+    zoomed, damaged or flashed ones, and those that a large face leaves.
+
+    Args:
+        before: the frame before, of the same size.
+        image: ``(H, W, 3)`` RGB uint8.
+    """
+    first, second = (imaging.to_gray(imaging.resize(part, _SIZE_WH)) for part in (before, image))
+    width, height = _SIZE_WH
+    rows, columns = height // _SIDE, width // _SIDE
+    moved = np.full((rows, columns, 2), np.nan)
+    textured = 0
+    for row, column in np.ndindex(rows, columns):
+        top, left = row * _SIDE, column * _SIDE
+        block = second[top : top + _SIDE, left : left + _SIDE]
+        if block.std() < _MIN_TEXTURE:
+            continue
+        textured += 1
+        y, x = max(0, top - _REACH), max(0, left - _REACH)
+        around = first[y : top + _SIDE + _REACH, x : left + _SIDE + _REACH]
+        scores = cv2.matchTemplate(around, block, cv2.TM_CCOEFF_NORMED)
+        _, score, _, (right, down) = cv2.minMaxLoc(scores)
+        if score >= _FOUND:
+            moved[row, column] = left - x - right, top - y - down
+    alike = _moves_as_a_neighbor(moved)
+    if np.count_nonzero(alike) < max(_MIN_BLOCKS, _SAME_SCENE * textured):
+        return None
+    right_px, down_px = np.median(moved[alike], axis=0).tolist()
+    return right_px * image.shape[1] / width, down_px * image.shape[0] / height
+
+
+def _moves_as_a_neighbor(moved: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Which blocks moved as one of the four that they touch; NaN are those that were not found."""
+    alike = np.zeros(moved.shape[:2], bool)
+    for blocks, found in ((moved, alike), (moved.swapaxes(0, 1), alike.T)):
+        # Comparisons with NaN are false.
+        same = (np.abs(blocks[1:] - blocks[:-1]) <= _ALIKE_PX).all(axis=2)
+        found[1:] |= same
+        found[:-1] |= same
+    return alike
+
+
+def is_found(before: Image, image: Image, box: Box, expected: Box) -> bool:
+    """Whether a face of the frame before is in this one, near where it was.
+
+    Method: the part of either picture, 24 pixels wide, is searched in the other one: of a face that
+    leaves the picture, the second has only a part. Of 462 pairs of faces of other people, 0.4 in
+    100 are found, and 2 to 4 where only a part of them is in the picture.
+
+    Args:
+        before: the frame before, of the same size.
+        image: ``(H, W, 3)`` RGB uint8.
+        box: of the face in the frame before.
+        expected: where it is expected in this one.
+    """
+    return max(_likeness(before, box, image), _likeness(image, expected, before)) >= _SAME_FACE
+
+
+def _likeness(image: Image, box: Box, other: Image) -> float:
+    """The highest correlation of a part of a picture with the surroundings in another one."""
+    scale = _FACE_PX / max(box.width, box.height)
+    part, around = (
+        _scaled(imaging.around_box(picture, box, reach)[0], scale)
+        for picture, reach in ((image, 1.0), (other, _FACE_REACH))
+    )
+    is_whole = min(part.shape) >= _MIN_PART_PX and np.all(np.less_equal(part.shape, around.shape))
+    if not is_whole or part.std() < _MIN_TEXTURE:
+        return -1.0
+    return float(cv2.matchTemplate(around, part, cv2.TM_CCOEFF_NORMED).max())
+
+
+def _scaled(image: Image, scale: float) -> Image:
+    height, width = (max(1, round(scale * length)) for length in image.shape[:2])
+    return imaging.to_gray(imaging.resize(image, (width, height)))
