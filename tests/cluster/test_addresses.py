@@ -126,6 +126,30 @@ def test_names_in_storage_may_have_any_characters(name: str) -> None:
     assert path == f"bucket/{name}/a.png"
 
 
+@pytest.mark.parametrize(
+    ("folder", "name", "expected"),
+    [
+        ("s3://bucket/lists", "../in/a b?.png", "s3://bucket/in/a b?.png"),
+        ("s3://bucket/lists", "/in//[1].png", "s3://bucket/in/[1].png"),
+        ("s3://bucket?region=x", "./a#.png", "s3://bucket/a#.png?region=x"),
+        ("https://host/a?key=1", "b/../c.png", "https://host/a/c.png?key=1"),
+        ("https://host/a?key=1", "/c.png?own=//2", "https://host/c.png?own=//2"),
+    ],
+)
+def test_tables_name_files_as_relative_paths_or_from_the_root(
+    folder: str, name: str, expected: str
+) -> None:
+    assert storage.resolve(folder, name) == expected
+
+
+@pytest.mark.parametrize("address", ["s3://", "s3:///a.png", "s3://bucket/a//b.png"])
+def test_an_address_with_an_empty_name_is_a_failure_of_its_input(address: str) -> None:
+    pytest.importorskip("pyarrow")
+    with pytest.raises(InputError, match="expected an address such as s3://bucket/folder/name"):
+        storage.read(address)
+    storage.check_answers(address)  # and does not stop the run
+
+
 def test_an_address_keeps_its_query() -> None:
     options = "?region=eu-west-1"
     assert storage.join(f"s3://bucket/a{options}", "b.png") == f"s3://bucket/a/b.png{options}"

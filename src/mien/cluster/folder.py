@@ -31,7 +31,8 @@ class Folder:
     def __init__(self, address: str) -> None:
         self.address = address
         self.local = is_local(address)
-        self._files, self._root = filesystem(address.rstrip("/") or "/")
+        self._files, root = filesystem(address)
+        self._root = root.rstrip("/") or "/"
 
     @property
     def absolute(self) -> str:

@@ -323,7 +323,7 @@ def _listed(source: str) -> Iterator[Input]:
         if "://" in uri and not storage.is_local(uri):
             address = uri
         elif remote:
-            address = storage.join(base, uri)
+            address = storage.resolve(base, uri)
         else:
             address = os.path.abspath(os.path.join(base, storage.local_path(uri)))
         yield Input(uri, address, row)

@@ -3,6 +3,7 @@
 import errno
 import inspect
 import os
+import posixpath
 import re
 import socket
 import stat
@@ -29,6 +30,7 @@ _SLOWEST_BYTES_PER_S = 1000
 _BUSY = (429, 500, 502, 503, 504)
 _PAUSES_S = (1, 4)
 """Before a server of ``https://`` that failed for the moment is asked again."""
+_WITH_BUCKET = ("s3", "gs", "az")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _SAFE = "%/:=&?~#+!$,;'@()*[]"
 """Characters of addresses that are not escaped."""
@@ -63,7 +65,7 @@ def filesystem(address: str) -> tuple[Any, str]:
     does not know are opened by fsspec, if it is installed.
 
     Raises:
-        InputError: an address of an unknown kind.
+        InputError: an address of an unknown kind, or without a bucket or the name of a folder.
     """
     require_pyarrow()
     if is_local(address):
@@ -73,6 +75,11 @@ def filesystem(address: str) -> tuple[Any, str]:
     base, query = split(address)
     scheme, _, rest = base.partition("://")
     bucket, _, path = rest.partition("/")
+    if "//" in path.strip("/") or (not bucket and scheme.lower() in _WITH_BUCKET):
+        raise InputError(
+            "expected an address such as s3://bucket/folder/name, without empty names, got "
+            f"{address}"
+        )
     opened, inner = _remote(f"{scheme.lower()}://{bucket}/{query}")
     return opened, inner + path.lstrip("/") if inner else f"/{path}"
 
@@ -133,6 +140,22 @@ def join(folder: str, name: str) -> str:
     return f"{base.rstrip('/')}/{name}{query}"
 
 
+def resolve(folder: str, name: str) -> str:
+    """The address of what a table in a remote folder names.
+
+    Args:
+        folder: its address; where it has a query, that of a name without one.
+        name: relative to the folder, or from the root of its server or bucket.
+    """
+    base, query = split(folder)
+    root, path = re.findall(r"([^:]*://[^/]*)(.*)", base, re.DOTALL)[0]
+    if is_web(folder) and "?" in name:
+        name, query = name.split("?", 1)
+        query = f"?{query}"
+    joined = posixpath.normpath(posixpath.join(path or "/", name))
+    return f"{root}/{joined.lstrip('/')}{query}"
+
+
 @contextmanager
 def _opened(address: str) -> Iterator[Any]:
     if is_web(address):
@@ -157,6 +180,8 @@ def _transferred(address: str, take: Callable[[Any], _T]) -> _T:
         try:
             with _opened(address) as stream:
                 return take(stream)
+        except InputError:
+            raise
         except (OSError, ValueError, HTTPException) as error:
             reason = reason_of(error)
             if not pauses_s or not _may_pass(error):
@@ -276,9 +301,11 @@ def check_answers(address: str) -> None:
     """
     if is_local(address) or is_web(address):
         return
-    opened, path = filesystem(address)
     try:
+        opened, path = filesystem(address)
         opened.get_file_info(path)
+    except ValueError:  # an address that cannot exist
+        return
     except OSError as error:
         if "ACCESS_DENIED" not in str(error) and not isinstance(error, PermissionError):
             raise StorageError(
