@@ -1,7 +1,9 @@
 """The exported site: any static host, no Python behind it."""
 
-import base64
 import dataclasses
+import json
+import time
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from mien.adaptation.head import BLENDSHAPE_OUTPUT, OTHER_EMBEDDING, Head
 from mien.adaptation.model_file import other_labels, with_extra_outputs, write_model
@@ -215,14 +218,49 @@ def test_memory_stays_flat_while_faces_are_followed(
     page.wait_for_selector("html[data-isolated='true']")
     page.evaluate("addEventListener('change', (event) => event.stopPropagation(), true)")
     page.set_input_files("[data-files]", [sample_paths()[1]])
+    collect_garbage = garbage_collector(page)
     used = []
     for _ in range(5):
         assert page.evaluate(WATCH, 24) > 30
-        page.context.new_cdp_session(page).send("HeapProfiler.collectGarbage")
+        collect_garbage()
         used.append(renderers_mb(browser))
     print(f"MB after each 24 s: {[round(mb) for mb in used]}")
     # The first ones compile and fill caches.
     assert max(used[2:]) - used[1] < 10, used
+
+
+def garbage_collector(page: Any) -> Callable[[], None]:
+    """A function that removes what neither the page nor its workers use any more.
+
+    A worker has a heap of its own, which the page's collection leaves alone; how full it happens
+    to be is no leak.
+    """
+    session = page.context.new_cdp_session(page)
+    workers: list[str] = []
+    answers: list[dict[str, Any]] = []
+    session.on("Target.attachedToTarget", lambda event: workers.append(event["sessionId"]))
+    session.on("Target.detachedFromTarget", lambda event: workers.remove(event["sessionId"]))
+    session.on(
+        "Target.receivedMessageFromTarget",
+        lambda event: answers.append(json.loads(event["message"])),
+    )
+    attached = {"autoAttach": True, "waitForDebuggerOnStart": False, "flatten": False}
+    session.send("Target.setAutoAttach", attached)
+
+    def collect() -> None:
+        answers.clear()
+        request = json.dumps({"id": 1, "method": "HeapProfiler.collectGarbage"})
+        for worker in workers:
+            message = {"sessionId": worker, "message": request}
+            session.send("Target.sendMessageToTarget", message)
+        session.send("HeapProfiler.collectGarbage")
+        assert workers, "expected the worker of the library"
+        deadline = time.monotonic() + 30
+        while sum(answer.get("id") == 1 for answer in answers) < len(workers):
+            assert time.monotonic() < deadline, answers
+            page.wait_for_timeout(50)
+
+    return collect
 
 
 def renderers_mb(browser: Any) -> float:
@@ -244,48 +282,36 @@ def test_the_site_opens_without_a_connection(browser: Any, site: Any, open_page:
     page.wait_for_selector("[data-faces] .label:has-text('happiness')")
 
 
-def test_files_that_are_no_pictures_are_named(
+def test_files_that_cannot_be_analyzed_are_named(
     browser: Any, site: Any, open_page: Any, tmp_path: Path
 ) -> None:
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"no picture")
     film = tmp_path / "broken.mp4"
     film.write_bytes(b"no video")
+    large = tmp_path / "large.png"
+    Image.new("1", (12_000, 9_000)).save(large)
     page = open_page(browser, site)
     page.wait_for_selector("html[data-isolated='true']")
     portrait = next(path for path in sample_paths() if path.stem == "person-a-smiling")
-    for path, kind in ((broken, "picture"), (film, "video")):
+    for path, problem in ((broken, "is no picture"), (film, "is no video"), (large, "megapixels")):
         page.set_input_files("[data-files]", [portrait])
         page.wait_for_selector("[data-faces] section")
         page.set_input_files("[data-files]", [path])
-        page.wait_for_selector(f"[data-status].bad:has-text('{path.name} is no {kind}')")
+        page.wait_for_selector(f"[data-status].bad:has-text('{path.name}'):has-text('{problem}')")
         assert page.locator("[data-faces] section, [data-stage]:visible").count() == 0
         assert page.is_disabled("[data-csv]")
+    page.set_input_files("[data-files]", [broken, large, portrait])
+    page.wait_for_selector("[data-status].bad:has-text('broken.jpg'):has-text('large.png')")
+    assert page.locator("[data-faces] section").count() == 1
 
 
-def test_a_stream_ends_with_its_video(browser: Any, site: Any, open_page: Any) -> None:
-    page = open_page(browser, site)
-    page.wait_for_selector("html[data-isolated='true']")
-    clip = base64.b64encode(CLIP.read_bytes()).decode()
-    seen = page.evaluate(
-        """async (clip) => {
-            const { Mien } = await import("/mien-web.js");
-            const mien = await Mien.create({ assets: "/models/", runtime: "/runtime/" });
-            const bytes = Uint8Array.from(atob(clip), (one) => one.charCodeAt(0));
-            const blob = new Blob([bytes], { type: "video/mp4" });
-            const video = document.createElement("video");
-            video.muted = true;
-            video.src = URL.createObjectURL(blob);
-            await video.play();
-            video.currentTime = video.duration - 0.5;
-            let seen = 0;
-            await mien.stream(video, { onResult: () => seen++ });
-            mien.dispose();
-            return seen;
-        }""",
-        clip,
-    )
-    assert seen > 0
+def test_a_site_opened_as_a_file_says_what_it_needs(browser: Any, tmp_path: Path) -> None:
+    export_site(tmp_path)
+    page = browser.new_context().new_page()
+    page.goto((tmp_path / "index.html").as_uri())
+    page.wait_for_selector("p:visible:has-text('web server')")
+    page.context.close()
 
 
 def test_a_model_of_ones_own_runs_in_the_browser(
