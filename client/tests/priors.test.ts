@@ -34,3 +34,7 @@ test("a covered face stays uncertain under any prior", () => {
   expect(underPrior({ ...sure, uncertain: false }, "natural", "half", SPEC).uncertain).toBe(false);
   expect(underPrior({ ...sure, uncertain: true }, "natural", "half", SPEC).uncertain).toBe(true);
 });
+
+test("a prior that there is not is refused", () => {
+  expect(() => resolvePrior("nothing" as "half", SPEC)).toThrow("expected the prior");
+});

@@ -44,6 +44,12 @@ def test_example_of_a_camera(browser: Any, host: Any, open_page: Any) -> None:
     page = open_page(browser, host, "/examples/camera.html")
     page.click("button")
     page.wait_for_selector("p:has-text('happiness')")
+    # It goes on where the page moves it.
+    page.evaluate(
+        "document.querySelector('p').textContent = '';"
+        "document.body.append(document.querySelector('mien-camera'))"
+    )
+    page.wait_for_selector("p:has-text('happiness')")
     page.evaluate("document.querySelector('mien-camera').remove()")
     page.wait_for_function("!document.querySelector('mien-camera')")
     assert page.problems == []

@@ -60,8 +60,7 @@ async function run(task: (signal: AbortSignal) => Promise<void>): Promise<void> 
     await task(own.signal);
   } catch (error) {
     if (!own.signal.aborted) say(error instanceof Error ? error.message : String(error), true);
-    // A worker that ended is replaced at the next start.
-    if (/running worker/.test(String(error))) engineLoading = undefined;
+    if (isOver(error)) engineLoading = undefined;
   }
   if (running !== own) return;
   stopButton.hidden = progress.hidden = true;
@@ -146,35 +145,55 @@ async function watchCamera(signal: AbortSignal): Promise<void> {
     await loaded.stream(video, { signal, onResult: (result) => !signal.aborted && show(result, overlay, true) });
   } finally {
     for (const track of camera.getTracks()) track.stop();
-    video.srcObject = null;
+    if (video.srcObject === camera) video.srcObject = null;
   }
 }
 
 async function analyzePhotos(files: readonly File[], signal: AbortSignal): Promise<void> {
   const loaded = await engine();
+  if (signal.aborted) return;
   photo.hidden = false;
   stage.classList.remove("mirrored");
   video.hidden = true;
   progress.hidden = files.length < 2;
+  const problems: string[] = [];
   for (const [k, file] of files.entries()) {
-    if (signal.aborted) return;
     progress.value = k / files.length;
-    const image = await createImageBitmap(file).catch(() => null);
-    if (!image) {
-      faces.replaceChildren();
-      stage.hidden = true;
-      say(`${file.name} is no picture that this browser can decode.`, true);
-      continue;
-    }
     say(files.length > 1 ? `${k + 1} of ${files.length}: ${file.name}` : file.name);
-    const result = { ...(await loaded.analyze(image)), source: file.name };
+    try {
+      await analyzePhoto(loaded, file, signal);
+    } catch (error) {
+      // Only one file of several may be at fault.
+      if (isOver(error)) throw error;
+      problems.push(error instanceof Error ? error.message : String(error));
+    }
+    if (signal.aborted) return;
+  }
+  if (problems.length) say(problems.join(" "), true);
+}
+
+async function analyzePhoto(loaded: library.Mien, file: File, signal: AbortSignal): Promise<void> {
+  const image = await createImageBitmap(file).catch(() => {
+    throw new Error(`${file.name} is no picture that this browser can decode.`);
+  });
+  try {
+    const result = await loaded.analyze(image).catch((error: unknown) => {
+      throw isOver(error) ? error : new Error(`${file.name}: ${error instanceof Error ? error.message : String(error)}.`);
+    });
+    if (signal.aborted) return;
     photo.width = overlay.width = image.width;
     photo.height = overlay.height = image.height;
     photo.getContext("2d")?.drawImage(image, 0, 0);
     stage.hidden = overlay.hidden = false;
+    show({ ...result, source: file.name }, overlay);
+  } finally {
     image.close();
-    show(result, overlay);
   }
+}
+
+/** Whether a worker ended; it is replaced at the next start. */
+function isOver(error: unknown): boolean {
+  return /running worker/.test(String(error));
 }
 
 async function analyzeVideo(file: File, signal: AbortSignal): Promise<void> {
@@ -254,4 +273,5 @@ if ("serviceWorker" in navigator && isSecureContext) {
   }, () => undefined); // A page in another site's frame may not have one.
 }
 document.documentElement.dataset["isolated"] = String(crossOriginIsolated);
+find("help").remove();
 document.documentElement.dataset["ready"] = "yes";

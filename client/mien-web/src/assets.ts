@@ -26,9 +26,9 @@ export async function loadSpec(assets: string, name: string): Promise<ModelSpec>
     keep(store, url, bytes);
     return spec;
   } catch (error) {
-    const older = await store?.match(url.href);
+    const older = await kept(store, url);
     if (!older) throw error;
-    return parsed(new Uint8Array(await older.arrayBuffer()), url);
+    return parsed(older, url);
   }
 }
 
@@ -51,11 +51,8 @@ export async function loadNetwork(assets: string, spec: ModelSpec): Promise<Byte
   // The checksum in the address: a newer network never meets an older copy.
   url.searchParams.set("sha256", spec.sha256.slice(0, 16));
   const store = await openCache();
-  const known = await store?.match(url.href);
-  if (known) {
-    const bytes = new Uint8Array(await known.arrayBuffer());
-    if (await matches(bytes, spec.sha256)) return bytes;
-  }
+  const known = await kept(store, url);
+  if (known && (await matches(known, spec.sha256))) return known;
   const bytes = await fetched(url);
   if (!(await matches(bytes, spec.sha256))) {
     throw new AssetError(`expected ${url.pathname} with SHA-256 ${spec.sha256}, got another file; fetch it again`);
@@ -78,6 +75,16 @@ async function fetched(url: URL): Promise<Bytes> {
 /** Writes in the background. With a full disk or in a private window, a model is used all the same. */
 function keep(store: Cache | undefined, url: URL, bytes: Bytes): void {
   store?.put(url.href, new Response(bytes)).catch(() => undefined);
+}
+
+/** What was kept; nothing where the browser cannot read its own storage. */
+async function kept(store: Cache | undefined, url: URL): Promise<Bytes | undefined> {
+  try {
+    const answer = await store?.match(url.href);
+    return answer && new Uint8Array(await answer.arrayBuffer());
+  } catch {
+    return undefined;
+  }
 }
 
 async function openCache(): Promise<Cache | undefined> {

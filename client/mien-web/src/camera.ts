@@ -34,7 +34,8 @@ export class MienCamera extends HTMLElement {
   }
 
   disconnectedCallback(): void {
-    this.stop();
+    // Not where the page only moves it.
+    queueMicrotask(() => this.isConnected || this.stop());
   }
 
   /** Asks for the camera and follows faces until `stop()`; problems are `error` events. */
@@ -64,7 +65,8 @@ export class MienCamera extends HTMLElement {
     } finally {
       void loading?.then((mien) => mien.dispose(), () => undefined);
       for (const track of camera?.getTracks() ?? []) track.stop();
-      this.video.srcObject = null;
+      // It may have been started again.
+      if (this.video.srcObject === camera) this.video.srcObject = null;
       if (this.running?.signal === signal) this.stop();
     }
   }

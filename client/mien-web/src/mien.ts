@@ -89,7 +89,7 @@ export class Mien {
   /**
    * Loads the models.
    *
-   * @throws MienError WebAssembly, a worker or a model is not available
+   * @throws MienError an option is wrong, or WebAssembly, a worker or a model is not available
    */
   static async create(options: CreateOptions): Promise<Mien> {
     if (typeof WebAssembly === "undefined") throw new MienError("expected WebAssembly, got a browser without it; use a current browser");
@@ -98,15 +98,23 @@ export class Mien {
     const { assets, runtime, threads, backend = "auto", ...rest } = options;
     if (!["auto", "wasm"].includes(backend))
       throw new MienError(`expected the backend "auto" or "wasm", got "${backend}"; both run in WebAssembly, WebGPU is not included`);
-    const folder = asFolder(new URL(assets, location.href));
-    const mien = new Mien(new Worker(new URL("./worker.ts", import.meta.url), { type: "module", name: "mien" }));
+    checkNumbers(options);
+    const folder = folderOf("assets", assets);
+    const runtimeFolder = runtime ? folderOf("runtime", runtime) : new URL("runtime/", folder).href;
+    let worker: Worker;
+    try {
+      worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module", name: "mien" });
+    } catch (error) {
+      throw new MienError(`expected the files of mien-web on this page's own site, over HTTP, got others; serve them from there (${String(error)})`);
+    }
+    const mien = new Mien(worker);
     try {
       await mien.call({
         type: "create",
         options: {
           ...rest,
           assets: folder,
-          runtime: runtime ? asFolder(new URL(runtime, location.href)) : new URL("runtime/", folder).href,
+          runtime: runtimeFolder,
           threads: threads ?? defaultThreads(),
         },
       });
@@ -131,20 +139,30 @@ export class Mien {
   /**
    * Follows the faces of a video or a camera until it ends or `signal` is aborted.
    *
-   * Frames that arrive while one is being analyzed are dropped, so that results never lag.
+   * Frames that arrive while one is being analyzed are dropped, so that results never lag. A video that is paused shows one
+   * frame, which is analyzed once.
+   *
+   * @throws MienError there is no picture to analyze, or the video cannot be played on
    */
   async stream(source: HTMLVideoElement | MediaStream, options: WatchOptions): Promise<void> {
     const video = source instanceof MediaStream ? await playing(source) : source;
     const frames = await this.open(options);
     const started = performance.now();
+    let analyzedS = NaN;
     try {
       while (!options.signal?.aborted && !video.ended) {
         await nextFrame(video, options.signal);
         if (options.signal?.aborted) break;
-        if (video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA || !video.videoWidth) continue;
+        if (this.failure) throw this.failure;
+        if (video.error) throw new MienError(`expected a video that this browser can play, got one that it cannot: ${video.error.message || `error ${video.error.code}`}`);
+        if (video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) continue;
+        if (!video.videoWidth && !video.srcObject) throw new MienError("expected a video, got sound without pictures");
+        if (!video.videoWidth || video.currentTime === analyzedS) continue;
+        analyzedS = video.currentTime;
         const timestampS = (performance.now() - started) / 1000;
         try {
-          options.onResult(await frames.push(video, timestampS));
+          const result = await frames.push(video, timestampS);
+          if (!options.signal?.aborted) options.onResult(result);
         } catch (error) {
           const known = error instanceof MienError ? error : new MienError(String(error));
           if (this.failure) throw this.failure;
@@ -246,14 +264,24 @@ function defaultThreads(): number {
   return globalThis.crossOriginIsolated ? Math.min(MAX_THREADS, navigator.hardwareConcurrency || 1) : 1;
 }
 
-function asFolder(url: URL): string {
-  return url.href.endsWith("/") ? url.href : `${url.href}/`;
+function checkNumbers({ minScore, minPresence, threads }: CreateOptions): void {
+  for (const [name, value] of Object.entries({ minScore, minPresence })) {
+    if (value !== undefined && !(value >= 0 && value <= 1)) throw new MienError(`expected ${name} in 0 to 1, got ${value}`);
+  }
+  if (threads !== undefined && !(Number.isInteger(threads) && threads > 0)) throw new MienError(`expected a whole number of threads above 0, got ${threads}`);
+}
+
+function folderOf(name: string, address: string | URL | undefined): string {
+  if (!address || !URL.canParse(address, location.href)) {
+    throw new MienError(`expected the address of a folder as ${name}, such as "/mien-web/models/", got ${JSON.stringify(address)}`);
+  }
+  const { href } = new URL(address, location.href);
+  return href.endsWith("/") ? href : `${href}/`;
 }
 
 async function bitmapOf(source: ImageSource, maxWidth = 0): Promise<ImageBitmap> {
-  const wide = source instanceof HTMLVideoElement ? source.videoWidth : "width" in source ? source.width : 0;
   try {
-    if (maxWidth && wide > maxWidth) {
+    if (maxWidth && widthOf(source) > maxWidth) {
       return await createImageBitmap(source, { resizeWidth: maxWidth, resizeQuality: "medium" });
     }
     return await createImageBitmap(source);
@@ -262,25 +290,37 @@ async function bitmapOf(source: ImageSource, maxWidth = 0): Promise<ImageBitmap>
   }
 }
 
+/** In pixels of the image, not of the page; 0 for a file, whose size is not known yet. */
+function widthOf(source: ImageSource): number {
+  if (source instanceof HTMLVideoElement) return source.videoWidth;
+  if (source instanceof HTMLImageElement) return source.naturalWidth;
+  return "width" in source ? source.width : 0;
+}
+
 async function playing(stream: MediaStream): Promise<HTMLVideoElement> {
+  if (!stream.getVideoTracks().length) throw new MienError("expected a stream with a video track, got one without");
   const video = document.createElement("video");
   video.muted = video.playsInline = true;
   video.srcObject = stream;
-  await video.play();
+  await video.play().catch((error: unknown) => {
+    throw new MienError(`expected a stream that can be played, got ${String(error)}`);
+  });
   return video;
 }
 
-/** The next frame of a video; where none comes, a quarter of a second later. */
+/** The next frame of a video; where the browser tells of none, as in a hidden tab, a quarter of a second later. */
 function nextFrame(video: HTMLVideoElement, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
+    const tellsFrames = "requestVideoFrameCallback" in video;
+    const request = tellsFrames ? video.requestVideoFrameCallback(done) : requestAnimationFrame(done);
     const timer = setTimeout(done, 250);
     function done(): void {
       clearTimeout(timer);
       signal?.removeEventListener("abort", done);
+      if (tellsFrames) video.cancelVideoFrameCallback(request);
+      else cancelAnimationFrame(request);
       resolve();
     }
     signal?.addEventListener("abort", done);
-    if ("requestVideoFrameCallback" in video) video.requestVideoFrameCallback(() => done());
-    else requestAnimationFrame(() => done());
   });
 }

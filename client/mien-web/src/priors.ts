@@ -20,6 +20,9 @@ export function resolvePrior(prior: Prior, spec: Frequencies): [string, number[]
     name = typeof spec.prior === "string" ? spec.prior : "model";
   }
   if (name === "natural") return [name, null];
+  if (!wanted && name !== "half" && name !== "uniform") {
+    throw new RangeError(`expected the prior "default", "natural", "half", "uniform" or a share for each label, got ${JSON.stringify(prior)}`);
+  }
   const shares = wanted
     ? spec.labels.map((label) => wanted[label] ?? 0)
     : spec.labels.map((_, k) => (name === "uniform" ? 1 : Math.sqrt(spec.training_prior[k] ?? 1)));

@@ -45,7 +45,7 @@ async function answer(request: Request): Promise<FrameResult | null> {
     case "frame": {
       const stream = streams.get(request.stream);
       const image = pixelsOf(request.image);
-      if (!stream) return null;
+      if (!stream) throw new Error("expected an open stream, got a frame of one that was closed");
       if (request.options) stream.options = request.options;
       return stream.update(image, request.timestampS);
     }
