@@ -12,7 +12,7 @@ from mien.errors import InputError, SettingError
 from mien.media.images import read_image
 from mien.pipeline import FacePipeline
 from mien.samples import sample_paths
-from mien.signals import HeadPose, action_units, lip_corners_cm, read_action_units
+from mien.signals import HeadPose, action_units, lip_corners_cm, measure_face, read_action_units
 from mien.signals.movements import _above_neutral, inner_brows_cm, lowered_brows_cm
 from mien.types import ACTION_UNITS, BLENDSHAPES, Box, Detection, Face, Landmarks
 
@@ -234,3 +234,19 @@ def test_a_chin_that_is_seen_from_below_says_nothing(pitch_deg: float, is_seen: 
     units = read_action_units(raised, HeadPose(0.0, pitch_deg, 0.0))
     assert units is not None
     assert ("AU17" in units) == is_seen
+
+
+@pytest.mark.parametrize(
+    ("covered", "hidden", "shown"),
+    [("eyes", {"AU43", "AU7", "AU6"}, {"AU12"}), ("mouth", {"AU12", "AU17", "AU6"}, {"AU43"})],
+)
+def test_what_is_covered_is_not_measured(covered: str, hidden: set[str], shown: set[str]) -> None:
+    (path,) = (path for path in sample_paths() if path.stem == "person-a-smiling")
+    seen = measure_face(read_image(path), face(path.stem), covered=(covered,))
+    assert seen.action_units is not None
+    assert seen.signals is not None
+    assert hidden.isdisjoint(seen.action_units)
+    assert shown <= seen.action_units.keys()
+    assert (seen.signals.eye_opening_left is None) == (covered == "eyes")
+    assert (seen.signals.mouth_opening is None) == (covered == "mouth")
+    assert (seen.gaze is None) == (covered == "eyes")
