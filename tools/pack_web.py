@@ -6,6 +6,7 @@ The package has the library, its types, the networks with their specs, and onnxr
 """
 
 import argparse
+import re
 import shutil
 import subprocess
 import tempfile
@@ -45,6 +46,12 @@ def assemble(folder: Path) -> None:
         [compiler, "--project", SOURCE / "tsconfig.json", "--outDir", folder / "types"],
         cwd=ROOT / "client", check=True,
     )  # fmt: skip
+    # Some compilers ask for the ends of names.
+    for path in (folder / "types").rglob("*.d.ts"):
+        text = path.read_text(encoding="utf-8")
+        path.write_text(
+            re.sub(r'((?:from|import\()\s*"\.[^"]+)"', r'\1.js"', text), encoding="utf-8"
+        )
 
 
 def main() -> None:

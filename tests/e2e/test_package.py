@@ -74,6 +74,24 @@ def test_example_in_react_is_built_and_runs(
     assert page.problems == []
 
 
+@pytest.mark.parametrize("module", ["esnext", "node16"])
+def test_types_need_no_other_package(packed: Path, tmp_path: Path, module: str) -> None:
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    (tmp_path / "page.ts").write_text(
+        'import { Mien, type FrameResult } from "mien-web"; import "mien-web/camera";\n'
+        'const mien = await Mien.create({ assets: "/models/" });\n'
+        "const { faces }: FrameResult = await mien.analyze(new ImageData(1, 1));\n"
+        'const camera = document.querySelector("mien-camera")!;\n'
+        'camera.addEventListener("result", ({ detail }) => faces.push(...detail.faces));\n'
+    )
+    (tmp_path / "node_modules").mkdir()
+    shutil.copytree(packed, tmp_path / "node_modules/mien-web")
+    command = ["npx", "tsc", "--noEmit", "--strict", "--target", "es2022", "--module", module]
+    resolution = {"esnext": "bundler"}.get(module, module)
+    more = ["--moduleResolution", resolution, "--lib", "es2022,dom,dom.iterable"]
+    subprocess.run([*command, *more, tmp_path / "page.ts"], check=True, cwd=ROOT / "client")
+
+
 def test_camera_says_what_the_browser_lacks(browser: Any, host: Any, open_page: Any) -> None:
     without = "WebAssembly.validate = () => false"
     page = open_page(browser, host, "/examples/camera.html", init_script=without)

@@ -8,6 +8,7 @@ import { countOf, type Detection, type Points } from "./faces";
 import { area, center, type Corners } from "./geometry";
 import { FaceMesh } from "./mesh";
 import { Network, start, type RuntimeOptions } from "./network";
+import type { AnalyzeOptions } from "./options";
 import type { Pixels } from "./pixels";
 import type { Prior } from "./priors";
 import { FaceSearch } from "./search";
@@ -24,11 +25,6 @@ export interface AnalyzerOptions extends RuntimeOptions {
   readonly minScore?: number | undefined;
   /** Detections whose landmarks have a lower presence are dropped, in [0, 1]. */
   readonly minPresence?: number | undefined;
-}
-
-export interface AnalyzeOptions {
-  /** Whether results carry the landmarks' points. */
-  readonly landmarks?: boolean | undefined;
 }
 
 // The detector, the landmarks and the expression; the others are loaded after the first result, or when one needs them.

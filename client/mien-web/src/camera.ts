@@ -85,4 +85,18 @@ export class MienCamera extends HTMLElement {
   }
 }
 
-customElements.define("mien-camera", MienCamera);
+export interface MienCamera {
+  addEventListener(type: "result", listener: (event: CustomEvent<FrameResult>) => void, options?: boolean | AddEventListenerOptions): void;
+  addEventListener(type: "error", listener: (event: CustomEvent<Error>) => void, options?: boolean | AddEventListenerOptions): void;
+  addEventListener<K extends keyof HTMLElementEventMap>(type: K, listener: (this: HTMLElement, event: HTMLElementEventMap[K]) => unknown, options?: boolean | AddEventListenerOptions): void;
+  addEventListener(type: string, listener: EventListenerOrEventListenerObject, options?: boolean | AddEventListenerOptions): void;
+}
+
+declare global {
+  interface HTMLElementTagNameMap {
+    "mien-camera": MienCamera;
+  }
+}
+
+// Once, also where a page loads the module twice.
+if (!customElements.get("mien-camera")) customElements.define("mien-camera", MienCamera);

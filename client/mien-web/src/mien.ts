@@ -1,12 +1,11 @@
 /** The library's entry: faces and their apparent expressions, computed on the device. */
 
-import type { AnalyzeOptions } from "./analyzer";
 import { MAX_MEGAPIXELS } from "./constants";
 import type { FrameResult } from "./documents";
 import { openFilm, type Film } from "./film";
+import type { AnalyzeOptions, StreamOptions } from "./options";
 import type { Prior } from "./priors";
 import type { Call, Reply, Request } from "./protocol";
-import type { StreamOptions } from "./stream";
 
 /** What mien could not do, with what it needs. */
 export class MienError extends Error {
@@ -83,7 +82,7 @@ export class Mien {
       if ("error" in data) call?.reject(new MienError(data.error.message));
       else call?.resolve(data.result);
     };
-    worker.onerror = (event) => this.fail(`the worker stopped: ${event.message || "it could not be loaded"}`);
+    worker.onerror = (event) => this.fail(event.message ? `the worker stopped: ${event.message}` : "it could not be loaded; serve mien-worker.js beside mien-web.js (in Vite, exclude mien-web from optimizeDeps)");
   }
 
   /**

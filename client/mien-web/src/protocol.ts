@@ -1,8 +1,8 @@
 /** Messages between the page and the worker that runs the networks. */
 
-import type { AnalyzeOptions, AnalyzerOptions } from "./analyzer";
+import type { AnalyzerOptions } from "./analyzer";
 import type { FrameResult } from "./documents";
-import type { StreamOptions } from "./stream";
+import type { AnalyzeOptions, StreamOptions } from "./options";
 
 export type Request =
   | { type: "create"; options: AnalyzerOptions }

@@ -1,10 +1,11 @@
 /** Analyzes the frames of one stream, in order, and follows its faces. */
 
-import { Clock, faceDocument, landmarksDocument, type Analyzer, type AnalyzeOptions } from "./analyzer";
+import { Clock, faceDocument, landmarksDocument, type Analyzer } from "./analyzer";
 import { MAX_GAP_S, SAME_LOOK } from "./constants";
 import type { Expression, Face, FrameResult } from "./documents";
 import type { Points } from "./faces";
 import { FaceLocator } from "./locator";
+import type { StreamOptions } from "./options";
 import { areaMeans, mean, toGray, variance, type Pixels } from "./pixels";
 import { SamplingInterval } from "./sampling";
 import { coarse, SceneCutDetector } from "./scene";
@@ -22,11 +23,6 @@ interface Person {
   readonly landmarks: LandmarkSmoother;
   readonly statistics: TrackStatistics;
   prediction?: { readonly thumbnail: Float32Array; readonly expression: Expression; readonly timestampS: number };
-}
-
-export interface StreamOptions extends AnalyzeOptions {
-  /** Maximum number of faces; 0 for no limit. */
-  readonly maxFaces?: number | undefined;
 }
 
 export class FaceStream {
