@@ -30,7 +30,7 @@ def test_error_page_of_a_proxy_leaves_the_upload_form_usable(
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(b"no picture", "no picture"), (b"", "empty"), (b"x" * 2_000_000, "at most 1 MB")],
+    [(b"no picture", "no picture"), (b"", "empty"), (b"x" * 2_000_000, "limit is 1 MB")],
     ids=["no picture", "empty", "too large"],
 )
 def test_reason_of_a_refused_photograph_is_shown(

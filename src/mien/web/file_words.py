@@ -1,4 +1,4 @@
-"""What the library says of a file, in the words of the pages.
+"""What the library says of a file, and the server of a limit, in the words of the pages.
 
 Its messages are for logs and programs, with paths and details; each that visitors of the pages
 often see has here a sentence with the same facts, which the catalogs translate.
@@ -52,6 +52,12 @@ _SENTENCES = (
      "An internal error occurred. It was logged."),
     (r"the disk of the server is full\. .*",
      "The disk of the server is full. Try again later."),
+    # Of limits.
+    (r"expected at most .*\. try again in %(wait)s s\.", "Try again in %(wait)s seconds."),
+    (r"expected at most %(most)s images in one request, .*",
+     "Too many pictures at once: the limit is %(most)s. Send them in several steps."),
+    (r"expected at most %(most)s MB(?:, and .*)?\.",
+     "This is too large: the limit is %(most)s MB."),
     # Of pictures.
     (r"the file is truncated or damaged: about %(share)s% of the picture was read.*",
      "The file is damaged: %(share)s percent of the picture could be read. Faces may be missing."),
