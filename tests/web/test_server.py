@@ -103,6 +103,16 @@ def _check_long_requests(port: int) -> None:
         connection.close()
 
 
+def _check_broken_chunks(port: int) -> None:
+    """Chunks that are no chunks, and more of them than an image may have."""
+    head = "POST /api/v1/analyze HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    large = b"200000\r\n" + bytes(0x200000) + b"\r\n"
+    for sent, status in ((b"ZZ\r\nabc\r\n", b"400"), (11 * large + b"0\r\n\r\n", b"413")):
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
+            client.sendall(head.encode() + sent)
+            assert client.recv(12) == b"HTTP/1.1 " + status
+
+
 def _check_kept_connections(port: int) -> None:
     for path in ("/photo", "/api/v1/analyze", "/api/v1/videos", "/no/such/page"):
         for sent in (b"", bytes(200_000)):
@@ -122,6 +132,7 @@ def test_processes_share_a_port_and_pass_requests_of_streams_on(smile: bytes) ->
         _wait_until_ready(url)
         _send_too_much(int(url.rpartition(":")[2]))
         _check_kept_connections(int(url.rpartition(":")[2]))
+        _check_broken_chunks(int(url.rpartition(":")[2]))
         _check_long_requests(int(url.rpartition(":")[2]))
         streams: list[str] = []
         # Each process has its sign. One may still load its models when the other is ready.

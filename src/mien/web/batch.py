@@ -15,7 +15,7 @@ from mien.web import security
 from mien.web.api import check_form, image_body, noun, returns
 from mien.web.config import MEGABYTE
 from mien.web.errors import ProblemError
-from mien.web.photos import analyzed_photo
+from mien.web.photos import analyzed_photo, read_body
 from mien.web.schemas import BatchDocument, PhotoQuery
 from mien.web.services import services
 
@@ -78,7 +78,7 @@ def _analyze(data: bytes | ProblemError, name: str, query: PhotoQuery) -> Any:
 def _images() -> Iterator[tuple[str, bytes | ProblemError]]:
     """The name and the bytes of each image of the request, or why it cannot be read."""
     if request.mimetype in _ZIP_TYPES:
-        yield from _images_of_archive(request.get_data(cache=False))
+        yield from _images_of_archive(read_body(services().config.max_video_mb))
         return
     uploads = request.files.getlist("image")
     archive = request.files.get("archive")

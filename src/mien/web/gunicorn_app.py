@@ -29,6 +29,7 @@ from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 from gunicorn.http.errors import (  # type: ignore[import-untyped]
     LimitRequestHeaders,
     LimitRequestLine,
+    ParseException,
 )
 from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
 
@@ -322,12 +323,20 @@ def _start(worker: Any) -> None:
     configure_logging()
     _limit_memory_arenas()
     _set_read_timeout(worker)
+    worker.wsgi.register_error_handler(ParseException, _unreadable_body)
     start(worker.wsgi)
     if worker.processes is not None:
         app = worker.wsgi
         app.extensions["mien"].live_streams.sign = worker.processes.sign(worker.index)
         app.wsgi_app = worker.processes.passing_on(app.wsgi_app, worker.index)
         worker.sockets = [*worker.sockets, worker.processes.listener(worker.index)]
+
+
+def _unreadable_body(_: Exception) -> Any:
+    """The answer to a body whose chunks are broken; its headers were read before."""
+    from mien.web.errors import ProblemError, problem_response
+
+    return problem_response(ProblemError(400, CODES[400], "Expected a body in valid chunks."))
 
 
 def _stop(_: Any, worker: Any) -> None:

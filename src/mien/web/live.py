@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from flask import Response, g, jsonify, make_response, render_template, request
+from flask import Response, g, jsonify, make_response, render_template
 from pydantic import BaseModel, Field
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -20,7 +20,7 @@ from mien.web import headers, security
 from mien.web.api import image_body, noun, returns
 from mien.web.errors import ProblemError
 from mien.web.inference import InferenceEngine
-from mien.web.photos import image_problems
+from mien.web.photos import image_problems, read_body
 from mien.web.schemas import (
     ID,
     AddedDocument,
@@ -283,10 +283,10 @@ def _next_frame(path: _LivePath, query: AnalyzeQuery) -> Response:
 
     Where a recording has ended by itself, each answer says why until it is stopped.
     """
-    security.limit_body(MAX_FRAME_MB)
+    image = read_body(MAX_FRAME_MB)
     stream = _require_stream(path.stream_id)
     with image_problems():
-        result = stream.analyze(request.get_data(cache=False))
+        result = stream.analyze(image)
     stream.check_recording()
     return jsonify(result.to_dict(landmarks=query.landmarks))
 

@@ -30,6 +30,7 @@ from mien.tables import face_lines
 from mien.types import Box, Face, FrameResult, Image
 from mien.web import security
 from mien.web.api import check_form, image_body, noun, returns
+from mien.web.config import MEGABYTE
 from mien.web.errors import ProblemError, sentence
 from mien.web.inference import BusyError
 from mien.web.schemas import FrameResultDocument, PhotoQuery
@@ -170,10 +171,24 @@ def _image_from_request() -> tuple[bytes, str | None]:
             )  # fmt: skip
         data, name = upload.read(), upload.filename or None
     else:
-        data, name = request.get_data(cache=False), None
+        data, name = read_body(services().config.max_image_mb), None
     if not data:
         raise ProblemError(400, "image_missing", "Expected a photograph, got an empty request.")
     return data, name
+
+
+def read_body(megabytes: int) -> bytes:
+    """The body of the request; one that is too large is refused, also where no length was given.
+
+    Raises:
+        ProblemError: the body is larger.
+    """
+    security.limit_body(megabytes)
+    # Of a body in chunks, whose length is not known before, it has no more than the limit.
+    data = request.get_data(cache=False)
+    if len(data) > megabytes * MEGABYTE:
+        raise ProblemError(413, "too_large", f"Expected at most {megabytes} MB.")
+    return data
 
 
 @contextmanager
