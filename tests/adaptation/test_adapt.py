@@ -205,7 +205,7 @@ def test_rejects_bad_targets_and_models(tmp_path: Path) -> None:
         (b"image,label\na.png,x,1\n", "shorter or longer than the header: line 2"),
         (b"image,label\na.png,x\nb.png,\n", r"got x; the label is empty: 1 \(line 3\)"),
         (b"\x89PNG\xff\xfe\0", "not text in UTF-8: save the table as CSV UTF-8"),
-        (b'image,label\n"a.png,x\nb.png,y\n', "row at line 4 cannot be read: .*; check its quotes"),
+        (b'image,label\n"a.png,x\nb.png,y\n', "row at line 2 cannot be read: .*; check its quotes"),
         (
             b"image,label\na.png,x\nb.png,y\nhttps://a.org/c.png,y\n",
             r"missing: 1 \(b.png\); the picture is at a URL: .*: 1 \(https://a.org/c.png\)",

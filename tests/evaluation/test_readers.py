@@ -190,7 +190,7 @@ def test_table_of_photographs(tmp_path: Path) -> None:
     ("text", "encoding"),
     [
         ("image;expression;group\nin/a.png;happy;1\nin/a.png; sad;\nin/a.png;sad;\n", "utf-8-sig"),
-        ("sep=;\nimage;label;group\nin/a.png;happy;1\nin/a.png;sad;\nin/a.png;sad;", "utf-8"),
+        ("\nSEP=|\n\nimage|label|group\nin/a.png|happy|1\nin/a.png|sad|\nin/a.png|sad|", "utf-8"),
         ("image\tlabel\tgroup\nin\\a.png\thappy\t1\nin/a.png\tsad\t\nin/a.png\tsad\t", "utf-16"),
     ],
 )

@@ -93,17 +93,19 @@ def parse_rows(
     except csv.Error as error:
         raise InputError(
             f"expected CSV in {source}, but the row at line {first + reader.line_num + 1} cannot "
-            f"be read: {error}"
+            f"be read: {error}; check its quotes"
         ) from None
 
 
 def start_of_table(lines: Iterator[str]) -> tuple[int, str, Iterator[str]]:
     """The number of lines before the header, the delimiter, and the lines from the header on."""
-    header = next(lines, "")
-    before = 0
-    if re.fullmatch(r"sep=.\s*", header):  # Excel's
-        before, header = 1, next(lines, "")
-    return before, max(",;\t", key=header.count), chain([header], lines)
+    named = None
+    for before, line in enumerate(lines):
+        if found := re.fullmatch(r'"?sep=(.)"?\s*', line, re.IGNORECASE):  # Excel's
+            named = found[1]
+        elif line.strip():
+            return before, named or max(",;\t", key=line.count), chain([line], lines)
+    return 0, ",", lines
 
 
 def check_columns(names: list[str], source: str, required: Iterable[str]) -> None:

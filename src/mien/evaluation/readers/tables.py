@@ -58,11 +58,13 @@ def iterate_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
             encoding = "utf-16" if file.read(2) in _UTF_16 else "utf-8-sig"
         with path.open(encoding=encoding, newline="") as lines:
             before, delimiter, rows = start_of_table(lines)
+            last_line = before
             # Without strict, a quote that is not closed takes all further rows into its cell.
             reader = csv.reader(rows, delimiter=delimiter, skipinitialspace=True, strict=True)
             for row in reader:
+                last_line = before + reader.line_num
                 if any(row):
-                    yield before + reader.line_num, [field.strip() for field in row]
+                    yield last_line, [field.strip() for field in row]
     except UnicodeError:
         raise DataError(
             f"expected a CSV file at {path}, but it is not text in UTF-8: save the table as CSV "
@@ -70,8 +72,8 @@ def iterate_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
         ) from None
     except csv.Error as error:
         raise DataError(
-            f"expected a CSV file at {path}, but the row at line {before + reader.line_num + 1} "
-            f"cannot be read: {error}; check its quotes"
+            f"expected a CSV file at {path}, but the row at line {last_line + 1} cannot be "
+            f"read: {error}; check its quotes"
         ) from None
     except OSError as error:
         raise DataError(f"expected a CSV file at {path}, but it cannot be read: {error}") from None
