@@ -1,6 +1,7 @@
 """Inputs of a run: folders, patterns, tables, lists and shards."""
 
 import gzip
+import io
 import os
 import shutil
 import tarfile
@@ -16,6 +17,7 @@ from mien.cluster import storage
 from mien.cluster.folder import Folder
 from mien.cluster.inputs import find_inputs
 from mien.cluster.plan import Plan, make_plan
+from mien.cluster.shards import shard_files
 from mien.cluster.worker import Worker, WorkSettings
 from mien.config import Settings
 from mien.errors import InputError
@@ -274,6 +276,25 @@ def test_reads_tar_shards(images: Path, tmp_path: Path, suffix: str) -> None:
     assert "the shard cannot be read" in failed[str(torn)]
     (warning,) = commit["warnings"]
     assert warning.startswith(f"{whole}: 2 links such as link.png left out")
+
+
+@pytest.mark.parametrize("kept", [0.9, 1.0])
+def test_a_damaged_shard_with_zstd_is_read_as_far_as_it_can_be(tmp_path: Path, kept: float) -> None:
+    noise = np.random.default_rng(0)
+    path, content = tmp_path / "a.tar.zst", io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as shard:
+        for name in ("0.png", "1.png"):
+            member = tarfile.TarInfo(name)
+            member.size = 200_000
+            shard.addfile(member, io.BytesIO(noise.bytes(member.size)))
+    packed = pyarrow.compress(content.getvalue(), "zstd", asbytes=True)
+    # It begins with a frame without data, as those of parallel compressors do.
+    end = b"" if kept < 1 else b"odd"
+    path.write_bytes(b"\x50\x2a\x4d\x18\1\0\0\0x" + packed[: int(kept * len(packed))] + end)
+    found = shard_files(path, tmp_path, print)
+    assert next(found)[0] == "0.png"
+    with pytest.raises((OSError, tarfile.TarError)):
+        list(found)
 
 
 def test_a_shard_that_has_a_name_twice(images: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The images and videos in tar shards."""
 
 import os
+import re
 import shutil
 import tarfile
 from collections.abc import Callable, Iterator
@@ -12,7 +13,10 @@ from mien.media.clips import VIDEO_SUFFIXES
 from mien.media.formats import SUFFIXES
 
 _MAX_FILE_BYTES = 4 << 30
-_ZSTD = b"\x28\xb5\x2f\xfd"
+# An error loses what is read with it.
+_PIECE_BYTES = 64 << 10
+# A frame of zstd, also one without data, with which parallel compressors begin.
+_ZSTD = re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18")
 
 
 class _Header(tarfile.TarInfo):
@@ -47,10 +51,12 @@ def shard_files(
     """
     seen: set[str] = set()
     links: list[str] = []
+    path, damage = _without_zstd(path, folder)
     try:
-        opened = tarfile.open(_without_zstd(path, folder), tarinfo=_Header)  # noqa: SIM115 - below
+        opened = tarfile.open(path, tarinfo=_Header)  # noqa: SIM115 - closed by the `with` below
     except tarfile.ReadError:
-        raise InputError("expected a tar file, also with gzip, bzip2, xz or zstd") from None
+        expected = "expected a tar file, also with gzip, bzip2, xz or zstd"
+        raise damage or InputError(expected) from None
     with opened as shard:
         for member in _members(shard):
             suffix = os.path.splitext(member.name.lower())[1]
@@ -72,21 +78,32 @@ def shard_files(
                 f": {counted(len(links), 'link')} such as {links[0]} left out: pack the files "
                 "themselves, as tar does with --dereference and --hard-dereference"
             )
+        if damage:
+            raise damage
         _read_rest(shard, on_warning)
 
 
-def _without_zstd(path: Path, folder: Path) -> Path:
-    """A shard, or a copy of one with zstd, which :mod:`tarfile` knows only from Python 3.14 on."""
+def _without_zstd(path: Path, folder: Path) -> tuple[Path, OSError | None]:
+    """A shard, or a copy of one with zstd, which :mod:`tarfile` knows only from Python 3.14 on.
+
+    A damaged one is copied as far as it can be read; the error comes with it.
+    """
     import pyarrow
 
     with path.open("rb") as file:
-        if file.read(len(_ZSTD)) != _ZSTD:
-            return path
+        if not _ZSTD.match(file.read(4)):
+            return path, None
         file.seek(0)
         copy = folder / "shard.tar"
         with pyarrow.CompressedInputStream(file, "zstd") as content, copy.open("wb") as target:
-            shutil.copyfileobj(content, target, COPY_BYTES)
-        return copy
+            while True:
+                try:
+                    piece = content.read(_PIECE_BYTES)
+                except OSError as error:
+                    return copy, error
+                if not piece:
+                    return copy, None
+                target.write(piece)
 
 
 def _is_hidden(name: str) -> bool:
