@@ -159,6 +159,20 @@ def test_accepts_frames_of_any_size(pipeline: FacePipeline, size: tuple[int, int
     assert FaceStream(pipeline).update(np.zeros((*size, 3), np.uint8), 0.0).faces == ()
 
 
+@pytest.mark.parametrize(
+    ("region", "warned"),
+    [((0.5, 0.0, 1.0, 1.0), 0), ((0.0, 0.0, 640.0, 360.0), 0), ((320.0, 200.0, 640.0, 360.0), 1)],
+)
+def test_a_region_outside_the_picture_has_one_warning(
+    region: tuple[float, float, float, float], warned: int
+) -> None:
+    stream = FaceStream(FakePipeline(), StreamSettings(region=region))
+    frame = np.zeros((180, 320, 3), np.uint8)
+    warnings = [text for n in range(3) for text in stream.update(frame, n / 10).warnings]
+    assert len(warnings) == warned
+    assert all("inside frames of 320x180 pixels" in text for text in warnings)
+
+
 def test_memory_does_not_grow_with_the_tracks_that_were() -> None:
     stream = FaceStream(FakePipeline(), StreamSettings(max_gap_s=0.5))
     image, sizes = face_frames(1)[0][0], []

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from mien.tracking import Observation, SamplingInterval, Tracker
-from mien.tracking.tracker import _assign, _blend_shapes, _face_shape, _shape_distance
+from mien.tracking.motion import blend_shapes, face_shape, shape_distance
+from mien.tracking.tracker import _assign
 from mien.types import Box, Detection, Landmarks
 
 
@@ -128,14 +129,14 @@ def test_shapes_are_independent_of_pose_size_and_position() -> None:
         [[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]]
     )
     moved = Landmarks((landmarks.points @ turn.T * 3 + 500).astype(np.float32), "mesh468", 1.0)
-    a, b = _face_shape(landmarks), _face_shape(moved)
+    a, b = face_shape(landmarks), face_shape(moved)
     assert a is not None
     assert b is not None
-    assert _shape_distance(a, b) == pytest.approx(0, abs=1e-3)
-    assert _shape_distance(_blend_shapes(a, b, 0.5), a) == pytest.approx(0, abs=1e-3)
-    other = _face_shape(rigid(np.random.default_rng(2)))
+    assert shape_distance(a, b) == pytest.approx(0, abs=1e-3)
+    assert shape_distance(blend_shapes(a, b, 0.5), a) == pytest.approx(0, abs=1e-3)
+    other = face_shape(rigid(np.random.default_rng(2)))
     assert other is not None
-    assert _shape_distance(a, other) > 0.3
+    assert shape_distance(a, other) > 0.3
 
 
 def test_confirmed_track_wins_over_a_tentative_one_of_the_same_face() -> None:

@@ -156,7 +156,9 @@ class FaceStream:
         grid = coarse(rgb)
         before, self._last_image = self._last_image, rgb
         warnings: tuple[str, ...] = ()
-        if before is not None and before.shape != rgb.shape:
+        if before is None:
+            warnings = self._warn_of_region(rgb)
+        elif before.shape != rgb.shape:
             before, warnings = self._resize(before, rgb, timestamp_s)
         if self._cuts.is_cut(rgb, before, grid, timestamp_s):
             events.append(Event("scene_cut", timestamp_s))
@@ -217,6 +219,17 @@ class FaceStream:
         )
         known, self._is_resized = self._is_resized, True
         return imaging.resize(before, (width, height)), () if known else (text,)
+
+    def _warn_of_region(self, image: Image) -> tuple[str, ...]:
+        """A warning if the region leaves out the whole first frame."""
+        region, (height, width) = self.settings.region, image.shape[:2]
+        if region is None or max(region) <= 1 or (region[0] < width and region[1] < height):
+            return ()
+        text = ",".join(f"{value:g}" for value in region)
+        return (
+            f"expected a region (region, --roi) inside frames of {width}x{height} pixels, "
+            f"got {text}: no face is in it",
+        )
 
     def finish(self) -> tuple[Event, ...]:
         """End every track, at the end of the stream, and return what that ended.

@@ -13,7 +13,8 @@ from mien.tracking.smoothing import (
     resting_face,
 )
 from mien.tracking.statistics import StreamStatistics
-from mien.tracking.tracker import Observation, Track, Tracker
+from mien.tracking.track import Observation, Track
+from mien.tracking.tracker import Tracker
 
 __all__ = [
     "BlendshapeSmoother",

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mien import imaging
+from mien.geometry import Array
 from mien.landmarks.schemes import is_mesh
 from mien.types import Box, FloatArray, Image, Landmarks
 
@@ -143,3 +144,38 @@ def face_patch(image: Image, landmarks: Landmarks | None) -> FloatArray | None:
 def similarity(a: FloatArray | None, b: FloatArray | None) -> float | None:
     """Correlation of two patches in [-1, 1]; None where one is missing."""
     return None if a is None or b is None else float(a @ b)
+
+
+# Points that move little with the expression: eye corners, bridge and tip of the nose, temples,
+# cheek bones, forehead, and the jaw near the ears.
+_RIGID = (33, 133, 362, 263, 168, 6, 197, 195, 1, 10, 151, 9, 127, 356, 234, 454, 93, 323, 50, 280)
+
+
+def face_shape(landmarks: Landmarks | None) -> Array | None:
+    """Centered rigid points of unit size, ``(P, 3)``; None without a mesh with depth."""
+    if landmarks is None or not is_mesh(landmarks) or landmarks.points.shape[1] != 3:
+        return None
+    points = landmarks.points[list(_RIGID)].astype(np.float64)
+    points -= points.mean(axis=0)
+    size = float(np.sqrt((points**2).sum()))
+    return points / size if size > 0 else None
+
+
+def shape_distance(a: Array, b: Array) -> float:
+    """Distance of two shapes after rotating one onto the other, in [0, about 1].
+
+    Method: partial Procrustes distance (Dryden and Mardia 1998) with the Kabsch rotation (Kabsch
+    1976), which makes it independent of the head pose.
+    """
+    singular = np.linalg.svd(a.T @ b, compute_uv=False)
+    if np.linalg.det(a.T @ b) < 0:
+        singular[-1] = -singular[-1]
+    return float(np.sqrt(max(0.0, 2 - 2 * singular.sum())))
+
+
+def blend_shapes(mean: Array, new: Array, weight: float) -> Array:
+    """Move the running mean of a shape toward a new one by a weight in [0, 1]."""
+    u, _, vt = np.linalg.svd(new.T @ mean)
+    turn = u @ np.diag([1.0, 1.0, float(np.sign(np.linalg.det(u @ vt)))]) @ vt
+    mixed: Array = (1 - weight) * mean + weight * (new @ turn)
+    return mixed / float(np.sqrt((mixed**2).sum()))

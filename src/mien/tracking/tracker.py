@@ -2,51 +2,23 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from mien.errors import import_extra
-from mien.geometry import Array
-from mien.landmarks.schemes import is_mesh
 from mien.tracking.events import SamplingInterval
-from mien.tracking.motion import Motion, face_patch, similarity
+from mien.tracking.motion import (
+    Motion,
+    blend_shapes,
+    face_patch,
+    face_shape,
+    shape_distance,
+)
+from mien.tracking.neighbors import is_beside, likeness, note_neighbors, untangle
+from mien.tracking.track import Observation, Track
 from mien.types import Box, Detection, FloatArray, Image, Landmarks
-
-# Points that move little with the expression: eye corners, bridge and tip of the nose, temples,
-# cheek bones, forehead, and the jaw near the ears.
-_RIGID = (33, 133, 362, 263, 168, 6, 197, 195, 1, 10, 151, 9, 127, 356, 234, 454, 93, 323, 50, 280)
-
-
-def _face_shape(landmarks: Landmarks | None) -> Array | None:
-    """Centered rigid points of unit size, ``(P, 3)``; None without a mesh with depth."""
-    if landmarks is None or not is_mesh(landmarks) or landmarks.points.shape[1] != 3:
-        return None
-    points = landmarks.points[list(_RIGID)].astype(np.float64)
-    points -= points.mean(axis=0)
-    size = float(np.sqrt((points**2).sum()))
-    return points / size if size > 0 else None
-
-
-def _shape_distance(a: Array, b: Array) -> float:
-    """Distance of two shapes after rotating one onto the other, in [0, about 1].
-
-    Method: partial Procrustes distance (Dryden and Mardia 1998) with the Kabsch rotation (Kabsch
-    1976), which makes it independent of the head pose.
-    """
-    singular = np.linalg.svd(a.T @ b, compute_uv=False)
-    if np.linalg.det(a.T @ b) < 0:
-        singular[-1] = -singular[-1]
-    return float(np.sqrt(max(0.0, 2 - 2 * singular.sum())))
-
-
-def _blend_shapes(mean: Array, new: Array, weight: float) -> Array:
-    """Move the running mean of a shape toward a new one by a weight in [0, 1]."""
-    u, _, vt = np.linalg.svd(new.T @ mean)
-    turn = u @ np.diag([1.0, 1.0, float(np.sign(np.linalg.det(u @ vt)))]) @ vt
-    mixed: Array = (1 - weight) * mean + weight * (new @ turn)
-    return mixed / float(np.sqrt((mixed**2).sum()))
 
 
 def _assign(costs: npt.ArrayLike, max_cost: float) -> list[tuple[int, int]]:
@@ -69,55 +41,6 @@ def _assign(costs: npt.ArrayLike, max_cost: float) -> list[tuple[int, int]]:
         for row, column in enumerate(columns)
         if column >= 0 and matrix[row, column] <= max_cost
     ]
-
-
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """A face in a frame, not yet assigned to a track.
-
-    Attributes:
-        detection: box and score.
-        landmarks: landmarks, if known.
-        followed: keys of the tracks whose last landmarks led here; empty for a new detection.
-    """
-
-    detection: Detection
-    landmarks: Landmarks | None = None
-    followed: frozenset[int] = frozenset()
-
-
-@dataclass(slots=True)
-class Track:
-    """One person's face through a stream.
-
-    Attributes:
-        key: unique within the tracker, also before the track is confirmed.
-        track_id: ID in results, from 1; None until the track is confirmed.
-        motion: position, size and velocity at the last observation.
-        score: last detection score.
-        first_s, last_s: time of the first and the last observation.
-        hits: number of observations.
-        mean_score: mean detection score over all observations.
-        landmarks: last landmarks.
-        detector_s: time of the last detection by the detector.
-        shape: running mean of the rigid points.
-        shape_s: time of the last update of the shape.
-        patch: the face at that time, from :func:`mien.tracking.motion.face_patch`.
-    """
-
-    key: int
-    motion: Motion
-    score: float
-    first_s: float
-    last_s: float
-    track_id: int | None = None
-    hits: int = 1
-    mean_score: float = 0.0
-    landmarks: Landmarks | None = None
-    detector_s: float = 0.0
-    shape: Array | None = field(default=None, repr=False)
-    shape_s: float = 0.0
-    patch: FloatArray | None = field(default=None, repr=False)
 
 
 class Tracker:
@@ -208,6 +131,10 @@ class Tracker:
         self.tracks = [track for track in self.tracks if track.key not in tentative]
         known = {track.key for track in self.tracks}
         self.tracks += [track for track in owners if track.key not in known]
+        note_neighbors(owners, timestamp_s)
+        if image is not None:
+            pairs_seen = list(zip(owners, observations, strict=True))
+            untangle(image, pairs_seen, self.tracks, timestamp_s)
         return owners, [track for track in over if track.track_id is not None]
 
     def end_all(self) -> list[Track]:
@@ -284,7 +211,8 @@ class Tracker:
 
     def _may_be_lost_one(self, track: Track) -> bool:
         """Whether a young track may yet turn out to be a lost one that comes back."""
-        if track.last_s - track.first_s >= self._WAIT_S:
+        hidden_s = track.beside_s if track.beside is not None else track.first_s
+        if track.last_s - max(track.first_s, hidden_s) >= self._WAIT_S:
             return False
         box, now = track.motion.box, track.last_s
         return any(
@@ -298,7 +226,7 @@ class Tracker:
         is_gap = unseen_s > self._sampling.longest_step_s(self._GAP_S)
         distance = track.motion.distance(seen.detection.box, timestamp_s)
         reach = self._reach(unseen_s)
-        if is_gap and self._looks_alike(seen, track):
+        if is_gap and (likeness(self._image, seen, track) or 0.0) >= self._SAME_PATCH:
             # The face that is hidden may also have kept its velocity.
             kept = track.motion.distance(seen.detection.box, timestamp_s, keeps_velocity=True)
             distance = min(distance, kept)
@@ -308,11 +236,14 @@ class Tracker:
         if seen.followed == {track.key}:
             # Only this track led here, and the position fits: no need to compare shapes.
             return distance
-        if len(seen.followed) > 1 and track.track_id is None:
-            distance += self._NOT_CONFIRMED
-        shape = _face_shape(seen.landmarks)
+        if len(seen.followed) > 1:
+            # One face is before the other, or two tracks have one face.
+            look = likeness(self._image, seen, track)
+            unlike = 0.0 if look is None else 1 - max(0.0, look)
+            distance += self._NOT_CONFIRMED if track.track_id is None else unlike
+        shape = face_shape(seen.landmarks)
         if shape is not None and track.shape is not None:
-            apart = _shape_distance(shape, track.shape)
+            apart = shape_distance(shape, track.shape)
             if is_gap and apart > self._MAX_SHAPE_AFTER_GAP:
                 return math.inf
             distance += self._SHAPE_WEIGHT * apart
@@ -325,12 +256,6 @@ class Tracker:
         sure = (seen.landmarks.presence or 0.0) >= 0.9
         return face_patch(self._image, seen.landmarks) if sure else None
 
-    def _looks_alike(self, seen: Observation, track: Track) -> bool:
-        if self._image is None or track.patch is None:
-            return False
-        patch = face_patch(self._image, seen.landmarks)
-        return (similarity(patch, track.patch) or 0.0) >= self._SAME_PATCH
-
     def _begin(self, seen: Observation, timestamp_s: float) -> Track:
         track = Track(
             key=self._next_key,
@@ -341,7 +266,7 @@ class Tracker:
             last_s=timestamp_s,
             landmarks=seen.landmarks,
             detector_s=timestamp_s,
-            shape=_face_shape(seen.landmarks),
+            shape=face_shape(seen.landmarks),
             shape_s=timestamp_s,
             patch=self._patch(seen),
         )
@@ -359,17 +284,17 @@ class Tracker:
         if not seen.followed:
             track.detector_s = timestamp_s
         if timestamp_s - track.shape_s >= self._SHAPE_EVERY_S:
-            patch = self._patch(seen)
+            patch = None if is_beside(track, timestamp_s) else self._patch(seen)
             track.patch = track.patch if patch is None else patch
             self._learn_shape(track, seen.landmarks, timestamp_s)
         self._confirm(track)
 
     def _learn_shape(self, track: Track, landmarks: Landmarks | None, timestamp_s: float) -> None:
-        shape = _face_shape(landmarks)
+        shape = face_shape(landmarks)
         if shape is None:
             return
         weight = 1 - math.exp(-(timestamp_s - track.shape_s) / self._SHAPE_TIME_S)
-        track.shape = shape if track.shape is None else _blend_shapes(track.shape, shape, weight)
+        track.shape = shape if track.shape is None else blend_shapes(track.shape, shape, weight)
         track.shape_s = timestamp_s
 
     def _confirm(self, track: Track) -> None:
