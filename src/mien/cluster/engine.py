@@ -31,6 +31,8 @@ _CONNECT_S = 10
 _POLL_S = 0.5
 # Commits are a few hundred bytes; the smallest object store that Ray accepts is 75 MiB.
 _OBJECT_STORE_BYTES = 100 << 20
+_MISSED_HEARTBEATS = 100
+"""Ray gives its own machine up after five of them, which an overloaded one misses."""
 _MOST_PER_CPU = 8
 """Workers on a machine; each takes about 300 MB."""
 _DEATHS_IN_A_ROW = 3
@@ -152,6 +154,7 @@ def _start_local(ray: Any, resources: Resources, options: dict[str, Any]) -> Non
                 num_cpus=max(1, round(count * resources.cpus_per_worker)),
                 include_dashboard=False,
                 object_store_memory=_OBJECT_STORE_BYTES,
+                _system_config={"health_check_failure_threshold": _MISSED_HEARTBEATS},
                 _metrics_export_port=resources.metrics_port or None,
                 **options,
             )
@@ -320,7 +323,7 @@ class Pool:
         if lost := [name for name in dead if name in _PROCESSES]:
             raise MienError(
                 f"expected Ray to run on this machine, but its process {lost[0]} ended: check the "
-                "memory, then use --resume"
+                "memory and the load, then use --resume"
             )
         if self._running:
             self._busy_at = time.monotonic()
