@@ -13,9 +13,12 @@ from onnx import TensorProto, helper, numpy_helper
 from mien.detection import BlazeFace, build_detector
 from mien.detection.blazeface import _anchor_centers
 from mien.errors import ModelNotFoundError, ProviderError, SettingError, SpecError
+from mien.geometry import box_iou
+from mien.media.images import read_image
 from mien.runtime import catalog
 from mien.runtime.session import Session
 from mien.runtime.spec import METADATA_KEY, spec_to_json
+from mien.samples import sample_paths
 from mien.types import InputSpec, ModelSpec
 
 MakeModel = Callable[..., Path]
@@ -114,7 +117,8 @@ def test_weaker_faces_count_at_the_border_of_the_image(make_model: MakeModel) ->
     image = np.zeros((100, 100, 3), np.uint8)
 
     def lefts(**weak: float) -> list[float]:
-        return sorted(round(found.box.x_min) for found in detector.detect(image, **weak))
+        found = detector.detect(image, closer=False, **weak)
+        return sorted(round(face.box.x_min) for face in found)
 
     assert lefts() == [65]
     assert lefts(weak_score=0.2) == [15, 65]
@@ -225,3 +229,11 @@ def test_reports_detectors_that_cannot_be_built() -> None:
         build_detector(tiles="on")
     with pytest.raises(ProviderError, match="provider"):
         build_detector(provider="abacus")
+
+
+@pytest.mark.parametrize(("name", "least"), [("blazeface", 0.7), ("blazeface-short", 0.999)])
+def test_a_closer_look_finds_the_same_face(name: str, least: float) -> None:
+    image = read_image(sample_paths()[1])
+    detector = BlazeFace(catalog.find(name))
+    (face,), (closer,) = detector.detect(image), detector.detect(image, closer=True)
+    assert box_iou([face.box.to_array()], [closer.box.to_array()])[0, 0] > least

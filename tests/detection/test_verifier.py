@@ -133,7 +133,8 @@ def test_looks_judge_what_the_detector_is_not_sure_of() -> None:
     nothing = Detection(Box(5, 5, 45, 45), 0.4, detection.landmarks)
     looks = Looks(image, build_landmarks(), build_verifier(), 0.05)
     assert looks.are_upright([detection, nothing]) == [True, False]
-    assert looks.may_be_faces([detection]) == [True]
+    assert looks.may_be_faces([detection, nothing], likely=True) == [True, False]
+    assert looks.may_be_faces([nothing, detection]) == [True, True]
     upside_down = np.ascontiguousarray(image[::-1, ::-1])
     other = Looks(upside_down, build_landmarks(), build_verifier(), 0.05)
     assert other.are_upright([detection]) == [False]

@@ -66,8 +66,8 @@ class Found(NamedTuple):
 class Judge(Protocol):
     """Judges detections by other means, which cost less than a run of the detector."""
 
-    def may_be_faces(self, detections: Sequence[Detection]) -> list[bool]:
-        """Whether a closer look at each may find a face."""
+    def may_be_faces(self, detections: Sequence[Detection], *, likely: bool = False) -> list[bool]:
+        """Whether a closer look at each may find a face, or is likely to."""
         ...
 
     def are_upright(self, detections: Sequence[Detection]) -> list[bool]:

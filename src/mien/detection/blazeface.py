@@ -17,6 +17,8 @@ _MERGE_IOU = 0.3
 _POINTS = 6
 # Where a picture has more weak anchors, such as a plain one, the best of them are enough.
 _MAX_WEAK = 200
+# Sides of an input are multiples of it, so that the levels of the network fit.
+_STRIDE = 32
 # A box ends at the border within this share of its longer side.
 _BORDER_MARGIN = 0.1
 
@@ -45,14 +47,16 @@ class BlazeFace:
         self.name = entry.spec.name
         facts = _Facts.of(entry.spec)
         self._unit = np.asarray(entry.spec.input.size_wh, np.float32) / facts.scale
-        self._frames = {
-            size_wh: _Frame(
+        full_wh = entry.spec.input.size_wh
+        *frames, self._closer = (
+            _Frame(
                 replace(entry.spec.input, size_wh=size_wh),
                 Session(entry.path, threads=threads, provider=provider, sizes=sizes),
-                facts.anchors(entry.spec.input.size_wh, size_wh),
+                facts.anchors(full_wh, size_wh),
             )
-            for size_wh, sizes in facts.sizes(entry.spec.input.size_wh)
-        }
+            for size_wh, sizes in facts.sizes(full_wh)
+        )
+        self._frames = {frame.input.size_wh: frame for frame in frames or [self._closer]}
 
     def detect(
         self,
@@ -61,6 +65,7 @@ class BlazeFace:
         min_score: float = 0.5,
         weak_score: float | None = None,
         border_score: float | None = None,
+        closer: bool = False,
     ) -> list[Detection]:
         """See :meth:`mien.detection.base.FaceDetector.detect`.
 
@@ -70,8 +75,10 @@ class BlazeFace:
             weak_score: below min_score; faces down to this score are added where they do not
                 overlap the others. They do not change the others.
             border_score: lower score for those of them that reach to the border of the image.
+            closer: whether the image is a closer look at one face: half the input in both
+                directions shows it well enough, where the axes are dynamic.
         """
-        frame = self._frame_for(image)
+        frame = self._closer if closer else self._frame_for(image)
         framed, transform = imaging.letterbox(image, frame.input.size_wh)
         batch = imaging.to_input([imaging.lit(framed)], frame.input)
         offsets, logits = frame.session.run({frame.input.name: batch})[:2]
@@ -182,13 +189,14 @@ class _Facts:
         return cls(grids, scale, sides)
 
     def sizes(self, full_wh: tuple[int, int]) -> list[tuple[tuple[int, int], dict[str, int]]]:
-        """Every input size, with the sizes of the dynamic axes."""
+        """Every input size, with the sizes of the dynamic axes; the last is for closer looks."""
         if not self.sides:
             return [(full_wh, {})]
         longest = self.sides[-1]
         wide = [(longest, side) for side in self.sides]
         high = [(side, longest) for side in self.sides[:-1]]
-        return [((x, y), {"width": x, "height": y}) for x, y in (*wide, *high)]
+        closer = longest if longest % (2 * _STRIDE) else longest // 2
+        return [((x, y), {"width": x, "height": y}) for x, y in (*wide, *high, (closer, closer))]
 
     def anchors(self, full_wh: tuple[int, int], size_wh: tuple[int, int]) -> FloatArray:
         """Anchors in pixels of an input; cells have the same size as in the full input."""

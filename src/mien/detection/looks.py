@@ -20,10 +20,17 @@ _MAX_OF_VIEW = 150
 
 
 def detect_again(
-    image: Image | LargeImage, detector: FaceDetector, box: Box, scale: float, min_score: float
+    image: Image | LargeImage,
+    detector: FaceDetector,
+    box: Box,
+    scale: float,
+    min_score: float,
+    *,
+    closer: bool = False,
 ) -> Detection | None:
     """The face at a box, detected in a view of ``scale`` times the box's size."""
-    found = list(detect_in(image, around(View.of(box), scale), detector, min_score))
+    view = around(View.of(box), scale)
+    found = list(detect_in(image, view, detector, min_score, closer=closer))
     if not found:
         return None
     overlaps = geometry.box_iou([box.to_array()], [other.box.to_array() for other in found])[0]
@@ -70,17 +77,20 @@ def detect_in(
     min_score: float,
     *,
     turn: int = 0,
+    closer: bool = False,
     weak: Mapping[str, float] | None = None,
 ) -> Iterator[Detection]:
     """Faces in a part of the image, in pixels of the image.
 
     Args:
         turn: number of quarters by which the part is turned anticlockwise before.
-        weak: the lower scores of :meth:`BlazeFace.detect`, where it is the detector.
+        closer, weak: the options of :meth:`BlazeFace.detect`, where it is the detector.
     """
     if isinstance(image, LargeImage):
         pixels, local, shown, factor = pixels_of(image, view)
-        for detection in detect_in(pixels, local, detector, min_score, turn=turn, weak=weak):
+        for detection in detect_in(
+            pixels, local, detector, min_score, turn=turn, closer=closer, weak=weak
+        ):
             moved = detection.moved(shown.left, shown.top, factor)
             if view.shows(moved.box, image.shape[1], image.shape[0]):
                 yield moved
@@ -94,12 +104,13 @@ def detect_in(
             size_wh = max(1, round(view.width * scale)), max(1, round(view.height * scale))
             part = imaging.resize(part, size_wh)
     else:
-        scale = _PADDED_SIZE / view.side
+        size = _PADDED_SIZE // 2 if closer else _PADDED_SIZE
+        scale = size / view.side
         to_part = geometry.similarity(scale, 0.0, (-view.left * scale, -view.top * scale))
-        part = imaging.warp(image, to_part, (_PADDED_SIZE, _PADDED_SIZE), replicate_border=False)
+        part = imaging.warp(image, to_part, (size, size), replicate_border=False)
     turned = np.ascontiguousarray(np.rot90(part, turn)) if turn else part
     if isinstance(detector, BlazeFace):
-        found = detector.detect(turned, min_score=min_score, **(weak or {}))
+        found = detector.detect(turned, min_score=min_score, closer=closer, **(weak or {}))
     else:
         found = detector.detect(turned, min_score=min_score)
     for detection in found[:_MAX_OF_VIEW]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from mien import geometry
 from mien.detection.base import FaceDetector, Found, Judge, drop_repeated
+from mien.detection.blazeface import BlazeFace
 from mien.detection.looks import SAME_IOU, detect_again, detect_in, detect_in_copies
 from mien.detection.views import (
     MAX_TILES,
@@ -49,6 +50,11 @@ _MIN_SIDE = 8
 # photographs without such a face. In the view all have 0.5.
 _BORDER_SCORE = 0.12
 _BORDER_SCALE = 3.0
+# Where there is a judge, the first look at a face that is not small has a quarter of the pixels and
+# of the cost. Of 190 faces in news photographs it confirms 160, with 0.5 in place of 0.65 it would
+# be 185, and an animal more in 692 pictures without people. The larger look is for the rest that is
+# likely a face.
+_CLOSER_SCALE, _CLOSER_SCORE = 2.5, 0.65
 # In a still image, a face with a lower score or a steeper eye line is searched again in a view
 # around it, upright and turned by quarters side by side. Of 100 portraits turned by 135 to 225
 # degrees one has a score of 0.78, and of 60 turned by 90, 180 or 270 all have the best score in the
@@ -184,7 +190,7 @@ class FaceSearch:
         found = []
         # In rows, as a large image is decoded.
         for one, side in sorted(chosen, key=lambda pair: pair[0].box.y_min):
-            verified = self._verify(image, one, side, min_score, still=still)
+            verified = self._verify(image, one, side, min_score, judge, still=still)
             if verified is not None and verified.score >= min_score:
                 found.append(verified)
         found = [found[i] for i in drop_repeated(found)]
@@ -253,17 +259,23 @@ class FaceSearch:
         candidate: Detection,
         view_side: int,
         min_score: float,
+        judge: Judge | None,
         *,
         still: bool,
     ) -> Detection | None:
         box = candidate.box
-        if still and candidate.score < min_score and is_cut(box, whole_of(image)):
-            return detect_again(image, self._detector, box, _BORDER_SCALE, min_score)
         share = max(box.width, box.height) / view_side
         low, high = _ACCEPTED_SHARES
-        if candidate.score >= _ACCEPTED_SCORE or low <= share <= high:
+        weak_at_border = still and candidate.score < min_score and is_cut(box, whole_of(image))
+        if not weak_at_border and (candidate.score >= _ACCEPTED_SCORE or low <= share <= high):
             return candidate
-        return detect_again(image, self._detector, box, _VERIFY_SCALE, min_score)
+        if judge and share >= low and isinstance(self._detector, BlazeFace):
+            sure = max(min_score, _CLOSER_SCORE)
+            seen = detect_again(image, self._detector, box, _CLOSER_SCALE, sure, closer=True)
+            if seen is not None or not judge.may_be_faces([candidate], likely=True)[0]:
+                return seen
+        scale = _BORDER_SCALE if weak_at_border else _VERIFY_SCALE
+        return detect_again(image, self._detector, box, scale, min_score)
 
 
 def _in_company(faint: list[Detection], found: Sequence[Detection]) -> list[Detection]:
