@@ -147,7 +147,7 @@ export interface Track {
   blinks: number | null;
   /** Over the last minute that the eyes were seen; null in the first 10 s, and as blinks. */
   blink_rate_per_min: number | null;
-  /** Share of the last minute with the eyes closed, counted over the time that they were seen; null in the first 10 s, and as blinks. */
+  /** Share of the last minute with the eyes closed, counted over the time that they were seen; null in the first 10 s, where frames are over 0.15 s apart, and without blendshapes. */
   perclos: number | null;
   /** How long the eyes have been closed now; 0 where they are open, null where they are not seen, and without blendshapes. */
   eyes_closed_s: number | null;

@@ -168,7 +168,8 @@ class TrackStatistics(Document):
         float | None,
         Declared(
             "Share of the last minute with the eyes closed, counted over the time that they were "
-            "seen; null in the first 10 s, and as blinks.",
+            "seen; null in the first 10 s, where frames are over 0.15 s apart, and without "
+            "blendshapes.",
             **_SHARE,
         ),
     ] = None
