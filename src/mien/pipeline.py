@@ -106,11 +106,9 @@ threads, provider: override the settings; see :class:`mien.Settings`.
             self.landmarks.scheme, threads=threads, provider=provider
         )
         # It is trained with the presence that these landmarks have.
-        self.verifier: FaceVerifier | None = (
-            build_verifier(threads=threads, provider=provider)
-            if isinstance(self.landmarks, FaceMesh)
-            else None
-        )
+        self.verifier: FaceVerifier | None = None
+        if isinstance(self.landmarks, FaceMesh):
+            self.verifier = build_verifier(threads=threads, provider=provider)
         self.classifier = classifier or build_classifier(
             settings.model, prior=settings.prior, threads=threads, provider=provider
         )

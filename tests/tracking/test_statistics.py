@@ -24,8 +24,7 @@ from mien.types import (
     TrackStatistics,
 )
 
-FPS = 30
-OPEN, CLOSED = 0.30, 0.10
+FPS, OPEN, CLOSED = 30, 0.30, 0.10
 
 
 def eyes(closures: list[tuple[float, float]], length_s: float, *, opened: float = OPEN) -> EyeState:

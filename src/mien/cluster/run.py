@@ -88,20 +88,31 @@ def run_batch(
         _warn_of_version(earlier, on_warning)
         plan = Plan.read(folder) if earlier is not None else None
         if plan is None:
-            plan = make_plan(
-                _inputs(sources, folder, on_warning),
-                workers=resources.local_workers,
-                part_size=options.part_size,
-                segment_s=0.0 if options.keeps_recordings else options.segment_s,
-                on_warning=on_warning,
-            )
-            plan.write(folder)
+            plan = _new_plan(sources, folder, resources, options, on_warning)
         _check_plan(plan, folder, earlier)
         document = _document(sources, plan, earlier) | facts
         # Workers have folders of their own in which a relative path would mean another one.
         work = WorkSettings(folder.absolute, settings, plan.columns, options)
         run = _Run(folder, document, earlier, on_progress, on_warning)
         return run.go(plan, work, resources, should_stop)
+
+
+def _new_plan(
+    sources: Sequence[str],
+    folder: RunFolder,
+    resources: Resources,
+    options: BatchOptions,
+    on_warning: Callable[[str], None],
+) -> Plan:
+    plan = make_plan(
+        _inputs(sources, folder, on_warning),
+        workers=resources.local_workers,
+        part_size=options.part_size,
+        segment_s=0.0 if options.keeps_recordings else options.segment_s,
+        on_warning=on_warning,
+    )
+    plan.write(folder)
+    return plan
 
 
 def _remove_empty(folder: Path) -> None:
