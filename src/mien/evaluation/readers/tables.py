@@ -256,15 +256,14 @@ def read_class_folders(folder: Path, read_labels: ReadLabels) -> LabeledSet | No
 
 
 def _are_persons(folders: Sequence[Path]) -> bool:
-    """Whether only the folders in these name expressions: the same ones in several of them."""
+    """Whether only the folders in these name expressions: one of them in several, and others."""
     if any(parse_split(inner.name) for inner in folders) or known_labels(x.name for x in folders):
         return False
-    inner = Counter(label for x in folders for label in _known_in(x))
-    return len(inner) > 1 and max(inner.values()) > 1
-
-
-def _known_in(folder: Path) -> set[Expression]:
-    return set(known_labels(inner.name for inner in _folders(folder)).values())
+    inner = [{y.name for y in _folders(x)} for x in folders]
+    counts = Counter(label for names in inner for label in set(known_labels(names).values()))
+    return (
+        len({name for names in inner for name in names}) > 1 and max(counts.values(), default=0) > 1
+    )
 
 
 def _in_splits(folders: Sequence[Path]) -> list[tuple[Path, str]]:
