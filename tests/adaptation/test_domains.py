@@ -9,9 +9,10 @@ import pytest
 from typer.testing import CliRunner
 
 from mien.adaptation import domains
-from mien.adaptation.domains import read_domains
+from mien.adaptation.domains import Domain, _rows, read_domains
 from mien.cli.app import app
 from mien.errors import DataError
+from mien.labels import Expression
 
 
 def test_one_table_for_all_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,3 +59,14 @@ def test_rejects_bad_files(tmp_path: Path, text: str | None, message: str) -> No
         (tmp_path / "d.toml").write_text(text)
     with pytest.raises(DataError, match=message):
         read_domains(tmp_path / "d.toml")
+
+
+def test_labels_of_a_domain_are_those_of_the_model(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("image,label\na.png,happy\nb.png,bored\n")
+    for labels, message in (
+        (("happy", "bored"), "got bored"),
+        (("happy",), "at least two labels"),
+    ):
+        domain = Domain(str(tmp_path / "rows.csv"), labels=labels)
+        with pytest.raises(DataError, match=message):
+            _rows(domain, tuple(Expression))

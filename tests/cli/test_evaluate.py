@@ -84,7 +84,7 @@ def test_unreadable_pictures_are_counted(mien: Any, tmp_path: Path, quick: list[
         (tmp_path / label / "a.jpg").write_text("no picture")
     ran = mien("evaluate", tmp_path, *quick)
     assert ran.status == 1
-    assert "none of the 2 is: `mien data check` names them" in " ".join(ran.stderr.split())
+    assert "the picture cannot be read (happy/a.jpg)" in " ".join(ran.stderr.split())
 
 
 def test_crops_skip_the_detector(mien: Any, tmp_path: Path, quick: list[str]) -> None:

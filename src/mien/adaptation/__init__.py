@@ -40,8 +40,8 @@ _FIGURES = (
     "confusion",
 )
 
-# On how many pictures in all, and at least of each label, networks beside the base are tried. In 24
-# draws of 22 to 200 pictures a label, what was chosen on 25 was what all pictures chose.
+# On how many pictures in all, and at least of each label, networks beside the base are tried. In 22
+# draws of 40 to 200 pictures a label, what was chosen on 25 was what all pictures chose.
 _TRIED, _LEAST_TRIED = 200, 25
 
 _FEW_PEOPLE = 5

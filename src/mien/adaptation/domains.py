@@ -16,7 +16,7 @@ from mien.adaptation.selection import choose_head, stratified_folds
 from mien.errors import DataError
 from mien.evaluation.dataset import IntArray, LabeledSet
 from mien.evaluation.figures import balanced_accuracy, ece, figures
-from mien.evaluation.predict import Selection
+from mien.evaluation.predict import Selection, predictable_rows
 from mien.evaluation.readers import read_data
 from mien.evaluation.summary import MIN_IN_CLASS, markdown_table, percent, plain
 from mien.expression.neural import NeuralClassifier
@@ -60,7 +60,7 @@ def read_domains(path: Path) -> dict[str, Domain]:
         DataError: the file cannot be read, or a table in it is invalid.
     """
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"expected a TOML file of data sets at {path}: {error}") from None
     if not document:
@@ -130,14 +130,11 @@ def _rows(
 ) -> tuple[LabeledSet, tuple[Expression, ...]]:
     """The rows that the model can predict, and their labels in the model's order."""
     data = read_data(Path(domain.path), domain.labeling, labels_of(known))
-    only = tuple(own_labels(domain.labels).values()) or known
+    only = tuple(own_labels(domain.labels).values()) or None
     selection = Selection(crops=domain.crops, split=domain.split, limit=domain.limit)
     rows, _ = selection.apply(data, known)
-    labels = tuple(label for label in known if label in only)
-    rows = rows.relabel(labels).labeled()
-    if not len(rows):
-        raise DataError(f"expected pictures of {', '.join(labels)} in {data.name}, found none")
-    return rows, labels
+    rows, labels = predictable_rows(rows, known, only)
+    return rows.relabel(labels).labeled(), labels
 
 
 def _adapted(

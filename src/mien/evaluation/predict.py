@@ -110,7 +110,7 @@ class Predictions:
         )
 
 
-def _predictable_rows(
+def predictable_rows(
     data: LabeledSet, model_labels: Sequence[Expression], only: Sequence[Expression] | None
 ) -> tuple[LabeledSet, tuple[Expression, ...]]:
     """The rows whose label is among those that may be predicted, and these in the model's order.
@@ -178,7 +178,7 @@ def predict(
     Raises:
         DataError: no row has a label that the model can predict, or no picture can be read.
     """
-    rows, labels = _predictable_rows(data, pipeline.classifier.spec.labels, only)
+    rows, labels = predictable_rows(data, pipeline.classifier.spec.labels, only)
 
     def readable(indices: Sequence[int]) -> Iterator[tuple[int, Image]]:
         for index in indices:
@@ -276,15 +276,16 @@ def _assembled(
     probabilities /= probabilities.sum(axis=1, keepdims=True)
     outcome = np.array([name for name, _, _ in results], np.str_)
     unreadable = outcome == _UNREADABLE
-    if unreadable.all():
-        raise DataError(
-            f"expected readable pictures in {data.name}, but none of the {len(results)} is: "
-            "`mien data check` names them and says what they are"
-        )
     left_out = dict(data.left_out)
     for index in np.flatnonzero(unreadable).tolist():
         reason = data.why_unreadable(index)
         left_out[reason] = (*left_out.get(reason, ()), data.names[index])
+    if unreadable.all():
+        reasons = "; ".join(f"{reason} ({names[0]})" for reason, names in left_out.items())
+        raise DataError(
+            f"expected readable pictures in {data.name}, but none of the {len(results)} is: "
+            f"{reasons}"
+        )
     facts = {
         "model": classifier.name,
         "prior": classifier.prior,
@@ -342,7 +343,7 @@ class Selection:
         rows = data if split == _ALL_ROWS else data.in_split(split)
         if 0 < self.limit < len(rows):
             # Rows that cannot be predicted are dropped first, or they would use up the limit.
-            rows, _ = _predictable_rows(rows, model_labels, self.only)
+            rows, _ = predictable_rows(rows, model_labels, self.only)
             rng = np.random.default_rng(self.seed)
             rows = rows.take(np.sort(rng.permutation(len(rows))[: self.limit]))
         crops = data.face_crops if self.crops is None else self.crops
