@@ -19,7 +19,7 @@ from mien.landmarks import schemes
 from mien.signals import LIMITS, pose
 from mien.streaming import locator
 from mien.streaming.face_stream import StreamSettings
-from mien.tracking import scene, smoothing, statistics, tracker
+from mien.tracking import motion, scene, smoothing, statistics, tracker
 
 TARGET = Path(__file__).resolve().parent.parent / "client/mien-web/src/constants.ts"
 
@@ -88,7 +88,7 @@ def _of_streams() -> dict[str, tuple[str, Any]]:
                      "MAX_SHAPE_AFTER_GAP GAP_S WAIT_S SAME_PATCH NOT_FOLLOWED NOT_CONFIRMED "
                      "MAX_COST CONFIRM_HITS TENTATIVE_GAP_S SHAPE_TIME_S SHAPE_EVERY_S"),
         ),
-        "RIGID": ("readonly number[]", tracker._RIGID),
+        "RIGID": ("readonly number[]", motion._RIGID),
         "LANDMARK_SMOOTHING": (
             _RECORD,
             _numbers(smoothing.LandmarkSmoother, "MIN_CUTOFF_HZ BETA"),
