@@ -10,8 +10,8 @@ from mien.tracking.motion import face_patch
 from mien.tracking.scene import Grid
 from mien.types import Image
 
-# Of the width; two pixels of those in which motion is measured.
-_MIN_MOTION = 2 / 128
+# Of the width; two faces at one place may be taken for one that moved by less.
+_MIN_MOTION = 4 / 128
 
 
 class CutFinder:

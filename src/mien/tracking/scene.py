@@ -24,8 +24,8 @@ _WHITE = 0.96
 _MIN_CELLS = 60
 # Gray levels' standard deviation that a frame needs to be compared; a black one has less.
 _MIN_CONTRAST = 0.008
-# Two frames of a blank wall differ by a camera's noise alone.
-_NOISE = 3 / 255
+# Two frames of a blank wall differ by a camera's noise alone; so little in the dark is unsure.
+_NOISE = 1.3 / 255
 # After this time without comparable frames every track is over.
 _MAX_SKIPPED_S = 2.0
 # Frames further apart differ in structure without a cut: then brightness must change as well.
@@ -81,9 +81,7 @@ class SceneCutDetector:
         before, self._gradients = self._gradients, gradients
         power = float(before @ before) * float(gradients @ gradients)
         together = float(before @ gradients)
-        is_same = grid.std() >= _MIN_CONTRAST and (
-            together >= _SURELY_SAME * power**0.5 or np.abs(grid - last).mean() < _NOISE
-        )
+        is_same = grid.std() >= _MIN_CONTRAST and together >= _SURELY_SAME * power**0.5
         structure = 1.0 if is_same else correlation(last, grid)
         if structure is None and timestamp_s - self._reference_s <= _MAX_SKIPPED_S:
             self._gradients = before
@@ -91,7 +89,8 @@ class SceneCutDetector:
         self._last, self._reference_s = grid, timestamp_s
         if structure is None:
             return False
-        if structure >= _SAME_STRUCTURE or _shifted_correlation(last, grid) >= _SAME_SHIFTED:
+        is_alike = structure >= _SAME_STRUCTURE or float(np.abs(last - grid).mean()) < _NOISE
+        if is_alike or _shifted_correlation(last, grid) >= _SAME_SHIFTED:
             self.is_unsure = structure < _SURELY_SAME and step_s <= _MAX_UNSURE_STEP_S
             return False
         return step_s <= _MAX_STEP_S or (
