@@ -84,6 +84,21 @@ def test_faces_before_a_shaking_camera_are_one_track_each(group: Image) -> None:
     assert kinds.count("track_started") == len(faces) == 4
 
 
+def test_people_who_cross_before_a_blank_wall_are_not_the_camera(samples: dict[str, Path]) -> None:
+    names = ("person-a-neutral", "person-c-smiling")
+    portraits = [read_image(samples[name])[120:720, 120:640] for name in names]
+    people = [imaging.resize(portrait, (250, 300)) for portrait in portraits]
+    stream, ids = FaceStream(FacePipeline(), StreamSettings(expressions=False)), set()
+    for number in range(26):
+        frame = np.full((360, 960, 3), 128, np.uint8)
+        for person, x in zip(
+            people, (round(26.7 * number), 700 - round(26.7 * number)), strict=True
+        ):
+            frame[30:330, max(0, x) : x + 250] = person[:, max(0, -x) :]
+        ids |= {face.track_id for face in stream.update(frame, number / 15).faces}
+    assert ids == {1, 2}
+
+
 def test_noise_on_a_blank_wall_is_no_cut() -> None:
     noise, detector = np.random.default_rng(0), SceneCutDetector()
     wall = np.full((360, 640, 3), 1.0) * np.linspace(200, 150, 640)[None, :, None]

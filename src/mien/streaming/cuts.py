@@ -42,11 +42,14 @@ class CutFinder:
             return True
         if not is_other and not self._scenes.is_unsure:
             return False
-        moved = None if before is None else camera_motion(before, image)
+        tracks = self._tracker.tracks
+        # One face may be taken for the camera, but of several each moves by itself.
+        people = [track.motion.box for track in tracks] if len(tracks) > 1 else []
+        moved = None if before is None else camera_motion(before, image, people)
         if moved is not None and math.hypot(*moved) >= _MIN_MOTION * image.shape[1]:
             self._tracker.move(*moved)
             return False
-        continues = self._locator.continues(image, before, self._tracker.tracks, timestamp_s)
+        continues = self._locator.continues(image, before, tracks, timestamp_s)
         is_cut = not continues if is_other and moved is None else continues is False
         if is_cut:
             self._dissolves.forget()
