@@ -274,6 +274,16 @@ def test_a_wink_is_neither_a_blink_nor_a_closure() -> None:
     assert (now.blinks, now.perclos) == (0, 0)
 
 
+def test_noise_does_not_open_closed_eyes() -> None:
+    statistics, kinds = StreamStatistics(), []
+    for number, moment in enumerate(moments([(Expression.NEUTRAL, 6)])):
+        is_closed = 2 < moment.timestamp_s < 5
+        uneven = (0.38 * OPEN, 0.6 * OPEN) if number % 2 else (0.4 * OPEN, 0.3 * OPEN)
+        face = replace(moment.face, signals=Signals(*(uneven if is_closed else (OPEN, OPEN))))
+        kinds += [e.kind for e in statistics.update(face, "clear", moment.timestamp_s)[1]]
+    assert (kinds.count("blink"), kinds.count("closure")) == (0, 1)
+
+
 def test_the_sampling_interval_is_robust_against_pauses() -> None:
     sampling, now = SamplingInterval(), 0.0
     for n in range(40):

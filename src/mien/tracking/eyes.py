@@ -67,8 +67,8 @@ class EyeState:
         """Add a frame.
 
         Args:
-            opening: eye aspect ratio in ``"mesh478"`` of the eye that is open wider, because a wink
-                is neither a blink nor a closure; None where they were not measured.
+            opening: eye aspect ratio in ``"mesh478"`` of both eyes, or in a wink, which is neither
+                a blink nor a closure, of the open one; None where they were not measured.
             yaw_deg: turn of the head, if known.
             timestamp_s: of the frame.
             count: whether frames follow each other closely enough for blinks to be counted.

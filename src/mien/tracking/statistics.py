@@ -21,6 +21,8 @@ _NO_YAWN = {"mouthSmile": 0.4, "mouthFunnel": 0.3, "mouthPucker": 0.3}
 # In a smaller face an eye is about a dozen pixels wide, and the gap of its lids one or two: of the
 # closures of benchmarks/data/closures.csv, those were found in faces of 74 pixels and not of 56.
 _MIN_SIZE_PX = 72.0
+# An eye that winks closes to at most 0.6 of the other one; closed ones differ by less than this.
+_WINK_BY, _WINK_SHARE = 0.08, 0.35
 # Frames further apart say little of closures and yawns.
 _MAX_INTERVAL_S = 0.15
 # Of the 7 blinks of benchmarks/streams that were marked frame by frame, all are found at 10 and 12
@@ -217,8 +219,7 @@ class _Track:
             shapes = face.blendshapes
         # Landmarks without blendshapes do not follow the lids: see EyeState.
         if signals and shapes is not None:
-            both = signals.eye_opening_left, signals.eye_opening_right
-            eye_opening = max((one for one in both if one is not None), default=None)
+            eye_opening = _opening(signals.eye_opening_left, signals.eye_opening_right)
         events = self._eyes.update(
             eye_opening,
             quality.yaw_deg if quality else None,
@@ -338,6 +339,15 @@ def _is_yawning(shapes: Mapping[str, float] | None) -> bool:
     smile = (shapes["mouthSmileLeft"] + shapes["mouthSmileRight"]) / 2
     shown = {"mouthSmile": smile, **shapes}
     return shapes["jawOpen"] >= _YAWN_JAW and all(shown[k] < v for k, v in _NO_YAWN.items())
+
+
+def _opening(left: float | None, right: float | None) -> float | None:
+    """Of the eyes together; in a wink, of the open one. Noise parts closed eyes by less."""
+    both = [value for value in (left, right) if value is not None]
+    if not both:
+        return None
+    wide, difference = max(both), max(both) - min(both)
+    return wide if difference >= max(_WINK_BY, _WINK_SHARE * wide) else sum(both) / len(both)
 
 
 def _share(amount: float, of: float) -> float | None:
