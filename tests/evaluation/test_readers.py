@@ -252,6 +252,11 @@ def only_unknown_labels(folder: Path) -> Path:
     return write_csv(folder / "a.csv", [["image", "expression"], ["x.jpg", "bored"]])
 
 
+def two_label_columns(folder: Path) -> Path:
+    rows: list[list[object]] = [["image", "label", "expression"], ["x.jpg", "happy", "sad"]]
+    return write_csv(folder / "a.csv", rows)
+
+
 def no_pixels(folder: Path) -> Path:
     return write_csv(folder / "f.csv", [["emotion", "pixels", "Usage"], [1, "a b", "Training"]])
 
@@ -271,6 +276,7 @@ def binary_table(folder: Path) -> Path:
         other_columns,
         empty_table,
         only_unknown_labels,
+        two_label_columns,
         no_pixels,
         binary_table,
     ],

@@ -129,6 +129,7 @@ def read_table(path: Path, read_labels: ReadLabels) -> LabeledSet:
             f"expected the columns image and label (or expression) in {path}, got "
             f"{', '.join(header)}"
         )
+    _check_one_column(path, header, [row for _, row in rows], label_at)
     left_out: dict[str, list[str]] = defaultdict(list)
     meaning = read_labels({row[label_at] for _, row in rows})
     kept = [(row, meaning[row[label_at]]) for _, row in rows if row[label_at] in meaning]
@@ -168,6 +169,22 @@ def read_table(path: Path, read_labels: ReadLabels) -> LabeledSet:
         boxes_xyxy=_boxes(header, [row for row, _ in kept]),
         left_out={reason: tuple(names) for reason, names in left_out.items()},
     )
+
+
+def _check_one_column(
+    path: Path, header: Sequence[str], rows: Sequence[Sequence[str]], label_at: int
+) -> None:
+    """Refuse two columns of labels that differ in more than numbers for names."""
+    for at, name in enumerate(header):
+        if at == label_at or name.lower() not in _LABEL_COLUMNS:
+            continue
+        if any(
+            row[at].lower() != row[label_at].lower() and not row[at].isdecimal() for row in rows
+        ):
+            raise DataError(
+                f"expected one column of labels in {path}, got {header[label_at]} and {name}, "
+                "which differ: rename the one that is not meant"
+            )
 
 
 def _picture(folder: Path, written: str) -> Path:
