@@ -80,7 +80,8 @@ QUESTIONS = {
     "return counted(it, AbortSignal.timeout(4000))": "^2$",
     "const it = await playing(); it.currentTime = it.duration - 0.5;"
     "return (await counted(it)) > 0": "^true$",
-    TURNED: "^320,240: 1; 240,320: 1$",
+    # On a busy machine no face is seen for longer than a track lasts.
+    TURNED: "^320,240: 1; 240,320: [12]$",
     "const it = await mien.open(); it.close();"
     "return it.push(portrait, 1)": "expected an open stream",
     "const it = await create(); const waiting = it.analyze(portrait);"
