@@ -243,5 +243,5 @@ def test_draws_the_layers_that_are_named_and_no_others() -> None:
     assert np.array_equal(
         annotate(image, result, draw="aus"), annotate(image, result, draw=["aus"])
     )
-    with pytest.raises(InputError, match="expected the FrameResult of the image, got NoneType"):
+    with pytest.raises(InputError, match="result of the image as FrameResult, got NoneType"):
         annotate(image, cast("Any", None))

@@ -97,7 +97,7 @@ def test_analyzes_unusual_sizes(fake: FacePipeline, shape: tuple[int, ...]) -> N
 
 
 def test_known_boxes_replace_the_detector(fake: FacePipeline, painted: Image) -> None:
-    given = fake.analyze(painted, boxes=[box.to_array() for box in PAINTED_BOXES[::-1]])
+    given = fake.analyze(painted, boxes=PAINTED_BOXES[::-1])
     assert _labels(given) == PAINTED_LABELS[::-1]
     assert [face.score for face in given] == [1.0] * 3
 
@@ -345,6 +345,7 @@ _POINTS = Landmarks(np.eye(5, 2, dtype=np.float32), "five")
         ([Detection(PAINTED_BOXES[0], 1.0)], None, "of Landmarks, got NoneType"),
         ([Detection(PAINTED_BOXES[0], 1.0)], [np.eye(5)], "of Landmarks, got one with ndarray"),
         ([Detection(PAINTED_BOXES[0], 1.0)], [_POINTS] * 2, "one for each of 1, got 2"),
+        ([Detection(Box(1e6, 0, 2e6, 9), 1.0)], [_POINTS], "boxes that overlap the image"),
         (
             [Detection(PAINTED_BOXES[0], 1.0)],
             [Landmarks(np.eye(5, 2, dtype=np.float32), "mesh468")],

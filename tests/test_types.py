@@ -1,5 +1,6 @@
 import dataclasses
 import pickle
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -50,7 +51,7 @@ def test_box_sides() -> None:
     "sides", [(0, 0, 0, 5), (5, 0, 4, 5), (0, 0, float("nan"), 1), (0, 0, float("inf"), 1)]
 )
 def test_a_box_without_area_is_refused(sides: tuple[float, float, float, float]) -> None:
-    with pytest.raises(InputError, match="x_min < x_max"):
+    with pytest.raises(InputError, match=r"x_min < x_max|finite"):
         Box(*sides)
 
 
@@ -90,7 +91,7 @@ def test_what_are_no_probabilities_is_refused(probabilities: list[float]) -> Non
 
 @pytest.mark.parametrize("score", [-0.1, 1.1, float("nan")])
 def test_a_score_outside_its_range_is_refused(score: float) -> None:
-    with pytest.raises(InputError, match=r"\[0, 1\]"):
+    with pytest.raises(InputError, match=r"\[0, 1\]|finite"):
         Detection(Box(0, 0, 1, 1), score)
 
 
@@ -180,3 +181,18 @@ def test_an_impossible_spec_is_refused(changes: dict[str, object]) -> None:
 def test_an_input_needs_a_mean_for_each_channel() -> None:
     with pytest.raises(SpecError, match="3 means"):
         InputSpec("image", (8, 8), "rgb", (0.0,), (1.0,))
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (lambda: Box("a", 0, 1, 1), "an edge of a box as a number, got str"),  # type: ignore[arg-type]
+        (lambda: Box(0, 0, 1, float("inf")), "an edge of a box as a finite number, got inf"),
+        (lambda: Detection((0, 0, 1, 1), 1), "the box of a detection as Box, got tuple"),  # type: ignore[arg-type]
+        (lambda: Detection(Box(0, 0, 1, 1), "1"), "a detection score as a number, got str"),  # type: ignore[arg-type]
+        (lambda: Landmarks("eyes", "five"), "an array of numbers in landmarks"),  # type: ignore[arg-type]
+    ],
+)
+def test_what_is_of_another_type_is_refused(make: Callable[[], object], expected: str) -> None:
+    with pytest.raises(InputError, match=expected):
+        make()

@@ -132,8 +132,8 @@ def analyze(
         image: path, data URL, bytes or open file of a picture, a Pillow image, or an RGB array;
             see :func:`read_image`. Or several: a list, a tuple, an iterator such as
             ``Path("album").glob("*.jpg")``, or an ``(N, H, W, 3)`` array.
-        boxes: ``(N, 4)`` faces that are known already, in pixels; the detector does not run then.
-            Of several pictures: one such array, or None, for each.
+        boxes: faces that are known already, `Box` or ``(N, 4)`` in pixels; the detector does not
+            run then. Of several pictures: such boxes, or None, for each.
         neutral: photograph of the same person at rest, with one face: action units are measured
             from it. It takes the landmarks that blendshapes need.
         progress: whether several pictures show a progress bar, on stderr if it is a terminal.

@@ -17,6 +17,7 @@ from mien.labels import Expression
 from mien.landmarks.schemes import MESH_LINES, is_mesh
 from mien.signals.movements import gaze_arrows
 from mien.types import Box, ExpressionScores, Face, FrameResult, Image, Landmarks
+from mien.types.contract import check_kind
 
 Color = tuple[int, int, int]
 _Spot = tuple[int, int, int, int]
@@ -102,10 +103,9 @@ def annotate(
         >>> drawn.shape == image.shape
         True
     """
-    if not isinstance(result, FrameResult):
-        raise InputError(f"expected the FrameResult of the image, got {type(result).__name__}")
-    layers = {draw} if isinstance(draw, str) else {*draw}
-    if unknown := sorted(layers - {*LAYERS}):
+    check_kind(result, FrameResult, "the result of the image")
+    layers = {draw} if isinstance(draw, str) else {*(draw or ())}
+    if unknown := sorted(map(str, layers - {*LAYERS})):
         raise InputError(f"expected draw of {', '.join(LAYERS)}, got {', '.join(unknown)}")
     layers |= {"mesh", "gaze"} if landmarks else set()
     canvas = imaging.as_rgb(image).copy()
@@ -133,9 +133,7 @@ def annotate(
     return _extended(canvas, left_out) if extend and left_out else canvas
 
 
-def _draw_face(
-    canvas: Image, face: Face, unit: int, occupied: list[_Spot], layers: set[str]
-) -> None:
+def _draw_face(canvas: Image, face: Face, unit: int, taken: list[_Spot], layers: set[str]) -> None:
     scores = face.expression
     color = expression_color(scores.label) if scores else _PAPER
     sure = scores is not None and not (scores.uncertain or _is_unclear(face))
@@ -153,7 +151,7 @@ def _draw_face(
             continue
         cv2.rectangle(canvas, (x_min, y_min), (x_max, y_max), line_color, thickness, cv2.LINE_AA)
     if scores is not None:
-        _draw_shares(canvas, face.box, scores, unit, occupied)
+        _draw_shares(canvas, face.box, scores, unit, taken)
 
 
 def _is_unclear(face: Face) -> bool:
@@ -359,6 +357,7 @@ def blur_faces(image: npt.ArrayLike, result: FrameResult) -> Image:
         >>> blurred.shape == image.shape
         True
     """
+    check_kind(result, FrameResult, "the result of the image")
     canvas = imaging.as_rgb(image).copy()
     height, width = canvas.shape[:2]
     for face in result.faces:

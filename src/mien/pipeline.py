@@ -11,12 +11,11 @@ import numpy.typing as npt
 from mien import imaging
 from mien.config import PipelineKeywords, Settings, given_settings, shows_settings
 from mien.detection import FaceDetector, FaceSearch, build_detector, build_verifier
-from mien.detection.base import Found, find_faces, given_detections
+from mien.detection.base import Found, KnownBoxes, find_faces, given_detections
 from mien.detection.halftone import without_dots
 from mien.detection.verifier import FaceVerifier, Look, Looks, Verdict
-from mien.errors import InputError
 from mien.expression import ExpressionClassifier, build_classifier
-from mien.expression.crop import as_crop, face_crop
+from mien.expression.crop import as_crops, face_crop
 from mien.imaging import LargeImage, OpenedImage
 from mien.landmarks import (
     FaceMesh,
@@ -116,14 +115,14 @@ threads, provider: override the settings; see :class:`mien.Settings`.
         self.neutral = None if neutral is None else resting_face(self.analyze(neutral))
 
     def analyze(
-        self, image: npt.ArrayLike, *, boxes: npt.ArrayLike | None = None, source: str | None = None
+        self, image: npt.ArrayLike, *, boxes: KnownBoxes | None = None, source: str | None = None
     ) -> FrameResult:
         """Find every face and its apparent expression.
 
         Args:
             image: ``(H, W, 3)`` RGB uint8, or what :func:`mien.imaging.as_rgb` accepts.
-            boxes: ``(N, 4)`` known faces as x_min, y_min, x_max, y_max in pixels; the detector
-                does not run then, and the faces keep this order.
+            boxes: known faces, `Box` or ``(N, 4)`` as x_min, y_min, x_max, y_max in pixels; the
+                detector does not run then, and the faces keep this order.
             source: name of the image in the result.
 
         Returns:
@@ -138,7 +137,7 @@ threads, provider: override the settings; see :class:`mien.Settings`.
     def _analyze(
         self,
         rgb: Image,
-        boxes: npt.ArrayLike | None,
+        boxes: KnownBoxes | None,
         source: str | None,
         focal_length: float | None = None,
     ) -> FrameResult:
@@ -178,7 +177,7 @@ threads, provider: override the settings; see :class:`mien.Settings`.
         return Camera.of(image.shape[1], image.shape[0], known)
 
     def analyze_opened(
-        self, opened: OpenedImage, *, boxes: npt.ArrayLike | None = None, source: str | None = None
+        self, opened: OpenedImage, *, boxes: KnownBoxes | None = None, source: str | None = None
     ) -> FrameResult:
         """As :meth:`analyze`, for what :func:`mien.media.images.open_image` returns."""
         image = opened.pixels
@@ -225,6 +224,7 @@ threads, provider: override the settings; see :class:`mien.Settings`.
 
     def detect(self, image: Image, *, still: bool = False) -> list[Detection]:
         """The first step: faces of an image, from left to right; `still`: as in a photograph."""
+        image = imaging.as_rgb(image)
         looks = self._looks(image) if still else None
         found = self._search(image, looks).faces[: self.settings.max_faces or None]
         return sorted(found, key=lambda detection: detection.box.center[0])
@@ -355,16 +355,10 @@ threads, provider: override the settings; see :class:`mien.Settings`.
         Raises:
             InputError: one is not an image, or it is one crop instead of a list.
         """
-        if isinstance(crops, np.ndarray) and (
-            crops.ndim == 2 or (crops.ndim == 3 and crops.shape[2] in (1, 3, 4))
-        ):
-            raise InputError(
-                f"expected a list of crops, got one crop of shape {crops.shape}: pass [crop]"
-            )
         size_wh = self.classifier.spec.input.size_wh
         fitting = [
             crop if crop.shape[1::-1] == size_wh else imaging.resize(crop, size_wh)
-            for crop in map(as_crop, crops)
+            for crop in as_crops(crops)
         ]
         return self.classifier.classify(fitting)
 

@@ -43,10 +43,12 @@ def find_faces(detector: FaceDetector, image: Image, min_score: float) -> list[D
     """The faces of an image, by a detector that may be a user's own.
 
     Raises:
-        InputError: it returns something else than detections.
+        InputError: it returns something else than detections in the image.
     """
-    found = detector.detect(image, min_score=min_score)
-    return as_results(found, Detection, f"{type(detector).__name__}.detect")
+    by = f"{type(detector).__name__}.detect"
+    found = as_results(detector.detect(image, min_score=min_score), Detection, by)
+    _check_overlap([one.box for one in found], image.shape, f"{by} to return boxes")
+    return found
 
 
 class Found(NamedTuple):
@@ -104,18 +106,22 @@ def drop_repeated(
     return kept
 
 
+KnownBoxes = npt.ArrayLike | Sequence[Box | npt.ArrayLike]
+"""Faces that a caller knows: ``(N, 4)`` as x_min, y_min, x_max, y_max in pixels, or boxes."""
+
 # A larger box, in longer sides of the image, is a mistake.
 _MAX_BOX = 100
 
 
-def given_detections(boxes: npt.ArrayLike, shape: tuple[int, ...]) -> list[Detection]:
-    """Detections of known boxes ``(N, 4)`` in pixels of an image of this shape.
+def given_detections(boxes: KnownBoxes, shape: tuple[int, ...]) -> list[Detection]:
+    """Detections of known boxes in an image of this shape.
 
     Raises:
         InputError: the boxes have another shape, or one is not in the image.
     """
     try:
-        array = np.asarray(boxes, np.float64)
+        rows = [one.to_array() if isinstance(one, Box) else one for one in boxes]  # type: ignore[union-attr]
+        array = np.asarray(rows, np.float64)
     except (TypeError, ValueError):
         raise InputError(f"expected boxes of shape (N, 4) in pixels, got {boxes!r}") from None
     if array.size == 0:
@@ -124,13 +130,19 @@ def given_detections(boxes: npt.ArrayLike, shape: tuple[int, ...]) -> list[Detec
         raise InputError(
             f"expected boxes of shape (N, 4) as x_min, y_min, x_max, y_max, got {array.shape}"
         )
-    height, width = shape[:2]
-    inside = (array[:, :2] < (width, height)).all(axis=1) & (array[:, 2:] > 0).all(axis=1)
-    inside &= (np.abs(array) <= _MAX_BOX * max(width, height)).all(axis=1)
     found = [Detection(Box(*(float(value) for value in row)), score=1.0) for row in array]
-    if not inside.all():
-        raise InputError(
-            f"expected boxes that overlap the image of {width}×{height} pixels, got "
-            f"{array[~inside][0].tolist()}"
-        )
+    _check_overlap([one.box for one in found], shape, "boxes")
     return found
+
+
+def _check_overlap(boxes: Sequence[Box], shape: tuple[int, ...], what: str) -> None:
+    height, width = shape[:2]
+    largest = _MAX_BOX * max(width, height)
+    for box in boxes:
+        edges = (box.x_min, box.y_min, box.x_max, box.y_max)
+        inside = box.x_min < width and box.y_min < height and box.x_max > 0 and box.y_max > 0
+        if not inside or max(map(abs, edges)) > largest:
+            raise InputError(
+                f"expected {what} that overlap the image of {width}×{height} pixels, got "
+                f"{[float(edge) for edge in edges]}"
+            )

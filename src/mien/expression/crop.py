@@ -4,13 +4,17 @@ Analysis, streams, evaluation, training and explanation all cut faces by these f
 that is made differently in training and in use costs more accuracy than the choice of the network.
 """
 
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 import numpy.typing as npt
 
 from mien import geometry, imaging
+from mien.errors import InputError
 from mien.landmarks import FaceMesh, LandmarkPredictor, Region
 from mien.landmarks.schemes import is_mesh, to_five
 from mien.types import AlignedCrop, Box, Detection, Image, Landmarks, ModelSpec
+from mien.types.contract import check_kind
 
 _MIN_PRESENCE = 0.5
 """In a face crop, landmarks of a lower presence are not used: the picture is taken as it is.
@@ -100,8 +104,23 @@ def landmarks_of_crop(image: Image, predictor: LandmarkPredictor) -> Landmarks:
     return predictor.predict(rgb, [Detection(Box(0, 0, width, height), score=1.0)])[0]
 
 
-def as_crop(crop: npt.ArrayLike) -> Image:
-    """A crop as uint8; gray stays gray, for models with gray input."""
+def as_crops(crops: Sequence[npt.ArrayLike]) -> list[Image]:
+    """Crops as uint8; gray stays gray, for models with gray input.
+
+    Raises:
+        InputError: one is not an image, or it is one crop instead of a list.
+    """
+    check_kind(crops, Iterable, "crops")
+    if isinstance(crops, np.ndarray) and (
+        crops.ndim == 2 or (crops.ndim == 3 and crops.shape[2] in (1, 3, 4))
+    ):
+        raise InputError(
+            f"expected a list of crops, got one crop of shape {crops.shape}: pass [crop]"
+        )
+    return [_as_crop(crop) for crop in crops]
+
+
+def _as_crop(crop: npt.ArrayLike) -> Image:
     array = np.asarray(crop)
     gray = array.dtype == np.uint8 and array.ndim == 2 and array.size
     return array if gray else imaging.as_rgb(array)

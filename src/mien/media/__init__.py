@@ -5,8 +5,9 @@ from pathlib import Path
 
 from mien.errors import InputError
 from mien.media.camera import CameraSource
-from mien.media.sources import Selection, Source
+from mien.media.sources import Selection, Source, SourceInfo
 from mien.media.video import VideoSource
+from mien.types.contract import check_kind
 
 
 def open_source(
@@ -33,4 +34,5 @@ def open_source(
             "expected the path of a video, the number or address of a camera, or a Source, got "
             f"{type(source).__name__}; mien.analyze takes single images"
         )
+    check_kind(getattr(source, "info", None), SourceInfo, "the info of a source")
     return source

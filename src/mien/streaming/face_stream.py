@@ -1,6 +1,5 @@
 """One stream of frames: its tracks, their smoothed labels and their statistics."""
 
-import math
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -30,6 +29,7 @@ from mien.tracking import (
     quality_weight,
 )
 from mien.types import Box, ExpressionState, Face, FrameResult, Image
+from mien.types.contract import as_number, check_kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +104,12 @@ class FaceStream:
         *,
         source: str | None = None,
     ) -> None:
-        self.pipeline = for_streams(pipeline or FacePipeline(Settings().for_streams()))
-        self.settings = settings or StreamSettings()
+        if pipeline is None:
+            pipeline = FacePipeline(Settings().for_streams())
+        check_kind(pipeline, FacePipeline, "pipeline")
+        self.pipeline = for_streams(pipeline)
+        self.settings = StreamSettings() if settings is None else settings
+        check_kind(self.settings, StreamSettings, "settings")
         self.source = source
         self.events: tuple[Event, ...] = ()
         search = self.settings.search
@@ -199,8 +203,7 @@ class FaceStream:
         )
 
     def _check_time(self, timestamp_s: float) -> None:
-        if not math.isfinite(timestamp_s):
-            raise InputError(f"expected a finite timestamp_s, got {timestamp_s}")
+        as_number(timestamp_s, "timestamp_s")
         if self._last_s is not None and timestamp_s <= self._last_s:
             raise InputError(
                 f"expected a frame later than the last one at {self._last_s:g} s, "

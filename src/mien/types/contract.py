@@ -1,11 +1,45 @@
-"""Stages that users make: what they are and return, checked against their contracts."""
+"""What users pass, and what stages of their own return, checked against what is expected."""
 
+import math
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from mien.errors import InputError, SettingError
 
 _T = TypeVar("_T")
+
+
+def check_kind(value: object, kind: type[Any], what: str) -> None:
+    """Check the type of what a user passed.
+
+    Args:
+        value: what came.
+        kind: what it should be.
+        what: the argument, for the error.
+
+    Raises:
+        InputError: it is something else.
+    """
+    if not isinstance(value, kind):
+        raise InputError(f"expected {what} as {kind.__name__}, got {type(value).__name__}")
+
+
+def as_number(value: object, what: str) -> float:
+    """A finite number that a user passed.
+
+    Args:
+        value: what came.
+        what: the argument, for the error.
+
+    Raises:
+        InputError: it is no number, or not a finite one.
+    """
+    try:
+        if math.isfinite(value):  # type: ignore[arg-type]
+            return value  # type: ignore[return-value]
+    except TypeError:
+        raise InputError(f"expected {what} as a number, got {type(value).__name__}") from None
+    raise InputError(f"expected {what} as a finite number, got {value}")
 
 
 def check_stage(stage: object, contract: type[Any], expected: str) -> None:

@@ -1,7 +1,6 @@
 """What the stages find in an image: boxes, landmarks, detections, crops, and probabilities."""
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, Self
@@ -11,6 +10,7 @@ import numpy.typing as npt
 
 from mien.errors import InputError
 from mien.labels import Expression, parse_expression
+from mien.types.contract import as_number, check_kind
 from mien.types.document import Declared, Document, FloatArray
 
 Image = npt.NDArray[np.uint8]
@@ -18,8 +18,11 @@ Image = npt.NDArray[np.uint8]
 
 
 def _frozen_array(values: npt.ArrayLike, what: str) -> FloatArray:
-    """A read-only float32 copy; raises InputError where a number is not finite."""
-    array = np.array(values, dtype=np.float32)
+    """A read-only float32 copy; raises InputError where something is not a finite number."""
+    try:
+        array = np.array(values, dtype=np.float32)
+    except (TypeError, ValueError):
+        raise InputError(f"expected an array of numbers in {what}") from None
     if not np.isfinite(array).all():
         raise InputError(f"expected finite numbers in {what}, got NaN or infinity")
     array.setflags(write=False)
@@ -46,11 +49,9 @@ class Box(Document):
 
     def __post_init__(self) -> None:
         values = (self.x_min, self.y_min, self.x_max, self.y_max)
-        if (
-            not all(map(math.isfinite, values))
-            or self.x_max <= self.x_min
-            or self.y_max <= self.y_min
-        ):
+        for value in values:
+            as_number(value, "an edge of a box")
+        if self.x_max <= self.x_min or self.y_max <= self.y_min:
             raise InputError(f"expected a box with x_min < x_max and y_min < y_max, got {values}")
 
     @property
@@ -178,7 +179,8 @@ class Detection(Document):
     landmarks: Landmarks | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.score <= 1:
+        check_kind(self.box, Box, "the box of a detection")
+        if not 0 <= as_number(self.score, "a detection score") <= 1:
             raise InputError(f"expected a detection score in [0, 1], got {self.score}")
 
     def moved(self, x: float, y: float, scale: float = 1.0) -> "Detection":
