@@ -128,7 +128,6 @@ class Row:
         self.limit = pipeline.classifier.spec.uncertain_below
         self.part = part
         self.counts = {"pictures": 0, "found": 0, "marked": 0}
-        self.counts |= {"wrong, sure before": 0, "wrong, sure": 0}
 
     def add(self, face: Face | None, truth: str | None) -> None:
         self.counts["pictures"] += 1
@@ -139,11 +138,16 @@ class Row:
         marked = f"{self.part} covered" in reasons if self.part else bool(of_cover)
         self.counts["found"] += 1
         self.counts["marked"] += marked
-        wrong = truth is not None and face.expression.top != truth
+        if truth is None:
+            return
+        wrong = face.expression.top != truth
         # A cover makes an expression uncertain, too.
         unsure = face.expression.probabilities.max() < self.limit
-        self.counts["wrong, sure before"] += wrong and not unsure and not reasons - of_cover
-        self.counts["wrong, sure"] += wrong and not face.expression.uncertain and not reasons
+        counted = {
+            "wrong, sure before": wrong and not unsure and not reasons - of_cover,
+            "wrong, sure": wrong and not face.expression.uncertain and not reasons,
+        }
+        self.counts |= {name: self.counts.get(name, 0) + holds for name, holds in counted.items()}
 
 
 def measure(london: Path, clear: list[Path]) -> dict[str, dict[str, int]]:

@@ -112,7 +112,7 @@ def covered() -> str:
     rows = [["cover", "faces", "marked as covered", "wrong and not uncertain: before", "now"]]
     for name, facts in read_result("covered").items():
         keys = ("pictures", "marked", "wrong, sure before", "wrong, sure")
-        rows.append([name, *(str(facts[key]) for key in keys)])
+        rows.append([name, *(str(facts.get(key, "")) for key in keys)])
     return table(rows)
 
 

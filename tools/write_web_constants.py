@@ -59,7 +59,11 @@ def _of_one_image() -> dict[str, tuple[str, Any]]:
         "PIPELINE": (_RECORD, _numbers(pipeline, "CLOSE_PRESENCE WEAK_PRESENCE")),
         "VERIFIER": (
             _RECORD,
-            {**_numbers(verifier, "TRUSTED_PRESENCE MAX_EVIDENCE"), "PARTS": verifier.PARTS},
+            {
+                **_numbers(verifier, "TRUSTED_PRESENCE MAX_EVIDENCE BLURRED_LOGIT "
+                           "BLURRED_SHARPNESS CLEAR_SHARPNESS"),
+                "PARTS": verifier.PARTS,
+            },
         ),
         "LIGHT": (_RECORD, _numbers(imaging, "BRIGHT_SHARE LEAST_BRIGHT MAX_GAIN")),
         "NOISE": (

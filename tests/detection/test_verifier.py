@@ -85,6 +85,16 @@ def test_a_mask_covers_the_mouth_and_makes_the_expression_uncertain(name: str) -
     assert uncertain
 
 
+@pytest.mark.parametrize("name", ["person-b-smiling", "person-c-smiling", "person-d-smiling"])
+def test_a_blurred_face_is_blurred_and_not_covered(name: str) -> None:
+    _, _, landmarks = _found(name)
+    sigma = 0.07 * float(np.linalg.norm(landmarks.points[33, :2] - landmarks.points[263, :2]))
+    reasons, _ = _reasons(cv2.GaussianBlur(_found(name)[0], (0, 0), sigma))  # type: ignore[arg-type]
+    assert reasons == {"blurred"}
+    reasons, _ = _reasons(cv2.GaussianBlur(_masked(name), (0, 0), 0.6 * sigma))  # type: ignore[arg-type]
+    assert {"covered", "mouth covered"} <= reasons
+
+
 @pytest.mark.parametrize("name", PEOPLE)
 def test_sunglasses_cover_the_eyes(name: str) -> None:
     reasons, uncertain = _reasons(_with_sunglasses(name))

@@ -13,7 +13,7 @@ export const AFFECT: Readonly<Record<string, readonly [number, number] | undefin
 export const AFFECT_MIN_KNOWN: number = 0.5;
 export const AFFECT_METHOD: string = "derived from probabilities";
 export const PIPELINE = {"CLOSE_PRESENCE": 0.4, "WEAK_PRESENCE": 0.97};
-export const VERIFIER = {"TRUSTED_PRESENCE": 0.5, "MAX_EVIDENCE": 8.0, "PARTS": ["mouth", "eyes"]};
+export const VERIFIER = {"TRUSTED_PRESENCE": 0.5, "MAX_EVIDENCE": 8.0, "BLURRED_LOGIT": 1.5, "BLURRED_SHARPNESS": 0.02, "CLEAR_SHARPNESS": 0.06, "PARTS": ["mouth", "eyes"]};
 export const LIGHT = {"BRIGHT_SHARE": 0.98, "LEAST_BRIGHT": 64, "MAX_GAIN": 16.0};
 export const NOISE = {"TEXTURE": 0.04, "LEAST": 0.05, "STRENGTH": 3.0, "TEMPLATE_PX": 5, "SEARCH_PX": 11, "LEAST_CONTRAST": 35.0, "MIDDLE": 128.0, "LEAST_WEIGHT": 0.001, "MIN_SIDE_PX": 64, "MEDIAN": 4.047};
 export const SEARCH = {"detect_every_s": 0.3, "still_every_s": 1.0, "search_every_s": 0.1, "min_presence": 0.5, "unconfirmed_s": 3.0, "max_faces": 0};

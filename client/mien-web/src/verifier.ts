@@ -6,7 +6,7 @@ import type { Detection, Points } from "./faces";
 import { squareToFrame } from "./geometry";
 import { regionOfDetection, regionOfPoints } from "./mesh";
 import type { Network } from "./network";
-import { clamp, lit, toInput, warp, type Pixels } from "./pixels";
+import { clamp, lit, sharpness, toGray, toInput, warp, type Pixels } from "./pixels";
 import { numberOf } from "./specs";
 
 export interface Verdict {
@@ -35,14 +35,21 @@ export class FaceVerifier {
       presence >= VERIFIER.TRUSTED_PRESENCE
         ? regionOfPoints(points, this.scale)
         : regionOfDetection(detection, this.scale);
-    const crop = warp(image, squareToFrame(center, side, angleDeg, size), size, size);
-    const [face, ...covered] = (await this.network.run(toInput([lit(crop)], spec.input), 1))[spec.outputs[0]!]!;
+    const crop = lit(warp(image, squareToFrame(center, side, angleDeg, size), size, size));
+    const [face, ...covered] = (await this.network.run(toInput([crop], spec.input), 1))[spec.outputs[0]!]!;
+    const least = Math.max(...covered) > 0 ? leastOfCover(sharpness(toGray(crop), size)) : 0;
     const evidence = logit(detection.score) * this.weights[0]! + logit(presence) * this.weights[1]!;
     return {
       presence: sigmoid(face! + evidence),
-      covered: VERIFIER.PARTS.filter((_, k) => covered[k]! > 0),
+      covered: VERIFIER.PARTS.filter((_, k) => covered[k]! > least),
     };
   }
+}
+
+/** The logit that a cover must exceed, by the sharpness of the face. */
+function leastOfCover(seen: number): number {
+  const { BLURRED_LOGIT, BLURRED_SHARPNESS, CLEAR_SHARPNESS } = VERIFIER;
+  return BLURRED_LOGIT * clamp((CLEAR_SHARPNESS - seen) / (CLEAR_SHARPNESS - BLURRED_SHARPNESS), 0, 1);
 }
 
 function logit(share: number): number {
