@@ -75,15 +75,7 @@ def of_expected(
         reported = array(other.classify(own[name])) * np.sqrt(shares[at])
         reported /= reported.sum(axis=1, keepdims=True)
         expected = mixed(np.log(expected), reported, at, share)
-    return less_sure(np.where(unsure[:, None], expected, first), crops, shares), unsure
-
-
-def less_sure(probabilities: Array, crops: list[Image], shares: Array) -> Array:
-    """The definition: a temperature of 1 % for each gray level between channels, prior half."""
-    levels = [np.ptp(crop.astype(float), axis=2).mean() if crop.ndim == 3 else 0 for crop in crops]
-    power = np.exp(-0.01 * np.minimum(levels, 40))[:, None]
-    found = (probabilities / np.sqrt(shares)) ** power * np.sqrt(shares)
-    return np.asarray(found / found.sum(axis=1, keepdims=True))
+    return np.where(unsure[:, None], expected, first), unsure
 
 
 @pytest.mark.parametrize("small", [False, True])
@@ -102,14 +94,6 @@ def test_asks_all_networks_where_the_first_is_not_sure(
     # The other crops are cut from the first one here, and not from the photograph.
     assert found[unsure] == pytest.approx(expected[unsure], abs=0.08)
     assert found.sum(axis=1) == pytest.approx(np.ones(len(found)), abs=1e-5)
-
-
-def test_is_less_sure_of_pictures_in_color(classifier: EnsembleClassifier) -> None:
-    crop = crops_for("ensemble")[0]
-    gray = imaging.to_gray(crop)
-    in_color, in_gray = array(classifier.classify([crop, gray]))
-    assert in_color.argmax() == in_gray.argmax()
-    assert in_color.max() < in_gray.max() - 0.02
 
 
 def test_the_others_run_for_few_faces(

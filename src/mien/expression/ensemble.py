@@ -25,9 +25,6 @@ _SURE = 0.65
 _GATE_SLOPE, _GATE_CENTER, _GATE_FLOOR = -19.0, -0.82, 0.02
 _UNCERTAIN_BELOW = 0.6675  # covers 80 % of FER+ valid, as for the first network
 _TINY = 1e-6
-# Temperatures of pictures in color, on which the networks are surer than they are right: they rise
-# by 1 % for each gray level between the channels. Most training pictures of the first are gray.
-_PER_LEVEL, _MOST_LEVELS = 0.01, 40.0
 
 
 class EnsembleClassifier:
@@ -78,7 +75,6 @@ class EnsembleClassifier:
         """See :meth:`mien.expression.ExpressionClassifier.classify`."""
         if not len(crops):
             return []
-        temperatures = np.exp([[_PER_LEVEL * _color(crop)] for crop in crops])
         crops = [without_noise(crop) for crop in crops]
         logits = self._first.logits(crops).astype(np.float64)
         logs = np.log(softmax(logits / self._first.spec.temperature) + _TINY)
@@ -88,9 +84,7 @@ class EnsembleClassifier:
             sharp = np.array([1 - _share_of_small(crop) for crop in few])
             for other in self._others:
                 logs[unsure] = other.mixed(logs[unsure], few, sharp)
-        # Around the default prior, under which no label changes.
-        flat = (logs + self._default_shift) / temperatures - self._default_shift
-        return scores_from_logits(flat.astype(np.float32), self.spec, self._log_ratio)
+        return scores_from_logits(logs, self.spec, self._log_ratio)
 
     def warm_up(self) -> None:
         """Load the models now rather than at the first face."""
@@ -132,13 +126,6 @@ class _Other:
         mean = softmax((1 - share) * known + share * np.log(other + _TINY))
         mixed[:, self._common] = total + np.log(mean + _TINY)
         return mixed
-
-
-def _color(crop: Image) -> float:
-    """The mean difference of the highest and the lowest channel in gray levels, up to a limit."""
-    if crop.ndim == 2:
-        return 0.0
-    return min(float(np.ptp(crop, axis=2).mean()), _MOST_LEVELS)
 
 
 def _share_of_small(crop: Image) -> float:
