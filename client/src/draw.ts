@@ -100,7 +100,8 @@ function drawBox(
   context.setLineDash([]);
 }
 
-function markText(face: Face): string {
+/** What is written at a face, in the language of the page. */
+export function markText(face: Face): string {
   const { expression } = face;
   if (!expression) return t("face");
   const probability = percent(expression.probabilities[expression.label] ?? 0);

@@ -2,6 +2,7 @@
 
 import { draw } from "../mien-web/src/draw";
 import { withoutPoints } from "./cards";
+import { markText } from "./draw";
 import { find } from "./page";
 import type { FrameResult } from "./result";
 
@@ -28,9 +29,17 @@ export async function address(canvas: HTMLCanvasElement): Promise<string> {
 export async function annotated(picture: Picture, result: FrameResult): Promise<string> {
   const whole = [0, 0, picture.width, picture.height] as const;
   const [copy, layer] = [part(picture, whole, LONGEST_PX), part(picture, whole, LONGEST_PX)];
-  draw(layer, withoutPoints(result));
+  draw(layer, withoutPoints(result), { label: markText });
   copy.getContext("2d")?.drawImage(layer, 0, 0);
   return address(copy);
+}
+
+/** The server draws with a font that has not all languages; the browser's has. */
+export async function drawInLanguage(shown: HTMLElement): Promise<void> {
+  const link = find<HTMLAnchorElement>("[data-annotated]", shown);
+  const result = JSON.parse(find("[data-json]", shown).textContent || "null") as FrameResult | null;
+  if (document.documentElement.lang === "en" || !link.href.startsWith("data:") || !result) return;
+  link.href = await annotated(await pictureOf(shown), result);
 }
 
 /** The picture of a result that is on the page. */

@@ -4,6 +4,7 @@ import { offerCorrections } from "./correct";
 import { linkFaces } from "./faces";
 import { deviceAddresses, find, showPlace } from "./page";
 import { notice, PhotoAnalyzer } from "./photo";
+import { drawInLanguage } from "./pictures";
 import { offerPriors } from "./prior";
 import { analyzeVideo, uploadVideo } from "./video";
 import { t } from "./words";
@@ -34,7 +35,7 @@ addEventListener("drop", (event) => {
 function connect(shown: HTMLElement): void {
   linkFaces(shown);
   offerCorrections(shown);
-  offerPriors(shown);
+  void drawInLanguage(shown).catch(() => undefined).then(() => offerPriors(shown));
 }
 
 function useFiles(files: FileList | undefined): void {

@@ -11,6 +11,14 @@ from tests.e2e.test_recordings import record
 pytestmark = pytest.mark.e2e
 SAMPLE = Path(__file__).parents[2] / "src/mien/samples/group.jpg"
 PAGES = ("/photo", "/video", "/sessions", "/corrections", "/compare", "/about", "/docs", "/none")
+WRITTEN = """
+window.written = [];
+const fillText = CanvasRenderingContext2D.prototype.fillText;
+CanvasRenderingContext2D.prototype.fillText = function (text, ...rest) {
+    written.push(text);
+    return fillText.call(this, text, ...rest);
+};
+"""
 FITS = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
 
 
@@ -19,7 +27,7 @@ def test_pages_fit_a_phone(
     browser: Any, server: Any, open_page: Callable[..., Any], language: str
 ) -> None:
     size = {"width": 390, "height": 844}
-    page = open_page(browser, server, f"/?lang={language}", viewport=size)
+    page = open_page(browser, server, f"/?lang={language}", viewport=size, init_script=WRITTEN)
     for path in PAGES:
         page.goto(server.url + path)
         assert page.evaluate(FITS), path
@@ -27,6 +35,10 @@ def test_pages_fit_a_phone(
     page.set_input_files("#image", SAMPLE)
     page.wait_for_selector(".result article")
     assert page.evaluate(FITS)
+    # The downloaded picture names expressions in the language of the page.
+    page.wait_for_function("document.querySelector('[data-annotated]').href.startsWith('blob:')")
+    for name in page.locator("article [data-label]").all_text_contents():
+        assert any(text.startswith(name) for text in page.evaluate("written"))
 
 
 @pytest.mark.parametrize("language", ["ar", "de", "fr", "es", "zh"])

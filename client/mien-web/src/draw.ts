@@ -17,10 +17,12 @@ const COLORS: ReadonlyMap<string, string> = new Map(Object.entries({
 export interface DrawOptions {
   /** Whether the picture below is shown mirrored, as a camera's. */
   readonly mirrored?: boolean;
+  /** What is written at a face; by default its label in English and the probability. */
+  readonly label?: (face: Face) => string;
 }
 
 /** Clears the canvas and draws every face, scaled to the size of the canvas. */
-export function draw(canvas: HTMLCanvasElement | OffscreenCanvas, result: FrameResult, { mirrored = false }: DrawOptions = {}): void {
+export function draw(canvas: HTMLCanvasElement | OffscreenCanvas, result: FrameResult, { mirrored = false, label = labelOf }: DrawOptions = {}): void {
   const context = canvas.getContext("2d") as CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D | null;
   if (!context) return;
   const [wide, high] = result.image_size_wh;
@@ -39,7 +41,7 @@ export function draw(canvas: HTMLCanvasElement | OffscreenCanvas, result: FrameR
     context.strokeStyle = color;
     context.setLineDash(face.expression?.uncertain ? [7 * unit, 6 * unit] : []);
     context.strokeRect(left, y_min * scaleY, (x_max - x_min) * scaleX, (y_max - y_min) * scaleY);
-    drawLabel(context, labelOf(face), left, y_min * scaleY, color, unit);
+    drawLabel(context, label(face), left, y_min * scaleY, color, unit);
   }
 }
 
