@@ -24,6 +24,8 @@ export function askForName(
   form.onsubmit = (event) => {
     event.preventDefault();
     form.hidePopover();
+    // Not the button that ended the recording: another press of Enter would start the next one.
+    pick("stage").focus({ preventScroll: true });
     void fetch(`/api/v1${link.pathname}`, {
       method: "PATCH",
       headers: { "Content-Type": "application/json" },

@@ -46,8 +46,10 @@ def test_live_from_consent_to_deletion(
     page.click("[data-record]")
     page.wait_for_selector("[data-toast]:has-text('in your sessions')")
     page.fill("[data-saved-name]", "Two people smile")
-    page.click("text=Save name")
+    page.press("[data-saved-name]", "Enter")
+    page.keyboard.press("Enter")
     page.wait_for_selector("[data-toast]:has-text('Named')")
+    assert page.get_attribute("[data-record]", "aria-pressed") == "false"
     page.click("[data-save]")
     with page.expect_download() as download:
         page.click("[data-csv]")
