@@ -40,7 +40,13 @@ def assemble(folder: Path) -> None:
     for name, entry in networks().items():
         shutil.copy(entry.path, models)
         (models / f"{name}.json").write_text(spec_to_json(entry.spec), encoding="utf-8")
-    for path in (SOURCE / "package.json", SOURCE / "README.md", ROOT / "LICENSE", ROOT / "NOTICE"):
+    for path in (
+        SOURCE / "package.json",
+        SOURCE / "README.md",
+        SOURCE / "react.d.ts",
+        ROOT / "LICENSE",
+        ROOT / "NOTICE",
+    ):
         shutil.copy(path, folder)
     subprocess.run(
         [compiler, "--project", SOURCE / "tsconfig.json", "--outDir", folder / "types"],
