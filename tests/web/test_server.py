@@ -95,6 +95,7 @@ def _check_long_requests(port: int) -> None:
     for address, header, code in (
         ("x" * 9000, "", "uri_too_long"),
         ("x", "x" * 99_000, "headers_too_large"),
+        ("x", "\x01", "bad_request"),
     ):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         connection.request("GET", f"/{address}", headers={"Cookie": header})

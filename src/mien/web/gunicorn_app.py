@@ -27,6 +27,9 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 from gunicorn.http.errors import (  # type: ignore[import-untyped]
+    ConfigurationProblem,
+    InvalidResponseHeader,
+    InvalidResponseHeaderName,
     LimitRequestHeaders,
     LimitRequestLine,
     ParseException,
@@ -248,13 +251,16 @@ class _Worker(ThreadWorker):  # type: ignore[misc]
         return super().handle_request(req, conn)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
-        """Answer requests that are too long in the one format of errors; gunicorn's is HTML."""
-        status = 414 if isinstance(exc, LimitRequestLine) else 431
-        if not isinstance(exc, LimitRequestLine | LimitRequestHeaders):
+        """Answer what is no valid request in the one format of errors; gunicorn's is HTML."""
+        ours = isinstance(
+            exc, ConfigurationProblem | InvalidResponseHeader | InvalidResponseHeaderName
+        )
+        if ours or not isinstance(exc, ParseException):
             super().handle_error(req, client, addr, exc)
             return
+        status = {LimitRequestLine: 414, LimitRequestHeaders: 431}.get(type(exc), 400)
         with suppress(OSError):
-            client.sendall(_refusal(status))
+            client.sendall(_refusal(status, "" if status > 400 else str(exc)))
 
     def handle(self, conn: Any) -> Any:
         kept = super().handle(conn)
@@ -263,9 +269,9 @@ class _Worker(ThreadWorker):  # type: ignore[misc]
         return kept
 
 
-def _refusal(status: int) -> bytes:
+def _refusal(status: int, message: str) -> bytes:
     """The answer to a request whose headers were not read, so that its language is unknown."""
-    error = {"code": CODES[status], "message": WORDS[CODES[status]], "status": status}
+    error = {"code": CODES[status], "message": message or WORDS[CODES[status]], "status": status}
     body = json.dumps({"error": {**error, "request_id": "", "details": []}}).encode() + b"\n"
     head = (
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nConnection: close\r\n"
