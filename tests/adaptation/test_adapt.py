@@ -186,8 +186,12 @@ def test_names_pictures_without_face_and_unreadable_ones(tmp_path: Path) -> None
 
 
 def test_rejects_bad_targets_and_models(tmp_path: Path) -> None:
-    with pytest.raises(SettingError, match=r"an \.onnx file in an existing folder"):
-        mien.adapt(tmp_path, tmp_path / "none" / "m.onnx")
+    for folder in (
+        tmp_path / "none",
+        Path("/proc"),
+    ):  # nothing can be written there, by root either
+        with pytest.raises(SettingError, match=r"an \.onnx file in a folder that can be written"):
+            mien.adapt(tmp_path, folder / "m.onnx")
     with pytest.raises(SettingError, match=r"an \.onnx file"):
         mien.adapt(tmp_path, tmp_path / "m.bin")
     with pytest.raises(ModelError, match="expected a network to adapt, got 'classical'"):

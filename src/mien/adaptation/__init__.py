@@ -24,6 +24,7 @@ from mien.expression.neural import NeuralClassifier
 from mien.expression.priors import softmax
 from mien.geometry import Array
 from mien.labels import Expression, labels_of, own_labels
+from mien.media.images import unwritable
 from mien.pipeline import FacePipeline
 from mien.runtime import catalog
 from mien.runtime.catalog import CatalogEntry
@@ -152,7 +153,7 @@ def adapt(
 
     Raises:
         DataError: there are fewer than two labels, or too few pictures of a label.
-        SettingError: `out` does not end in ``.onnx``, or its folder does not exist.
+        SettingError: `out` does not end in ``.onnx``, or cannot be written there.
         ModelError: the base cannot be adapted.
 
     Examples:
@@ -161,9 +162,11 @@ def adapt(
         True
     """
     path = Path(out)
-    if path.suffix != ".onnx" or not path.parent.is_dir():
+    reason = unwritable(path) if path.suffix == ".onnx" else "another ending"
+    if reason:
         raise SettingError(
-            f"expected the name of an .onnx file in an existing folder to write to, got {path}"
+            "expected the name of an .onnx file in a folder that can be written to, got "
+            f"{path} ({reason})"
         )
     settings = settings or Settings()
     pipeline = FacePipeline(settings)

@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from mien.errors import SettingError
-from mien.media.images import is_own_image, write_image
+from mien.media.images import is_own_image, unwritable, write_image
 from mien.types import Image
 
 _ENDINGS = {
@@ -39,7 +39,7 @@ def check_outputs(
             are passed over.
 
     Raises:
-        SettingError: a file would replace something else, or its folder does not exist.
+        SettingError: a file would replace something else, or cannot be written in its folder.
     """
     taken = _names_of_all(inputs)
     for option, value, kind in outputs:
@@ -58,6 +58,8 @@ def check_outputs(
         # A pipe or a device such as /dev/stdout cannot be replaced.
         elif path.is_file() and not _is_alike(path, kind):
             advice = "which would be replaced: choose another name"
+        elif reason := unwritable(path):
+            advice = f"where nothing can be written ({reason}): choose another folder"
         else:
             taken |= _names_of(path)
             continue

@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import stat
+import tempfile
 import urllib.parse
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -157,6 +158,19 @@ def write_image(path: Path, image: Image, *, quality: int = 92) -> None:
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
         raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def unwritable(path: Path) -> str | None:
+    """Why a file cannot be written, in the words of the system, or None; ask before long work."""
+    try:
+        if path.is_file():
+            path.open("r+b").close()
+        elif not path.exists():
+            with tempfile.TemporaryFile(dir=path.parent):
+                pass
+    except OSError as error:
+        return error.strerror
+    return None
 
 
 def is_own_image(path: Path) -> bool:
