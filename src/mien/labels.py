@@ -168,11 +168,11 @@ def own_labels(names: Iterable[str]) -> dict[str, Expression]:
     """All names: expressions where their spelling is known, labels of their own elsewhere.
 
     Where two names mean the same expression, such as "calm" and "neutral", the one that is not its
-    name is a label of its own.
+    name is a label of its own. Names that differ in case only are one label, in small letters.
 
     Raises:
-        DataError: a name is longer than 60 characters, or has some that cannot be printed, two
-            differ in case only, or results cannot have them; see :func:`check_labels`.
+        DataError: a name is longer than 60 characters, or has some that cannot be printed, or
+            results cannot have these labels; see :func:`check_labels`.
     """
     words = {name: _word(name) or name for name in names if name.strip()}
     known = known_labels(words)
@@ -185,14 +185,9 @@ def own_labels(names: Iterable[str]) -> dict[str, Expression]:
             found[name] = expression
         else:
             found[name] = exact_label(_clean(name if expression is None else word))
-    first: dict[str, Expression] = {}
-    for label in found.values():
-        other = first.setdefault(label.value.casefold(), label)
-        if other != label:
-            raise DataError(
-                f"expected labels that differ in more than case, got {other.value!r} and "
-                f"{label.value!r}: rename one, so that they are the same or differ"
-            )
+    # Small letters come last in this order.
+    spelling = {label.value.casefold(): label for label in sorted(found.values())}
+    found = {name: spelling[label.value.casefold()] for name, label in found.items()}
     check_labels(found.values())
     return found
 

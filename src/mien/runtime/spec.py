@@ -58,6 +58,11 @@ def spec_from_json(text: str, **fields: str) -> ModelSpec:
         except DataError as error:
             raise SpecError(f"labels{where}: {error}") from None
         facts["labels"] = [meaning.get(label, label) for label in labels]
+        if len(set(facts["labels"])) < len(labels):
+            raise SpecError(
+                f"labels{where}: expected different ones (case does not count), got "
+                f"{', '.join(labels)}"
+            )
     return read(ModelSpec, facts, error=SpecError, where=where)
 
 
