@@ -12,6 +12,7 @@ from mien.errors import DataError, ImageReadError
 from mien.evaluation.dataset import FERPLUS_COLUMNS, LabeledSet
 from mien.evaluation.readers import read_data
 from mien.labels import Expression, own_labels
+from mien.labels import labels_of as known_to
 
 
 def save_picture(path: Path, level: int = 100) -> None:
@@ -212,6 +213,18 @@ def test_folders_of_persons_above_those_of_labels(tmp_path: Path) -> None:
     assert labels_of(data) == ["bored", "happiness", "happiness", "bored"]
     assert data.columns["subject"].tolist() == ["p1", "p1", "p2", "p2"]
     assert data.left_out == {}
+
+
+def test_folders_of_persons_with_labels_of_a_model(tmp_path: Path) -> None:
+    for name in ("p1/bored/a.png", "p1/tired/b.png", "p2/bored/a.png"):
+        save_picture(tmp_path / name)
+    data = read_data(tmp_path, read_labels=known_to(own_labels(["bored", "tired"]).values()))
+    assert labels_of(data) == ["bored", "tired", "bored"]
+    assert data.columns["subject"].tolist() == ["p1", "p1", "p2"]
+    with pytest.raises(DataError, match="p1 and bored in it may both be labels: put the pictures"):
+        read_data(tmp_path, read_labels=own_labels)
+    save_picture(tmp_path / "p1" / "c.png")
+    assert set(labels_of(read_data(tmp_path, read_labels=own_labels))) == {"p1", "p2"}
 
 
 def test_folder_with_labels_csv(tmp_path: Path) -> None:

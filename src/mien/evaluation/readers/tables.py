@@ -221,7 +221,7 @@ _INFO = "info.csv"
 def read_class_folders(folder: Path, read_labels: ReadLabels) -> LabeledSet | None:
     """Read ``folder/<expression>/*.jpg``, also below folders of splits or of persons.
 
-    Folders above those of the labels are persons where only the inner ones name expressions.
+    Folders above those of the labels are persons where only the inner ones name labels.
     Folders may be named in any of the field's spellings; those that name no expression are left
     out by name. ``info.csv`` beside them adds columns to slice by: its first column holds file
     names or their stems, and pictures that share one become one ``subject``.
@@ -230,11 +230,11 @@ def read_class_folders(folder: Path, read_labels: ReadLabels) -> LabeledSet | No
         None where no folder names a label or a split.
 
     Raises:
-        DataError: there is no picture in them.
+        DataError: there is no picture in them, or either level may name the labels.
     """
     outer = _folders(folder)
     names = [inner.name for inner in outer]
-    persons = _are_persons(outer)
+    persons = _are_persons(folder, outer, read_labels)
     if not persons and not any(parse_split(name) for name in names) and not read_labels(names):
         return None
     found: list[tuple[Path, Expression, str]] = []
@@ -272,15 +272,28 @@ def read_class_folders(folder: Path, read_labels: ReadLabels) -> LabeledSet | No
     )
 
 
-def _are_persons(folders: Sequence[Path]) -> bool:
-    """Whether only the folders in these name expressions: one of them in several, and others."""
-    if any(parse_split(inner.name) for inner in folders) or known_labels(x.name for x in folders):
+def _are_persons(folder: Path, outer: Sequence[Path], read_labels: ReadLabels) -> bool:
+    """Whether the folders in these name labels, not these: one in several of them, and others."""
+    if any(parse_split(inner.name) for inner in outer) or known_labels(x.name for x in outer):
         return False
-    inner = [{y.name for y in _folders(x)} for x in folders]
-    counts = Counter(label for names in inner for label in set(known_labels(names).values()))
-    return (
-        len({name for names in inner for name in names}) > 1 and max(counts.values(), default=0) > 1
-    )
+    inside = [{inner.name for inner in _folders(x)} for x in outer]
+    if len({name for names in inside for name in names}) < 2:
+        return False
+    for read in (known_labels, read_labels):
+        meant = [set(read(names).values()) for names in inside]
+        if max(Counter(label for labels in meant for label in labels).values(), default=0) < 2:
+            continue
+        if any(path.suffix.lower() in SUFFIXES for x in outer for path in x.iterdir()):
+            return read is known_labels
+        if read(x.name for x in outer):
+            raise DataError(
+                f"expected folders of labels, or of persons with folders of labels, in {folder}; "
+                f"{outer[0].name} and {min(next(filter(None, inside)))} in it may both be labels: "
+                "put the pictures right into the folders of the labels, with an info.csv that "
+                "names the persons, or use a CSV file with the columns image, label and person"
+            )
+        return True
+    return False
 
 
 def _in_splits(folders: Sequence[Path]) -> list[tuple[Path, str]]:
