@@ -1,4 +1,4 @@
-"""Closed eyes, blinks and yawns of streams, with each landmark model.
+"""Closed eyes, blinks and yawns of streams.
 
 Clips whose frames or blinks were marked by eye, and rendered heads (`rendered_eyes.py`).
 """
@@ -19,7 +19,8 @@ sys.path.append(str(Path(__file__).parents[1]))
 from rendered_eyes import by_rendered, is_closed
 
 CLOSURES = Path(__file__).parents[1] / "data" / "closures.csv"
-MODELS = ("facemesh", "face-landmarker")
+# The lids of facemesh show no blinks.
+MODELS = ("face-landmarker",)
 # Blinks and yawns counted by eye; None where blinks were not counted.
 COUNTED: dict[str, tuple[int | None, int]] = {
     "neutral-to-smile.mp4": (1, 0),

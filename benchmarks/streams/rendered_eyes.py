@@ -1,8 +1,9 @@
 """Blinks, closures and yawns of rendered heads: at several frame rates, in the dark, with glasses.
 
 A head (`movable_head.py`) sways for 19 seconds. It blinks, by 0.12 to 0.3 s, at rest, in a smile
-with raised cheeks, with narrowed eyes, and while it talks; looks 20 degrees down for a second,
-which is no closure; sings a vowel for 2 s, which is no yawn; closes its eyes for 1.3 s; and yawns.
+with raised cheeks, with narrowed eyes, and while it talks; winks, which is no blink; looks 20
+degrees down for a second, which is no closure; sings a vowel for 2 s, which is no yawn; closes its
+eyes for 1.3 s; and yawns.
 """
 
 import math
@@ -31,7 +32,7 @@ BLINKS_S = {
     "squinting": ((6.2, 0.25), (6.8, 0.25)),
     "talking": ((9.8, 0.2), (10.4, 0.2)),
 }
-SMILE_S, SQUINT_S, LOOK_DOWN_S = (3.4, 5.2), (5.6, 7.4), (7.8, 9.0)
+WINK_S, SMILE_S, SQUINT_S, LOOK_DOWN_S = (2.9, 3.3), (3.4, 5.2), (5.6, 7.4), (7.8, 9.0)
 TALK_S, SONG_S, CLOSURE_S, YAWN_S = (9.2, 11.0), (11.2, 13.4), (13.7, 15.0), (15.4, 18.6)
 
 
@@ -171,6 +172,7 @@ def _render(head: MovableHead, yaw: float, rate: int) -> Iterator[tuple[float, I
             "eyeSquint": squint,
         }
         shapes = {f"{name}_{side}": amount for name, amount in both.items() for side in "LR"}
+        shapes["eyeBlink_L"] = max(shapes["eyeBlink_L"], 1.3 * _ramp(now, WINK_S, 0.1))
         shapes["jawOpen"] = max(talk, 0.15 * smile, 0.6 * song, 0.95 * yawn)
         shapes["mouthFunnel"] = 0.35 * song
         sway, down_deg = 3 * math.sin(now), 20 * _ramp(now, LOOK_DOWN_S, 0.2)
