@@ -42,9 +42,9 @@ def test_points_are_those_of_mediapipe(name: str) -> None:
     assert landmarks.points.shape == (478, 3)
     expected = _MEDIAPIPE[f"{name} points"]
     between_eyes = np.linalg.norm(expected[263] - expected[33])
-    for most in (0.025, 0.02, 0.01, 0.01, 0.01):
+    for _ in range(3):
         distances = np.linalg.norm(landmarks.points[:, :2] - expected, axis=1) / between_eyes
-        assert distances.max() <= most
+        assert distances.max() <= 0.01
         landmarks = model.predict_region(read_image(path), roi_from_landmarks(landmarks))
 
 
@@ -57,12 +57,13 @@ def test_blendshapes_are_those_of_mediapipe(name: str) -> None:
     assert given is not None
     assert tuple(given) == BLENDSHAPES
     assert [*given.values()] == pytest.approx(expected.tolist(), abs=1e-5)
-    # From our own points of a still they differ more: they are sensitive to tenths of a pixel.
+    # From our own points they differ more: they are sensitive to tenths of a pixel. Those of the
+    # region of the detector's box, instead of the landmarks', differ by up to 0.12.
     found = _result(name)[0].blendshapes
     assert found is not None
     differences = np.abs(np.array([*found.values()]) - expected)
-    assert differences.mean() <= 0.015
-    assert differences.max() <= 0.2
+    assert differences.mean() <= 0.008
+    assert differences.max() <= 0.06
 
 
 def test_left_is_the_persons_own() -> None:
