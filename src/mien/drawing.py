@@ -15,7 +15,7 @@ from mien import geometry, imaging
 from mien.errors import InputError
 from mien.labels import Expression
 from mien.landmarks.schemes import MESH_LINES, is_mesh
-from mien.signals.movements import gaze_arrows
+from mien.signals.gaze import gaze_arrows
 from mien.types import Box, ExpressionScores, Face, FrameResult, Image, Landmarks
 from mien.types.contract import check_kind
 

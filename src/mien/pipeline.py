@@ -24,7 +24,7 @@ from mien.landmarks import (
     build_landmarks,
     find_landmarks,
 )
-from mien.signals import Camera, measure_face
+from mien.signals import Camera, measure_face, with_sure_gaze
 from mien.signals.pose import USUAL_FOCAL_LENGTH
 from mien.signals.quality import cut_by
 from mien.tracking.smoothing import resting_face
@@ -312,8 +312,7 @@ threads, provider: override the settings; see :class:`mien.Settings`.
         clock.lap("landmarks")
         blendshapes = [self.read_blendshapes(points) for points in landmarks]
         clock.lap("blendshapes")
-        pairs = zip(detections, landmarks, strict=True)
-        crops = [self.align(image, detection, points).image for detection, points in pairs]
+        crops = [self.align(image, *pair).image for pair in zip(detections, landmarks, strict=True)]
         clock.lap("align")
         expressions = self.classify(crops)
         clock.lap("classify")
@@ -330,6 +329,7 @@ threads, provider: override the settings; see :class:`mien.Settings`.
                 detections, landmarks, expressions, blendshapes, verdicts, strict=True
             )
         ]
+        faces = [with_sure_gaze(image, face, self.landmarks) for face in faces]
         clock.lap("measure")
         return faces
 

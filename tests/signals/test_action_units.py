@@ -32,7 +32,8 @@ def face(name: str) -> Face:
     ("values", "expected"),
     [
         ({"browInnerUp": 0.4}, {"AU1": 0.4}),
-        ({"browDownLeft": 0.2, "browDownRight": 0.6}, {"AU4": 0.4}),
+        # Brows are low in many people at rest.
+        ({"browDownLeft": 0.2, "browDownRight": 0.6}, {"AU4": 0.16}),
         ({"mouthSmileLeft": 0.8, "mouthSmileRight": 0.6}, {"AU12": 0.7}),
         # A smile narrows the eyes: cheeks. Without a smile: lids.
         (
@@ -52,6 +53,16 @@ def face(name: str) -> Face:
         ({"eyeWideLeft": 0.1, "eyeWideRight": 0.1}, {"AU5": 0.25}),
         ({"mouthDimpleLeft": 0.05, "mouthDimpleRight": 0.05}, {"AU14": 0.2}),
         ({"mouthStretchLeft": 0.1, "mouthStretchRight": 0.7}, {"AU20": 1.0}),
+        # Smiles stretch the lips, too.
+        (
+            {
+                "mouthStretchLeft": 0.2,
+                "mouthStretchRight": 0.2,
+                "mouthSmileLeft": 0.75,
+                "mouthSmileRight": 0.75,
+            },
+            {"AU12": 0.75, "AU20": 0.15},
+        ),
         # Rolling in, the upper lip shows half as much as the lower one.
         ({"mouthRollLower": 0.6, "mouthRollUpper": 0.3}, {"AU28": 0.6}),
         ({"mouthRollLower": 0.6, "mouthRollUpper": 0.1}, {"AU23": 0.4, "AU28": 0.2}),
@@ -153,13 +164,14 @@ def test_inner_brows_that_are_low_are_a_frown() -> None:
 
 
 def test_lowered_brows_add_to_their_blendshape() -> None:
-    down = shapes(browDownLeft=0.1, browDownRight=0.1)
-    assert action_units(down, None, lowered_brows_cm=0.1)["AU4"] == pytest.approx(0.4)
+    down, rest = shapes(browDownLeft=0.1, browDownRight=0.1), shapes()
+    assert action_units(down, None, lowered_brows_cm=0.1)["AU4"] == pytest.approx(0.34)
+    assert action_units(down, None, rest, lowered_brows_cm=0.1)["AU4"] == pytest.approx(0.4)
     # Smiles and dropped jaws pull at the brows of the mesh.
     smile = down | {"mouthSmileLeft": 0.5, "mouthSmileRight": 0.5}
-    assert action_units(smile, None, lowered_brows_cm=0.1)["AU4"] == pytest.approx(0.25)
+    assert action_units(smile, None, rest, lowered_brows_cm=0.1)["AU4"] == pytest.approx(0.25)
     yawn = down | {"jawOpen": 1.0}
-    assert action_units(yawn, None, lowered_brows_cm=0.5)["AU4"] == pytest.approx(0.1)
+    assert action_units(yawn, None, rest, lowered_brows_cm=0.5)["AU4"] == pytest.approx(0.1)
     # Also where the person smiled at rest.
     assert action_units(smile, None, smile, lowered_brows_cm=0.1)["AU4"] == pytest.approx(0.15)
 

@@ -1,12 +1,21 @@
 """Gaze from made irises in eyes of a known shape."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from mien.signals import HeadPose, estimate_gaze
-from mien.types import Landmarks
+from mien.landmarks import FaceMesh, Region
+from mien.media.images import read_image
+from mien.pipeline import FacePipeline
+from mien.runtime import catalog
+from mien.samples import sample_paths
+from mien.signals import HeadPose, estimate_gaze, with_sure_gaze
+from mien.signals.gaze import mirrored_gaze
+from mien.streaming.gaze import GazeCheck
+from mien.testing import FakeClassifier
+from mien.types import Face, Image, Landmarks
 
 STRAIGHT = HeadPose(0.0, 0.0, 0.0)
 # Eyes of 30 units: the corners of both, and the center of the iris at rest.
@@ -90,3 +99,75 @@ def test_a_winking_eye_does_not_change_the_gaze() -> None:
     assert (found.yaw_deg, found.pitch_deg) == pytest.approx(
         (both.yaw_deg, both.pitch_deg), abs=1e-3
     )
+
+
+class Reflections(FaceMesh):
+    """Sees irises in the mirror image that are moved to the right, by widths of an eye."""
+
+    moved = 0.0
+
+    def predict_mirrored(self, image: Image, region: Region) -> Landmarks:
+        found = super().predict_mirrored(image, region)
+        points = found.points.copy()
+        points[468:, 0] += self.moved * np.linalg.norm(points[263] - points[362])
+        return replace(found, points=points)
+
+
+@pytest.fixture(scope="module")
+def model() -> Reflections:
+    return Reflections(catalog.find("face-landmarker"))
+
+
+@pytest.fixture(scope="module")
+def photograph() -> tuple[Image, Face]:
+    (path,) = (path for path in sample_paths() if path.stem == "person-a-neutral")
+    image = read_image(path)
+    (face,) = _pipeline().analyze(image)
+    assert face.gaze is not None
+    return image, face
+
+
+def _pipeline() -> FacePipeline:
+    return FacePipeline(landmarks="face-landmarker", classifier=FakeClassifier())
+
+
+def test_a_mirror_image_has_the_mirrored_gaze(photograph: tuple[Image, Face]) -> None:
+    image, face = photograph
+    (other,) = _pipeline().analyze(np.ascontiguousarray(image[:, ::-1]))
+    assert face.gaze is not None
+    assert other.gaze is not None
+    assert (-other.gaze.yaw_deg, other.gaze.pitch_deg) == pytest.approx(
+        (face.gaze.yaw_deg, face.gaze.pitch_deg), abs=1
+    )
+
+
+def test_a_gaze_that_the_mirror_image_denies_is_unknown(
+    model: Reflections, photograph: tuple[Image, Face]
+) -> None:
+    image, face = photograph
+    # An iris is a third of the eye wide: by a tenth of the eye, the gaze turns by 18 degrees.
+    for model.moved, is_sure in ((0.0, True), (0.05, True), (0.12, False)):
+        assert (with_sure_gaze(image, face, model).gaze is not None) == is_sure
+
+
+def test_the_gaze_of_a_track_is_compared_every_two_seconds(
+    model: Reflections, photograph: tuple[Image, Face]
+) -> None:
+    image, face = photograph
+    assert face.gaze is not None
+    model.moved = 0.0
+    by_mirror = mirrored_gaze(image, face, model)
+    assert by_mirror is not None
+    check = GazeCheck()
+    for second in range(0, 16, 2):
+        found = check.apply(image, face, model, float(second)).gaze
+    # Half of a lasting difference is added.
+    assert found is not None
+    assert found.yaw_deg == pytest.approx((face.gaze.yaw_deg + by_mirror.yaw_deg) / 2, abs=0.1)
+    model.moved = 0.12
+    assert check.apply(image, face, model, 15.5).gaze is not None
+    hidden = [check.apply(image, face, model, 16.0 + second).gaze for second in range(0, 8, 2)]
+    assert hidden[-1] is None
+    model.moved = 0.0
+    shown = [check.apply(image, face, model, 24.0 + second).gaze for second in range(0, 12, 2)]
+    assert shown[-1] is not None

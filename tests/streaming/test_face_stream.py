@@ -181,7 +181,7 @@ def test_memory_does_not_grow_with_the_tracks_that_were() -> None:
         # Every visit is ten seconds after the last, so each is a new track.
         for number in range(4):
             stream.update(image, 10.0 * visit + number / 25)
-        sizes.append(len(pickle.dumps((stream._smoothers, stream._statistics))))
+        sizes.append(len(pickle.dumps((stream._people, stream._statistics))))
     assert [track.track_id for track in stream._tracker.tracks] == [12]
     assert max(sizes[4:]) < 1.1 * sizes[4]
 

@@ -121,3 +121,22 @@ def test_a_named_track_that_never_was_is_warned_of(
     settings = StreamSettings(expressions=False, neutral_track=named)
     outcome = analyze_video(smile_clip, tmp_path, options, pipeline=pipeline, settings=settings)
     assert ["in track 7" in warning for warning in outcome.warnings] == [True] * warns
+
+
+def test_the_present_face_of_a_track_can_be_its_rest(photographs: dict[str, Image]) -> None:
+    stream = FaceStream(settings=StreamSettings(expressions=False))
+    smile = photographs["person-a-smiling"]
+
+    def smiling(second: float) -> float:
+        (face,) = stream.update(smile, second)
+        assert face.action_units is not None
+        return face.action_units["AU12"]
+
+    before = smiling(0.0)
+    assert before > 0.4
+    assert not stream.use_as_neutral(2)
+    assert stream.use_as_neutral(1)
+    assert smiling(0.1) == pytest.approx(0, abs=0.02)
+    stream.forget_neutral(1)
+    stream.forget_neutral(2)
+    assert smiling(0.2) == pytest.approx(before, abs=0.05)

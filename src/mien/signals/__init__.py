@@ -4,9 +4,9 @@ from dataclasses import replace
 from functools import lru_cache
 
 from mien.labels import Expression
+from mien.signals.gaze import estimate_gaze, with_sure_gaze
 from mien.signals.movements import (
     action_units,
-    estimate_gaze,
     eye_openings,
     inner_brows_cm,
     lip_corners_cm,
@@ -35,6 +35,7 @@ __all__ = [
     "mouth_opening",
     "read_action_units",
     "with_expression",
+    "with_sure_gaze",
 ]
 
 _METHOD = "derived from probabilities"

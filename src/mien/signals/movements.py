@@ -1,15 +1,11 @@
-"""What the parts of a face do: openings of eyes and mouth, gaze, and facial action units."""
+"""What the parts of a face do: openings of eyes and mouth, and facial action units."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-import numpy as np
-
-from mien.geometry import Array
 from mien.landmarks import schemes
-from mien.landmarks.schemes import IRISES
 from mien.signals.pose import HeadPose, facing, heights_cm
-from mien.types import ACTION_UNITS, Face, FloatArray, Gaze, Landmarks
+from mien.types import ACTION_UNITS, FloatArray, Landmarks
 
 
 def eye_openings(landmarks: Landmarks) -> tuple[float, float] | None:
@@ -62,102 +58,6 @@ def mouth_opening(landmarks: Landmarks) -> float | None:
     if width == 0:
         return None
     return sum(map(math.dist, upper, lower)) / len(upper) / width
-
-
-# Corners of the left and the right eye as seen in the image, the left corner first.
-_CORNERS = ((33, 133), (362, 263))
-_UPPER_LIDS = ((158, 159, 160), (385, 386, 387))
-# Anatomy in widths of the opening of an eye, about 30 mm: the center of the eyeball is 13.2 mm
-# behind the cornea, the iris 3.6 mm, and the middle of the corners 6 mm.
-_IRIS_RADIUS = 9.6 / 30
-_CORNER_DEPTH = 7.2 / 30
-# Up and down, the network moves an iris by a third of its true way, and the upper lid with it: the
-# sine of the pitch from how far both are above the line of the corners, and from the head's pitch.
-# Fitted on rendered eyes with a known gaze, by least squares with four fifths of the slope, which
-# is best for heads that were left out (benchmarks/movements.py).
-_BY_IRIS, _BY_LID, _BY_HEAD, _LEVEL = 1.85, 2.08, 0.40, -0.624
-_MAX_SINE = 0.85
-# An eye that the head hides, or whose lids are closed, says nothing. The blendshape of closed lids
-# is 0.4 to 0.8; their opening is below 0.12 in 168 of the 169 frames of
-# benchmarks/data/closures.csv, and at least 0.17 in eyes that look down by 25 degrees or laugh.
-_MAX_YAW_DEG = 55.0
-_MAX_EYE_CLOSURE = 0.65
-_MIN_EYE_OPENING = 0.12
-# Straight eyes point outward by a sine of 0.07 to 0.23 (four clips), if each is measured alone.
-_OUTWARD = (-0.12, 0.12)
-# An eye that winks closes to 0.5 to 0.6 of the other one, and its lid would look down.
-_WINKS = 0.7
-
-
-def estimate_gaze(
-    landmarks: Landmarks, pose: HeadPose | None, eye_closure: tuple[float, float] = (0.0, 0.0)
-) -> Gaze | None:
-    """Estimate the direction of the gaze relative to the camera's axis.
-
-    Method: to the side, an eyeball of mean anatomy, whose iris lies where the landmarks show it
-    relative to the corners of the eye; the head pose says how the corners lie relative to the
-    eyeball's center. Up and down, a linear model of iris, upper lid and head. Their mean.
-
-    Args:
-        landmarks: of the scheme ``"mesh478"``.
-        pose: head pose of the same landmarks.
-        eye_closure: blendshapes eyeBlink of the eye on the left and on the right in the image, in
-            [0, 1]; a closed eye has no gaze.
-
-    Returns:
-        At most 58 degrees; None without irises or pose, beyond a yaw of 55, or with closed eyes.
-    """
-    if landmarks.scheme != "mesh478" or pose is None or abs(pose.yaw_deg) > _MAX_YAW_DEG:
-        return None
-    yaw, pitch, roll = map(math.radians, (pose.yaw_deg, pose.pitch_deg, pose.roll_deg))
-    cos, sin = math.cos(roll), math.sin(roll)
-    sines = []
-    openings = eye_openings(landmarks) or (0.0, 0.0)
-    least = max(_MIN_EYE_OPENING, _WINKS * max(openings))
-    eyes = zip(_CORNERS, IRISES, _UPPER_LIDS, _OUTWARD, eye_closure, openings, strict=True)
-    for corners, iris, lid, outward, closure, opening in eyes:
-        if closure > _MAX_EYE_CLOSURE or opening < least:
-            continue
-        (left_x, left_y), (right_x, right_y) = landmarks.points[list(corners), :2].tolist()
-        iris_x, iris_y = landmarks.points[iris[0], :2].tolist()
-        lid_x, lid_y = landmarks.points[list(lid), :2].mean(axis=0).tolist()
-        width = math.dist((left_x, left_y), (right_x, right_y)) / math.cos(yaw)
-        if width <= 0:
-            continue
-        middle_x, middle_y = (left_x + right_x) / 2, (left_y + right_y) / 2
-        x, y = iris_x - middle_x, iris_y - middle_y
-        # Upright: along the line of the eyes, and across it.
-        along, above = (cos * x + sin * y) / width, (sin * x - cos * y) / width
-        lid_above = (sin * (lid_x - middle_x) - cos * (lid_y - middle_y)) / width
-        sines.append(
-            (
-                (along + _CORNER_DEPTH * math.sin(yaw)) / _IRIS_RADIUS - outward,
-                _BY_IRIS * above + _BY_LID * lid_above + _BY_HEAD * math.sin(pitch) + _LEVEL,
-            )
-        )
-    if not sines:
-        return None
-    across, up = (sum(values) / len(sines) for values in zip(*sines, strict=True))
-    return Gaze(yaw_deg=_angle_deg(across), pitch_deg=_angle_deg(up))
-
-
-def gaze_arrows(face: Face) -> Array:
-    """``(2, 2, 2)`` from each iris, as far as the eyes are apart for a gaze to the side, in pixels.
-
-    Empty where the gaze is unknown.
-    """
-    points, gaze = face.landmarks, face.gaze
-    if points is None or points.points is None or points.scheme != "mesh478" or gaze is None:
-        return np.empty((0, 2, 2))
-    starts = points.points[[iris[0] for iris in IRISES], :2]
-    length = math.dist(*starts.tolist())
-    yaw, pitch = math.radians(gaze.yaw_deg), math.radians(gaze.pitch_deg)
-    shift = (length * math.cos(pitch) * math.sin(yaw), -length * math.sin(pitch))
-    return np.stack([starts, starts + shift], axis=1)
-
-
-def _angle_deg(sine: float) -> float:
-    return math.degrees(math.asin(max(-_MAX_SINE, min(_MAX_SINE, sine))))
 
 
 _LIP_CORNERS, _LIP_MIDDLE = (61, 291), (13, 14)
@@ -272,7 +172,7 @@ _FROM_BLENDSHAPES: dict[str, Callable[[_Values], float]] = {
     "AU14": lambda values: min(1.0, 4 * max(0.0, _dimple(values) - values["jawOpen"])),
     "AU15": _both("mouthFrown"),
     "AU17": lambda values: values["mouthShrugLower"],
-    "AU20": _both("mouthStretch", 3),
+    "AU20": lambda values: min(1.0, 3 * _stretch(values) * (1 - _smile(values))),
     "AU23": lambda values: (
         max(values["mouthRollLower"], values["mouthRollUpper"]) - _sucked_lips(values)
     ),
@@ -301,14 +201,16 @@ def _closures(values: _Values, openings: tuple[float, float] | None) -> tuple[fl
 
 
 # Lowered brows hardly move the blendshape; their inner ends, which fall more than the outer ones,
-# tell anger better. Smiles and dropped jaws pull at the mesh of the brows, too.
+# tell anger better. Smiles and dropped jaws pull at the mesh of the brows, too. Without a rest, the
+# blendshape says more about the height of a person's brows than about a frown.
 _PER_BROWS_CM = 3.0
+_BY_BROWS_OF_UNKNOWN_REST = 0.4
 
 
-def _lowered_brows(values: _Values, seen: _Values, lowered_cm: float) -> float:
+def _lowered_brows(values: _Values, seen: _Values, lowered_cm: float, weight: float) -> float:
     """AU4 of the values from rest, and of those that are seen now."""
     share = (1 - _smile(seen)) * (1 - seen["jawOpen"])
-    return min(1.0, _brow_down(values) + _PER_BROWS_CM * share * lowered_cm)
+    return min(1.0, weight * _brow_down(values) + _PER_BROWS_CM * share * lowered_cm)
 
 
 # Most people's lids look tightened by this much at rest, the median of neutral faces of FER+
@@ -375,7 +277,8 @@ def action_units(
     found = {name: read(values) for name, read in _FROM_BLENDSHAPES.items()}
     closures = _closures(values, openings)
     found |= dict.fromkeys(("AU43", "AU45"), min(closures))
-    found["AU4"] = _lowered_brows(values, blendshapes, lowered_brows_cm)
+    by_brows = _BY_BROWS_OF_UNKNOWN_REST if neutral is None else 1.0
+    found["AU4"] = _lowered_brows(values, blendshapes, lowered_brows_cm, by_brows)
     if neutral is None:
         found["AU7"] = _above(found["AU7"], _USUAL_TIGHTENING)
     else:

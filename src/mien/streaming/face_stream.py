@@ -14,15 +14,12 @@ from mien.signals import derive_affect, measure_face
 from mien.streaming.cuts import CutFinder
 from mien.streaming.expressions import ExpressionCache, for_streams
 from mien.streaming.locator import FaceLocator, SearchSettings, inside
+from mien.streaming.person import Person
 from mien.tracking import (
-    BlendshapeSmoother,
     Event,
-    ExpressionSmoother,
     LabelSettings,
     LandmarkSmoother,
-    NeutralBaseline,
     Observation,
-    RestingMovements,
     StreamStatistics,
     Tracker,
     coarse,
@@ -124,7 +121,7 @@ class FaceStream:
         )
         self._cuts = CutFinder(self._locator, self._tracker)
         self._cache = ExpressionCache(self.pipeline.classify, same_below=self.settings.same_look)
-        self._smoothers: dict[int, _Smoothers] = {}
+        self._people: dict[int, Person] = {}
         self._last_s: float | None = None
         self._last_image: Image | None = None
         self._is_resized = False
@@ -214,8 +211,8 @@ class FaceStream:
         """Move what is known to frames of another size: the frame before, and a warning once."""
         (old_height, old_width), (height, width) = before.shape[:2], image.shape[:2]
         self._tracker.resize(width / old_width, height / old_height)
-        for smoothers in self._smoothers.values():
-            smoothers.landmarks = LandmarkSmoother()
+        for person in self._people.values():
+            person.landmarks = LandmarkSmoother()
         text = (
             f"frames have several sizes: {width}x{height} at {at_s:g} s after "
             f"{old_width}x{old_height}. Boxes and landmarks are in pixels of their own frame"
@@ -233,6 +230,23 @@ class FaceStream:
             f"expected a region (region, --roi) inside frames of {width}x{height} pixels, "
             f"got {text}: no face is in it",
         )
+
+    def use_as_neutral(self, track_id: int) -> bool:
+        """Measure the action units of a person from their last face, from now on.
+
+        It holds until the track ends, and goes before a baseline and the photograph of the
+        pipeline.
+
+        Returns:
+            Whether there is such a track, with blendshapes, and its last face can be read well.
+        """
+        person = self._people.get(track_id)
+        return person is not None and person.use_as_neutral()
+
+    def forget_neutral(self, track_id: int) -> None:
+        """Measure the action units of a person as before :meth:`use_as_neutral`."""
+        if track_id in self._people:
+            self._people[track_id].chosen_rest = None
 
     def finish(self) -> tuple[Event, ...]:
         """End every track, at the end of the stream, and return what that ended.
@@ -332,14 +346,14 @@ class FaceStream:
             ]
         described, camera = [], self.pipeline.camera_of(image)
         for (track_id, _), face in zip(seen, faces, strict=True):
-            smoothers = self._smoothers_of(track_id)
+            person = self._person(track_id)
             shapes = face.landmarks and self.pipeline.read_blendshapes(face.landmarks)
-            smoothed = shapes and smoothers.blendshapes.update(shapes, timestamp_s)
-            rest = self.pipeline.neutral if track_id == whose else None
-            if rest is None and smoothers.rest:
-                rest = smoothers.rest.neutral
+            smoothed = shapes and person.blendshapes.update(shapes, timestamp_s)
+            rest = person.rest(self.pipeline.neutral if track_id == whose else None)
             with_shapes = replace(face, blendshapes=smoothed or None)
             measured = measure_face(image, with_shapes, camera=camera, neutral=rest)
+            measured = person.gaze.apply(image, measured, self.pipeline.landmarks, timestamp_s)
+            person.last = measured
             # Values from the photograph and others are not to be mixed in one column.
             is_mixed = self.pipeline.neutral is not None and rest is None
             described.append(replace(measured, action_units=None) if is_mixed else measured)
@@ -348,47 +362,32 @@ class FaceStream:
     def _smooth(self, face: Face, timestamp_s: float, events: list[Event]) -> Face:
         """The face with smoothed values and the statistics of its track."""
         assert face.track_id is not None
-        smoothers = self._smoothers_of(face.track_id)
+        person = self._person(face.track_id)
         raw, weight = face.expression, quality_weight(face.quality)
         state: ExpressionState = "clear"
-        if smoothers.rest:
-            smoothers.rest.update(face, weight, timestamp_s)
+        if person.resting:
+            person.resting.update(face, weight, timestamp_s)
         if raw is not None:
-            baseline = smoothers.baseline
+            baseline = person.baseline
             own = baseline.apply(raw, weight, timestamp_s) if baseline else raw
-            smoothed, state = smoothers.expressions.update(own, weight, timestamp_s)
+            smoothed, state = person.expressions.update(own, weight, timestamp_s)
             affect = derive_affect(smoothed)
             face = replace(face, expression=smoothed, expression_raw=raw, affect=affect)
         statistics, new_events = self._statistics.update(face, state, timestamp_s)
         events += new_events
-        landmarks = face.landmarks and smoothers.landmarks.update(face.landmarks, timestamp_s)
+        landmarks = face.landmarks and person.landmarks.update(face.landmarks, timestamp_s)
         return replace(face, landmarks=landmarks, track=statistics)
 
-    def _smoothers_of(self, track_id: int) -> "_Smoothers":
-        if track_id not in self._smoothers:
+    def _person(self, track_id: int) -> Person:
+        if track_id not in self._people:
             settings, pipeline = self.settings, self.pipeline
             # Without expressions, the classifier may have no spec.
             below = pipeline.classifier.spec.uncertain_below if settings.expressions else 0.0
-            self._smoothers[track_id] = _Smoothers(
-                ExpressionSmoother(settings.labels, uncertain_below=below),
-                NeutralBaseline() if settings.baseline else None,
-                RestingMovements() if settings.baseline else None,
-            )
-        return self._smoothers[track_id]
+            self._people[track_id] = Person.new(settings.labels, below, baseline=settings.baseline)
+        return self._people[track_id]
 
     def _end(self, track_ids: Sequence[int | None]) -> list[Event]:
         self._cache.forget(track_ids)
         for track_id in track_ids:
-            self._smoothers.pop(track_id or 0, None)
+            self._people.pop(track_id or 0, None)
         return self._statistics.end(track_ids)
-
-
-@dataclass(slots=True)
-class _Smoothers:
-    """What smooths one track."""
-
-    expressions: ExpressionSmoother
-    baseline: NeutralBaseline | None
-    rest: RestingMovements | None
-    landmarks: LandmarkSmoother = field(default_factory=LandmarkSmoother)
-    blendshapes: BlendshapeSmoother = field(default_factory=BlendshapeSmoother)

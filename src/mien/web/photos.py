@@ -25,7 +25,7 @@ from mien.expression.neural import NeuralClassifier
 from mien.imaging import LargeImage
 from mien.media.images import read_image
 from mien.samples import sample_paths
-from mien.signals.movements import gaze_arrows
+from mien.signals.gaze import gaze_arrows
 from mien.tables import face_lines
 from mien.types import Box, Face, FrameResult, Image
 from mien.web import security
