@@ -238,9 +238,9 @@ def chunk(name: bytes, data: bytes) -> bytes:
 
 def test_further_chunks_and_bytes_after_webp_are_no_damage(photo: Image.Image) -> None:
     whole = saved(photo, "WEBP")
-    signed = whole + chunk(b"C2PA", b"signed content" * 50)
-    signed = signed[:4] + (len(signed) - 8).to_bytes(4, "little") + signed[8:]
-    for data in (signed, whole + bytes(512), whole + b"\r\n--boundary--\r\n"):
+    longer = [whole + chunk(name, b"content" * 99) for name in (b"C2PA", b"XMP ", b"XMP\0")]
+    longer = [one[:4] + (len(one) - 8).to_bytes(4, "little") + one[8:] for one in longer]
+    for data in (*longer, whole + bytes(512), whole + b"\r\n--boundary--\r\n"):
         assert decode_image(data).warnings == ()
         assert not is_damaged("webp", data)
 

@@ -31,7 +31,9 @@ def webp_damage(content: bytes) -> int | None:
     """Where the first chunk begins that is no sound part of a WebP file; None if all are sound."""
     zeros = bytes(_zeros_of_webp(content))
     for name, start, end in _chunks(content):
-        if not (name.isascii() and name.decode("ascii").isprintable()):
+        # Some programs end the name XMP with a zero in place of a space.
+        shown = name.rstrip(b"\0").decode("latin-1")
+        if not (shown.isascii() and shown.isprintable() and shown):
             return start
         if any(content.find(zeros, *data) >= 0 for data in _coded(content, name, start, end)):
             return start
