@@ -392,6 +392,6 @@ def sharpness(gray: Image) -> float:
     Method: the variance of the Laplacian as a focus measure (Pech-Pacheco et al. 2000), divided by
     the contrast so that a low-contrast image does not count as blurred.
     """
-    _, detail = cv2.meanStdDev(cv2.Laplacian(gray, cv2.CV_32F))
+    _, detail = cv2.meanStdDev(cv2.Laplacian(gray, cv2.CV_16S))
     _, spread = cv2.meanStdDev(gray)
     return float(detail[0, 0]) ** 2 / (float(spread[0, 0]) ** 2 + 1.0)

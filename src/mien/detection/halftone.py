@@ -41,6 +41,8 @@ def without_dots(image: Image) -> Image:
     """
     parts = [(imaging.sharpness(part), part) for part in _parts(image)]
     fine = sorted((one for one in parts if one[0] >= _LEAST_SHARPNESS), key=lambda one: -one[0])
+    if len(fine) < _LEAST_PARTS:
+        return image
     found: list[float] = []
     # Few transforms for most photographs: two sharp parts without dots are enough to know.
     for looked_at, (_, part) in enumerate(fine):
@@ -69,8 +71,9 @@ def _parts(image: Image) -> list[Image]:
 
 def _screen(part: Image) -> float | None:
     """The distance of the rows of dots in pixels; None where there are none."""
-    wave = np.fft.rfft2((part - part.mean(dtype=np.float32)) * _window)
-    power = np.abs(wave) ** 2
+    waves = cv2.dft((part - part.mean(dtype=np.float32)) * _window, flags=cv2.DFT_COMPLEX_OUTPUT)
+    real, imaginary = cv2.split(waves[:, : _radius.shape[1]])
+    power = np.asarray(real * real + imaginary * imaginary)
     power[_outside] = 0
     y, x = divmod(int(power.argmax()), power.shape[1])
     total = float(power.sum())

@@ -27,10 +27,15 @@ def detect_again(
     min_score: float,
     *,
     closer: bool = False,
+    weak_score: float | None = None,
 ) -> Detection | None:
-    """The face at a box, detected in a view of ``scale`` times the box's size."""
+    """The face at a box, detected in a view of ``scale`` times the box's size.
+
+    The options are those of :meth:`BlazeFace.detect`, where it is the detector.
+    """
     view = around(View.of(box), scale)
-    found = list(detect_in(image, view, detector, min_score, closer=closer))
+    weak = None if weak_score is None else {"weak_score": weak_score}
+    found = list(detect_in(image, view, detector, min_score, closer=closer, weak=weak))
     if not found:
         return None
     overlaps = geometry.box_iou([box.to_array()], [other.box.to_array() for other in found])[0]
