@@ -3,6 +3,7 @@
 import io
 import re
 import struct
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pillow_heif
 import pytest
 from PIL import Image, ImageOps
 
+from mien.errors import ImageReadError
 from mien.media.images import decode_image, open_image, read_image
 from mien.media.lzw import LzwCheck, count_packbits, gif_damage
 from mien.media.unwritten import is_damaged, written_bytes
@@ -175,6 +177,12 @@ def test_a_damaged_length_is_no_reason_for_memory() -> None:
     assert written_bytes("webp", bytes(data)) is not None
     assert decode_image(bytes(data)).pixels.shape == (64, 64, 3)
     assert not is_damaged("webp", bytes(data))
+    # Also where the picture itself announces half a gigabyte.
+    data[16:20] = b"\xde\x50\x38\x20"
+    begun = time.process_time()
+    with pytest.raises(ImageReadError):
+        decode_image(bytes(data))
+    assert time.process_time() - begun < 1
 
 
 @pytest.mark.parametrize("bits", [2, 4, 8])

@@ -39,8 +39,8 @@ from mien.media.unwritten import KINDS, completed, written_bytes
 from mien.media.unwritten import is_damaged as is_damaged_kind
 from mien.types import Box, Image
 
-# The maximum is four channels of 16 bits.
-_MAX_BYTES_PER_PIXEL = 8
+# A damaged length may announce gigabytes, of which a decoder would read all.
+_MAX_MISSING_SHARE, _MAX_MISSING_BYTES = 256, 2**25
 DARK_LEVEL = 16
 """A picture of 16 bits that is darker than this holds numbers of fewer bits."""
 
@@ -173,7 +173,7 @@ def _completed(
             reading.warnings.append(DAMAGED)
         return stream, None
     limit = reading.max_megapixels
-    if missing[1] > len(content) + limit * 1e6 * _MAX_BYTES_PER_PIXEL:
+    if missing[1] > len(content) + min(_MAX_MISSING_SHARE * len(content), _MAX_MISSING_BYTES):
         return stream, None  # a damaged length
     whole, part = completed(
         name, content, *missing, lambda wide, high: check_size(wide, high, limit)
