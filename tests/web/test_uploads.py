@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from flask.testing import FlaskClient
 
 from mien.errors import VideoReadError
 from mien.pipeline import FacePipeline
@@ -152,3 +153,10 @@ def test_videos_have_the_models_of_mien_video_unless_the_settings_name_others() 
     )
     assert isinstance(work, worker._UploadAnalyzer)
     assert work._pipeline is named
+
+
+def test_an_upload_that_stops_is_no_invalid_request(client: FlaskClient) -> None:
+    answer = client.post("/api/v1/analyze", input_stream=io.BytesIO(b"half"), content_length=9)
+    assert answer.status_code == 408
+    error: Any = answer.json
+    assert "stopped before its end" in error["error"]["message"]

@@ -31,7 +31,7 @@ WORDS = {
     ),
     **dict.fromkeys(("conflict", "not_recording"), "This is not possible now. Reload the page."),
     **dict.fromkeys(
-        ("busy", "full", "timeout", "unavailable", "not_ready"),
+        ("busy", "full", "unavailable", "not_ready"),
         "The server is busy. Try again in a moment.",
     ),
     **dict.fromkeys(
@@ -68,6 +68,7 @@ WORDS = {
     "storage_full": "The server has no more space. Delete results, or ask the administrator.",
     "storage_unavailable": "Nothing can be stored now. Live analysis and photos still work.",
     "token_needed": "This server requires an access token. Ask the administrator for it.",
+    "timeout": "The upload stopped before its end. Check the connection, and send it again.",
     "too_few_labels": "More labeled faces are needed to adapt a model.",
     "too_many_requests": "Too many requests. Try again in a moment.",
     "uri_too_long": "The address of the request is too long.",

@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Flask, Response, current_app, g, jsonify, make_response, render_template, request
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import ClientDisconnected, HTTPException
 
 from mien.errors import CameraError, InputError, MienError
 from mien.web.error_words import CODES, WORDS
@@ -16,6 +16,7 @@ log = logging.getLogger("mien.web")
 _MESSAGES = {
     404: "There is no page at this address. Check its spelling; the page may have been deleted.",
     405: WORDS["method_not_allowed"],
+    408: WORDS["timeout"],
     413: WORDS["too_large"],
 }
 _PROGRAM_PATHS = ("/api/", "/ws/", "/openapi.json", "/metrics", "/healthz", "/readyz")
@@ -98,7 +99,8 @@ def http_response(error: HTTPException) -> Response:
     """The response for an error of Werkzeug, in the one format."""
     if error.response is not None and error.code is None:
         return make_response(error.response)
-    status = error.code or 500
+    # A client that ended or paused its request; Werkzeug takes it for one that is no request.
+    status = 408 if isinstance(error, ClientDisconnected) else error.code or 500
     if 300 <= status < 400:
         return make_response(error.get_response())
     own = error.description if error.description != type(error).description else None
