@@ -16,14 +16,16 @@ _FOLDS = 5
 _COVERAGE = 0.8
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _LOG_T_RANGE = (math.log(0.05), math.log(20.0))
+# One divided by the variance of the logarithm of temperatures (docs/experiments.md).
+_PRIOR = 10.0
 
 
 def fit_temperature(logits: npt.ArrayLike, truth: npt.ArrayLike) -> float:
-    """The temperature of maximum likelihood, in [0.05, 20].
+    """The most probable temperature, in [0.05, 20].
 
-    Method: Guo et al., "On calibration of modern neural networks", 2017; found by golden-section
-    search over its logarithm, in which the likelihood has one maximum. As in Platt (1999) the truth
-    counts for (N + 1) / (N + 2): a few rows that are all right do not make the next certain.
+    Method: Guo et al., "On calibration of modern neural networks", 2017, with a prior around 1 that
+    counts where rows are few, because a few that are all right do not make the next certain; found
+    by golden-section search over the logarithm.
 
     Args:
         logits: ``(N, K)`` of rows that the model was not trained on.
@@ -33,16 +35,14 @@ def fit_temperature(logits: npt.ArrayLike, truth: npt.ArrayLike) -> float:
         InputError: the shapes do not fit, or there are no rows.
     """
     z, y = _checked(logits, truth)
-    smoothing = 1 / (len(y) + 2)
 
-    def negative_log_likelihood(log_t: float) -> float:
+    def cost(log_t: float) -> float:
         scaled = z / math.exp(log_t)
         scaled -= scaled.max(axis=1, keepdims=True)
-        log_p = scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))
-        of_truth = log_p[np.arange(len(y)), y].mean()
-        return float(-(1 - smoothing) * of_truth - smoothing * log_p.mean())
+        of_truth = scaled[np.arange(len(y)), y] - np.log(np.exp(scaled).sum(axis=1))
+        return float(_PRIOR / 2 * log_t**2 - of_truth.sum())
 
-    return math.exp(_golden_section(negative_log_likelihood, _LOG_T_RANGE))
+    return math.exp(_golden_section(cost, _LOG_T_RANGE))
 
 
 def _golden_section(function: Callable[[float], float], bounds: tuple[float, float]) -> float:
