@@ -134,3 +134,28 @@ def test_chooses_the_labeled_face() -> None:
     assert choose_face([small, large], [1, 1, 11, 11]) is small
     # An overlap of 20x20 in 40x40 is an IoU of 0.25, below 0.3.
     assert choose_face([small, large], [20, 0, 40, 20]) is None
+
+
+@pytest.mark.parametrize(
+    ("box", "expected"),
+    [
+        (
+            "200,60,100,160",
+            "at least 1 larger, or all empty, in .*table.csv, got 200, 60, 100, 160",
+        ),
+        ("0.1,0.2,0.6,0.8", "in pixels"),
+        ("100,60,inf,160", "for the picture a.png"),
+        ("100,60,200,", "all empty"),
+        ("left,60,200,160", "got left, 60, 200, 160"),
+        ("900,60,999,160", r"in the \d+×\d+ pixels of a.png, got 900, 60, 999, 160"),
+        ("-90,60,-10,160", "pixels of a.png"),
+    ],
+)
+def test_rejects_impossible_boxes(
+    tmp_path: Path, pipeline: FakePipeline, box: str, expected: str
+) -> None:
+    save(tmp_path / "a.png", face_image([(FACE, "neutral")]))
+    unknown = table(tmp_path, ["a.png,neutral,,,,", "a.png,neutral,NA,NA,NA,NA"])
+    assert predict(unknown, pipeline).correct.all()
+    with pytest.raises(DataError, match=expected):
+        predict(table(tmp_path, [f"a.png,neutral,{box}"]), pipeline)

@@ -82,9 +82,19 @@ class LabeledSet:
 
         Raises:
             ImageReadError: it cannot be read.
+            DataError: its box is outside.
         """
         image = self.images[index]
-        return read_image(image) if isinstance(image, Path) else image
+        image = read_image(image) if isinstance(image, Path) else image
+        height, width = image.shape[:2]
+        box = self.box(index)
+        # NaN is neither.
+        if box is not None and ((box[:2] >= (width, height)).any() or (box[2:] <= 0).any()):
+            raise DataError(
+                f"expected a box in the {width}×{height} pixels of {self.names[index]}, got "
+                f"{', '.join(f'{value:g}' for value in box)}"
+            )
+        return image
 
     def why_unreadable(self, index: int) -> str:
         """The reason under which a picture that cannot be loaded is left out."""

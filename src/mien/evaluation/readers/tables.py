@@ -1,7 +1,9 @@
 """Labels in tables and in names of folders: CSV files of ``image,label``; class folders."""
 
 import codecs
+import contextlib
 import csv
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -25,6 +27,7 @@ _LABEL_COLUMNS = ("expression", "label", "emotion", "class")
 _SPLIT_COLUMNS = ("split", "usage", "subset")
 _GROUP_COLUMN = "group"
 _BOX_COLUMNS = ("x_min", "y_min", "x_max", "y_max")
+_UNKNOWN = ("", "nan", "na", "n/a", "none", "null")
 
 _SPLITS = {
     "train": "train",
@@ -166,7 +169,7 @@ def read_table(path: Path, read_labels: ReadLabels) -> LabeledSet:
         ),
         group=None if group_at is None else _groups([row[group_at] for row, _ in kept]),
         columns=columns,
-        boxes_xyxy=_boxes(header, [row for row, _ in kept]),
+        boxes_xyxy=_boxes(path, header, [row for row, _ in kept]),
         left_out={reason: tuple(names) for reason, names in left_out.items()},
     )
 
@@ -202,16 +205,30 @@ def _groups(cells: Sequence[str]) -> IntArray | None:
     return np.array([numbers[key] for key in keys], np.int64)
 
 
-def _boxes(header: Sequence[str], rows: Sequence[Sequence[str]]) -> FloatArray | None:
-    places = [column_of(header, (name,)) for name in _BOX_COLUMNS]
-    if None in places:
+def _boxes(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> FloatArray | None:
+    """Boxes ``(N, 4)``, NaN where the cells are empty.
+
+    Raises:
+        DataError: a row has something else than a box that may be in a picture.
+    """
+    places = [at for name in _BOX_COLUMNS if (at := column_of(header, (name,))) is not None]
+    if len(places) < len(_BOX_COLUMNS):
         return None
     boxes = np.full((len(rows), 4), np.nan, np.float32)
     for box, row in zip(boxes, rows, strict=True):
-        try:
-            box[:] = [float(row[at]) for at in places if at is not None]
-        except ValueError:
-            box[:] = np.nan
+        cells = [row[at].strip() for at in places]
+        if all(cell.lower() in _UNKNOWN for cell in cells):
+            continue
+        with contextlib.suppress(ValueError):
+            box[:] = [float(cell) for cell in cells]
+        x_min, y_min, x_max, y_max = box.tolist()
+        # Of a face that the border cuts, corners may be outside. NaN fails, too.
+        if not (1 <= x_max - x_min < math.inf and 1 <= y_max - y_min < math.inf):
+            raise DataError(
+                f"expected {', '.join(_BOX_COLUMNS)} in pixels, the maxima at least 1 larger, or "
+                f"all empty, in {path}, got {', '.join(cells)} for the picture "
+                f"{row[column_of(header, _IMAGE_COLUMNS) or 0]}"
+            )
     return boxes
 
 
