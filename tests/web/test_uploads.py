@@ -155,8 +155,21 @@ def test_videos_have_the_models_of_mien_video_unless_the_settings_name_others() 
     assert work._pipeline is named
 
 
-def test_an_upload_that_stops_is_no_invalid_request(client: FlaskClient) -> None:
-    answer = client.post("/api/v1/analyze", input_stream=io.BytesIO(b"half"), content_length=9)
+class Stalled(io.RawIOBase):
+    """As the server's socket, from which nothing more comes in time."""
+
+    def read(self, size: int = -1) -> bytes:
+        raise BlockingIOError
+
+    def readinto(self, buffer: object) -> int:
+        raise BlockingIOError
+
+
+@pytest.mark.parametrize("sent", [io.BytesIO(b"half"), Stalled()])
+def test_an_upload_that_stops_is_no_invalid_request(client: FlaskClient, sent: Any) -> None:
+    length = {"wsgi.input_terminated": True, "CONTENT_LENGTH": "9"}
+    address = "/api/v1/analyze"
+    answer = client.post(address, environ_overrides={"wsgi.input": sent, **length})
     assert answer.status_code == 408
     error: Any = answer.json
     assert "stopped before its end" in error["error"]["message"]

@@ -31,6 +31,7 @@ from mien.types import Box, Face, FrameResult, Image
 from mien.web import security
 from mien.web.api import check_form, image_body, noun, returns
 from mien.web.config import MEGABYTE
+from mien.web.error_words import WORDS
 from mien.web.errors import ProblemError, sentence
 from mien.web.inference import BusyError
 from mien.web.schemas import FrameResultDocument, PhotoQuery
@@ -186,6 +187,8 @@ def read_body(megabytes: int) -> bytes:
     security.limit_body(megabytes)
     # Of a body in chunks, whose length is not known before, it has no more than the limit.
     data = request.get_data(cache=False)
+    if len(data) < (request.content_length or 0):
+        raise ProblemError(408, "timeout", WORDS["timeout"])
     if len(data) > megabytes * MEGABYTE:
         raise ProblemError(413, "too_large", f"Expected at most {megabytes} MB.")
     return data
