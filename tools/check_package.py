@@ -4,16 +4,21 @@
 
 Checks the result of `pip install mien`: the sizes of the wheel and the installed base, that neither
 torch nor TensorFlow is installed, that `import mien` is fast, and that the command line and
-the library analyze the sample images without the repository and without a network.
+the library analyze the sample images without the repository and without a network. Then installs
+the lowest versions that pyproject.toml allows, with the oldest Python, and uses pictures, videos
+and the web application with these.
 """
 
 import argparse
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -29,6 +34,17 @@ from mien.samples import sample_paths
 results = {path.stem: mien.analyze(path) for path in sample_paths()}
 print(json.dumps({name: [face.expression.top for face in r] for name, r in results.items()}))
 assert not {"torch", "tensorflow", "flask"} & set(sys.modules)
+"""
+
+_SMOKE_WEB = """
+import pathlib, sys
+from mien.web.app import create_app
+from mien.web.config import WebConfig
+client = create_app(WebConfig(data_dir=pathlib.Path(sys.argv[1]))).test_client()
+assert client.get("/").status_code == 200
+picture = open(sys.argv[2], "rb").read()
+answer = client.post("/api/v1/analyze", data=picture, content_type="image/jpeg")
+print(answer.status_code, len(answer.json["faces"]))
 """
 
 
@@ -50,6 +66,36 @@ def check(fits: bool, fact: str) -> None:
     print(f"{'ok  ' if fits else 'FAIL'}  {fact}")
     if not fits:
         sys.exit(1)
+
+
+def lowest_versions() -> list[str]:
+    """Each requirement of the base and of the extra `web` with its lowest version, for pip."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *extras["video"], *extras["web"]]
+    names = [re.sub(r"\[.*\]", "", one) for one in wanted if not one.startswith("mien")]
+    return [one.replace(">=", "==") + ".*" for one in names]
+
+
+def check_lowest_versions(wheel: Path, work: Path) -> None:
+    """Use pictures, videos and the web application with the lowest versions of what they need."""
+    oldest = shutil.which("python3.11")
+    venv = [oldest or "", "-m", "venv", work / "oldest"]
+    if oldest is None or subprocess.run(venv, capture_output=True, check=False).returncode:
+        print("skip  lowest versions: they need python3.11 with venv")
+        return
+    python, mien = work / "oldest/bin/python", work / "oldest/bin/mien"
+    (work / "lowest.txt").write_text("\n".join(lowest_versions()), "utf-8")
+    run(python, "-m", "pip", "install", "--quiet", "-c", work / "lowest.txt", f"{wheel}[web]")
+    outside = {"cwd": work, "env": {**os.environ, "MIEN_DATA_DIR": str(work / "data")}}
+    package = next((work / "oldest").rglob("mien/samples")).parent
+    run(mien, "image", "--help", **outside)
+    run(mien, "image", package / "samples", "--json", **outside)
+    clip = package / "web/static/sample.mp4"
+    run(mien, "video", clip, "--out", "video", "--fps", 5, "--no-annotate", **outside)
+    group = package / "samples/group.jpg"
+    answer = run(python, "-c", _SMOKE_WEB, work / "web", group, **outside).strip()
+    check(answer == "200 4", f"lowest versions: pictures, a video, the web application ({answer})")
 
 
 def main() -> None:
@@ -92,6 +138,7 @@ def main() -> None:
         check(len(document["results"]) == len(found), f"command line: {len(found)} images")
         run(work / "venv/bin/mien", "models", "check", **outside)
         check(True, "models: checksums match")
+        check_lowest_versions(wheel, work)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 
 from mien.errors import CameraError, InputError
+from mien.media.opencv_log import ERRORS, opencv_log
 from mien.media.sources import Frame, SourceInfo
 from mien.types import Image
 
@@ -111,13 +112,8 @@ class CameraSource:
         return None
 
     def _open(self) -> cv2.VideoCapture | None:
-        logging = cv2.utils.logging
-        before = logging.getLogLevel()
-        logging.setLogLevel(logging.LOG_LEVEL_ERROR)
-        try:
+        with opencv_log(ERRORS):
             return self._open_quietly()
-        finally:
-            logging.setLogLevel(before)
 
     def _open_quietly(self) -> cv2.VideoCapture | None:
         if isinstance(self._camera, int):

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mien.errors import ImageReadError
+from mien.media.opencv_log import SILENT, opencv_log
 from mien.media.pixels import say_clear_share, to_levels
 from mien.types import Image
 
@@ -344,11 +345,8 @@ def _read_with_opencv(stream: IO[bytes], page: Directory) -> npt.NDArray[Any]:
 
 
 def _decoded(content: bytes, page: Directory, samples: int) -> npt.NDArray[Any]:
-    before = cv2.utils.logging.setLogLevel(0)  # the error below says it
-    try:
+    with opencv_log(SILENT):
         values = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
-    finally:
-        cv2.utils.logging.setLogLevel(before)
     if values is None or values.shape[1::-1] != page.size_wh:
         raise _unsupported(page)
     if values.ndim == 2:

@@ -319,7 +319,7 @@ def video_stream(container: Any) -> Any:
 
 
 def _videos(container: Any) -> list[Any]:
-    found = [s for s in container.streams.video if not getattr(s, "disposition", 0) & _COVER]
+    found = [s for s in container.streams.video if not s.disposition.value & _COVER]
     # Animated AVIF and HEIC files also hold a still, which has no duration.
     return [s for s in found if s.frames != 1 or s.duration is not None] or found
 
