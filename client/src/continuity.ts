@@ -16,6 +16,16 @@ export class Continuity {
     this.reopened = true;
   }
 
+  /** @returns the number that a person of the page has in its present stream */
+  inStream(trackId: number): number {
+    return trackId - this.firstPerson;
+  }
+
+  /** @returns the number of the page of a person of its present stream */
+  ofStream(trackId: number): number {
+    return trackId + this.firstPerson;
+  }
+
   /**
    * @param nowMs time of the arrival; it decides how much time passed between two streams
    * @returns the result with its time, frame and people counted from the first stream on

@@ -9,14 +9,15 @@ import { publish } from "./embed";
 import { History } from "./history";
 import { askForName } from "./naming";
 import { clock, COOKIES_NEEDED, deviceAddresses, find, onePress, saveFile, SERVER_UNREACHABLE, showPlace } from "./page";
-import { PeopleView } from "./people";
+import { announcement, PeopleView } from "./people";
+import { NeutralButton } from "./rest";
 import { type FrameResult, type Notice, serverMs, toCsv } from "./result";
 import { useKeys } from "./keys";
 import { LiveSession, type Picture, release } from "./session";
 import { closeSource, listCameras, openCamera, openClip, SourceError } from "./source";
 import { Timeline } from "./timeline";
 import type { LinkState } from "./transport";
-import { decimal, labelText, problemText, t, word } from "./words";
+import { decimal, problemText, t, word } from "./words";
 
 const root = find("[data-live]");
 const pick = <T extends HTMLElement = HTMLElement>(name: string): T => find<T>(`[data-${name}]`, root);
@@ -41,6 +42,7 @@ const timeline = new Timeline(pick("timeline-title"), pick("plot"), pick("legend
 const people = new PeopleView(pick("people"), pick("people-empty"), choose);
 const boxes = new Boxes(overlay, pick("rec"), () => ({ mirrored: mirrored(), landmarks: landmarks.checked }));
 const correction = new StillCorrection();
+const neutral = new NeutralButton((id, use) => session?.useAsNeutral(continuity.inStream(id), use));
 const history = new History();
 let continuity = new Continuity();
 const arrivals: number[] = [];
@@ -174,6 +176,7 @@ function stop(leaving = false): void {
   setShown(undefined, undefined);
   offerCorrection();
   timeline.clear();
+  neutral.clear();
   continuity = new Continuity();
   boxes.clear();
   setPlaying(false);
@@ -231,7 +234,9 @@ function onResult(received: FrameResult, tookMs: number, picture: Picture | unde
   offerCorrection();
   for (const button of downloads) button.disabled = false;
   showStats(now, tookMs, result);
-  announceChanges(result);
+  // Changes only, not every frame.
+  const said = announcement(result);
+  if (said && said !== lastAnnounced) announce.textContent = lastAnnounced = said;
 }
 
 function choose(id: number): void {
@@ -244,6 +249,7 @@ function choose(id: number): void {
 /** A label can be corrected where the picture stands still. */
 function offerCorrection(): void {
   const { root: card, trackId } = people.chosenCard;
+  neutral.show(card?.querySelector(".movements"), trackId);
   const face = paused ? shown?.faces.find(({ track_id }) => track_id === trackId) : undefined;
   correction.show(card, face && shown && shownPicture && { face, picture: shownPicture, wide: shown.image_size_wh[0] });
 }
@@ -259,15 +265,6 @@ function showStats(now: number, tookMs: number, result: FrameResult): void {
   pick("server").textContent = serverSmoothedMs.toFixed(0);
   pick("size").textContent = result.image_size_wh.join(" × ");
   if (recording) pick("rec-time").textContent = clock((now - recordingSince) / 1000);
-}
-
-/** Announce changes to screen readers, not every frame. */
-function announceChanges(result: FrameResult): void {
-  const text = result.faces
-    .filter((face) => face.expression && !face.expression.uncertain)
-    .map((face) => t("Person %(id)s: %(event)s", { id: face.track_id ?? "", event: labelText(face.expression?.label ?? "") }))
-    .join(t(", "));
-  if (text && text !== lastAnnounced) announce.textContent = lastAnnounced = text;
 }
 
 function onState(state: LinkState, transport: string): void {
@@ -291,6 +288,8 @@ function onNotice(notice: Notice): void {
     if (notice.error.code === "session_deleted" && recordingRequested && !recordedSession) return;
     showMessage(problemText(notice.error), true);
     if (["storage_unavailable", "storage_full", "session_deleted", "recording_failed"].includes(notice.error.code)) setRecording(false);
+  } else if (notice.type === "neutral") {
+    showMessage(neutral.answered(continuity.ofStream(notice.track_id), notice.is_set), true, 4000);
   } else if (notice.type === "recording" && notice.state === "started") {
     // A session that goes on after a lost connection has its whole time.
     if (recordedSession !== notice.session_id) {

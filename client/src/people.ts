@@ -1,7 +1,7 @@
 /** The people in view: a lane for each, and a card with a bar for each expression of one of them. */
 
 import { colorClass } from "./page";
-import type { Face } from "./result";
+import type { Face, FrameResult } from "./result";
 import { decimal, labelText, list, percent, t, word } from "./words";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -33,6 +33,14 @@ export function personBadge(trackId: number): HTMLElement {
   const badge = element("span", "number", String(trackId));
   badge.style.setProperty("--person", personColor(trackId));
   return badge;
+}
+
+/** The clear expressions of a result, for screen readers. */
+export function announcement(result: FrameResult): string {
+  return result.faces
+    .filter((face) => face.expression && !face.expression.uncertain)
+    .map((face) => t("Person %(id)s: %(event)s", { id: face.track_id ?? "", event: labelText(face.expression?.label ?? "") }))
+    .join(t(", "));
 }
 
 interface Lane {
@@ -198,6 +206,7 @@ type Movements = Pick<
 /** Gaze, action units and, on demand, blendshapes; hidden where they are not measured. */
 function makeMovements(): Movements {
   const movements = document.createElement("details");
+  movements.className = "movements";
   movements.hidden = true;
   const picture = svg("svg", { viewBox: "-50 -50 100 100", class: "gaze", "aria-hidden": "true" });
   const gaze = svg("path", {});

@@ -8,6 +8,7 @@ export type Notice =
   | { type: "busy"; retry_after_ms: number }
   | { type: "dropped"; frames: number }
   | { type: "error"; error: { code: string; message: string } }
+  | { type: "neutral"; track_id: number; is_set: boolean }
   | { type: "recording"; state: "started"; session_id: string }
   | { type: "recording"; state: "stopped"; session_id: string | null; complete: boolean };
 

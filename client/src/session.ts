@@ -120,6 +120,11 @@ export class LiveSession {
     this.transport.command(enabled ? { type: "record", ...session } : { type: "stop_recording" });
   }
 
+  /** @param use whether action units of a person are measured from their present face */
+  useAsNeutral(trackId: number, use: boolean): void {
+    this.transport.command({ type: use ? "neutral" : "forget_neutral", track_id: trackId });
+  }
+
   /** A command without effect, so that the server does not close a paused recording. */
   private keepAlive(now: number): void {
     if (!this.recording || now - this.sentAt < KEEP_ALIVE_MS || !this.transport.ready) return;

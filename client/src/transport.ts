@@ -10,12 +10,14 @@ export interface Listener {
 }
 
 export interface Command {
-  type: "options" | "record" | "stop_recording";
+  type: "options" | "record" | "stop_recording" | "neutral" | "forget_neutral";
   landmarks?: boolean;
   /** The session of a lost connection, to go on with. */
   session_id?: string;
   /** Of a new session. */
   name?: string;
+  /** The person whose face is neutral. */
+  track_id?: number;
 }
 
 export interface Transport {
@@ -180,9 +182,11 @@ export class HttpTransport implements Transport {
   }
 
   private async record(command: Command): Promise<void> {
-    const method = command.type === "record" ? "POST" : "DELETE";
+    const isNeutral = command.track_id !== undefined;
+    const method = command.type === "record" || command.type === "neutral" ? "POST" : "DELETE";
     if (!this.url) return;
-    const response = await request(`${this.url}/recording${recordQuery(command)}`, { method });
+    const path = isNeutral ? `neutral?track_id=${command.track_id}` : `recording${recordQuery(command)}`;
+    const response = await request(`${this.url}/${path}`, { method });
     if (!response) return;
     const answer = (await response.json()) as Message | { error: { code: string; message: string } };
     this.listener.onMessage("error" in answer && !response.ok ? { type: "error", error: answer.error } : (answer as Message));

@@ -26,8 +26,11 @@ test.each([0, 2])("record and stop over HTTP arrive in their order, also after a
   await vi.waitFor(() => expect(transport.ready).toBe(true));
   transport.command({ type: "record" });
   transport.command({ type: "stop_recording" });
-  await vi.waitFor(() => expect(arrived).toHaveLength(3));
-  expect(arrived.slice(1)).toEqual(["POST /api/v1/live/s1/recording", "DELETE /api/v1/live/s1/recording"]);
+  transport.command({ type: "neutral", track_id: 2 });
+  transport.command({ type: "forget_neutral", track_id: 2 });
+  await vi.waitFor(() => expect(arrived).toHaveLength(5));
+  const sent = ["POST recording", "DELETE recording", "POST neutral?track_id=2", "DELETE neutral?track_id=2"];
+  expect(arrived.slice(1).map((line) => line.replace("/api/v1/live/s1/", ""))).toEqual(sent);
 });
 
 test("what waits is sent at once where the page ends", async () => {

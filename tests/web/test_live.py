@@ -7,6 +7,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,10 +18,13 @@ from simple_websocket import Client, ConnectionClosed  # type: ignore[import-unt
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import Message, Request
 
-from mien.testing import FakePipeline, face_image
+from mien.pipeline import FacePipeline
+from mien.samples import sample_paths
+from mien.testing import FakeClassifier, FakePipeline, face_image
 from mien.types import Box
 from mien.web import live, live_socket
-from mien.web.app import start, stop
+from mien.web.app import create_app, start, stop
+from mien.web.config import WebConfig
 from mien.web.live_socket import LockedSocket
 from mien.web.schemas import FrameResultDocument
 
@@ -73,6 +77,27 @@ def test_each_image_is_answered_by_its_result(app: Flask, serve: Serve, smile: b
         for value, given in (("False", False), ("True", True), (None, False), ([], False)):
             client.send(json.dumps({"type": "options", "landmarks": value}))
             assert ("points" in ask(client, smile)["faces"][0]["landmarks"]) == given
+
+
+def test_a_present_face_becomes_neutral(tmp_path: Path, serve: Serve) -> None:
+    (smile,) = (p.read_bytes() for p in sample_paths() if p.stem == "person-a-smiling")
+    pipeline = FacePipeline(landmarks="face-landmarker", classifier=FakeClassifier())
+    app = create_app(WebConfig(data_dir=tmp_path, rate_limits=False), pipeline)
+
+    def smiling(client: Client) -> float:
+        return float(ask(client, smile)["faces"][0]["action_units"]["AU12"])
+
+    with connected(serve(app)) as client:
+        before = smiling(client)
+        assert before > 0.4
+        for message, is_set, expected in (
+            ({"type": "neutral", "track_id": 2}, False, before),
+            ({"type": "neutral", "track_id": "1"}, False, before),
+            ({"type": "neutral", "track_id": 1}, True, 0),
+            ({"type": "forget_neutral", "track_id": 1}, False, before),
+        ):
+            assert ask(client, message) == {**message, "type": "neutral", "is_set": is_set}
+            assert smiling(client) == pytest.approx(expected, abs=0.05)
 
 
 def test_invalid_messages_are_answered_by_errors(app: Flask, serve: Serve, smile: bytes) -> None:

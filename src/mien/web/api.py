@@ -243,7 +243,9 @@ def _health() -> Response:
 
 
 _ID = "v6Jq3m0pT5uXw2yZ8aBcDe"
-_PARAMETERS = {"model": _ID, "name": "faces.csv", "landmarks": True, "min_presence": 0.5}
+_PARAMETERS = {
+    "model": _ID, "name": "faces.csv", "landmarks": True, "min_presence": 0.5, "track_id": 1
+}  # fmt: skip
 
 
 def _add_examples(document: dict[str, Any]) -> None:
@@ -252,7 +254,8 @@ def _add_examples(document: dict[str, Any]) -> None:
         for operation in path.values():
             for parameter in operation.get("parameters", []):
                 name = parameter["name"]
-                parameter["example"] = _ID if name.endswith("_id") else _PARAMETERS[name]
+                is_id = name.endswith("_id") and name not in _PARAMETERS
+                parameter["example"] = _ID if is_id else _PARAMETERS[name]
             bodies = [operation.get("requestBody", {}), *operation["responses"].values()]
             for body in bodies:
                 for kind, content in body.get("content", {}).items():
@@ -290,6 +293,7 @@ def _by_schema() -> dict[str, Any]:
     frame = {**result, "frame_index": 0, "timestamp_s": 0.0}
     return {
         "FrameResultDocument": result,
+        "NeutralDocument": {"type": "neutral", "track_id": 1, "is_set": True},
         "BatchDocument": {
             "results": [
                 {"name": "smile.jpg", "result": result, "error": None},

@@ -28,6 +28,7 @@ from mien.web.schemas import (
     DeletedDocument,
     FrameResultDocument,
     LiveStreamDocument,
+    NeutralDocument,
     RecordingDocument,
     ResultsBody,
 )
@@ -148,6 +149,22 @@ class LiveStream:
             "complete": complete,
         }
 
+    def use_as_neutral(self, track_id: object, *, use: bool = True) -> dict[str, Any]:
+        """Measure action units of a person from their present face, or no longer.
+
+        Returns:
+            The message for the client: whether they are measured from it now. It is not where the
+            face cannot be read well, or the server measures no movements.
+        """
+        is_set = False
+        if isinstance(track_id, int):
+            with self._lock:
+                if use:
+                    is_set = self._faces.use_as_neutral(track_id)
+                else:
+                    self._faces.forget_neutral(track_id)
+        return {"type": "neutral", "track_id": track_id, "is_set": is_set}
+
 
 class LiveStreams:
     """Opens live streams up to a limit, and closes idle ones.
@@ -240,6 +257,10 @@ pages, blueprint = noun("live", "Live streams where WebSockets are blocked.", "/
 
 class _LivePath(BaseModel):
     stream_id: str = Field(pattern=ID)
+
+
+class _PersonQuery(BaseModel):
+    track_id: int = Field(ge=1, description="The person, as in the results.")
 
 
 class _RecordQuery(BaseModel):
@@ -340,6 +361,25 @@ def _record_stream(path: _LivePath, query: _RecordQuery) -> Response:
 )
 def _end_recording(path: _LivePath) -> Response:
     return jsonify(_require_stream(path.stream_id).stop_recording())
+
+
+@blueprint.post(
+    "/<stream_id>/neutral",
+    summary="Measure action units from the present face",
+    responses=returns(NeutralDocument, 404),
+)
+def _use_as_neutral(path: _LivePath, query: _PersonQuery) -> Response:
+    """Take a person's present face as neutral, until the person is gone for two seconds."""
+    return jsonify(_require_stream(path.stream_id).use_as_neutral(query.track_id))
+
+
+@blueprint.delete(
+    "/<stream_id>/neutral",
+    summary="Forget the neutral face",
+    responses=returns(NeutralDocument, 404),
+)
+def _forget_neutral(path: _LivePath, query: _PersonQuery) -> Response:
+    return jsonify(_require_stream(path.stream_id).use_as_neutral(query.track_id, use=False))
 
 
 @blueprint.delete(

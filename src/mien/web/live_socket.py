@@ -2,9 +2,9 @@
 
 Each binary message is one image; each is answered by one message, in order. An analyzed image is
 answered by its FrameResult as JSON. Any other answer has a ``type``: ``busy`` (send more slowly),
-``dropped`` (newer images had arrived already), ``error``, ``recording``. Text messages to the
-server are JSON: ``{"type": "options", "landmarks": true}``, ``{"type": "record"}``,
-``{"type": "stop_recording"}``.
+``dropped`` (newer images had arrived already), ``error``, ``recording``, ``neutral``. Text messages
+to the server are JSON: ``{"type": "options", "landmarks": true}``, ``{"type": "record"}``,
+``{"type": "stop_recording"}``, ``{"type": "neutral", "track_id": 1}`` and ``forget_neutral``.
 """
 
 import json
@@ -158,8 +158,13 @@ class _Conversation:
                 self._send_error(problem.code, problem.message)
         elif kind == "stop_recording":
             self._send(self._stream.stop_recording())
+        elif kind in {"neutral", "forget_neutral"}:
+            track_id, use = command.get("track_id"), kind == "neutral"
+            self._send(self._stream.use_as_neutral(track_id, use=use))
         else:
-            message = "Expected the type options, record or stop_recording."
+            message = (
+                "Expected the type options, record, stop_recording, neutral or forget_neutral."
+            )
             self._send_error("message_unknown", message)
         return None
 

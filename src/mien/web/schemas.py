@@ -274,6 +274,14 @@ class RecordingDocument(Document):
     complete: bool = Field(True, description="Whether all results were stored.")
 
 
+class NeutralDocument(Document):
+    type: Literal["neutral"]
+    track_id: int
+    is_set: bool = Field(
+        description="Whether the action units of the person are measured from a present face."
+    )
+
+
 class AddedDocument(Document):
     added: int
 
