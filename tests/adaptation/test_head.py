@@ -65,6 +65,14 @@ def test_learns_that_labels_mean_something_else() -> None:
     assert chosen.held_out.sum(axis=1) == pytest.approx(np.ones(60))
 
 
+def test_a_few_pictures_leave_the_model_as_sure_as_it_was() -> None:
+    truth = np.repeat(np.arange(2), 3)
+    logs = np.log(np.where(np.eye(2)[truth] > 0, 0.95, 0.05))[:, None].repeat(2, axis=1)
+    features = Features(logs, {}, np.zeros((6, 2, 0)))
+    head = choose_head(features, truth, np.eye(2), np.arange(6)).head
+    assert softmax(head.logits(features)).max(axis=1).min() > 0.95
+
+
 def test_new_labels_are_learned_from_the_embedding() -> None:
     truth = np.repeat(np.arange(2), 20)
     embedding = RNG.normal(size=(40, 2, 6))

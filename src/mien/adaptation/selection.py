@@ -78,8 +78,11 @@ def choose_head(features: Features, truth: IntArray, mapping: Array, groups: Int
             part = _Problem(problem.features.take(train), mapping)
             found = _prefer(part, _candidates(part, truth[train], inner), truth[train])
             held_out[test] = logits[found][test]
-    temperature = calibration.fit_temperature(logits[best], truth)
-    probabilities = calibration.cross_fitted_probabilities(held_out, truth, groups=groups)
+    known = problem.known()
+    temperature = calibration.fit_temperature(logits[best], truth, known=known)
+    probabilities = calibration.cross_fitted_probabilities(
+        held_out, truth, groups=groups, known=known
+    )
     strength = problem.strengths()[best]
     head = fit_head(problem.features, truth, mapping, strength).of_parts(spaces)
     return Chosen(head.divided(temperature), strength, probabilities)
@@ -100,6 +103,10 @@ class _Problem:
 
     features: Features
     mapping: Array
+
+    def known(self) -> float:
+        """The share of the labels that the networks know."""
+        return float(self.mapping.any(axis=0).mean())
 
     def strengths(self) -> tuple[Strength, ...]:
         """The candidates: without those that use what is not there."""

@@ -16,31 +16,35 @@ _FOLDS = 5
 _COVERAGE = 0.8
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _LOG_T_RANGE = (math.log(0.05), math.log(20.0))
-# One divided by the variance of the logarithm of temperatures (docs/experiments.md).
-_PRIOR = 10.0
+# Of the prior of a temperature's logarithm: one divided by its variance (docs/experiments.md).
+_PRECISION = 10.0
 
 
-def fit_temperature(logits: npt.ArrayLike, truth: npt.ArrayLike) -> float:
+def fit_temperature(logits: npt.ArrayLike, truth: npt.ArrayLike, *, known: float = 0.0) -> float:
     """The most probable temperature, in [0.05, 20].
 
-    Method: Guo et al., "On calibration of modern neural networks", 2017, with a prior around 1 that
-    counts where rows are few, because a few that are all right do not make the next certain; found
-    by golden-section search over the logarithm.
+    Method: Guo et al., "On calibration of modern neural networks", 2017; found by golden-section
+    search over its logarithm. As in Platt (1999) the truth counts for (N + 1) / (N + 2): a few rows
+    that are all right do not make the next certain. Where the logits are of a model that is
+    calibrated elsewhere, a prior around 1 does this better.
 
     Args:
         logits: ``(N, K)`` of rows that the model was not trained on.
         truth: ``(N,)`` index of the label.
+        known: in [0, 1], how much the logits are of such a model.
 
     Raises:
         InputError: the shapes do not fit, or there are no rows.
     """
     z, y = _checked(logits, truth)
+    smoothing = (1 - known) / (len(y) + 2)
 
     def cost(log_t: float) -> float:
         scaled = z / math.exp(log_t)
         scaled -= scaled.max(axis=1, keepdims=True)
-        of_truth = scaled[np.arange(len(y)), y] - np.log(np.exp(scaled).sum(axis=1))
-        return float(_PRIOR / 2 * log_t**2 - of_truth.sum())
+        log_p = scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))
+        of_truth = (1 - smoothing) * log_p[np.arange(len(y)), y] + smoothing * log_p.mean(axis=1)
+        return float(known * _PRECISION / 2 * log_t**2 - of_truth.sum())
 
     return math.exp(_golden_section(cost, _LOG_T_RANGE))
 
@@ -73,7 +77,11 @@ def fold_numbers(n: int, folds: int, seed: int, groups: npt.ArrayLike | None = N
 
 
 def cross_fitted_probabilities(
-    logits: npt.ArrayLike, truth: npt.ArrayLike, *, groups: npt.ArrayLike | None = None
+    logits: npt.ArrayLike,
+    truth: npt.ArrayLike,
+    *,
+    groups: npt.ArrayLike | None = None,
+    known: float = 0.0,
 ) -> Array:
     """Calibrated probabilities for which no row helped to choose its own temperature.
 
@@ -83,6 +91,7 @@ def cross_fitted_probabilities(
         logits: ``(N, K)``.
         truth: ``(N,)`` index of the label.
         groups: ``(N,)`` rows that must share a fold.
+        known: see :func:`fit_temperature`.
 
     Returns:
         ``(N, K)``.
@@ -98,7 +107,7 @@ def cross_fitted_probabilities(
     for number in range(_FOLDS):
         held_out = fold == number
         if held_out.any():
-            temperature = fit_temperature(z[~held_out], y[~held_out])
+            temperature = fit_temperature(z[~held_out], y[~held_out], known=known)
             probabilities[held_out] = softmax(z[held_out] / temperature)
     return probabilities
 
