@@ -237,6 +237,11 @@ class _Quiet(SimpleHTTPRequestHandler):
         ".wasm": "application/wasm",
     }  # fmt: skip
 
+    def end_headers(self) -> None:
+        # As hosts of pages do.
+        self.send_header("Cache-Control", "max-age=600")
+        super().end_headers()
+
     def log_message(self, *_: object) -> None:
         pass
 

@@ -1,9 +1,11 @@
 // Keeps the whole site for use without a connection, and adds the headers that threads need.
 const VERSION = "VERSION_OF_THE_FILES";
 const FILES = ["LIST_OF_THE_FILES"];
+// Of hosts that let browsers keep files for a while, a new version must not take those of the one before.
+const fresh = FILES.map((file) => new Request(file, { cache: "no-cache" }));
 
 self.addEventListener("install", (event) => {
-  event.waitUntil(caches.open(VERSION).then((cache) => cache.addAll(FILES)).then(() => self.skipWaiting()));
+  event.waitUntil(caches.open(VERSION).then((cache) => cache.addAll(fresh)).then(() => self.skipWaiting()));
 });
 
 self.addEventListener("activate", (event) => {
