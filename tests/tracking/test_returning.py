@@ -24,7 +24,8 @@ def face(x: float, shape: int) -> Observation:
 
 def picture(x: float, pixels: int) -> np.ndarray:
     image = np.full((200, 800, 3), 90, np.uint8)
-    image[50:150, int(x) - 50 : int(x) + 50] = FACES[pixels]
+    left, right = max(0, int(x) - 50), min(800, int(x) + 50)
+    image[50:150, left:right] = FACES[pixels][:, left - int(x) + 50 : right - int(x) + 50]
     return image
 
 
@@ -46,6 +47,18 @@ def test_the_same_face_returns_where_it_is_expected(hidden_s: float) -> None:
     # It moved on with 150 pixels per second.
     x = BEFORE[-1][1] + 150 * hidden_s
     assert track_ids([*BEFORE, (after, x, 0, 0)])[-1] == 1
+
+
+@pytest.mark.parametrize(("pixels", "expected"), [(0, 1), (1, 2)])
+def test_who_returns_where_a_face_left_the_picture_is_known_by_the_look(
+    pixels: int, expected: int
+) -> None:
+    # It leaves with 600 pixels per second, half of it in view at last; a second later it is back.
+    out = [(n / 25, 500.0 + 24 * n, 0, 0) for n in range(13)]
+    back = [(1.5 + n / 25, 790.0 - 20 * n, 0, pixels) for n in range(12)]
+    found = track_ids([*out, *back])
+    assert found[:13] == [1] * 13
+    assert found[-1] == expected
 
 
 def test_a_half_hidden_face_is_the_lost_one_once_it_is_whole() -> None:

@@ -7,6 +7,7 @@ from mien.tracking import SceneCutDetector, Tracker
 from mien.tracking.blocks import camera_motion
 from mien.tracking.dissolves import DissolveDetector
 from mien.tracking.motion import face_patch
+from mien.tracking.neighbors import is_beside
 from mien.tracking.scene import Grid
 from mien.types import Image
 
@@ -50,7 +51,12 @@ class CutFinder:
             self._tracker.move(*moved)
             return False
         continues = self._locator.continues(image, before, tracks, timestamp_s)
-        is_cut = not continues if is_other and moved is None else continues is False
+        if is_other and moved is None:
+            is_cut = not continues
+        else:
+            # Faces that cover each other look like others for a while.
+            is_beside_one = any(is_beside(track, timestamp_s) for track in tracks)
+            is_cut = continues is False and not is_beside_one
         if is_cut:
             self._dissolves.forget()
         return is_cut

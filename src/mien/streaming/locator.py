@@ -83,6 +83,8 @@ class FaceLocator:
         self._last_search_s = -math.inf
         self._last_local_search_s = -math.inf
         self._last_frame_s = -math.inf
+        # Faces that were already followed into the frame of this time.
+        self._ahead: tuple[float, list[Observation]] = (-math.inf, [])
 
     def locate(
         self, image: Image, tracks: Sequence[Track], timestamp_s: float, grid: Grid
@@ -97,7 +99,9 @@ class FaceLocator:
         """
         in_view = [track for track in tracks if track.last_s >= self._last_frame_s]
         self._last_frame_s = timestamp_s
-        followed = self._follow(image, in_view, timestamp_s)
+        followed_s, followed = self._ahead
+        if followed_s != timestamp_s or not in_view:
+            followed = self._follow(image, in_view, timestamp_s)
         missing = _missing(tracks, followed)
         lost_now = any(
             track.landmarks is not None and self._present(track.landmarks)
@@ -141,9 +145,11 @@ class FaceLocator:
         known = {track.key: track.landmarks for track in in_view}
         if before is None:
             return None
+        followed = self._follow(image, in_view, timestamp_s)
+        self._ahead = timestamp_s, followed
         alike = [
             similarity(face_patch(before, known[key]), face_patch(image, seen.landmarks))
-            for seen in self._follow(image, in_view, timestamp_s)
+            for seen in followed
             for key in seen.followed
         ]
         compared = [value for value in alike if value is not None]

@@ -103,6 +103,8 @@ _SIZE = 20
 # Outer eye corners of the 468-point mesh, and where they go.
 _EYES = (33, 263)
 _EYE_Y, _EYE_DISTANCE = 0.38, 0.62
+# The border of the picture may cut off this share of the side.
+_MOST_CUT = 0.15
 
 
 def face_patch(image: Image, landmarks: Landmarks | None) -> FloatArray | None:
@@ -116,7 +118,7 @@ def face_patch(image: Image, landmarks: Landmarks | None) -> FloatArray | None:
         landmarks: of the face.
 
     Returns:
-        None without a mesh, or for a face without contrast.
+        None without a mesh, for a face that the border cuts, or for one without contrast.
     """
     if landmarks is None or not is_mesh(landmarks):
         return None
@@ -128,6 +130,13 @@ def face_patch(image: Image, landmarks: Landmarks | None) -> FloatArray | None:
     scale = _EYE_DISTANCE * _SIZE / distance
     cos, sin = scale * across_x / distance, scale * across_y / distance
     middle_x, middle_y = (left_x + right_x) / 2, (left_y + right_y) / 2
+    # A part of the border's pixels would say more than the face.
+    height, width = image.shape[:2]
+    center_x = middle_x - (0.5 - _EYE_Y) * across_y / _EYE_DISTANCE
+    center_y = middle_y + (0.5 - _EYE_Y) * across_x / _EYE_DISTANCE
+    reach = (0.5 - _MOST_CUT) * distance / _EYE_DISTANCE
+    if not (reach <= center_x <= width - reach and reach <= center_y <= height - reach):
+        return None
     transform = np.array(
         [
             [cos, sin, _SIZE / 2 - cos * middle_x - sin * middle_y],

@@ -69,7 +69,9 @@ class Tracker:
     # A new face near a lost one waits this long for its track ID.
     _WAIT_S = 0.2
     # Patches of one face within two seconds have 0.7 to 0.95 in the median; see the locator.
-    _SAME_PATCH = 0.85
+    # One that turned back may be another who enters there: of 276 pairs of people in one light,
+    # 1.8 % have 0.9, of neutral and smiling faces of one person 88 %.
+    _SAME_PATCH, _SAME_PATCH_BACK = 0.85, 0.9
     # Penalty for a face that was not followed from the track's last landmarks.
     _NOT_FOLLOWED = 0.5
     # Where a confirmed and a tentative track lead to the same face, the confirmed one continues.
@@ -217,7 +219,11 @@ class Tracker:
         box, now = track.motion.box, track.last_s
         return any(
             self._is_lost(other, now)
-            and other.motion.distance(box, now) <= self._reach(now - other.last_s)
+            and min(
+                other.motion.distance(box, now),
+                other.motion.distance(box, other.last_s),
+            )
+            <= self._reach(now - other.last_s)
             for other in self.tracks
         )
 
@@ -226,10 +232,13 @@ class Tracker:
         is_gap = unseen_s > self._sampling.longest_step_s(self._GAP_S)
         distance = track.motion.distance(seen.detection.box, timestamp_s)
         reach = self._reach(unseen_s)
-        if is_gap and (likeness(self._image, seen, track) or 0.0) >= self._SAME_PATCH:
-            # The face that is hidden may also have kept its velocity.
+        look = likeness(self._image, seen, track) if is_gap else None
+        if look is not None and look >= self._SAME_PATCH:
+            # The face that is hidden may also have kept its velocity, or have turned back.
             kept = track.motion.distance(seen.detection.box, timestamp_s, keeps_velocity=True)
             distance = min(distance, kept)
+            if look >= self._SAME_PATCH_BACK:
+                distance = min(distance, track.motion.distance(seen.detection.box, track.last_s))
             return distance + self._NOT_FOLLOWED if distance <= reach else math.inf
         if distance > reach:
             return math.inf
