@@ -17,9 +17,9 @@ from mien.detection import verifier
 from mien.expression import noise
 from mien.landmarks import schemes
 from mien.signals import LIMITS, pose
-from mien.streaming import locator
+from mien.streaming import cuts, locator
 from mien.streaming.face_stream import StreamSettings
-from mien.tracking import motion, scene, smoothing, statistics, tracker
+from mien.tracking import blocks, motion, neighbors, scene, smoothing, statistics, tracker
 
 TARGET = Path(__file__).resolve().parent.parent / "client/mien-web/src/constants.ts"
 
@@ -89,9 +89,22 @@ def _of_streams() -> dict[str, tuple[str, Any]]:
         "TRACKER": (
             _RECORD,
             _numbers(tracker.Tracker, "REACH REACH_PER_S MAX_REACH SHAPE_WEIGHT "
-                     "MAX_SHAPE_AFTER_GAP GAP_S WAIT_S SAME_PATCH NOT_FOLLOWED NOT_CONFIRMED "
-                     "MAX_COST CONFIRM_HITS TENTATIVE_GAP_S SHAPE_TIME_S SHAPE_EVERY_S"),
+                     "MAX_SHAPE_AFTER_GAP GAP_S WAIT_S SAME_PATCH SAME_PATCH_BACK NOT_FOLLOWED "
+                     "NOT_CONFIRMED MAX_COST CONFIRM_HITS TENTATIVE_GAP_S SHAPE_TIME_S "
+                     "SHAPE_EVERY_S"),
         ),
+        "NEIGHBORS": (
+            _RECORD,
+            _numbers(neighbors, "BESIDE KEPT_S KNOWN_LOOK BETTER SURE_PRESENCE"),
+        ),
+        "MOTION": (_RECORD, _numbers(motion, "MOST_CUT")),
+        "BLOCKS": (
+            _RECORD,
+            _numbers(blocks, "SIZE_WH SIDE REACH MIN_TEXTURE MIN_BLOCKS FOUND ALIKE_PX SAME_SCENE "
+                     "BODY BESIDE_IOU LEAST_PEOPLE MOST_PEOPLE FACE_PX FACE_REACH SAME_FACE "
+                     "MIN_PART_PX"),
+        ),
+        "CUTS": (_RECORD, _numbers(cuts, "MIN_MOTION")),
         "RIGID": ("readonly number[]", motion._RIGID),
         "LANDMARK_SMOOTHING": (
             _RECORD,
@@ -99,8 +112,8 @@ def _of_streams() -> dict[str, tuple[str, Any]]:
         ),
         "SCENE": (
             _RECORD,
-            _numbers(scene, "SAME_STRUCTURE SAME_SHIFTED SURELY_SAME MAX_SHIFT WHITE MIN_CELLS "
-                     "MIN_CONTRAST MAX_SKIPPED_S MAX_STEP_S MIN_DIFFERENCE "
+            _numbers(scene, "SAME_STRUCTURE SAME_SHIFTED SURELY_SAME MAX_UNSURE_STEP_S MAX_SHIFT "
+                     "WHITE MIN_CELLS NOISE MIN_CONTRAST MAX_SKIPPED_S MAX_STEP_S MIN_DIFFERENCE "
                      "MIN_HISTOGRAM_DISTANCE BINS MIN_CHANGE REACH"),
         ),
         "STATISTICS": (

@@ -3,6 +3,7 @@
 import type { Analyzer } from "./analyzer";
 import { facePatch, similarity } from "./appearance";
 import { LOCATOR, SEARCH } from "./constants";
+import { isFound } from "./blocks";
 import { boxOf, movedDetection, type Detection, type Points } from "./faces";
 import { area, center, height, iou, width, type Corners } from "./geometry";
 import { regionOfPoints, type Region } from "./mesh";
@@ -19,6 +20,8 @@ export class FaceLocator {
   private lastSearchS = -Infinity;
   private lastLocalSearchS = -Infinity;
   private lastFrameS = -Infinity;
+  /** Faces that were already followed into the frame of this time. */
+  private ahead: readonly [number, Observation[]] = [-Infinity, []];
 
   constructor(
     private readonly analyzer: Analyzer,
@@ -29,7 +32,8 @@ export class FaceLocator {
   async locate(image: Pixels, tracks: readonly Track[], timestampS: number, grid: Grid): Promise<Observation[]> {
     const inView = tracks.filter((track) => track.lastS >= this.lastFrameS);
     this.lastFrameS = timestampS;
-    let followed = await this.follow(image, inView, timestampS);
+    const isAhead = this.ahead[0] === timestampS && inView.length > 0;
+    let followed = isAhead ? this.ahead[1] : await this.follow(image, inView, timestampS);
     const missing = missingOf(tracks, followed);
     const lostNow = missingOf(inView, followed).some((track) => isPresent(track.points));
     const views = this.analyzer.search.tiled ? 1 + tiles(image.width, image.height).length : 1;
@@ -54,17 +58,29 @@ export class FaceLocator {
     return seen;
   }
 
-  /** Whether a face of the frame before is where it is expected in this one. */
-  async continues(image: Pixels, before: Pixels | null, tracks: readonly Track[], timestampS: number): Promise<boolean> {
-    if (!before) return false;
+  /** Whether a face of the frame before is where it is expected in this one; null where none can be compared. */
+  async continues(
+    image: Pixels,
+    before: Pixels | null,
+    tracks: readonly Track[],
+    timestampS: number,
+  ): Promise<boolean | null> {
+    if (!before) return null;
     const inView = tracks.filter((track) => track.lastS >= this.lastFrameS);
-    for (const seen of await this.follow(image, inView, timestampS)) {
-      for (const track of inView.filter(({ key }) => seen.followed.has(key))) {
-        const same = similarity(facePatch(before, track.points), facePatch(image, seen.points));
-        if (same >= LOCATOR.SAME_PATCH) return true;
-      }
+    const followed = await this.follow(image, inView, timestampS);
+    this.ahead = [timestampS, followed];
+    const alike = followed.flatMap((seen) =>
+      inView
+        .filter(({ key }) => seen.followed.has(key))
+        .map((track) => similarity(facePatch(before, track.points), facePatch(image, seen.points)))
+        .filter((value) => value !== null),
+    );
+    if (alike.some((value) => value >= LOCATOR.SAME_PATCH)) return true;
+    for (const { motion } of inView) {
+      const [x, y] = motion.predict(timestampS);
+      if (isFound(before, image, motion.box, motion.moved(x - motion.x, y - motion.y).box)) return true;
     }
-    return false;
+    return alike.length ? false : null;
   }
 
   private mustSearch(

@@ -12,7 +12,7 @@ export class Motion {
     readonly width: number,
     readonly height: number,
     private readonly velocity: Point,
-    private readonly timestampS: number,
+    readonly timestampS: number,
   ) {}
 
   static start(box: Corners, timestampS: number, velocity: Point = [0, 0]): Motion {
@@ -23,6 +23,11 @@ export class Motion {
   get box(): Corners {
     const [halfWidth, halfHeight] = [this.width / 2, this.height / 2];
     return [this.x - halfWidth, this.y - halfHeight, this.x + halfWidth, this.y + halfHeight];
+  }
+
+  /** The motion in a picture that moved by pixels; how it moved before says nothing then. */
+  moved(right: number, down: number): Motion {
+    return new Motion(this.x + right, this.y + down, this.width, this.height, [0, 0], this.timestampS);
   }
 
   /** The motion updated with a new box. */

@@ -16,10 +16,15 @@ interface Part {
   readonly rows: number;
 }
 
-/** The grid of a frame; each cell is the mean of at least 16 sampled pixels. */
+/** The grid of a frame, of levels in [0, 1]. */
 export function coarse(image: Pixels): Grid {
-  const down = Math.max(1, Math.floor(image.height / (4 * ROWS)));
-  const right = Math.max(1, Math.floor(image.width / (4 * COLUMNS)));
+  return grayLevels(image, COLUMNS, ROWS).map((level) => level / 255);
+}
+
+/** Gray levels of a small picture; each cell is the mean of at least 16 sampled pixels. */
+export function grayLevels(image: Pixels, wide: number, high: number): Float32Array {
+  const down = Math.max(1, Math.floor(image.height / (4 * high)));
+  const right = Math.max(1, Math.floor(image.width / (4 * wide)));
   const rows = Math.ceil((image.height - (down >> 1)) / down);
   const columns = Math.ceil((image.width - (right >> 1)) / right);
   const gray = new Uint8Array(rows * columns);
@@ -30,11 +35,13 @@ export function coarse(image: Pixels): Grid {
       gray[to++] = (image.data[p]! * 4899 + image.data[p + 1]! * 9617 + image.data[p + 2]! * 1868 + 8192) >> 14;
     }
   }
-  return areaMeans(gray, columns, rows, COLUMNS, ROWS).map((level) => level / 255);
+  return areaMeans(gray, columns, rows, wide, high);
 }
 
 /** Whether frames start a new scene, by the correlation of the gradients of their grids. */
 export class SceneCutDetector {
+  /** Whether the last frame, which was no cut, may be one if its faces are others. */
+  isUnsure = false;
   private last: Grid | null = null;
   private lastS = 0;
   private referenceS = 0;
@@ -43,6 +50,7 @@ export class SceneCutDetector {
     const { last } = this;
     const stepS = timestampS - this.lastS;
     this.lastS = timestampS;
+    this.isUnsure = false;
     if (!last) {
       this.last = grid;
       this.referenceS = timestampS;
@@ -52,9 +60,13 @@ export class SceneCutDetector {
     if (structure === null && timestampS - this.referenceS <= SCENE.MAX_SKIPPED_S) return false;
     this.last = grid;
     this.referenceS = timestampS;
-    if (structure === null || structure >= SCENE.SAME_STRUCTURE) return false;
-    if (shiftedCorrelation(last, grid) >= SCENE.SAME_SHIFTED) return false;
+    if (structure === null) return false;
     const difference = mean(last.map((level, k) => Math.abs(level - grid[k]!)));
+    const isAlike = structure >= SCENE.SAME_STRUCTURE || difference < SCENE.NOISE;
+    if (isAlike || shiftedCorrelation(last, grid) >= SCENE.SAME_SHIFTED) {
+      this.isUnsure = structure < SCENE.SURELY_SAME && stepS <= SCENE.MAX_UNSURE_STEP_S;
+      return false;
+    }
     return (
       stepS <= SCENE.MAX_STEP_S ||
       (difference > SCENE.MIN_DIFFERENCE && histogramDistance(last, grid) > SCENE.MIN_HISTOGRAM_DISTANCE)

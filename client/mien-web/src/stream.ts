@@ -2,13 +2,14 @@
 
 import { Clock, faceDocument, landmarksDocument, type Analyzer } from "./analyzer";
 import { MAX_GAP_S, SAME_LOOK } from "./constants";
+import { CutFinder } from "./cuts";
 import type { Expression, Face, FrameResult } from "./documents";
 import type { Points } from "./faces";
 import { FaceLocator } from "./locator";
 import type { StreamOptions } from "./options";
 import { areaMeans, mean, toGray, variance, type Pixels } from "./pixels";
 import { SamplingInterval } from "./sampling";
-import { coarse, SceneCutDetector } from "./scene";
+import { coarse } from "./scene";
 import { deriveAffect, measureFace } from "./signals";
 import { ExpressionSmoother, LandmarkSmoother, qualityWeight } from "./smoothing";
 import { TrackStatistics } from "./statistics";
@@ -29,7 +30,7 @@ export class FaceStream {
   private readonly sampling = new SamplingInterval();
   private readonly tracker: Tracker;
   private readonly locator: FaceLocator;
-  private readonly cuts = new SceneCutDetector();
+  private readonly cuts: CutFinder;
   private readonly people = new Map<number, Person>();
   private lastS: number | undefined;
   private lastImage: Pixels | null = null;
@@ -41,6 +42,7 @@ export class FaceStream {
   ) {
     this.tracker = new Tracker(MAX_GAP_S, analyzer.minPresence, this.sampling);
     this.locator = new FaceLocator(analyzer, options.maxFaces ?? 0);
+    this.cuts = new CutFinder(this.locator, this.tracker);
   }
 
   /**
@@ -60,7 +62,7 @@ export class FaceStream {
     const grid = coarse(image);
     const before = this.lastImage;
     this.lastImage = image;
-    if (this.cuts.isCut(grid, timestampS) && !(await this.locator.continues(image, before, this.tracker.tracks, timestampS))) {
+    if (await this.cuts.isCut(image, before, grid, timestampS)) {
       this.forget(this.tracker.endAll().map((track) => track.trackId));
     }
     const observations = await this.locator.locate(image, this.tracker.tracks, timestampS, grid);

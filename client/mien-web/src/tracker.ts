@@ -1,10 +1,11 @@
 /** Assigning lasting track IDs to the faces of a stream, as mien's Python module `tracking.tracker`. */
 
-import { facePatch, similarity } from "./appearance";
+import { facePatch } from "./appearance";
 import { assign } from "./assignment";
 import { TRACKER } from "./constants";
-import type { Detection, Points } from "./faces";
+import { movedPoints, type Detection, type Points } from "./faces";
 import { Motion } from "./motion";
+import { isBeside, likeness, noteNeighbors, untangle } from "./neighbors";
 import type { Pixels } from "./pixels";
 import type { SamplingInterval } from "./sampling";
 import { blendShapes, faceShape, shapeDistance, type Shape } from "./shape";
@@ -31,6 +32,9 @@ export interface Track {
   hits: number;
   points: Points | null;
   detectorS: number;
+  /** Key of the track that it may have been taken for, and when the two were last near to each other. */
+  beside: number | null;
+  besideS: number;
   shape: Shape | null;
   shapeS: number;
   patch: Float32Array | null;
@@ -38,7 +42,6 @@ export interface Track {
 
 export class Tracker {
   tracks: Track[] = [];
-  private image: Pixels | null = null;
   private nextKey = 1;
   private nextId = 1;
 
@@ -50,21 +53,22 @@ export class Tracker {
 
   /** The track of each observation, in order, and the tracks that ended. */
   update(seen: readonly Observation[], timestampS: number, image: Pixels): [Track[], Track[]] {
-    this.image = image;
     const over = this.tracks.filter((track) => this.isOver(track, timestampS));
     this.tracks = this.tracks.filter((track) => !over.includes(track));
-    const costs = seen.map((each) => this.tracks.map((track) => this.cost(each, track, timestampS)));
+    const costs = seen.map((each) => this.tracks.map((track) => this.cost(image, each, track, timestampS)));
     const pairs = assign(costs, TRACKER.MAX_COST);
     const tentative = this.returnLost(pairs, costs, timestampS);
     const owners = seen.map((each, row) => {
       const column = pairs.get(row);
       const track = column === undefined ? undefined : this.tracks[column];
-      if (!track) return this.begin(each, timestampS);
-      this.continue(track, each, timestampS);
+      if (!track) return this.begin(image, each, timestampS);
+      this.continue(image, track, each, timestampS);
       return track;
     });
     this.tracks = this.tracks.filter((track) => !tentative.has(track.key));
     this.tracks.push(...owners.filter((track) => !this.tracks.includes(track)));
+    noteNeighbors(owners, timestampS);
+    untangle(image, new Map(owners.map((track, k) => [track, seen[k]!])), this.tracks, timestampS);
     return [owners, over.filter((track) => track.trackId !== null)];
   }
 
@@ -72,6 +76,14 @@ export class Tracker {
     const ended = this.tracks.filter((track) => track.trackId !== null);
     this.tracks = [];
     return ended;
+  }
+
+  /** Moves every track with the camera, by pixels. */
+  move(right: number, down: number): void {
+    for (const track of this.tracks) {
+      track.motion = track.motion.moved(right, down);
+      track.points &&= movedPoints(track.points, (x, y) => [x + right, y + down]);
+    }
   }
 
   /** Lost tracks continue in the faces of tentative ones, whose keys are returned. */
@@ -102,26 +114,36 @@ export class Tracker {
   /** Whether a young track may yet turn out to be a lost one that comes back. */
   private mayBeLostOne(track: Track): boolean {
     const now = track.lastS;
-    if (now - track.firstS >= TRACKER.WAIT_S) return false;
-    return this.tracks.some(
-      (other) =>
-        this.isLost(other, now) && other.motion.distance(track.motion.box, now) <= this.reach(now - other.lastS),
-    );
+    const hiddenS = track.beside === null ? track.firstS : track.besideS;
+    if (now - Math.max(track.firstS, hiddenS) >= TRACKER.WAIT_S) return false;
+    const { box } = track.motion;
+    return this.tracks.some((other) => {
+      const { motion, lastS } = other;
+      const nearest = Math.min(motion.distance(box, now), motion.distance(box, lastS));
+      return this.isLost(other, now) && nearest <= this.reach(now - lastS);
+    });
   }
 
-  private cost(seen: Observation, track: Track, timestampS: number): number {
+  private cost(image: Pixels, seen: Observation, track: Track, timestampS: number): number {
     const unseenS = timestampS - track.lastS;
     const isGap = unseenS > this.sampling.longestStepS(TRACKER.GAP_S);
     const { box } = seen.detection;
     let distance = track.motion.distance(box, timestampS);
     const reach = this.reach(unseenS);
-    if (isGap && this.looksAlike(seen, track)) {
+    const look = isGap ? (likeness(image, seen, track) ?? 0) : 0;
+    if (look >= TRACKER.SAME_PATCH) {
+      // The face that is hidden may also have kept its velocity, or have turned back.
       distance = Math.min(distance, track.motion.distance(box, timestampS, true));
+      if (look >= TRACKER.SAME_PATCH_BACK) distance = Math.min(distance, track.motion.distance(box, track.lastS));
       return distance <= reach ? distance + TRACKER.NOT_FOLLOWED : Infinity;
     }
     if (distance > reach) return Infinity;
     if (seen.followed.size === 1 && seen.followed.has(track.key)) return distance;
-    if (seen.followed.size > 1 && track.trackId === null) distance += TRACKER.NOT_CONFIRMED;
+    if (seen.followed.size > 1) {
+      // One face is before the other, or two tracks have one face.
+      const unlike = 1 - Math.max(0, likeness(image, seen, track) ?? 1);
+      distance += track.trackId === null ? TRACKER.NOT_CONFIRMED : unlike;
+    }
     const shape = faceShape(seen.points);
     if (shape && track.shape) {
       const apart = shapeDistance(shape, track.shape);
@@ -131,17 +153,7 @@ export class Tracker {
     return seen.followed.has(track.key) ? distance : distance + TRACKER.NOT_FOLLOWED;
   }
 
-  private patchOf(seen: Observation): Float32Array | null {
-    if (!this.image || (seen.points?.presence ?? 0) < SURE_PRESENCE) return null;
-    return facePatch(this.image, seen.points);
-  }
-
-  private looksAlike(seen: Observation, track: Track): boolean {
-    if (!this.image || !track.patch) return false;
-    return similarity(facePatch(this.image, seen.points), track.patch) >= TRACKER.SAME_PATCH;
-  }
-
-  private begin(seen: Observation, timestampS: number): Track {
+  private begin(image: Pixels, seen: Observation, timestampS: number): Track {
     const track: Track = {
       key: this.nextKey++,
       trackId: null,
@@ -153,15 +165,17 @@ export class Tracker {
       hits: 1,
       points: seen.points,
       detectorS: timestampS,
+      beside: null,
+      besideS: -Infinity,
       shape: faceShape(seen.points),
       shapeS: timestampS,
-      patch: this.patchOf(seen),
+      patch: patchOf(image, seen),
     };
     this.confirm(track);
     return track;
   }
 
-  private continue(track: Track, seen: Observation, timestampS: number): void {
+  private continue(image: Pixels, track: Track, seen: Observation, timestampS: number): void {
     track.motion = track.motion.seen(seen.detection.box, timestampS);
     track.score = seen.detection.score;
     track.lastS = timestampS;
@@ -170,7 +184,7 @@ export class Tracker {
     track.points = seen.points;
     if (!seen.followed.size) track.detectorS = timestampS;
     if (timestampS - track.shapeS >= TRACKER.SHAPE_EVERY_S) {
-      track.patch = this.patchOf(seen) ?? track.patch;
+      if (!isBeside(track, timestampS)) track.patch = patchOf(image, seen) ?? track.patch;
       this.learnShape(track, seen.points, timestampS);
     }
     this.confirm(track);
@@ -197,4 +211,9 @@ export class Tracker {
     const gapS = track.trackId === null ? TRACKER.TENTATIVE_GAP_S : this.maxGapS;
     return timestampS - track.lastS > this.sampling.longestStepS(gapS);
   }
+}
+
+/** How a face looks; one that is half hidden must not replace the whole one. */
+function patchOf(image: Pixels, seen: Observation): Float32Array | null {
+  return (seen.points?.presence ?? 0) >= SURE_PRESENCE ? facePatch(image, seen.points) : null;
 }
