@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mien import imaging
 from mien.config import Settings
 from mien.detection import FaceDetector, FaceSearch, build_detector
 from mien.detection.base import Found
@@ -76,6 +77,16 @@ def test_returns_a_group_from_left_to_right(pipeline: FacePipeline, group: Image
     assert result.image_size_wh == (1280, 400)
     assert set(result.timings_ms) >= {"detect", "landmarks", "classify"}
     assert result.models["detector"] == "blazeface"
+
+
+def test_finds_most_of_many_small_faces(pipeline: FacePipeline) -> None:
+    """Faces of about 24 pixels; without a closer look at weak candidates 15 of 24."""
+    people = [read_image(path) for path in sample_paths() if path.stem.startswith("person")]
+    page = np.full((450, 900, 3), 245, np.uint8)
+    for at in range(24):
+        y, x = 30 + at // 8 * 150, 20 + at % 8 * 112
+        page[y : y + 52, x : x + 52] = imaging.resize(people[at % 8], (52, 52))
+    assert 19 <= len(pipeline.detect(page, still=True)) <= 24
 
 
 def test_the_handle_of_a_cup_is_no_face(pipeline: FacePipeline) -> None:
