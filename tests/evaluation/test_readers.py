@@ -169,7 +169,7 @@ def test_table_of_photographs(tmp_path: Path) -> None:
             ["photos/d.png", "sad"],
         ],
     )
-    data = read_data(path)
+    data = read_data(path.rename(path.with_suffix(".tsv")))
     assert labels_of(data) == ["happiness", "sadness"]
     assert data.split.tolist() == ["train", ""]
     assert data.columns.keys() == {"camera"}

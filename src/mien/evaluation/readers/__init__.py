@@ -44,7 +44,7 @@ def read_data(
         raise DataError(f"expected a labeled data set at {path}, but nothing is there")
     if path.is_file():
         found = read_fer2013(path, chosen)
-        if found is None and path.suffix.lower() == ".csv":
+        if found is None and path.suffix.lower() in (".csv", ".tsv", ".txt"):
             return read_table(path, read_labels)
     else:
         found = _read_folder(path, chosen, read_labels)
