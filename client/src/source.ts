@@ -42,13 +42,14 @@ export async function openCamera(video: HTMLVideoElement, deviceId: string, widt
   if (!isSecureContext) throw new SourceError("insecure");
   if (!navigator.mediaDevices?.getUserMedia) throw new SourceError("unsupported");
   const source = replaceSource(video);
+  // Whole frames: those of an upright camera would be cropped to a square.
+  const size = { width: { ideal: width }, height: { ideal: (width * 3) / 4 }, resizeMode: "none" };
   let stream: MediaStream;
   try {
     stream = await navigator.mediaDevices.getUserMedia({
       audio: false,
       video: {
-        width: { ideal: width },
-        height: { ideal: (width * 3) / 4 },
+        ...size,
         ...(deviceId ? { deviceId: { exact: deviceId } } : { facingMode: "user" }),
       },
     });

@@ -129,6 +129,14 @@ def test_live_page_is_one_screen(
     assert boxes["stage"]["width"] / boxes["stage"]["height"] == pytest.approx(16 / 9, rel=0.01)
     assert boxes["stage"]["width"] >= 0.45 * size[0]
     assert boxes["timeline"]["top"] >= boxes["stage"]["bottom"]
+    # An upright camera's picture is above the buttons, too.
+    below = """() => {
+        document.querySelector("[data-live]").style.setProperty("--ratio", "0.75");
+        const [stage, record] = ["stage", "record"].map((name) =>
+            document.querySelector(`[data-${name}]`).getBoundingClientRect());
+        return record.top - stage.bottom;
+    }"""
+    assert page.evaluate(below) >= 0
     if size[0] > 1000:
         assert boxes["people"]["left"] >= boxes["stage"]["right"]
 
