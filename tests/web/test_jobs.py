@@ -245,6 +245,8 @@ def test_video_from_upload_to_report(
         )
     assert answer.status_code == 303
     job_id = answer.location.rsplit("/", 1)[1]
+    # Without scripts, the page is loaded again and again.
+    assert 'http-equiv="refresh"' in client.get(f"/jobs/{job_id}").text
 
     def ended() -> Any:
         document: Any = client.get(f"/api/v1/jobs/{job_id}").json
@@ -262,6 +264,7 @@ def test_video_from_upload_to_report(
     assert "script-src 'sha256-" in policy
     page = client.get(f"/jobs/{job_id}").text
     assert "walk.mp4" in page
+    assert 'http-equiv="refresh"' not in page
     assert "iframe" not in page
     assert 'class="course" data-person="1"' in page
     assert "Person 1: happiness" in page
