@@ -159,6 +159,7 @@ def test_unknown_languages_are_ignored(client: FlaskClient) -> None:
     assert '<html lang="en"' in answer.text
     assert "lang=" not in answer.headers.get("Set-Cookie", "")
     assert client.get("/words/xx.json").status_code == 404
+    assert '<html lang="de"' in client.get("/about?lang=DE-at").text
 
 
 def test_scripts_get_their_messages(client: FlaskClient) -> None:

@@ -126,11 +126,16 @@ def init_app(app: Flask) -> None:
 def language() -> Language:
     """The language of the request: the visitor's choice, or else what the browser asks for."""
     if "language" not in g:
-        asked = (request.args.get("lang"), request.cookies.get(_COOKIE))
+        asked = (_chosen(), request.cookies.get(_COOKIE))
         preferred = request.accept_languages.best_match(LANGUAGES, "en")
         g.language = next(LANGUAGES[code] for code in (*asked, preferred) if code in LANGUAGES)
     found: Language = g.language
     return found
+
+
+def _chosen() -> str:
+    """The language that the address names: "DE" and "de-AT" are German."""
+    return request.args.get("lang", "").lower().partition("-")[0]
 
 
 def message(text: object) -> str:
@@ -247,7 +252,7 @@ def _set_headers(response: Response) -> Response:
         return response
     response.vary.update(["Accept-Language", "Cookie"])
     response.content_language.add(language().tag)
-    if request.args.get("lang") == language().code:
+    if _chosen() == language().code:
         response.set_cookie(
             _COOKIE,
             language().code,
