@@ -200,24 +200,32 @@ def calibration_inputs(decisions: npt.NDArray[Any]) -> FloatArray:
     return np.concatenate([decisions, logarithms, ones], axis=1).astype(np.float32)
 
 
+def code_scales(columns: FloatArray) -> FloatArray:
+    """The unit ``(P,)`` of the 8-bit codes of each column."""
+    return np.asarray(np.abs(columns).max(axis=0) / 127, np.float32)
+
+
 def save_machine(
     path: Path,
     machine: KernelMachine,
     vector_codes: npt.NDArray[np.int8],
     vector_scales: FloatArray,
 ) -> None:
-    """Write a machine with components as float16 and support vectors as 8-bit codes.
+    """Write a machine with components and support vectors as 8-bit codes.
 
     Args:
         path: the ``.npz`` file.
-        machine: with ``vectors`` equal to ``vector_codes * vector_scales``.
+        machine: with ``vectors`` equal to ``vector_codes * vector_scales``, and components that are
+            multiples of :func:`code_scales`.
         vector_codes: ``(M, P)`` int8.
         vector_scales: ``(P,)`` float32.
     """
+    scales = code_scales(machine.components)
     np.savez(
         path,
         mean=machine.mean,
-        components=machine.components.astype(np.float16),
+        component_codes=np.rint(machine.components / scales).astype(np.int8),
+        component_scales=scales,
         vector_codes=vector_codes,
         vector_scales=vector_scales,
         gamma=np.float32(machine.gamma),
@@ -236,9 +244,13 @@ def _load_machine(path: Path) -> KernelMachine:
         # Opened here because NumPy does not close a damaged file.
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             scales = file["vector_scales"].astype(np.float32)
+            if "components" in file:  # of machines trained before
+                components = file["components"].astype(np.float32)
+            else:
+                components = file["component_codes"] * file["component_scales"].astype(np.float32)
             return KernelMachine(
                 mean=file["mean"].astype(np.float32),
-                components=file["components"].astype(np.float32),
+                components=components,
                 vectors=file["vector_codes"].astype(np.float32) * scales,
                 gamma=float(file["gamma"]),
                 weights=file["weights"].astype(np.float32),

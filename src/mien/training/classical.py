@@ -20,6 +20,7 @@ from mien.expression.classical import (
     FeatureExtractor,
     KernelMachine,
     calibration_inputs,
+    code_scales,
     feature_spec,
     gaussian_kernel,
     save_machine,
@@ -259,7 +260,7 @@ def _eye_landmarks(image: Image, detector: FaceDetector) -> Landmarks:
 
 
 _Projection = tuple[FloatArray, FloatArray]
-"""Principal components: ``mean (D,)``, ``components (D, P)`` of float16 precision."""
+"""Principal components: ``mean (D,)``, ``components (D, P)`` of 8-bit precision."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -284,8 +285,9 @@ def _fit_projection(features: FloatArray, count: int, seed: int) -> _Projection:
     size = len(covariance)
     count = min(count, size, len(rows) - 1)
     _, vectors = linalg.eigh(covariance, subset_by_index=(size - count, size - 1))
-    components = vectors[:, ::-1].astype(np.float16).astype(np.float32)
-    return mean, np.ascontiguousarray(components)
+    components = np.ascontiguousarray(vectors[:, ::-1])
+    scales = code_scales(components)
+    return mean, np.asarray(np.rint(components / scales) * scales, np.float32)
 
 
 def _fit_machine(
@@ -307,7 +309,7 @@ def _fit_machine(
     """
     rng = np.random.default_rng(recipe.seed)
     chosen = np.sort(rng.permutation(len(projected))[: recipe.vectors])
-    scales = np.asarray(np.abs(projected[chosen]).max(axis=0) / 127, np.float32)
+    scales = code_scales(projected[chosen])
     codes = np.rint(projected[chosen] / scales).astype(np.int8)
     support = codes * scales
     gamma = recipe.kernel_width / _median_distance(projected, rng)
