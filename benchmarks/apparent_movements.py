@@ -8,9 +8,9 @@ has more than half of the votes (single votes dropped), up to 230 of each. They 
 no one marked their units: it is a check of plausibility on real people, no more. The pairs of
 expression and unit are those of EMFACS (Friesen and Ekman 1983) that mien measures. `auc` is the
 share of pairs in which a face of the expression has more of the unit than a neutral one, and
-`at_limit` that of faces with a value of 0.2 and more. FOLDER has photographs with one label each in
-``labels.csv`` (``image,expression``), such as those of muxspace/facial_expressions; nothing was
-chosen on them.
+`at_limit` that of faces with a value of 0.2 and more, which in neutral faces is mostly false.
+FOLDER has photographs with one label each in ``labels.csv`` (``image,expression``), such as those
+of muxspace/facial_expressions; nothing was chosen on them.
 """
 
 import argparse
@@ -118,14 +118,16 @@ def report(faces: list[tuple[str, dict[str, float]]]) -> dict[str, Any]:
             label: {unit: round(float(one.mean()), 3) for unit, one in units.items()}
             for label, units in values.items()
         },
+        "at_limit": {
+            label: {unit: _at_limit(one) for unit, one in units.items()}
+            for label, units in values.items()
+        },
         "pairs": {
             label: {
                 unit: {
                     "neutral": round(float(values["neutral"][unit].mean()), 2),
                     "mean": round(float(values[label][unit].mean()), 2),
                     "auc": round(_auc(values[label][unit], values["neutral"][unit]), 2),
-                    "at_limit": _at_limit(values[label][unit]),
-                    "neutral_at_limit": _at_limit(values["neutral"][unit]),
                 }
                 for unit in PAIRS[label]
             }

@@ -246,6 +246,9 @@ def movements() -> str:
     return table(rows)
 
 
+_SETS_OF_FACES = ("FER+", "news", "London")
+
+
 def apparent_movements() -> str:
     """Units that belong to an expression, on faces with that label and on neutral ones."""
     rows = [["expression", "unit", "neutral faces", "these faces", "area under the curve"]]
@@ -254,6 +257,22 @@ def apparent_movements() -> str:
             rows.append(
                 [label, unit, *(f"{facts[name]:.2f}" for name in ("neutral", "mean", "auc"))]
             )
+    return table(rows)
+
+
+def units_at_rest() -> str:
+    """How often neutral and smiling faces have a unit, without a known rest."""
+    faces, people = read_result("apparent-movements"), read_result("movements")["photographs"]
+    sets = [faces["at_limit"], faces["photographs"]["at_limit"]]
+    kinds = ("neutral", "happiness")
+    shares = [{unit: one[kind][unit] for unit in one[kind]} for kind in kinds for one in sets]
+    london = [
+        {unit: facts[kind]["at_limit"] for unit, facts in people["units"].items()} for kind in kinds
+    ]
+    columns = [*shares[:2], london[0], *shares[2:], london[1]]
+    heads = [f"{kind}, {name}" for kind in ("neutral", "smiling") for name in _SETS_OF_FACES]
+    rows = [["unit", *heads]]
+    rows += [[unit, *(f"{100 * one[unit]:.0f} %" for one in columns)] for unit in london[0]]
     return table(rows)
 
 
@@ -329,6 +348,7 @@ TABLES: dict[str, Callable[[], str]] = {
     for function in (
         end_to_end, peers, domains, per_class, robustness, calibration, covered, detectors, stills,
         turned, pipeline, large, runtimes, stream_cost, closed_eyes, blinks, rendered_blinks,
-        movements, apparent_movements, web_load, web_memory, browser, cluster, simulated,
+        movements, apparent_movements, units_at_rest, web_load, web_memory, browser, cluster,
+        simulated,
     )
 }  # fmt: skip

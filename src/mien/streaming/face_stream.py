@@ -237,6 +237,9 @@ class FaceStream:
         It holds until the track ends, and goes before a baseline and the photograph of the
         pipeline.
 
+        Args:
+            track_id: of the person, as in the results.
+
         Returns:
             Whether there is such a track, with blendshapes, and its last face can be read well.
         """
@@ -244,7 +247,11 @@ class FaceStream:
         return person is not None and person.use_as_neutral()
 
     def forget_neutral(self, track_id: int) -> None:
-        """Measure the action units of a person as before :meth:`use_as_neutral`."""
+        """Measure the action units of a person as before :meth:`use_as_neutral`.
+
+        Args:
+            track_id: of the person; one that is not in view has nothing to forget.
+        """
         if track_id in self._people:
             self._people[track_id].chosen_rest = None
 
