@@ -108,7 +108,9 @@ def test_a_run_in_which_every_clip_fails_leaves_nothing_to_overwrite(
 ) -> None:
     study, out = tmp_path / "study", tmp_path / "out"
     (study / "late").mkdir(parents=True)
-    (study / "list.csv").write_text("clip,day\nlate/first.mp4,1\nsecond.mp4,2\n")
+    # As Excel saves "Unicode text".
+    text = "Clip\tday\nlate/first.mp4\t1\nsecond.mp4\t2\n"
+    (study / "list.csv").write_text(text, encoding="utf-16")
     words = ["--list", "list.csv", "--out", out, "--no-annotate"]
     monkeypatch.chdir(study)
     result = run(*words, status=1)

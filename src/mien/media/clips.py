@@ -223,7 +223,7 @@ def _clips_at(path: str, exclude: Path | None) -> list[Clip]:
         return found
     if given.suffix.lower() in _LIST_SUFFIXES and given.is_file():
         raise InputError(
-            f"expected a video, got the list {path}: use --list for a CSV file, or @{path} for a "
+            f"expected a video, got the list {path}: use --list for a table, or @{path} for a "
             "text file with one path on each line"
         )
     if given.exists():
@@ -279,8 +279,8 @@ def _numbered(path: str) -> Clip:
 
 def _lines(path: Path) -> list[str]:
     """The entries of a text file; relative paths are relative to its folder."""
-    if path.suffix.lower() == ".csv":
-        raise InputError(f"expected a text file after @, got {path}: use --list for a CSV file")
+    if path.suffix.lower() in (".csv", ".tsv"):
+        raise InputError(f"expected a text file after @, got {path}: use --list for a table")
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:

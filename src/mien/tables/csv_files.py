@@ -1,5 +1,6 @@
 """Reading and writing CSV files, and converting them to Parquet."""
 
+import codecs
 import csv
 import io
 import re
@@ -10,6 +11,8 @@ from typing import IO, Any
 
 from mien.errors import InputError, import_extra
 from mien.recording import replacing
+
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def csv_line(values: Iterable[Any]) -> str:
@@ -46,15 +49,23 @@ def read_rows(path: Path, required: Iterable[str] = ()) -> list[tuple[int, dict[
 
 
 def table_lines(file: IO[bytes], source: str) -> Generator[str, None, None]:
-    """The lines of a table in UTF-8, with or without a byte order mark; closes its file.
+    """The lines of a table in UTF-8, or in UTF-16 as Excel writes it; closes its file.
+
+    Args:
+        file: at its start; UTF-16 is known by its byte order mark, where the file can seek.
+        source: its name, for errors.
 
     Raises:
-        InputError: not UTF-8.
+        InputError: not such text.
     """
+    encoding = "utf-8-sig"
+    if file.seekable():
+        encoding = "utf-16" if file.read(2) in _UTF_16 else encoding
+        file.seek(0)
     try:
-        with io.TextIOWrapper(file, "utf-8-sig", newline="") as lines:
+        with io.TextIOWrapper(file, encoding, newline="") as lines:
             yield from lines
-    except UnicodeDecodeError:
+    except UnicodeError:
         raise InputError(f"expected UTF-8 in {source}: save the table as CSV UTF-8") from None
 
 
@@ -68,7 +79,7 @@ def parse_rows(
     Args:
         lines: of the file, with their ends.
         source: its name, for errors.
-        required: columns that must exist.
+        required: columns that must exist, in upper or lower case.
 
     Raises:
         InputError: not a readable table, or a column is missing.
@@ -79,7 +90,7 @@ def parse_rows(
         rows, delimiter=delimiter, restval="", skipinitialspace=True, strict=True
     )
     try:
-        names = [name.strip() for name in reader.fieldnames or ()]
+        names = _named([name.strip() for name in reader.fieldnames or ()], required)
         reader.fieldnames = names
         check_columns(names, source, required)
         for row in reader:
@@ -95,6 +106,12 @@ def parse_rows(
             f"expected CSV in {source}, but the row at line {first + reader.line_num + 1} cannot "
             f"be read: {error}; check its quotes"
         ) from None
+
+
+def _named(names: list[str], required: Iterable[str]) -> list[str]:
+    """Names of columns, of which required ones may be in another case."""
+    known = {name.casefold(): name for name in required if name not in names}
+    return [known.get(name.casefold(), name) for name in names]
 
 
 def start_of_table(lines: Iterator[str]) -> tuple[int, str, Iterator[str]]:

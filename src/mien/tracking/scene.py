@@ -89,14 +89,18 @@ class SceneCutDetector:
         self._last, self._reference_s = grid, timestamp_s
         if structure is None:
             return False
-        is_alike = structure >= _SAME_STRUCTURE or float(np.abs(last - grid).mean()) < _NOISE
+        is_alike = structure >= _SAME_STRUCTURE or _difference(last, grid) < _NOISE
         if is_alike or _shifted_correlation(last, grid) >= _SAME_SHIFTED:
             self.is_unsure = structure < _SURELY_SAME and step_s <= _MAX_UNSURE_STEP_S
             return False
         return step_s <= _MAX_STEP_S or (
-            float(np.abs(last - grid).mean()) > _MIN_DIFFERENCE
+            _difference(last, grid) > _MIN_DIFFERENCE
             and _histogram_distance(last, grid) > _MIN_HISTOGRAM_DISTANCE
         )
+
+
+def _difference(a: Grid, b: Grid) -> float:
+    return float(np.abs(a - b).mean())
 
 
 def _gradients(grid: Grid) -> npt.NDArray[np.float32]:
