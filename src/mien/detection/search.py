@@ -139,6 +139,26 @@ class FaceSearch:
         kept = [found[i] for i in drop_repeated(found, limit=_MAX_CANDIDATES)]
         return Found(kept, faint, limited or len(kept) == _MAX_CANDIDATES)
 
+    def turn_of(self, image: Image, face: Detection | None = None) -> int | None:
+        """By how many quarters an image must be turned anticlockwise to bring its faces upright.
+
+        Args:
+            image: ``(H, W, 3)`` RGB uint8.
+            face: the one around which to look; without it, the whole image is looked at.
+
+        Returns:
+            0 to 3; None where no face is clear.
+        """
+        seen = whole_of(image) if face is None else View.of(face.box)
+        view = around(seen, _COPIES_SCALE if face is None else _TURN_SCALE)
+        best = {0: 0.0}
+        for turn, other in detect_in_copies(image, self._detector, view, _CANDIDATE_SCORE**2):
+            best[turn] = max(best.get(turn, 0.0), other.score)
+        turn = max(best, key=best.__getitem__)
+        if best[turn] < _COPIES_SCORE:
+            return None
+        return turn if best[turn] >= best[0] + _TURN_GAIN else 0
+
     def _turned(
         self, image: Image | LargeImage, detection: Detection, min_score: float
     ) -> tuple[int, Detection]:

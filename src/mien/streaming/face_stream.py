@@ -14,6 +14,7 @@ from mien.signals import derive_affect, measure_face
 from mien.streaming.cuts import CutFinder
 from mien.streaming.expressions import ExpressionCache, for_streams
 from mien.streaming.locator import FaceLocator, SearchSettings, inside
+from mien.streaming.orientation import TurnCheck
 from mien.streaming.person import Person
 from mien.tracking import (
     Event,
@@ -120,6 +121,7 @@ class FaceStream:
             sampling=self._statistics.sampling,
         )
         self._cuts = CutFinder(self._locator, self._tracker)
+        self._turns = TurnCheck(self.pipeline.detector)
         self._cache = ExpressionCache(self.pipeline.classify, same_below=self.settings.same_look)
         self._people: dict[int, Person] = {}
         self._last_s: float | None = None
@@ -167,6 +169,7 @@ class FaceStream:
         observations = self._locator.locate(rgb, self._tracker.tracks, timestamp_s, grid)
         if self.settings.region is not None:
             observations = inside(observations, self.settings.region, rgb)
+        warnings += self._turns.warn(rgb, [seen.detection for seen in observations], timestamp_s)
         located = time.perf_counter()
         owners, ended = self._tracker.update(observations, timestamp_s, rgb)
         events += self._end([track.track_id for track in ended])

@@ -29,6 +29,8 @@ _SENTENCES = (
      "Frames without a valid time, which was estimated: %(count)s."),
     (r"frames have several sizes: .*",
      "The size of the frames changes during the video."),
+    (r"expected upright faces, .*",
+     "Faces in this video lie on their side or are upside down: results may be wrong. Turn it."),
     (r"(?:a still image, read as a video .*|expected a video in .*: it is an image \(.*\))",
      "This file is a picture. Analyze it on the photo page."),
     # Of videos that were not.
