@@ -89,6 +89,14 @@ def test_accepts_unusual_image_shapes(detector: FaceDetector, shape: tuple[int, 
     assert detector.detect(np.full((*shape, 3), 200, np.uint8)) == []
 
 
+def test_weak_detections_are_in_the_image(detector: FaceDetector) -> None:
+    # A part of a face, around which the search finds something in what it adds at the border.
+    image = _photograph("person-a-smiling", 1.0)[245:305, 511:562]
+    found = _boxes(detector.detect(image, min_score=0.02))
+    assert (found[:, :2] < (51, 60)).all()
+    assert (found[:, 2:] > 0).all()
+
+
 def test_min_score_only_filters(detector: FaceDetector) -> None:
     image = _photograph("group")
     some, most = detector.detect(image, min_score=0.8), detector.detect(image, min_score=0.3)

@@ -292,8 +292,10 @@ async function detectIn(
     .map((detection) => turnedBack(detection, turn, seen.width, seen.height))
     .map((detection) => movedDetection(detection, 1 / scale, left, top))
     .filter(
-      // A box across an inner border shows only part of a face; another view shows all of it.
+      // A box across an inner border shows only part of a face; another view shows all of it. One beside the image is of
+      // what surrounds it in the view.
       ({ box }) =>
+        box[0] < image.width && box[1] < image.height && box[2] > 0 && box[3] > 0 &&
         (left <= 0 || box[0] > left) && (top <= 0 || box[1] > top) &&
         (right >= image.width || box[2] < right) && (bottom >= image.height || box[3] < bottom),
     );

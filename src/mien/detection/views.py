@@ -49,13 +49,14 @@ class View:
         return max(self.width, self.height)
 
     def shows(self, box: Box, width: int, height: int) -> bool:
-        """Whether it shows all of a box that is in an image of this size.
+        """Whether it shows all of a box of an image of this size.
 
         A box across an inner border shows only part of a face; another tile, or the level above,
-        shows all of it.
+        shows all of it. One beside the image is of what surrounds it in the view.
         """
         return (
-            (self.left <= 0 or box.x_min > self.left)
+            (box.x_min < width and box.y_min < height and box.x_max > 0 and box.y_max > 0)
+            and (self.left <= 0 or box.x_min > self.left)
             and (self.top <= 0 or box.y_min > self.top)
             and (self.right >= width or box.x_max < self.right)
             and (self.bottom >= height or box.y_max < self.bottom)
