@@ -227,6 +227,19 @@ def test_folders_of_persons_with_labels_of_a_model(tmp_path: Path) -> None:
     assert set(labels_of(read_data(tmp_path, read_labels=own_labels))) == {"p1", "p2"}
 
 
+@pytest.mark.parametrize("inner", ["none", 64 * "a"])
+def test_folders_in_those_of_labels_need_no_names_of_labels(tmp_path: Path, inner: str) -> None:
+    for name in (f"bored/{inner}/a.png", f"tired/{inner}/b.png", "tired/x/c.png"):
+        save_picture(tmp_path / name)
+    assert labels_of(read_data(tmp_path, read_labels=own_labels)) == ["bored", "tired", "tired"]
+    # Nor can such an outer name be that of a label.
+    for person in ("p" * 61, "q" * 61):
+        save_picture(tmp_path / "people" / person / "bored" / "a.png")
+        save_picture(tmp_path / "people" / person / "tired" / "a.png")
+    data = read_data(tmp_path / "people", read_labels=own_labels)
+    assert labels_of(data) == ["bored", "tired"] * 2
+
+
 def test_folder_with_labels_csv(tmp_path: Path) -> None:
     write_csv(tmp_path / "labels.csv", [["image", "expression"], ["a.jpg", "neutral"]])
     data = read_data(tmp_path)

@@ -297,12 +297,12 @@ def _are_persons(folder: Path, outer: Sequence[Path], read_labels: ReadLabels) -
     if len({name for names in inside for name in names}) < 2:
         return False
     for read in (known_labels, read_labels):
-        meant = [set(read(names).values()) for names in inside]
+        meant = [_meanings(names, read) for names in inside]
         if max(Counter(label for labels in meant for label in labels).values(), default=0) < 2:
             continue
         if any(path.suffix.lower() in SUFFIXES for x in outer for path in x.iterdir()):
             return read is known_labels
-        if read(x.name for x in outer):
+        if _meanings((x.name for x in outer), read):
             raise DataError(
                 f"expected folders of labels, or of persons with folders of labels, in {folder}; "
                 f"{outer[0].name} and {min(next(filter(None, inside)))} in it may both be labels: "
@@ -311,6 +311,15 @@ def _are_persons(folder: Path, outer: Sequence[Path], read_labels: ReadLabels) -
             )
         return True
     return False
+
+
+def _meanings(names: Iterable[str], read_labels: ReadLabels) -> set[Expression]:
+    """The labels that folders of these names may have, without names that no label can have."""
+    found: set[Expression] = set()
+    for name in names:
+        with contextlib.suppress(DataError):
+            found |= {*read_labels([name]).values()}
+    return found
 
 
 def _in_splits(folders: Sequence[Path]) -> list[tuple[Path, str]]:
