@@ -168,7 +168,7 @@ def own_labels(names: Iterable[str]) -> dict[str, Expression]:
     """All names: expressions where their spelling is known, labels of their own elsewhere.
 
     Where two names mean the same expression, such as "calm" and "neutral", the one that is not its
-    name is a label of its own. Names that differ in case only are one label, in small letters.
+    name is a label of its own. Names that differ in case only are one label.
 
     Raises:
         DataError: a name is longer than 60 characters, or has some that cannot be printed, or

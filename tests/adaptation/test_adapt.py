@@ -186,12 +186,10 @@ def test_names_pictures_without_face_and_unreadable_ones(tmp_path: Path) -> None
 
 
 def test_rejects_bad_targets_and_models(tmp_path: Path) -> None:
-    for folder in (
-        tmp_path / "none",
-        Path("/proc"),
-    ):  # nothing can be written there, by root either
+    # In /proc nothing can be written, by root either; a name has at most 255 bytes.
+    for path in (tmp_path / "none/m.onnx", Path("/proc/m.onnx"), tmp_path / f"{'m' * 300}.onnx"):
         with pytest.raises(SettingError, match=r"an \.onnx file in a folder that can be written"):
-            mien.adapt(tmp_path, folder / "m.onnx")
+            mien.adapt(tmp_path, path)
     with pytest.raises(SettingError, match=r"an \.onnx file"):
         mien.adapt(tmp_path, tmp_path / "m.bin")
     with pytest.raises(ModelError, match="expected a network to adapt, got 'classical'"):

@@ -8,7 +8,6 @@ import logging
 import os
 import re
 import stat
-import tempfile
 import urllib.parse
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -166,8 +165,9 @@ def unwritable(path: Path) -> str | None:
         if path.is_file():
             path.open("r+b").close()
         elif not path.exists():
-            with tempfile.TemporaryFile(dir=path.parent):
-                pass
+            target = path.resolve()  # a link may lead to a file that is yet to be made
+            target.open("xb").close()
+            target.unlink()
     except OSError as error:
         return error.strerror
     return None
