@@ -22,7 +22,7 @@ import tomllib
 import zipfile
 from pathlib import Path
 
-WHEEL_LIMIT_MB = 100
+WHEEL_LIMIT_MB = 30
 BASE_LIMIT_MB = 450
 IMPORT_LIMIT_S = 0.5
 ROOT = Path(__file__).resolve().parent.parent
