@@ -13,7 +13,7 @@ from mien.pipeline import FacePipeline
 from mien.signals import derive_affect, measure_face
 from mien.streaming.cuts import CutFinder
 from mien.streaming.expressions import ExpressionCache, for_streams
-from mien.streaming.locator import FaceLocator, SearchSettings, inside
+from mien.streaming.locator import FaceLocator, SearchSettings, inside, warn_of_region
 from mien.streaming.orientation import TurnCheck
 from mien.streaming.person import Person
 from mien.tracking import (
@@ -160,7 +160,7 @@ class FaceStream:
         before, self._last_image = self._last_image, rgb
         warnings: tuple[str, ...] = ()
         if before is None:
-            warnings = self._warn_of_region(rgb)
+            warnings = warn_of_region(self.settings.region, rgb)
         elif before.shape != rgb.shape:
             before, warnings = self._resize(before, rgb, timestamp_s)
         if self._cuts.is_cut(rgb, before, grid, timestamp_s):
@@ -222,17 +222,6 @@ class FaceStream:
         )
         known, self._is_resized = self._is_resized, True
         return imaging.resize(before, (width, height)), () if known else (text,)
-
-    def _warn_of_region(self, image: Image) -> tuple[str, ...]:
-        """A warning if the region leaves out the whole first frame."""
-        region, (height, width) = self.settings.region, image.shape[:2]
-        if region is None or max(region) <= 1 or (region[0] < width and region[1] < height):
-            return ()
-        text = ",".join(f"{value:g}" for value in region)
-        return (
-            f"expected a region (region, --roi) inside frames of {width}x{height} pixels, "
-            f"got {text}: no face is in it",
-        )
 
     def use_as_neutral(self, track_id: int) -> bool:
         """Measure the action units of a person from their last face, from now on.

@@ -296,6 +296,20 @@ def inside(
     return kept
 
 
+def warn_of_region(
+    region: tuple[float, float, float, float] | None, image: Image
+) -> tuple[str, ...]:
+    """A warning if a region leaves out the whole first frame."""
+    height, width = image.shape[:2]
+    if region is None or max(region) <= 1 or (region[0] < width and region[1] < height):
+        return ()
+    text = ",".join(f"{value:g}" for value in region)
+    return (
+        f"expected a region (region, --roi) inside frames of {width}x{height} pixels, "
+        f"got {text}: no face is in it",
+    )
+
+
 def _is_due(timestamp_s: float, last_s: float, every_s: float) -> bool:
     # Half a millisecond of tolerance, so that a rounded timestamp does not cost a whole frame.
     return timestamp_s - last_s >= every_s - 5e-4
