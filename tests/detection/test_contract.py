@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mien import geometry, imaging
-from mien.detection import FaceDetector, build_detector
+from mien.detection import FaceDetector, FaceSearch, build_detector
 from mien.landmarks import schemes
 from mien.media.images import read_image
 from mien.samples import sample_paths
@@ -90,11 +90,14 @@ def test_accepts_unusual_image_shapes(detector: FaceDetector, shape: tuple[int, 
 
 
 def test_weak_detections_are_in_the_image(detector: FaceDetector) -> None:
-    # A part of a face, around which the search finds something in what it adds at the border.
+    # Parts of faces, around which the search finds something in what it adds at the border.
     image = _photograph("person-a-smiling", 1.0)[245:305, 511:562]
     found = _boxes(detector.detect(image, min_score=0.02))
     assert (found[:, :2] < (51, 60)).all()
     assert (found[:, 2:] > 0).all()
+    if isinstance(detector, FaceSearch):
+        part = _photograph("person-b-neutral", 1.0)[475:484, 326:399]
+        assert (_boxes(detector.search_still(part, 0.02).faces)[:, 3] > 0).all()
 
 
 def test_min_score_only_filters(detector: FaceDetector) -> None:

@@ -255,12 +255,13 @@ async function detectInCopies(
       seen.data.set(data.subarray(4 * y * COPY_SIZE, 4 * (y + 1) * COPY_SIZE), 4 * row);
     }
   }
-  return (await detector.detect(seen, minScore)).slice(0, MAX_OF_VIEW).map((detection) => {
+  const found = (await detector.detect(seen, minScore)).slice(0, MAX_OF_VIEW).map((detection): [number, Detection] => {
     const [column, row] = center(detection.box).map((middle) => Number(middle >= COPY_SIZE)) as [number, number];
     const turn = 2 * row + column;
     const inCopy = movedDetection(detection, 1, -column * COPY_SIZE, -row * COPY_SIZE);
     return [turn, movedDetection(turnedBack(inCopy, turn, COPY_SIZE, COPY_SIZE), 1 / scale, left, top)];
   });
+  return found.filter(([, { box }]) => overlaps(box, image));
 }
 
 /** Faces in a part of the image, in pixels of the image. */
@@ -295,7 +296,7 @@ async function detectIn(
       // A box across an inner border shows only part of a face; another view shows all of it. One beside the image is of
       // what surrounds it in the view.
       ({ box }) =>
-        box[0] < image.width && box[1] < image.height && box[2] > 0 && box[3] > 0 &&
+        overlaps(box, image) &&
         (left <= 0 || box[0] > left) && (top <= 0 || box[1] > top) &&
         (right >= image.width || box[2] < right) && (bottom >= image.height || box[3] < bottom),
     );

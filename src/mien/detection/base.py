@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mien import geometry
+from mien.detection.views import overlaps
 from mien.errors import InputError
 from mien.types import Box, Detection, Image
 from mien.types.contract import as_results
@@ -140,8 +141,7 @@ def _check_overlap(boxes: Sequence[Box], shape: tuple[int, ...], what: str) -> N
     largest = _MAX_BOX * max(width, height)
     for box in boxes:
         edges = (box.x_min, box.y_min, box.x_max, box.y_max)
-        inside = box.x_min < width and box.y_min < height and box.x_max > 0 and box.y_max > 0
-        if not inside or max(map(abs, edges)) > largest:
+        if not overlaps(box, width, height) or max(map(abs, edges)) > largest:
             raise InputError(
                 f"expected {what} that overlap the image of {width}×{height} pixels, got "
                 f"{[float(edge) for edge in edges]}"

@@ -7,7 +7,7 @@ import numpy as np
 from mien import geometry, imaging
 from mien.detection.base import FaceDetector
 from mien.detection.blazeface import BlazeFace
-from mien.detection.views import View, around, pixels_of, turned_back
+from mien.detection.views import View, around, overlaps, pixels_of, turned_back
 from mien.imaging import LargeImage
 from mien.types import Box, Detection, Image
 
@@ -71,7 +71,9 @@ def detect_in_copies(
         column, row = (int(middle >= size) for middle in detection.box.center)
         turn = 2 * row + column
         upright = turned_back(detection.moved(-column * size, -row * size, 1), turn, size, size)
-        found.append((turn, upright.moved(view.left, view.top, 1 / scale)))
+        moved = upright.moved(view.left, view.top, 1 / scale)
+        if overlaps(moved.box, image.shape[1], image.shape[0]):
+            found.append((turn, moved))
     return found
 
 

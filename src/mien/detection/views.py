@@ -55,12 +55,17 @@ class View:
         shows all of it. One beside the image is of what surrounds it in the view.
         """
         return (
-            (box.x_min < width and box.y_min < height and box.x_max > 0 and box.y_max > 0)
+            overlaps(box, width, height)
             and (self.left <= 0 or box.x_min > self.left)
             and (self.top <= 0 or box.y_min > self.top)
             and (self.right >= width or box.x_max < self.right)
             and (self.bottom >= height or box.y_max < self.bottom)
         )
+
+
+def overlaps(box: Box, width: int, height: int) -> bool:
+    """Whether a part of a box is in an image of this size."""
+    return box.x_min < width and box.y_min < height and box.x_max > 0 and box.y_max > 0
 
 
 def tiles(width: int, height: int, max_tiles: float = MAX_TILES) -> list[View]:
