@@ -206,7 +206,7 @@ def test_rejects_bad_targets_and_models(tmp_path: Path) -> None:
         (b"image,label\na.png,\nb.png,\n", "no usable row; the label is empty: line 2, line 3"),
         (b"image,label\na.png,x,1\n", "shorter or longer than the header: line 2"),
         (b"image,label\na.png,x\nb.png,\n", r"got x; the label is empty: 1 \(line 3\)"),
-        (b"\x89PNG\xff\xfe\0", "not text in UTF-8: save the table as CSV UTF-8"),
+        (b"\x89PNG\xff\xfe\0", "expected UTF-8 in .*: save it as UTF-8"),
         (b'image,label\n"a.png,x\nb.png,y\n', "row at line 2 cannot be read: .*; check its quotes"),
         (
             b"image,label\na.png,x\nb.png,y\nhttps://a.org/c.png,y\n",

@@ -56,9 +56,11 @@ def test_pictures_are_a_sequence_if_only_a_number_differs(
     assert is_sequence([Path(name) for name in names]) is expected
 
 
-def test_text_lists_are_relative_to_their_folder(tmp_path: Path) -> None:
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_text_lists_are_relative_to_their_folder(tmp_path: Path, encoding: str) -> None:
     touch(tmp_path, "in/a.mp4")
-    (tmp_path / "in" / "list.txt").write_text("# clips\n\na.mp4\nmissing.mp4\n")
+    text = "# clips\r\n\r\na.mp4\r\nmissing.mp4\r\n"
+    (tmp_path / "in" / "list.txt").write_bytes(text.encode(encoding))
     found = find_clips([f"@{tmp_path / 'in' / 'list.txt'}"])
     assert [clip.path.name for clip in found] == ["a.mp4", "missing.mp4"]
     assert found[0].path.is_file()

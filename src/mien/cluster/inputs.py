@@ -17,9 +17,10 @@ from mien.cluster.segments import Piece
 from mien.errors import InputError, valid_text
 from mien.media.clips import VIDEO_SUFFIXES
 from mien.media.formats import SUFFIXES
+from mien.reader import text_lines
 from mien.recording import FRAMES_FILE
 from mien.streaming.outputs import RESULT_FOLDERS
-from mien.tables.csv_files import check_columns, parse_rows, table_lines
+from mien.tables.csv_files import check_columns, parse_rows
 
 URI_COLUMN = "uri"
 _COMPRESSED = ("gz", "bz2", "xz", "zst")
@@ -334,7 +335,7 @@ def _rows(source: str) -> Iterator[dict[str, Any]]:
     if lower.endswith(".parquet"):
         yield from _parquet_rows(source)
         return
-    with contextlib.closing(table_lines(storage.fetch(source), source)) as lines:
+    with contextlib.closing(text_lines(storage.fetch(source), source)) as lines:
         if lower.endswith(_LIST_SUFFIX):
             stripped = (line.strip() for line in lines)
             yield from ({URI_COLUMN: name} for name in stripped if name and name[0] != "#")

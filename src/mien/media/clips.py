@@ -13,6 +13,7 @@ from mien.media.formats import SUFFIXES
 from mien.media.images import decode_image
 from mien.media.sources import Frame, Selection, SourceInfo
 from mien.media.video import VideoSource
+from mien.reader import text_lines
 
 VIDEO_SUFFIXES = frozenset(
     (
@@ -282,8 +283,8 @@ def _lines(path: Path) -> list[str]:
     if path.suffix.lower() in (".csv", ".tsv"):
         raise InputError(f"expected a text file after @, got {path}: use --list for a table")
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = list(text_lines(path.open("rb"), str(path)))
+    except OSError as error:
         raise InputError(
             f"expected a text file with one clip per line at {path}: {error}"
         ) from None

@@ -1,18 +1,16 @@
 """Reading and writing CSV files, and converting them to Parquet."""
 
-import codecs
 import csv
 import io
 import re
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from mien.errors import InputError, import_extra
+from mien.reader import text_lines
 from mien.recording import replacing
-
-_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def csv_line(values: Iterable[Any]) -> str:
@@ -45,28 +43,7 @@ def read_rows(path: Path, required: Iterable[str] = ()) -> list[tuple[int, dict[
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"expected a CSV file at {path}: {error.strerror}") from None
-    return list(parse_rows(table_lines(io.BytesIO(data), str(path)), str(path), required))
-
-
-def table_lines(file: IO[bytes], source: str) -> Generator[str, None, None]:
-    """The lines of a table in UTF-8, or in UTF-16 as Excel writes it; closes its file.
-
-    Args:
-        file: at its start; UTF-16 is known by its byte order mark, where the file can seek.
-        source: its name, for errors.
-
-    Raises:
-        InputError: not such text.
-    """
-    encoding = "utf-8-sig"
-    if file.seekable():
-        encoding = "utf-16" if file.read(2) in _UTF_16 else encoding
-        file.seek(0)
-    try:
-        with io.TextIOWrapper(file, encoding, newline="") as lines:
-            yield from lines
-    except UnicodeError:
-        raise InputError(f"expected UTF-8 in {source}: save the table as CSV UTF-8") from None
+    return list(parse_rows(text_lines(io.BytesIO(data), str(path)), str(path), required))
 
 
 def parse_rows(

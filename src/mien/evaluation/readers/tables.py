@@ -1,6 +1,5 @@
 """Labels in tables and in names of folders: CSV files of ``image,label``; class folders."""
 
-import codecs
 import contextlib
 import csv
 import math
@@ -10,17 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
-from mien.errors import DataError
+from mien.errors import DataError, InputError
 from mien.evaluation.dataset import SUBJECT, IntArray, LabeledSet, TextArray
 from mien.labels import Expression, ReadLabels, known_labels
 from mien.media.formats import SUFFIXES
+from mien.reader import text_lines
 from mien.tables.csv_files import start_of_table
 from mien.types import FloatArray
 
 # A picture of 48×48 as text takes 9 kB; this leaves room for larger ones.
 _LONGEST_FIELD = 1 << 22
-
-_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 _IMAGE_COLUMNS = ("image", "path", "file", "filename", "file_name", "image_name", "image name")
 _LABEL_COLUMNS = ("expression", "label", "emotion", "class")
@@ -57,9 +55,7 @@ def iterate_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """
     csv.field_size_limit(_LONGEST_FIELD)
     try:
-        with path.open("rb") as file:
-            encoding = "utf-16" if file.read(2) in _UTF_16 else "utf-8-sig"
-        with path.open(encoding=encoding, newline="") as lines:
+        with contextlib.closing(text_lines(path.open("rb"), str(path))) as lines:
             before, delimiter, rows = start_of_table(lines)
             last_line = before
             # Without strict, a quote that is not closed takes all further rows into its cell.
@@ -68,11 +64,8 @@ def iterate_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
                 last_line = before + reader.line_num
                 if any(row):
                     yield last_line, [field.strip() for field in row]
-    except UnicodeError:
-        raise DataError(
-            f"expected a CSV file at {path}, but it is not text in UTF-8: save the table as CSV "
-            "UTF-8"
-        ) from None
+    except InputError as error:
+        raise DataError(str(error)) from None
     except csv.Error as error:
         raise DataError(
             f"expected a CSV file at {path}, but the row at line {last_line + 1} cannot be "
