@@ -113,8 +113,8 @@ def _of_streams() -> dict[str, tuple[str, Any]]:
         "SCENE": (
             _RECORD,
             _numbers(scene, "SAME_STRUCTURE SAME_SHIFTED SURELY_SAME MAX_UNSURE_STEP_S MAX_SHIFT "
-                     "WHITE MIN_CELLS NOISE MIN_CONTRAST MAX_SKIPPED_S MAX_STEP_S MIN_DIFFERENCE "
-                     "MIN_HISTOGRAM_DISTANCE BINS MIN_CHANGE REACH"),
+                     "WHITE MIN_CELLS NOISE MIN_CONTRAST SNOW MAX_SKIPPED_S MAX_STEP_S "
+                     "MIN_DIFFERENCE MIN_HISTOGRAM_DISTANCE BINS MIN_CHANGE REACH"),
         ),
         "STATISTICS": (
             _RECORD,

@@ -13,6 +13,7 @@ from mien.media.images import read_image
 from mien.tracking import SceneCutDetector, coarse
 
 Pixels = npt.NDArray[np.uint8]
+_SNOW = np.random.default_rng(0)
 
 
 def cuts(*frames: Pixels, step_s: float = 0.04) -> list[bool]:
@@ -28,6 +29,10 @@ def light(image: Pixels, gain: float, offset: float = 0.0, gamma: float = 1.0) -
 def shadow(image: Pixels, steepness: float) -> Pixels:
     across = np.linspace(-1, 1, image.shape[1])[None, :, None]
     return (image * (1 - 0.7 / (1 + np.exp(-steepness * across)))).astype(np.uint8)
+
+
+def snow(image: Pixels) -> Pixels:
+    return _SNOW.integers(0, 256, image.shape).astype(np.uint8)
 
 
 @pytest.fixture
@@ -73,6 +78,7 @@ def test_an_image_of_the_same_brightness_is_a_cut(scenes: list[Pixels]) -> None:
         pytest.param(lambda image: light(image, 4, 100), id="flash"),
         pytest.param(lambda image: light(image, 0, 255), id="white"),
         pytest.param(lambda image: light(image, 0), id="black"),
+        pytest.param(snow, id="snow"),
         pytest.param(lambda image: shadow(image, 3), id="soft shadow"),
         pytest.param(lambda image: shadow(image, 60), id="hard shadow"),
         pytest.param(lambda image: np.roll(image, (6, -20), (0, 1)), id="shake"),

@@ -84,10 +84,10 @@ function correlation(a: Part, b: Part): number | null {
   const usable = a.values.map((level, k) => (Math.max(level, b.values[k]!) < SCENE.WHITE ? 1 : 0));
   const cells = usable.reduce((sum, value) => sum + value, 0);
   if (cells < SCENE.MIN_CELLS) return null;
-  for (const { values } of [a, b]) {
-    if (Math.sqrt(variance(values.filter((_, k) => usable[k]))) < SCENE.MIN_CONTRAST) return null;
-  }
-  let [together, powerA, powerB] = [0, 0, 0];
+  const spread = ({ values }: Part): number => variance(values.filter((_, k) => usable[k]));
+  const [spreadA, spreadB] = [spread(a), spread(b)];
+  if (Math.sqrt(Math.min(spreadA, spreadB)) < SCENE.MIN_CONTRAST) return null;
+  let [together, powerA, powerB, pairs] = [0, 0, 0, 0];
   const add = (from: number, to: number): void => {
     if (!usable[from] || !usable[to]) return;
     const first = a.values[to]! - a.values[from]!;
@@ -95,6 +95,7 @@ function correlation(a: Part, b: Part): number | null {
     together += first * second;
     powerA += first * first;
     powerB += second * second;
+    pairs++;
   };
   for (let y = 0; y < rows; y++) {
     for (let x = 0; x < columns; x++) {
@@ -103,7 +104,9 @@ function correlation(a: Part, b: Part): number | null {
       if (y + 1 < rows) add(k, k + columns);
     }
   }
-  return powerA * powerB > 0 ? together / Math.sqrt(powerA * powerB) : null;
+  const isSnow = (power: number, of: number): boolean => power >= SCENE.SNOW * 2 * pairs * of;
+  if (!(powerA * powerB > 0) || isSnow(powerA, spreadA) || isSnow(powerB, spreadB)) return null;
+  return together / Math.sqrt(powerA * powerB);
 }
 
 function shiftedCorrelation(a: Grid, b: Grid): number {

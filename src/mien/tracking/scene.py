@@ -24,6 +24,9 @@ _WHITE = 0.96
 _MIN_CELLS = 60
 # Gray levels' standard deviation that a frame needs to be compared; a black one has less.
 _MIN_CONTRAST = 0.008
+# Mean square of neighbors' differences, of what it is between any two cells: snow of a lost signal
+# has 0.9 to 1.1, pictures and videos at most 0.33.
+_SNOW = 0.7
 # Two frames of a blank wall differ by a camera's noise alone; so little in the dark is unsure.
 _NOISE = 1.3 / 255
 # After this time without comparable frames every track is over.
@@ -49,7 +52,7 @@ class SceneCutDetector:
 
     Method: correlation of the gradients of two coarse grids, which a change of brightness, contrast
     or gamma hardly changes, at the best of a few shifts. Cells that are white in either frame are
-    left out; a frame without structure, as in a flash or a fade to black, is skipped, so
+    left out; a frame without structure, as in a flash, a fade to black or snow, is skipped, so
     that the frames around it are compared.
 
     Attributes:
@@ -113,14 +116,18 @@ def correlation(a: Grid, b: Grid) -> float | None:
     across, down = usable[:, 1:] & usable[:, :-1], usable[1:] & usable[:-1]
     if np.count_nonzero(usable) < _MIN_CELLS:
         return None
-    if min(float(a[usable].std()), float(b[usable].std())) < _MIN_CONTRAST:
+    contrasts = [float(grid[usable].std()) for grid in (a, b)]
+    if min(contrasts) < _MIN_CONTRAST:
         return None
     first, second = (
         np.concatenate([np.diff(grid, axis=1)[across], np.diff(grid, axis=0)[down]])
         for grid in (a, b)
     )
-    power = float(first @ first) * float(second @ second)
-    return float(first @ second) / power**0.5 if power > 0 else None
+    powers = float(first @ first), float(second @ second)
+    for power, contrast in zip(powers, contrasts, strict=True):
+        if not 0 < power < _SNOW * 2 * first.size * contrast**2:
+            return None
+    return float(first @ second) / float(np.sqrt(powers[0] * powers[1]))
 
 
 def _shifted_correlation(a: Grid, b: Grid) -> float:
