@@ -75,11 +75,11 @@ def test_every_error_has_the_same_format(app: Flask) -> None:
             continue
         path = re.sub(r"<[^>]+>", UNKNOWN_ID, rule.rule)
         for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
-            answer = client.open(path, method=method, headers={"Accept": "application/json"})
-            if answer.status_code >= 400:
-                ErrorDocument.model_validate(answer.json)
-                assert answer.status_code != 500, (method, path, answer.text)
-                seen += 1
+            with client.open(path, method=method, headers={"Accept": "application/json"}) as answer:
+                if answer.status_code >= 400:
+                    ErrorDocument.model_validate(answer.json)
+                    assert answer.status_code != 500, (method, path, answer.data)
+                    seen += 1
     assert seen > 80
     ErrorDocument.model_validate(client.get("/nowhere", headers={"Accept": "*/*"}).json)
 

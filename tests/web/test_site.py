@@ -127,3 +127,18 @@ def test_pages_use_a_model_of_the_working_folder(
     app = create_app(WebConfig(data_dir=tmp_path / "data"), FacePipeline(model="my.onnx"))
     with app.test_client().get("/device/models/my.onnx") as network:
         assert network.data == Path("my.onnx").read_bytes()
+
+
+def test_the_server_has_the_same_site(built: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    client = create_app(WebConfig(data_dir=tmp_path / "data")).test_client()
+    for path in site.export_site(folder):
+        name = path.relative_to(folder).as_posix()
+        with client.get("/app/" + name.removesuffix("index.html")) as found:
+            assert (found.status_code, found.data) == (200, path.read_bytes()), name
+            assert found.headers["Cache-Control"] == "no-cache"
+    assert client.get("/app/out.txt").status_code == 404
+    assert b'href="/app/"' in client.get("/").data
+    alone = create_app(WebConfig(data_dir=tmp_path / "data", live="server")).test_client()
+    assert alone.get("/app/").status_code == 404
+    assert b'href="/app/"' not in alone.get("/").data

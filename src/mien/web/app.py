@@ -19,6 +19,7 @@ from mien.web import (
     corrections,
     documentation,
     errors,
+    installed,
     live,
     live_socket,
     markers,
@@ -84,7 +85,7 @@ def create_app(
 
 def _add_pages(app: OpenAPI, config: WebConfig) -> None:
     """Add the pages, and what is more than the analysis of photographs."""
-    for part in (words, pages):
+    for part in (words, pages, installed):
         part.init_app(app)
     app.register_blueprint(photos.pages)
     for noun in (videos, sessions, markers, corrections, live):

@@ -35,8 +35,8 @@ from mien.web.site import networks, runs_in_browsers
 blueprint = Blueprint("pages", __name__)
 device = Blueprint("device", __name__, url_prefix="/device")
 
-_STATIC = Path(__file__).parent / "static"
-_DIST = _STATIC / "dist"
+STATIC = Path(__file__).parent / "static"
+_DIST = STATIC / "dist"
 _TEXT = {".js", ".mjs", ".css", ".svg"}
 # Vite's names contain a hash of the content.
 _HASHED = re.compile(r"dist/.+-[\w-]{8}\.\w+")
@@ -47,7 +47,7 @@ def init_app(app: Flask) -> None:
     """Add the pages, the functions and filters of the templates, and the files of browsers."""
     app.register_blueprint(blueprint)
     app.register_blueprint(device)
-    app.view_functions["static"] = _static
+    app.view_functions["static"] = static_file
     app.url_defaults(_add_version)
     app.jinja_env.globals.update(
         client=_client,
@@ -158,19 +158,19 @@ def _device_addresses() -> Markup:
 def _add_version(endpoint: str, values: dict[str, Any]) -> None:
     """Addresses change with their content, so that browsers need not ask again."""
     name = values.get("filename", "")
-    if endpoint == "static" and not _HASHED.fullmatch(name) and (_STATIC / name).is_file():
+    if endpoint == "static" and not _HASHED.fullmatch(name) and (STATIC / name).is_file():
         values.setdefault("v", _version(name))
 
 
 @cache
 def _version(name: str) -> str:
-    path = _STATIC / name
+    path = STATIC / name
     return hashlib.sha256(path.read_bytes()).hexdigest()[:10] if path.is_file() else "none"
 
 
-def _static(filename: str) -> ResponseReturnValue:
+def static_file(filename: str) -> ResponseReturnValue:
     """A file of the site, compressed where the browser reads that."""
-    response = _compressed(filename) or send_from_directory(_STATIC, filename)
+    response = _compressed(filename) or send_from_directory(STATIC, filename)
     if _HASHED.fullmatch(filename) or request.args.get("v") == _version(filename):
         response.headers["Cache-Control"] = _FOREVER
     else:
@@ -204,8 +204,8 @@ def _compressed(filename: str) -> Response | None:
 
 @cache
 def _gzipped(filename: str) -> bytes:
-    path = _STATIC / filename
-    if not path.resolve().is_relative_to(_STATIC.resolve()) or not path.is_file():
+    path = STATIC / filename
+    if not path.resolve().is_relative_to(STATIC.resolve()) or not path.is_file():
         abort(404)
     return gzip.compress(path.read_bytes(), 9, mtime=0)
 

@@ -17,7 +17,7 @@ from mien.runtime.spec import spec_to_json
 _STATIC = Path(__file__).parent / "static"
 _LIBRARY = _STATIC / "dist" / "device"
 _NETWORKS = ("blazeface", "blazeface-short", "facemesh", "verifier")
-_WORKER = "service-worker.js"
+WORKER = "service-worker.js"
 
 
 def networks(model: str = "default", prior: str = "default") -> dict[str, CatalogEntry]:
@@ -75,19 +75,19 @@ def export_site(folder: Path, *, model: str = "default", prior: str = "default")
         MienError: the model or the prior cannot be used.
         OSError: the folder cannot be written.
     """
-    if not (_LIBRARY / "mien-web.js").is_file():
+    if not is_built():
         raise ModelFileError(
             f"expected the built browser client in {_LIBRARY}, but there is none: in a clone run "
             "npm ci and npm run build in client/, then install mien from it again"
         )
     if folder.exists() and not folder.is_dir():
         raise InputError(f"expected a folder, got the file {folder}: choose another name")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / _WORKER).is_file():
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / WORKER).is_file():
         raise InputError(
             f"expected a new or empty folder, or an earlier export, got {folder}, which has other "
             f"files: name one that does not exist, such as {folder / 'site'}"
         )
-    sources = _sources(networks(model, prior))
+    sources = site_files(model, prior)
     for name, source in sources.items():
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -101,13 +101,22 @@ def export_site(folder: Path, *, model: str = "default", prior: str = "default")
         if path.relative_to(folder).as_posix() not in sources:
             path.unlink()
     # Last, so that browsers fetch a new version only when all of it is there.
-    with replacing(folder / _WORKER) as unfinished:
-        unfinished.write_text(_service_worker(sources), encoding="utf-8")
-    return [folder / name for name in (*sources, _WORKER)]
+    with replacing(folder / WORKER) as unfinished:
+        unfinished.write_text(service_worker(sources), encoding="utf-8")
+    return [folder / name for name in (*sources, WORKER)]
+
+
+def site_files(model: str = "default", prior: str = "default") -> dict[str, Path | str]:
+    """The file, or its text, by the path in the site; all but :func:`service_worker`."""
+    return _sources(networks(model, prior))
+
+
+def is_built() -> bool:
+    """Whether there is a browser client, without which there is no site."""
+    return (_LIBRARY / "mien-web.js").is_file()
 
 
 def _sources(models: Mapping[str, CatalogEntry]) -> dict[str, Path | str]:
-    """The file, or its text, by the path in the site."""
     found: dict[str, Path | str] = {"mark.svg": _STATIC / "mark.svg"}
     for name in ("index.html", "site.js", "site.css", "manifest.webmanifest"):
         found[name] = _LIBRARY / "site" / name
@@ -123,12 +132,13 @@ def _sources(models: Mapping[str, CatalogEntry]) -> dict[str, Path | str]:
     return found
 
 
-def _service_worker(sources: dict[str, Path | str]) -> str:
+def service_worker(sources: Mapping[str, Path | str]) -> str:
+    """The script that keeps these files; its text changes with any of them."""
     digest = hashlib.sha256()
     for name, source in sources.items():
         digest.update(name.encode())
         digest.update(source.encode() if isinstance(source, str) else source.read_bytes())
-    text = (_LIBRARY / "site" / _WORKER).read_text(encoding="utf-8")
+    text = (_LIBRARY / "site" / WORKER).read_text(encoding="utf-8")
     digest.update(text.encode())
     files = json.dumps(["./", *sources])
     return text.replace("VERSION_OF_THE_FILES", f"mien-site-{digest.hexdigest()[:16]}").replace(
