@@ -31,7 +31,7 @@ export function part(image: Pixels, left: number, top: number, right: number, bo
   return result;
 }
 
-/** Turned anticlockwise by a number of quarters. */
+/** Turned counterclockwise by a number of quarters. */
 export function turned(image: Pixels, quarters: number): Pixels {
   if (!quarters) return image;
   const { width, height } = image;

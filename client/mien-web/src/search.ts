@@ -306,7 +306,7 @@ function overlaps(view: View, image: Pixels): boolean {
   return intersection(view, wholeOf(image)) > 0;
 }
 
-/** A detection in a part that was turned anticlockwise, in pixels of the part as it was. */
+/** A detection in a part that was turned counterclockwise, in pixels of the part as it was. */
 function turnedBack(detection: Detection, turn: number, wide: number, high: number): Detection {
   if (!turn) return detection;
   const back = (x: number, y: number): Point =>

@@ -49,8 +49,8 @@ def detect_in_copies(
     """Faces in a square view, shown upright and turned by quarters in one picture.
 
     Returns:
-        The number of quarters by which the copy is turned anticlockwise, and the face in pixels of
-        the image.
+        The number of quarters by which the copy is turned counterclockwise, and the face in
+        pixels of the image.
     """
     if isinstance(image, LargeImage):
         pixels, local, shown, factor = pixels_of(image, view)
@@ -90,7 +90,7 @@ def detect_in(
     """Faces in a part of the image, in pixels of the image.
 
     Args:
-        turn: number of quarters by which the part is turned anticlockwise before.
+        turn: number of quarters by which the part is turned counterclockwise before.
         closer, weak: the options of :meth:`BlazeFace.detect`, where it is the detector.
     """
     if isinstance(image, LargeImage):

@@ -140,7 +140,7 @@ class FaceSearch:
         return Found(kept, faint, limited or len(kept) == _MAX_CANDIDATES)
 
     def turn_of(self, image: Image, face: Detection | None = None) -> int | None:
-        """By how many quarters an image must be turned anticlockwise to bring its faces upright.
+        """By how many quarters an image must be turned counterclockwise to bring its faces upright.
 
         Args:
             image: ``(H, W, 3)`` RGB uint8.

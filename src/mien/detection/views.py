@@ -171,7 +171,7 @@ def is_flat(image: Image | LargeImage, view: View) -> bool:
 
 
 def turned_back(detection: Detection, turn: int, width: int, height: int) -> Detection:
-    """A detection in a part that was turned anticlockwise, in pixels of the part as it was."""
+    """A detection in a part that was turned counterclockwise, in pixels of the part as it was."""
     if not turn:
         return detection
 

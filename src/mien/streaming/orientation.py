@@ -12,7 +12,7 @@ _ENOUGH_UPRIGHT, _ENOUGH_TURNED = 2, 3
 _TURNED = {
     1: ("90° clockwise", "transpose=2"),
     2: ("180°", "hflip,vflip"),
-    3: ("90° anticlockwise", "transpose=1"),
+    3: ("90° counterclockwise", "transpose=1"),
 }
 
 
@@ -48,7 +48,8 @@ class TurnCheck:
         self._votes[turn] += 1
         if self._votes[0] >= _ENOUGH_UPRIGHT:
             self._looks = _MAX_LOOKS
-        if not turn or self._votes[0] or self._votes[turn] < _ENOUGH_TURNED:
+        others = self._votes.total() - self._votes[turn]
+        if not turn or self._votes[0] or others > 1 or self._votes[turn] < _ENOUGH_TURNED:
             return ()
         self._looks = _MAX_LOOKS
         how, filters = _TURNED[turn]
