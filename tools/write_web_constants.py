@@ -102,7 +102,7 @@ def _of_streams() -> dict[str, tuple[str, Any]]:
             _RECORD,
             _numbers(blocks, "SIZE_WH SIDE REACH MIN_TEXTURE MIN_BLOCKS FOUND ALIKE_PX SAME_SCENE "
                      "BODY BESIDE_IOU LEAST_PEOPLE MOST_PEOPLE FACE_PX FACE_REACH SAME_FACE "
-                     "MIN_PART_PX"),
+                     "SAME_SIDE MIN_PART_PX"),
         ),
         "CUTS": (_RECORD, _numbers(cuts, "MIN_MOTION")),
         "RIGID": ("readonly number[]", motion._RIGID),
@@ -113,8 +113,9 @@ def _of_streams() -> dict[str, tuple[str, Any]]:
         "SCENE": (
             _RECORD,
             _numbers(scene, "SAME_STRUCTURE SAME_SHIFTED SURELY_SAME MAX_UNSURE_STEP_S MAX_SHIFT "
-                     "WHITE MIN_CELLS NOISE MIN_CONTRAST SNOW MAX_SKIPPED_S MAX_STEP_S "
-                     "MIN_DIFFERENCE MIN_HISTOGRAM_DISTANCE BINS MIN_CHANGE REACH"),
+                     "WHITE MIN_CELLS MOSTLY SAME_LEVEL BLACK NOISE MIN_CONTRAST SNOW "
+                     "MAX_SKIPPED_S MAX_STEP_S MIN_DIFFERENCE MIN_HISTOGRAM_DISTANCE BINS "
+                     "MIN_CHANGE REACH"),
         ),
         "STATISTICS": (
             _RECORD,

@@ -84,6 +84,19 @@ def test_faces_before_a_shaking_camera_are_one_track_each(group: Image) -> None:
     assert kinds.count("track_started") == len(faces) == 4
 
 
+def test_who_passes_close_before_the_camera_is_no_cut(samples: dict[str, Path]) -> None:
+    picture = imaging.resize(read_image(samples["person-a-neutral"])[100:640], (640, 360))
+    stream, kinds = FaceStream(FacePipeline(), StreamSettings(expressions=False)), []
+    for number in range(30):
+        frame = np.roll(picture, number % 2, axis=1)
+        start = 60 * (number - 9)
+        frame[:, max(0, start) : max(0, start + 420)] = (24, 20, 16)
+        stream.update(frame, number / 25)
+        kinds += [event.kind for event in stream.events]
+    assert "scene_cut" not in kinds
+    assert kinds.count("track_started") == 1
+
+
 def test_people_who_cross_before_a_blank_wall_are_not_the_camera(samples: dict[str, Path]) -> None:
     names = ("person-a-neutral", "person-c-smiling")
     portraits = [read_image(samples[name])[120:720, 120:640] for name in names]

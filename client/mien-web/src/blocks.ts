@@ -115,13 +115,19 @@ function median(values: readonly number[]): number {
 
 /** Whether a face of the frame before is in this one, near where it was. */
 export function isFound(before: Pixels, image: Pixels, box: Corners, expected: Corners): boolean {
-  return Math.max(likeness(before, box, image), likeness(image, expected, before)) >= BLOCKS.SAME_FACE;
+  if (Math.max(likeness(before, box, image), likeness(image, expected, before)) >= BLOCKS.SAME_FACE) return true;
+  // Where something covers the face, one of its sides is found.
+  const [middle, y] = center(box);
+  const half = width(box) / 2;
+  return [box[0], middle].some(
+    (left) => likeness(before, [left, y - half / 2, left + half, y + half / 2], image, 1) >= BLOCKS.SAME_SIDE,
+  );
 }
 
 /** The highest correlation of a part of a picture with the surroundings in another one. */
-function likeness(image: Pixels, box: Corners, other: Pixels): number {
+function likeness(image: Pixels, box: Corners, other: Pixels, reach: number = BLOCKS.FACE_REACH): number {
   const face = around(image, box, 1);
-  const surroundings = around(other, box, BLOCKS.FACE_REACH);
+  const surroundings = around(other, box, reach);
   const isSmaller = face.width <= surroundings.width && face.height <= surroundings.height;
   if (!isSmaller || Math.min(face.width, face.height) < BLOCKS.MIN_PART_PX || !hasContrast(face)) return -1;
   return bestMatch(surroundings, face)[0];

@@ -29,7 +29,7 @@ export class CutFinder {
       return false;
     }
     const continues = await this.locator.continues(image, before, tracks, timestampS);
-    if (isOther && !moved) return !continues;
+    if (isOther && !moved) return !(continues ?? this.scenes.isPartial);
     // Faces that cover each other look like others for a while.
     return continues === false && !tracks.some((track) => isBeside(track, timestampS));
   }

@@ -42,7 +42,10 @@ export function grayLevels(image: Pixels, wide: number, high: number): Float32Ar
 export class SceneCutDetector {
   /** Whether the last frame, which was no cut, may be one if its faces are others. */
   isUnsure = false;
+  /** Whether the last frame, which may be a cut, is mostly as the one before. */
+  isPartial = false;
   private last: Grid | null = null;
+  private before: Grid | null = null;
   private lastS = 0;
   private referenceS = 0;
 
@@ -50,8 +53,10 @@ export class SceneCutDetector {
     const { last } = this;
     const stepS = timestampS - this.lastS;
     this.lastS = timestampS;
-    this.isUnsure = false;
-    if (!last) {
+    this.isUnsure = this.isPartial = false;
+    const { before } = this;
+    this.before = grid;
+    if (!last || !before) {
       this.last = grid;
       this.referenceS = timestampS;
       return false;
@@ -67,11 +72,24 @@ export class SceneCutDetector {
       this.isUnsure = structure < SCENE.SURELY_SAME && stepS <= SCENE.MAX_UNSURE_STEP_S;
       return false;
     }
+    this.isPartial = stepS <= SCENE.MAX_UNSURE_STEP_S && isMostlySame(before, grid);
     return (
       stepS <= SCENE.MAX_STEP_S ||
       (difference > SCENE.MIN_DIFFERENCE && histogramDistance(last, grid) > SCENE.MIN_HISTOGRAM_DISTANCE)
     );
   }
+}
+
+function isMostlySame(a: Grid, b: Grid): boolean {
+  const limit = SCENE.SAME_LEVEL * Math.min(0.2, Math.sqrt(Math.max(variance(a), variance(b))));
+  let [usable, same] = [0, 0];
+  a.forEach((level, k) => {
+    const highest = Math.max(level, b[k]!);
+    if (highest <= SCENE.BLACK || highest >= SCENE.WHITE) return;
+    usable++;
+    if (Math.abs(level - b[k]!) < limit) same++;
+  });
+  return usable >= SCENE.MIN_CELLS && same >= SCENE.MOSTLY * usable;
 }
 
 function whole(values: Grid): Part {

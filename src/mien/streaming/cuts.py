@@ -52,7 +52,7 @@ class CutFinder:
             return False
         continues = self._locator.continues(image, before, tracks, timestamp_s)
         if is_other and moved is None:
-            is_cut = not continues
+            is_cut = not (self._scenes.is_partial if continues is None else continues)
         else:
             # Faces that cover each other look like others for a while.
             is_beside_one = any(is_beside(track, timestamp_s) for track in tracks)

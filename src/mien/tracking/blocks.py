@@ -27,7 +27,7 @@ _BODY = (0.8, 0.6, 2.5)
 _BESIDE_IOU, _LEAST_PEOPLE, _MOST_PEOPLE = 0.15, 3, 0.6
 # A face is searched at this size, in a square of this many times its side.
 _FACE_PX, _FACE_REACH = 24, 2.2
-_SAME_FACE, _MIN_PART_PX = 0.85, 10
+_SAME_FACE, _SAME_SIDE, _MIN_PART_PX = 0.85, 0.9, 10
 
 
 def camera_motion(
@@ -127,7 +127,9 @@ def is_found(before: Image, image: Image, box: Box, expected: Box) -> bool:
 
     Method: the part of either picture, 24 pixels wide, is searched in the other one: of a face that
     leaves the picture, the second has only a part. Of 462 pairs of faces of other people, 0.4 in
-    100 are found, and 2 to 4 where only a part of them is in the picture.
+    100 are found, and 2 to 4 where only a part of them is in the picture. Where something covers
+    the face, its left or right side is as before: those of 2,000 pairs of other people at one
+    place have at most 0.88.
 
     Args:
         before: the frame before, of the same size.
@@ -135,15 +137,20 @@ def is_found(before: Image, image: Image, box: Box, expected: Box) -> bool:
         box: of the face in the frame before.
         expected: where it is expected in this one.
     """
-    return max(_likeness(before, box, image), _likeness(image, expected, before)) >= _SAME_FACE
+    if max(_likeness(before, box, image), _likeness(image, expected, before)) >= _SAME_FACE:
+        return True
+    middle, y = box.center
+    half = box.width / 2
+    sides = (Box(left, y - half / 2, left + half, y + half / 2) for left in (box.x_min, middle))
+    return any(_likeness(before, side, image, 1.0) >= _SAME_SIDE for side in sides)
 
 
-def _likeness(image: Image, box: Box, other: Image) -> float:
+def _likeness(image: Image, box: Box, other: Image, reach: float = _FACE_REACH) -> float:
     """The highest correlation of a part of a picture with the surroundings in another one."""
     scale = _FACE_PX / max(box.width, box.height)
     part, around = (
-        _scaled(imaging.around_box(picture, box, reach)[0], scale)
-        for picture, reach in ((image, 1.0), (other, _FACE_REACH))
+        _scaled(imaging.around_box(picture, box, size)[0], scale)
+        for picture, size in ((image, 1.0), (other, reach))
     )
     is_whole = min(part.shape) >= _MIN_PART_PX and np.all(np.less_equal(part.shape, around.shape))
     if not is_whole or part.std() < _MIN_TEXTURE:
