@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ from mien import geometry, imaging
 from mien.detection import build_detector
 from mien.landmarks import build_landmarks
 from mien.media.images import read_image
+from mien.pipeline import FacePipeline
 from mien.samples import sample_paths
 from mien.signals import LIMITS, estimate_pose, measure, measure_face
 from mien.types import Box, Detection, Face, Image, Landmarks, Quality
@@ -45,6 +47,18 @@ def test_good_portrait_has_no_reasons() -> None:
     assert abs(quality.roll_deg or 99) < 10
     assert quality.presence is not None
     assert quality.presence > 0.99
+
+
+@pytest.mark.parametrize(("sigma", "uncertain"), [(8, False), (16, True)])
+def test_blurred_faces_of_stills_are_uncertain_however_sure_the_network_is(
+    samples: dict[str, Path], sigma: int, uncertain: bool
+) -> None:
+    image = cv2.GaussianBlur(read_image(samples["person-a-smiling"]), (0, 0), sigma)
+    (face,) = FacePipeline().analyze(image)
+    assert face.expression is not None
+    assert face.quality is not None
+    assert max(face.expression.probabilities) > 0.8
+    assert ("blurred" in face.quality.reasons, face.expression.uncertain) == (uncertain, uncertain)
 
 
 def test_blur_lowers_sharpness_until_it_is_a_reason() -> None:

@@ -29,6 +29,8 @@ export interface AnalyzerOptions extends RuntimeOptions {
 
 // The detector, the landmarks and the expression; the others are loaded after the first result, or when one needs them.
 const NEEDED_FIRST = 3;
+// What makes the expression of a still uncertain.
+const LOW_CONFIDENCE: ReadonlySet<string> = new Set(["covered", "blurred"]);
 
 type Found = readonly [Detection, Points, Verdict];
 
@@ -93,8 +95,9 @@ export class Analyzer {
     clock.lap("classify");
     const faces = present.map(([detection, points, verdict], k) => {
       const found = expressions[k] ?? null;
-      const expression = found && verdict.covered.length ? { ...found, uncertain: true } : found;
-      const measured = measureFace(image, detection, points, expression, verdict);
+      const measured = measureFace(image, detection, points, found, verdict);
+      const isLow = measured.quality.reasons.some((reason) => LOW_CONFIDENCE.has(reason));
+      const expression = found && isLow ? { ...found, uncertain: true } : found;
       return faceDocument(detection, landmarksDocument(points, landmarks), expression, measured);
     });
     clock.lap("measure");

@@ -237,7 +237,7 @@ def _adapt(
     from mien.adaptation import adapt as run_adaptation
     from mien.adaptation.report import to_html
 
-    page = out.with_suffix(".html")
+    page = out.parent / f"{out.stem}.html"
     check_outputs(
         [
             ("--out", out, "model"),

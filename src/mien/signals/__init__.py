@@ -89,6 +89,9 @@ def derive_affect(scores: ExpressionScores) -> Affect | None:
 # An iris of 3 pixels. The pitch of people who look into the camera is wrong by 3 degrees in faces
 # of 36 pixels and more, and by 10 in those of 26.
 _MIN_GAZE_SIZE_PX = 32.0
+# Blur takes away what a network sees, and not its confidence: of faces of 60 news photographs a
+# label, blurred and shaken, those that are sure are wrong in 49 %, others in 32 %.
+_LOW_CONFIDENCE = frozenset({"covered", "blurred"})
 _HIDES_GAZE = frozenset({"blurred", "unclear", "eyes covered"})
 # What sunglasses and masks hide. Raised cheeks (AU6) are seen by lids and mouth.
 _HIDDEN_UNITS: dict[str, set[str]] = {
@@ -160,13 +163,14 @@ def with_expression(face: Face, scores: ExpressionScores) -> Face:
     """A measured face with its expression, and with what is derived from it.
 
     Args:
-        face: with quality and signals; where something covers it, the expression is uncertain.
+        face: with quality and signals; where something covers it, or it is blurred, the expression
+            is uncertain.
         scores: its expression.
     """
     signals = face.signals or Signals()
     if Expression.NEUTRAL in scores.labels:
         signals = replace(signals, expressivity=1 - scores[Expression.NEUTRAL])
-    if face.quality is not None and "covered" in face.quality.reasons:
+    if face.quality is not None and not _LOW_CONFIDENCE.isdisjoint(face.quality.reasons):
         scores = replace(scores, uncertain=True)
     return replace(face, expression=scores, signals=signals, affect=derive_affect(scores))
 
