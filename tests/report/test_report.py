@@ -270,3 +270,13 @@ def test_lanes_show_the_strongest_action_units_and_the_gaze(tmp_path: Path) -> N
     assert (across, up) == ("-7.5", "15.0")
     assert 'class="moves"' in page
     assert 'class="moves"' not in report(tmp_path, [(0.0, [face(1, 0.2)])])
+
+
+def test_a_report_without_expressions_shows_no_neutral_ones(tmp_path: Path) -> None:
+    frames = [(n / 10, [replace(face(1, 0.2), expression=None)]) for n in range(9)]
+    page = report(tmp_path, frames)
+    assert "gray is neutral" not in page
+    assert "Expressions were not analyzed" in page
+    assert 'aria-label="Person 1 in view over time"' in page
+    assert 'class="ground"' not in page
+    assert "gray is neutral" in report(tmp_path, [(0.0, [face(1, 0.2)])])

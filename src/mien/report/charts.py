@@ -112,8 +112,12 @@ def ticks(history: History) -> list[str]:
 def timeline(track: TrackHistory, history: History, name: str) -> str:
     """A track's probabilities, stacked over time, and below them a ribbon of the held label.
 
-    Gaps, in which the face was not found, are blank.
+    Gaps, in which the face was not found, are blank. Where no expressions were analyzed, a bar
+    shows when the person was in view.
     """
+    if not history.labels:
+        runs = [(*_edges(first, len(bins), history), 1.0) for first, bins in track.runs()]
+        return _bar_lane(runs, 0.0, 1.0, f"{name} in view")
     return (
         f'<svg class="lane" viewBox="0 0 {_WIDTH} {_RIBBON_TOP + _RIBBON_HEIGHT}" '
         f'preserveAspectRatio="none" role="img" aria-label="Timeline of {escape(name)}">'

@@ -63,6 +63,7 @@ def write_report(recording: Recording, folder: Path, *, video: Path | None = Non
             for track_id, track in history.longest()
         )
         or '<p class="empty">No face was found in this recording.</p>',
+        reading=_READING if history.labels else _NO_EXPRESSIONS,
         made=_how_it_was_made(state, history),
         data=_data(history, start_s),
     )
@@ -74,6 +75,15 @@ def write_report(recording: Recording, folder: Path, *, video: Path | None = Non
 def _asset(name: str) -> str:
     return (resources.files("mien.report") / name).read_text(encoding="utf-8")
 
+
+_READING = """<p>The filled area shows the smoothed probabilities; gray is neutral. The ribbon below
+it shows the label that was held: pale where it was <em>uncertain</em>, dark gray where the face was
+there but <em>not visible</em> well enough. Blank stretches are gaps: the face was not found.
+Shares count the time in which the expression could be read, not the recording's whole length.</p>
+"""
+_NO_EXPRESSIONS = """<p>Expressions were not analyzed. The first bar shows when the person was in
+view; blank stretches are gaps.</p>
+"""
 
 _PARTIAL = (
     '<p class="partial" role="status">This report is partial: the analysis was stopped before the '
