@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import re
 import time
 from collections.abc import Callable
 from fractions import Fraction
@@ -272,25 +271,12 @@ def renderers_mb(browser: Any) -> float:
     return sum(int(text.split("Pss:")[1].split()[0]) for text in rollups) / 1024
 
 
-def test_the_newest_site_opens_without_a_connection(
-    browser: Any, site: Any, open_page: Any, tmp_path: Path
-) -> None:
+def test_the_site_opens_without_a_connection(browser: Any, site: Any, open_page: Any) -> None:
     page = open_page(browser, site)
     page.wait_for_selector("html[data-isolated='true']")
-    # A new version, while the page is open.
-    worker = tmp_path / "site/service-worker.js"
-    worker.write_text(re.sub(r"mien-site-\w+", "mien-site-new", worker.read_text()))
-    with (tmp_path / "site/site.css").open("a") as styles:
-        styles.write("html { --is-new: 1; }")
-    names = "navigator.serviceWorker.ready.then((one) => one.update()).then(() => caches.keys())"
-    # The old files go when all of the new ones are there.
-    while {n for n in page.evaluate(names) if n.startswith("mien-site-")} != {"mien-site-new"}:
-        page.wait_for_timeout(100)
     page.context.set_offline(True)
     page.reload()
     page.wait_for_selector("html[data-ready]")
-    style = "getComputedStyle(document.documentElement).getPropertyValue('--is-new')"
-    assert page.evaluate(style) == "1"
     portrait = next(path for path in sample_paths() if path.stem == "person-a-smiling")
     page.set_input_files("[data-files]", [portrait])
     page.wait_for_selector("[data-faces] .label:has-text('happiness')")
