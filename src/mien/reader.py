@@ -1,26 +1,22 @@
-"""Reading settings, recipes and model specs into dataclasses, and lines of text.
+"""Reading settings, recipes and model specs into dataclasses.
 
 Parsed JSON or TOML and environment variables are checked against the types of a dataclass, and
 against the range and the choices in the metadata of its fields.
 """
 
-import codecs
 import dataclasses
-import io
 import types
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import IO, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from mien.errors import DataError, InputError, MienError
+from mien.errors import DataError, MienError
 from mien.labels import Expression, parse_expression
 
 _T = TypeVar("_T")
 
 _hints: Callable[[Any], dict[str, Any]] = cache(get_type_hints)
-
-_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"", "0", "false", "no", "off"}
@@ -188,26 +184,3 @@ def _read_collection(kind: Any, value: Any, name: str, where: str, error: type[M
         _read_value(part, item, f"{name}[{index}]", where, error)
         for index, (part, item) in enumerate(zip(kinds, value, strict=True))
     )
-
-
-def text_lines(file: IO[bytes], source: str) -> Generator[str, None, None]:
-    """The lines of a file in UTF-8, or in UTF-16 as Excel writes it, with their ends; closes it.
-
-    Args:
-        file: at its start; UTF-16 is known by its byte order mark, where the file can seek.
-        source: its name, for errors.
-
-    Raises:
-        InputError: not such text.
-    """
-    encoding = "utf-8-sig"
-    if file.seekable():
-        encoding = "utf-16" if file.read(2) in _UTF_16 else encoding
-        file.seek(0)
-    try:
-        with io.TextIOWrapper(file, encoding, newline="") as lines:
-            yield from lines
-    except UnicodeError:
-        raise InputError(
-            f"expected UTF-8 in {source}: save it as UTF-8 (in Excel: CSV UTF-8)"
-        ) from None

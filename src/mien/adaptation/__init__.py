@@ -22,9 +22,9 @@ from mien.evaluation.readers import read_data
 from mien.evaluation.summary import plain, summarize
 from mien.expression.neural import NeuralClassifier
 from mien.expression.priors import softmax
+from mien.files import unwritable
 from mien.geometry import Array
 from mien.labels import Expression, labels_of, own_labels
-from mien.media.images import unwritable
 from mien.pipeline import FacePipeline
 from mien.runtime import catalog
 from mien.runtime.catalog import CatalogEntry

@@ -8,7 +8,8 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from mien.errors import SettingError
-from mien.media.images import is_own_image, unwritable, write_image
+from mien.files import unwritable
+from mien.media.images import is_own_image, write_image
 from mien.types import Image
 
 _ENDINGS = {

@@ -15,9 +15,9 @@ from typing import Any
 from mien.cluster import storage
 from mien.cluster.segments import Piece
 from mien.errors import InputError, valid_text
+from mien.files import text_lines
 from mien.media.clips import VIDEO_SUFFIXES
 from mien.media.formats import SUFFIXES
-from mien.reader import text_lines
 from mien.recording import FRAMES_FILE
 from mien.streaming.outputs import RESULT_FOLDERS
 from mien.tables.csv_files import check_columns, parse_rows

@@ -38,9 +38,9 @@ def detect_again(
     found = list(detect_in(image, view, detector, min_score, closer=closer, weak=weak))
     if not found:
         return None
-    overlaps = geometry.box_iou([box.to_array()], [other.box.to_array() for other in found])[0]
-    nearest = int(overlaps.argmax())
-    return found[nearest] if overlaps[nearest] > SAME_IOU else None
+    shared = geometry.box_iou([box.to_array()], [other.box.to_array() for other in found])[0]
+    nearest = int(shared.argmax())
+    return found[nearest] if shared[nearest] > SAME_IOU else None
 
 
 def detect_in_copies(

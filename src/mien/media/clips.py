@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from mien.errors import ImageReadError, InputError, VideoReadError, valid_text
+from mien.files import text_lines
 from mien.media.clock import KeyFrame
 from mien.media.formats import SUFFIXES
 from mien.media.images import decode_image
 from mien.media.sources import Frame, Selection, SourceInfo
 from mien.media.video import VideoSource
-from mien.reader import text_lines
 
 VIDEO_SUFFIXES = frozenset(
     (

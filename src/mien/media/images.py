@@ -159,20 +159,6 @@ def write_image(path: Path, image: Image, *, quality: int = 92) -> None:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
-def unwritable(path: Path) -> str | None:
-    """Why a file cannot be written, in the words of the system, or None; ask before long work."""
-    try:
-        if path.is_file():
-            path.open("r+b").close()
-        elif not path.exists():
-            target = path.resolve()  # a link may lead to a file that is yet to be made
-            target.open("xb").close()
-            target.unlink()
-    except OSError as error:
-        return error.strerror
-    return None
-
-
 def is_own_image(path: Path) -> bool:
     """Whether :func:`write_image` wrote a file, by the mark near its start."""
     with path.open("rb") as file:

@@ -89,8 +89,8 @@ def derive_affect(scores: ExpressionScores) -> Affect | None:
 # An iris of 3 pixels. The pitch of people who look into the camera is wrong by 3 degrees in faces
 # of 36 pixels and more, and by 10 in those of 26.
 _MIN_GAZE_SIZE_PX = 32.0
-# Blur takes away what a network sees, and not its confidence: of faces of 60 news photographs a
-# label, blurred and shaken, those that are sure are wrong in 49 %, others in 32 %.
+# Blur takes away what a network sees, and not its confidence: of up to 70 news photographs a
+# label, blurred and shaken, those with this reason that are sure are wrong in 49 %, others in 32 %.
 _LOW_CONFIDENCE = frozenset({"covered", "blurred"})
 _HIDES_GAZE = frozenset({"blurred", "unclear", "eyes covered"})
 # What sunglasses and masks hide. Raised cheeks (AU6) are seen by lids and mouth.

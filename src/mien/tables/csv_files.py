@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mien.errors import InputError, import_extra
-from mien.reader import text_lines
+from mien.files import text_lines
 from mien.recording import replacing
 
 

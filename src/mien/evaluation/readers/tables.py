@@ -11,9 +11,9 @@ import numpy as np
 
 from mien.errors import DataError, InputError
 from mien.evaluation.dataset import SUBJECT, IntArray, LabeledSet, TextArray
+from mien.files import text_lines
 from mien.labels import Expression, ReadLabels, known_labels
 from mien.media.formats import SUFFIXES
-from mien.reader import text_lines
 from mien.tables.csv_files import start_of_table
 from mien.types import FloatArray
 
